@@ -1,0 +1,131 @@
+"""The contract of a stage: frozen settings plus one step from rows to rows."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from curate.labels import LabelSchema
+from curate.storage.blobs import Blobs
+from curate.storage.workspace import Workspace
+
+REASONS = (
+    "empty_file",
+    "not_media",
+    "unreadable",
+    "truncated",
+    "no_streams",
+    "no_audio",
+    "no_speech",
+    "too_short",
+    "duplicate",
+    "invalid",
+    "crashed",
+)
+"""Why an input was not used: the closed list. ``crashed`` (its worker died) is tried again by the next run."""
+
+
+class Resources(NamedTuple):
+    """What one worker of a stage needs."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+class Tools(NamedTuple):
+    """What a worker may use besides its rows; picklable, the same for every batch of a run."""
+
+    blobs: Blobs
+    labels: LabelSchema
+    folder: Path
+    seed: int = 0
+
+
+class Rejection(NamedTuple):
+    """One thing not used. ``subject`` equals ``parent_id`` where nothing of that input was kept."""
+
+    parent_id: str
+    subject: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a batch: rows by table, and what was rejected.
+
+    Every input id is the parent of a row of the stage's first table or the subject of a rejection. Rows are dicts whose
+    keys are columns of the table; ``work`` is filled in by the driver, missing columns become null.
+    """
+
+    rows: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    rejections: list[Rejection] = field(default_factory=list)
+
+
+class Receipt(NamedTuple):
+    """What a driver stage did: whether anything changed, counts to show, and a line for the user."""
+
+    changed: bool
+    counts: Mapping[str, int]
+    message: str = ""
+
+
+class Stage(BaseModel, ABC):
+    """Settings of one stage. Subclasses add ``stage: Literal["<name>"]`` and their own settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: ClassVar[int] = 1
+    """Raised by hand when the same input would give other rows; the code itself is not part of the identity, so that
+    a refactoring does not throw away a corpus."""
+
+    stage: str
+
+    def identity(self, tools: Tools) -> str:
+        """What, besides its input rows, decides this stage's result: name, version, settings and asset hashes."""
+        settings = self.model_dump(mode="json")
+        return digest({"version": self.version, "settings": settings, "assets": sorted(self.assets(tools))})
+
+    def assets(self, tools: Tools) -> Iterable[str]:
+        """Hashes of the models, prompts and schemas that the result depends on."""
+        return ()
+
+
+class BatchStage(Stage):
+    """A step that any worker may run on any part of its input: ``apply(a + b)`` equals ``apply(a)`` and ``apply(b)``."""
+
+    reads: ClassVar[str]
+    writes: ClassVar[tuple[str, ...]]
+    """Tables written; every kept input has a row in the first, which is committed last and so marks it as done."""
+    uses: ClassVar[tuple[str, ...] | None] = None
+    """Input columns that the result depends on (all where None)."""
+    batch_rows: ClassVar[int] = 1
+    resources: ClassVar[Resources] = Resources()
+
+    def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
+        """The rows to work on, given the current rows of the table it reads (empty for a stage that finds its own)."""
+        return current
+
+    @abstractmethod
+    def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
+        """Rows and rejections for a batch of input rows; the same batch always gives the same outcome."""
+
+
+class DriverStage(Stage):
+    """A step that runs once, on the driver; may talk to the outside; safe to repeat."""
+
+    @abstractmethod
+    def perform(self, workspace: Workspace, tools: Tools) -> Receipt:
+        """Do it, and say what changed. Doing it again with nothing new changes nothing."""
+
+
+def digest(value: Any) -> str:
+    """Hexadecimal SHA-256 of a value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
