@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from curate.labels import LabelSchema
 from curate.storage.blobs import Blobs
-from curate.storage.workspace import Workspace
+from curate.storage.corpus import Corpus
 
 REASONS = (
     "empty_file",
@@ -23,6 +23,7 @@ REASONS = (
     "no_streams",
     "no_audio",
     "no_speech",
+    "no_unit",
     "too_short",
     "duplicate",
     "invalid",
@@ -98,7 +99,7 @@ class Stage(BaseModel, ABC):
 
 
 class BatchStage(Stage):
-    """A step that any worker may run on any part of its input: ``apply(a + b)`` equals ``apply(a)`` and ``apply(b)``."""
+    """A step that any worker may run on any part of its input: ``apply(a + b)`` is ``apply(a)`` and ``apply(b)``."""
 
     reads: ClassVar[str]
     writes: ClassVar[tuple[str, ...]]
@@ -121,7 +122,7 @@ class DriverStage(Stage):
     """A step that runs once, on the driver; may talk to the outside; safe to repeat."""
 
     @abstractmethod
-    def perform(self, workspace: Workspace, tools: Tools) -> Receipt:
+    def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         """Do it, and say what changed. Doing it again with nothing new changes nothing."""
 
 
@@ -129,3 +130,16 @@ def digest(value: Any) -> str:
     """Hexadecimal SHA-256 of a value's canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Task(NamedTuple):
+    """A batch of input rows on its way to a worker."""
+
+    stage: BatchStage
+    batch: pa.Table
+    tools: Tools
+
+
+def run_task(task: Task) -> Outcome:
+    """What every executor runs, in whatever process."""
+    return task.stage.apply(task.batch, task.tools)

@@ -1,0 +1,1 @@
+"""What a workspace keeps: tables, blobs, runs and releases."""

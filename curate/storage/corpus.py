@@ -1,0 +1,49 @@
+"""The rows of a workspace that belong to a recipe as it stands now."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.labels import LabelSchema
+from curate.storage.workspace import Workspace
+
+
+class Corpus:
+    """A view of a workspace without what earlier settings, removed files and replaced inputs left behind.
+
+    ``live`` holds, for each table written by batch stages, the identities of the work that the recipe asks for today.
+    Tables without an entry are those of people and of driver stages: they show the rows of the current items.
+    """
+
+    def __init__(self, workspace: Workspace, labels: LabelSchema, live: Mapping[str, frozenset[str]]) -> None:
+        self.workspace = workspace
+        self.labels = labels
+        self.live = dict(live)
+
+    def read(self, table: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """The current rows of a table, sorted by key."""
+        stored = self.workspace.table(table, self.labels)
+        by = "work" if table in self.live or table == "rejections" else "item_id"
+        wanted = list(dict.fromkeys([*columns, by, stored.spec.key])) if columns else None
+        rows = stored.read(wanted)
+        if by == "work":
+            works = self.live[table] if table in self.live else frozenset().union(*self.live.values())
+        else:
+            works = frozenset(self.read("items", ["item_id"])["item_id"].to_pylist())
+        rows = rows.filter(pc.is_in(rows[by], value_set=pa.array(sorted(works), pa.string())))
+        rows = rows.sort_by(stored.spec.key)
+        return rows.select(list(columns)) if columns else rows
+
+    def append(self, table: str, rows: Sequence[Mapping[str, Any]], *, metadata: Mapping[str, str]) -> int:
+        """Append rows whose key is not there yet, in one transaction; gives the number that were new."""
+        stored = self.workspace.table(table, self.labels)
+        key = stored.spec.key
+        known = set(stored.read([key])[key].to_pylist())
+        fresh: dict[str, Mapping[str, Any]] = {}
+        for row in rows:
+            if row[key] not in known:
+                fresh.setdefault(row[key], row)
+        stored.commit(list(fresh.values()), metadata=metadata)
+        return len(fresh)

@@ -1,0 +1,138 @@
+"""Delta Lake tables: appended and replaced in single transactions, read back as Arrow."""
+
+import errno
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from curate.errors import StorageFailed, WorkspaceUnusable
+from curate.storage.spec import TableSpec
+
+_FILES_BEFORE_COMPACTION = 24
+_NO_SPACE = re.compile(r"no space left|read-only file system|permission denied|quota exceeded", re.IGNORECASE)
+
+
+class Table:
+    """One table of a workspace. Reading needs no lock; committing is for the driver that holds it."""
+
+    def __init__(self, folder: Path, spec: TableSpec) -> None:
+        self.folder = folder
+        self.spec = spec
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows (of the named columns, in their order), or an empty table where nothing was committed yet."""
+        from pyarrow import dataset
+
+        schema = self.spec.schema if columns is None else pa.schema([self.spec.schema.field(c) for c in columns])
+        delta = self._open()
+        if delta is None:
+            return schema.empty_table()
+        with storage_errors(self.folder):
+            # Arrow's own reader on the list of live files: the library's wrapper calls back into Python from threads
+            # that outlive the interpreter and abort it.
+            live = dataset.dataset(delta.file_uris(), schema=pa.schema(delta.schema().to_arrow()), format="parquet")
+            known = [name for name in schema.names if name in live.schema.names]
+            table = live.to_table(columns=known)
+        arrays = [
+            table[field.name].cast(field.type) if field.name in known else pa.nulls(table.num_rows, field.type)
+            for field in schema
+        ]
+        return pa.Table.from_arrays(arrays, schema=schema)
+
+    def commit(
+        self, rows: Sequence[Mapping[str, Any]], *, replacing: Collection[str] = (), metadata: Mapping[str, str]
+    ) -> None:
+        """Append ``rows`` and drop every older row whose ``work`` is in ``replacing``, in one transaction."""
+        from deltalake import CommitProperties, write_deltalake
+
+        if not rows and not replacing:
+            return
+        table = pa.Table.from_pylist([dict(row) for row in rows], schema=self.spec.schema)
+        properties = CommitProperties(custom_metadata=dict(metadata))
+        with storage_errors(self.folder):
+            self._admit_columns()
+            if replacing:
+                works = {*replacing, *(table["work"].to_pylist())}
+                listed = ", ".join(f"'{work}'" for work in sorted(works))
+                predicate = f"work IN ({listed})"
+                write_deltalake(self.folder, table, mode="overwrite", predicate=predicate, commit_properties=properties)
+            else:
+                write_deltalake(self.folder, table, mode="append", schema_mode="merge", commit_properties=properties)
+
+    def replace_all(self, table: pa.Table, *, metadata: Mapping[str, str]) -> None:
+        """Make ``table`` the whole content, in one transaction; older versions stay readable by time travel."""
+        from deltalake import CommitProperties, write_deltalake
+
+        with storage_errors(self.folder):
+            properties = CommitProperties(custom_metadata=dict(metadata))
+            table = table.cast(self.spec.schema)
+            write_deltalake(self.folder, table, mode="overwrite", schema_mode="overwrite", commit_properties=properties)
+
+    def compact(self) -> None:
+        """Merge the many small files that frequent commits leave behind."""
+        delta = self._open()
+        if delta is not None and len(delta.file_uris()) > _FILES_BEFORE_COMPACTION:
+            with storage_errors(self.folder):
+                delta.optimize.compact()
+
+    def version(self) -> int | None:
+        """The number of the newest transaction, or None where there is none."""
+        delta = self._open()
+        return None if delta is None else int(delta.version())
+
+    def _open(self) -> Any:
+        from deltalake import DeltaTable
+
+        if not (self.folder / "_delta_log").is_dir():
+            return None
+        with storage_errors(self.folder):
+            return DeltaTable(self.folder) if DeltaTable.is_deltatable(str(self.folder)) else None
+
+    def _admit_columns(self) -> None:
+        delta = self._open()
+        if delta is None:
+            return
+        stored = pa.schema(delta.schema().to_arrow())
+        for field in self.spec.schema:
+            if field.name in stored.names and not _same_type(stored.field(field.name).type, field.type):
+                raise WorkspaceUnusable(
+                    f"table {self.spec.name} holds {field.name} as {stored.field(field.name).type}, "
+                    f"and the label schema now says {field.type}",
+                    hint="a published label schema is never edited: give the new one a new version (.v2)",
+                )
+
+
+def _same_type(one: pa.DataType, other: pa.DataType) -> bool:
+    # Delta names the members of a list "element" where Arrow says "item".
+    if pa.types.is_list(one) and pa.types.is_list(other):
+        return _same_type(one.value_type, other.value_type)
+    if pa.types.is_struct(one) and pa.types.is_struct(other):
+        names = [field.name for field in one] == [field.name for field in other]
+        return names and all(_same_type(a.type, b.type) for a, b in zip(one, other, strict=True))
+    return bool(one == other)
+
+
+@contextmanager
+def storage_errors(place: Path) -> Iterator[None]:
+    """Turn a full, read-only or damaged disk below ``place`` into one clear error."""
+    from deltalake.exceptions import DeltaError
+
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "free some space and run again" if full else "check the disk and its permissions, then run again"
+        raise StorageFailed(f"cannot use {place}: {reason}", hint=hint) from error
+    except (DeltaError, json.JSONDecodeError) as error:
+        if found := _NO_SPACE.search(str(error)):
+            raise StorageFailed(f"cannot write {place}: {found[0].lower()}", hint="mend that and run again") from error
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WorkspaceUnusable(
+            f"table {place} cannot be used: {first}", hint="restore it from a copy, or delete this table and run again"
+        ) from error
