@@ -1,0 +1,1 @@
+"""Pixels and sound of media files: probed, decoded, segmented, cut. No tables."""

@@ -1,0 +1,58 @@
+"""What a face detector gives, and how one is chosen."""
+
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Face(NamedTuple):
+    """One face in one picture, in its pixels."""
+
+    box: NDArray[np.float32]
+    """x0, y0, x1, y1"""
+    landmarks: NDArray[np.float32]
+    """(5, 2): left eye, right eye, nose, left and right corner of the mouth, as seen in the picture"""
+    score: float
+    """0-1"""
+
+    @property
+    def size_px(self) -> float:
+        """The longer side of the box."""
+        return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1]))
+
+
+class FaceDetector(Protocol):
+    """Finds faces in an upright RGB picture (height, width, 3) uint8, best score first."""
+
+    @property
+    def name(self) -> str:
+        """What the ``faces`` table records as the detector."""
+
+    def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:
+        """The faces of one picture; an empty list where there is none."""
+
+
+def open_detector(model_pack: Path | None = None) -> FaceDetector:
+    """The embedded CenterFace, or the detector of an InsightFace model pack where its folder is given.
+
+    Raises ``MissingDependency`` where the pack, or what it needs, is not there.
+    """
+    if model_pack is not None:
+        from curate.media.insightface_pack import open_pack
+
+        return open_pack(model_pack)
+    from curate.media.centerface import CenterFace
+
+    return CenterFace()
+
+
+def intersection_over_union(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, m) overlap, 0-1, of (n, 4) boxes with (m, 4) boxes."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:4], b[None, :, 2:4])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    areas = [np.prod(np.clip(box[:, 2:4] - box[:, :2], 0, None), axis=1) for box in (a, b)]
+    union = areas[0][:, None] + areas[1][None, :] - shared
+    return np.asarray(shared / np.maximum(union, 1e-6), np.float32)
