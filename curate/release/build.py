@@ -1,0 +1,127 @@
+"""Plan a release from released rows, and write it."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from curate.errors import StorageFailed
+from curate.labels import LabelSchema
+from curate.release.features import MEDIA, release_features
+from curate.release.folder import Releases
+from curate.release.manifest import CARD, Manifest, canonical, content_hash
+from curate.release.rows import ReleaseRows
+from curate.release.shards import SizedRow, cut_shards, describe_file, shard_path, write_shard
+from curate.release.splits import assign_splits
+from curate.release.statistics import Statistics
+from curate.storage.blobs import Blobs
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """How items are divided."""
+
+    ratios: Mapping[str, float]
+    disjoint_by: Sequence[str]
+    seed: int
+
+    @property
+    def identity(self) -> str:
+        """A hash of the settings."""
+        parts = [list(self.ratios.items()), sorted(self.disjoint_by), self.seed]
+        return content_hash({"split": parts}, ())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A release that could be written: the items of each split in order, their sizes, and what they amount to."""
+
+    splits: dict[str, list[str]]
+    sizes: dict[str, int]
+    content_sha256: str
+    statistics: Statistics
+
+
+def assign(items: pa.Table, settings: SplitSettings, releases: Releases, recipe: str) -> dict[str, str]:
+    """The split of every item; those of the recipe's newest release with the same settings stay where they are."""
+    earlier = [each for each in releases.manifests(recipe) if each.split_settings == settings.identity]
+    return assign_splits(
+        items,
+        settings.ratios,
+        disjoint_by=settings.disjoint_by,
+        seed=settings.seed,
+        previous=releases.splits(earlier[-1]) if earlier else None,
+    )
+
+
+def plan_release(
+    rows: ReleaseRows,
+    item_ids: Sequence[str],
+    splits: Mapping[str, str],
+    labels: LabelSchema,
+    blobs: Blobs,
+    *,
+    names: Iterable[str],
+) -> Plan:
+    """Look at every row once, without reading media, and say what the release would hold; ``names`` orders the splits."""
+    divided: dict[str, list[str]] = {}
+    sizes: dict[str, int] = {}
+    statistics = Statistics(labels)
+
+    def lines() -> Iterator[bytes]:
+        for split, item_id in ((name, item) for name in names for item in item_ids if splits[item] == name):
+            row = rows.row(item_id)
+            line = canonical([split, row])
+            divided.setdefault(split, []).append(item_id)
+            sizes[item_id] = len(line) + sum(_size(blobs, row[name]) for name in MEDIA if row[name])
+            statistics.add(split, row)
+            yield line
+
+    header = {"features": release_features(labels), "labels": labels.sha256}
+    sha256 = content_hash(header, lines())
+    return Plan(divided, sizes, sha256, statistics)
+
+
+def write_release(
+    plan: Plan,
+    rows: ReleaseRows,
+    labels: LabelSchema,
+    blobs: Blobs,
+    *,
+    releases: Releases,
+    about: Mapping[str, Any],
+    max_shard_bytes: int,
+    card: Callable[[], str],
+) -> Manifest:
+    """Write the planned release and give its manifest; ``about`` holds the manifest's version, recipe and tool."""
+    features = release_features(labels)
+    with releases.building(about["version"]) as folder:
+        files = []
+        for split, item_ids in plan.splits.items():
+            cuts = cut_shards([plan.sizes[item] for item in item_ids], max_shard_bytes)
+            for number, cut in enumerate(cuts):
+                path = shard_path(split, number, len(cuts))
+                sized = (SizedRow(rows.row(item), plan.sizes[item]) for item in item_ids[cut])
+                written = write_shard(folder / path, sized, features, blobs)
+                files.append(describe_file(folder, path, rows=written))
+        (folder / CARD).write_text(card(), encoding="utf-8")
+        manifest = Manifest(
+            **about,
+            label_schema=labels.name,
+            label_schema_sha256=labels.sha256,
+            content_sha256=plan.content_sha256,
+            splits={split: len(item_ids) for split, item_ids in plan.splits.items()},
+            files=(describe_file(folder, CARD), *files),
+        )
+        manifest.write(folder)
+    return manifest
+
+
+def _size(blobs: Blobs, name: str) -> int:
+    try:
+        return blobs.path(name).stat().st_size
+    except OSError as error:
+        raise StorageFailed(
+            f"blob {name} cannot be read: {error.strerror}", hint="restore it, or delete the workspace and run again"
+        ) from error

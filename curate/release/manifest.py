@@ -1,0 +1,92 @@
+"""The manifest of a release: what it holds and what it was made from, without a clock or a machine in it."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from curate.errors import WorkspaceUnusable
+from curate.release.shards import ReleaseFile, describe_file
+
+FILE = "manifest.json"
+CARD = "README.md"
+_PATH = re.compile(r"README\.md|data/\w+-\d{5}-of-\d{5}\.parquet")
+FORMAT = 1
+"""Raised when the same rows would be written as other files; a part of every release's content."""
+
+
+class Manifest(BaseModel):
+    """What ``manifest.json`` says."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    number: int
+    """Counts the releases of a workspace, from 1."""
+    recipe: str
+    label_schema: str
+    label_schema_sha256: str
+    content_sha256: str
+    """Hash of all rows, of their split and of the columns; equal content gives equal files."""
+    split_settings: str
+    """Hash of the settings under which items were assigned to splits."""
+    splits: dict[str, int]
+    """Rows by split."""
+    files: tuple[ReleaseFile, ...]
+    tool: str
+    format: int = FORMAT
+
+    def write(self, folder: Path) -> None:
+        """Write it into a release."""
+        text = json.dumps(self.model_dump(mode="json") | {"files": [file._asdict() for file in self.files]}, indent=2)
+        (folder / FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a release folder. Raises ``WorkspaceUnusable`` when it is not one."""
+    try:
+        raw = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        raw["files"] = [ReleaseFile(**file) for file in raw["files"]]
+        if strays := [file.path for file in raw["files"] if not _PATH.fullmatch(file.path)]:
+            raise ValueError(f"{strays[0]!r} is not a file of a release")
+        return Manifest.model_validate(raw)
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        raise WorkspaceUnusable(
+            f"release {folder} has no readable {FILE}", hint="delete that folder, then run again"
+        ) from error
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Raise ``WorkspaceUnusable`` unless every file of a release is as it was written."""
+    for file in manifest.files:
+        try:
+            found = describe_file(folder, file.path, rows=file.rows)
+        except OSError as error:
+            raise _damaged(folder, file.path, "is gone") from error
+        if found != file:
+            raise _damaged(folder, file.path, "was changed")
+
+
+def content_hash(header: Mapping[str, Any], rows: Iterable[bytes]) -> str:
+    """Hexadecimal SHA-256 of a header and rows given as ``canonical`` bytes."""
+    digest = hashlib.sha256(canonical({"format": FORMAT, **header}))
+    for row in rows:
+        digest.update(b"\n" + row)
+    return digest.hexdigest()
+
+
+def canonical(value: Any) -> bytes:
+    """A value as JSON of which there is only one for equal values."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _damaged(folder: Path, path: str, what: str) -> WorkspaceUnusable:
+    return WorkspaceUnusable(
+        f"release {folder.name}: {path} {what} since the release was made",
+        hint=f"delete {folder} and run the export again",
+    )

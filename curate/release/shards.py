@@ -1,0 +1,116 @@
+"""Parquet shards that are the same to the byte for the same rows, and that the Hub stores without repeating itself."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from curate.release.features import MEDIA, Feature, arrow_schema
+from curate.storage.blobs import Blobs
+
+ROW_GROUP_BYTES = 32 * 2**20
+ROW_GROUP_ROWS = 100_000
+
+# Large row groups cut by content keep a shard's unchanged text in unchanged chunks after inserts.
+_CHUNKING = {"min_chunk_size": 256 * 1024, "max_chunk_size": 1024 * 1024, "norm_level": 0}
+
+
+class SizedRow(NamedTuple):
+    """A row whose media are names of blobs, and about how many bytes it takes with them."""
+
+    row: Mapping[str, Any]
+    size_bytes: int
+
+
+class ReleaseFile(NamedTuple):
+    """A file of a release: path inside it, hash, size, and rows where it is a shard."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+    rows: int | None = None
+
+
+def cut_shards(sizes: Sequence[int], max_bytes: int) -> list[slice]:
+    """Consecutive runs of rows of at most ``max_bytes`` each (one row may be larger)."""
+    cuts, filled = [0], 0
+    for at, size in enumerate(sizes):
+        if filled and filled + size > max_bytes:
+            cuts.append(at)
+            filled = 0
+        filled += size
+    return [slice(start, end) for start, end in zip(cuts, [*cuts[1:], len(sizes)], strict=True) if start < end]
+
+
+def shard_path(split: str, number: int, total: int) -> str:
+    """Where a shard lies in its release."""
+    return f"data/{split}-{number:05d}-of-{total:05d}.parquet"
+
+
+def write_shard(path: Path, rows: Iterable[SizedRow], features: Mapping[str, Feature], blobs: Blobs) -> int:
+    """Write rows to ``path``, reading media only as their row group is written; gives the number of rows."""
+    schema = arrow_schema(dict(features))
+    media = [f"{name}.bytes" for name in MEDIA]
+    plain = [leaf for leaf in leaf_paths(schema) if leaf not in media]
+    written = 0
+    with parquet.ParquetWriter(
+        path,
+        schema,
+        compression=dict.fromkeys(plain, "zstd") | dict.fromkeys(media, "none"),
+        # By default the least and greatest picture of every row group would be copied into the footer.
+        write_statistics=plain,
+        use_dictionary=plain,
+        use_content_defined_chunking=_CHUNKING,
+        write_page_index=True,
+    ) as writer:
+        for group in _row_groups(rows):
+            loaded = [_with_media(row, blobs) for row in group]
+            writer.write_table(pa.Table.from_pylist(loaded, schema=schema), row_group_size=len(loaded))
+            written += len(loaded)
+    return written
+
+
+def describe_file(folder: Path, path: str, *, rows: int | None = None) -> ReleaseFile:
+    """Hash and size of a file of a release."""
+    with (folder / path).open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return ReleaseFile(path, sha256, (folder / path).stat().st_size, rows)
+
+
+def leaf_paths(schema: pa.Schema) -> list[str]:
+    """The columns as Parquet names them: ``judgements.list.element.annotator``."""
+    return [path for field in schema for path in _leaves(field.name, field.type)]
+
+
+def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
+    if pa.types.is_struct(kind):
+        for member in kind:
+            yield from _leaves(f"{path}.{member.name}", member.type)
+    elif pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        yield from _leaves(f"{path}.list.element", kind.value_type)
+    else:
+        yield path
+
+
+def _row_groups(rows: Iterable[SizedRow]) -> Iterator[list[Mapping[str, Any]]]:
+    group: list[Mapping[str, Any]] = []
+    filled = 0
+    for row, size in rows:
+        if group and (filled + size > ROW_GROUP_BYTES or len(group) == ROW_GROUP_ROWS):
+            yield group
+            group, filled = [], 0
+        group.append(row)
+        filled += size
+    if group:
+        yield group
+
+
+def _with_media(row: Mapping[str, Any], blobs: Blobs) -> dict[str, Any]:
+    loaded = dict(row)
+    for name in MEDIA:
+        if blob := row[name]:
+            loaded[name] = {"bytes": blobs.read(blob), "path": PurePosixPath(blob).name}
+    return loaded

@@ -1,0 +1,63 @@
+"""Counts over released rows for the data card, gathered while the rows go by."""
+
+from collections import Counter, defaultdict
+from typing import Any
+
+from curate.labels import LabelSchema
+from curate.release.rows import Row
+
+
+class Statistics:
+    """What a release holds, by split; feed it with ``add``."""
+
+    def __init__(self, labels: LabelSchema) -> None:
+        self._schema = labels
+        self.rows: Counter[str] = Counter()
+        self.seconds: Counter[str] = Counter()
+        self.label_sources: dict[str, Counter[str]] = defaultdict(Counter)
+        self.units: Counter[str] = Counter()
+        self.raters: Counter[int] = Counter()
+        self.origins: dict[tuple[str, str], tuple[set[str], Counter[str]]] = {}
+        self.models: Counter[str] = Counter()
+        self.speakers: set[str] = set()
+        self.annotators: set[str] = set()
+        self.classes: dict[str, dict[str, Counter[str]]] = {
+            name: defaultdict(Counter) for name, field in labels.fields.items() if field.labels
+        }
+        self.given: Counter[str] = Counter()
+        self.numbers: dict[str, list[float]] = defaultdict(list)
+        self.agreement: dict[str, list[float]] = defaultdict(list)
+
+    def add(self, split: str, row: Row) -> None:
+        """Count one row."""
+        self.rows[split] += 1
+        if row["start_s"] is not None and row["end_s"] is not None:
+            self.seconds[split] += row["end_s"] - row["start_s"]
+        self.label_sources[split][row["label_source"] or "none"] += 1
+        self.units[row["unit"] or "item"] += 1
+        if row["reviewed"]:
+            self.raters[row["raters"] or 0] += 1
+        origin = (row["collection"] or "not stated", row["licence"] or "not stated")
+        sources, counts = self.origins.setdefault(origin, (set(), Counter()))
+        sources.add(row["source_id"])
+        counts["items"] += 1
+        if row["speaker"] is not None:
+            self.speakers.add(row["speaker"])
+        self.annotators.update(each["annotator"] for each in row["judgements"] if each["annotator"] is not None)
+        if row["prelabel"]:
+            self.models[row["prelabel"]["model"] or row["prelabel"]["labeller"] or "not stated"] += 1
+        for each in row["agreement"] or ():
+            if each["value"] is not None:
+                self.agreement[each["field"]].append(each["value"])
+        for name in self._schema.fields:
+            if row[name] is not None:
+                self._count_value(split, name, row[name])
+
+    def _count_value(self, split: str, name: str, value: Any) -> None:
+        self.given[name] += 1
+        names = self._schema.fields[name].labels
+        if names:
+            chosen = value if isinstance(value, list) else [value]
+            self.classes[name][split].update(names[at] if isinstance(at, int) else str(at) for at in chosen)
+        elif isinstance(value, int | float):
+            self.numbers[name].append(float(value))

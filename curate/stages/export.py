@@ -1,0 +1,150 @@
+"""Write a release: Parquet shards, manifest and data card."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from curate import __version__
+from curate.assets import find_asset
+from curate.hub.card import CardFacts, render_card
+from curate.release.build import Plan, SplitSettings, assign, plan_release, write_release
+from curate.release.features import card_features, release_features
+from curate.release.folder import VERSION, Releases
+from curate.release.manifest import Manifest
+from curate.release.rows import ReleaseRows, ReleaseTables
+from curate.stage import DriverStage, Receipt, Tools
+from curate.storage.corpus import Corpus
+
+Key = Literal["source", "speaker", "participant", "group"]
+_SPLIT = re.compile(r"[A-Za-z]\w{0,39}")
+_ANNOTATION = ("annotation_id", "judgement_id", "item_id", "annotator", "action", "acted_at", "origins")
+
+
+def _check_version(name: str | None) -> str | None:
+    if name is not None and not re.fullmatch(VERSION, name):
+        raise ValueError("a version is letters, digits, dots, dashes and underscores, such as v2 or 2027-01")
+    return name
+
+
+Version = Annotated[str | None, AfterValidator(_check_version)]
+
+
+class Split(BaseModel):
+    """The share of each split by name, and what splits may not have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, float] = Field(init=False)
+
+    disjoint_by: tuple[Key, ...] = ("source", "speaker")
+
+    @model_validator(mode="after")
+    def _check_ratios(self) -> "Split":
+        for name, ratio in self.ratios.items():
+            if not _SPLIT.fullmatch(name) or name == "all":
+                raise ValueError(f"{name!r} cannot name a split: use letters, digits and underscores, and not 'all'")
+            if not 0 < ratio <= 1:
+                raise ValueError(f"the share of {name} is {ratio:g}, and must be above 0 and at most 1")
+        if abs(sum(self.ratios.values()) - 1) > 1e-6:
+            raise ValueError(f"the shares add up to {sum(self.ratios.values()):g} instead of 1")
+        return self
+
+    @property
+    def ratios(self) -> Mapping[str, float]:
+        """The share of each split."""
+        return self.__pydantic_extra__ or {"train": 1.0}
+
+
+class Export(DriverStage):
+    """Release every item with its labels, judgements and pre-label; the same content is never released twice."""
+
+    stage: Literal["export"]
+    split: Split = Split()
+    release: Version = None
+    """The version to make; the next of v1, v2, … where it is left out."""
+    reviewed_only: bool = False
+    """Leave out items that nobody has judged."""
+    max_shard_mb: int = Field(default=500, ge=1, le=5_000)
+    card: str = "default"
+    """The data card's template, by its name in ``data_cards``."""
+
+    def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
+        """Write a release, unless the newest one has the same content."""
+        recipe = corpus.workspace.recipe or "corpus"
+        releases = Releases(corpus.workspace.releases)
+        settings = SplitSettings(self.split.ratios, self.split.disjoint_by, tools.seed)
+        tables = read_tables(corpus, tools)
+        rows = ReleaseRows(tables, tools.labels, secret=corpus.workspace.secret)
+        item_ids = rows.item_ids(reviewed_only=self.reviewed_only)
+        if not item_ids:
+            what = "no item has been reviewed yet" if self.reviewed_only and tables.items.num_rows else "no items"
+            return Receipt(False, {"items": 0}, f"nothing to release: {what}")
+        splits = assign(_with_participant(tables), settings, releases, recipe)
+        plan = plan_release(rows, item_ids, splits, tools.labels, tools.blobs, names=self.split.ratios)
+        if same := self._same(releases, recipe, plan):
+            return Receipt(False, _counts(same), f"release {same.version} holds all of this already")
+        about = {
+            "version": self.release or releases.next_version(),
+            "number": releases.next_number(),
+            "recipe": recipe,
+            "split_settings": settings.identity,
+            "tool": f"curate {__version__}",
+        }
+        template = find_asset("data_cards", self.card, suffix=".md", beside=tools.folder).read_text(encoding="utf-8")
+        manifest = write_release(
+            plan,
+            rows,
+            tools.labels,
+            tools.blobs,
+            releases=releases,
+            about=about,
+            max_shard_bytes=self.max_shard_mb * 2**20,
+            card=lambda: render_card(template, self._facts(about, plan, tools), plan.statistics),
+        )
+        return Receipt(True, _counts(manifest), self._message(releases, manifest))
+
+    def _same(self, releases: Releases, recipe: str, plan: Plan) -> Manifest | None:
+        made = releases.manifests(recipe)
+        candidates = [each for each in made if each.version == self.release] if self.release else made[-1:]
+        return next((each for each in candidates if each.content_sha256 == plan.content_sha256), None)
+
+    def _facts(self, about: Mapping[str, Any], plan: Plan, tools: Tools) -> CardFacts:
+        return CardFacts(
+            name=about["recipe"].replace("_", " "),
+            version=about["version"],
+            content_sha256=plan.content_sha256,
+            recipe=about["recipe"],
+            label_schema=tools.labels.name,
+            fields={name: field.describe() for name, field in tools.labels.fields.items()},
+            features=card_features(release_features(tools.labels)),
+            disjoint_by=self.split.disjoint_by,
+            tool=about["tool"],
+        )
+
+    def _message(self, releases: Releases, manifest: Manifest) -> str:
+        place = releases.folder(manifest.version)
+        empty = [name for name in self.split.ratios if name not in manifest.splits]
+        note = f"; too few independent items for split {', '.join(empty)}" if empty else ""
+        return f"release {manifest.version} is in {place}{note}"
+
+
+def read_tables(corpus: Corpus, tools: Tools) -> ReleaseTables:
+    """The tables that a release is joined from, as they stand now."""
+    return ReleaseTables(
+        items=corpus.read("items"),
+        sources=corpus.read("sources"),
+        prelabels=corpus.read("prelabels"),
+        annotations=corpus.read("annotations", [*_ANNOTATION, *tools.labels.fields]),
+        labels=corpus.read("labels"),
+    )
+
+
+def _with_participant(tables: ReleaseTables) -> Any:
+    people = dict(zip(tables.sources["source_id"].to_pylist(), tables.sources["participant"].to_pylist(), strict=True))
+    participants = [people.get(source) for source in tables.items["source_id"].to_pylist()]
+    return tables.items.append_column("participant", [participants])
+
+
+def _counts(manifest: Manifest) -> dict[str, int]:
+    return {"items": sum(manifest.splits.values()), "shards": sum(file.rows is not None for file in manifest.files)}
