@@ -17,6 +17,12 @@ class Connection(NamedTuple):
     name: str
 
 
+def is_configured(workspace_root: Path) -> bool:
+    """Whether an external server is named, or the workspace's own runs."""
+    named = os.environ.get("LABEL_STUDIO_URL") or os.environ.get("LABEL_STUDIO_API_KEY")
+    return bool(named) or server.state(workspace_root) is not None
+
+
 def connection(workspace_root: Path) -> Connection:
     """The server of ``LABEL_STUDIO_URL`` and ``LABEL_STUDIO_API_KEY``, else the workspace's own running one.
 

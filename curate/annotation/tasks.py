@@ -1,0 +1,140 @@
+"""Items and pre-labels as Label Studio tasks, and its annotations as rows of ``annotations``. Pure."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from curate.labels import LabelSchema
+
+MEDIA = {"video": "video", "audio": "audio", "image": "face"}
+"""The column of ``items`` that holds what each layout shows (nothing for text)."""
+
+
+class Origin(NamedTuple):
+    """Where a judgement was made: the server's lasting name, and who its users are."""
+
+    server: str
+    project_id: int
+    users: Mapping[int, str]
+
+
+def to_task(item: Mapping[str, Any], url: str | None, prediction: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A task for an item of ``items``; ``url`` is where its video, sound or picture is shown from."""
+    layout = item["layout"]
+    data = {"item_id": item["item_id"], "text": item["text"] or "", "speaker": item["speaker"] or ""}
+    if layout in MEDIA:
+        data[layout] = url
+    return {"data": data, "predictions": [prediction] if prediction else []}
+
+
+def to_prediction(prelabel: Mapping[str, Any], labels: LabelSchema, target: str, labeller: str) -> dict[str, Any]:
+    """A prediction that fills the form with a row of ``prelabels``.
+
+    The id of each result opens with the pre-label's; Label Studio keeps it, which tells what had filled the form.
+    Raises ``ValueError`` naming the field for a value that the label schema does not allow.
+    """
+    results: list[dict[str, Any]] = []
+    for name, field in labels.fields.items():
+        if prelabel[name] is None:
+            continue
+        try:
+            found = field.to_prediction(prelabel[name], target)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        results += [_prefixed(result, prelabel["prelabel_id"]) for result in found]
+    scores = [each["score"] for each in prelabel["scores"] or () if each["score"] is not None]
+    score = {"score": round(float(max(scores)), 4)} if scores else {}
+    return {"model_version": labeller, "result": results, **score}
+
+
+def _prefixed(result: Mapping[str, Any], prelabel_id: str) -> dict[str, Any]:
+    return {k: f"{prelabel_id}.{v}" if k in ("id", "from_id", "to_id") else v for k, v in result.items()}
+
+
+def to_row(
+    annotation: Mapping[str, Any], task: Mapping[str, Any], labels: LabelSchema, origin: Origin, *, known: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """A Label Studio annotation as a row of ``annotations``, and what in it the label schema does not allow.
+
+    A field that cannot be read stays null; ``raw`` holds everything as it came. ``known`` is whether an earlier act
+    upon the same judgement is stored already.
+    """
+    results = [result for result in annotation.get("result") or () if isinstance(result, Mapping)]
+    by_field: dict[str, list[Mapping[str, Any]]] = {}
+    for result in results:
+        by_field.setdefault(str(result.get("from_name")), []).append(result)
+    values: dict[str, Any] = dict.fromkeys(labels.fields)
+    problems = [f"{name} is no field of {labels.name}" for name in by_field if name not in labels.fields]
+    for name, field in labels.fields.items():
+        try:
+            values[name] = field.from_result(by_field[name]) if name in by_field else None
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+    skipped = bool(annotation.get("was_cancelled"))
+    judgement_id = _hash(origin.server, annotation["id"], annotation["created_at"])
+    row = {
+        "annotation_id": _hash(judgement_id, annotation["updated_at"]),
+        "judgement_id": judgement_id,
+        "item_id": task["data"]["item_id"],
+        "annotator": _annotator(annotation.get("completed_by"), origin),
+        "action": "skipped" if skipped else "updated" if known else "created",
+        "acted_at": to_time(annotation["updated_at"]),
+        "lead_time_s": annotation.get("lead_time"),
+        "origins": [{"field": name, "origin": _origin(by_field[name])} for name in labels.fields if by_field.get(name)],
+        "prelabel_id": _filled_by(annotation, task, results),
+        "server": origin.server,
+        "project_id": origin.project_id,
+        "task_id": task["id"],
+        "server_annotation_id": annotation["id"],
+        "raw": json.dumps(annotation.get("result"), ensure_ascii=False, sort_keys=True),
+        **values,
+    }
+    return row, problems
+
+
+def to_deletion(last: Mapping[str, Any], labels: LabelSchema, seen_at: datetime) -> dict[str, Any]:
+    """The row that says that a stored judgement is gone from the server, noticed at ``seen_at``."""
+    row = {**last, **dict.fromkeys(labels.fields), "lead_time_s": None, "origins": None, "raw": None}
+    return {
+        **row,
+        "annotation_id": _hash(last["annotation_id"], "deleted"),
+        "action": "deleted",
+        "acted_at": max(seen_at, last["acted_at"]),
+    }
+
+
+def to_time(text: str) -> datetime:
+    """A time as Label Studio writes it, in UTC."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _annotator(who: Any, origin: Origin) -> str:
+    user_id = who.get("id") if isinstance(who, Mapping) else who
+    return origin.users.get(user_id, f"user {user_id}") if isinstance(user_id, int) else "unknown"
+
+
+def _origin(results: Sequence[Mapping[str, Any]]) -> str:
+    """One origin for a field; results of different origin mean that the pre-label was changed."""
+    origins = {str(result.get("origin") or "manual") for result in results}
+    return origins.pop() if len(origins) == 1 else "prediction-changed"
+
+
+def _filled_by(annotation: Mapping[str, Any], task: Mapping[str, Any], results: Sequence[Any]) -> str | None:
+    """The pre-label whose values the annotator was given, kept or not."""
+    kept = {str(r["id"]).partition(".")[0] for r in results if "." in str(r.get("id", "")) and r.get("origin")}
+    if kept:
+        return min(kept)
+    shown = [p for p in task.get("predictions") or () if p.get("result") and _before(p, annotation)]
+    ids = {str(p["result"][0].get("id", "")) for p in shown}
+    return min((each.partition(".")[0] for each in ids if "." in each), default=None)
+
+
+def _before(prediction: Mapping[str, Any], annotation: Mapping[str, Any]) -> bool:
+    return bool(to_time(prediction["created_at"]) <= to_time(annotation["created_at"]))
+
+
+def _hash(*parts: Any) -> str:
+    return hashlib.sha256("\n".join(str(part) for part in parts).encode()).hexdigest()

@@ -1,0 +1,88 @@
+"""Let people judge: items and pre-labels to Label Studio, and every judgement back."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from curate.annotation import connection as connections
+from curate.annotation import sync
+from curate.annotation.connection import Connection
+from curate.annotation.label_studio import LabelStudioServer
+from curate.annotation.sync import ProjectStatus, PullCounts, PushCounts
+from curate.errors import InvalidInput
+from curate.stage import DriverStage, Receipt, Tools
+from curate.storage.corpus import Corpus
+
+Say = Callable[[str], None]
+
+
+class Annotate(DriverStage):
+    """Exchange items and judgements with Label Studio; without a server the items wait, and the run goes on."""
+
+    stage: Literal["annotate"] = "annotate"
+    raters_per_item: Annotated[int, Field(ge=1, le=20)] = 1
+    instructions: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
+
+    def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
+        """Push and pull, or say that people are waited for."""
+        if not connections.is_configured(corpus.workspace.root):
+            waiting = corpus.read("items", ["item_id"]).num_rows
+            message = f"{waiting} items wait for people: `curate annotate up`"
+            return Receipt(changed=False, counts={"waiting": waiting}, message=message)
+        connection = connections.connection(corpus.workspace.root)
+        pulled = _pull(corpus, connection)
+        pushed = push(corpus, tools, self, connection)
+        _raise_for(pulled)
+        counts = {"added": pushed.added, "refilled": pushed.refilled, "waiting": pushed.waiting, "acts": pulled.new}
+        message = f"{pushed.waiting} items wait for people at {connection.url}" if pushed.waiting else ""
+        return Receipt(changed=bool(pushed.added or pushed.refilled or pulled.new), counts=counts, message=message)
+
+
+def push(
+    corpus: Corpus, tools: Tools, stage: Annotate, connection: Connection, *, say: Say = lambda _: None
+) -> PushCounts:
+    """Items, media and pre-labels are on the server as the corpus has them; see ``curate.annotation.sync.push``."""
+    settings: dict[str, Any] = {
+        "maximum_annotations": stage.raters_per_item,
+        "expert_instruction": stage.instructions or "",
+        "show_instruction": bool(stage.instructions),
+        "show_collab_predictions": True,
+        "show_skip_button": True,
+        "enable_empty_annotation": False,
+    }
+    server = LabelStudioServer(connection)
+    return sync.push(corpus, server, connection.name, folder=tools.folder, settings=settings, say=say)
+
+
+def pull(corpus: Corpus, connection: Connection, *, say: Say = lambda _: None) -> PullCounts:
+    """Every new human act is in ``annotations``. The caller holds the workspace's lock.
+
+    Raises ``InvalidInput``, after all is stored, listing the acts that the label schema does not allow.
+    """
+    counts = _pull(corpus, connection, say)
+    _raise_for(counts)
+    return counts
+
+
+def status(corpus: Corpus, connection: Connection) -> list[ProjectStatus]:
+    """Tasks, judged tasks, annotators and address of each project."""
+    return sync.status(corpus, LabelStudioServer(connection))
+
+
+def invitation(connection: Connection) -> str:
+    """The address where an annotator makes an account."""
+    return LabelStudioServer(connection).invitation()
+
+
+def _pull(corpus: Corpus, connection: Connection, say: Say = lambda _: None) -> PullCounts:
+    return sync.pull(corpus, LabelStudioServer(connection), connection.name, say=say)
+
+
+def _raise_for(counts: PullCounts) -> None:
+    if counts.problems:
+        raise InvalidInput(
+            f"{len(counts.problems)} answers do not fit the label schema; they are stored, with those fields empty",
+            problems=counts.problems,
+            hint="correct them there and pull again, or leave them out",
+        )
