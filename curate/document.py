@@ -21,9 +21,14 @@ class Document(NamedTuple):
     path: Path
     data: dict[str, Any]
     root: yaml.MappingNode
+    overrides: Mapping[tuple[int | str, ...], str] = {}
+    """What was set from outside the file, by place: the words to show instead of ``file:line``."""
 
     def place(self, loc: tuple[int | str, ...]) -> str:
         """``file:line`` of the innermost part of ``loc`` that is written in the file."""
+        for where, words in self.overrides.items():
+            if tuple(step for step in loc if step in where) == where:
+                return words
         node: yaml.Node = self.root
         line = node.start_mark.line
         for step in loc:
@@ -133,7 +138,7 @@ def _settings_of(loc: tuple[int | str, ...], model: type[BaseModel] | None) -> t
                 break
         owner = found if found is not None else owner
     models = _models_within(owner)
-    return label, [name for name in models[0].model_fields] if models else []
+    return label, list(models[0].model_fields) if models else []
 
 
 def _models_within(annotation: Any) -> list[type[BaseModel]]:

@@ -46,6 +46,7 @@ class Tools(NamedTuple):
     labels: LabelSchema
     folder: Path
     seed: int = 0
+    recipe: str = ""
 
 
 class Rejection(NamedTuple):
@@ -95,6 +96,10 @@ class Stage(BaseModel, ABC):
 
     def assets(self, tools: Tools) -> Iterable[str]:
         """Hashes of the models, prompts and schemas that the result depends on."""
+        return ()
+
+    def problems(self, folder: Path) -> Iterable[tuple[tuple[str, ...], str]]:
+        """What can be told to be wrong before anything runs: the setting's place within the stage, and a sentence."""
         return ()
 
 

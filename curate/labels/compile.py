@@ -2,6 +2,9 @@
 
 from xml.etree import ElementTree as ET
 
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
 from curate.errors import InvalidInput
 from curate.labels.schema import LabelSchema
 
@@ -13,10 +16,10 @@ def compile_config(schema: LabelSchema, layout: str, *, name: str = "the layout"
 
     Raises ``InvalidInput`` when the layout is not XML or does not have exactly one such place.
     """
-    if "<!DOCTYPE" in layout or "<!ENTITY" in layout:
-        raise InvalidInput(f"{name} declares a document type or entities", hint="a layout is plain XML: remove them")
     try:
-        root = ET.fromstring(layout)
+        root = fromstring(layout, forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise InvalidInput(f"{name} declares a document type or entities", hint="remove them: it is plain XML") from error
     except ET.ParseError as error:
         raise InvalidInput(f"{name}:{error.position[0]}: not valid XML: {error.msg}", hint="mend that line") from error
     places = [(parent, child) for parent in root.iter() for child in parent if child.tag == PLACE]
@@ -39,5 +42,5 @@ def compile_config(schema: LabelSchema, layout: str, *, name: str = "the layout"
 
 def target_of(layout: str) -> str:
     """The name of the object tag that a layout's controls are about."""
-    place = ET.fromstring(layout).find(f".//{PLACE}")
+    place = fromstring(layout, forbid_dtd=True).find(f".//{PLACE}")
     return place.get("toName", "") if place is not None else ""

@@ -24,6 +24,8 @@ class Label(BaseModel):
     synonyms: tuple[str, ...] = ()
     color: str | None = Field(default=None, pattern=r"^#[0-9a-fA-F]{6}$")
     hotkey: str | None = Field(default=None, pattern=r"^[a-z0-9]$")
+    absence: bool = False
+    """It says that nothing is shown (neutral), so it stands alone."""
 
 
 class Taxonomy(BaseModel):

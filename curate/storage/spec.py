@@ -46,6 +46,11 @@ def table_spec(name: str, labels: LabelSchema) -> TableSpec:
     return spec._replace(schema=pa.schema([*spec.schema, *fields]))
 
 
+def parent_column(name: str) -> str:
+    """The column that names the input a row of table ``name`` came from."""
+    return _load(name).parent
+
+
 @cache
 def _load(name: str) -> TableSpec:
     text = (shipped("schemas") / "tables" / f"{name}.yaml").read_text(encoding="utf-8")

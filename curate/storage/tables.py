@@ -80,6 +80,11 @@ class Table:
             with storage_errors(self.folder):
                 delta.optimize.compact()
 
+    def metadata(self) -> dict[str, str]:
+        """What the newest transaction said of itself; empty where there is none."""
+        delta = self._open()
+        return {} if delta is None else {k: v for k, v in delta.history(1)[0].items() if isinstance(v, str)}
+
     def version(self) -> int | None:
         """The number of the newest transaction, or None where there is none."""
         delta = self._open()

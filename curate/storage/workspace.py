@@ -39,6 +39,7 @@ class Workspace:
                 hint="upgrade curate, or use another workspace with -w",
             )
         self.recipe: str | None = about.get("recipe")
+        self.recipe_file: str | None = about.get("recipe_file")
         self.secret = bytes.fromhex(about["secret"])
         self.blobs = Blobs(self.root / "blobs")
 
@@ -60,17 +61,17 @@ class Workspace:
         """The folder with one folder for each run."""
         return self.root / "runs"
 
-    def claim(self, recipe: str) -> None:
+    def claim(self, recipe: str, file: Path) -> None:
         """Make this the workspace of ``recipe``; raises ``WorkspaceUnusable`` when it is another's."""
-        if self.recipe == recipe:
+        if (self.recipe, self.recipe_file) == (recipe, str(file)):
             return
-        if self.recipe is not None:
+        if self.recipe not in (None, recipe):
             raise WorkspaceUnusable(
                 f"workspace {self.root} belongs to recipe {self.recipe!r}, not {recipe!r}",
                 hint=f"one workspace holds one corpus: choose another folder, e.g. -w {recipe}-workspace",
             )
-        self.recipe = recipe
-        self._write_about({**self._about(), "recipe": recipe})
+        self.recipe, self.recipe_file = recipe, str(file)
+        self._write_about({**self._about(), "recipe": recipe, "recipe_file": str(file)})
 
     @contextmanager
     def lock(self) -> Iterator[None]:

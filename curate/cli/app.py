@@ -1,0 +1,41 @@
+"""The command tree. Nothing heavy is imported before a command runs."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curate import __version__
+from curate.cli import annotate, doctor, recipes
+
+app = typer.Typer(
+    name="curate",
+    help="Build human-corrected, traceable corpora for affective computing from raw video, audio and text.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(annotate.app, name="annotate")
+app.command("run")(recipes.run_command)
+app.command("plan")(recipes.plan_command)
+app.command("check")(recipes.check_command)
+app.command("status")(recipes.status_command)
+app.command("demo")(recipes.demo_command)
+app.command("doctor")(doctor.doctor_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"curate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of curate itself."""

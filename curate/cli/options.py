@@ -1,0 +1,42 @@
+"""Options that several commands share."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curate.errors import InvalidInput
+
+Workspace = Annotated[
+    Path,
+    typer.Option(
+        "-w", "--workspace", help="Workspace folder.", envvar="CURATE_WORKSPACE", show_default="./curate-workspace"
+    ),
+]
+WORKSPACE = Path("curate-workspace")
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. stages.export.version=v7.")
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Worker processes; 1 runs in this one.", show_default="one a core")
+]
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def recipe_of(recipe: Path | None, workspace: Path) -> Path:
+    """The recipe named, or the one that the workspace was last run with."""
+    from curate.storage.workspace import Workspace as Opened
+
+    if recipe is not None:
+        return recipe
+    file = Opened(workspace, create=False).recipe_file
+    if file is None or not Path(file).is_file():
+        gone = f"its recipe {file} is gone" if file else "it has not been run with a recipe yet"
+        raise InvalidInput(f"workspace {workspace} does not say which recipe to use: {gone}", hint="name the recipe")
+    return Path(file)

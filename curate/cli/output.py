@@ -1,0 +1,118 @@
+"""All that the command line prints: results on stdout, progress and problems on stderr."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from curate.errors import CurateError
+from curate.pipeline import StageResult
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """A line for the user, on stdout."""
+    out.print(escape(text))
+
+
+def note(text: str) -> None:
+    """A line on the way, on stderr."""
+    err.print(escape(text), style="dim")
+
+
+def show_json(document: Any) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+
+
+def show_error(error: CurateError) -> None:
+    """What went wrong, every problem on a line of its own, and the next step."""
+    err.print(f"[bold red]error:[/] {escape(error.message)}")
+    for problem in getattr(error, "problems", ()):
+        err.print(f"  {escape(problem)}")
+    if error.hint:
+        err.print(f"[bold]next:[/] {escape(error.hint)}")
+
+
+def error_document(error: CurateError) -> dict[str, Any]:
+    """The same as data, for ``--json``."""
+    return {"error": error.message, "problems": list(getattr(error, "problems", ())), "hint": error.hint}
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
+    """A plain table; numbers stand to the right."""
+    rows = [list(row) for row in rows]
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", header_style="bold")
+    for row in rows:
+        table.add_row(*(escape("" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
+    out.print(table)
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """``3 sources, 12 items``."""
+    return ", ".join(f"{number:,} {name}" for name, number in counts.items())
+
+
+class ProgressLines:
+    """Shows a run on stderr: a bar a stage on a terminal, a line a stage elsewhere."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<11}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[said]}"),
+            console=err,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> "ProgressLines":
+        if err.is_terminal:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def stage_started(self, name: str, total: int, done: int) -> None:
+        """See ``pipeline.Listener``."""
+        self._task = self._progress.add_task(name, total=total or None, completed=done, said="")
+
+    def stage_advanced(self, name: str, inputs: int) -> None:
+        """See ``pipeline.Listener``."""
+        if self._task is not None:
+            self._progress.advance(self._task, inputs)
+
+    def stage_finished(self, result: StageResult) -> None:
+        """See ``pipeline.Listener``."""
+        said = describe(result)
+        if self._task is not None:
+            self._progress.update(self._task, total=result.inputs or 1, completed=result.inputs or 1, said=escape(said))
+            self._progress.stop_task(self._task)
+            self._task = None
+        if not err.is_terminal:
+            err.print(f"{result.stage:<11} {result.seconds:7.1f} s  {escape(said)}")
+
+
+def describe(result: StageResult) -> str:
+    """What a stage did, in a few words."""
+    if result.message or result.counts:
+        return "; ".join(part for part in (result.message, counted(result.counts)) if part)
+    new = result.inputs - result.skipped
+    if not result.inputs:
+        return "nothing to work on"
+    words = [f"{result.skipped:,} done before"] if result.skipped else []
+    words += [f"{new:,} new: {result.rows:,} rows"] if new else []
+    if result.rejected_in_all:
+        words.append(f"{result.rejected_in_all:,} rejected")
+    return ", ".join(words)

@@ -1,0 +1,143 @@
+"""``curate run``, ``plan``, ``check``, ``status`` and ``demo``."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from curate.cli import StopFlag
+from curate.cli.options import WORKSPACE, Json, Settings, Workers, Workspace, cores, recipe_of
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file, or the name of a shipped recipe.")]
+OptionalRecipe = Annotated[
+    Path | None, typer.Argument(metavar="[RECIPE]", help="Recipe file.", show_default="the workspace's last one")
+]
+_TOO_MANY_REJECTED = 3
+
+
+def run_command(
+    recipe: RecipeFile,
+    workspace: Workspace = WORKSPACE,
+    settings: Settings = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")] = None,
+    only: Annotated[str | None, typer.Option("--only", metavar="STAGE", help="Run this stage alone.")] = None,
+    workers: Workers = None,
+    max_rejected: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of a stage's inputs that may be rejected before exit code 3.")
+    ] = 0.5,
+    json: Json = False,
+) -> None:
+    """Run what is missing of a recipe; run it again at any time to go on."""
+    _run(recipe, workspace, settings, until, only, workers, max_rejected, json)
+
+
+def demo_command(workspace: Workspace = WORKSPACE, workers: Workers = None, json: Json = False) -> None:
+    """Run the shipped quickstart recipe on its sample: clips and posts to a release, without network or keys."""
+    from curate.cli.output import say
+
+    _run(Path("quickstart"), workspace, None, None, None, workers, 1.0, json)
+    if not json:
+        option = "" if workspace == WORKSPACE else f" -w {workspace}"
+        say(f"next:    curate annotate up{option}     (people correct the labels in Label Studio)")
+
+
+def plan_command(
+    recipe: RecipeFile, workspace: Workspace = WORKSPACE, settings: Settings = None, json: Json = False
+) -> None:
+    """Show what a run would do: how many rows each stage has, what is done, what is left."""
+    from curate.cli.output import say, show_json, show_table
+    from curate.pipeline import plan
+    from curate.recipe import load_recipe
+    from curate.storage.workspace import Workspace as Opened
+
+    loaded = load_recipe(recipe, settings or ())
+    with _scratch(workspace) as folder:
+        plans = plan(loaded, Opened(folder))
+    if json:
+        show_json({"recipe": loaded.recipe.recipe, "stages": [p._asdict() for p in plans]})
+        return
+    show_table(["stage", "inputs", "done", "to do", ""], plans)
+    if not any(p.todo or p.note.startswith("depends") for p in plans):
+        say("Nothing to do: every row is up to date.")
+
+
+def check_command(recipe: RecipeFile, settings: Settings = None, json: Json = False) -> None:
+    """Check a recipe, its label schema and its files; list every problem with file and line."""
+    from curate.cli.output import say, show_json
+    from curate.recipe import load_recipe
+
+    loaded = load_recipe(recipe, settings or ())
+    stages = [stage.stage for stage in loaded.recipe.stages]
+    if json:
+        show_json({"recipe": loaded.recipe.recipe, "labels": loaded.labels.name, "stages": stages, "problems": []})
+        return
+    say(f"{recipe}: no problems; {' > '.join(stages)}; labels {loaded.labels.name}: {', '.join(loaded.labels.fields)}")
+
+
+def status_command(recipe: OptionalRecipe = None, workspace: Workspace = WORKSPACE, json: Json = False) -> None:
+    """Show what the workspace holds: rows by table, rejections by reason, labels, releases."""
+    from curate.cli.output import counted, say, show_json, show_table
+    from curate.pipeline import status
+    from curate.recipe import load_recipe
+    from curate.storage.workspace import Workspace as Opened
+
+    loaded = load_recipe(recipe_of(recipe, workspace))
+    now = status(loaded, Opened(workspace, create=False))
+    if json:
+        show_json(now._asdict())
+        return
+    say(f"recipe {now.recipe} in {now.workspace}\n")
+    details = {
+        "items": counted(now.units),
+        "prelabels": counted(now.prelabels),
+        "annotations": counted(now.annotations),
+        "labels": ", ".join(f"{n:,} by {'people' if k == 'human' else 'models'}" for k, n in now.labels.items()),
+    }
+    show_table(["table", "rows", ""], [(name, rows, details.get(name, "")) for name, rows in now.tables.items()])
+    if now.rejections:
+        rows = [(stage, reason, n) for stage, reasons in now.rejections.items() for reason, n in reasons.items()]
+        say("")
+        show_table(["rejected by", "reason", "rows"], rows)
+    say(f"\nreleases: {', '.join(now.releases) or 'none yet'}")
+
+
+def _run(
+    recipe: Path,
+    workspace: Path,
+    settings: list[str] | None,
+    until: str | None,
+    only: str | None,
+    workers: int | None,
+    max_rejected: float,
+    json: bool,
+) -> None:
+    from curate.cli.output import ProgressLines, say, show_json
+    from curate.executors.local import LocalExecutor
+    from curate.pipeline import run
+    from curate.recipe import load_recipe
+    from curate.storage.workspace import Workspace as Opened
+
+    loaded = load_recipe(recipe, settings or ())
+    opened = Opened(workspace)
+    stop = StopFlag()
+    stop.install()
+    executor = LocalExecutor(workers or cores())
+    try:
+        with ProgressLines() as progress:
+            done = run(loaded, opened, executor=executor, listener=progress, until=until, only=only, stop=stop)
+    finally:
+        executor.close()
+    if json:
+        stages = [asdict(result) for result in done.stages]
+        document: dict[str, Any] = {"recipe": done.recipe, "run_id": done.run_id, "changed": done.changed}
+        show_json({**document, "stages": stages, "release": done.release, "report": done.report})
+    else:
+        if not done.changed:
+            say("Nothing to do: everything is up to date.")
+        if done.release:
+            say(f"release: {done.release}")
+        if done.report:
+            say(f"report:  {done.report}")
+    if done.rejected_share > max_rejected:
+        raise typer.Exit(_TOO_MANY_REJECTED)

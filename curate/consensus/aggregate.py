@@ -1,0 +1,77 @@
+"""Judgements of people, or where there are none the proposals of models, as one label an item."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.consensus.agreement import pairwise_agreement
+from curate.labels import LabelSchema
+
+
+def latest_judgements(annotations: pa.Table) -> list[dict[str, Any]]:
+    """The newest act upon each judgement, in order of item, time and id, without what was skipped or deleted."""
+    newest: dict[str, dict[str, Any]] = {}
+    for act in annotations.sort_by([("acted_at", "ascending"), ("annotation_id", "ascending")]).to_pylist():
+        newest[act["judgement_id"]] = act
+    kept = [act for act in newest.values() if act["action"] in ("created", "updated")]
+    return sorted(kept, key=lambda act: (act["item_id"], act["acted_at"], act["annotation_id"]))
+
+
+def aggregate(
+    labels: LabelSchema, annotations: pa.Table, prelabels: pa.Table, *, method: str
+) -> list[dict[str, Any]]:
+    """One row of ``labels`` for every item that somebody or something judged, sorted by item.
+
+    People's judgements alone count where there are any; each person counts once an item, by their newest judgement.
+    """
+    human: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for act in latest_judgements(annotations):
+        human[act["item_id"]][act["annotator"]] = act
+    model: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for proposal in prelabels.filter(pc.equal(prelabels["outcome"], "ok")).to_pylist():
+        model[proposal["item_id"]].append(proposal)
+    rows = []
+    for item_id in sorted({*human, *model}):
+        if item_id in human:
+            judgements = list(human[item_id].values())
+            evidence = [act["annotation_id"] for act in judgements]
+            rows.append(_label(labels, item_id, judgements, evidence, source="human", method=method))
+        else:
+            judgements = model[item_id]
+            evidence = sorted(proposal["prelabel_id"] for proposal in judgements)
+            rows.append(_label(labels, item_id, judgements, evidence, source="model", method=method))
+    return rows
+
+
+def _label(
+    labels: LabelSchema,
+    item_id: str,
+    judgements: Sequence[Mapping[str, Any]],
+    evidence: list[str],
+    *,
+    source: str,
+    method: str,
+) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "item_id": item_id,
+        "label_source": source,
+        "raters": len(judgements) if source == "human" else 0,
+        "method": method,
+        "evidence": sorted(evidence),
+        "agreement": [],
+        "soft": [],
+    }
+    for name, field in labels.fields.items():
+        values = [judgement[name] for judgement in judgements if judgement[name] is not None]
+        if not values:
+            row[name] = None
+            continue
+        row[name], soft = field.aggregate(values)
+        row["soft"] += [{"field": name, "label": label, "share": share} for label, share in soft.items()]
+        agreed = pairwise_agreement(field, values)
+        if agreed is not None:
+            row["agreement"].append({"field": name, "value": agreed})
+    return row

@@ -1,0 +1,128 @@
+"""Workers on this machine: this very process, or a pool of spawned ones."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import TimeoutError as NotYet
+from typing import Any, TypeVar
+
+from curate.executors import WorkerDied
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_IN_FLIGHT_PER_WORKER = 2
+_LOOK_S = 0.1
+
+
+class LocalExecutor:
+    """``workers=1`` runs in this process; more use processes started by spawn, which share nothing with it."""
+
+    def __init__(self, workers: int = 1) -> None:
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def map(
+        self, function: Callable[[T], R], tasks: Iterable[T], *, resources: Any = None, stop: Callable[[], bool]
+    ) -> Iterator[R | WorkerDied]:
+        """See ``Executor.map``."""
+        if self.workers == 1:
+            yield from self._inline(function, tasks, stop)
+            return
+        source = iter(tasks)
+        flying: deque[tuple[T, Future[R]]] = deque()
+        while not stop():
+            while len(flying) < self.workers * _IN_FLIGHT_PER_WORKER and (task := next(source, None)) is not None:
+                flying.append((task, self._submit(function, task)))
+            if not flying:
+                return
+            try:
+                result = self._await(flying[0][1], stop)
+            except BrokenProcessPool:
+                # Any task in flight may be the one: each goes alone, so that only the guilty one is given up.
+                self.close()
+                for task, future in flying:
+                    yield self._alone(function, task, future)
+                    if stop():
+                        return
+                flying.clear()
+                continue
+            if isinstance(result, _Stopped):
+                return
+            flying.popleft()
+            yield result
+
+    def close(self) -> None:
+        """End the worker processes at once; what they were at is not kept."""
+        if self._pool is not None:
+            processes = list((self._pool._processes or {}).values())
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.join(5)
+            self._pool = None
+
+    @staticmethod
+    def _inline(function: Callable[[T], R], tasks: Iterable[T], stop: Callable[[], bool]) -> Iterator[R]:
+        for task in tasks:
+            if stop():
+                return
+            yield function(task)
+
+    def _submit(self, function: Callable[[T], R], task: T) -> "Future[R]":
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_start_worker)
+        try:
+            return self._pool.submit(function, task)
+        except BrokenProcessPool as error:
+            broken: Future[R] = Future()
+            broken.set_exception(error)
+            return broken
+
+    def _alone(self, function: Callable[[T], R], task: T, future: "Future[R]") -> R | WorkerDied:
+        if future.done() and not future.cancelled() and future.exception() is None:
+            return future.result()
+        if future.done() and not future.cancelled() and not isinstance(future.exception(), BrokenProcessPool):
+            return future.result()
+        try:
+            return self._submit(function, task).result()
+        except BrokenProcessPool:
+            self.close()
+            return WorkerDied("its worker process was killed (out of memory, or a crash in a decoder)")
+
+    @staticmethod
+    def _await(future: "Future[R]", stop: Callable[[], bool]) -> "R | _Stopped":
+        while True:
+            try:
+                return future.result(timeout=_LOOK_S)
+            except NotYet:
+                if future.done():
+                    raise
+                if stop():
+                    return _Stopped()
+
+
+class _Stopped:
+    """Stands for a result that was not waited for."""
+
+
+def _start_worker() -> None:
+    # Ctrl-C reaches the whole process group; only the driver decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(driver: int) -> None:
+    # A driver killed with -9 cannot end its workers, and they would wait for work for ever.
+    while os.getppid() == driver:
+        time.sleep(1)
+    os._exit(1)

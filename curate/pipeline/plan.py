@@ -1,0 +1,102 @@
+"""What a recipe asks for today: the work of every stage by identity, and how much of it is done."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from curate.recipe import LoadedRecipe
+from curate.stage import BatchStage, Stage, Tools, digest
+from curate.storage.corpus import Corpus
+from curate.storage.ledger import Ledger
+from curate.storage.workspace import Workspace
+
+
+class StagePlan(NamedTuple):
+    """What a stage would do. ``todo`` is None where that depends on what an earlier stage has yet to make."""
+
+    stage: str
+    total: int | None
+    done: int | None
+    todo: int | None
+    note: str = ""
+
+
+def make_tools(loaded: LoadedRecipe, workspace: Workspace) -> Tools:
+    """What the stages of a recipe work with."""
+    return Tools(workspace.blobs, loaded.labels, loaded.folder, loaded.recipe.seed, loaded.recipe.recipe)
+
+
+def open_corpus(loaded: LoadedRecipe, workspace: Workspace) -> Corpus:
+    """The rows that the recipe, as it stands now, has made so far."""
+    corpus = Corpus(workspace, loaded.labels, {})
+    for _ in walk(loaded, corpus):
+        pass
+    return corpus
+
+
+def plan(loaded: LoadedRecipe, workspace: Workspace) -> list[StagePlan]:
+    """What a run would do, stage by stage, without doing it."""
+    corpus = Corpus(workspace, loaded.labels, {})
+    plans: list[StagePlan] = []
+    waiting = False
+    for step in walk(loaded, corpus):
+        if step.batch is None:
+            plans.append(StagePlan(step.stage.stage, None, None, None, "runs once, on the driver"))
+        elif waiting:
+            plans.append(StagePlan(step.stage.stage, None, None, None, "depends on the stages before it"))
+        else:
+            ledger = step.batch.ledger(corpus)
+            done = sum(ledger.is_done(work) for work in step.batch.works)
+            todo = len(step.batch.works) - done
+            waiting = waiting or todo > 0
+            plans.append(StagePlan(step.stage.stage, len(step.batch.works), done, todo))
+    return plans
+
+
+class Step(NamedTuple):
+    """A stage; for a batch stage also its inputs and the identity of the work on each."""
+
+    stage: Stage
+    batch: "BatchWork | None"
+
+
+class BatchWork(NamedTuple):
+    """The inputs of a batch stage in order, with the id of each and the identity of the work on it."""
+
+    stage: BatchStage
+    inputs: pa.Table
+    ids: list[str]
+    works: list[str]
+
+    def ledger(self, corpus: Corpus) -> Ledger:
+        """Which of the work is done."""
+        live = corpus.live[self.stage.writes[0]]
+        return Ledger(corpus.workspace, corpus.labels, stage=self.stage.stage, writes=self.stage.writes, live=live)
+
+
+def walk(loaded: LoadedRecipe, corpus: Corpus) -> Iterator[Step]:
+    """The stages in order. Whoever asks for the next one has done what there was to do for the last."""
+    tools = make_tools(loaded, corpus.workspace)
+    known: dict[int, BatchWork] = {}
+    for index, stage in enumerate(loaded.recipe.stages):
+        if not isinstance(stage, BatchStage):
+            yield Step(stage, None)
+            continue
+        if index not in known:
+            # Stages of one kind share their tables: none may take another's rows for left-overs.
+            current = corpus.read(stage.reads) if stage.reads in corpus.live else pa.table({})
+            for other, sibling in enumerate(loaded.recipe.stages):
+                if isinstance(sibling, BatchStage) and sibling.stage == stage.stage:
+                    inputs = sibling.inputs(current, tools)
+                    ids = inputs.column(0).to_pylist()
+                    known[other] = BatchWork(sibling, inputs, ids, _works(sibling, inputs, tools))
+            live = frozenset(w for work in known.values() if work.stage.stage == stage.stage for w in work.works)
+            corpus.live.update(dict.fromkeys(stage.writes, live))
+        yield Step(stage, known[index])
+
+
+def _works(stage: BatchStage, inputs: pa.Table, tools: Tools) -> list[str]:
+    identity = f"{stage.stage}:{stage.identity(tools)}"
+    names = stage.uses if stage.uses is not None else [name for name in inputs.column_names if name != "work"]
+    return [digest([identity, row]) for row in inputs.select(list(names)).to_pylist()]

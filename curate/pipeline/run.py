@@ -1,0 +1,241 @@
+"""Run a recipe: do what is missing, commit it, and keep a record."""
+
+import json
+import platform
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any, Protocol
+
+from curate import __version__
+from curate.errors import Interrupted, InvalidInput
+from curate.executors import Executor, WorkerDied
+from curate.document import nearest
+from curate.pipeline.plan import BatchWork, Step, make_tools, walk
+from curate.recipe import LoadedRecipe, dump_recipe
+from curate.report.run import write_report
+from curate.stage import DriverStage, Outcome, Task, digest, run_task
+from curate.storage.corpus import Corpus
+from curate.storage.ledger import Entry, Ledger
+from curate.storage.spec import parent_column
+from curate.storage.tables import storage_errors
+from curate.storage.workspace import Workspace
+
+_COMMIT_EVERY_S = 5.0
+_COMMIT_EVERY_ROWS = 5_000
+
+
+class Listener(Protocol):
+    """Whoever wants to know how a run goes on."""
+
+    def stage_started(self, name: str, total: int, done: int) -> None: ...
+    def stage_advanced(self, name: str, inputs: int) -> None: ...
+    def stage_finished(self, result: "StageResult") -> None: ...
+
+
+@dataclass
+class StageResult:
+    """What a stage did: inputs found done, done now and rejected now, rows kept, seconds, and a line for the user."""
+
+    stage: str
+    inputs: int = 0
+    skipped: int = 0
+    rows: int = 0
+    rejected: int = 0
+    rejected_in_all: int = 0
+    seconds: float = 0.0
+    message: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    changed: bool = False
+
+
+@dataclass
+class Run:
+    """A finished run. ``folder`` is None where there was nothing to do."""
+
+    recipe: str
+    run_id: str
+    stages: list[StageResult]
+    folder: Path | None = None
+    report: Path | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything new came of it."""
+        return any(result.changed for result in self.stages)
+
+    @property
+    def rejected_share(self) -> float:
+        """The largest share of its inputs that any stage rejected (0-1)."""
+        return max((r.rejected_in_all / r.inputs for r in self.stages if r.inputs), default=0.0)
+
+
+def run(
+    loaded: LoadedRecipe,
+    workspace: Workspace,
+    *,
+    executor: Executor,
+    listener: Listener,
+    until: str | None = None,
+    only: str | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Do what is missing. Everything finished is kept, whatever happens.
+
+    Raises ``Interrupted`` when ``stop()`` became true.
+    """
+    names = [stage.stage for stage in loaded.recipe.stages]
+    for option, name in (("--until", until), ("--only", only)):
+        if name is not None and name not in names:
+            raise InvalidInput(f"{option} {name}: the recipe has no such stage{nearest(name, names)}")
+    with workspace.lock():
+        workspace.claim(loaded.recipe.recipe, loaded.path)
+        return _Driver(loaded, workspace, executor, listener, stop).run(until, only)
+
+
+class _Driver:
+    """One run: the only place that commits."""
+
+    def __init__(
+        self,
+        loaded: LoadedRecipe,
+        workspace: Workspace,
+        executor: Executor,
+        listener: Listener,
+        stop: Callable[[], bool],
+    ) -> None:
+        self.loaded, self.workspace, self.executor, self.listener, self.stop = (
+            loaded, workspace, executor, listener, stop,
+        )  # fmt: skip
+        started = datetime.now(UTC)
+        self.run_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+        self.folder = workspace.runs / self.run_id
+        self.results: list[StageResult] = []
+        self.tools = make_tools(loaded, workspace)
+
+    def run(self, until: str | None, only: str | None) -> Run:
+        corpus = Corpus(self.workspace, self.loaded.labels, {})
+        try:
+            for step in walk(self.loaded, corpus):
+                name = step.stage.stage
+                if only is None or name == only:
+                    self._perform(step, corpus)
+                if name == until and step.stage is [s for s in self.loaded.recipe.stages if s.stage == name][-1]:
+                    break
+        finally:
+            self._record()
+        report = None
+        if self.folder.is_dir():
+            with storage_errors(self.folder):
+                report = write_report(self.folder / "report.html", corpus, self._as_dict())
+        return Run(self.loaded.recipe.recipe, self.run_id, self.results, report.parent if report else None, report)
+
+    def _perform(self, step: Step, corpus: Corpus) -> None:
+        result = StageResult(step.stage.stage)
+        began = time.monotonic()
+        try:
+            if step.batch is not None:
+                self._run_batches(step.batch, corpus, result)
+            elif isinstance(step.stage, DriverStage):
+                self.listener.stage_started(step.stage.stage, 0, 0)
+                receipt = step.stage.perform(corpus, self.tools)
+                result.changed, result.message, result.counts = receipt.changed, receipt.message, dict(receipt.counts)
+        finally:
+            result.seconds = round(time.monotonic() - began, 3)
+            self.results.append(result)
+            if result.changed:
+                self._log("stage", **asdict(result))
+        self.listener.stage_finished(result)
+        if self.stop():
+            raise Interrupted("stopped; what is finished is kept", hint="run the same command again to go on")
+
+    def _run_batches(self, work: BatchWork, corpus: Corpus, result: StageResult) -> None:
+        stage, ledger = work.stage, work.ledger(corpus)
+        todo = [index for index, one in enumerate(work.works) if not ledger.is_done(one)]
+        result.inputs, result.skipped = len(work.works), len(work.works) - len(todo)
+        self.listener.stage_started(stage.stage, result.inputs, result.skipped)
+        batches = [todo[at : at + stage.batch_rows] for at in range(0, len(todo), stage.batch_rows)]
+        tasks = (Task(stage, work.inputs.take(batch), self.tools) for batch in batches)
+        waiting: list[Entry] = []
+        last = time.monotonic()
+        outcomes = self.executor.map(run_task, tasks, resources=stage.resources, stop=self.stop)
+        try:
+            for batch, outcome in zip(batches, outcomes, strict=False):
+                waiting += _entries(work, batch, outcome)
+                self.listener.stage_advanced(stage.stage, len(batch))
+                if len(waiting) >= _COMMIT_EVERY_ROWS or time.monotonic() - last >= _COMMIT_EVERY_S:
+                    self._commit(ledger, waiting, result)
+                    waiting, last = [], time.monotonic()
+        finally:
+            if waiting:
+                self._commit(ledger, waiting, result)
+        if todo:
+            with storage_errors(self.workspace.root):
+                ledger.compact()
+        result.rejected_in_all = sum(one in ledger.dropped for one in work.works)
+
+    def _commit(self, ledger: Ledger, entries: Sequence[Entry], result: StageResult) -> None:
+        works = digest(sorted(entry.work for entry in entries))
+        metadata = {"run_id": self.run_id, "stage": result.stage, "fingerprint": works}
+        kept, rejected = ledger.commit(entries, metadata=metadata)
+        result.rows += kept
+        result.rejected += rejected
+        result.changed = True
+        self._log("commit", stage=result.stage, inputs=len(entries), rows=kept, rejected=rejected, fingerprint=works)
+
+    def _log(self, event: str, **about: Any) -> None:
+        with storage_errors(self.folder):
+            if not self.folder.is_dir():
+                self.folder.mkdir(parents=True)
+                (self.folder / "recipe.yaml").write_text(dump_recipe(self.loaded.recipe), encoding="utf-8")
+            now = datetime.now(UTC).isoformat("T", "milliseconds")
+            with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps({"at": now, "event": event, **about}, ensure_ascii=False) + "\n")
+
+    def _record(self) -> None:
+        if self.folder.is_dir():
+            with storage_errors(self.folder):
+                text = json.dumps(self._as_dict(), indent=2, ensure_ascii=False)
+                (self.folder / "run.json").write_text(text + "\n", encoding="utf-8")
+
+    def _as_dict(self) -> dict[str, Any]:
+        packages = ("av", "deltalake", "onnxruntime", "polars", "pyarrow")
+        return {
+            "run_id": self.run_id,
+            "recipe": self.loaded.recipe.recipe,
+            "recipe_file": self.loaded.path.name,
+            "labels": {"name": self.loaded.labels.name, "sha256": self.loaded.labels.sha256},
+            "stages": [asdict(result) for result in self.results],
+            "versions": {
+                "curate": __version__,
+                "python": platform.python_version(),
+                **{name: version_of(name) for name in packages},
+            },
+        }
+
+
+def _entries(work: BatchWork, batch: Sequence[int], outcome: Outcome | WorkerDied) -> list[Entry]:
+    """The outcome of a batch taken apart by input. Raises ``RuntimeError`` where the stage broke its contract."""
+    ids = [work.ids[at] for at in batch]
+    works = [work.works[at] for at in batch]
+    if isinstance(outcome, WorkerDied):
+        return [Entry(i, w, {}, [(i, "crashed", outcome.detail)]) for i, w in zip(ids, works, strict=True)]
+    rows: dict[str, dict[str, list[Mapping[str, Any]]]] = {i: {} for i in ids}
+    rejected: dict[str, list[tuple[str, str, str]]] = {i: [] for i in ids}
+    for table in work.stage.writes:
+        parent = parent_column(table)
+        for row in outcome.rows.get(table, []):
+            rows[row[parent]].setdefault(table, []).append(row)
+    for rejection in outcome.rejections:
+        rejected[rejection.parent_id].append((rejection.subject, rejection.reason, rejection.detail))
+    entries = []
+    for input_id, own_work in zip(ids, works, strict=True):
+        kept = rows[input_id].get(work.stage.writes[0])
+        if not kept and not any(subject == input_id for subject, *_ in rejected[input_id]):
+            raise RuntimeError(f"stage {work.stage.stage} neither kept nor rejected {input_id}")
+        entries.append(Entry(input_id, own_work, rows[input_id], rejected[input_id]))
+    return entries

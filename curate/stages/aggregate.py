@@ -1,0 +1,37 @@
+"""Judgements to labels."""
+
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.consensus.aggregate import aggregate
+from curate.stage import DriverStage, Receipt, Tools, digest
+from curate.storage.corpus import Corpus
+
+
+class Aggregate(DriverStage):
+    """Majority label and soft distribution of every item; a model's proposal stands in until people have judged."""
+
+    stage: Literal["aggregate"]
+    method: Literal["majority"] = "majority"
+
+    def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
+        table = corpus.workspace.table("labels", tools.labels)
+        evidence = {name: corpus.workspace.table(name, tools.labels).version() for name in ("annotations", "prelabels")}
+        work = digest([self.identity(tools), tools.labels.sha256, evidence, *map(sorted, corpus.live.values())])
+        if table.metadata().get("fingerprint") == work:
+            return Receipt(False, _counts(table.read(["label_source"])))
+        judged = aggregate(
+            tools.labels, corpus.read("annotations"), corpus.read("prelabels"), method=self.method
+        )
+        rows = pa.Table.from_pylist([{**row, "work": work} for row in judged], schema=table.spec.schema)
+        stored = table.read().sort_by("item_id")
+        changed = not stored.drop_columns("work").equals(rows.drop_columns("work"))
+        table.replace_all(rows, metadata={"fingerprint": work, "stage": self.stage})
+        return Receipt(changed, _counts(rows))
+
+
+def _counts(rows: pa.Table) -> dict[str, int]:
+    human = int(pc.sum(pc.equal(rows["label_source"], "human")).as_py() or 0)
+    return {"labels": rows.num_rows, "by people": human, "by models": rows.num_rows - human}
