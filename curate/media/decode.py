@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from curate.errors import InvalidRow
 from curate.media.container import AUDIO_RATE_HZ, open_media
 
+Samples = NDArray[np.int16]
+"""16 kHz mono sound"""
 MERGE_S = 4.0
 """Ranges closer than this are read as one: seeking would land on the same keyframe."""
 
@@ -28,7 +30,7 @@ class Span(NamedTuple):
     end_s: float
 
 
-def read_audio(path: Path) -> NDArray[np.int16]:
+def read_audio(path: Path) -> Samples:
     """The first audio stream as 16 kHz mono int16, sample 0 at second 0, late starts and holes filled with silence.
 
     A stream that breaks midway gives what came before. Raises ``InvalidRow``: ``no_audio`` without an audio stream,
@@ -43,7 +45,7 @@ def read_audio(path: Path) -> NDArray[np.int16]:
     return samples
 
 
-def cut(samples: NDArray[np.int16], span: Span) -> NDArray[np.int16]:
+def cut(samples: Samples, span: Span) -> Samples:
     """The samples of a span of 16 kHz sound."""
     return samples[max(0, round(span.start_s * AUDIO_RATE_HZ)) : max(0, round(span.end_s * AUDIO_RATE_HZ))]
 

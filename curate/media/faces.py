@@ -48,6 +48,11 @@ def open_detector(model_pack: Path | None = None) -> FaceDetector:
     return CenterFace()
 
 
+def pack_files(folder: Path) -> list[Path]:
+    """The networks of a model pack, by name."""
+    return sorted(folder.glob("*.onnx"))
+
+
 def intersection_over_union(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
     """(n, m) overlap, 0-1, of (n, 4) boxes with (m, 4) boxes."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import MissingDependency
-from curate.media.faces import Face
+from curate.media.faces import Face, pack_files
 from curate.media.onnx_models import session_options
 
 DET_SIZE_PX = (640, 640)
@@ -47,11 +47,6 @@ def open_pack(folder: Path) -> InsightFacePack:
     pack = InsightFacePack(folder.resolve())
     _detector(pack.folder)
     return pack
-
-
-def pack_files(folder: Path) -> list[Path]:
-    """The networks of a pack, by name."""
-    return sorted(folder.glob("*.onnx"))
 
 
 @functools.cache

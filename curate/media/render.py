@@ -4,11 +4,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from curate.media.container import AUDIO_RATE_HZ, encode_flac
-from curate.media.decode import Span, cut
+from curate.media.decode import Samples, Span, cut
 from curate.media.ffmpeg import audio_segment, open_input, run_ffmpeg
 
 MAX_HEIGHT_PX = 480
@@ -18,12 +15,12 @@ LISTENING_DBFS = -23.0
 MAX_GAIN_DB = 30.0
 
 
-def render_audio(samples: NDArray[np.int16], span: Span) -> bytes:
+def render_audio(samples: Samples, span: Span) -> bytes:
     """The exact samples of a span as a FLAC file, 16 kHz mono."""
     return encode_flac(cut(samples, span))
 
 
-def render_video(path: Path, span: Span, samples: NDArray[np.int16] | None = None) -> bytes:
+def render_video(path: Path, span: Span, samples: Samples | None = None) -> bytes:
     """An H.264/AAC MP4 of a span for annotators: upright, at most 480 px high and 30 pictures a second, faststart.
 
     Where ``samples`` (the file's 16 kHz sound) are very quiet in the span, the copy carries them raised to about
@@ -68,7 +65,7 @@ def render_video(path: Path, span: Span, samples: NDArray[np.int16] | None = Non
         return target.read_bytes()
 
 
-def raise_level(samples: NDArray[np.int16]) -> Any:
+def raise_level(samples: Samples) -> Any:
     """A pydub segment of the sound raised to about -23 dBFS, or None where it is loud enough or digital silence."""
     sound = audio_segment()(samples.tobytes(), sample_width=2, frame_rate=AUDIO_RATE_HZ, channels=1)
     if not sound.max or sound.dBFS > QUIET_DBFS:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.media.container import AUDIO_RATE_HZ
-from curate.media.decode import Span
+from curate.media.decode import Samples, Span
 from curate.media.onnx_models import open_vad
 
 HOP_S = 512 / AUDIO_RATE_HZ
@@ -22,7 +22,7 @@ class Speech(NamedTuple):
     share: float
 
 
-def speech_probabilities(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+def speech_probabilities(samples: Samples) -> NDArray[np.float32]:
     """Probability of speech for each window of 32 ms; the last one is padded with silence."""
     session = open_vad()
     state: dict[str, Any] = {name: np.zeros((1, 1, 128), np.float32) for name in ("h", "c")}

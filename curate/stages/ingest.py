@@ -1,0 +1,194 @@
+"""Ingest: find the raw files, say what each is, and record where it comes from."""
+
+import csv
+import glob
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+
+from curate.errors import InvalidInput, InvalidRow
+from curate.media.probe import probe
+from curate.media.transcript import SUFFIXES, find_sidecar
+from curate.stage import BatchStage, Outcome, Rejection, Tools, digest
+
+MAX_POST_BYTES = 1_000_000
+INPUTS = pa.schema(
+    [
+        ("file", pa.string()),
+        ("path", pa.binary()),
+        ("size_bytes", pa.int64()),
+        ("mtime_ns", pa.int64()),
+        ("sidecar", pa.string()),
+        ("sidecar_size_bytes", pa.int64()),
+        ("sidecar_mtime_ns", pa.int64()),
+        ("post", pa.binary()),
+        ("problem", pa.string()),
+    ]
+)
+
+
+class Ingest(BatchStage):
+    """Every file that the globs match becomes a source: media by looking inside, posts from .txt, .jsonl and .csv."""
+
+    reads: ClassVar[str] = ""
+    writes: ClassVar[tuple[str, ...]] = ("sources",)
+    batch_rows: ClassVar[int] = 8
+
+    stage: Literal["ingest"] = "ingest"
+    files: str | tuple[str, ...]
+    licence: str | None = None
+    collection: str | None = None
+    consent: str | None = None
+
+    def problems(self, folder: Path) -> Iterable[tuple[tuple[str, ...], str]]:
+        for pattern in self._patterns():
+            if not _matches(pattern, folder):
+                yield ("files",), f"no file matches {pattern!r} in {folder.resolve()}"
+
+    def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
+        """One row a file, and one a line of a file of posts, in order of their names.
+
+        Raises ``InvalidInput`` naming each pattern that matches nothing.
+        """
+        problems = tuple(sentence for _, sentence in self.problems(tools.folder))
+        if problems:
+            raise InvalidInput(problems[0], problems=problems, hint="the pattern is relative to the recipe's folder")
+        names = {name for pattern in self._patterns() for name in _matches(pattern, tools.folder)}
+        rows = [row for name in sorted(names) for row in _to_inputs(name, tools.folder)]
+        return pa.Table.from_pylist(rows, schema=INPUTS)
+
+    def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
+        outcome = Outcome(rows={"sources": []})
+        origin = {"licence": self.licence, "collection": self.collection, "consent": self.consent}
+        for row in batch.to_pylist():
+            try:
+                found = _post(row) if row["post"] is not None or row["problem"] else _file(row, tools.folder)
+                outcome.rows["sources"].append({"file": row["file"], **origin, **found})
+            except InvalidRow as error:
+                outcome.rejections.append(Rejection(row["file"], row["file"], error.reason, error.message))
+        return outcome
+
+    def _patterns(self) -> tuple[str, ...]:
+        return (self.files,) if isinstance(self.files, str) else self.files
+
+
+def _matches(pattern: str, folder: Path) -> list[str]:
+    found = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 (Path.glob refuses absolute patterns)
+    return [name for name in found if Path(name).suffix.lower() not in SUFFIXES and (folder / name).is_file()]
+
+
+def _to_inputs(name: str, folder: Path) -> Iterator[dict[str, Any]]:
+    path = folder / name
+    shown = Path(name).as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
+    suffix = path.suffix.lower()
+    if suffix in (".jsonl", ".csv"):
+        yield from _to_posts(path, shown, suffix)
+        return
+    state = path.stat()
+    row: dict[str, Any] = {"file": shown, "path": str(name).encode("utf-8", "surrogateescape")}
+    row |= {"size_bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
+    sidecar = None if suffix == ".txt" else find_sidecar(path)
+    if sidecar is not None and _is_text(sidecar.name):
+        of = sidecar.stat()
+        beside = Path(name).with_name(sidecar.name).as_posix()
+        row |= {"sidecar": beside, "sidecar_size_bytes": of.st_size, "sidecar_mtime_ns": of.st_mtime_ns}
+    if not _is_text(name):
+        row["problem"] = "its name is not valid UTF-8"
+    yield row
+
+
+def _to_posts(path: Path, shown: str, suffix: str) -> Iterator[dict[str, Any]]:
+    try:
+        posts = list(_json_lines(path) if suffix == ".jsonl" else _csv_lines(path))
+    except (OSError, UnicodeError, csv.Error, InvalidRow) as error:
+        yield {"file": shown, "problem": f"it cannot be read as posts: {error}"}
+        return
+    for number, post in posts:
+        row: dict[str, Any] = {"file": f"{shown}#{number}", "post": post[:MAX_POST_BYTES]}
+        if len(post) > MAX_POST_BYTES:
+            row |= {"post": b"", "problem": f"the line is longer than {MAX_POST_BYTES} bytes"}
+        yield row
+    if not posts:
+        yield {"file": shown, "problem": "it holds no post"}
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            line = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+            if line:
+                yield number, line
+
+
+def _csv_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        if "text" not in (reader.fieldnames or ()):
+            raise InvalidRow("its first line names no column `text`")
+        for row in reader:
+            known = {key: row[key] for key in ("text", "speaker", "author", "title") if row.get(key) is not None}
+            yield reader.line_num, json.dumps(known, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _post(row: dict[str, Any]) -> dict[str, Any]:
+    if row["problem"]:
+        raise InvalidRow(f"{row['file']}: {row['problem']}", reason="invalid")
+    try:
+        post = json.loads(row["post"])
+    except (ValueError, RecursionError) as error:
+        raise InvalidRow(f"{row['file']} is not JSON: {error}", reason="invalid") from error
+    if not isinstance(post, dict):
+        raise InvalidRow(f"{row['file']} is not a JSON object", reason="invalid")
+    return _text_source(
+        row["file"], post.get("text"), post.get("speaker", post.get("author")), post.get("title"), len(row["post"])
+    )
+
+
+def _file(row: dict[str, Any], folder: Path) -> dict[str, Any]:
+    path = folder / row["path"].decode("utf-8", "surrogateescape")
+    try:
+        if path.suffix.lower() == ".txt":
+            if row["size_bytes"] > MAX_POST_BYTES:
+                raise InvalidRow(f"{row['file']} is longer than {MAX_POST_BYTES} bytes", reason="invalid")
+            raw = path.read_bytes()
+            if not raw:
+                raise InvalidRow(f"{row['file']} is empty", reason="empty_file")
+            return _text_source(row["file"], raw.decode("utf-8-sig"), None, None, len(raw))
+        found = probe(path)._asdict()
+        found["width_px"], found["height_px"] = found.pop("width"), found.pop("height")
+        found |= {"source_id": _sha256(path), "size_bytes": path.stat().st_size}
+        if row["sidecar"]:
+            found |= {"subtitles_file": row["sidecar"], "subtitles_sha256": _sha256(folder / row["sidecar"])}
+    except OSError as error:
+        raise InvalidRow(f"{row['file']} cannot be read: {error.strerror}", reason="unreadable") from error
+    except UnicodeDecodeError as error:
+        raise InvalidRow(f"{row['file']} is not UTF-8 text (byte {error.start})", reason="invalid") from error
+    return found
+
+
+def _text_source(file: str, text: Any, author: Any, title: Any, size_bytes: int) -> dict[str, Any]:
+    for name, value in (("text", text), ("speaker", author), ("title", title)):
+        if value is not None and not (isinstance(value, str) and _is_text(value)):
+            raise InvalidRow(f"{file}: {name} is not a text", reason="invalid")
+    if not isinstance(text, str) or not text.strip():
+        raise InvalidRow(f"{file} has no text", reason="invalid")
+    text, author = text.strip(), (author or "").strip() or None
+    found = {"source_id": digest({"text": text, "author": author}), "kind": "text", "size_bytes": size_bytes}
+    return {**found, "text": text, "speaker": author, "title": title}
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, hashlib.sha256).hexdigest()
