@@ -144,7 +144,7 @@ def open_media(path: Path) -> Iterator[Media]:
     except (av.PermissionError, av.FileNotFoundError, av.IsADirectoryError) as error:
         raise InvalidRow(f"{path.name} cannot be opened: {error.strerror}", reason="unreadable") from error
     except (av.FFmpegError, ValueError) as error:
-        raise InvalidRow(f"{path.name} cannot be read as media: {error}", reason=_why_not(path)) from error
+        raise InvalidRow(f"{path.name} cannot be read as media", reason=_why_not(path)) from error
     try:
         yield _select(path, container)
     finally:

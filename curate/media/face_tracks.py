@@ -14,6 +14,9 @@ from curate.media.faces import Face, FaceDetector
 from curate.media.pictures import encode_jpeg
 from curate.media.tracks import CutTest, Track, Tracker
 
+MIN_CONTRAST = 8.0
+"""Spread (standard deviation) of the grey levels in the middle of a crop, 0-255, below which no face can be told."""
+
 
 class Shot(NamedTuple):
     """An aligned JPEG crop, when it was taken, and how good it is."""
@@ -73,14 +76,16 @@ def follow_faces(
                 continue
             known = found.setdefault(id(track), FaceTrack(track))
             shot = take_shot(rgb, face, time_s=time_s, size_px=size_px)
-            if place not in known.best or shot.worth > known.best[place].worth:
+            if shot and (place not in known.best or shot.worth > known.best[place].worth):
                 known.best[place] = shot
-    return list(found.values())
+    return [track for track in found.values() if track.best]
 
 
-def take_shot(rgb: NDArray[np.uint8], face: Face, *, time_s: float = 0.0, size_px: int = 256) -> Shot:
-    """The aligned crop of one face of one picture."""
+def take_shot(rgb: NDArray[np.uint8], face: Face, *, time_s: float = 0.0, size_px: int = 256) -> Shot | None:
+    """The aligned crop of one face of one picture, or None where it is too dark or flat to see a face."""
     crop = align(rgb, face.landmarks, size_px=size_px)
+    if crop[size_px // 4 : -size_px // 4, size_px // 4 : -size_px // 4].mean(axis=2).std() < MIN_CONTRAST:
+        return None
     quality = measure(rgb, face, crop)
     eyes, nose = face.landmarks[:2], face.landmarks[2]
     middle, apart = eyes.mean(axis=0), float(np.linalg.norm(eyes[1] - eyes[0]))

@@ -45,8 +45,8 @@ def render_video(path: Path, span: Span, samples: Samples | None = None) -> byte
             *streams,
             f"file:{target}",
             format="mp4",
-            vf=f"fps='min({MAX_RATE_HZ},source_fps)',scale='trunc(iw*sar/2)*2':'trunc(ih/2)*2',setsar=1,"
-            f"scale=-2:'min({MAX_HEIGHT_PX},ih)',format=yuv420p",
+            vf=f"fps='min({MAX_RATE_HZ},source_fps)',scale='trunc(iw*sar/2)*2':'trunc(ih/2)*2',"
+            f"scale=-2:'min({MAX_HEIGHT_PX},ih)',setsar=1,format=yuv420p",
             vcodec="libx264",
             preset="veryfast",
             crf=26,

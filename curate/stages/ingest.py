@@ -6,9 +6,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
+from pydantic import Field
 
 from curate.errors import InvalidInput, InvalidRow
 from curate.media.probe import probe
@@ -39,7 +40,8 @@ class Ingest(BatchStage):
     batch_rows: ClassVar[int] = 8
 
     stage: Literal["ingest"] = "ingest"
-    files: str | tuple[str, ...]
+    files: str | Annotated[tuple[str, ...], Field(min_length=1)]
+    """Globs relative to the recipe's folder; ``**`` reaches into folders."""
     licence: str | None = None
     collection: str | None = None
     consent: str | None = None
@@ -77,6 +79,8 @@ class Ingest(BatchStage):
 
 
 def _matches(pattern: str, folder: Path) -> list[str]:
+    if "\0" in pattern:
+        return []
     found = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 (Path.glob refuses absolute patterns)
     return [name for name in found if Path(name).suffix.lower() not in SUFFIXES and (folder / name).is_file()]
 

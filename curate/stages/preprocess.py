@@ -100,30 +100,34 @@ class Preprocess(BatchStage):
         rgb = load_rgb(tools.folder / row["file"])
         detector = open_detector(self._pack(tools.folder))
         seen = [face for face in detector.detect(rgb) if face.size_px >= self.faces.min_face_px]
-        if not seen:
-            raise InvalidRow(f"no face of {self.faces.min_face_px} px is found in {row['file']}", reason="no_face")
-        shots = {0: take_shot(rgb, face := max(seen, key=lambda face: face.size_px), size_px=self.faces.size_px)}
-        largest = FaceTrack(Track([0.0], [face]), shots)
+        face = max(seen, key=lambda face: face.size_px, default=None)
+        shot = take_shot(rgb, face, size_px=self.faces.size_px) if face else None
+        if face is None or shot is None:
+            raise InvalidRow(f"no face of {self.faces.min_face_px} px is found in {row['file']}", reason="no_unit")
+        largest = FaceTrack(Track([0.0], [face]), {0: shot})
         part.faces.append(_face_row(row["source_id"], largest, detector.name, tools))
         chosen = {"face": part.faces[0]["crop"], "face_id": part.faces[0]["face_id"]}
         part.items.append(_item(row, "image", "image", None) | chosen)
 
     def _sound(self, row: dict[str, Any], unit: str, tools: Tools, part: "_Part") -> None:
         path = tools.folder / row["file"]
-        samples = read_audio(path)
-        found = self._spans(samples, unit, row)
+        samples = _sound_of(path, optional=unit == "clip" and row["kind"] == "video")
+        found = self._utterances(samples, row) if unit == "utterance" else self._clip(samples, row)
         spans = [one.span for one in found]
         words = _transcript(row, spans, tools, part)
         tracks = self._follow(path, spans, tools, row, part) if row["kind"] == "video" else []
         for place, (one, said) in enumerate(zip(found, words, strict=True)):
             item = _item(row, unit, "audio", one.span) | {"speech_share": one.share}
             item |= {"text": said.text, "speaker": said.speaker, "text_source": "subtitles" if said.text else None}
-            item["audio"] = tools.blobs.put(render_audio(samples, one.span), "flac")
+            if samples is not None:
+                item["audio"] = tools.blobs.put(render_audio(samples, one.span), "flac")
             if row["kind"] == "video":
                 try:
                     item["video"] = tools.blobs.put(render_video(path, one.span, samples), "mp4")
                     item["layout"] = "video"
                 except InvalidRow as error:
+                    if samples is None:
+                        raise
                     subject = f"{item['item_id']}#video"
                     part.rejections.append(Rejection(row["source_id"], subject, error.reason, error.message))
             here = [track for track in tracks if place in track.best]
@@ -133,12 +137,12 @@ class Preprocess(BatchStage):
                 item["face_id"] = _face_id(row["source_id"], chosen)
             part.items.append(item)
 
-    def _spans(self, samples: Samples, unit: str, row: dict[str, Any]) -> list[Speech]:
-        duration_s = len(samples) / AUDIO_RATE_HZ
-        probabilities = speech.speech_probabilities(samples)
+    def _utterances(self, samples: Samples | None, row: dict[str, Any]) -> list[Speech]:
+        if samples is None:
+            raise InvalidRow(f"{row['file']} has no sound", reason="no_audio")
         found = speech.utterances(
-            probabilities,
-            duration_s=duration_s,
+            speech.speech_probabilities(samples),
+            duration_s=len(samples) / AUDIO_RATE_HZ,
             max_pause_s=self.max_pause_s,
             min_speech_s=self.min_speech_s,
             max_utterance_s=self.max_utterance_s,
@@ -146,11 +150,15 @@ class Preprocess(BatchStage):
         )
         if not found:
             raise InvalidRow(f"no speech is found in {row['file']}", reason="no_speech")
-        if unit == "utterance":
-            return found
+        return found
+
+    def _clip(self, samples: Samples | None, row: dict[str, Any]) -> list[Speech]:
+        heard_s = 0.0 if samples is None else len(samples) / AUDIO_RATE_HZ
+        duration_s = round(max(heard_s, row["duration_s"] or 0.0), 3)
         if duration_s > self.max_clip_s:
             raise InvalidRow(f"{row['file']} is longer than max_clip_s ({self.max_clip_s:g} s)", reason="invalid")
-        return [Speech(Span(0.0, round(duration_s, 3)), float((probabilities >= speech.ON).mean()))]
+        share = 0.0 if samples is None else float((speech.speech_probabilities(samples) >= speech.ON).mean())
+        return [Speech(Span(0.0, duration_s), share)]
 
     def _follow(
         self, path: Path, spans: Sequence[Span], tools: Tools, row: dict[str, Any], part: "_Part"
@@ -175,6 +183,15 @@ class _Part(NamedTuple):
     items: list[dict[str, Any]]
     faces: list[dict[str, Any]]
     rejections: list[Rejection]
+
+
+def _sound_of(path: Path, *, optional: bool) -> Samples | None:
+    try:
+        return read_audio(path)
+    except InvalidRow:
+        if optional:
+            return None
+        raise
 
 
 def _transcript(row: dict[str, Any], spans: Sequence[Span], tools: Tools, part: _Part) -> list[Words]:
