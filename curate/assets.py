@@ -1,5 +1,6 @@
 """Find the data files that ship with curate, in a wheel and in a checkout alike; a user's own file wins."""
 
+import difflib
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -27,13 +28,17 @@ def find_asset(folder: str, name: str, *, suffix: str, beside: Path | None = Non
         if candidate.is_file() and candidate.resolve().is_relative_to(root.resolve()):
             return candidate
     names = sorted(list_assets(folder, suffix=suffix, beside=beside))
-    raise InvalidInput(f"there is no {folder} file named {name!r}", hint=f"the names are: {', '.join(names) or 'none'}")
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"valid: {', '.join(names) or 'none'}"
+    raise InvalidInput(f"there is no {folder} file named {name!r}", hint=hint)
 
 
 def list_assets(folder: str, *, suffix: str, beside: Path | None = None) -> dict[str, Path]:
     """Every reachable file of a folder by name, the user's own before the shipped ones."""
     found: dict[str, Path] = {}
     for root in search_roots(folder, beside):
+        if root == beside:  # a folder of recipes, whose files are not all assets
+            continue
         for path in sorted(root.glob(f"*{suffix}")):
             found.setdefault(path.name.removesuffix(suffix), path)
     return found

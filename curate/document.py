@@ -1,7 +1,8 @@
 """A YAML file whose every mistake can be told with its file and line, all of them at once."""
 
 import difflib
-from collections.abc import Hashable, Mapping
+import re
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -86,19 +87,31 @@ def as_invalid_input(
     error: ValidationError, document: Document, *, at: tuple[int | str, ...] = (), model: type[BaseModel] | None = None
 ) -> InvalidInput:
     """Pydantic's findings as sentences with their places and the nearest valid names."""
-    found = [
-        f"{document.place((*at, *e['loc']))}: {_sentence(e, (*at, *e['loc']), document, model)}" for e in error.errors()
-    ]
-    problems = tuple(dict.fromkeys(found))
+    errors = error.errors()
+    # A list that lost its broken members is then found too short: that is no mistake of its own.
+    inner = {e["loc"][0] for e in errors if len(e["loc"]) > 1}
+    errors = [e for e in errors if not (e["type"] == "too_short" and e["loc"] and e["loc"][0] in inner)]
+    located = [(document.place((*at, *e["loc"])), _sentence(e, (*at, *e["loc"]), document, model)) for e in errors]
+    problems = tuple(sort_problems(f"{place}: {sentence}" for place, sentence in located))
     return InvalidInput(f"{document.path} has {_count(problems)}", problems=problems)
 
 
-def nearest(name: str, names: list[str] | tuple[str, ...]) -> str:
-    """``; did you mean x?`` or, where nothing is near, ``; the names are …``."""
+def nearest(name: str, names: Sequence[str]) -> str:
+    """``; did you mean x?`` or, where nothing is near, ``; valid: …``."""
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]}?"
-    return f"; the names are {', '.join(names)}" if names else ""
+    return f"; valid: {', '.join(names)}" if names else ""
+
+
+def sort_problems(problems: Iterable[str]) -> list[str]:
+    """Each problem once, in the order of file and line."""
+
+    def place(problem: str) -> tuple[str, int]:
+        match = re.match(r"(.*?):(\d+): ", problem)
+        return (match[1], int(match[2])) if match else ("", 0)
+
+    return sorted(dict.fromkeys(problems), key=place)
 
 
 def _sentence(error: Any, loc: tuple[int | str, ...], document: Document, model: type[BaseModel] | None) -> str:
@@ -116,6 +129,8 @@ def _sentence(error: Any, loc: tuple[int | str, ...], document: Document, model:
     if kind == "literal_error":
         expected = [part.strip(" '") for part in context["expected"].replace(" or ", ", ").split(",")]
         return f"{name} is {error['input']!r}{nearest(str(error['input']), expected)}"
+    if kind == "string_pattern_mismatch":
+        return f"{name} is {error['input']!r}; allowed is {context['pattern'].strip('^$')}"
     message = error["msg"].removeprefix("Value error, ")
     value = error["input"]
     shown = f", not {value!r}" if isinstance(value, str | int | float | bool) and kind != "value_error" else ""

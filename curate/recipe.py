@@ -1,15 +1,16 @@
 """A recipe: sources, a label schema and stages, read from YAML with every mistake told by file and line."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from curate.assets import list_assets, shipped
-from curate.document import Document, load_document, nearest, parse_model
+from curate.document import Document, load_document, nearest, parse_model, sort_problems
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema, load_labels
 from curate.stage import BatchStage, Stage
@@ -73,11 +74,11 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
         except InvalidInput as error:
             hint = f" ({error.hint})" if error.hint else ""
             problems.extend(error.problems or (f"{document.place(('labels',))}: {error.message}{hint}",))
-    if recipe is not None:
-        problems.extend(_stage_problems(recipe, path.parent, document))
+    problems.extend(_stage_problems(_valid_stages(document), path.parent, document, complete=recipe is not None))
     if problems or recipe is None or labels is None:
+        problems = sort_problems(problems)
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise InvalidInput(f"recipe {path} has {count}", problems=tuple(dict.fromkeys(problems)))
+        raise InvalidInput(f"recipe {path} has {count}", problems=tuple(problems))
     return LoadedRecipe(recipe, labels, path)
 
 
@@ -97,18 +98,29 @@ def dump_recipe(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _stage_problems(recipe: Recipe, folder: Path, document: Document) -> list[str]:
+def _valid_stages(document: Document) -> dict[int, Stage]:
+    """The stages that can be read by themselves, by place, so that one mistake does not hide the others."""
+    raw = document.data.get("stages")
+    adapter: TypeAdapter[Stage] = TypeAdapter(AnyStage)
+    found: dict[int, Stage] = {}
+    for index, settings in enumerate(raw if isinstance(raw, list) else []):
+        with suppress(ValidationError):
+            found[index] = adapter.validate_python(settings)
+    return found
+
+
+def _stage_problems(stages: Mapping[int, Stage], folder: Path, document: Document, *, complete: bool) -> list[str]:
     problems: list[str] = []
     seen: list[str] = []
     written: set[str] = set()
-    for index, stage in enumerate(recipe.stages):
+    for index, stage in stages.items():
         at = ("stages", index)
         if stage.stage in seen and stage.stage not in REPEATABLE:
             problems.append(f"{document.place(at)}: {stage.stage} is given twice; one is enough")
         if late := [name for name in seen if ORDER.index(name) > ORDER.index(stage.stage)]:
             problems.append(f"{document.place(at)}: {stage.stage} comes after {late[0]}; move it up")
         elif isinstance(stage, BatchStage):
-            if stage.reads not in written and not isinstance(stage, Ingest):
+            if complete and stage.reads not in written and not isinstance(stage, Ingest):
                 maker = _writer_of(stage.reads)
                 problems.append(
                     f"{document.place(at)}: {stage.stage} reads {stage.reads}, which no stage writes; add {maker}"

@@ -1,7 +1,5 @@
 """The command tree. Nothing heavy is imported before a command runs."""
 
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer

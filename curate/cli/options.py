@@ -14,13 +14,18 @@ Workspace = Annotated[
         "-w", "--workspace", help="Workspace folder.", envvar="CURATE_WORKSPACE", show_default="./curate-workspace"
     ),
 ]
+OptionalRecipe = Annotated[
+    Path | None, typer.Argument(metavar="[RECIPE]", help="Recipe file.", show_default="the workspace's last one")
+]
 WORKSPACE = Path("curate-workspace")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. stages.export.version=v7.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. stages.export.version=v7."),
 ]
 Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Worker processes; 1 runs in this one.", show_default="one a core")
+    int | None,
+    typer.Option("--workers", min=1, help="Worker processes; 1 runs in this one.", show_default="one a core"),
 ]
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,7 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from curate.errors import CurateError
-from curate.pipeline import StageResult
+
+if TYPE_CHECKING:
+    from curate.pipeline import StageResult
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -51,9 +53,11 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", header_style="bold")
+        table.add_column(column, overflow="fold", justify="right" if numeric else "left", header_style="bold")
     for row in rows:
-        table.add_row(*(escape("" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
+        table.add_row(
+            *(escape("" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row)
+        )
     out.print(table)
 
 
@@ -93,7 +97,7 @@ class ProgressLines:
         if self._task is not None:
             self._progress.advance(self._task, inputs)
 
-    def stage_finished(self, result: StageResult) -> None:
+    def stage_finished(self, result: "StageResult") -> None:
         """See ``pipeline.Listener``."""
         said = describe(result)
         if self._task is not None:
@@ -104,7 +108,7 @@ class ProgressLines:
             err.print(f"{result.stage:<11} {result.seconds:7.1f} s  {escape(said)}")
 
 
-def describe(result: StageResult) -> str:
+def describe(result: "StageResult") -> str:
     """What a stage did, in a few words."""
     if result.message or result.counts:
         return "; ".join(part for part in (result.message, counted(result.counts)) if part)

@@ -1,18 +1,18 @@
 """``curate run``, ``plan``, ``check``, ``status`` and ``demo``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 
 from curate.cli import StopFlag
-from curate.cli.options import WORKSPACE, Json, Settings, Workers, Workspace, cores, recipe_of
+from curate.cli.options import WORKSPACE, Json, OptionalRecipe, Settings, Workers, Workspace, cores, recipe_of
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file, or the name of a shipped recipe.")]
-OptionalRecipe = Annotated[
-    Path | None, typer.Argument(metavar="[RECIPE]", help="Recipe file.", show_default="the workspace's last one")
-]
 _TOO_MANY_REJECTED = 3
 
 
@@ -60,6 +60,16 @@ def plan_command(
     show_table(["stage", "inputs", "done", "to do", ""], plans)
     if not any(p.todo or p.note.startswith("depends") for p in plans):
         say("Nothing to do: every row is up to date.")
+
+
+@contextmanager
+def _scratch(workspace: Path) -> Iterator[Path]:
+    """The workspace or, so that looking makes none, an empty one that is gone afterwards."""
+    if workspace.exists():
+        yield workspace
+        return
+    with TemporaryDirectory(prefix="curate-plan-") as folder:
+        yield Path(folder)
 
 
 def check_command(recipe: RecipeFile, settings: Settings = None, json: Json = False) -> None:

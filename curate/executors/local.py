@@ -8,8 +8,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from curate.executors import WorkerDied
@@ -47,8 +47,8 @@ class LocalExecutor:
             except BrokenProcessPool:
                 # Any task in flight may be the one: each goes alone, so that only the guilty one is given up.
                 self.close()
-                for task, future in flying:
-                    yield self._alone(function, task, future)
+                for one, future in flying:
+                    yield self._alone(function, one, future)
                     if stop():
                         return
                 flying.clear()
@@ -88,8 +88,6 @@ class LocalExecutor:
             return broken
 
     def _alone(self, function: Callable[[T], R], task: T, future: "Future[R]") -> R | WorkerDied:
-        if future.done() and not future.cancelled() and future.exception() is None:
-            return future.result()
         if future.done() and not future.cancelled() and not isinstance(future.exception(), BrokenProcessPool):
             return future.result()
         try:

@@ -19,7 +19,9 @@ def compile_config(schema: LabelSchema, layout: str, *, name: str = "the layout"
     try:
         root = fromstring(layout, forbid_dtd=True)
     except DefusedXmlException as error:
-        raise InvalidInput(f"{name} declares a document type or entities", hint="remove them: it is plain XML") from error
+        raise InvalidInput(
+            f"{name} declares a document type or entities", hint="remove them: it is plain XML"
+        ) from error
     except ET.ParseError as error:
         raise InvalidInput(f"{name}:{error.position[0]}: not valid XML: {error.msg}", hint="mend that line") from error
     places = [(parent, child) for parent in root.iter() for child in parent if child.tag == PLACE]

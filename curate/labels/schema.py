@@ -28,7 +28,7 @@ class LabelSchema(BaseModel):
     units: Annotated[tuple[Unit, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)] = Setting(
         alias="unit", min_length=1
     )
-    fields: dict[str, SerializeAsAny[Field]] = Setting(min_length=1)  # type: ignore[assignment]
+    fields: dict[str, SerializeAsAny[Field]] = Setting(min_length=1)
 
     @cached_property
     def sha256(self) -> str:

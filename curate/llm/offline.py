@@ -9,7 +9,23 @@ from curate.labels import LabelSchema, Taxonomy
 from curate.labels.fields import Category
 from curate.llm.model import Proposal
 
-_NEGATIONS = frozenset("not no never without hardly cannot don't doesn't didn't isn't wasn't won't can't".split())
+_NEGATIONS = frozenset(
+    [
+        "not",
+        "no",
+        "never",
+        "without",
+        "hardly",
+        "cannot",
+        "don't",
+        "doesn't",
+        "didn't",
+        "isn't",
+        "wasn't",
+        "won't",
+        "can't",
+    ]
+)
 _NEGATION_REACH = 3
 _HIT = 0.7
 _NOTHING_FOUND = 0.3
@@ -57,8 +73,6 @@ def _score(text: str, taxonomy: Taxonomy) -> dict[str, float]:
 
 @cache
 def _lexicon(taxonomy: Taxonomy) -> list[tuple[tuple[str, ...], str]]:
-    entries = []
-    for label in taxonomy.labels:
-        for phrase in dict.fromkeys((label.name, *label.synonyms)):
-            entries.append((tuple(word.casefold() for word in _WORD.findall(phrase)), label.name))
-    return [entry for entry in entries if entry[0]]
+    phrases = [(phrase, label.name) for label in taxonomy.labels for phrase in {label.name, *label.synonyms}]
+    split = [(tuple(word.casefold() for word in _WORD.findall(phrase)), name) for phrase, name in sorted(phrases)]
+    return [(words, name) for words, name in split if words]

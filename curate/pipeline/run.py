@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from curate import __version__
+from curate.document import nearest
 from curate.errors import Interrupted, InvalidInput
 from curate.executors import Executor, WorkerDied
-from curate.document import nearest
 from curate.pipeline.plan import BatchWork, Step, make_tools, walk
 from curate.recipe import LoadedRecipe, dump_recipe
+from curate.release.folder import Releases
 from curate.report.run import write_report
 from curate.stage import DriverStage, Outcome, Task, digest, run_task
 from curate.storage.corpus import Corpus
@@ -55,13 +56,13 @@ class StageResult:
 
 @dataclass
 class Run:
-    """A finished run. ``folder`` is None where there was nothing to do."""
+    """A finished run: its report (None where there was nothing to do) and the newest release of the recipe."""
 
     recipe: str
     run_id: str
     stages: list[StageResult]
-    folder: Path | None = None
     report: Path | None = None
+    release: Path | None = None
 
     @property
     def changed(self) -> bool:
@@ -132,7 +133,10 @@ class _Driver:
         if self.folder.is_dir():
             with storage_errors(self.folder):
                 report = write_report(self.folder / "report.html", corpus, self._as_dict())
-        return Run(self.loaded.recipe.recipe, self.run_id, self.results, report.parent if report else None, report)
+        releases = Releases(self.workspace.releases)
+        made = releases.manifests(self.loaded.recipe.recipe)
+        release = releases.folder(made[-1].version) if made else None
+        return Run(self.loaded.recipe.recipe, self.run_id, self.results, report, release)
 
     def _perform(self, step: Step, corpus: Corpus) -> None:
         result = StageResult(step.stage.stage)

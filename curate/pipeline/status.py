@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from curate.pipeline.plan import open_corpus
 from curate.recipe import LoadedRecipe
+from curate.release.folder import Releases
 from curate.storage.workspace import Workspace
 
 
@@ -48,22 +49,15 @@ def status(loaded: LoadedRecipe, workspace: Workspace) -> Status:
         annotations=count("annotations", "action"),
         labels=count("labels", "label_source"),
         rejections=rejections,
-        releases=_folders(workspace.releases, "manifest.json"),
+        releases=[m.version for m in Releases(workspace.releases).manifests(loaded.recipe.recipe)],
         last_run=_last_run(workspace),
     )
 
 
-def _folders(root: Any, marker: str) -> list[str]:
-    if not root.is_dir():
-        return []
-    found = [path for path in root.iterdir() if (path / marker).is_file()]
-    return [path.name for path in sorted(found, key=lambda path: (path / marker).stat().st_mtime_ns)]
-
-
 def _last_run(workspace: Workspace) -> dict[str, Any] | None:
-    names = sorted(_folders(workspace.runs, "run.json"))
-    if not names:
+    records = sorted(workspace.runs.glob("*/run.json"))
+    if not records:
         return None
-    folder = workspace.runs / names[-1]
-    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    return {"run_id": names[-1], "report": str(folder / "report.html"), "stages": record["stages"]}
+    record = json.loads(records[-1].read_text(encoding="utf-8"))
+    report = records[-1].with_name("report.html")
+    return {"run_id": record["run_id"], "report": str(report) if report.exists() else None, "stages": record["stages"]}

