@@ -64,7 +64,7 @@ def plan_release(
     *,
     names: Iterable[str],
 ) -> Plan:
-    """Look at every row once, without reading media, and say what the release would hold; ``names`` orders the splits."""
+    """Look at every row once, without reading media, and say what a release with splits in this order would hold."""
     divided: dict[str, list[str]] = {}
     sizes: dict[str, int] = {}
     statistics = Statistics(labels)

@@ -103,7 +103,8 @@ def arrow_type(feature: Feature) -> pa.DataType:
 
 def arrow_schema(features: dict[str, Feature]) -> pa.Schema:
     """The schema of a shard, with the features in its metadata."""
-    metadata = json.dumps({"info": {"features": features}}, ensure_ascii=False, sort_keys=True)
+    # The order of struct members counts: where it differs from the file's, the feature is silently ignored.
+    metadata = json.dumps({"info": {"features": features}}, ensure_ascii=False)
     fields = [pa.field(name, arrow_type(feature)) for name, feature in features.items()]
     return pa.schema(fields, metadata={"huggingface": metadata})
 

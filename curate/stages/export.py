@@ -18,6 +18,7 @@ from curate.stage import DriverStage, Receipt, Tools
 from curate.storage.corpus import Corpus
 
 Key = Literal["source", "speaker", "participant", "group"]
+MEGABYTE = 2**20
 _SPLIT = re.compile(r"[A-Za-z]\w{0,39}")
 _ANNOTATION = ("annotation_id", "judgement_id", "item_id", "annotator", "action", "acted_at", "origins")
 
@@ -99,7 +100,7 @@ class Export(DriverStage):
             tools.blobs,
             releases=releases,
             about=about,
-            max_shard_bytes=self.max_shard_mb * 2**20,
+            max_shard_bytes=self.max_shard_mb * MEGABYTE,
             card=lambda: render_card(template, self._facts(about, plan, tools), plan.statistics),
         )
         return Receipt(True, _counts(manifest), self._message(releases, manifest))

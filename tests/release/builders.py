@@ -49,7 +49,7 @@ def make_corpus(
     """
     labels = make_labels()
     workspace = Workspace(root)
-    workspace.claim("demo_corpus")
+    workspace.claim("demo_corpus", root.parent / "demo_corpus.yaml")
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in ("sources", "items", "prelabels", "labels")}
     acts: list[dict[str, Any]] = []
     for number in range(first, first + sources):
