@@ -65,7 +65,7 @@ class Repo:
 
 @dataclass
 class Fault:
-    """Answer requests whose ``METHOD path`` matches with ``status`` (0 hangs up), before or after doing what they ask."""
+    """Answer requests whose ``METHOD path`` matches with ``status`` (0: hang up), before or after doing as asked."""
 
     pattern: str
     status: int

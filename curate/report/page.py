@@ -1,0 +1,203 @@
+"""Write the report of a run: what was done, what came of it, and what to do next."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from curate.errors import StorageFailed
+from curate.labels import LabelSchema
+from curate.report.figures import Bar, bar_table, histogram
+from curate.report.items import item_cards
+from curate.report.words import show_duration, show_text
+from curate.storage.corpus import Corpus
+
+_MOST_SOURCES = 100
+_EXAMPLES = 5
+
+Row = dict[str, Any]
+
+
+def write_report(path: Path, corpus: Corpus, run_record: Mapping[str, Any]) -> Path:
+    """Write one self-contained HTML file about a run, and give its path.
+
+    ``run_record`` holds ``recipe``, ``stages`` (each with ``stage``, ``seconds``, ``kept``, ``rejected``, ``skipped``,
+    ``message``) and ``versions`` (by name). At most 200 items are shown, spread evenly over the corpus. Nothing in the
+    file is fetched from elsewhere or run.
+    """
+    page = render_report(corpus, run_record)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(page, encoding="utf-8", errors="replace")
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise StorageFailed(
+            f"cannot write the report {path}: {error.strerror}", hint="free some space or mend the permissions"
+        ) from error
+    return path
+
+
+def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:
+    """The report as HTML."""
+    tables = {name: corpus.read(name).to_pylist() for name in ("items", "sources", "labels", "prelabels", "rejections")}
+    people = set(corpus.read("annotations", ["item_id"])["item_id"].to_pylist())
+    faces = corpus.read("faces", ["face_id"]).num_rows
+    recipe = escape(str(run_record.get("recipe") or "corpus"))
+    body = [
+        f"<h1>{recipe}</h1>",
+        f'<p class="soft">What this run did, and what the corpus holds now. Labels: {escape(corpus.labels.name)}.</p>',
+        _tiles(tables, faces, len(people)),
+        _stages(run_record.get("stages") or ()),
+        _next_steps(tables, people),
+        _distributions(corpus.labels, tables["labels"]),
+        item_cards(tables, corpus.labels, corpus.workspace.blobs),
+        _rejections(tables["rejections"]),
+        _sources(tables),
+        _footer(run_record.get("versions") or {}),
+    ]
+    style = (files("curate.report") / "page.css").read_text(encoding="utf-8")
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{recipe}</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{style}</style></head><body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _tiles(tables: Mapping[str, list[Row]], faces: int, judged: int) -> str:
+    seconds = sum((row["end_s"] or 0) - (row["start_s"] or 0) for row in tables["items"])
+    reviewed = sum(row["label_source"] == "human" for row in tables["labels"])
+    figures = [
+        ("sources", f"{len(tables['sources']):,}"),
+        ("items", f"{len(tables['items']):,}"),
+        ("of speech and video", show_duration(seconds)),
+        ("face tracks", f"{faces:,}"),
+        ("pre-labelled", f"{len({row['item_id'] for row in tables['prelabels']}):,}"),
+        ("seen by people", f"{judged:,}"),
+        ("labelled by people", f"{reviewed:,}"),
+        ("rejected", f"{len(tables['rejections']):,}"),
+    ]
+    tiles = "".join(f'<div class="panel"><b>{number}</b><span>{what}</span></div>' for what, number in figures)
+    return f'<div class="tiles">{tiles}</div>'
+
+
+def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for stage in stages:
+        counts = "".join(f'<td class="number">{stage.get(key) or 0:,}</td>' for key in ("kept", "rejected", "skipped"))
+        rows.append(
+            f"<tr><th scope=row>{show_text(stage.get('stage'))}</th>{counts}"
+            f'<td class="number">{stage.get("seconds") or 0:.1f} s</td><td>{show_text(stage.get("message"))}</td></tr>'
+        )
+    head = "".join(f'<th class="number">{name}</th>' for name in ("new", "rejected", "already done", "time"))
+    head = f"<thead><tr><th>stage</th>{head}<th></th></tr></thead>"
+    table = f'<table class="stages">{head}<tbody>{"".join(rows)}</tbody></table>'
+    return f'<h2>What was done</h2><div class="panel">{table}</div>' if rows else ""
+
+
+def _next_steps(tables: Mapping[str, list[Row]], people: set[str]) -> str:
+    human = sum(row["label_source"] == "human" for row in tables["labels"])
+    waiting = len(tables["items"]) - len(people)
+    steps = []
+    if tables["items"] and waiting > 0:
+        steps.append(
+            f"{waiting:,} items have not been judged by people. <code>curate annotate up</code> starts Label Studio; "
+            "<code>curate annotate push</code> puts the items there."
+        )
+        steps.append(
+            "<code>curate annotate pull</code> brings the judgements back; run the recipe again to release them."
+        )
+    elif tables["items"]:
+        steps.append("Every item has been judged. Run the recipe again to release what is new.")
+    if tables["rejections"]:
+        steps.append("Look through what was rejected below; mended files are picked up by the next run.")
+    if tables["labels"] and human < len(tables["labels"]):
+        model = len(tables["labels"]) - human
+        steps.append(
+            f"{model:,} labels are a model's proposals. Do not report results on them as if people had given them."
+        )
+    return (
+        f'<h2>Next steps</h2><div class="panel"><ol>{"".join(f"<li>{step}</li>" for step in steps)}</ol></div>'
+        if steps
+        else ""
+    )
+
+
+def _distributions(schema: LabelSchema, labels: Sequence[Row]) -> str:
+    panels = []
+    for name, field in schema.fields.items():
+        given = [row for row in labels if row[name] is not None]
+        if not given:
+            continue
+        if field.labels:
+            counts: dict[str, Counter[str]] = defaultdict(Counter)
+            for row in given:
+                kind = "human" if row["label_source"] == "human" else "model"
+                for label in row[name] if isinstance(row[name], list) else [row[name]]:
+                    counts[str(label)][kind] += 1
+            order = sorted(counts, key=lambda label: -counts[label].total())
+            bars = [Bar(label, {kind: counts[label][kind] for kind in ("human", "model")}) for label in order]
+        elif isinstance(given[0][name], int | float):
+            bars = histogram([float(row[name]) for row in given])
+        else:
+            continue
+        panels.append(f'<div class="panel"><h3>{escape(name)}</h3>{bar_table(bars)}</div>')
+    if not panels:
+        return ""
+    key = '<p><span class="key human">given by people</span><span class="key model">proposed by a model</span></p>'
+    return f'<h2>Labels</h2>{key}<div class="columns">{"".join(panels)}</div>'
+
+
+def _rejections(rejections: Sequence[Row]) -> str:
+    if not rejections:
+        return ""
+    by_reason: dict[str, list[Row]] = defaultdict(list)
+    for row in rejections:
+        by_reason[f"{row['stage']}: {row['reason']}"].append(row)
+    order = sorted(by_reason, key=lambda reason: (-len(by_reason[reason]), reason))
+    bars = bar_table([Bar(reason, {"bad": len(by_reason[reason])}) for reason in order])
+    rows = "".join(
+        f"<tr><th scope=row>{show_text(reason)}</th><td>{show_text(row['subject'])}</td>"
+        f"<td>{show_text(row['detail'])}</td></tr>"
+        for reason in order
+        for row in by_reason[reason][:_EXAMPLES]
+    )
+    head = "<thead><tr><th>reason</th><th>what</th><th>detail</th></tr></thead>"
+    return (
+        f'<h2>Rejected</h2><div class="panel">{bars}</div><p></p>'
+        f'<div class="panel"><table>{head}<tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _sources(tables: Mapping[str, list[Row]]) -> str:
+    if not tables["sources"]:
+        return ""
+    counts = Counter(row["source_id"] for row in tables["items"])
+    ordered = sorted(tables["sources"], key=lambda row: (str(row["collection"]), str(row["file"])))
+    rows = "".join(
+        f"<tr><th scope=row dir=auto>{show_text(row['title'] or row['file'])}</th><td>{show_text(row['kind'])}</td>"
+        f'<td class="number">{show_duration(row["duration_s"]) if row["duration_s"] else ""}</td>'
+        f"<td>{show_text(row['collection'])}</td><td>{show_text(row['licence'] or 'not stated')}</td>"
+        f'<td class="number">{counts[row["source_id"]]:,}</td></tr>'
+        for row in ordered[:_MOST_SOURCES]
+    )
+    head = (
+        '<thead><tr><th>source</th><th>kind</th><th class="number">length</th><th>collection</th><th>licence</th>'
+        '<th class="number">items</th></tr></thead>'
+    )
+    more = len(ordered) - _MOST_SOURCES
+    note = f'<p class="soft">and {more:,} more</p>' if more > 0 else ""
+    return f'<h2>Sources</h2><div class="panel"><table>{head}<tbody>{rows}</tbody></table>{note}</div>'
+
+
+def _footer(versions: Mapping[str, Any]) -> str:
+    named = " · ".join(f"{show_text(name)} {show_text(version)}" for name, version in versions.items())
+    return f"<footer>{named}</footer>"

@@ -1,0 +1,38 @@
+"""Values, texts and times as words of a page; everything from outside is escaped."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+_MOST_CHARS = 400
+
+
+def show_value(value: Any) -> str:
+    """A label field's value: chips for a list, a short number, else text."""
+    if isinstance(value, list):
+        return "".join(f'<span class="chip">{show_text(each)}</span>' for each in value)
+    return f"{value:g}" if isinstance(value, int | float) else show_text(value)
+
+
+def show_text(value: Any) -> str:
+    """Anything as escaped text of bounded length."""
+    text = "" if value is None else str(value)
+    return escape(text if len(text) <= _MOST_CHARS else f"{text[: _MOST_CHARS - 1]}…")
+
+
+def show_span(item: Mapping[str, Any]) -> str:
+    """An item's place in its source: ``1:02.5–1:04.0``."""
+    if item["start_s"] is None or item["end_s"] is None:
+        return ""
+    return f"{_clock(item['start_s'])}–{_clock(item['end_s'])}"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+
+
+def show_duration(seconds: float) -> str:
+    """Seconds in the unit that suits them."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
