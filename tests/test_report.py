@@ -3,17 +3,17 @@
 from html.parser import HTMLParser
 
 import pytest
-from release.builders import make_corpus, make_jpeg
 
 from curate.errors import StorageFailed
 from curate.report.items import MOST_ITEMS
-from curate.report.page import render_report, write_report
+from curate.report.run import render_report, write_report
+from tests.release.builders import make_corpus, make_jpeg
 
 RECORD = {
     "recipe": "demo_corpus",
     "stages": [
-        {"stage": "ingest", "seconds": 1.25, "kept": 3, "rejected": 1, "skipped": 2, "message": ""},
-        {"stage": "export", "seconds": 0.2, "kept": 6, "rejected": 0, "skipped": 0, "message": "release v1 is in /x"},
+        {"stage": "ingest", "seconds": 1.25, "rows": 3, "rejected": 1, "skipped": 2, "message": ""},
+        {"stage": "export", "seconds": 0.2, "rows": 6, "rejected": 0, "skipped": 0, "message": "release v1 is in /x"},
     ],
     "versions": {"curate": "0.1.0", "python": "3.11"},
 }

@@ -6,9 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from hub.hub_double import TOKEN, Entry, HubDouble
 from pydantic import ValidationError
-from release.builders import make_corpus
 
 from curate.errors import (
     InvalidInput,
@@ -21,6 +19,8 @@ from curate.errors import (
 from curate.release.folder import Releases
 from curate.stages.export import Export
 from curate.stages.publish import Publish
+from tests.hub.hub_double import TOKEN, Entry, HubDouble
+from tests.release.builders import make_corpus
 
 READ_BACK = """
 import hashlib, json, sys

@@ -25,7 +25,7 @@ Row = dict[str, Any]
 def write_report(path: Path, corpus: Corpus, run_record: Mapping[str, Any]) -> Path:
     """Write one self-contained HTML file about a run, and give its path.
 
-    ``run_record`` holds ``recipe``, ``stages`` (each with ``stage``, ``seconds``, ``kept``, ``rejected``, ``skipped``,
+    ``run_record`` holds ``recipe``, ``stages`` (each with ``stage``, ``seconds``, ``rows``, ``rejected``, ``skipped``,
     ``message``) and ``versions`` (by name). At most 200 items are shown, spread evenly over the corpus. Nothing in the
     file is fetched from elsewhere or run.
     """
@@ -62,7 +62,7 @@ def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:
         _sources(tables),
         _footer(run_record.get("versions") or {}),
     ]
-    style = (files("curate.report") / "page.css").read_text(encoding="utf-8")
+    style = (files("curate.report") / "run.css").read_text(encoding="utf-8")
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{recipe}</title>'
@@ -92,7 +92,7 @@ def _tiles(tables: Mapping[str, list[Row]], faces: int, judged: int) -> str:
 def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for stage in stages:
-        counts = "".join(f'<td class="number">{stage.get(key) or 0:,}</td>' for key in ("kept", "rejected", "skipped"))
+        counts = "".join(f'<td class="number">{stage.get(key) or 0:,}</td>' for key in ("rows", "rejected", "skipped"))
         rows.append(
             f"<tr><th scope=row>{show_text(stage.get('stage'))}</th>{counts}"
             f'<td class="number">{stage.get("seconds") or 0:.1f} s</td><td>{show_text(stage.get("message"))}</td></tr>'
