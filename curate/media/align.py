@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from curate.media.faces import Face
+from curate.media.pictures import resize
 
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float64
@@ -39,16 +40,17 @@ def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
 def align(rgb: NDArray[np.uint8], landmarks: NDArray[np.float32], *, size_px: int = 256) -> NDArray[np.uint8]:
     """The face upright in a square of ``size_px``, its five points at the ArcFace template.
 
-    Beyond the border of the picture its edge is repeated.
+    Beyond the border of the picture its edge is repeated. Landmarks that are no face give the whole picture.
     """
+    reach = 4 * max(rgb.shape[:2])
+    spread = float(np.ptp(landmarks, axis=0).max())
+    if not 1 < spread < reach or np.abs(landmarks).max() > reach:
+        return resize(rgb, size_px, size_px)
     forward = similarity(landmarks.astype(np.float64), TEMPLATE * (size_px / 112))
     inverse = np.linalg.inv(np.vstack([forward, [0, 0, 1]]))
     corners = np.array([[0, 0, 1], [size_px, 0, 1], [0, size_px, 1], [size_px, size_px, 1]]) @ inverse.T
-    low = np.floor(corners[:, :2].min(axis=0)).astype(int) - 2
-    high = np.ceil(corners[:, :2].max(axis=0)).astype(int) + 2
-    reach = 4 * max(rgb.shape[:2])
-    if (high - low).max() > reach or (low < -reach).any() or (high > 2 * reach).any():
-        low, high, inverse = np.zeros(2, int), np.array(rgb.shape[1::-1]), np.diag([1.0, 1.0, 1.0])
+    low = np.maximum(np.floor(corners[:, :2].min(axis=0)).astype(int) - 2, -2 * reach)
+    high = np.minimum(np.ceil(corners[:, :2].max(axis=0)).astype(int) + 2, 2 * reach)
     columns = np.clip(np.arange(low[0], high[0]), 0, rgb.shape[1] - 1)
     rows = np.clip(np.arange(low[1], high[1]), 0, rgb.shape[0] - 1)
     region = Image.fromarray(rgb[rows[:, None], columns])

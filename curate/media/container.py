@@ -110,7 +110,10 @@ class Media:
         line = _Timeline()
         for frame in self.decoded(self.audio):
             time_s = None if frame.time is None else frame.time - self.origin_s
-            if not line.feed(frame, time_s):
+            try:
+                if not line.feed(frame, time_s):
+                    break
+            except (_av().FFmpegError, ValueError):
                 break
         return line.finish()
 
@@ -253,14 +256,18 @@ def _shown_size(frame: Any, stream: Any) -> tuple[int, int]:
 
 
 def _quarter_turns(frame: Any) -> int:
-    return int(round(frame.rotation / 90) % 4)
+    # A matrix that is none (it shrinks the picture to nothing) gives a number far outside the circle.
+    return int(round(frame.rotation / 90) % 4) if abs(frame.rotation) <= 360 else 0
 
 
 def _rgb(frame: Any, stream: Any) -> NDArray[np.uint8]:
     width, height = _shown_size(frame, stream)
     if width * height > MAX_PIXELS:
         raise InvalidRow(f"a picture of {width}x{height} pixels is too large", reason="unreadable")
-    picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+    try:
+        picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+    except (_av().FFmpegError, ValueError) as error:
+        raise InvalidRow(f"a picture of format {frame.format.name} cannot be shown", reason="unreadable") from error
     return np.ascontiguousarray(np.rot90(picture, _quarter_turns(frame)))
 
 

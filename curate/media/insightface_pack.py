@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from curate.errors import MissingDependency
 from curate.media.faces import Face, pack_files
-from curate.media.onnx_models import session_options
+from curate.media.onnx_models import load_errors, session_options
 
 DET_SIZE_PX = (640, 640)
 
@@ -66,7 +66,7 @@ def _detector(folder: Path) -> Any:
             sess_options=session_options(),
         )
         analysis.prepare(ctx_id=-1, det_size=DET_SIZE_PX)
-    except (AssertionError, RuntimeError, ValueError, KeyError, IndexError, OSError, TypeError) as error:
+    except (AssertionError, RuntimeError, ValueError, LookupError, OSError, TypeError, *load_errors()) as error:
         raise MissingDependency(
             f"the face model pack {folder} holds no detector that can be loaded: {error or 'no detection network'}",
             hint="unpack the pack again; a detector such as det_10g.onnx has to lie in the folder itself",

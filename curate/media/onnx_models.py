@@ -39,6 +39,13 @@ def session_options() -> Any:
     return options
 
 
+def load_errors() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises for a file that is no network it can run."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    return (state.Fail, state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument, state.NotImplemented)
+
+
 @functools.cache
 def open_vad() -> Any:
     """Session of Silero VAD 6 (sequence form): ``input`` (windows, 576), ``h`` and ``c`` (1, 1, 128)."""

@@ -13,6 +13,21 @@ from curate.media.decode import Span
 SUFFIXES = (".srt", ".vtt")
 MAX_BYTES = 20_000_000
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_LEGACY = (
+    "cp1252",
+    "cp1250",
+    "cp1251",
+    "cp1253",
+    "cp1254",
+    "cp1255",
+    "cp1256",
+    "cp1257",
+    "cp932",
+    "gb18030",
+    "cp949",
+    "big5",
+)
+"""What subtitle files are written in where it is not Unicode; short texts fit many rarer encodings by chance."""
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
 _TAG = re.compile(r"<[^>]*>|\{\\[^}]*\}")
 _PREFIX = re.compile(r"^\s*[-–—]?\s*([^\W\d_][^:\n]{0,39}):\s+")
@@ -111,8 +126,11 @@ def _decode(raw: bytes) -> str:
     except UnicodeDecodeError:
         from charset_normalizer import from_bytes
 
-        best = from_bytes(raw).best()
-        return str(best) if best is not None else raw.decode("cp1252", "replace")
+        guesses = from_bytes(raw, cp_isolation=list(_LEGACY))
+        best = guesses.best()
+        likely = [one for one in guesses if best is not None and one.chaos <= best.chaos + 0.05]
+        chosen = next((one for one in likely if one.encoding == "cp1252"), best)
+        return str(chosen) if chosen is not None else raw.decode("cp1252", "replace")
 
 
 def _to_cues(start_s: float, end_s: float, marked_up: str) -> list[Cue]:

@@ -1,0 +1,91 @@
+"""Sound and pictures on one clock."""
+
+import numpy as np
+import pytest
+
+from curate.errors import InvalidRow
+from curate.media.decode import Span, cut, merge, read_audio, read_frames
+from curate.media.render import render_audio
+from curate.media.speech import speech_probabilities, utterances
+from tests.media.builders import make_frames, make_speech, make_tone, turn_mp4, write_media
+
+
+def onset_s(samples):
+    return int(np.argmax(np.abs(samples) > 3000)) / 16_000
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_sound_that_starts_late_stays_late(tmp_path, suffix):
+    path = write_media(tmp_path / f"a.{suffix}", frames=make_frames(100), sound=make_speech(), sound_start_s=1.48)
+    early, late = make_speech(), read_audio(path)
+    assert onset_s(late) - onset_s(early) == pytest.approx(1.48, abs=0.01)
+    spans = [
+        [one.span for one in utterances(speech_probabilities(sound), duration_s=len(sound) / 16_000)]
+        for sound in (early, late)
+    ]
+    assert len(spans[0]) == len(spans[1]) == 2
+    for before, after in zip(*spans, strict=True):
+        assert after.start_s - before.start_s == pytest.approx(1.48, abs=0.041)
+
+
+def test_holes_are_silence(tmp_path):
+    path = write_media(tmp_path / "a.mkv", sound=make_tone(3.0), hole=Span(1.0, 2.0))
+    sound = np.abs(read_audio(path)[:, None])[: 3 * 16_000].reshape(30, -1).max(axis=1)
+    assert (sound[:9] > 5000).all()
+    assert (sound[12:18] < 50).all()
+    assert (sound[22:] > 5000).all()
+
+
+def test_timestamps_gone_mad_do_not_fill_the_memory(tmp_path):
+    path = write_media(tmp_path / "a.mkv", sound=make_tone(2.0), hole=Span(1.0, 90_000.0))
+    assert len(read_audio(path)) / 16_000 == pytest.approx(1.0, abs=0.2)
+
+
+def test_no_sound_and_broken_sound(tmp_path):
+    silent = write_media(tmp_path / "a.mp4", frames=make_frames(5))
+    with pytest.raises(InvalidRow) as caught:
+        read_audio(silent)
+    assert caught.value.reason == "no_audio"
+
+
+def test_sound_that_breaks_midway_is_kept_until_there(tmp_path):
+    path = write_media(tmp_path / "a.wav", sound=make_tone(4.0))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert len(read_audio(path)) / 16_000 == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_turned_video_is_given_upright(tmp_path):
+    frame = make_frames(1)[0].copy()
+    frame[:32] = 250
+    path = turn_mp4(write_media(tmp_path / "a.mp4", frames=[frame] * 5))
+    rgb = next(iter(read_frames(path, [Span(0, 1)]))).rgb
+    assert rgb.shape == (96, 64, 3)
+    assert rgb[:, 40:].mean() > 200 > 100 > rgb[:, :24].mean()
+
+
+def test_times_of_a_variable_frame_rate(tmp_path):
+    times = [0.0, 0.04, 0.08, 0.5, 1.3, 1.34, 2.0]
+    path = write_media(tmp_path / "a.mp4", frames=make_frames(7), times_s=times)
+    seen = list(read_frames(path, [Span(0, 9)]))
+    assert [frame.time_s for frame in seen] == pytest.approx(times, abs=0.002)
+    assert [frame.time_s for frame in read_frames(path, [Span(1.2, 9)])] == pytest.approx(times[4:], abs=0.002)
+    levels = [frame.rgb.mean() for frame in seen]
+    assert levels == sorted(levels)
+
+
+def test_only_every_nth_frame_of_the_spans(tmp_path):
+    path = write_media(tmp_path / "a.mp4", frames=make_frames(300))
+    spans = [Span(1.0, 2.0), Span(8.0, 9.0)]
+    times = [frame.time_s for frame in read_frames(path, spans, every=5)]
+    assert times == pytest.approx([1.0, 1.2, 1.4, 1.6, 1.8, 8.0, 8.2, 8.4, 8.6, 8.8], abs=0.001)
+
+
+def test_merge_joins_what_lies_close():
+    assert merge([Span(5, 6), Span(0, 1), Span(1.5, 3)], 1.0) == [Span(0, 3), Span(5, 6)]
+
+
+def test_a_cut_as_flac_is_exact(tmp_path):
+    samples, span = make_speech(), Span(1.0, 2.5)
+    (tmp_path / "a.flac").write_bytes(render_audio(samples, span))
+    assert np.array_equal(read_audio(tmp_path / "a.flac"), cut(samples, span))
+    assert render_audio(samples, span) == render_audio(samples, span)

@@ -1,0 +1,125 @@
+"""Faces: found, followed, set upright."""
+
+import numpy as np
+import pytest
+
+from curate.media.align import TEMPLATE, align, measure, similarity
+from curate.media.centerface import CenterFace
+from curate.media.decode import Span
+from curate.media.face_tracks import follow_faces, take_shot
+from curate.media.faces import Face, intersection_over_union
+from curate.media.tracks import CutTest, Tracker
+from tests.media.builders import make_frames, make_portrait, sample, write_media
+
+
+def make_face(x: float, y: float, size: float = 40.0, score: float = 0.9) -> Face:
+    points = np.array([[0.3, 0.35], [0.7, 0.35], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
+    corner = np.array([x, y], np.float32)
+    return Face(np.array([x, y, x + size, y + size], np.float32), points * size + corner, score)
+
+
+def turned(rgb, turns):
+    return np.ascontiguousarray(np.rot90(rgb, turns))
+
+
+def test_the_portrait_has_one_face():
+    faces = CenterFace().detect(make_portrait())
+    assert len(faces) == 1
+    left, right, nose, *mouth = faces[0].landmarks
+    assert left[0] < nose[0] < right[0]
+    assert max(left[1], right[1]) < nose[1] < min(corner[1] for corner in mouth)
+    assert faces[0].score > 0.7
+
+
+def test_no_face_in_noise_and_in_odd_sizes():
+    noise = np.random.default_rng(0).integers(0, 255, (200, 31, 3), np.uint8)
+    for rgb in (noise, noise[:1, :1], make_frames(1)[0]):
+        assert CenterFace().detect(rgb) == []
+
+
+def test_boxes_are_in_pixels_of_the_picture_given():
+    small = make_portrait()
+    large = np.kron(small, np.ones((4, 4, 1), np.uint8))
+    a, b = CenterFace().detect(small)[0], CenterFace().detect(large)[0]
+    assert intersection_over_union(a.box[None] * 4, b.box[None])[0, 0] > 0.8
+
+
+@pytest.mark.parametrize("degrees", [0, 20, -30])
+def test_a_crop_has_level_eyes_at_the_template(degrees):
+    from PIL import Image
+
+    portrait = Image.fromarray(make_portrait()).rotate(degrees, Image.Resampling.BILINEAR)
+    rgb = np.asarray(portrait)
+    crop = align(rgb, CenterFace().detect(rgb)[0].landmarks, size_px=256)
+    again = CenterFace().detect(crop)[0].landmarks
+    eyes = again[:2]
+    assert abs(eyes[1, 1] - eyes[0, 1]) < 0.08 * (eyes[1, 0] - eyes[0, 0])
+    assert np.abs(again - TEMPLATE * 256 / 112).max() < 16
+
+
+def test_similarity_recovers_a_known_transform():
+    angle = np.deg2rad(25)
+    rotation = 1.7 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    moved = TEMPLATE @ rotation.T + [5, -9]
+    assert np.allclose(similarity(TEMPLATE, moved), np.hstack([rotation, [[5], [-9]]]))
+
+
+def test_beyond_the_border_the_edge_is_repeated():
+    rgb = np.full((100, 100, 3), 200, np.uint8)
+    face = make_face(-20, -20)
+    crop = align(rgb, face.landmarks)
+    assert crop.shape == (256, 256, 3)
+    assert crop.min() >= 199
+    assert measure(rgb, face, crop).visible_share == pytest.approx(0.25, abs=0.01)
+
+
+@pytest.mark.parametrize("landmarks", [np.zeros((5, 2)), np.full((5, 2), 1e7), np.eye(5, 2) * 1e-4])
+def test_nonsense_landmarks_still_give_a_picture(landmarks):
+    assert align(make_portrait(), landmarks.astype(np.float32), size_px=64).shape == (64, 64, 3)
+
+
+def test_a_face_in_the_dark_is_no_shot():
+    portrait = make_portrait()
+    face = CenterFace().detect(portrait)[0]
+    assert take_shot(portrait, face) is not None
+    assert take_shot(portrait // 40, face) is None
+
+
+def test_two_faces_that_pass_each_other_keep_their_tracks():
+    tracker = Tracker()
+    for step in range(20):
+        tracker.update(step * 0.2, [make_face(10 + 8 * step, 50), make_face(160 - 8 * step, 75)])
+    assert [len(track.times_s) for track in tracker.tracks] == [20, 20]
+    assert all(np.ptp([face.box[1] for face in track.faces]) == 0 for track in tracker.tracks)
+
+
+def test_tracks_end_at_cuts_and_after_long_absence():
+    tracker = Tracker()
+    tracker.update(0.0, [make_face(10, 10)])
+    tracker.update(0.2, [make_face(12, 10)])
+    tracker.reset()
+    tracker.update(0.4, [make_face(12, 10)])
+    tracker.update(5.0, [make_face(12, 10)])
+    assert [len(track.times_s) for track in tracker.tracks] == [2, 1, 1]
+
+
+def test_a_cut_is_told_from_motion():
+    rng = np.random.default_rng(0)
+    first, second = (np.kron(rng.integers(0, 255, (9, 16, 3), np.uint8), np.ones((20, 20, 1), np.uint8)) for _ in "ab")
+    cuts = CutTest()
+    moving = [np.roll(first, 3 * step, axis=1) for step in range(8)]
+    assert [cuts.is_cut(rgb) for rgb in [*moving, second, second]] == [False] * 8 + [True, False]
+
+
+def test_a_sample_has_one_track_over_both_utterances():
+    tracks = follow_faces(sample(), [Span(0.3, 3.4), Span(4.1, 7.3)], CenterFace())
+    assert len(tracks) == 1
+    assert set(tracks[0].best) == {0, 1}
+    assert tracks[0].looks_in(Span(0.3, 3.4)) > 10
+    assert 0.3 <= tracks[0].shot.time_s <= 7.3
+
+
+def test_faces_below_the_limit_are_passed_over(tmp_path):
+    path = write_media(tmp_path / "a.mp4", frames=[make_portrait()] * 5)
+    assert len(follow_faces(path, [Span(0, 1)], CenterFace())) == 1
+    assert follow_faces(path, [Span(0, 1)], CenterFace(), min_face_px=250) == []

@@ -1,0 +1,123 @@
+"""The detector of a model pack, through InsightFace's own code and a network of two kilobytes."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from curate.errors import MissingDependency
+from curate.media.faces import open_detector
+
+STRIDES = (8, 16, 32)
+
+
+def make_pack(folder: Path) -> Path:
+    """A network of SCRFD's nine outputs that takes pure green squares for faces."""
+    nodes, constants = [], []
+
+    def constant(name: str, value: np.ndarray) -> str:
+        constants.append(numpy_helper.from_array(value, name))
+        return name
+
+    half = np.array([3.0, 4.0], np.float32)
+    points = np.array([[-1, -1], [1, -1], [0, 0], [-0.8, 1], [0.8, 1]], np.float32) * half * 0.4
+    constant("w", np.array([-1, 1, -1], np.float32).reshape(1, 3, 1, 1))
+    constant("b", np.array([-2.0], np.float32))
+    constant("column", np.array([-1, 1], np.int64))
+    nodes.append(helper.make_node("Conv", ["input.1", "w", "b"], ["match"], kernel_shape=[1, 1]))
+    for s in STRIDES:
+        constant(f"gain{s}", np.float32(40.0 if s == 8 else 0.0))
+        constant(f"shift{s}", np.float32(-20.0))
+        constant(f"anchors{s}", np.array([[1.0, 0.0]], np.float32))
+        constant(f"none{s}", np.zeros(1, np.float32))
+        constant(f"box{s}", np.concatenate([half, half]).reshape(1, 4))
+        constant(f"points{s}", points.reshape(1, 10))
+        pool = {"kernel_shape": [s, s], "strides": [s, s]}
+        nodes += [
+            helper.make_node("AveragePool", ["match"], [f"pool{s}"], **pool),
+            helper.make_node("Mul", [f"pool{s}", f"gain{s}"], [f"scaled{s}"]),
+            helper.make_node("Add", [f"scaled{s}", f"shift{s}"], [f"logit{s}"]),
+            helper.make_node("Sigmoid", [f"logit{s}"], [f"p{s}"]),
+            helper.make_node("Reshape", [f"p{s}", "column"], [f"pc{s}"]),
+            helper.make_node("MatMul", [f"pc{s}", f"anchors{s}"], [f"pa{s}"]),
+            helper.make_node("Reshape", [f"pa{s}", "column"], [f"score_{s}"]),
+            helper.make_node("Mul", [f"score_{s}", f"none{s}"], [f"zero{s}"]),
+            helper.make_node("Add", [f"zero{s}", f"box{s}"], [f"bbox_{s}"]),
+            helper.make_node("Add", [f"zero{s}", f"points{s}"], [f"kps_{s}"]),
+        ]
+    outputs = [
+        helper.make_tensor_value_info(f"{name}_{s}", TensorProto.FLOAT, [f"n{s}", width])
+        for name, width in (("score", 1), ("bbox", 4), ("kps", 10))
+        for s in STRIDES
+    ]
+    picture = helper.make_tensor_value_info("input.1", TensorProto.FLOAT, [1, 3, "h", "w"])
+    graph = helper.make_graph(nodes, "tiny", [picture], outputs, constants)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    onnx.save(model, str(folder / "det_tiny.onnx"))
+    return folder
+
+
+@pytest.fixture
+def opencv():
+    try:
+        import cv2  # noqa: F401
+    except ImportError as error:
+        pytest.skip(f"OpenCV cannot be imported: {error}")
+
+
+def test_a_pack_finds_faces(tmp_path, opencv):
+    detector = open_detector(make_pack(tmp_path / "tiny"))
+    assert detector.name == "insightface:tiny"
+    picture = np.full((480, 640, 3), 30, np.uint8)
+    assert detector.detect(picture) == []
+    picture[180:220, 280:320] = (0, 255, 0)
+    faces = detector.detect(picture)
+    assert faces
+    best = faces[0]
+    assert best.score > 0.5
+    assert (best.box[:2] < 300).all()
+    assert best.box[0] < best.landmarks[0, 0] < best.landmarks[1, 0] < best.box[2]
+    assert best.landmarks.shape == (5, 2)
+
+
+def test_green_is_not_blue(tmp_path, opencv):
+    detector = open_detector(make_pack(tmp_path / "tiny"))
+    for colour in ((255, 0, 0), (0, 0, 255)):
+        picture = np.full((480, 640, 3), 30, np.uint8)
+        picture[180:220, 280:320] = colour
+        assert detector.detect(picture) == []
+
+
+@pytest.mark.parametrize("content", [None, "", "not a network"])
+def test_a_pack_that_is_none_says_what_to_do(tmp_path, content):
+    folder = tmp_path / "pack"
+    if content is not None:
+        folder.mkdir()
+    if content:
+        (folder / "det.onnx").write_text(content)
+    with pytest.raises(MissingDependency, match="pack") as caught:
+        open_detector(folder)
+    assert caught.value.hint
+
+
+def test_without_libgl_one_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "insightface", None)
+    monkeypatch.setitem(sys.modules, "insightface.app", None)
+    with pytest.raises(MissingDependency) as caught:
+        open_detector(make_pack(tmp_path / "no_libgl"))
+    assert "libgl1" in caught.value.hint
+
+
+def test_the_default_detector_needs_no_opencv():
+    import subprocess
+
+    program = (
+        "import sys; from tests.media.builders import make_portrait; from curate.media.faces import open_detector; "
+        "assert open_detector().detect(make_portrait()); assert not {'cv2', 'insightface', 'torch'} & set(sys.modules)"
+    )
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=root)

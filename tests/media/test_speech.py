@@ -1,0 +1,76 @@
+"""Where speech begins and ends, from probabilities and from sound."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curate.media.speech import HOP_S, speech_probabilities, utterances
+from tests.media.builders import make_speech, make_tone
+
+
+def bounds(probabilities, **settings):
+    values = np.asarray(probabilities, np.float32)
+    found = utterances(values, duration_s=len(values) * HOP_S, **settings)
+    return [(round(one.span.start_s / HOP_S), round(one.span.end_s / HOP_S)) for one in found]
+
+
+def test_the_samples_hold_two_utterances_each():
+    for name in ("good_news", "broken_promise", "night_noise"):
+        sound = make_speech(name)
+        found = utterances(speech_probabilities(sound), duration_s=len(sound) / 16_000)
+        assert len(found) == 2
+        assert all(one.share > 0.5 for one in found)
+
+
+def test_no_speech_in_silence_and_in_a_tone():
+    for sound in (np.zeros(48_000, np.int16), make_tone(3.0)):
+        assert utterances(speech_probabilities(sound), duration_s=3.0) == []
+    assert len(speech_probabilities(np.zeros(0, np.int16))) == 0
+
+
+def test_blocks_do_not_change_the_result():
+    long = np.tile(make_speech(), 6)
+    whole = speech_probabilities(long)
+    assert len(whole) == -(-len(long) // 512) > 1024
+    assert np.array_equal(whole[:1024], speech_probabilities(long[: 512 * 1024]))
+
+
+def test_hysteresis_and_pauses():
+    talk, dip, still = [0.9] * 20, [0.4] * 5, [0.1]
+    assert bounds(still * 5 + talk + dip + talk + still * 30, pad_s=0) == [(5, 50)]
+    assert bounds(talk + still * 5 + talk, pad_s=0, max_pause_s=0.3) == [(0, 45)]
+    assert bounds(talk + still * 12 + talk, pad_s=0, max_pause_s=0.3) == [(0, 20), (32, 52)]
+    assert bounds(still * 5 + [0.9] * 3 + still * 30, min_speech_s=0.25) == []
+
+
+def test_padding_meets_in_the_middle_of_a_gap():
+    assert bounds([0.9] * 20 + [0.1] * 12 + [0.9] * 20, pad_s=1.0) == [(0, 26), (26, 52)]
+
+
+def test_a_long_utterance_is_split_where_it_is_least_like_speech():
+    talk = [0.9] * 100
+    talk[60] = 0.6
+    assert bounds(talk, pad_s=0, max_utterance_s=2.5) == [(0, 60), (60, 100)]
+
+
+@given(st.lists(st.floats(0, 1, width=32), max_size=200), st.floats(0, 2), st.floats(0.1, 2), st.floats(1, 5))
+def test_utterances_lie_in_order_inside_the_sound(probabilities, pad_s, max_pause_s, max_utterance_s):
+    duration_s = len(probabilities) * HOP_S
+    found = utterances(
+        np.asarray(probabilities, np.float32),
+        duration_s=duration_s,
+        pad_s=pad_s,
+        max_pause_s=max_pause_s,
+        max_utterance_s=max_utterance_s,
+        min_speech_s=0,
+    )
+    edges = [edge for one in found for edge in one.span]
+    assert edges == sorted(edges)
+    assert all(-0.001 <= edge <= duration_s + 0.001 for edge in edges)
+    assert all(one.span.end_s - one.span.start_s <= max_utterance_s + 2 * pad_s + HOP_S for one in found)
+
+
+def test_late_quiet_speech_is_found():
+    quiet = (make_speech() * 0.05).astype(np.int16)
+    assert len(utterances(speech_probabilities(quiet), duration_s=len(quiet) / 16_000)) == pytest.approx(2, abs=1)
