@@ -46,7 +46,7 @@ def test_it_tells_what_was_done_and_what_came_of_it(tmp_path):
     page = Page(path.read_text(encoding="utf-8"))
     for words in (
         "demo_corpus",
-        "ingest 3 1 2 1.2 s",
+        "ingest 3 1 2 1.2 s export 6 0.2 s",
         "release v1 is in /x",
         "Sentence 2, ünïcode",
         "Film 1",

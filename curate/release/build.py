@@ -70,13 +70,15 @@ def plan_release(
     statistics = Statistics(labels)
 
     def lines() -> Iterator[bytes]:
-        for split, item_id in ((name, item) for name in names for item in item_ids if splits[item] == name):
-            row = rows.row(item_id)
-            line = canonical([split, row])
-            divided.setdefault(split, []).append(item_id)
-            sizes[item_id] = len(line) + sum(_size(blobs, row[name]) for name in MEDIA if row[name])
-            statistics.add(split, row)
-            yield line
+        for split in names:
+            members = [item for item in item_ids if splits[item] == split]
+            if members:
+                divided[split] = members
+            for item_id, row in zip(members, rows.rows(members), strict=True):
+                line = canonical([split, row])
+                sizes[item_id] = len(line) + sum(_size(blobs, row[name]) for name in MEDIA if row[name])
+                statistics.add(split, row)
+                yield line
 
     header = {"features": release_features(labels), "labels": labels.sha256}
     sha256 = content_hash(header, lines())
@@ -102,7 +104,8 @@ def write_release(
             cuts = cut_shards([plan.sizes[item] for item in item_ids], max_shard_bytes)
             for number, cut in enumerate(cuts):
                 path = shard_path(split, number, len(cuts))
-                sized = (SizedRow(rows.row(item), plan.sizes[item]) for item in item_ids[cut])
+                sizes = (plan.sizes[item] for item in item_ids[cut])
+                sized = map(SizedRow, rows.rows(item_ids[cut]), sizes)
                 written = write_shard(folder / path, sized, features, blobs)
                 files.append(describe_file(folder, path, rows=written))
         (folder / CARD).write_text(card(), encoding="utf-8")

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ Row = dict[str, Any]
 
 _ITEM = ("item_id", "source_id", "unit", "start_s", "end_s", "speaker", "text", "text_source", "audio", "face")
 _SOURCE = ("collection", "licence", "title")
+_BATCH = 1_000
 _PRELABEL = ("prelabel_id", "labeller", "model", "outcome")
 
 
@@ -34,21 +35,37 @@ class ReleaseRows:
     def __init__(self, tables: ReleaseTables, labels: LabelSchema, *, secret: bytes) -> None:
         self._schema = labels
         self._secret = secret
-        self._items = _by_key(tables.items, "item_id")
-        self._sources = _by_key(tables.sources, "source_id")
-        self._labels = _by_key(tables.labels, "item_id")
-        self._prelabels = _grouped(tables.prelabels.to_pylist())
-        self._judgements = _grouped(live_judgements(tables.annotations))
+        self._items = _Index(tables.items.select(list(_ITEM)), "item_id")
+        self._sources = _Index(tables.sources.select(["source_id", *_SOURCE]), "source_id")
+        self._labels = _Index(tables.labels, "item_id")
+        self._prelabels = _Index(tables.prelabels, "item_id")
+        self._judgements = _Index(live_judgements(tables.annotations), "item_id")
 
     def item_ids(self, *, reviewed_only: bool = False) -> list[str]:
         """The items in release order; with ``reviewed_only`` those whose label people gave."""
-        return [item for item in sorted(self._items) if not reviewed_only or self._reviewed(item)]
+        if not reviewed_only:
+            return sorted(self._items.places)
+        sources = self._labels.table["label_source"].to_pylist()
+        return sorted(
+            item
+            for item in self._items.places
+            if any(sources[at] == "human" for at in self._labels.places.get(item, ()))
+        )
 
-    def row(self, item_id: str) -> Row:
-        """The row of one item."""
-        item = self._items[item_id]
-        source = self._sources.get(item["source_id"], {})
-        label = self._labels.get(item_id, {})
+    def rows(self, item_ids: Sequence[str]) -> Iterator[Row]:
+        """The rows of items in the given order, a thousand in memory at a time."""
+        for start in range(0, len(item_ids), _BATCH):
+            part = item_ids[start : start + _BATCH]
+            items = self._items.rows(part)
+            sources = self._sources.rows(rows[0]["source_id"] for rows in items.values())
+            labels, prelabels, acts = (index.rows(part) for index in (self._labels, self._prelabels, self._judgements))
+            for item_id in part:
+                item = items[item_id][0]
+                source = (sources.get(item["source_id"]) or [{}])[0]
+                label = (labels.get(item_id) or [{}])[0]
+                yield self._row(item, source, label, prelabels.get(item_id, []), acts.get(item_id, []))
+
+    def _row(self, item: Row, source: Row, label: Row, prelabels: list[Row], acts: list[Row]) -> Row:
         shares: dict[str, dict[str, float]] = defaultdict(dict)
         for entry in label.get("soft") or ():
             shares[entry["field"]][entry["label"]] = entry["share"]
@@ -58,22 +75,19 @@ class ReleaseRows:
             if field.labels
         }
         return (
-            {name: item[name] for name in _ITEM}
+            item
             | {name: source.get(name) for name in _SOURCE}
             | self._values(label)
             | soft
             | {
                 "label_source": label.get("label_source"),
-                "reviewed": self._reviewed(item_id),
+                "reviewed": label.get("label_source") == "human",
                 "raters": label.get("raters"),
                 "agreement": label.get("agreement"),
-                "judgements": [self._judgement(act) for act in self._judgements.get(item_id, ())],
-                "prelabel": self._prelabel(item_id, label.get("evidence") or ()),
+                "judgements": [self._judgement(act) for act in acts],
+                "prelabel": self._prelabel(prelabels, label.get("evidence") or ()),
             }
         )
-
-    def _reviewed(self, item_id: str) -> bool:
-        return self._labels.get(item_id, {}).get("label_source") == "human"
 
     def _values(self, row: Mapping[str, Any]) -> Row:
         return {name: self._value(name, row.get(name)) for name in self._schema.fields}
@@ -98,27 +112,51 @@ class ReleaseRows:
             "origins": act["origins"],
         } | self._values(act)
 
-    def _prelabel(self, item_id: str, evidence: Iterable[str]) -> Row | None:
+    def _prelabel(self, proposals: list[Row], evidence: Iterable[str]) -> Row | None:
         """The pre-label that the label rests on, else a usable one, else one that failed."""
-        rested = set(evidence)
-        proposals = sorted(
-            self._prelabels.get(item_id, ()),
-            key=lambda row: (row["prelabel_id"] not in rested, row["outcome"] != "ok", row["prelabel_id"]),
-        )
         if not proposals:
             return None
-        return {name: proposals[0][name] for name in _PRELABEL} | self._values(proposals[0])
+        rested = set(evidence)
+        best = min(
+            proposals, key=lambda row: (row["prelabel_id"] not in rested, row["outcome"] != "ok", row["prelabel_id"])
+        )
+        return {name: best[name] for name in _PRELABEL} | self._values(best)
 
 
-def live_judgements(annotations: pa.Table) -> list[Row]:
+class _Index:
+    """A table and the places of its rows by key, so that only the rows asked for become Python objects."""
+
+    def __init__(self, table: pa.Table, key: str) -> None:
+        self.table = table.combine_chunks()
+        self.key = key
+        self.places: dict[str, list[int]] = defaultdict(list)
+        for at, name in enumerate(table[key].to_pylist()):
+            self.places[name].append(at)
+
+    def rows(self, keys: Iterable[str]) -> dict[str, list[Row]]:
+        """The rows of each key that has any."""
+        places = [at for key in dict.fromkeys(keys) for at in self.places.get(key, ())]
+        found: dict[str, list[Row]] = defaultdict(list)
+        for row in self.table.take(pa.array(places, pa.int64())).to_pylist():
+            found[row[self.key]].append(row)
+        return found
+
+
+def live_judgements(annotations: pa.Table) -> pa.Table:
     """The last act upon each judgement, by item and judgement, without the judgements that were deleted."""
-    last: dict[str, Row] = {}
-    for act in annotations.to_pylist():
-        known = last.get(act["judgement_id"])
-        if known is None or _when(act) > _when(known):
-            last[act["judgement_id"]] = act
-    live = (act for act in last.values() if act["action"] != "deleted")
-    return sorted(live, key=lambda act: (act["item_id"], act["judgement_id"]))
+    columns = ("judgement_id", "acted_at", "annotation_id", "action", "item_id")
+    acts = list(zip(*(annotations[name].to_pylist() for name in columns), strict=True))
+
+    def when(at: int) -> tuple[bool, Any, str]:
+        _, acted_at, annotation_id, *_ = acts[at]
+        return acted_at is not None, acted_at or 0, annotation_id
+
+    last: dict[str, int] = {}
+    for at, (judgement_id, *_) in enumerate(acts):
+        if judgement_id not in last or when(at) > when(last[judgement_id]):
+            last[judgement_id] = at
+    live = [at for at in last.values() if acts[at][3] != "deleted"]
+    return annotations.take(pa.array(sorted(live, key=lambda at: (acts[at][4], acts[at][0])), pa.int64()))
 
 
 def pseudonym(annotator: str | None, secret: bytes) -> str | None:
@@ -126,18 +164,3 @@ def pseudonym(annotator: str | None, secret: bytes) -> str | None:
     if annotator is None:
         return None
     return f"rater-{hmac.new(secret, annotator.encode('utf-8', 'surrogatepass'), hashlib.sha256).hexdigest()[:8]}"
-
-
-def _when(act: Row) -> tuple[bool, Any, str]:
-    return act["acted_at"] is not None, act["acted_at"] or 0, act["annotation_id"]
-
-
-def _by_key(table: pa.Table, key: str) -> dict[str, Row]:
-    return {row[key]: row for row in table.to_pylist()}
-
-
-def _grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    groups: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        groups[row["item_id"]].append(row)
-    return groups

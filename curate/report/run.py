@@ -13,7 +13,7 @@ from curate.errors import StorageFailed
 from curate.labels import LabelSchema
 from curate.report.figures import Bar, bar_table, histogram
 from curate.report.items import item_cards
-from curate.report.words import show_duration, show_text
+from curate.report.words import show_count, show_duration, show_text
 from curate.storage.corpus import Corpus
 
 _MOST_SOURCES = 100
@@ -92,15 +92,22 @@ def _tiles(tables: Mapping[str, list[Row]], faces: int, judged: int) -> str:
 def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for stage in stages:
-        counts = "".join(f'<td class="number">{stage.get(key) or 0:,}</td>' for key in ("rows", "rejected", "skipped"))
+        counts = "".join(
+            f'<td class="number">{show_count(stage.get(key))}</td>' for key in ("rows", "rejected", "skipped")
+        )
         rows.append(
             f"<tr><th scope=row>{show_text(stage.get('stage'))}</th>{counts}"
-            f'<td class="number">{stage.get("seconds") or 0:.1f} s</td><td>{show_text(stage.get("message"))}</td></tr>'
+            f'<td class="number">{stage.get("seconds") or 0:.1f} s</td><td>{_outcome(stage)}</td></tr>'
         )
     head = "".join(f'<th class="number">{name}</th>' for name in ("new", "rejected", "already done", "time"))
     head = f"<thead><tr><th>stage</th>{head}<th></th></tr></thead>"
     table = f'<table class="stages">{head}<tbody>{"".join(rows)}</tbody></table>'
     return f'<h2>What was done</h2><div class="panel">{table}</div>' if rows else ""
+
+
+def _outcome(stage: Mapping[str, Any]) -> str:
+    counts = " · ".join(f"{number:,} {name}" for name, number in (stage.get("counts") or {}).items())
+    return "; ".join(show_text(part) for part in (stage.get("message"), counts) if part)
 
 
 def _next_steps(tables: Mapping[str, list[Row]], people: set[str]) -> str:

@@ -20,6 +20,11 @@ def show_text(value: Any) -> str:
     return escape(text if len(text) <= _MOST_CHARS else f"{text[: _MOST_CHARS - 1]}…")
 
 
+def show_count(value: int | None) -> str:
+    """A count, and nothing for none."""
+    return f"{value:,}" if value else ""
+
+
 def show_span(item: Mapping[str, Any]) -> str:
     """An item's place in its source: ``1:02.5–1:04.0``."""
     if item["start_s"] is None or item["end_s"] is None:

@@ -13,7 +13,8 @@ from curate.release.build import Plan, SplitSettings, assign, plan_release, writ
 from curate.release.features import card_features, release_features
 from curate.release.folder import VERSION, Releases
 from curate.release.manifest import Manifest
-from curate.release.rows import ReleaseRows, ReleaseTables
+from curate.release.memo import inputs_hash, note, recall
+from curate.release.rows import ReleaseRows, ReleaseTables, pseudonym
 from curate.stage import DriverStage, Receipt, Tools
 from curate.storage.corpus import Corpus
 
@@ -76,6 +77,9 @@ class Export(DriverStage):
         releases = Releases(corpus.workspace.releases)
         settings = SplitSettings(self.split.ratios, self.split.disjoint_by, tools.seed)
         tables = read_tables(corpus, tools)
+        known = self._known(corpus, tables, tools, settings)
+        if (content := recall(releases.root, known)) and (same := self._same(releases, recipe, content)):
+            return _unchanged(same)
         rows = ReleaseRows(tables, tools.labels, secret=corpus.workspace.secret)
         item_ids = rows.item_ids(reviewed_only=self.reviewed_only)
         if not item_ids:
@@ -83,8 +87,9 @@ class Export(DriverStage):
             return Receipt(False, {"items": 0}, f"nothing to release: {what}")
         splits = assign(_with_participant(tables), settings, releases, recipe)
         plan = plan_release(rows, item_ids, splits, tools.labels, tools.blobs, names=self.split.ratios)
-        if same := self._same(releases, recipe, plan):
-            return Receipt(False, _counts(same), f"release {same.version} holds all of this already")
+        if same := self._same(releases, recipe, plan.content_sha256):
+            note(releases.root, known, plan.content_sha256)
+            return _unchanged(same)
         about = {
             "version": self.release or releases.next_version(),
             "number": releases.next_number(),
@@ -103,12 +108,25 @@ class Export(DriverStage):
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
             card=lambda: render_card(template, self._facts(about, plan, tools), plan.statistics),
         )
+        note(releases.root, self._known(corpus, tables, tools, settings), plan.content_sha256)
         return Receipt(True, _counts(manifest), self._message(releases, manifest))
 
-    def _same(self, releases: Releases, recipe: str, plan: Plan) -> Manifest | None:
+    def _known(self, corpus: Corpus, tables: ReleaseTables, tools: Tools, settings: SplitSettings) -> str:
+        """A hash of all that decides a release's content; earlier releases do, as they hold items in their split."""
+        releases = Releases(corpus.workspace.releases)
+        earlier = [
+            each.content_sha256
+            for each in releases.manifests(corpus.workspace.recipe)
+            if each.split_settings == settings.identity
+        ]
+        secret = pseudonym("", corpus.workspace.secret)
+        header = [__version__, settings.identity, self.reviewed_only, tools.labels.sha256, secret, earlier[-1:]]
+        return inputs_hash({"inputs": header}, tables)
+
+    def _same(self, releases: Releases, recipe: str, content_sha256: str) -> Manifest | None:
         made = releases.manifests(recipe)
         candidates = [each for each in made if each.version == self.release] if self.release else made[-1:]
-        return next((each for each in candidates if each.content_sha256 == plan.content_sha256), None)
+        return next((each for each in candidates if each.content_sha256 == content_sha256), None)
 
     def _facts(self, about: Mapping[str, Any], plan: Plan, tools: Tools) -> CardFacts:
         return CardFacts(
@@ -126,8 +144,8 @@ class Export(DriverStage):
     def _message(self, releases: Releases, manifest: Manifest) -> str:
         place = releases.folder(manifest.version)
         empty = [name for name in self.split.ratios if name not in manifest.splits]
-        note = f"; too few independent items for split {', '.join(empty)}" if empty else ""
-        return f"release {manifest.version} is in {place}{note}"
+        few = f"; too few independent items for split {', '.join(empty)}" if empty else ""
+        return f"release {manifest.version} is in {place}{few}"
 
 
 def read_tables(corpus: Corpus, tools: Tools) -> ReleaseTables:
@@ -145,6 +163,10 @@ def _with_participant(tables: ReleaseTables) -> Any:
     people = dict(zip(tables.sources["source_id"].to_pylist(), tables.sources["participant"].to_pylist(), strict=True))
     participants = [people.get(source) for source in tables.items["source_id"].to_pylist()]
     return tables.items.append_column("participant", [participants])
+
+
+def _unchanged(same: Manifest) -> Receipt:
+    return Receipt(False, _counts(same), f"release {same.version} holds all of this already")
 
 
 def _counts(manifest: Manifest) -> dict[str, int]:

@@ -76,13 +76,33 @@ def test_the_same_content_is_not_released_twice_and_new_content_is(tmp_path):
     first, folder = make_release(made)
     assert first.changed
     before = hashes(folder)
-    again, _ = make_release(made)
-    assert not again.changed
+    for forget in (False, True):
+        if forget:  # without the note of last time, every row is looked at, and the answer is the same
+            (folder.parent / ".memo.json").unlink()
+        again, _ = make_release(made)
+        assert not again.changed
+        assert again.message == "release v1 holds all of this already"
     make_corpus(tmp_path / "ws", first=5)
     third, newer = make_release(made)
     assert third.changed
     assert newer.name == "v2"
     assert hashes(folder) == before
+
+
+def test_with_nothing_new_no_row_is_looked_at(tmp_path, monkeypatch):
+    made = make_corpus(tmp_path / "ws")
+    make_release(made, split=HALVES)
+    monkeypatch.setattr("curate.stages.export.plan_release", None)
+    assert not make_release(made, split=HALVES)[0].changed
+    for changed in ({"split": {"train": 0.6, "test": 0.4}}, {"split": HALVES, "reviewed_only": True}):
+        with pytest.raises(TypeError):
+            make_release(made, **changed)
+    rows = [
+        {**row, "action": "deleted", "annotation_id": "later"} for row in made.corpus.read("annotations").to_pylist()
+    ]
+    made.corpus.append("annotations", rows[:1], metadata={})
+    with pytest.raises(TypeError):
+        make_release(made, split=HALVES)
 
 
 def test_two_builds_are_the_same_to_the_byte(tmp_path):
@@ -199,7 +219,7 @@ def test_a_killed_build_is_no_release_and_is_cleared_away(tmp_path):
     (releases / ".building" / "data" / "train-00000-of-00001.parquet").write_bytes(b"half")
     assert Releases(releases).manifests() == []
     _, folder = make_release(made)
-    assert [path.name for path in releases.iterdir()] == ["v1"]
+    assert sorted(path.name for path in releases.iterdir()) == [".memo.json", "v1"]
     check_files(folder, read_manifest(folder))
 
 
@@ -212,7 +232,7 @@ def test_a_version_with_other_content_is_never_overwritten(tmp_path):
     with pytest.raises(InvalidInput, match="golden is already there"):
         make_release(made, release="golden")
     assert hashes(folder) == before
-    assert [path.name for path in folder.parent.iterdir()] == ["golden"]
+    assert sorted(path.name for path in folder.parent.iterdir()) == [".memo.json", "golden"]
 
 
 def test_damage_is_found(tmp_path):
