@@ -15,6 +15,7 @@ from curate.storage.blobs import Blobs
 TIMEOUT_S = 300.0
 _PAGE = 1000
 _CHUNK = 100
+_MEDIA_MARK = "curate-media:"
 _STATE = "id,updated_at,annotations_ids,annotators,draft_exists,predictions_results,predictions_model_versions,data"
 _FILLING = re.compile(r"\bid['\"]?: ['\"]?([0-9a-zA-Z_-]+)\.")
 _UPLOADED = re.compile(r"upload/\d+/[0-9a-f]{8}-(([0-9a-f]{2})[0-9a-f]{62}\.[a-z0-9]+)")
@@ -51,16 +52,17 @@ class LabelStudioServer:
         if self.connection.local:
             self._expose(project_id, blobs)
             return {name: f"{prefix}/data/local-files/?d={blobs.root.name}/{name}" for name in wanted}
-        there = self._uploaded(project_id)
+        store = self._media_project()
+        there = self._uploaded(store)
         missing = [name for name in wanted if name not in there]
         for done, name in enumerate(missing):
             if done % 50 == 0:
                 say(f"uploading media: {done} of {len(missing)}")
             path = blobs.path(name)
             file = {"file": (path.name, blobs.read(name))}
-            self._call("POST", f"api/projects/{project_id}/import", params={"commit_to_project": "false"}, files=file)
+            self._call("POST", f"api/projects/{store}/import", params={"commit_to_project": "false"}, files=file)
         if missing:
-            there = self._uploaded(project_id)
+            there = self._uploaded(store)
         lost = [name for name in wanted if name not in there]
         if lost:
             raise ServiceUnavailable(
@@ -128,6 +130,12 @@ class LabelStudioServer:
         if all(storage["path"] != folder for storage in known):
             settings = {"project": project_id, "title": "curate media", "path": folder, "use_blob_urls": True}
             self._call("POST", "api/storages/localfiles", content=settings)
+
+    def _media_project(self) -> int:
+        """The project that keeps uploaded files: Label Studio takes none for a project with more than one data key."""
+        mine = sorted(each.project_id for each in self.projects() if _MEDIA_MARK in each.description)
+        about = {"title": "Media of curate", "description": f"{_MEDIA_MARK} the other projects show files kept here"}
+        return mine[0] if mine else self.create_project(about).project_id
 
     def _uploaded(self, project_id: int) -> dict[str, str]:
         files = self._call("GET", f"api/projects/{project_id}/file-uploads", params={"all": "true"})

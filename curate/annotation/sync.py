@@ -92,15 +92,19 @@ def _push_layout(
     config = compile_config(corpus.labels, layout, name=str(path))
     predictions = _predictions(corpus, {item["item_id"] for item in items}, target_of(layout))
     _check(server, config, predictions)
-    labellers = sorted({prediction["model_version"] for prediction in predictions.values()})
-    # The annotators' stream shows the predictions of one version only.
-    shown = {**settings, **({"model_version": labellers[0]} if labellers else {})}
-    project_id = ensure_project(server, key, config, shown, existing=existing, notes=Notes(corpus.workspace.root, name))
+    notes = Notes(corpus.workspace.root, name)
+    project_id = ensure_project(server, key, config, settings, existing=existing, notes=notes)
     states = _without_copies(server, project_id)
     new = [item for item in items if item["item_id"] not in states]
     _import(corpus, server, project_id, key.layout, new, predictions, say)
-    refilled = _refill(server, project_id, [states[i["item_id"]] for i in items if i["item_id"] in states], predictions)
-    judged = sum(bool(states[i["item_id"]].annotation_ids) for i in items if i["item_id"] in states)
+    there = [states[item["item_id"]] for item in items if item["item_id"] in states]
+    refilled = _refill(server, project_id, there, predictions)
+    untouched = {s.item_id for s in there if not _is_begun(s)} | {item["item_id"] for item in new}
+    shown = {p["model_version"] for item_id, p in predictions.items() if item_id in untouched}
+    if shown and (existing is None or existing.settings.get("model_version") not in shown):
+        # The annotators' stream shows the predictions of one version only, and none before they exist.
+        server.change_project(project_id, {"model_version": shown.pop()})
+    judged = sum(bool(state.annotation_ids) for state in there)
     return PushCounts(len(new), refilled, len(items) - judged, judged)
 
 
@@ -139,13 +143,16 @@ def _refill(
         prediction = predictions.get(state.item_id)
         filling = {result["id"].partition(".")[0] for result in prediction["result"]} if prediction else set()
         labellers = {prediction["model_version"]} if prediction else set()
-        begun = bool(state.annotation_ids) or state.has_draft
-        if not begun and (state.filling != filling or state.labellers != labellers):
+        if not _is_begun(state) and (state.filling != filling or state.labellers != labellers):
             changed[state.task_id] = prediction
     task_ids = list(changed)
     for at in range(0, len(task_ids), BATCH):
         server.replace_predictions(project_id, {i: changed[i] for i in task_ids[at : at + BATCH]})
     return len(changed)
+
+
+def _is_begun(state: TaskState) -> bool:
+    return bool(state.annotation_ids) or state.has_draft
 
 
 def _without_copies(server: AnnotationServer, project_id: int) -> dict[str, TaskState]:
@@ -159,7 +166,7 @@ def _without_copies(server: AnnotationServer, project_id: int) -> dict[str, Task
     for item_id, states in by_item.items():
         first, *others = sorted(states, key=lambda s: (not s.annotation_ids, not s.has_draft, s.task_id))
         kept[item_id] = first
-        copies += [s.task_id for s in others if not s.annotation_ids and not s.has_draft]
+        copies += [s.task_id for s in others if not _is_begun(s)]
     if copies:
         server.delete_tasks(project_id, copies)
     return kept

@@ -372,8 +372,10 @@ def test_media_goes_to_an_external_server_once(loop: Loop) -> None:
     assert loop.http.get(loop.tasks("audio")[0]["data"]["audio"]).content == make_clip("flac")
     loop.fill([*items, make_item(3, layout="audio", audio=tone), make_item(4, layout="video", video=clip)])
     assert loop.push().added == 1
-    files = loop.http.get(f"/api/projects/{loop.project('video')}/file-uploads", params={"all": "true"}).json()
-    assert len(files) == 1
+    store = next(p for p in LabelStudioServer(loop.connection).projects() if p.description.startswith("curate-media:"))
+    files = loop.http.get(f"/api/projects/{store.project_id}/file-uploads", params={"all": "true"}).json()
+    assert len(files) == 2
+    assert len(loop.tasks("video")) == 3
 
 
 def test_stage_waits_for_people_and_says_what_changed(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
