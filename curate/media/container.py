@@ -1,7 +1,7 @@
 """The only module that touches PyAV: opened media files, their packets, sound and pictures."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -211,7 +211,8 @@ class _Timeline:
 
     def _drain(self) -> None:
         if self._resampler is not None:
-            self._write(self._resampler.resample(None))
+            with suppress(_av().FFmpegError):
+                self._write(self._resampler.resample(None))
 
     def _write(self, frames: list[Any]) -> None:
         for frame in frames:

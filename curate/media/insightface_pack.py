@@ -58,6 +58,8 @@ def _detector(folder: Path) -> Any:
             f"the InsightFace detector cannot be loaded: {error}",
             hint="OpenCV needs libGL: apt-get install libgl1 libglib2.0-0, or leave faces.model_pack out",
         ) from error
+    broken: tuple[type[Exception], ...] = (AssertionError, RuntimeError, ValueError, LookupError, OSError, TypeError)
+    broken += load_errors()
     try:
         analysis = insightface.app.FaceAnalysis(
             name=str(folder),
@@ -66,7 +68,7 @@ def _detector(folder: Path) -> Any:
             sess_options=session_options(),
         )
         analysis.prepare(ctx_id=-1, det_size=DET_SIZE_PX)
-    except (AssertionError, RuntimeError, ValueError, LookupError, OSError, TypeError, *load_errors()) as error:
+    except broken as error:
         raise MissingDependency(
             f"the face model pack {folder} holds no detector that can be loaded: {error or 'no detection network'}",
             hint="unpack the pack again; a detector such as det_10g.onnx has to lie in the folder itself",
