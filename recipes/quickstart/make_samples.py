@@ -1,6 +1,6 @@
 """Make the sample clips and posts of the quickstart again: ``python recipes/quickstart/make_samples.py``.
 
-Needs, besides curate itself, espeak-ng on the PATH and scikit-image (for NASA's public-domain portrait of an astronaut).
+Needs, besides curate itself, espeak-ng on the PATH and scikit-image (for NASA's public-domain portrait).
 The portrait is panned and zoomed, and its mouth follows the loudness of synthetic speech.
 """
 
@@ -82,8 +82,15 @@ POSTS = (
     {"author": "maple", "text": "Third rejection letter this month. I just sat in the car and cried for a while."},
     {"author": "tern", "text": "She said yes!! I have been grinning at strangers on the train all morning."},
     {"author": "quill", "text": "Who leaves fish in the shared fridge for three weeks? I opened the door and gagged."},
-    {"author": "tern", "text": "The brakes failed on the way down the hill. My hands are still shaking as I type this."},
-    {"author": "osier", "text": "Forty minutes on hold and then they hung up on me. I am done being polite.", "title": "Support"},
+    {
+        "author": "tern",
+        "text": "The brakes failed on the way down the hill. My hands are still shaking as I type this.",
+    },
+    {
+        "author": "osier",
+        "text": "Forty minutes on hold and then they hung up on me. I am done being polite.",
+        "title": "Support",
+    },
     {"author": "quill", "text": "The library opens at nine on Mondays and closes at six."},
 )
 
