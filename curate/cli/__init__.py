@@ -13,7 +13,7 @@ def main() -> None:
     from curate.errors import CurateError
 
     try:
-        app()
+        app(prog_name="curate")
     except CurateError as error:
         if "--json" in sys.argv:
             show_json(error_document(error))

@@ -21,7 +21,7 @@ WORKSPACE = Path("curate-workspace")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. stages.export.version=v7."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. stages.export.release=v7."),
 ]
 Workers = Annotated[
     int | None,

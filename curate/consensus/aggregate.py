@@ -20,9 +20,7 @@ def latest_judgements(annotations: pa.Table) -> list[dict[str, Any]]:
     return sorted(kept, key=lambda act: (act["item_id"], act["acted_at"], act["annotation_id"]))
 
 
-def aggregate(
-    labels: LabelSchema, annotations: pa.Table, prelabels: pa.Table, *, method: str
-) -> list[dict[str, Any]]:
+def aggregate(labels: LabelSchema, annotations: pa.Table, prelabels: pa.Table, *, method: str) -> list[dict[str, Any]]:
     """One row of ``labels`` for every item that somebody or something judged, sorted by item.
 
     People's judgements alone count where there are any; each person counts once an item, by their newest judgement.

@@ -79,7 +79,9 @@ class LocalExecutor:
     def _submit(self, function: Callable[[T], R], task: T) -> "Future[R]":
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_start_worker)
+            self._pool = ProcessPoolExecutor(
+                self.workers, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),)
+            )
         try:
             return self._pool.submit(function, task)
         except BrokenProcessPool as error:
@@ -112,11 +114,11 @@ class _Stopped:
     """Stands for a result that was not waited for."""
 
 
-def _start_worker() -> None:
+def _start_worker(driver: int) -> None:
     # Ctrl-C reaches the whole process group; only the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
 
 
 def _end_with(driver: int) -> None:

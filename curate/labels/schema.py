@@ -10,9 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny
 from pydantic import Field as Setting
 
 from curate.assets import find_asset
-from curate.document import Document, load_document, nearest, parse_model
+from curate.document import Document, load_document, nearest, parse_model, sort_problems
 from curate.errors import InvalidInput
-from curate.labels.fields import FIELD_TYPES, Field
+from curate.labels.fields import FIELD_TYPES, Field, Text
 from curate.labels.taxonomy import load_taxonomy
 
 Unit = Literal["utterance", "window", "frame", "clip", "image", "post", "dialogue", "pair"]
@@ -50,13 +50,15 @@ def load_labels(name: str, beside: Path | None = None) -> LabelSchema:
             fields[str(field_name)] = _field(str(field_name), settings, document, beside)
         except InvalidInput as error:
             problems.extend(error.problems or (error.message,))
+    # Where every field is broken, one that is not lets the rest of the file be checked all the same.
+    stand_in: dict[str, Field] = {"broken": Text(name="broken", type="text")}
+    data = {**document.data, "fields": fields or stand_in} if fields or problems else document.data
     try:
-        data = {**document.data, "fields": fields} if fields or problems else document.data
         schema = parse_model(LabelSchema, data, document)
     except InvalidInput as error:
         problems.extend(error.problems)
     if problems:
-        raise InvalidInput(f"label schema {name} cannot be used", problems=tuple(dict.fromkeys(problems)))
+        raise InvalidInput(f"label schema {name} cannot be used", problems=tuple(sort_problems(problems)))
     return schema
 
 

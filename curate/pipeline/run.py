@@ -26,7 +26,7 @@ from curate.storage.spec import parent_column
 from curate.storage.tables import storage_errors
 from curate.storage.workspace import Workspace
 
-_COMMIT_EVERY_S = 5.0
+_COMMIT_EVERY_S = 2.0
 _COMMIT_EVERY_ROWS = 5_000
 
 

@@ -19,16 +19,14 @@ class Aggregate(DriverStage):
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         table = corpus.workspace.table("labels", tools.labels)
         evidence = {name: corpus.workspace.table(name, tools.labels).version() for name in ("annotations", "prelabels")}
-        work = digest([self.identity(tools), tools.labels.sha256, evidence, *map(sorted, corpus.live.values())])
-        if table.metadata().get("fingerprint") == work:
+        fingerprint = digest([self.identity(tools), tools.labels.sha256, evidence, *map(sorted, corpus.live.values())])
+        if table.metadata().get("fingerprint") == fingerprint:
             return Receipt(False, _counts(table.read(["label_source"])))
-        judged = aggregate(
-            tools.labels, corpus.read("annotations"), corpus.read("prelabels"), method=self.method
-        )
-        rows = pa.Table.from_pylist([{**row, "work": work} for row in judged], schema=table.spec.schema)
+        judged = aggregate(tools.labels, corpus.read("annotations"), corpus.read("prelabels"), method=self.method)
+        rows = pa.Table.from_pylist(judged, schema=table.spec.schema)
         stored = table.read().sort_by("item_id")
-        changed = not stored.drop_columns("work").equals(rows.drop_columns("work"))
-        table.replace_all(rows, metadata={"fingerprint": work, "stage": self.stage})
+        changed = not stored.equals(rows)
+        table.replace_all(rows, metadata={"fingerprint": fingerprint, "stage": self.stage})
         return Receipt(changed, _counts(rows))
 
 

@@ -14,7 +14,7 @@ class Corpus:
     """A view of a workspace without what earlier settings, removed files and replaced inputs left behind.
 
     ``live`` holds, for each table written by batch stages, the identities of the work that the recipe asks for today.
-    Tables without an entry are those of people and of driver stages: they show the rows of the current items.
+    Tables without a column ``work`` are those of people and of driver stages: they show the rows of the current items.
     """
 
     def __init__(self, workspace: Workspace, labels: LabelSchema, live: Mapping[str, frozenset[str]]) -> None:
@@ -25,13 +25,15 @@ class Corpus:
     def read(self, table: str, columns: Sequence[str] | None = None) -> pa.Table:
         """The current rows of a table, sorted by key."""
         stored = self.workspace.table(table, self.labels)
-        by = "work" if table in self.live or table == "rejections" else "item_id"
+        by = "work" if "work" in stored.spec.schema.names else "item_id"
         wanted = list(dict.fromkeys([*columns, by, stored.spec.key])) if columns else None
         rows = stored.read(wanted)
-        if by == "work":
-            works = self.live[table] if table in self.live else frozenset().union(*self.live.values())
-        else:
+        if by == "item_id":
             works = frozenset(self.read("items", ["item_id"])["item_id"].to_pylist())
+        elif table == "rejections":
+            works = frozenset().union(*self.live.values())
+        else:
+            works = self.live.get(table, frozenset())
         rows = rows.filter(pc.is_in(rows[by], value_set=pa.array(sorted(works), pa.string())))
         rows = rows.sort_by(stored.spec.key)
         return rows.select(list(columns)) if columns else rows

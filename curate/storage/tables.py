@@ -134,7 +134,7 @@ def storage_errors(place: Path) -> Iterator[None]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         hint = "free some space and run again" if full else "check the disk and its permissions, then run again"
         raise StorageFailed(f"cannot use {place}: {reason}", hint=hint) from error
-    except (DeltaError, json.JSONDecodeError) as error:
+    except (DeltaError, pa.ArrowException, json.JSONDecodeError) as error:
         if found := _NO_SPACE.search(str(error)):
             raise StorageFailed(f"cannot write {place}: {found[0].lower()}", hint="mend that and run again") from error
         first = str(error).splitlines()[0] if str(error) else type(error).__name__

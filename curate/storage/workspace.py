@@ -80,13 +80,13 @@ class Workspace:
 
         note = self.root / ".lock.json"
         guard = FileLock(self.root / ".lock", timeout=0)
-        try:
-            with storage_errors(self.root):
+        with storage_errors(self.root):
+            try:
                 guard.acquire()
-        except Timeout as error:
-            raise WorkspaceBusy(
-                f"workspace {self.root} is in use{_holder(note)}", hint="wait until it has ended, then run again"
-            ) from error
+            except Timeout as error:
+                raise WorkspaceBusy(
+                    f"workspace {self.root} is in use{_holder(note)}", hint="wait until it has ended, then run again"
+                ) from error
         try:
             with storage_errors(self.root):
                 note.write_text(json.dumps({"pid": os.getpid(), "since": datetime.now(UTC).isoformat("T", "seconds")}))

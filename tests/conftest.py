@@ -1,0 +1,55 @@
+"""What every test may use: the shared data, and builders of small inputs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.builders import make_posts
+
+# Machines are shared: how long an example takes says nothing about it.
+settings.register_profile("curate", deadline=None)
+settings.load_profile("curate")
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real videos, speech and label data."""
+    folder = Path(os.environ.get("CURATE_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no shared data at {folder} (set CURATE_SHARED_DATA)")
+    return folder
+
+
+@pytest.fixture
+def run_curate(tmp_path, monkeypatch):
+    """Runs the command line in a process of its own, in an empty folder: gives the finished process."""
+
+    def run(*arguments: str, timeout: float = 120, **options) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "curate", *map(str, arguments)]
+        options.setdefault("cwd", tmp_path)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("CURATE_W", "LABEL_STUDIO", "HF_"))}
+        environment = {**environment, "COLUMNS": "120", **options.pop("env", {})}
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, **options)
+
+    return run
+
+
+@pytest.fixture
+def posts_recipe(tmp_path) -> Path:
+    """A recipe of six text posts, without any media: as fast as a run can be."""
+    return make_posts(tmp_path / "posts", 6)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With CURATE_TEST_ALL a test that skips itself has failed: there, everything is to run."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CURATE_TEST_ALL"):
+        report.outcome = "failed"
+    return report

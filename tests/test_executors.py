@@ -1,0 +1,122 @@
+"""One suite for every way of running work on this machine."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from curate.errors import InvalidRow
+from curate.executors import WorkerDied
+from curate.executors.local import LocalExecutor
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def slowly(number: int) -> int:
+    time.sleep(0.05 * (number % 3))
+    return number
+
+
+def die_at_five(number: int) -> int:
+    if number == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def fail_at_two(number: int) -> int:
+    if number == 2:
+        raise InvalidRow("no good", reason="unreadable", hint="do something else")
+    return number
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.fixture(params=[1, 2, 3])
+def executor(request):
+    executor = LocalExecutor(request.param)
+    yield executor
+    executor.close()
+
+
+def test_results_come_in_order(executor):
+    assert list(executor.map(slowly, range(12), stop=never)) == list(range(12))
+    assert list(executor.map(square, range(3), stop=never)) == [0, 1, 4], "it can be used again"
+    assert list(executor.map(square, [], stop=never)) == []
+
+
+def test_an_error_keeps_its_kind_and_hint(executor):
+    results = executor.map(fail_at_two, range(4), stop=never)
+    with pytest.raises(InvalidRow, match="no good") as caught:
+        list(results)
+    assert (caught.value.reason, caught.value.hint) == ("unreadable", "do something else")
+
+
+def test_stop_ends_it_early(executor):
+    seen = []
+    for result in executor.map(slowly, range(1000), stop=lambda: len(seen) >= 3):
+        seen.append(result)
+    assert seen == [0, 1, 2]
+
+
+def test_tasks_are_taken_as_they_are_needed(executor):
+    taken = []
+
+    def tasks():
+        for number in range(1000):
+            taken.append(number)
+            yield number
+
+    results = executor.map(square, tasks(), stop=never)
+    next(results)
+    results.close()
+    assert len(taken) <= executor.workers * 2 + 1
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_a_dying_worker_costs_only_its_own_task(workers):
+    executor = LocalExecutor(workers)
+    try:
+        results = list(executor.map(die_at_five, range(10), stop=never))
+    finally:
+        executor.close()
+    assert isinstance(results[5], WorkerDied)
+    assert [r for r in results if not isinstance(r, WorkerDied)] == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+
+
+def test_workers_end_when_their_driver_is_killed(tmp_path):
+    import subprocess
+    import sys
+
+    code = (
+        "from curate.executors.local import LocalExecutor\nfrom tests.test_executors import *\n"
+        "import os, time\n"
+        "if __name__ == '__main__':\n"
+        "    e = LocalExecutor(2); list(e.map(square, range(4), stop=never))\n"
+        "    print(*e._pool._processes, flush=True); time.sleep(60)\n"
+    )
+    script = tmp_path / "driver.py"
+    script.write_text(code)
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment)
+    workers = [int(pid) for pid in process.stdout.readline().split()]
+    assert len(workers) == 2
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while any(map(is_running, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(is_running, workers))
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process lives; one that has ended and waits to be reaped does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as about:
+            return about.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,38 @@
+"""The checks that keep the code in shape: format, lint, types, layers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ruff", "format", "--check", "."),
+        ("ruff", "check", "."),
+        ("mypy",),
+        ("lint-imports",),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_gate(command):
+    done = subprocess.run([BIN / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+def test_modules_are_small():
+    lengths = {path: len(path.read_text("utf-8").splitlines()) for path in (ROOT / "curate").rglob("*.py")}
+    assert {path.name: n for path, n in lengths.items() if n > 400} == {}
+
+
+def test_layers_in_the_readme_are_those_that_are_checked():
+    import tomllib
+
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+    text = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert " > ".join(layers) in text

@@ -1,0 +1,88 @@
+"""The README tells the truth: its blocks run, its links lead somewhere, and every command is in it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> Path:
+    """A folder in which the demo has been run, as the README says."""
+    folder = tmp_path_factory.mktemp("readme")
+    setup = re.search(r"<!-- run -->\s*```bash\n(.*?)```", README, re.DOTALL)[1].strip()
+    main_job = setup.split("&&")[-1].strip()
+    assert main_job == ".venv/bin/curate demo"
+    done = run_line(main_job, folder)
+    assert "curate annotate up" in done.stdout
+    return folder
+
+
+def run_line(line: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    line = line.replace(".venv/bin/curate", f"{sys.executable} -m curate").replace(".venv/bin/", "")
+    done = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, env={**os.environ}, timeout=300)
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def test_python_blocks(demo):
+    found = blocks("python")
+    assert found
+    for code in found:
+        done = subprocess.run([sys.executable, "-c", code], cwd=demo, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert "ClassLabel" in done.stdout
+
+
+def test_the_recipe_block_is_valid(tmp_path):
+    from curate.recipe import load_recipe
+
+    (recipe,) = blocks("yaml")
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.mp4").write_bytes(b"")
+    (tmp_path / "interviews.yaml").write_text(recipe)
+    assert load_recipe(tmp_path / "interviews.yaml").recipe.recipe == "interviews"
+
+
+def test_run_again_block(demo):
+    assert "Nothing to do" in run_line(".venv/bin/curate run quickstart", demo).stdout
+    assert run_line(".venv/bin/curate status", demo).stdout
+    assert run_line(".venv/bin/curate plan quickstart", demo).stdout
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_every_command_is_in_it():
+    from typer.main import get_command
+
+    from curate.cli.app import app
+
+    def names(command, prefix=()):
+        for name, sub in getattr(command, "commands", {}).items():
+            yield from names(sub, (*prefix, name)) if getattr(sub, "commands", None) else [(*prefix, name)]
+
+    commands = list(names(get_command(app)))
+    assert len(commands) >= 11
+    for name in commands:
+        assert f"`curate {' '.join(name)}" in README or (
+            f"`curate {name[0]} " in README and f"`{name[-1]}`" in README
+        ), name
+
+
+def test_the_setup_commands_are_those_of_ci():
+    shown = subprocess.run([sys.executable, ROOT / ".ci" / "readme_command.py", "test"], capture_output=True, text=True)
+    assert shown.stdout.strip().endswith("-m pytest")
+    assert ".ci/readme_command.py test" in (ROOT / ".ci" / "run").read_text()
