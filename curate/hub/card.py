@@ -76,7 +76,7 @@ def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
         "label_schema": _code(facts.label_schema),
         "warning": _warning(counts),
         "summary": _summary(counts),
-        "schema": "\n".join(f"- {line}" for line in facts.fields.values()),
+        "schema": "\n".join(f"- {' '.join(line.split())}" for line in facts.fields.values()),
         "splits": _splits(facts, counts),
         "labels": _labels(facts, counts),
         "review": _review(counts),

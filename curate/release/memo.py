@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from curate.release.manifest import canonical
 
-_FILE = ".memo.json"
+_FILE = ".release-memo.json"
 
 
 class _Digest:
@@ -47,7 +47,7 @@ def inputs_hash(header: Mapping[str, Any], tables: Iterable[pa.Table]) -> str:
 
 
 def recall(root: Path, inputs: str) -> str | None:
-    """The content hash last noted for these inputs below ``root``."""
+    """The content hash last noted for these inputs in the folder ``root``."""
     try:
         noted = json.loads((root / _FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

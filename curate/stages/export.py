@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from curate import __version__
 from curate.assets import find_asset
+from curate.errors import InvalidInput
 from curate.hub.card import CardFacts, render_card
 from curate.release.build import Plan, SplitSettings, assign, plan_release, write_release
 from curate.release.features import card_features, release_features
@@ -78,7 +79,7 @@ class Export(DriverStage):
         settings = SplitSettings(self.split.ratios, self.split.disjoint_by, tools.seed)
         tables = read_tables(corpus, tools)
         known = self._known(corpus, tables, tools, settings)
-        if (content := recall(releases.root, known)) and (same := self._same(releases, recipe, content)):
+        if (content := recall(corpus.workspace.root, known)) and (same := self._same(releases, recipe, content)):
             return _unchanged(same)
         rows = ReleaseRows(tables, tools.labels, secret=corpus.workspace.secret)
         item_ids = rows.item_ids(reviewed_only=self.reviewed_only)
@@ -88,7 +89,7 @@ class Export(DriverStage):
         splits = assign(_with_participant(tables), settings, releases, recipe)
         plan = plan_release(rows, item_ids, splits, tools.labels, tools.blobs, names=self.split.ratios)
         if same := self._same(releases, recipe, plan.content_sha256):
-            note(releases.root, known, plan.content_sha256)
+            note(corpus.workspace.root, known, plan.content_sha256)
             return _unchanged(same)
         about = {
             "version": self.release or releases.next_version(),
@@ -97,7 +98,7 @@ class Export(DriverStage):
             "split_settings": settings.identity,
             "tool": f"curate {__version__}",
         }
-        template = find_asset("data_cards", self.card, suffix=".md", beside=tools.folder).read_text(encoding="utf-8")
+        template = _read_template(self.card, tools)
         manifest = write_release(
             plan,
             rows,
@@ -108,7 +109,7 @@ class Export(DriverStage):
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
             card=lambda: render_card(template, self._facts(about, plan, tools), plan.statistics),
         )
-        note(releases.root, self._known(corpus, tables, tools, settings), plan.content_sha256)
+        note(corpus.workspace.root, self._known(corpus, tables, tools, settings), plan.content_sha256)
         return Receipt(True, _counts(manifest), self._message(releases, manifest))
 
     def _known(self, corpus: Corpus, tables: ReleaseTables, tools: Tools, settings: SplitSettings) -> str:
@@ -157,6 +158,16 @@ def read_tables(corpus: Corpus, tools: Tools) -> ReleaseTables:
         annotations=corpus.read("annotations", [*_ANNOTATION, *tools.labels.fields]),
         labels=corpus.read("labels"),
     )
+
+
+def _read_template(name: str, tools: Tools) -> str:
+    path = find_asset("data_cards", name, suffix=".md", beside=tools.folder)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            f"data card template {path} cannot be read as UTF-8 text", hint="save it as UTF-8"
+        ) from error
 
 
 def _with_participant(tables: ReleaseTables) -> Any:
