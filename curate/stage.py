@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -23,6 +23,7 @@ REASONS = (
     "no_streams",
     "no_audio",
     "no_speech",
+    "no_face",
     "no_unit",
     "too_short",
     "duplicate",
@@ -117,6 +118,10 @@ class BatchStage(Stage):
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
         """The rows to work on, given the current rows of the table it reads (empty for a stage that finds its own)."""
         return current
+
+    def cut(self, inputs: pa.Table, todo: Sequence[int]) -> Iterator[Sequence[int]]:
+        """The rows to do, by place, in batches of a size that suits the work."""
+        return (todo[at : at + self.batch_rows] for at in range(0, len(todo), self.batch_rows))
 
     @abstractmethod
     def apply(self, batch: pa.Table, tools: Tools) -> Outcome:

@@ -145,7 +145,7 @@ def test_hostile_media(tmp_path):
     Image.fromarray(make_frames(1)[0]).save(folder / "wall.png")
     done = preprocess(folder, "*", blobs=tmp_path / "blobs")
     assert not done.items
-    assert sorted(done.reasons) == ["no_audio", "no_speech", "no_speech", "no_speech", "no_unit"]
+    assert sorted(done.reasons) == ["no_audio", "no_face", "no_speech", "no_speech", "no_speech"]
 
 
 def test_late_sound_in_a_turned_video_of_variable_rate(tmp_path):

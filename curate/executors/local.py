@@ -38,8 +38,8 @@ class LocalExecutor:
         source = iter(tasks)
         flying: deque[tuple[T, Future[R]]] = deque()
         while not stop():
-            while len(flying) < self.workers * _IN_FLIGHT_PER_WORKER and (task := next(source, None)) is not None:
-                flying.append((task, self._submit(function, task)))
+            while len(flying) < self.workers * _IN_FLIGHT_PER_WORKER and (fresh := next(source, None)) is not None:
+                flying.append((fresh, self._submit(function, fresh)))
             if not flying:
                 return
             try:
@@ -47,8 +47,9 @@ class LocalExecutor:
             except BrokenProcessPool:
                 # Any task in flight may be the one: each goes alone, so that only the guilty one is given up.
                 self.close()
-                for one, future in flying:
-                    yield self._alone(function, one, future)
+                for task, begun in flying:
+                    outcome = self._alone(function, task, begun)
+                    yield outcome
                     if stop():
                         return
                 flying.clear()

@@ -162,7 +162,7 @@ class _Driver:
         todo = [index for index, one in enumerate(work.works) if not ledger.is_done(one)]
         result.inputs, result.skipped = len(work.works), len(work.works) - len(todo)
         self.listener.stage_started(stage.stage, result.inputs, result.skipped)
-        batches = [todo[at : at + stage.batch_rows] for at in range(0, len(todo), stage.batch_rows)]
+        batches = list(stage.cut(work.inputs, todo))
         tasks = (Task(stage, work.inputs.take(batch), self.tools) for batch in batches)
         waiting: list[Entry] = []
         last = time.monotonic()

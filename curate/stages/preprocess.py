@@ -1,7 +1,7 @@
 """Preprocess: cut each source into items to annotate, with their sound, viewing copy, face and words."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -21,6 +21,9 @@ from curate.media.speech import Speech
 from curate.media.tracks import Track
 from curate.media.transcript import Words, load_cues, words_of
 from curate.stage import BatchStage, Outcome, Rejection, Tools
+
+
+_POSTS_TOGETHER = 512
 
 
 class Faces(BaseModel):
@@ -65,6 +68,13 @@ class Preprocess(BatchStage):
         if pack is not None and not pack_files(pack):
             yield ("faces", "model_pack"), f"the face model pack {pack} holds no .onnx file"
 
+    def cut(self, inputs: pa.Table, todo: Sequence[int]) -> Iterator[Sequence[int]]:
+        """Each media file alone; posts, which cost next to nothing, many at a time."""
+        kinds = inputs["kind"].to_pylist() if todo else []
+        yield from ([place] for place in todo if kinds[place] != "text")
+        posts = [place for place in todo if kinds[place] == "text"]
+        yield from (posts[at : at + _POSTS_TOGETHER] for at in range(0, len(posts), _POSTS_TOGETHER))
+
     def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
         outcome = Outcome(rows={"items": [], "faces": []})
         for row in batch.to_pylist():
@@ -103,7 +113,7 @@ class Preprocess(BatchStage):
         face = max(seen, key=lambda face: face.size_px, default=None)
         shot = take_shot(rgb, face, size_px=self.faces.size_px) if face else None
         if face is None or shot is None:
-            raise InvalidRow(f"no face of {self.faces.min_face_px} px is found in {row['file']}", reason="no_unit")
+            raise InvalidRow(f"no face of {self.faces.min_face_px} px is found in {row['file']}", reason="no_face")
         largest = FaceTrack(Track([0.0], [face]), {0: shot})
         part.faces.append(_face_row(row["source_id"], largest, detector.name, tools))
         chosen = {"face": part.faces[0]["crop"], "face_id": part.faces[0]["face_id"]}
