@@ -2,9 +2,9 @@
 
     python benchmarks/rerun.py [--items 100000]
 
-Prints the wall seconds and peak memory of the first and the second run, each in a process of its own, and their ratio to
-a plain loop that reads the same posts, parses them and hashes them: the least that any tool must do to know that nothing
-has changed.
+Prints the wall seconds and peak memory of the first and the second run, each in a process of its own, and their ratio
+to a plain loop that reads the same posts, parses them and hashes them: the least that any tool must do to know that
+nothing has changed.
 """
 
 import argparse

@@ -95,7 +95,7 @@ def test_wrong_values_are_refused(field, wrong):
 def test_unknown_label_from_the_server_is_named():
     field = load_labels("utterance_emotion.v1").fields["emotion"]
     result = {"from_name": "emotion", "type": "choices", "value": {"choices": ["anger", "rage"]}}
-    with pytest.raises(ValueError, match="'rage' is not a label of ekman7.v1"):
+    with pytest.raises(ValueError, match=r"'rage' is not a label of ekman7\.v1"):
         field.from_result([result])
     with pytest.raises(ValueError, match="without 'choices'"):
         field.from_result([{"value": {"rating": 3}}])

@@ -22,7 +22,6 @@ from curate.media.tracks import Track
 from curate.media.transcript import Words, load_cues, words_of
 from curate.stage import BatchStage, Outcome, Rejection, Tools
 
-
 _POSTS_TOGETHER = 512
 
 
