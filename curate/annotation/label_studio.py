@@ -14,7 +14,7 @@ from curate.storage.blobs import Blobs
 
 TIMEOUT_S = 300.0
 _PAGE = 1000
-_CHUNK = 100
+_CHUNK = 250
 _MEDIA_MARK = "curate-media:"
 _STATE = "id,updated_at,annotations_ids,annotators,draft_exists,predictions_results,predictions_model_versions,data"
 _FILLING = re.compile(r"\bid['\"]?: ['\"]?([0-9a-zA-Z_-]+)\.")
@@ -125,7 +125,7 @@ class LabelStudioServer:
 
     def _expose(self, project_id: int, blobs: Blobs) -> None:
         """Let the project read the blobs; the mere storage object does, nothing is copied."""
-        folder = str(blobs.root)
+        folder = str(blobs.root.parent.resolve() / blobs.root.name)
         known = self._call("GET", "api/storages/localfiles", params={"project": project_id})
         if all(storage["path"] != folder for storage in known):
             settings = {"project": project_id, "title": "curate media", "path": folder, "use_blob_urls": True}

@@ -6,10 +6,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from curate.annotation import connection as connections
-from curate.annotation import sync
+from curate.annotation import pull as pulling
+from curate.annotation import push as pushing
 from curate.annotation.connection import Connection
 from curate.annotation.label_studio import LabelStudioServer
-from curate.annotation.sync import ProjectStatus, PullCounts, PushCounts
+from curate.annotation.pull import ProjectStatus, PullCounts
+from curate.annotation.push import PushCounts
 from curate.errors import InvalidInput
 from curate.stage import DriverStage, Receipt, Tools
 from curate.storage.corpus import Corpus
@@ -42,7 +44,7 @@ class Annotate(DriverStage):
 def push(
     corpus: Corpus, tools: Tools, stage: Annotate, connection: Connection, *, say: Say = lambda _: None
 ) -> PushCounts:
-    """Items, media and pre-labels are on the server as the corpus has them; see ``curate.annotation.sync.push``."""
+    """Items, media and pre-labels are on the server as the corpus has them; see ``curate.annotation.push``."""
     settings: dict[str, Any] = {
         "maximum_annotations": stage.raters_per_item,
         "expert_instruction": stage.instructions or "",
@@ -52,7 +54,7 @@ def push(
         "enable_empty_annotation": False,
     }
     server = LabelStudioServer(connection)
-    return sync.push(corpus, server, connection.name, folder=tools.folder, settings=settings, say=say)
+    return pushing.push(corpus, server, connection.name, folder=tools.folder, settings=settings, say=say)
 
 
 def pull(corpus: Corpus, connection: Connection, *, say: Say = lambda _: None) -> PullCounts:
@@ -67,7 +69,7 @@ def pull(corpus: Corpus, connection: Connection, *, say: Say = lambda _: None) -
 
 def status(corpus: Corpus, connection: Connection) -> list[ProjectStatus]:
     """Tasks, judged tasks, annotators and address of each project."""
-    return sync.status(corpus, LabelStudioServer(connection))
+    return pulling.status(corpus, LabelStudioServer(connection))
 
 
 def invitation(connection: Connection) -> str:
@@ -76,7 +78,7 @@ def invitation(connection: Connection) -> str:
 
 
 def _pull(corpus: Corpus, connection: Connection, say: Say = lambda _: None) -> PullCounts:
-    return sync.pull(corpus, LabelStudioServer(connection), connection.name, say=say)
+    return pulling.pull(corpus, LabelStudioServer(connection), connection.name, say=say)
 
 
 def _raise_for(counts: PullCounts) -> None:

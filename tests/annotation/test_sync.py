@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from annotation_builders import make_clip, make_corpus, make_item, make_prelabel, make_tools
 
+from curate.annotation import push as pushing
 from curate.annotation import server as local_server
-from curate.annotation import sync
 from curate.annotation.connection import Connection
 from curate.annotation.label_studio import LabelStudioServer
 from curate.annotation.projects import Notes, ProjectKey, find_projects
+from curate.annotation.pull import PullCounts
 from curate.errors import InvalidInput, ServiceConflict, ServiceRefused, ServiceUnavailable
 from curate.stages.annotate import Annotate, pull, push, status
 from curate.storage.corpus import Corpus
@@ -36,10 +37,10 @@ class Loop:
         self.prelabels = [make_prelabel(item) for item in items] if prelabels is None else prelabels
         self.corpus = make_corpus(self.root, items, self.prelabels, recipe=self.recipe)
 
-    def push(self, stage: Annotate = STAGE) -> sync.PushCounts:
+    def push(self, stage: Annotate = STAGE) -> pushing.PushCounts:
         return push(self.corpus, make_tools(self.corpus, self.root), stage, self.connection)
 
-    def pull(self) -> sync.PullCounts:
+    def pull(self) -> PullCounts:
         with self.corpus.workspace.lock():
             return pull(self.corpus, self.connection)
 
@@ -119,7 +120,7 @@ def test_changed_prelabels_replace_those_that_nobody_has_answered(loop: Loop) ->
 
 
 def test_push_that_was_killed_goes_on(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync, "BATCH", 2)
+    monkeypatch.setattr(pushing, "BATCH", 2)
     loop.fill([make_item(n) for n in range(7)])
     sent = LabelStudioServer.import_tasks
     calls = iter(range(100))

@@ -1,0 +1,165 @@
+"""The process of a local Label Studio: what it is told, how it starts, whether it lives, how it ends."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import NamedTuple
+
+from curate.errors import InvalidInput, ServiceUnavailable
+
+START_S = 300.0
+STOP_S = 15.0
+LOADING_S = 1.0
+
+_KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SSL_CERT_FILE", "LD_LIBRARY_PATH")
+"""Label Studio reads its settings under unprefixed names too (HOST, DEBUG, PASSWORD ...), so only these get through."""
+
+
+class Credentials(NamedTuple):
+    """The login of the local server's administrator; ``name`` tells this server from any other, whatever its port."""
+
+    email: str
+    password: str
+    token: str
+    name: str
+
+
+def _environment(folder: Path, data: Path, port: int, login: Credentials) -> dict[str, str]:
+    """Everything the server is told: local, silent, with no way out."""
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    return {
+        **{name: os.environ[name] for name in _KEPT if name in os.environ},
+        "HOME": str(home),
+        "XDG_DATA_HOME": str(home / "share"),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "LABEL_STUDIO_BASE_DATA_DIR": str(data),
+        "LABEL_STUDIO_DJANGO_DB": "sqlite",
+        "LABEL_STUDIO_HOST": f"http://127.0.0.1:{port}",
+        "LABEL_STUDIO_USERNAME": login.email,
+        "LABEL_STUDIO_PASSWORD": login.password,
+        "LABEL_STUDIO_USER_TOKEN": login.token,
+        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+        "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
+        "LABEL_STUDIO_COLLECT_ANALYTICS": "false",
+        "LABEL_STUDIO_SENTRY_DSN": "",
+        "LABEL_STUDIO_FRONTEND_SENTRY_DSN": "",
+        "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
+        "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
+        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(folder.parent),
+        "LABEL_STUDIO_LOG_LEVEL": "WARNING",
+        "fflag_feat_utc_210_prediction_validation_15082025": "true",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def build_database(python: Path, folder: Path, login: Credentials) -> None:
+    """Make ``data`` aside and put it in place in one step, so that an interrupted attempt leaves nothing half made."""
+    aside = folder / "data.partial"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(mode=0o700)
+    done = subprocess.run(
+        [str(python), "-m", "label_studio.server", "init", "--no-browser", "--enable-legacy-api-token"],
+        env=_environment(folder, aside, 1, login),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        raise ServiceUnavailable("Label Studio could not build its database:\n" + _tail(done.stdout))
+    aside.rename(folder / "data")
+
+
+def launch(python: Path, folder: Path, port: int, login: Credentials) -> int:
+    """Start the server in a session of its own; its process id."""
+    data = folder / "data"
+    command = [str(python), "-m", "label_studio.server", "start", "--no-browser", "--data-dir", str(data)]
+    command += ["--internal-host", "127.0.0.1", "--port", str(port)]
+    with os.fdopen(os.open(folder / "server.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=_environment(folder, data, port, login),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    # The server is meant to outlive this process: without this, dropping the object would be reported as a leak.
+    process.returncode = 0
+    return process.pid
+
+
+def await_health(pid: int, port: int, folder: Path) -> None:
+    """Return once the server answers on its port.
+
+    Raises ``ServiceUnavailable`` with the end of its log when it ends or takes too long, ``InvalidInput`` when it had
+    to move to another port.
+    """
+    log = folder / "server.log"
+    begun = time.monotonic()
+    while True:
+        is_alive = is_server(pid, folder)
+        text = log.read_text("utf-8", "replace")
+        # A command line is empty for an instant while its program is being loaded.
+        if not is_alive and time.monotonic() - begun > LOADING_S:
+            raise ServiceUnavailable(f"Label Studio stopped while starting; the end of {log}:\n{_tail(text)}")
+        listening = re.search(r"Starting development server at http://127\.0\.0\.1:(\d+)/", text)
+        if listening and int(listening[1]) != port:
+            raise InvalidInput(f"port {port} was taken by another program meanwhile", hint="run it again")
+        if listening and _is_healthy(port):
+            return
+        if time.monotonic() - begun > START_S:
+            raise ServiceUnavailable(f"Label Studio did not answer within {START_S:.0f} s; see {log}:\n{_tail(text)}")
+        time.sleep(0.2)
+
+
+def is_server(pid: int, folder: Path) -> bool:
+    """Whether a process is this folder's server, by its command line; a pid alone may have been given anew."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
+    except OSError:
+        if Path("/proc/self").exists():
+            return False
+        ask = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+        command = subprocess.run(ask, capture_output=True, text=True, check=False).stdout
+    return "label_studio.server" in command and str(folder / "data") in command
+
+
+def stop(pid: int, folder: Path) -> None:
+    """Ask the process to end, then insist."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        begun = time.monotonic()
+        while time.monotonic() - begun < STOP_S:
+            if not is_server(pid, folder):
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sign)
+            time.sleep(0.1)
+    raise ServiceUnavailable(f"Label Studio (process {pid}) does not stop")
+
+
+def _is_healthy(port: int) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            return b"UP" in answer.read(1000)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+def _tail(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-12:])
