@@ -88,6 +88,7 @@ class HubDouble:
         self.cas.mkdir(parents=True)
         self.repos: dict[str, Repo] = {}
         self.objects: dict[str, bytes] = {}
+        self.tells_oids = True
         self.faults: list[Fault] = []
         self.requests: list[str] = []
         self.lock = threading.RLock()
@@ -295,7 +296,7 @@ class Handler(BaseHTTPRequestHandler):
         for asked in self._json()["files"]:
             known = commit.files.get(asked["path"])
             mode = "lfs" if asked["path"].endswith(".parquet") or asked["size"] > SMALL_FILE_BYTES else "regular"
-            oid = (known.sha256 or known.oid) if known else None
+            oid = (known.sha256 or known.oid) if known and self.hub.tells_oids else None
             files.append({"path": asked["path"], "uploadMode": mode, "shouldIgnore": False, "oid": oid})
         raise Reply(200, {"files": files, "commitOid": commit.oid})
 

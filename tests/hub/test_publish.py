@@ -135,6 +135,7 @@ def test_a_new_release_replaces_the_files_and_both_tags_load(hub, tmp_path):
 @pytest.mark.parametrize("status", [0, 500, 503, 504])
 def test_a_lost_reply_makes_no_second_commit(lfs_hub, tmp_path, status):
     made = make_release(tmp_path)
+    lfs_hub.tells_oids = False  # or the client would leave out a second commit by itself
     lfs_hub.fail(r"POST .*/commit/main", status, after=True)
     lfs_hub.fail(r"POST .*/tag/", status, after=True)
     lfs_hub.fail(r"POST .*/repos/create", status, after=True)
@@ -176,6 +177,7 @@ def test_someone_else_commits_at_the_same_time(lfs_hub, tmp_path, monkeypatch):
     assert publish(made).changed
     assert [commit.title for commit in repo.commits.values()][-2:] == ["theirs", "Release v2"]
     assert "theirs.txt" in repo.head.files
+    assert lfs_hub.count("POST .*/commit/main") == 3  # the middle one was refused
 
 
 def test_a_repository_that_never_holds_still_is_a_conflict(lfs_hub, tmp_path):
@@ -222,6 +224,13 @@ def test_a_wrong_key_is_refused_and_never_shown(lfs_hub, tmp_path, monkeypatch, 
         publish(make_release(tmp_path))
     assert "HF_TOKEN" in caught.value.hint
     assert "hf_wrongsecret" not in f"{caught.value} {caught.value.hint} {caplog.text}"
+
+
+def test_a_server_that_repeats_the_key_does_not_get_it_printed(lfs_hub, tmp_path):
+    lfs_hub.fail(r"POST .*/repos/create", 400, X_Error_Message=f"what is {TOKEN}?")
+    with pytest.raises(InvalidInput, match=r"what is \*\*\*") as caught:
+        publish(make_release(tmp_path))
+    assert TOKEN not in str(caught.value)
 
 
 def test_rights_missing_for_the_commit_alone(lfs_hub, tmp_path):

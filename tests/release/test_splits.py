@@ -60,6 +60,18 @@ def test_new_sources_leave_old_assignments_in_place_without_any_memory():
     assert all(abs(shares[name] - RATIOS[name]) < 0.06 for name in RATIOS), shares
 
 
+def test_a_group_that_grows_stays_where_it_was():
+    few = make_items([("s5", "Ada", None, None)])
+    more = make_items([("s5", "Ada", None, None), ("s1", "Ada", None, None)])
+    without_memory = 0
+    for seed in range(20):
+        old = assign_splits(few, RATIOS, disjoint_by=["source", "speaker"], seed=seed)
+        new = assign_splits(more, RATIOS, disjoint_by=["source", "speaker"], seed=seed, previous=old)
+        assert set(new.values()) == set(old.values())
+        without_memory += assign_splits(more, RATIOS, disjoint_by=["source", "speaker"], seed=seed) != new
+    assert without_memory > 0
+
+
 def test_row_order_does_not_matter_and_the_seed_does():
     items = make_items([(f"s{at}", None, None, None) for at in range(40)])
     one = assign_splits(items, RATIOS, disjoint_by=["source"], seed=0)
