@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,28 @@ def test_a_pid_left_behind_is_no_server(make_root: Any) -> None:
     (root / "label_studio" / "server.json").write_text(json.dumps(reused))
     assert server.state(root) is None
     assert server.down(root) is False
+
+
+@pytest.mark.label_studio
+def test_start_that_was_killed_half_way_is_taken_over(make_root: Any) -> None:
+    root = make_root()
+    code = f"from pathlib import Path; from curate.annotation import server; server.up(Path({str(root)!r}))"
+    with subprocess.Popen([sys.executable, "-c", code]) as starting:
+        while not (root / "label_studio" / "server.json").exists():
+            time.sleep(0.02)
+        starting.kill()
+    found = server.up(root)
+    assert not found.started
+    assert httpx.get(f"{found.url}/health").json() == {"status": "UP"}
+
+
+@pytest.mark.label_studio
+def test_two_at_once_start_one_server(make_root: Any) -> None:
+    root = make_root()
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(server.up, [root, root])
+    assert one.pid == other.pid
+    assert {one.started, other.started} == {True, False}
 
 
 @pytest.mark.label_studio

@@ -5,18 +5,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from annotation_builders import make_clip, make_corpus, make_item, make_prelabel, make_tools
 
 from curate.annotation import push as pushing
 from curate.annotation import server as local_server
-from curate.annotation.connection import Connection
+from curate.annotation.connection import Connection, connection
 from curate.annotation.label_studio import LabelStudioServer
 from curate.annotation.projects import Notes, ProjectKey, find_projects
 from curate.annotation.pull import PullCounts
 from curate.errors import InvalidInput, ServiceConflict, ServiceRefused, ServiceUnavailable
 from curate.stages.annotate import Annotate, pull, push, status
 from curate.storage.corpus import Corpus
+from curate.storage.workspace import Workspace
 
 pytestmark = pytest.mark.label_studio
 
@@ -377,6 +379,27 @@ def test_media_goes_to_an_external_server_once(loop: Loop) -> None:
     files = loop.http.get(f"/api/projects/{store.project_id}/file-uploads", params={"all": "true"}).json()
     assert len(files) == 2
     assert len(loop.tasks("video")) == 3
+
+
+def test_local_media_is_shown_when_the_workspace_is_reached_by_a_link(
+    make_root: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = make_root()
+    Workspace(tmp_path / "new").root.joinpath("curate.yaml").rename(real / "curate.yaml")
+    link = tmp_path / "link"
+    link.symlink_to(real)
+    monkeypatch.chdir(tmp_path)
+    root = Path("new") / ".." / "link"
+    item = make_item(1, layout="video", video=Workspace(root).blobs.put(make_clip("mp4"), "mp4"))
+    corpus = make_corpus(root, [item])
+    local_server.up(root)
+    found = connection(root)
+    assert found == connection(real)
+    assert push(corpus, make_tools(corpus, tmp_path), STAGE, found).added == 1
+    with httpx.Client(base_url=found.url, headers={"Authorization": f"Token {found.api_key}"}) as http:
+        (project,) = http.get("/api/projects/").json()["results"]
+        (task,) = http.get("/api/tasks/", params={"project": project["id"]}).json()["tasks"]
+        assert http.get(task["data"]["video"]).content == make_clip("mp4")
 
 
 def test_stage_waits_for_people_and_says_what_changed(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
