@@ -130,6 +130,9 @@ def test_a_folder_that_is_no_workspace_is_left_alone(run_curate, posts_recipe, t
     assert done.returncode == 1
     assert "is not empty and not a workspace" in done.stderr
     assert os.listdir(tmp_path / "photos") == ["a.jpg"]
+    done = run_curate("run", posts_recipe, "-w", "photos/a.jpg/w")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
     assert "there is no workspace at nowhere" in run_curate("status", "-w", "nowhere").stderr
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,8 @@ class Workspace:
             partial.write_text(yaml.safe_dump(about, sort_keys=False), encoding="utf-8")
             partial.replace(path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()
             raise StorageFailed(
                 f"cannot write workspace {self.root}: {error.strerror}",
                 hint="free some space, mend the permissions, or choose another folder with -w",
