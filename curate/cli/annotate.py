@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.cli.options import WORKSPACE, Json, OptionalRecipe, Settings, Workspace, recipe_of
+from curate.cli.options import WORKSPACE, Json, OptionalRecipe, Settings, Workspace, next_command, recipe_of
 
 if TYPE_CHECKING:
     from curate.recipe import LoadedRecipe
@@ -37,8 +37,7 @@ def up_command(
         say(f"password: {info.password}   (shown this once; kept in {info.log.parent / 'credentials.json'})")
     else:
         say(f"password: as shown the first time; kept in {info.log.parent / 'credentials.json'}")
-    option = "" if workspace == WORKSPACE else f" -w {workspace}"
-    say(f"next:     curate annotate push{option}     (then open the address above and correct the labels)")
+    say(f"next:     {next_command('annotate push', workspace)}     (then correct the labels at the address above)")
 
 
 @app.command("down")
@@ -71,7 +70,7 @@ def push_command(
         show_json({"url": reach.url, **counts._asdict()})
         return
     say(f"{counts.added:,} items added, {counts.refilled:,} filled anew; {counts.waiting:,} wait at {reach.url}")
-    say("next: people correct them there; then `curate annotate pull` and `curate run` bring them into a release")
+    say(f"next: people correct them there; then {next_command('annotate pull', workspace)}")
 
 
 @app.command("pull")
@@ -100,7 +99,7 @@ def pull_command(
             {"created": counts.created, "updated": counts.updated, "skipped": counts.skipped, "deleted": counts.deleted}
         )
     )
-    say(f"next: curate run {loaded.path}     (aggregates them and writes the next release)")
+    say(f"next: {next_command(f'run {loaded.path}', workspace)}     (aggregates them and writes the next release)")
 
 
 @app.command("status")

@@ -1,6 +1,8 @@
 """Options that several commands share."""
 
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +29,23 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="Worker processes; 1 runs in this one.", show_default="one a core"),
 ]
+
+
+def program() -> str:
+    """How the user calls curate: by name where the PATH leads to it, else the way it was typed."""
+    typed = sys.argv[0]
+    if Path(typed).name != "curate":
+        return "python -m curate"
+    found = shutil.which("curate")
+    return "curate" if found and Path(found).samefile(typed) else typed
+
+
+def next_command(command: str, workspace: Path) -> str:
+    """A command to type next, in the same workspace."""
+    option = (
+        "" if workspace == WORKSPACE or str(workspace) == os.environ.get("CURATE_WORKSPACE") else f" -w {workspace}"
+    )
+    return f"{program()} {command}{option}"
 
 
 def cores() -> int:

@@ -10,7 +10,17 @@ from typing import Annotated, Any
 import typer
 
 from curate.cli import StopFlag
-from curate.cli.options import WORKSPACE, Json, OptionalRecipe, Settings, Workers, Workspace, cores, recipe_of
+from curate.cli.options import (
+    WORKSPACE,
+    Json,
+    OptionalRecipe,
+    Settings,
+    Workers,
+    Workspace,
+    cores,
+    next_command,
+    recipe_of,
+)
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file, or the name of a shipped recipe.")]
 _TOO_MANY_REJECTED = 3
@@ -38,8 +48,7 @@ def demo_command(workspace: Workspace = WORKSPACE, workers: Workers = None, json
 
     _run(Path("quickstart"), workspace, None, None, None, workers, 1.0, json)
     if not json:
-        option = "" if workspace == WORKSPACE else f" -w {workspace}"
-        say(f"next:    curate annotate up{option}     (people correct the labels in Label Studio)")
+        say(f"next:    {next_command('annotate up', workspace)}     (people correct the labels in Label Studio)")
 
 
 def plan_command(
