@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from curate.annotation import server
 from curate.annotation.connection import Connection, connection
+from curate.errors import MissingDependency
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
@@ -32,8 +33,11 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = base / "golden"
     with FileLock(base / "golden.lock"):
         if not (root / "built").exists():
-            (root / "blobs").mkdir(parents=True)
-            server.up(root)
+            (root / "blobs").mkdir(parents=True, exist_ok=True)
+            try:
+                server.up(root)
+            except MissingDependency as error:
+                pytest.skip(f"Label Studio cannot be installed here: {error.message.splitlines()[-1]}")
             server.down(root)
             (root / "built").touch()
     return root / "label_studio"
