@@ -3,7 +3,6 @@
 import ctypes.util
 import os
 import platform
-import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
@@ -72,17 +71,11 @@ def _optional() -> Iterator[Finding]:
     yield Finding(
         "torchcodec", torch, "datasets decodes released audio itself", "", "pip install torch 'torchcodec<0.14'"
     )
-    uv = shutil.which("uv")
-    yield Finding("uv", uv is not None, "faster installs; never needed", uv or "", "pip install uv")
 
 
 def _keys() -> Iterator[Finding]:
     token = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "token"
     hub = bool(os.environ.get("HF_TOKEN")) or token.is_file()
     yield Finding("Hugging Face token", hub, "publishing", "set", "set HF_TOKEN, or run `hf auth login`")
-    for name, gives in (
-        ("LABEL_STUDIO_URL", "an existing Label Studio"),
-        ("LABEL_STUDIO_API_KEY", "its key"),
-        ("OPENAI_API_KEY", "pre-labels by hosted models"),
-    ):
+    for name, gives in (("LABEL_STUDIO_URL", "an existing Label Studio"), ("LABEL_STUDIO_API_KEY", "its key")):
         yield Finding(name, bool(os.environ.get(name)), gives, "set", f"export {name}=…")
