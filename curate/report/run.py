@@ -46,7 +46,14 @@ def write_report(path: Path, corpus: Corpus, run_record: Mapping[str, Any]) -> P
 
 def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:
     """The report as HTML."""
-    tables = {name: corpus.read(name).to_pylist() for name in ("items", "sources", "labels", "prelabels", "rejections")}
+    shown = {
+        "items": ("item_id", "source_id", "layout", "start_s", "end_s", "speaker", "text", "face"),
+        "sources": ("source_id", "file", "kind", "title", "collection", "licence", "duration_s"),
+        "labels": ("item_id", "label_source", *corpus.labels.fields),
+        "prelabels": ("item_id", "outcome", *corpus.labels.fields),
+        "rejections": ("stage", "reason", "subject", "detail"),
+    }
+    tables = {name: corpus.read(name, columns).to_pylist() for name, columns in shown.items()}
     people = set(corpus.read("annotations", ["item_id"])["item_id"].to_pylist())
     faces = corpus.read("faces", ["face_id"]).num_rows
     recipe = escape(str(run_record.get("recipe") or "corpus"))

@@ -31,7 +31,7 @@ class Annotate(DriverStage):
         if not connections.is_configured(corpus.workspace.root):
             waiting = corpus.read("items", ["item_id"]).num_rows
             message = f"{waiting} items wait for people: `curate annotate up`"
-            return Receipt(changed=False, counts={"waiting": waiting}, message=message)
+            return Receipt(changed=False, counts={}, message=message)
         connection = connections.connection(corpus.workspace.root)
         pulled = _pull(corpus, connection)
         pushed = push(corpus, tools, self, connection)

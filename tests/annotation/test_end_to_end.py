@@ -14,7 +14,8 @@ pytestmark = [pytest.mark.label_studio, pytest.mark.browser]
 READY = """() => {
   const h = window.Htx
   const v = document.querySelector('video')
-  return h && !h.isLoading && h.annotationStore.selected && h.annotationStore.predictions.length && v && v.readyState >= 2
+  const filled = h && !h.isLoading && h.annotationStore.selected && h.annotationStore.predictions.length
+  return filled && v && v.readyState >= 2
 }"""
 
 
@@ -62,6 +63,7 @@ def test_a_corrected_label_is_released_with_all_that_led_to_it(
     labels[added].check(force=True)
     for i in filled:
         labels[i].uncheck(force=True)
+    form.locator("input[type=range][name=valence]").fill("-0.35")
     keep_picture(page, "end-to-end")
     with page.expect_response(lambda r: "/annotations" in r.url and r.request.method == "POST") as answered:
         page.get_by_test_id("bottombar-submit-button").click()
@@ -77,7 +79,7 @@ def test_a_corrected_label_is_released_with_all_that_led_to_it(
     released = {row["item_id"]: row for row in parquet.read_table(workspace / "releases" / "v2" / "data").to_pylist()}
     assert released.keys() == before.keys()
     row = released[item_id]
-    assert row["emotion"] == [added], "the corrected label"
+    assert (row["emotion"], row["valence"]) == ([added], -0.35), "the corrected label"
     assert (row["label_source"], row["reviewed"], row["raters"]) == ("human", True, 1)
     assert row["emotion_soft"][added] == 1.0
     (judgement,) = row["judgements"]
