@@ -130,9 +130,11 @@ def test_a_folder_that_is_no_workspace_is_left_alone(run_curate, posts_recipe, t
     assert done.returncode == 1
     assert "is not empty and not a workspace" in done.stderr
     assert os.listdir(tmp_path / "photos") == ["a.jpg"]
-    done = run_curate("run", posts_recipe, "-w", "photos/a.jpg/w")
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
+    for place in ("photos/a.jpg/w", "photos/a.jpg", "s3://bucket/corpus"):
+        done = run_curate("run", posts_recipe, "-w", place)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert "next:" in done.stderr
     assert "there is no workspace at nowhere" in run_curate("status", "-w", "nowhere").stderr
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from curate.errors import StorageFailed, WorkspaceBusy, WorkspaceUnusable
+from curate.errors import InvalidInput, StorageFailed, WorkspaceBusy, WorkspaceUnusable
 from curate.labels import LabelSchema
 from curate.storage.blobs import Blobs
 from curate.storage.spec import table_names, table_spec
@@ -25,6 +26,10 @@ class Workspace:
     """An opened workspace. Opening one that is not there makes it, unless ``create`` is false."""
 
     def __init__(self, root: Path, *, create: bool = True) -> None:
+        if re.match(r"[a-z0-9]+:/", str(root)):
+            raise InvalidInput(
+                f"{root} is not a folder", hint="a workspace is a folder on this machine: name one with -w"
+            )
         self.root = root.absolute()
         if not (self.root / _ABOUT).is_file():
             if not create:
