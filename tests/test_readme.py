@@ -29,7 +29,7 @@ def demo(tmp_path_factory) -> Path:
 
 
 def run_line(line: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    line = line.replace(".venv/bin/curate", f"{sys.executable} -m curate").replace(".venv/bin/", "")
+    line = line.replace(".venv/bin/curate", f"{sys.executable} -m curate")
     done = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, env={**os.environ}, timeout=300)
     assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
     return done
