@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -36,21 +38,31 @@ def never() -> bool:
     return False
 
 
-@pytest.fixture(params=[1, 2, 3])
+EVERY = ["local x1", "local x2", "local x3", "ray x2"]
+
+
+@pytest.fixture(scope="module", params=EVERY)
 def executor(request):
-    executor = LocalExecutor(request.param)
+    kind, workers = request.param.split(" x")
+    if kind == "ray":
+        pytest.importorskip("ray")
+        from curate.executors.ray import RayExecutor
+
+        executor = RayExecutor(int(workers))
+    else:
+        executor = LocalExecutor(int(workers))
     yield executor
     executor.close()
 
 
 def test_results_come_in_order(executor):
-    assert list(executor.map(slowly, range(12), stop=never)) == list(range(12))
-    assert list(executor.map(square, range(3), stop=never)) == [0, 1, 4], "it can be used again"
-    assert list(executor.map(square, [], stop=never)) == []
+    assert list(executor.map(slowly, range(12), resources=None, stop=never)) == list(range(12))
+    assert list(executor.map(square, range(3), resources=None, stop=never)) == [0, 1, 4], "it can be used again"
+    assert list(executor.map(square, [], resources=None, stop=never)) == []
 
 
 def test_an_error_keeps_its_kind_and_hint(executor):
-    results = executor.map(fail_at_two, range(4), stop=never)
+    results = executor.map(fail_at_two, range(4), resources=None, stop=never)
     with pytest.raises(InvalidRow, match="no good") as caught:
         list(results)
     assert (caught.value.reason, caught.value.hint) == ("unreadable", "do something else")
@@ -58,7 +70,7 @@ def test_an_error_keeps_its_kind_and_hint(executor):
 
 def test_stop_ends_it_early(executor):
     seen = []
-    for result in executor.map(slowly, range(1000), stop=lambda: len(seen) >= 3):
+    for result in executor.map(slowly, range(1000), resources=None, stop=lambda: len(seen) >= 3):
         seen.append(result)
     assert seen == [0, 1, 2]
 
@@ -71,32 +83,25 @@ def test_tasks_are_taken_as_they_are_needed(executor):
             taken.append(number)
             yield number
 
-    results = executor.map(square, tasks(), stop=never)
+    results = executor.map(square, tasks(), resources=None, stop=never)
     next(results)
     results.close()
     assert len(taken) <= executor.workers * 2 + 1
 
 
-@pytest.mark.parametrize("workers", [2, 3])
-def test_a_dying_worker_costs_only_its_own_task(workers):
-    executor = LocalExecutor(workers)
-    try:
-        results = list(executor.map(die_at_five, range(10), stop=never))
-    finally:
-        executor.close()
+@pytest.mark.parametrize("executor", EVERY[1:], indirect=True)
+def test_a_dying_worker_costs_only_its_own_task(executor):
+    results = list(executor.map(die_at_five, range(10), resources=None, stop=never))
     assert isinstance(results[5], WorkerDied)
     assert [r for r in results if not isinstance(r, WorkerDied)] == [0, 1, 2, 3, 4, 6, 7, 8, 9]
 
 
 def test_workers_end_when_their_driver_is_killed(tmp_path):
-    import subprocess
-    import sys
-
     code = (
         "from curate.executors.local import LocalExecutor\nfrom tests.test_executors import *\n"
         "import os, time\n"
         "if __name__ == '__main__':\n"
-        "    e = LocalExecutor(2); list(e.map(square, range(4), stop=never))\n"
+        "    e = LocalExecutor(2); list(e.map(square, range(4), resources=None, stop=never))\n"
         "    print(*e._pool._processes, flush=True); time.sleep(60)\n"
     )
     script = tmp_path / "driver.py"
@@ -120,3 +125,19 @@ def is_running(pid: int) -> bool:
             return about.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:9", "nowhere.invalid:6379", "ray://127.0.0.1:9", "auto", "127.0.0.1:99999"]
+)
+def test_no_ray_cluster_is_one_clear_error(address):
+    """In a process of its own: this one may be connected already."""
+    code = (
+        "from curate.errors import ServiceUnavailable\nfrom curate.executors.ray import RayExecutor\n"
+        f"try: next(RayExecutor(1, {address!r}).map(len, ['a'], resources=None, stop=lambda: False))\n"
+        "except ServiceUnavailable as error: print(error.message, '|', error.hint)"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment)
+    assert f"no Ray cluster answers at {address}" in done.stdout, done.stderr
+    assert "ray start --head" in done.stdout

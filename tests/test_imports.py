@@ -11,7 +11,17 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "curate"
 HEAVY = ("av", "cv2", "datasets", "deltalake", "duckdb", "huggingface_hub", "insightface", "label_studio_sdk",
          "onnx", "onnxruntime", "openai", "pydub", "ffmpeg", "ray", "scipy", "torch", "skimage")  # fmt: skip
-ONE_IMPORTER = ("av", "cv2", "deltalake", "huggingface_hub", "insightface", "label_studio_sdk", "onnxruntime", "openai")
+ONE_IMPORTER = (
+    "av",
+    "cv2",
+    "deltalake",
+    "huggingface_hub",
+    "insightface",
+    "label_studio_sdk",
+    "onnxruntime",
+    "openai",
+    "ray",
+)
 
 
 def loaded_by(statement: str) -> set[str]:

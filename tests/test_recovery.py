@@ -1,5 +1,6 @@
 """A run that is killed, at any moment, and run again ends where an undisturbed run ends."""
 
+import os
 import random
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from curate.cli.options import open_executor
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
 from curate.pipeline import run
@@ -33,8 +35,8 @@ class Quiet:
         pass
 
 
-def run_quietly(recipe: Path, workspace: Path, *, workers: int = 1, **options):
-    executor = LocalExecutor(workers)
+def run_quietly(recipe: Path, workspace: Path, *, workers: int = 1, executor=None, **options):
+    executor = executor or LocalExecutor(workers)
     try:
         return run(load_recipe(recipe), Workspace(workspace), executor=executor, listener=Quiet(), **options)
     finally:
@@ -148,10 +150,46 @@ def run_in_process(recipe: str, workspace: Path, *, workers: int = 1) -> None:
     run_quietly(Path(recipe), workspace, workers=workers)
 
 
-def test_workers_do_not_change_the_result(tmp_path):
-    for workers in (1, 2):
-        run_quietly(Path("quickstart"), tmp_path / str(workers), workers=workers)
-    assert_same(contents(tmp_path / "1"), contents(tmp_path / "2"))
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """What the shipped sample comes to in this very process."""
+    workspace = tmp_path_factory.mktemp("undisturbed") / "w"
+    run_quietly(Path("quickstart"), workspace)
+    return contents(workspace)
+
+
+@pytest.mark.parametrize("kind", ["local x2", "ray x2"])
+def test_where_it_runs_does_not_change_the_result(tmp_path, undisturbed, kind):
+    """Tables, rejections, identities and release: all equal."""
+    where, workers = kind.split(" x")
+    done = run_quietly(Path("quickstart"), tmp_path / "w", executor=open_executor(where, int(workers), None))
+    assert done.changed
+    assert_same(contents(tmp_path / "w"), undisturbed)
+
+
+def test_a_ray_worker_killed_in_the_middle_loses_nothing(tmp_path, undisturbed):
+    import threading
+
+    killed = []
+
+    def kill_the_first_busy_worker():
+        while not killed:
+            for folder in Path("/proc").glob("[0-9]*"):
+                try:
+                    words = (folder / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if words.startswith(b"ray::run_task"):
+                    os.kill(int(folder.name), signal.SIGKILL)
+                    killed.append(int(folder.name))
+                    return
+            time.sleep(0.02)
+
+    hunter = threading.Thread(target=kill_the_first_busy_worker, daemon=True)
+    hunter.start()
+    run_quietly(Path("quickstart"), tmp_path / "w", executor=open_executor("ray", 2, None))
+    assert killed
+    assert_same(contents(tmp_path / "w"), undisturbed)
 
 
 def test_second_run_does_nothing(tmp_path, posts_recipe):

@@ -4,17 +4,27 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from curate.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from curate.executors import Executor
 
 Workspace = Annotated[
     Path,
     typer.Option(
         "-w", "--workspace", help="Workspace folder.", envvar="CURATE_WORKSPACE", show_default="./curate-workspace"
     ),
+]
+Where = Annotated[
+    str, typer.Option("--executor", metavar="local|ray", help="Where the work runs; ray needs the extra `ray`.")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray-address", help="A running Ray cluster.", show_default="one for this run, on this machine"),
 ]
 OptionalRecipe = Annotated[
     Path | None, typer.Argument(metavar="[RECIPE]", help="Recipe file.", show_default="the workspace's last one")
@@ -29,6 +39,19 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="Worker processes; 1 runs in this one.", show_default="one a core"),
 ]
+
+
+def open_executor(kind: str, workers: int | None, address: str | None) -> "Executor":
+    """The executor of that name; raises ``InvalidInput`` for another."""
+    if kind == "local":
+        from curate.executors.local import LocalExecutor
+
+        return LocalExecutor(workers or cores())
+    if kind == "ray":
+        from curate.executors.ray import RayExecutor
+
+        return RayExecutor(workers or cores(), address)
+    raise InvalidInput(f"--executor {kind} is not one of local, ray")
 
 
 def program() -> str:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -14,11 +14,13 @@ from curate.cli.options import (
     WORKSPACE,
     Json,
     OptionalRecipe,
+    RayAddress,
     Settings,
+    Where,
     Workers,
     Workspace,
-    cores,
     next_command,
+    open_executor,
     recipe_of,
 )
 
@@ -33,20 +35,23 @@ def run_command(
     until: Annotated[str | None, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")] = None,
     only: Annotated[str | None, typer.Option("--only", metavar="STAGE", help="Run this stage alone.")] = None,
     workers: Workers = None,
+    executor: Where = "local",
+    ray_address: RayAddress = None,
     max_rejected: Annotated[
         float, typer.Option(min=0, max=1, help="Share of a stage's inputs that may be rejected before exit code 3.")
     ] = 0.5,
     json: Json = False,
 ) -> None:
     """Run what is missing of a recipe; run it again at any time to go on."""
-    _run(recipe, workspace, settings, until, only, workers, max_rejected, json)
+    run = _Options(settings, until, only, workers, executor, ray_address, max_rejected, json)
+    _run(recipe, workspace, run)
 
 
 def demo_command(workspace: Workspace = WORKSPACE, workers: Workers = None, json: Json = False) -> None:
     """Run the shipped quickstart recipe on its sample: clips and posts to a release, without network or keys."""
     from curate.cli.output import say
 
-    _run(Path("quickstart"), workspace, None, None, None, workers, 1.0, json)
+    _run(Path("quickstart"), workspace, _Options(workers=workers, json=json))
     if not json:
         say(f"next:    {next_command('annotate up', workspace)}     (people correct the labels in Label Studio)")
 
@@ -121,33 +126,35 @@ def status_command(recipe: OptionalRecipe = None, workspace: Workspace = WORKSPA
     say(f"\nreleases: {', '.join(now.releases) or 'none yet'}")
 
 
-def _run(
-    recipe: Path,
-    workspace: Path,
-    settings: list[str] | None,
-    until: str | None,
-    only: str | None,
-    workers: int | None,
-    max_rejected: float,
-    json: bool,
-) -> None:
+class _Options(NamedTuple):
+    settings: list[str] | None = None
+    until: str | None = None
+    only: str | None = None
+    workers: int | None = None
+    executor: str = "local"
+    ray_address: str | None = None
+    max_rejected: float = 1.0
+    json: bool = False
+
+
+def _run(recipe: Path, workspace: Path, options: _Options) -> None:
     from curate.cli.output import ProgressLines, say, show_json
-    from curate.executors.local import LocalExecutor
     from curate.pipeline import run
     from curate.recipe import load_recipe
     from curate.storage.workspace import Workspace as Opened
 
-    loaded = load_recipe(recipe, settings or ())
+    loaded = load_recipe(recipe, options.settings or ())
+    executor = open_executor(options.executor, options.workers, options.ray_address)
     opened = Opened(workspace)
     stop = StopFlag()
     stop.install()
-    executor = LocalExecutor(workers or cores())
+    only = {"until": options.until, "only": options.only}
     try:
         with ProgressLines() as progress:
-            done = run(loaded, opened, executor=executor, listener=progress, until=until, only=only, stop=stop)
+            done = run(loaded, opened, executor=executor, listener=progress, stop=stop, **only)
     finally:
         executor.close()
-    if json:
+    if options.json:
         stages = [asdict(result) for result in done.stages]
         document: dict[str, Any] = {"recipe": done.recipe, "run_id": done.run_id, "changed": done.changed}
         show_json({**document, "stages": stages, "release": done.release, "report": done.report})
@@ -158,5 +165,5 @@ def _run(
             say(f"release: {done.release}")
         if done.report:
             say(f"report:  {done.report}")
-    if done.rejected_share > max_rejected:
+    if done.rejected_share > options.max_rejected:
         raise typer.Exit(_TOO_MANY_REJECTED)
