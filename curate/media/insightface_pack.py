@@ -1,6 +1,7 @@
 """The only module that touches InsightFace (and with it OpenCV): the detector of a user's own model pack."""
 
 import functools
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,12 @@ def open_pack(folder: Path) -> InsightFacePack:
 
 @functools.cache
 def _detector(folder: Path) -> Any:
+    known = list(sys.path)
     try:
         import insightface.app
     except (ImportError, OSError) as error:
+        # OpenCV that cannot load leaves its own folder on the path, where it hides the standard library from workers.
+        sys.path[:] = known
         raise MissingDependency(
             f"the InsightFace detector cannot be loaded: {error}",
             hint="OpenCV needs libGL: apt-get install libgl1 libglib2.0-0, or leave faces.model_pack out",

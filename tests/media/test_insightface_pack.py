@@ -1,5 +1,6 @@
 """The detector of a model pack, through InsightFace's own code and a network of two kilobytes."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -63,10 +64,9 @@ def make_pack(folder: Path) -> Path:
 
 @pytest.fixture
 def opencv():
-    try:
-        import cv2  # noqa: F401
-    except ImportError as error:
-        pytest.skip(f"OpenCV cannot be imported: {error}")
+    done = subprocess.run([sys.executable, "-c", "import cv2"], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"OpenCV cannot be imported: {done.stderr.strip().splitlines()[-1]}")
 
 
 def test_a_pack_finds_faces(tmp_path, opencv):
@@ -92,13 +92,19 @@ def test_green_is_not_blue(tmp_path, opencv):
         assert detector.detect(picture) == []
 
 
-@pytest.mark.parametrize("content", [None, "", "not a network"])
-def test_a_pack_that_is_none_says_what_to_do(tmp_path, content):
+def test_a_pack_that_is_no_network_says_what_to_do(tmp_path, opencv):
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "det.onnx").write_text("not a network")
+    with pytest.raises(MissingDependency, match="pack") as caught:
+        open_detector(tmp_path / "pack")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_folder_without_a_pack_says_what_to_do(tmp_path, is_there):
     folder = tmp_path / "pack"
-    if content is not None:
+    if is_there:
         folder.mkdir()
-    if content:
-        (folder / "det.onnx").write_text(content)
     with pytest.raises(MissingDependency, match="pack") as caught:
         open_detector(folder)
     assert caught.value.hint
@@ -112,9 +118,20 @@ def test_without_libgl_one_clear_error(tmp_path, monkeypatch):
     assert "libgl1" in caught.value.hint
 
 
-def test_the_default_detector_needs_no_opencv():
-    import subprocess
+def test_a_failed_import_leaves_the_path_as_it_was(tmp_path, monkeypatch):
+    (tmp_path / "insightface").mkdir()
+    (tmp_path / "insightface" / "__init__.py").write_text(
+        "import sys\nsys.path.insert(0, 'left-behind')\nraise ImportError('libGL.so.1')\n"
+    )
+    for name in [name for name in sys.modules if name.partition(".")[0] == "insightface"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingDependency, match=r"libGL\.so\.1"):
+        open_detector(make_pack(tmp_path / "pack"))
+    assert "left-behind" not in sys.path
 
+
+def test_the_default_detector_needs_no_opencv():
     program = (
         "import sys; from tests.media.builders import make_portrait; from curate.media.faces import open_detector; "
         "assert open_detector().detect(make_portrait()); assert not {'cv2', 'insightface', 'torch'} & set(sys.modules)"
