@@ -90,7 +90,8 @@ class RayExecutor:
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ServiceUnavailable(
                 f"no Ray cluster answers at {self.address}: {said}",
-                hint="start one with `ray start --head`, or leave --ray-address out to use this machine",
+                hint="start one with `ray start --head` (and set RAY_AUTH_MODE=token where it asks for a token), "
+                "or leave --ray-address out to use this machine",
             ) from error
 
     def _width(self, ray: Any, cpus: float) -> int:
