@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from curate.annotation.projects import Notes, ProjectKey, ensure_project, find_projects
 from curate.annotation.protocol import AnnotationServer, Project, Say, TaskState
-from curate.annotation.tasks import MEDIA, Origin, to_deletion, to_prediction, to_row, to_task, to_time
+from curate.annotation.tasks import MEDIA, Origin, to_context, to_deletion, to_prediction, to_row, to_task, to_time
 from curate.assets import find_asset
 from curate.errors import InvalidInput
-from curate.labels import compile_config, target_of
+from curate.labels import ItemContext, Layout, compile_config, parse_layout
 from curate.storage.corpus import Corpus
 
 BATCH = 250
@@ -90,7 +90,7 @@ def _push_layout(
     path = find_asset("annotation_ui_configs", key.layout, suffix=".xml", beside=folder)
     layout = path.read_text("utf-8")
     config = compile_config(corpus.labels, layout, name=str(path))
-    predictions = _predictions(corpus, {item["item_id"] for item in items}, target_of(layout))
+    predictions = _predictions(corpus, items, parse_layout(layout, name=str(path)))
     _check(server, config, predictions)
     notes = Notes(corpus.workspace.root, name)
     project_id = ensure_project(server, key, config, settings, existing=existing, notes=notes)
@@ -233,10 +233,13 @@ def _changed_rows(
     ]
     rows: list[dict[str, Any]] = []
     wrong: list[tuple[str, str]] = []
+    items = {item["item_id"]: item for item in corpus.read("items").to_pylist()} if wanted else {}
     for task in server.fetch(wanted, origin.project_id):
         url = server.task_url(origin.project_id, task["id"])
+        item = items.get(task["data"]["item_id"])
+        context = to_context(item) if item else ItemContext()
         for annotation in task["annotations"]:
-            row, problems = to_row(annotation, task, corpus.labels, origin, known=annotation["id"] in known)
+            row, problems = to_row(annotation, task, context, corpus.labels, origin, known=annotation["id"] in known)
             rows.append(row)
             wrong += [(row["annotation_id"], f"{url}: {row['annotator']}: {problem}") for problem in problems]
     return rows, wrong
@@ -265,19 +268,20 @@ def _by_layout(corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
     return dict(sorted(found.items()))
 
 
-def _predictions(corpus: Corpus, item_ids: set[str], target: str) -> dict[str, dict[str, Any]]:
+def _predictions(corpus: Corpus, items: Sequence[Mapping[str, Any]], layout: Layout) -> dict[str, dict[str, Any]]:
     """The prediction of each item that has a usable pre-label; the last by id where it has several."""
+    by_id = {item["item_id"]: item for item in items}
     usable = {
         row["item_id"]: row
         for row in corpus.read("prelabels").to_pylist()
-        if row["outcome"] == "ok" and row["item_id"] in item_ids
+        if row["outcome"] == "ok" and row["item_id"] in by_id
     }
     labeller = "+".join(sorted({row["labeller"] for row in usable.values()}))
     found: dict[str, dict[str, Any]] = {}
     problems: list[str] = []
     for item_id, row in usable.items():
         try:
-            prediction = to_prediction(row, corpus.labels, target, labeller)
+            prediction = to_prediction(row, corpus.labels, layout, to_context(by_id[item_id]), labeller)
         except ValueError as error:
             problems.append(f"pre-label {row['prelabel_id']} of item {item_id}: {error}")
             continue
