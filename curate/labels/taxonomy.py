@@ -1,5 +1,6 @@
 """Taxonomies: the labels that a category field may take, with what people and models need to know about them."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
@@ -10,9 +11,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from curate.assets import find_asset
-from curate.document import Finding, Findings, load_document, nearest, parse_model
+from curate.document import Document, Finding, Findings, load_document, nearest, parse_model
+from curate.errors import InvalidInput
 
 NAME_PATTERN = r"^[a-z0-9_]+\.v\d+$"
+_PART_ELSEWHERE = r"[a-z0-9_]+\.v\d+:."
 _MOST_FINDINGS = 100
 Kind: TypeAlias = Literal["one_to_one", "many_to_one", "one_to_many", "many_to_many"]
 
@@ -171,13 +174,18 @@ def load_taxonomy(name: str, beside: Path | None = None) -> Taxonomy:
 
     Raises ``InvalidInput`` listing every problem with its file and line.
     """
-    return read_taxonomy(find_asset("schemas/taxonomies", name, suffix=".yaml", beside=beside))
+    return read_taxonomy(load_document(find_asset("schemas/taxonomies", name, suffix=".yaml", beside=beside)))
 
 
-def read_taxonomy(path: Path) -> Taxonomy:
-    """The taxonomy in a file. Raises ``InvalidInput`` listing every problem with its file and line."""
-    document = load_document(path)
-    return parse_model(Taxonomy, document.data, document)
+def read_taxonomy(document: Document) -> Taxonomy:
+    """The taxonomy that a file holds. Raises ``InvalidInput`` listing every problem with its file and line."""
+    taxonomy = parse_model(Taxonomy, document.data, document)
+    if document.path.name != f"{taxonomy.taxonomy}.yaml":
+        raise InvalidInput(
+            f"{document.place(('taxonomy',))}: the file of taxonomy {taxonomy.taxonomy} is found by its name",
+            hint=f"rename {document.path.name} to {taxonomy.taxonomy}.yaml, or the taxonomy",
+        )
+    return taxonomy
 
 
 def fold(word: str) -> str:
@@ -223,7 +231,7 @@ def _findings(taxonomy: Taxonomy) -> Iterator[Finding]:
         for part in label.composed_of:
             if part == label.name:
                 yield (*here, "composed_of"), f"{label.name!r} is composed of itself"
-            elif ":" not in part and part not in taxonomy.by_name:
+            elif part not in taxonomy.by_name and not re.match(_PART_ELSEWHERE, part):
                 yield (*here, "composed_of"), f"{part!r} is no label here{nearest(part, taxonomy.names)}"
         if (label.valence, label.arousal, label.dominance) != (None,) * 3 and taxonomy.vad_source is None:
             yield here, f"{label.name!r} has coordinates: say with `vad_source` at the top where they are from"
