@@ -1,5 +1,6 @@
 """``curate labels``: look at label schemas and taxonomies, check one's own, and see what they compile to."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -162,13 +163,13 @@ def map_command(
 
 
 def _overview(folder: str, beside: Path) -> list[dict[str, Any]]:
-    from curate.assets import list_assets, shipped
+    from curate.assets import shipped
     from curate.labels import load_labels, load_taxonomy
 
-    own = shipped("schemas").resolve()
+    home = shipped("schemas").resolve()
     rows: list[dict[str, Any]] = []
-    for name, path in sorted(list_assets(folder, suffix=".yaml", beside=beside).items()):
-        row: dict[str, Any] = {"name": name, "from": "shipped" if path.resolve().is_relative_to(own) else str(path)}
+    for name, path in sorted(_files(folder, beside).items()):
+        row: dict[str, Any] = {"name": name, "from": "shipped" if path.resolve().is_relative_to(home) else str(path)}
         try:
             if folder == _TAXONOMIES:
                 taxonomy = load_taxonomy(name, beside)
@@ -183,8 +184,27 @@ def _overview(folder: str, beside: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def _files(folder: str, beside: Path) -> dict[str, Path]:
+    """Every file of a kind by name; those beside the recipe, among files of all kinds, are told by what they say."""
+    from curate.assets import list_assets
+    from curate.document import load_document
+
+    found = list_assets(folder, suffix=".yaml", beside=beside)
+    for path in beside.glob("*.yaml"):
+        name = path.name.removesuffix(".yaml")
+        if not re.search(r"\.v\d+$", name):
+            continue
+        try:
+            data = load_document(path).data
+        except InvalidInput:
+            continue
+        if ("taxonomy" if folder == _TAXONOMIES else "fields") in data:
+            found[name] = path
+    return found
+
+
 def _is_taxonomy(name: str, beside: Path) -> bool:
-    from curate.assets import find_asset, list_assets
+    from curate.assets import find_asset
     from curate.document import load_document, nearest
 
     for folder in (_TAXONOMIES, _SCHEMAS):
@@ -193,7 +213,7 @@ def _is_taxonomy(name: str, beside: Path) -> bool:
         except InvalidInput:
             continue
         return "taxonomy" in load_document(path).data
-    names = [n for folder in (_SCHEMAS, _TAXONOMIES) for n in list_assets(folder, suffix=".yaml", beside=beside)]
+    names = [*_files(_SCHEMAS, beside), *_files(_TAXONOMIES, beside)]
     raise InvalidInput(
         f"there is no label schema or taxonomy named {name!r}{nearest(name, names)}",
         hint="curate labels list shows them all",
