@@ -4,8 +4,10 @@ from typing import Literal, NamedTuple
 
 Unit = Literal["utterance", "window", "frame", "clip", "image", "post", "dialogue", "pair"]
 UNITS: frozenset[Unit] = frozenset({"utterance", "window", "frame", "clip", "image", "post", "dialogue", "pair"})
-WITH_TEXT: frozenset[Unit] = frozenset({"utterance", "window", "clip", "post", "pair"})
+WITH_TEXT: frozenset[Unit] = frozenset({"utterance", "window", "clip", "post"})
+WITH_DIALOGUE: frozenset[Unit] = frozenset({"utterance", "window", "clip", "dialogue"})
 WITH_TIME: frozenset[Unit] = frozenset({"utterance", "window", "clip", "dialogue"})
+WITH_PICTURE: frozenset[Unit] = frozenset({"image", "frame"})
 
 DEFAULT_FPS = 25.0
 
