@@ -156,9 +156,9 @@ def _condition_problem(
         return f"when: {asked} must stand above {name}, which depends on it"
     if not isinstance(other, Category):
         return f"when: {asked} is a field of type {other.type}, and only a category can be asked about"
+    if not labels:
+        return f"when: name at least one label of {asked}{nearest('', other.labels)}"
     for label in labels:
         if label not in other.labels:
             return f"when: {label!r} is not a label of {asked}{nearest(label, other.labels)}"
-        if "," in label:
-            return f"when: the form cannot ask about label {label!r}, because of its comma"
     return ""

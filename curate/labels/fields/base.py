@@ -49,7 +49,7 @@ class Field(BaseModel, ABC):
     question: Words | None = None
     help: Words | None = None
     required: bool = False
-    when: dict[str, Annotated[LabelNames, Setting(min_length=1)]] = Setting(default={}, max_length=1)
+    when: dict[str, LabelNames] = Setting(default={}, max_length=1)
     """Asked only when the category field of this name has one of these labels."""
 
     labels: ClassVar[tuple[str, ...]] = ()
@@ -174,8 +174,8 @@ def in_language(words: str | dict[str, str] | None, language: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Words for an attribute in which Label Studio replaces ``$name`` by the task's data: the sign is made another."""
-    return _VARIABLE.sub("＄", text)
+    """Words for an attribute in which Label Studio replaces ``$name`` by the task's data: an unseen sign parts them."""
+    return _VARIABLE.sub("$\u2060", text)
 
 
 def shown_label(name: str) -> str:
