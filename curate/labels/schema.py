@@ -127,11 +127,11 @@ def _disagreements(
     fields: Mapping[str, Field], units: Sequence[Unit], *, complete: bool = True
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     """What the fields say against each other or against the unit: the place below ``fields``, and a sentence."""
-    linked = [name for name, field in fields.items() if getattr(field, "relations", ())]
-    for name in linked[1:]:
-        yield (name, "relations"), f"only one field may have relations, and {linked[0]} has them already"
     before: set[str] = set()
+    claims: dict[str, str] = {}
     for name, field in fields.items():
+        if field.claim and (first := claims.setdefault(field.claim, name)) != name:
+            yield (name,), f"only one field may have {field.claim}, and {first} has them already"
         if name != field.name:
             yield (name,), f"field {name} calls itself {field.name}"
         if wrong := sorted(set(units) - field.units):

@@ -239,16 +239,15 @@ def schemas(draw: Any) -> LabelSchema:
     """Several fields of the units that they share, some of them conditional."""
     unit = draw(st.sampled_from(["utterance", "image", "pair", "dialogue", "post"]))
     made: dict[str, Field] = {}
-    linked = False
+    claims: set[str] = set()
     for number in range(draw(st.integers(1, 5))):
         name = f"field_{number}"
         field: Any = draw(fields(name=name))
         if unit not in field.units:
             continue
-        if getattr(field, "relations", ()):
-            if linked:
-                continue
-            linked = True
+        if field.claim in claims:
+            continue
+        claims |= {field.claim} - {""}
         above = [each for each in made.values() if each.type == "category"]
         if above and draw(st.booleans()):
             other = draw(st.sampled_from(above))

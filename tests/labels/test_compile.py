@@ -428,3 +428,46 @@ def test_a_field_type_of_ones_own_is_one_class(mine, monkeypatch):
     assert config_problems(schema, compile_config(schema, LAYOUT)) == []
     jsonschema.validate({"sure": False}, compile_answer_schema(schema))
     assert schema.sha256 != mine("name: mine.v1\nunit: post\nfields:\n  sure: {type: 'yes'}\n").sha256
+
+
+def test_what_is_not_asked_of_the_settled_label_is_not_settled(mine):
+    from curate.consensus.aggregate import aggregate
+    from curate.storage.spec import table_spec
+
+    schema = mine()
+    when = {"acted_at": None, "action": "created", "item_id": "i"}
+
+    def act(who, emotion, other):
+        empty = dict.fromkeys(schema.fields)
+        name = {"annotation_id": who, "judgement_id": who, "annotator": who}
+        return {**empty, **when, **name, "emotion": emotion, "other": other, "valence": 0.0}
+
+    acts = [act("a", ["joy"], None), act("b", ["joy"], None), act("c", ["joy", "other"], "wistful")]
+    tables = [
+        pa.Table.from_pylist(rows, schema=table_spec(name, schema).schema)
+        for name, rows in (("annotations", acts), ("prelabels", []))
+    ]
+    (row,) = aggregate(schema, *tables, method="majority")
+    assert (row["emotion"], row["other"], row["valence"]) == (["joy"], None, 0.0)
+
+
+def test_offline_labeller_proposes_only_what_is_asked(mine):
+    from curate.llm.offline import OfflineLabeller
+
+    text = """name: mine.v1
+unit: post
+fields:
+  emotion: {type: category, taxonomy: feelings.v1}
+  again: {type: category, taxonomy: feelings.v1, when: {emotion: other}}
+  graded: {type: category, taxonomy: feelings.v1, multiple: true, intensity: [A, B]}
+"""
+    proposal = OfflineLabeller().propose({"text": "What a joy!"}, mine(text))
+    assert proposal.values == {"emotion": "joy"}
+    assert list(proposal.scores) == ["emotion"]
+
+
+def test_only_one_field_may_have_boxes_over_a_video(mine):
+    boxes = "{type: boxes, over: video, taxonomy: feelings.v1}"
+    with pytest.raises(InvalidInput) as caught:
+        mine(f"name: mine.v1\nunit: clip\nfields:\n  one: {boxes}\n  two: {boxes}\n")
+    assert "mine.v1.yaml:5: only one field may have boxes over a video" in caught.value.problems[0]

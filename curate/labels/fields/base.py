@@ -65,6 +65,11 @@ class Field(BaseModel, ABC):
         return UNITS
 
     @property
+    def claim(self) -> str:
+        """What of a form only one field of a schema can have, in words; empty for nothing."""
+        return ""
+
+    @property
     @abstractmethod
     def arrow_type(self) -> pa.DataType:
         """The Arrow type of a value in every table that carries labels."""

@@ -53,6 +53,10 @@ class Boxes(Field):
         return WITH_PICTURE if self.over == "image" else WITH_TIME
 
     @property
+    def claim(self) -> str:
+        return "boxes over a video" if self.over == "video" else ""
+
+    @property
     def labels(self) -> tuple[str, ...]:  # type: ignore[override]
         """The taxonomy's labels in order."""
         return self.taxonomy.names

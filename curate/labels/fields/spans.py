@@ -65,6 +65,10 @@ class Spans(Field):
         return WITH_DIALOGUE if self.over == "dialogue" else WITH_TEXT
 
     @property
+    def claim(self) -> str:
+        return "relations" if self.relations else ""
+
+    @property
     def labels(self) -> tuple[str, ...]:  # type: ignore[override]
         """The taxonomy's labels in order."""
         return self.taxonomy.names
