@@ -344,6 +344,15 @@ def test_strict_mode_is_known():
     assert "1001 enum values" in strict_problems({**closed, "properties": {"a": many}, "required": ["a"]})[0]
 
 
+def test_a_slider_is_only_where_an_answer_is_required():
+    layout = parse_layout(LAYOUT)
+    for required in (True, False):
+        field = Scale(name="a", type="scale", minimum=0, maximum=1, required=required)
+        (control,) = field.inputs(layout, "en")
+        assert (control.get("slider") == "true") is required
+        assert control.get("defaultValue") is None
+
+
 def test_scales_convert_ends_to_ends():
     wide = Scale(name="a", type="scale", minimum=1, maximum=9)
     narrow = Scale(name="b", type="scale", minimum=-1, maximum=1)
