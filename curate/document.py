@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -13,7 +13,18 @@ from curate.errors import InvalidInput
 
 _MAX_BYTES = 4_000_000
 _MAX_DEPTH = 50
+_MOST_NAMES = 45
 Model = TypeVar("Model", bound=BaseModel)
+Finding: TypeAlias = tuple[tuple[int | str, ...], str]
+"""A place within a model, and what is wrong there."""
+
+
+class Findings(ValueError):
+    """All that a validator found wrong with a whole model: raise it there, and each finding gets its own line."""
+
+    def __init__(self, found: Iterable[Finding]) -> None:
+        self.found = tuple(found)
+        super().__init__("; ".join(sentence for _, sentence in self.found))
 
 
 class Document(NamedTuple):
@@ -91,7 +102,13 @@ def as_invalid_input(
     # A list that lost its broken members is then found too short: that is no mistake of its own.
     inner = {e["loc"][0] for e in errors if len(e["loc"]) > 1}
     errors = [e for e in errors if not (e["type"] == "too_short" and e["loc"] and e["loc"][0] in inner)]
-    located = [(document.place((*at, *e["loc"])), _sentence(e, (*at, *e["loc"]), document, model)) for e in errors]
+    located: list[tuple[str, str]] = []
+    for e in errors:
+        loc, cause = (*at, *e["loc"]), e.get("ctx", {}).get("error")
+        if isinstance(cause, Findings):
+            located += [(document.place((*loc, *inside)), sentence) for inside, sentence in cause.found]
+        else:
+            located.append((document.place(loc), _sentence(e, loc, document, model)))
     problems = tuple(sort_problems(f"{place}: {sentence}" for place, sentence in located))
     return InvalidInput(f"{document.path} has {_count(problems)}", problems=problems)
 
@@ -101,7 +118,8 @@ def nearest(name: str, names: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]}?"
-    return f"; valid: {', '.join(names)}" if names else ""
+    more = ", …" if len(names) > _MOST_NAMES else ""
+    return f"; valid: {', '.join(names[:_MOST_NAMES])}{more}" if names else ""
 
 
 def sort_problems(problems: Iterable[str]) -> list[str]:
@@ -116,6 +134,8 @@ def sort_problems(problems: Iterable[str]) -> list[str]:
 
 def _sentence(error: Any, loc: tuple[int | str, ...], document: Document, model: type[BaseModel] | None) -> str:
     name, kind, context = str(loc[-1]) if loc else "it", error["type"], error.get("ctx", {})
+    if len(loc) > 1 and isinstance(loc[-1], int):
+        name = f"{loc[-2]}, number {loc[-1] + 1}"
     if kind == "extra_forbidden":
         owner, names = _settings_of(error["loc"], model)
         return f"{name} is not a setting{owner}{nearest(name, names)}"

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from curate.annotation.projects import Notes, find_projects
 from curate.annotation.protocol import AnnotationServer, Say, TaskState
-from curate.annotation.tasks import Origin, to_deletion, to_row, to_time
+from curate.annotation.tasks import Origin, to_context, to_deletion, to_row, to_time
+from curate.labels import ItemContext
 from curate.storage.corpus import Corpus
 
 _OVERLAP = timedelta(minutes=2)
@@ -98,10 +99,13 @@ def _changed_rows(
     ]
     rows: list[dict[str, Any]] = []
     wrong: list[tuple[str, str]] = []
+    items = {item["item_id"]: item for item in corpus.read("items").to_pylist()} if wanted else {}
     for task in server.fetch(wanted, origin.project_id):
         url = server.task_url(origin.project_id, task["id"])
+        item = items.get(task["data"]["item_id"])
+        context = to_context(item) if item else ItemContext()
         for annotation in task["annotations"]:
-            row, problems = to_row(annotation, task, corpus.labels, origin, known=annotation["id"] in known)
+            row, problems = to_row(annotation, task, context, corpus.labels, origin, known=annotation["id"] in known)
             rows.append(row)
             wrong += [(row["annotation_id"], f"{url}: {row['annotator']}: {problem}") for problem in problems]
     return rows, wrong

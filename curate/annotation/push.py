@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from curate.annotation.projects import Notes, ProjectKey, ensure_project, find_projects
 from curate.annotation.protocol import AnnotationServer, Project, Say, TaskState
-from curate.annotation.tasks import MEDIA, to_prediction, to_task
+from curate.annotation.tasks import MEDIA, to_context, to_prediction, to_task
 from curate.assets import find_asset
 from curate.errors import InvalidInput
-from curate.labels import compile_config, target_of
+from curate.labels import Layout, compile_config, parse_layout
 from curate.storage.corpus import Corpus
 
 BATCH = 250
@@ -67,7 +67,7 @@ def _push_layout(this: Push, key: ProjectKey, items: list[dict[str, Any]], exist
     path = find_asset("annotation_ui_configs", key.layout, suffix=".xml", beside=this.folder)
     layout = path.read_text("utf-8")
     config = compile_config(this.corpus.labels, layout, name=str(path))
-    predictions = _predictions(this.corpus, {item["item_id"] for item in items}, target_of(layout))
+    predictions = _predictions(this.corpus, items, parse_layout(layout, name=str(path)))
     _check(this.server, config, predictions)
     notes = Notes(this.corpus.workspace.root, this.name)
     project_id = ensure_project(this.server, key, config, this.settings, existing=existing, notes=notes)
@@ -152,19 +152,20 @@ def _by_layout(corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
     return dict(sorted(found.items()))
 
 
-def _predictions(corpus: Corpus, item_ids: set[str], target: str) -> dict[str, dict[str, Any]]:
+def _predictions(corpus: Corpus, items: Sequence[Mapping[str, Any]], layout: Layout) -> dict[str, dict[str, Any]]:
     """The prediction of each item that has a usable pre-label; the last by id where it has several."""
+    by_id = {item["item_id"]: item for item in items}
     usable = {
         row["item_id"]: row
         for row in corpus.read("prelabels").to_pylist()
-        if row["outcome"] == "ok" and row["item_id"] in item_ids
+        if row["outcome"] == "ok" and row["item_id"] in by_id
     }
     labeller = "+".join(sorted({row["labeller"] for row in usable.values()}))
     found: dict[str, dict[str, Any]] = {}
     problems: list[str] = []
     for item_id, row in usable.items():
         try:
-            prediction = to_prediction(row, corpus.labels, target, labeller)
+            prediction = to_prediction(row, corpus.labels, layout, to_context(by_id[item_id]), labeller)
         except ValueError as error:
             problems.append(f"pre-label {row['prelabel_id']} of item {item_id}: {error}")
             continue

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from curate.labels import LabelSchema
+from curate.labels import DEFAULT_FPS, ItemContext, LabelSchema, Layout, Turn
 
 MEDIA = {"video": "video", "audio": "audio", "image": "face"}
 """The column of ``items`` that holds what each layout shows (nothing for text)."""
@@ -20,27 +20,47 @@ class Origin(NamedTuple):
     users: Mapping[int, str]
 
 
+def to_context(item: Mapping[str, Any]) -> ItemContext:
+    """What fields may know of a row of ``items``; what the row does not tell is None."""
+    start_s, end_s = item.get("start_s"), item.get("end_s")
+    turns = item.get("dialogue")
+    return ItemContext(
+        text=item.get("text") or None,
+        dialogue=tuple(Turn(turn["speaker"], turn["text"]) for turn in turns) if isinstance(turns, list) else (),
+        duration_s=end_s - start_s if start_s is not None and end_s is not None else None,
+        fps=(item.get("fps") or DEFAULT_FPS) if item["layout"] == "video" else None,
+        width_px=item.get("width_px"),
+        height_px=item.get("height_px"),
+    )
+
+
 def to_task(item: Mapping[str, Any], url: str | None, prediction: Mapping[str, Any] | None) -> dict[str, Any]:
     """A task for an item of ``items``; ``url`` is where its video, sound or picture is shown from."""
-    layout = item["layout"]
-    data = {"item_id": item["item_id"], "text": item["text"] or "", "speaker": item["speaker"] or ""}
+    layout, context = item["layout"], to_context(item)
+    data: dict[str, Any] = {"item_id": item["item_id"], "text": context.text or "", "speaker": item["speaker"] or ""}
     if layout in MEDIA:
         data[layout] = url
+    if context.fps is not None:
+        data["fps"] = f"{context.fps:g}"
+    if context.dialogue:
+        data["dialogue"] = [{"speaker": turn.speaker or "", "text": turn.text} for turn in context.dialogue]
     return {"data": data, "predictions": [prediction] if prediction else []}
 
 
-def to_prediction(prelabel: Mapping[str, Any], labels: LabelSchema, target: str, labeller: str) -> dict[str, Any]:
+def to_prediction(
+    prelabel: Mapping[str, Any], labels: LabelSchema, layout: Layout, item: ItemContext, labeller: str
+) -> dict[str, Any]:
     """A prediction that fills the form with a row of ``prelabels``.
 
     The id of each result opens with the pre-label's; Label Studio keeps it, which tells what had filled the form.
-    Raises ``ValueError`` naming the field for a value that the label schema does not allow.
+    Raises ``ValueError`` naming the field for a value that the label schema or the item does not allow.
     """
     results: list[dict[str, Any]] = []
     for name, field in labels.fields.items():
         if prelabel[name] is None:
             continue
         try:
-            found = field.to_prediction(prelabel[name], target)
+            found = field.to_prediction(prelabel[name], layout, item)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
         results += [_prefixed(result, prelabel["prelabel_id"]) for result in found]
@@ -54,7 +74,13 @@ def _prefixed(result: Mapping[str, Any], prelabel_id: str) -> dict[str, Any]:
 
 
 def to_row(
-    annotation: Mapping[str, Any], task: Mapping[str, Any], labels: LabelSchema, origin: Origin, *, known: bool
+    annotation: Mapping[str, Any],
+    task: Mapping[str, Any],
+    item: ItemContext,
+    labels: LabelSchema,
+    origin: Origin,
+    *,
+    known: bool,
 ) -> tuple[dict[str, Any], list[str]]:
     """A Label Studio annotation as a row of ``annotations``, and what in it the label schema does not allow.
 
@@ -62,16 +88,17 @@ def to_row(
     upon the same judgement is stored already.
     """
     results = [result for result in annotation.get("result") or () if isinstance(result, Mapping)]
-    by_field: dict[str, list[Mapping[str, Any]]] = {}
-    for result in results:
-        by_field.setdefault(str(result.get("from_name")), []).append(result)
+    by_field, problems = _by_field(results, labels)
     values: dict[str, Any] = dict.fromkeys(labels.fields)
-    problems = [f"{name} is no field of {labels.name}" for name in by_field if name not in labels.fields]
-    for name, field in labels.fields.items():
+    for name, found in by_field.items():
         try:
-            values[name] = field.from_result(by_field[name]) if name in by_field else None
+            values[name] = labels.fields[name].from_result(found, item)
         except ValueError as error:
             problems.append(f"{name}: {error}")
+    for name in labels.fields:
+        if values[name] is not None and not labels.is_asked(name, values):
+            problems.append(f"{name}: is answered, and was not to be asked")
+            values[name] = None
     skipped = bool(annotation.get("was_cancelled"))
     judgement_id = _hash(origin.server, annotation["id"], annotation["created_at"])
     row = {
@@ -92,6 +119,32 @@ def to_row(
         **values,
     }
     return row, problems
+
+
+def _by_field(
+    results: Sequence[Mapping[str, Any]], labels: LabelSchema
+) -> tuple[dict[str, list[Mapping[str, Any]]], list[str]]:
+    """The results of each field in the schema's order, relations with the field of their regions, and the others."""
+    found: dict[str, list[Mapping[str, Any]]] = {name: [] for name in labels.fields}
+    owners: dict[Any, str] = {}
+    strange: list[str] = []
+    for result in results:
+        if result.get("type") == "relation":
+            continue
+        # A field's further controls are named like it, with a dash and a suffix.
+        name = str(result.get("from_name")).partition("-")[0]
+        if name in found:
+            found[name].append(result)
+            owners[str(result.get("id"))] = name
+        else:
+            strange.append(f"{result.get('from_name')} is no field of {labels.name}")
+    for result in results:
+        if result.get("type") == "relation":
+            if name := owners.get(str(result.get("from_id")), ""):
+                found[name].append(result)
+            else:
+                strange.append("a relation begins at nothing")
+    return {name: each for name, each in found.items() if each}, list(dict.fromkeys(strange))
 
 
 def to_deletion(last: Mapping[str, Any], labels: LabelSchema, seen_at: datetime) -> dict[str, Any]:
@@ -117,8 +170,11 @@ def _annotator(who: Any, origin: Origin) -> str:
 
 
 def _origin(results: Sequence[Mapping[str, Any]]) -> str:
-    """One origin for a field; results of different origin mean that the pre-label was changed."""
-    origins = {str(result.get("origin") or "manual") for result in results}
+    """One origin for a field; results of different origin mean that the pre-label was changed.
+
+    Label Studio tells none for relations: a field whose spans were left alone counts as left alone.
+    """
+    origins = {str(result.get("origin") or "manual") for result in results if result.get("type") != "relation"}
     return origins.pop() if len(origins) == 1 else "prediction-changed"
 
 

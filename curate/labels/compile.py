@@ -1,48 +1,124 @@
-"""A label schema and a layout as one Label Studio config."""
+"""A label schema as the forms that others work with: Arrow columns, a JSON schema, a labelling form, a card."""
 
+import re
+from typing import Any
 from xml.etree import ElementTree as ET
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+import pyarrow as pa
 
 from curate.errors import InvalidInput
+from curate.labels.conform import config_problems
+from curate.labels.fields import Field
+from curate.labels.fields.base import DEFAULT_LANGUAGE, shown_label
+from curate.labels.layout import PLACE, Layout, element, layout_of, read_xml
 from curate.labels.schema import LabelSchema
 
-PLACE = "Fields"
+_HOTKEYS = "1234567890qtyiasdfgjlzxcn"  # the others are keys of Label Studio itself
+_WITH_KEYS = ("Choices", "Labels", "ParagraphLabels", "RectangleLabels", "TimelineLabels")
+_NOT_IN_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def compile_config(schema: LabelSchema, layout: str, *, name: str = "the layout") -> str:
+def compile_arrow(schema: LabelSchema) -> pa.Schema:
+    """The columns that the schema adds to every table that carries labels."""
+    return pa.schema([pa.field(name, field.arrow_type) for name, field in schema.fields.items()])
+
+
+def compile_answer_schema(schema: LabelSchema) -> dict[str, Any]:
+    """The JSON schema in which a model must answer, bounded and within what strict mode allows."""
+    return schema.json_schema()
+
+
+def compile_card(schema: LabelSchema) -> str:
+    """What is judged, as Markdown for the data card: a title and one line for each field."""
+    lines = [f"- {' '.join(field.describe().split())}{_condition(field)}" for field in schema.fields.values()]
+    return "\n".join(
+        [f"### {schema.title or schema.name}", "", f"Asked of: {', '.join(schema.units)}.", "", *lines, ""]
+    )
+
+
+def _condition(field: Field) -> str:
+    return "".join(f"; asked when {other} is {' or '.join(labels)}" for other, labels in field.when.items())
+
+
+def compile_config(
+    schema: LabelSchema, layout: str, *, name: str = "the layout", language: str = DEFAULT_LANGUAGE
+) -> str:
     """The complete Label Studio config: ``layout`` with the schema's controls in place of its ``<Fields toName=…/>``.
 
-    Raises ``InvalidInput`` when the layout is not XML or does not have exactly one such place.
+    ``language`` picks the questions where there are several. Raises ``InvalidInput`` when the layout cannot be used
+    (see ``parse_layout``), or lacks an object that a field is about.
     """
-    try:
-        root = fromstring(layout, forbid_dtd=True)
-    except DefusedXmlException as error:
+    xml = read_xml(layout, name)
+    shown = layout_of(xml, name)
+    blocks, problems = [], []
+    for field in schema.fields.values():
+        try:
+            blocks.append(_block(field, shown, language))
+        except InvalidInput as error:
+            problems.append(error)
+    if problems:
         raise InvalidInput(
-            f"{name} declares a document type or entities", hint="remove them: it is plain XML"
-        ) from error
-    except ET.ParseError as error:
-        raise InvalidInput(f"{name}:{error.position[0]}: not valid XML: {error.msg}", hint="mend that line") from error
-    places = [(parent, child) for parent in root.iter() for child in parent if child.tag == PLACE]
-    if len(places) != 1 or not places[0][1].get("toName"):
-        raise InvalidInput(
-            f'{name} has {len(places)} <{PLACE} toName="…"/> where one is needed',
-            hint="put it where the label schema's questions belong, and name the object tag they are about",
+            problems[0].message if len(problems) == 1 else f"{name} does not show what {schema.name} asks about",
+            problems=tuple(f"{error.message} ({error.hint})" for error in problems),
+            hint=problems[0].hint,
         )
-    parent, place = places[0]
+    _give_hotkeys(blocks)
+    parent, place = next((parent, child) for parent in xml.root.iter() for child in parent if child.tag == PLACE)
     at = list(parent).index(place)
-    target = target_of(layout)
     parent.remove(place)
-    for offset, field in enumerate(schema.fields.values()):
-        block = ET.Element("View", {"className": f"field field-{field.type}"})
-        block.extend(field.controls(target))
+    for offset, block in enumerate(blocks):
         parent.insert(at + offset, block)
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode")
+    ET.indent(xml.root)
+    made = ET.tostring(xml.root, encoding="unicode")
+    if found := _NOT_IN_XML.search(made):
+        raise InvalidInput(
+            f"label schema {schema.name}: U+{ord(found[0]):04X} cannot stand in a form", hint="remove that character"
+        )
+    return made
 
 
-def target_of(layout: str) -> str:
-    """The name of the object tag that a layout's controls are about."""
-    place = fromstring(layout, forbid_dtd=True).find(f".//{PLACE}")
-    return place.get("toName", "") if place is not None else ""
+def check_config(schema: LabelSchema, config: str, *, name: str = "the config") -> None:
+    """Prove that a complete config of a team's own asks for exactly the schema's fields and labels.
+
+    Raises ``InvalidInput`` listing what differs, with lines; see ``config_problems``.
+    """
+    if problems := config_problems(schema, config, name=name):
+        raise InvalidInput(
+            f"{name} does not ask for what label schema {schema.name} says",
+            problems=tuple(problems),
+            hint=f"compare it with `curate labels compile {schema.name} --to ui`",
+        )
+
+
+def _block(field: Field, layout: Layout, language: str) -> ET.Element:
+    """A field's question and controls, hidden while its condition does not hold."""
+    attributes = {"className": f"field field-{field.type}"}
+    for asked, labels in field.when.items():
+        attributes |= {
+            "visibleWhen": "choice-selected",
+            "whenTagName": asked,
+            "whenChoiceValue": ",".join(map(shown_label, labels)),
+        }
+    return element("View", attributes, field.controls(layout, language))
+
+
+def _is_main(control: ET.Element) -> bool:
+    return control.tag != "Choices" or "-" not in control.get("name", "")
+
+
+def _give_hotkeys(blocks: list[ET.Element]) -> None:
+    """One key for each label as long as there are any: first those that the taxonomies ask for, then in order."""
+    # Intensities, whose controls have a suffix, would use up all keys.
+    asked = [tag for block in blocks for tag in block.iter() if tag.tag in _WITH_KEYS and _is_main(tag)]
+    labels = [label for tag in asked for label in tag if label.tag in ("Choice", "Label")]
+    taken: set[str] = set()
+    for label in labels:
+        if (key := label.get("hotkey")) is None:
+            continue
+        if key in taken:
+            del label.attrib["hotkey"]
+        taken.add(key)
+    free = iter([key for key in _HOTKEYS if key not in taken])
+    for label in labels:
+        if "hotkey" not in label.attrib and (key := next(free, None)):
+            label.set("hotkey", key)

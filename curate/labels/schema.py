@@ -1,21 +1,21 @@
 """Label schemas: what is judged, once, for everyone."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, model_validator
 from pydantic import Field as Setting
 
 from curate.assets import find_asset
 from curate.document import Document, load_document, nearest, parse_model, sort_problems
 from curate.errors import InvalidInput
-from curate.labels.fields import FIELD_TYPES, Field, Text
+from curate.labels import answers
+from curate.labels.fields import FIELD_TYPES, Category, Field, Text
+from curate.labels.item import ItemContext, Unit
 from curate.labels.taxonomy import load_taxonomy
-
-Unit = Literal["utterance", "window", "frame", "clip", "image", "post", "dialogue", "pair"]
 
 
 class LabelSchema(BaseModel):
@@ -30,10 +30,40 @@ class LabelSchema(BaseModel):
     )
     fields: dict[str, SerializeAsAny[Field]] = Setting(min_length=1)
 
+    @model_validator(mode="after")
+    def _check_fields(self) -> "LabelSchema":
+        if found := [f"{name}: {sentence}" for (name, *_), sentence in _disagreements(self.fields, self.units)]:
+            raise ValueError("; ".join(found))
+        return self
+
     @cached_property
     def sha256(self) -> str:
         """The hash of all that the schema says, its taxonomies included."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def json_schema(self) -> dict[str, Any]:
+        """The JSON schema in which a model must answer, bounded and within what strict mode allows."""
+        return answers.json_schema(self.fields)
+
+    def to_answer(self, values: Mapping[str, Any], item: ItemContext | None = None) -> dict[str, Any]:
+        """A record as a model is to write it, for examples in prompts."""
+        return answers.to_answer(self.fields, values, item or ItemContext())
+
+    def parse_answer(self, text: str, item: ItemContext | None = None) -> dict[str, Any]:
+        """The checked record that a model's reply holds. Raises ``ValueError`` listing what is wrong with it."""
+        return answers.parse_answer(self.fields, text, item or ItemContext())
+
+    def is_asked(self, name: str, values: Mapping[str, Any]) -> bool:
+        """Whether the condition of field ``name`` holds in a record."""
+        return answers.is_asked(self.fields, name, values)
+
+    def check_record(self, values: Mapping[str, Any], item: ItemContext | None = None) -> dict[str, Any]:
+        """A whole record in its canonical form, with None for what is not answered.
+
+        Raises ``ValueError`` listing what does not fit: unknown fields, values, missing required fields, and values of
+        fields that are not asked.
+        """
+        return answers.check_record(self.fields, values, item)
 
 
 def load_labels(name: str, beside: Path | None = None) -> LabelSchema:
@@ -50,9 +80,12 @@ def load_labels(name: str, beside: Path | None = None) -> LabelSchema:
             fields[str(field_name)] = _field(str(field_name), settings, document, beside)
         except InvalidInput as error:
             problems.extend(error.problems or (error.message,))
-    # Where every field is broken, one that is not lets the rest of the file be checked all the same.
+    whole = fields if isinstance(raw_fields, dict) and len(fields) == len(raw_fields) else None
+    for loc, sentence in _disagreements(fields, _units(document), complete=whole is not None):
+        problems.append(f"{document.place(('fields', *loc))}: {sentence}")
+    # Where fields are broken, one that is not lets the rest of the file be checked all the same.
     stand_in: dict[str, Field] = {"broken": Text(name="broken", type="text")}
-    data = {**document.data, "fields": fields or stand_in} if fields or problems else document.data
+    data = {**document.data, "fields": stand_in if problems else whole} if whole or problems else document.data
     try:
         schema = parse_model(LabelSchema, data, document)
     except InvalidInput as error:
@@ -81,3 +114,51 @@ def _field(name: str, settings: Any, document: Document, beside: Path | None) ->
             problems = error.problems or (f"{document.place((*at, 'taxonomy'))}: {error.message}{hint}",)
             raise InvalidInput(error.message, problems=problems) from error
     return parse_model(kind, filled, document, at=at)
+
+
+def _units(document: Document) -> tuple[Unit, ...]:
+    """The units that the file names, as far as there are such."""
+    raw = document.data.get("unit")
+    named = [raw] if isinstance(raw, str) else raw if isinstance(raw, list) else []
+    return tuple(unit for unit in get_args(Unit) if unit in named)
+
+
+def _disagreements(
+    fields: Mapping[str, Field], units: Sequence[Unit], *, complete: bool = True
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What the fields say against each other or against the unit: the place below ``fields``, and a sentence."""
+    before: set[str] = set()
+    claims: dict[str, str] = {}
+    for name, field in fields.items():
+        if field.claim and (first := claims.setdefault(field.claim, name)) != name:
+            yield (name,), f"only one field may have {field.claim}, and {first} has them already"
+        if name != field.name:
+            yield (name,), f"field {name} calls itself {field.name}"
+        if wrong := sorted(set(units) - field.units):
+            allowed = ", ".join(sorted(field.units))
+            yield (name,), f"a field of type {field.type} cannot be about unit {wrong[0]}; it can be about {allowed}"
+        for asked, labels in field.when.items():
+            if sentence := _condition_problem(name, asked, labels, fields, before, complete=complete):
+                yield (name, "when"), sentence
+        before.add(name)
+
+
+def _condition_problem(
+    name: str, asked: str, labels: Sequence[str], fields: Mapping[str, Field], before: set[str], *, complete: bool
+) -> str:
+    other = fields.get(asked)
+    if asked == name:
+        return f"when: {name} cannot depend on itself"
+    if other is None:
+        others = tuple(each for each in fields if each != name)
+        return f"when: there is no field {asked}{nearest(asked, others)}" if complete else ""
+    if asked not in before:
+        return f"when: {asked} must stand above {name}, which depends on it"
+    if not isinstance(other, Category):
+        return f"when: {asked} is a field of type {other.type}, and only a category can be asked about"
+    if not labels:
+        return f"when: name at least one label of {asked}{nearest('', other.labels)}"
+    for label in labels:
+        if label not in other.labels:
+            return f"when: {label!r} is not a label of {asked}{nearest(label, other.labels)}"
+    return ""

@@ -42,7 +42,7 @@ def release_features(labels: LabelSchema) -> dict[str, Feature]:
     Raises ``InvalidInput`` when a label field is named like another column.
     """
     fields = {name: field.feature for name, field in labels.fields.items()}
-    soft = {f"{name}_soft": list_of(value("float32")) for name, field in labels.fields.items() if field.labels}
+    soft = {f"{name}_soft": list_of(value("float32")) for name, field in labels.fields.items() if field.soft_labels}
     pairs = list_of({"field": value("string"), "value": value("float32")})
     origins = list_of({"field": value("string"), "origin": value("string")})
     judgement = {

@@ -70,9 +70,9 @@ class ReleaseRows:
         for entry in label.get("soft") or ():
             shares[entry["field"]][entry["label"]] = entry["share"]
         soft = {
-            f"{name}_soft": [shares[name].get(each, 0.0) for each in field.labels] if name in shares else None
+            f"{name}_soft": [shares[name].get(each, 0.0) for each in field.soft_labels] if name in shares else None
             for name, field in self._schema.fields.items()
-            if field.labels
+            if field.soft_labels
         }
         return (
             item

@@ -55,9 +55,8 @@ class Statistics:
 
     def _count_value(self, split: str, name: str, value: Any) -> None:
         self.given[name] += 1
-        names = self._schema.fields[name].labels
-        if names:
-            chosen = value if isinstance(value, list) else [value]
-            self.classes[name][split].update(names[at] if isinstance(at, int) else str(at) for at in chosen)
+        field = self._schema.fields[name]
+        if field.labels:
+            self.classes[name][split].update(field.labels_of(field.from_release(value)))
         elif isinstance(value, int | float):
             self.numbers[name].append(float(value))

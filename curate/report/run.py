@@ -155,8 +155,8 @@ def _distributions(schema: LabelSchema, labels: Sequence[Row]) -> str:
             counts: dict[str, Counter[str]] = defaultdict(Counter)
             for row in given:
                 kind = "human" if row["label_source"] == "human" else "model"
-                for label in row[name] if isinstance(row[name], list) else [row[name]]:
-                    counts[str(label)][kind] += 1
+                for label in field.labels_of(row[name]):
+                    counts[label][kind] += 1
             order = sorted(counts, key=lambda label: -counts[label].total())
             bars = [Bar(label, {kind: counts[label][kind] for kind in ("human", "model")}) for label in order]
         elif isinstance(given[0][name], int | float):

@@ -8,7 +8,7 @@ import pyarrow as pa
 import yaml
 
 from curate.assets import shipped
-from curate.labels import LabelSchema
+from curate.labels import LabelSchema, compile_arrow
 
 _SCALARS: dict[str, pa.DataType] = {
     "string": pa.string(),
@@ -42,8 +42,7 @@ def table_spec(name: str, labels: LabelSchema) -> TableSpec:
     spec = _load(name)
     if not spec.per_label_schema:
         return spec
-    fields = [pa.field(field.name, field.arrow_type) for field in labels.fields.values()]
-    return spec._replace(schema=pa.schema([*spec.schema, *fields]))
+    return spec._replace(schema=pa.schema([*spec.schema, *compile_arrow(labels)]))
 
 
 def parent_column(name: str) -> str:

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from annotation_builders import make_item, make_labels, make_prelabel
 
-from curate.annotation.tasks import Origin, to_deletion, to_prediction, to_row, to_task
+from curate.annotation.tasks import Origin, to_context, to_deletion, to_prediction, to_row, to_task
+from curate.labels import FIELD_TYPES, LabelSchema, Taxonomy, Turn, parse_layout
 
 LABELS = make_labels()
+ITEM = to_context(make_item())
+LAYOUT = parse_layout('<View><Text name="Words" value="$text"/><Fields toName="Words"/></View>')
 ORIGIN = Origin("local-1", 7, {3: "ann@example.com"})
 
 
@@ -41,10 +44,10 @@ def as_submitted(prediction: dict[str, Any], **origins: str) -> list[dict[str, A
 
 def test_prelabel_comes_back_as_it_went() -> None:
     prelabel = make_prelabel(make_item(), description="A raised voice.")
-    prediction = to_prediction(prelabel, LABELS, "Words", "offline")
+    prediction = to_prediction(prelabel, LABELS, LAYOUT, ITEM, "offline")
     assert prediction["model_version"] == "offline"
     assert prediction["score"] == pytest.approx(0.8)
-    row, problems = to_row(make_annotation(as_submitted(prediction)), make_task(), LABELS, ORIGIN, known=False)
+    row, problems = to_row(make_annotation(as_submitted(prediction)), make_task(), ITEM, LABELS, ORIGIN, known=False)
     assert problems == []
     assert {name: row[name] for name in LABELS.fields} == {name: prelabel[name] for name in LABELS.fields}
     assert row["prelabel_id"] == prelabel["prelabel_id"]
@@ -53,7 +56,7 @@ def test_prelabel_comes_back_as_it_went() -> None:
 
 def test_row_tells_who_when_where_and_how() -> None:
     result = [make_result("emotion", {"choices": ["fear"]})]
-    row, _ = to_row(make_annotation(result), make_task(), LABELS, ORIGIN, known=False)
+    row, _ = to_row(make_annotation(result), make_task(), ITEM, LABELS, ORIGIN, known=False)
     assert row["annotator"] == "ann@example.com"
     assert row["acted_at"] == datetime(2026, 1, 2, 3, 4, 5, 7, UTC)
     assert (row["server"], row["project_id"], row["task_id"], row["server_annotation_id"]) == ("local-1", 7, 5, 11)
@@ -68,15 +71,17 @@ def test_row_tells_who_when_where_and_how() -> None:
     [({}, False, "created"), ({}, True, "updated"), ({"was_cancelled": True}, True, "skipped")],
 )
 def test_action(changed: dict[str, Any], known: bool, action: str) -> None:
-    row, _ = to_row(make_annotation([], **changed), make_task(), LABELS, ORIGIN, known=known)
+    row, _ = to_row(make_annotation([], **changed), make_task(), ITEM, LABELS, ORIGIN, known=known)
     assert row["action"] == action
 
 
 def test_ids_follow_the_judgement_and_its_changes() -> None:
-    one, _ = to_row(make_annotation([]), make_task(), LABELS, ORIGIN, known=False)
-    same, _ = to_row(make_annotation([]), make_task(), LABELS, ORIGIN, known=True)
-    later, _ = to_row(make_annotation([], updated_at="2026-01-03T00:00:00Z"), make_task(), LABELS, ORIGIN, known=True)
-    elsewhere, _ = to_row(make_annotation([]), make_task(), LABELS, ORIGIN._replace(server="x"), known=False)
+    one, _ = to_row(make_annotation([]), make_task(), ITEM, LABELS, ORIGIN, known=False)
+    same, _ = to_row(make_annotation([]), make_task(), ITEM, LABELS, ORIGIN, known=True)
+    later, _ = to_row(
+        make_annotation([], updated_at="2026-01-03T00:00:00Z"), make_task(), ITEM, LABELS, ORIGIN, known=True
+    )
+    elsewhere, _ = to_row(make_annotation([]), make_task(), ITEM, LABELS, ORIGIN._replace(server="x"), known=False)
     gone = to_deletion(later, LABELS, datetime(2026, 2, 1, tzinfo=UTC))
     assert one["annotation_id"] == same["annotation_id"]
     assert len({row["annotation_id"] for row in (one, later, elsewhere, gone)}) == 4
@@ -96,7 +101,7 @@ def test_ids_follow_the_judgement_and_its_changes() -> None:
     ],
 )
 def test_what_does_not_fit_is_told_and_kept_raw(results: list[Any], field: str | None, told: str) -> None:
-    row, problems = to_row(make_annotation(results), make_task(), LABELS, ORIGIN, known=False)
+    row, problems = to_row(make_annotation(results), make_task(), ITEM, LABELS, ORIGIN, known=False)
     assert len(problems) == 1
     assert told in problems[0]
     assert field is None or row[field] is None
@@ -105,32 +110,32 @@ def test_what_does_not_fit_is_told_and_kept_raw(results: list[Any], field: str |
 
 @pytest.mark.parametrize("result", [None, [], [None], ["text"]])
 def test_empty_and_broken_results(result: Any) -> None:
-    row, problems = to_row(make_annotation(result), make_task(), LABELS, ORIGIN, known=False)
+    row, problems = to_row(make_annotation(result), make_task(), ITEM, LABELS, ORIGIN, known=False)
     assert problems == []
     assert all(row[name] is None for name in LABELS.fields)
 
 
 def test_form_that_was_cleared_still_tells_what_had_filled_it() -> None:
     prelabel = make_prelabel(make_item())
-    shown = {**to_prediction(prelabel, LABELS, "Words", "offline"), "created_at": "2026-01-01T00:00:00Z"}
+    shown = {**to_prediction(prelabel, LABELS, LAYOUT, ITEM, "offline"), "created_at": "2026-01-01T00:00:00Z"}
     result = [make_result("emotion", {"choices": ["fear"]}, origin="manual")]
-    row, _ = to_row(make_annotation(result), make_task(predictions=[shown]), LABELS, ORIGIN, known=False)
+    row, _ = to_row(make_annotation(result), make_task(predictions=[shown]), ITEM, LABELS, ORIGIN, known=False)
     assert row["prelabel_id"] == prelabel["prelabel_id"]
     later = {**shown, "created_at": "2026-01-05T00:00:00Z"}
-    row, _ = to_row(make_annotation(result), make_task(predictions=[later]), LABELS, ORIGIN, known=False)
+    row, _ = to_row(make_annotation(result), make_task(predictions=[later]), ITEM, LABELS, ORIGIN, known=False)
     assert row["prelabel_id"] is None
 
 
 def test_annotators_without_an_address() -> None:
     for who, name in ((99, "user 99"), ({"id": 3}, "ann@example.com"), (None, "unknown")):
-        row, _ = to_row(make_annotation([], completed_by=who), make_task(), LABELS, ORIGIN, known=False)
+        row, _ = to_row(make_annotation([], completed_by=who), make_task(), ITEM, LABELS, ORIGIN, known=False)
         assert row["annotator"] == name
 
 
 @pytest.mark.parametrize(
     ("layout", "column", "keys"),
     [
-        ("video", "video", {"item_id", "text", "speaker", "video"}),
+        ("video", "video", {"item_id", "text", "speaker", "video", "fps"}),
         ("audio", "audio", {"item_id", "text", "speaker", "audio"}),
         ("image", "face", {"item_id", "text", "speaker", "image"}),
         ("text", None, {"item_id", "text", "speaker"}),
@@ -144,6 +149,64 @@ def test_task_has_what_its_layout_shows(layout: str, column: str | None, keys: s
     assert task["predictions"] == []
 
 
+def test_task_and_context_tell_what_the_item_does() -> None:
+    turns = [{"speaker": "Ann", "text": "Hi 😀"}, {"speaker": None, "text": "Hello"}]
+    item = make_item(layout="video") | {"dialogue": turns, "fps": 12.5, "width_px": 640, "height_px": 480}
+    data = to_task(item, "/media/x", None)["data"]
+    assert (data["fps"], data["dialogue"][1]) == ("12.5", {"speaker": "", "text": "Hello"})
+    context = to_context(item)
+    assert (context.fps, context.duration_s, context.width_px) == (12.5, 3.0, 640)
+    assert context.dialogue == (Turn("Ann", "Hi 😀"), Turn(None, "Hello"))
+    assert to_context(make_item(layout="video")).fps == 25
+    assert to_context(make_item(layout="audio")).fps is None
+
+
+def test_spans_and_their_relations_find_their_field_and_what_was_not_asked_is_told() -> None:
+    taxonomy = Taxonomy.model_validate({"taxonomy": "t.v1", "title": "T", "labels": ["joy", "other"]})
+    about = {"taxonomy": taxonomy}
+    raw: dict[str, dict[str, Any]] = {
+        "emotion": {"type": "category", **about},
+        "note": {"type": "text", "when": {"emotion": "other"}},
+        "causes": {"type": "spans", "over": "utterance", "relations": ["because"], **about},
+    }
+    fields = {name: FIELD_TYPES[each["type"]].model_validate({"name": name, **each}) for name, each in raw.items()}
+    labels = LabelSchema.model_validate({"name": "l.v1", "unit": "post", "fields": fields})
+    words = ITEM.text or ""
+    spans = [
+        {"id": "a", "turn": None, "start": 0, "end": 5, "text": words[:5], "label": "joy"},
+        {"id": "b", "turn": None, "start": 6, "end": 9, "text": words[6:9], "label": "other"},
+    ]
+    causes = {"spans": spans, "relations": [{"from": "b", "to": "a", "label": "because"}]}
+    prelabel = {"prelabel_id": "p1", "scores": [], "emotion": "joy", "note": None, "causes": causes}
+    prediction = to_prediction(prelabel, labels, LAYOUT, ITEM, "offline")
+    assert all(result["id"].startswith("p1.") for result in prediction["result"])
+    results = [
+        {k: v for k, v in result.items() if k != "id"} if result["type"] == "relation" else result
+        for result in as_submitted_regions(prediction)
+    ]
+    row, problems = to_row(make_annotation(results), make_task(), ITEM, labels, ORIGIN, known=False)
+    assert problems == []
+    assert row["causes"] == labels.fields["causes"].check(causes)
+    assert {each["field"]: each["origin"] for each in row["origins"]} == {
+        "emotion": "prediction",
+        "causes": "prediction",
+    }
+
+    more = [make_result("note", {"text": ["hm"]}), {"type": "relation", "from_id": "x", "to_id": "y"}]
+    row, problems = to_row(make_annotation([*results, *more]), make_task(), ITEM, labels, ORIGIN, known=False)
+    assert problems == ["a relation begins at nothing", "note: is answered, and was not to be asked"]
+    assert row["note"] is None
+    assert row["causes"] is not None
+
+
+def as_submitted_regions(prediction: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the form sends: it tells an origin for everything but relations."""
+    return [
+        result if result["type"] == "relation" else {**result, "origin": "prediction"}
+        for result in prediction["result"]
+    ]
+
+
 def test_value_outside_the_schema_names_its_field() -> None:
     with pytest.raises(ValueError, match="valence: 7 is not within"):
-        to_prediction(make_prelabel(make_item(), valence=7.0), LABELS, "Words", "offline")
+        to_prediction(make_prelabel(make_item(), valence=7.0), LABELS, LAYOUT, ITEM, "offline")

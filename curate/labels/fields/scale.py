@@ -9,26 +9,37 @@ from xml.etree import ElementTree as ET
 import pyarrow as pa
 from pydantic import model_validator
 
-from curate.labels.fields.base import Aggregate, Field, member
+from curate.labels.fields.base import Aggregate, Field, Result, Words, in_language, member, plain, scalar
+from curate.labels.item import ItemContext
+from curate.labels.layout import Layout
+from curate.labels.numbers import check_range, checked_number, grid_step, mean, on_grid
 
 _MOST_STARS = 10
-_SLIDER_STEPS = 40
 
 
 class Scale(Field):
-    """A value is a float from ``minimum`` to ``maximum``; on an ordinal scale it is a whole number."""
+    """A value is a float from ``minimum`` to ``maximum``; on an ordinal scale it is a whole number.
+
+    On an interval scale it lies on a grid of ``step`` (a two-hundredth of the range where left out), from ``minimum``
+    on; other values are moved to the nearest one.
+    """
 
     type: Literal["scale"]
     minimum: float
     maximum: float
-    level: Literal["ordinal", "interval"] = "interval"
+    level: Literal["ordinal", "interval"] = "interval"  # type: ignore[misc]
+    step: float | None = None
+    low: Words | None = None
+    """What the lower end means: calm."""
+    high: Words | None = None
 
     @model_validator(mode="after")
     def _check_range(self) -> "Scale":
-        if not (math.isfinite(self.minimum) and math.isfinite(self.maximum) and self.minimum < self.maximum):
-            raise ValueError(f"minimum {self.minimum:g} must be below maximum {self.maximum:g}")
+        check_range(self.minimum, self.maximum, self.step)
         if self.level == "ordinal" and not (self.minimum.is_integer() and self.maximum.is_integer()):
             raise ValueError("an ordinal scale runs from a whole number to a whole number")
+        if self.level == "ordinal" and self.step is not None:
+            raise ValueError("step is for interval scales; an ordinal one has whole numbers")
         return self
 
     @property
@@ -37,44 +48,67 @@ class Scale(Field):
 
     @property
     def feature(self) -> dict[str, Any]:
-        return {"dtype": "float64", "_type": "Value"}
+        return scalar("float64")
 
-    def check(self, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError(f"{value!r} is not a number")
-        if not self.minimum <= value <= self.maximum:
-            raise ValueError(f"{value:g} is not within {self.minimum:g} to {self.maximum:g}")
-        if self.level == "ordinal" and not float(value).is_integer():
-            raise ValueError(f"{value:g} is not a whole number")
-        return float(value)
+    def json_schema(self) -> dict[str, Any]:
+        if self.level == "ordinal":
+            return {"type": "integer", "minimum": int(self.minimum), "maximum": int(self.maximum)}
+        return {"type": "number", "minimum": self.minimum, "maximum": self.maximum}
+
+    def to_answer(self, value: Any, item: ItemContext) -> Any:
+        return int(value) if self.level == "ordinal" else value
+
+    def check(self, value: Any, item: ItemContext | None = None) -> float:
+        number = checked_number(value, self.minimum, self.maximum)
+        if self.level == "interval":
+            return on_grid(number, self.minimum, self.maximum, self.step)
+        if not number.is_integer():
+            raise ValueError(f"{number:g} is not a whole number")
+        return number
+
+    def convert(self, value: float, other: "Scale") -> float:
+        """``value`` on another scale, ends to ends (affine); to the nearest whole number where that one is ordinal."""
+        share = (value - self.minimum) / (self.maximum - self.minimum)
+        moved = other.minimum + share * (other.maximum - other.minimum)
+        if other.level == "ordinal":
+            moved = math.floor(moved + 0.5)
+        return float(min(max(moved, other.minimum), other.maximum))
 
     @property
     def _is_rating(self) -> bool:
         return self.level == "ordinal" and self.minimum == 1 and self.maximum <= _MOST_STARS
 
-    def control(self, target: str) -> ET.Element:
-        # A slider has no default on purpose: it would be submitted untouched.
-        common = {"name": self.name, "toName": target, "required": str(self.required).lower()}
+    def inputs(self, layout: Layout, language: str) -> list[ET.Element]:
+        # A slider has no default on purpose: it would be submitted untouched. And as it looks answered before it is,
+        # there is one only where an answer is required; elsewhere an empty box shows that there is none.
+        common = {"name": self.name, "toName": layout.default, "required": str(self.required).lower()}
         if self._is_rating:
-            return ET.Element("Rating", {**common, "maxRating": f"{self.maximum:.0f}"})
-        bounds = {"min": f"{self.minimum:g}", "max": f"{self.maximum:g}"}
+            return [ET.Element("Rating", {**common, "maxRating": f"{self.maximum:.0f}"})]
+        bounds = {"min": f"{self.minimum!r}", "max": f"{self.maximum!r}"}
         if self.level == "ordinal":
-            return ET.Element("Number", {**common, **bounds, "step": "1"})
-        step = (self.maximum - self.minimum) / _SLIDER_STEPS
-        return ET.Element("Number", {**common, **bounds, "step": f"{step:g}", "slider": "true"})
+            return [ET.Element("Number", {**common, **bounds, "step": "1"})]
+        step = grid_step(self.minimum, self.maximum, self.step)
+        slider = {"slider": "true"} if self.required else {}
+        return [ET.Element("Number", {**common, **bounds, "step": f"{step!r}", **slider})]
 
-    def controls(self, target: str) -> list[ET.Element]:
-        header, *rest = super().controls(target)
-        header.set("value", f"{header.get('value')} · {self.minimum:g} to {self.maximum:g}")
+    def controls(self, layout: Layout, language: str = "en") -> list[ET.Element]:
+        header, *rest = super().controls(layout, language)
+        header.set("value", f"{header.get('value')} · {plain(self._ends(language))}")
         return [header, *rest]
 
-    def to_prediction(self, value: Any, target: str) -> list[dict[str, Any]]:
+    def _ends(self, language: str) -> str:
+        low, high = in_language(self.low, language), in_language(self.high, language)
+        return " to ".join(
+            f"{end:g} = {words}" if words else f"{end:g}" for end, words in ((self.minimum, low), (self.maximum, high))
+        )
+
+    def to_prediction(self, value: Any, layout: Layout, item: ItemContext) -> list[Result]:
         number = self.check(value)
         if self._is_rating:
-            return [self._result("rating", {"rating": int(number)}, target)]
-        return [self._result("number", {"number": number}, target)]
+            return [self.result("rating", {"rating": int(number)}, layout.default)]
+        return [self.result("number", {"number": number}, layout.default)]
 
-    def from_result(self, results: Sequence[Mapping[str, Any]]) -> float | None:
+    def from_result(self, results: Sequence[Mapping[str, Any]], item: ItemContext) -> float | None:
         numbers = member(results, "rating" if self._is_rating else "number")
         if len(numbers) > 1:
             raise ValueError(f"{len(numbers)} numbers are given where one is allowed")
@@ -88,7 +122,7 @@ class Scale(Field):
         """The mean on an interval scale, the lower median on an ordinal one."""
         if self.level == "ordinal":
             return Aggregate(float(statistics.median_low(values)), {})
-        return Aggregate(statistics.fmean(values), {})
+        return Aggregate(mean(values), {})
 
     def describe(self) -> str:
-        return f"**{self.name}**: {self.level} scale from {self.minimum:g} to {self.maximum:g}"
+        return f"**{self.name}**: {self.level} scale from {self._ends('en')}"

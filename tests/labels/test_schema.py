@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.errors import InvalidInput
-from curate.labels import compile_config, load_labels, load_taxonomy
+from curate.labels import ItemContext, compile_config, load_labels, load_taxonomy, parse_layout
 from curate.labels.fields import Category, Scale, Text
 from curate.labels.taxonomy import Taxonomy
 
+ITEM = ItemContext(text="Words")
 LAYOUT = '<View><Text name="utt" value="$text"/><Fields toName="utt"/></View>'
+SHOWN = parse_layout(LAYOUT)
 
 names = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp")), min_size=1, max_size=12)
 folded_unique = st.lists(names, min_size=1, max_size=8, unique_by=lambda s: " ".join(s.casefold().split()))
@@ -38,7 +40,8 @@ def fields_and_values(draw):
     if kind == "interval":
         low = draw(st.floats(-10, 10, allow_nan=False))
         high = low + draw(st.floats(0.01, 20))
-        return Scale(name="f", type="scale", minimum=low, maximum=high), draw(st.floats(low, high))
+        field = Scale(name="f", type="scale", minimum=low, maximum=high)
+        return field, field.check(draw(st.floats(low, high)))
     field = Text(name="f", type="text", max_chars=50)
     return field, draw(st.text(min_size=1, max_size=50).map(str.strip).filter(bool))
 
@@ -46,8 +49,8 @@ def fields_and_values(draw):
 @given(fields_and_values())
 def test_value_to_prediction_and_back(case):
     field, value = case
-    results = json.loads(json.dumps(field.to_prediction(value, "utt")))
-    assert field.from_result(results) == value
+    results = json.loads(json.dumps(field.to_prediction(value, SHOWN, ITEM)))
+    assert field.from_result(results, ITEM) == value
 
 
 @given(fields_and_values())
@@ -69,10 +72,9 @@ def test_one_rater_settles_it_and_agrees_with_themselves(case):
 @given(fields_and_values())
 def test_control_is_valid_xml_and_names_every_label(case):
     field, _ = case
-    text = ET.tostring(field.control("utt"), encoding="unicode")
-    control = ET.fromstring(text)
+    (control,) = [ET.fromstring(ET.tostring(made, encoding="unicode")) for made in field.inputs(SHOWN, "en")]
     assert control.get("name") == "f"
-    assert [choice.get("value") for choice in control.iter("Choice")] == list(field.labels)
+    assert [choice.get("alias") or choice.get("value") for choice in control.iter("Choice")] == list(field.labels)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +98,9 @@ def test_unknown_label_from_the_server_is_named():
     field = load_labels("utterance_emotion.v1").fields["emotion"]
     result = {"from_name": "emotion", "type": "choices", "value": {"choices": ["anger", "rage"]}}
     with pytest.raises(ValueError, match=r"'rage' is not a label of ekman7\.v1"):
-        field.from_result([result])
+        field.from_result([result], ITEM)
     with pytest.raises(ValueError, match="without 'choices'"):
-        field.from_result([{"value": {"rating": 3}}])
+        field.from_result([{"value": {"rating": 3}}], ITEM)
 
 
 def test_majority_of_three_and_a_tie():
@@ -199,5 +201,7 @@ def test_hostile_labels_survive(tmp_path):
     write(tmp_path, "taxonomies", "odd.v1", json.dumps({"taxonomy": "odd.v1", "title": "Odd", "labels": hostile}))
     taxonomy = load_taxonomy("odd.v1", tmp_path)
     field = Category(name="f", type="category", taxonomy=taxonomy, multiple=True)
-    assert [c.get("value") for c in ET.fromstring(ET.tostring(field.control("t"))).iter("Choice")] == hostile
-    assert field.from_result(field.to_prediction(hostile, "t")) == hostile
+    (control,) = [ET.fromstring(ET.tostring(made)) for made in field.inputs(SHOWN, "en")]
+    assert [choice.get("alias") or choice.get("value") for choice in control.iter("Choice")] == hostile
+    assert "${" not in "".join(choice.get("value") for choice in control.iter("Choice"))
+    assert field.from_result(field.to_prediction(hostile, SHOWN, ITEM), ITEM) == hostile

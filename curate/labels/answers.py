@@ -1,0 +1,141 @@
+"""A whole record: its JSON schema for models, its check, and the reading of a reply."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+from curate.labels.fields import Field
+from curate.labels.item import ItemContext
+
+_MOST_CHARS = 2_000_000
+_MOST_SHOWN = 120
+
+
+def json_schema(fields: Mapping[str, Field]) -> dict[str, Any]:
+    """An object with every field required; a field that may be left out or is conditional may be null."""
+    properties: dict[str, Any] = {}
+    for name, field in fields.items():
+        value = field.json_schema()
+        may_lack = not field.required or field.when
+        # Strict mode knows no optional property: a union with null stands in for one.
+        schema = {"anyOf": [value, {"type": "null"}]} if may_lack else value
+        properties[name] = {**schema, "description": _description(field)}
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _description(field: Field) -> str:
+    when = "".join(f" Null unless {other} is {' or '.join(labels)}." for other, labels in field.when.items())
+    return field.asked() + when
+
+
+def is_asked(fields: Mapping[str, Field], name: str, values: Mapping[str, Any]) -> bool:
+    """Whether the condition of field ``name`` holds, and those of the fields that it depends on."""
+    for asked, labels in fields[name].when.items():
+        given = values.get(asked)
+        if given is None or not is_asked(fields, asked, values):
+            return False
+        if not set(labels).intersection(fields[asked].labels_of(given)):
+            return False
+    return True
+
+
+def check_record(
+    fields: Mapping[str, Field], values: Mapping[str, Any], item: ItemContext | None = None
+) -> dict[str, Any]:
+    """A whole record in its canonical form; see ``LabelSchema.check_record``."""
+    problems = [f"{_short(name)} is no field" for name in values if name not in fields]
+    record: dict[str, Any] = dict.fromkeys(fields)
+    for name, field in fields.items():
+        if values.get(name) is not None:
+            try:
+                record[name] = field.check(values[name], item)
+            except ValueError as error:
+                problems.append(f"{name}: {error}")
+    _raise_for([*problems, *_incomplete(fields, record, broken=values)])
+    return record
+
+
+def _incomplete(fields: Mapping[str, Field], record: Mapping[str, Any], *, broken: Mapping[str, Any]) -> list[str]:
+    """Required fields without a value, and values of fields that are not asked."""
+    problems = []
+    for name, field in fields.items():
+        asked = is_asked(fields, name, record)
+        if field.required and asked and record[name] is None and broken.get(name) is None:
+            problems.append(f"{name}: a value is required")
+        if not asked and record[name] is not None:
+            ((other, labels),) = field.when.items()
+            problems.append(f"{name}: is asked only when {other} is {' or '.join(labels)}")
+    return problems
+
+
+def to_answer(fields: Mapping[str, Field], values: Mapping[str, Any], item: ItemContext) -> dict[str, Any]:
+    """A checked record as a model is to write it."""
+    return {
+        name: None if values.get(name) is None else field.to_answer(values[name], item)
+        for name, field in fields.items()
+    }
+
+
+def parse_answer(fields: Mapping[str, Field], text: str, item: ItemContext) -> dict[str, Any]:
+    """The record that a reply holds; see ``LabelSchema.parse_answer``."""
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+    answer = _parse(text)
+    errors = sorted(Draft202012Validator(json_schema(fields)).iter_errors(answer), key=lambda e: list(map(str, e.path)))
+    _raise_for([_sentence(error) for error in errors])
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, field in fields.items():
+        try:
+            values[name] = None if answer[name] is None else field.from_answer(answer[name], item)
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+    _raise_for(problems)
+    return check_record(fields, values, item)
+
+
+def _parse(text: str) -> Any:
+    if len(text) > _MOST_CHARS:
+        raise ValueError(f"the reply has {len(text)} characters, more than {_MOST_CHARS}")
+    try:
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"the reply is not JSON: {error.msg} at character {error.pos}") from error
+    except RecursionError as error:
+        raise ValueError("the reply is nested too deeply") from error
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"the reply holds {name}, which is no number")
+
+
+def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the reply gives {_short(name)} twice")
+        found[name] = value
+    return found
+
+
+def _sentence(error: Any) -> str:
+    """A finding of the JSON schema with its place, shortened: it would quote all of a large value or enum."""
+    while error.context:
+        # Of a value that may be null, what is wrong with the other choice is what helps.
+        error = next((each for each in error.context if each.validator != "type"), error.context[0])
+    place = ".".join(str(step) for step in error.absolute_path) or "the reply"
+    if error.validator == "enum":
+        return f"{place}: {_short(error.instance)} is not one of its {len(error.validator_value)} labels"
+    if error.validator in ("maxLength", "maxItems", "minItems", "minLength"):
+        return f"{place}: {len(error.instance)} long, where {error.validator} is {error.validator_value}"
+    return f"{place}: {error.message if len(error.message) <= _MOST_SHOWN else error.message[:_MOST_SHOWN] + '…'}"
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}…"
+
+
+def _raise_for(problems: list[str]) -> None:
+    if problems:
+        raise ValueError("; ".join(problems))
