@@ -2,6 +2,8 @@
 
 from curate.labels.compile import compile_answer_schema, compile_arrow, compile_card, compile_config
 from curate.labels.fields import FIELD_TYPES, Aggregate, Field
+from curate.labels.fields.base import DEFAULT_LANGUAGE
+from curate.labels.forms import find_layout
 from curate.labels.item import DEFAULT_FPS, ItemContext, Turn
 from curate.labels.layout import Layout, parse_layout
 from curate.labels.schema import LabelSchema, load_labels
@@ -9,6 +11,7 @@ from curate.labels.taxonomy import Label, Taxonomy, load_taxonomy
 
 __all__ = [
     "DEFAULT_FPS",
+    "DEFAULT_LANGUAGE",
     "FIELD_TYPES",
     "Aggregate",
     "Field",
@@ -22,6 +25,7 @@ __all__ = [
     "compile_arrow",
     "compile_card",
     "compile_config",
+    "find_layout",
     "load_labels",
     "load_taxonomy",
     "parse_layout",

@@ -14,7 +14,7 @@ from curate.document import Document, load_document, nearest, parse_model, sort_
 from curate.errors import InvalidInput
 from curate.labels import answers
 from curate.labels.fields import FIELD_TYPES, Category, Field, Text
-from curate.labels.item import ItemContext, Unit
+from curate.labels.item import ItemContext, Shown, Unit
 from curate.labels.taxonomy import load_taxonomy
 
 
@@ -28,6 +28,9 @@ class LabelSchema(BaseModel):
     units: Annotated[tuple[Unit, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)] = Setting(
         alias="unit", min_length=1
     )
+    # How it looks is not what is judged: the hash does not depend on it.
+    layout: dict[Shown, Annotated[str, Setting(pattern=r"^[A-Za-z0-9_-]+$")]] = Setting(default={}, exclude=True)
+    """The layout for items of which there is a video, a sound, a picture or only text, where not the usual one."""
     fields: dict[str, SerializeAsAny[Field]] = Setting(min_length=1)
 
     @model_validator(mode="after")
