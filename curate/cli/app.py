@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from curate import __version__
-from curate.cli import annotate, doctor, recipes
+from curate.cli import annotate, doctor, labels, recipes
 
 app = typer.Typer(
     name="curate",
@@ -16,6 +16,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(annotate.app, name="annotate")
+app.add_typer(labels.app, name="labels")
 app.command("run")(recipes.run_command)
 app.command("plan")(recipes.plan_command)
 app.command("check")(recipes.check_command)

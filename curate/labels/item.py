@@ -6,8 +6,10 @@ Unit = Literal["utterance", "window", "frame", "clip", "image", "post", "dialogu
 UNITS: frozenset[Unit] = frozenset({"utterance", "window", "frame", "clip", "image", "post", "dialogue", "pair"})
 Shown = Literal["video", "audio", "image", "text"]
 """What there is to look at of an item."""
-WITH_TEXT: frozenset[Unit] = frozenset({"utterance", "window", "clip", "post", "pair"})
+WITH_TEXT: frozenset[Unit] = frozenset({"utterance", "window", "clip", "post"})
+WITH_DIALOGUE: frozenset[Unit] = frozenset({"utterance", "window", "clip", "dialogue"})
 WITH_TIME: frozenset[Unit] = frozenset({"utterance", "window", "clip", "dialogue"})
+WITH_PICTURE: frozenset[Unit] = frozenset({"image", "frame"})
 
 DEFAULT_FPS = 25.0
 

@@ -89,6 +89,8 @@ class Layout(NamedTuple):
     """What to call the layout in a message: its file."""
     default: str
     objects: tuple[tuple[str, str], ...]
+    unframed: frozenset[str] = frozenset()
+    """The videos that do not say ``frameRate="$fps"``: their frames cannot be told as seconds."""
 
     def find(self, field: str, *tags: str) -> str:
         """The name of the object that ``field`` needs: the first of the first of ``tags`` that the layout shows.
@@ -104,6 +106,15 @@ class Layout(NamedTuple):
             f"{self.name}: field {field} is about what a {kinds} tag shows, and the layout has none",
             hint=f"add {kinds} to the layout, or use another one",
         )
+
+    def framed(self, field: str, name: str) -> str:
+        """``name``, unless it is a video whose frames cannot be told as seconds: then ``InvalidInput``."""
+        if name in self.unframed:
+            raise InvalidInput(
+                f"{self.name}: field {field} needs the frame rate of video {name}",
+                hint='write frameRate="$fps" in the <Video> tag',
+            )
+        return name
 
     def named(self, field: str, *names: str) -> tuple[str, ...]:
         """These names, when the layout has an object of each. Raises ``InvalidInput`` naming the field and the name."""
@@ -167,12 +178,17 @@ def layout_of(xml: Xml, name: str) -> Layout:
             problems=tuple(problems),
             hint=f"a layout shows the item and has one <{PLACE}> where the questions belong",
         )
-    return Layout(name, places[0].get("toName", ""), objects)
+    return Layout(name, places[0].get("toName", ""), objects, unframed_of(xml.root))
 
 
 def objects_of(root: ET.Element) -> tuple[tuple[str, str], ...]:
     """Tag and name of every object that a config shows, in order."""
     return tuple((tag.tag, tag.get("name", "")) for tag in root.iter() if tag.tag in OBJECTS and tag.get("name"))
+
+
+def unframed_of(root: ET.Element) -> frozenset[str]:
+    """The videos without ``frameRate="$fps"``."""
+    return frozenset(tag.get("name", "") for tag in root.iter("Video") if tag.get("frameRate") != "$fps")
 
 
 def tag_problems(xml: Xml, *, allowed: frozenset[str] = OPEN_SOURCE_TAGS) -> list[str]:

@@ -149,7 +149,7 @@ def check_taxonomy(path: Path, beside: Path | None = None) -> Taxonomy:
     shelf = _Shelf(beside)
     opened = _read(path)
     problems: list[str] = []
-    for target in rules_of(opened.taxonomy):
+    for target in opened.taxonomy.maps:
         try:
             _follow(opened, target, shelf)
         except InvalidInput as error:
@@ -232,7 +232,8 @@ def _follow(opened: _Opened, target: str, shelf: _Shelf) -> TaxonomyMap:
     except InvalidInput as error:
         first = error.problems[0] if error.problems else f"{error.message}; {error.hint}"
         raise InvalidInput(f"the map from {source.taxonomy} cannot be used", problems=(f"{place}: {first}",)) from None
-    if problems := opened.told(_rule_findings(source, rule, there)):
+    own = target in source.maps
+    if problems := opened.told(_rule_findings(source, rule, there) if own else _part_findings(source, shelf)):
         raise InvalidInput(
             f"the map from {source.taxonomy} to {target} cannot be used", problems=tuple(sort_problems(problems))
         )
@@ -280,7 +281,7 @@ def _part_findings(taxonomy: Taxonomy, shelf: _Shelf) -> Iterator[Finding]:
         here = ("labels", index, "composed_of")
         for part in label.composed_of:
             whole, _, name = part.partition(":")
-            if part in taxonomy.by_name or whole in rules_of(taxonomy):
+            if part in taxonomy.by_name:
                 continue
             try:
                 other = shelf.open(whole).taxonomy

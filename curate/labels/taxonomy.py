@@ -22,7 +22,7 @@ Kind: TypeAlias = Literal["one_to_one", "many_to_one", "one_to_many", "many_to_m
 
 def _word(value: Any) -> Any:
     if type(value) in {bool, int, float}:
-        raise ValueError(f"YAML reads this as {value!r}; put the word in quotes")
+        raise ValueError(f"read as {value!r} by YAML; put the word in quotes")
     return value
 
 
@@ -245,8 +245,10 @@ def _name_findings(taxonomy: Taxonomy) -> Iterator[Finding]:
         here, name = ("labels", at, "name"), label.name
         if name != name.strip():
             yield here, f"label {name!r} begins or ends with a space; remove it"
-        if any(unicodedata.category(c) in ("Cc", "Cs") or c in "\ufffe\uffff" for c in name):
+        if any(unicodedata.category(c) == "Cc" for c in name):
             yield here, f"label {name!r} holds a control character or a line break; remove it"
+        if any(unicodedata.category(c) == "Cs" for c in name):
+            yield here, f"label {name!r} is escaped in halves (\\ud8…), which YAML does not join; write it out"
         folded = unicodedata.normalize("NFC", " ".join(name.casefold().split()))
         if folded in seen:
             same = "given twice" if seen[folded] == name else "the same but for case or spaces"

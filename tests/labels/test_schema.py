@@ -40,7 +40,8 @@ def fields_and_values(draw):
     if kind == "interval":
         low = draw(st.floats(-10, 10, allow_nan=False))
         high = low + draw(st.floats(0.01, 20))
-        return Scale(name="f", type="scale", minimum=low, maximum=high), draw(st.floats(low, high))
+        field = Scale(name="f", type="scale", minimum=low, maximum=high)
+        return field, field.check(draw(st.floats(low, high)))
     field = Text(name="f", type="text", max_chars=50)
     return field, draw(st.text(min_size=1, max_size=50).map(str.strip).filter(bool))
 

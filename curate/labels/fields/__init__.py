@@ -1,10 +1,39 @@
 """The field types, one module each; a new one is listed here and nowhere else."""
 
 from curate.labels.fields.base import Aggregate, Field
+from curate.labels.fields.boxes import Boxes
 from curate.labels.fields.category import Category
+from curate.labels.fields.open_set import OpenSet
+from curate.labels.fields.preference import Preference
 from curate.labels.fields.scale import Scale
+from curate.labels.fields.spans import Spans
 from curate.labels.fields.text import Text
+from curate.labels.fields.timeline import Timeline
+from curate.labels.fields.trace import Trace
 
-FIELD_TYPES: dict[str, type[Field]] = {"category": Category, "scale": Scale, "text": Text}
+FIELD_TYPES: dict[str, type[Field]] = {
+    "category": Category,
+    "open_set": OpenSet,
+    "scale": Scale,
+    "text": Text,
+    "spans": Spans,
+    "timeline": Timeline,
+    "trace": Trace,
+    "boxes": Boxes,
+    "preference": Preference,
+}
 
-__all__ = ["FIELD_TYPES", "Aggregate", "Category", "Field", "Scale", "Text"]
+__all__ = [
+    "FIELD_TYPES",
+    "Aggregate",
+    "Boxes",
+    "Category",
+    "Field",
+    "OpenSet",
+    "Preference",
+    "Scale",
+    "Spans",
+    "Text",
+    "Timeline",
+    "Trace",
+]

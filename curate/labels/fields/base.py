@@ -12,6 +12,7 @@ from pydantic import Field as Setting
 
 from curate.labels.item import UNITS, ItemContext, Unit
 from curate.labels.layout import Layout
+from curate.labels.taxonomy import Taxonomy
 
 DEFAULT_LANGUAGE = "en"
 _VARIABLE = re.compile(r"\$(?=[\w\[\].{}])")
@@ -177,9 +178,14 @@ def plain(text: str) -> str:
     return _VARIABLE.sub("＄", text)
 
 
-def choice(tag: str, name: str, shown: str | None = None, **attributes: str | None) -> ET.Element:
-    """A label to choose. What comes back is ``name`` exactly; ``shown`` is what people read."""
-    words = plain(shown or name)
+def shown_label(name: str) -> str:
+    """A label as people read it: without a comma, at which Label Studio cuts the labels of a condition."""
+    return plain(name).replace(",", "\u201a")
+
+
+def choice(tag: str, name: str, shown: str = "", **attributes: str | None) -> ET.Element:
+    """A label to choose. What comes back is ``name`` exactly; ``shown`` is what people read where that differs."""
+    words = plain(shown) if shown else shown_label(name)
     alias = {} if words == name else {"alias": name}
     more = {key: value for key, value in attributes.items() if value}
     return ET.Element(tag, {"value": words, **alias, **more})
@@ -194,8 +200,71 @@ def member(results: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
     """``value[key]`` of every result, lists joined. Raises ``ValueError`` for a result of another shape."""
     found: list[Any] = []
     for result in results:
-        value = result.get("value")
-        if not isinstance(value, Mapping) or key not in value:
+        value = value_of(result)
+        if key not in value:
             raise ValueError(f"a result without {key!r}")
         found.extend(value[key] if isinstance(value[key], list) else [value[key]])
     return found
+
+
+def value_of(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The ``value`` of a result. Raises ``ValueError`` when it has none."""
+    value = result.get("value")
+    if isinstance(value, Mapping):
+        return value
+    raise ValueError(f"a result of type {result.get('type')} without a value")
+
+
+def one_label(result: Mapping[str, Any], key: str, taxonomy: Taxonomy) -> str:
+    """The one label of a region. Raises ``ValueError`` for none, several and unknown ones."""
+    given = value_of(result).get(key)
+    if not isinstance(given, list) or len(given) != 1:
+        raise ValueError(f"a region with {len(given) if isinstance(given, list) else 'no'} labels where one is needed")
+    return known_label(given[0], taxonomy)
+
+
+def known_label(name: Any, taxonomy: Taxonomy) -> str:
+    """``name`` if the taxonomy has it. Raises ``ValueError``."""
+    if not isinstance(name, str) or name not in taxonomy.by_name:
+        raise ValueError(f"{name!r} is not a label of {taxonomy.taxonomy}")
+    return name
+
+
+def members(value: Any, *names: str, optional: Sequence[str] = ()) -> list[Any]:
+    """The members of a mapping in order, None for an optional one. Raises ``ValueError`` for lacking and other ones."""
+    given = value if isinstance(value, Mapping) else {}
+    if lacking := [name for name in names if name not in given]:
+        raise ValueError(f"{lacking[0]} is missing in {repr(value)[:60]}")
+    if strange := [name for name in given if name not in names and name not in optional]:
+        raise ValueError(f"{strange[0]!r} is none of {', '.join((*names, *optional))}")
+    return [given.get(name) for name in (*names, *optional)]
+
+
+def class_label(names: Sequence[str]) -> dict[str, Any]:
+    """The Hugging Face feature of a label, stored as its place among ``names``."""
+    return {"names": list(names), "_type": "ClassLabel"}
+
+
+def list_of(feature: dict[str, Any]) -> dict[str, Any]:
+    """The Hugging Face feature of a list."""
+    return {"feature": feature, "_type": "List"}
+
+
+def scalar(dtype: str) -> dict[str, Any]:
+    """The Hugging Face feature of a plain value."""
+    return {"dtype": dtype, "_type": "Value"}
+
+
+def strict_object(properties: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of an object that has exactly these members."""
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of a value that may be null."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def unanimous(values: Sequence[Any]) -> bool:
+    """Whether all raters gave the same value."""
+    return all(value == values[0] for value in values)

@@ -9,30 +9,37 @@ from xml.etree import ElementTree as ET
 import pyarrow as pa
 from pydantic import model_validator
 
-from curate.labels.fields.base import Aggregate, Field, Result, Words, in_language, member, plain
+from curate.labels.fields.base import Aggregate, Field, Result, Words, in_language, member, plain, scalar
 from curate.labels.item import ItemContext
 from curate.labels.layout import Layout
+from curate.labels.numbers import check_range, checked_number, grid_step, mean, on_grid
 
 _MOST_STARS = 10
-_SLIDER_STEPS = 40
 
 
 class Scale(Field):
-    """A value is a float from ``minimum`` to ``maximum``; on an ordinal scale it is a whole number."""
+    """A value is a float from ``minimum`` to ``maximum``; on an ordinal scale it is a whole number.
+
+    On an interval scale it lies on a grid of ``step`` (a two-hundredth of the range where left out), from ``minimum``
+    on; other values are moved to the nearest one.
+    """
 
     type: Literal["scale"]
     minimum: float
     maximum: float
     level: Literal["ordinal", "interval"] = "interval"  # type: ignore[misc]
+    step: float | None = None
     low: Words | None = None
     """What the lower end means: calm."""
     high: Words | None = None
 
     @model_validator(mode="after")
     def _check_range(self) -> "Scale":
-        check_range(self.minimum, self.maximum)
+        check_range(self.minimum, self.maximum, self.step)
         if self.level == "ordinal" and not (self.minimum.is_integer() and self.maximum.is_integer()):
             raise ValueError("an ordinal scale runs from a whole number to a whole number")
+        if self.level == "ordinal" and self.step is not None:
+            raise ValueError("step is for interval scales; an ordinal one has whole numbers")
         return self
 
     @property
@@ -41,7 +48,7 @@ class Scale(Field):
 
     @property
     def feature(self) -> dict[str, Any]:
-        return {"dtype": "float64", "_type": "Value"}
+        return scalar("float64")
 
     def json_schema(self) -> dict[str, Any]:
         if self.level == "ordinal":
@@ -53,7 +60,9 @@ class Scale(Field):
 
     def check(self, value: Any, item: ItemContext | None = None) -> float:
         number = checked_number(value, self.minimum, self.maximum)
-        if self.level == "ordinal" and not number.is_integer():
+        if self.level == "interval":
+            return on_grid(number, self.minimum, self.maximum, self.step)
+        if not number.is_integer():
             raise ValueError(f"{number:g} is not a whole number")
         return number
 
@@ -74,11 +83,11 @@ class Scale(Field):
         common = {"name": self.name, "toName": layout.default, "required": str(self.required).lower()}
         if self._is_rating:
             return [ET.Element("Rating", {**common, "maxRating": f"{self.maximum:.0f}"})]
-        bounds = {"min": f"{self.minimum:.17g}", "max": f"{self.maximum:.17g}"}
+        bounds = {"min": f"{self.minimum!r}", "max": f"{self.maximum!r}"}
         if self.level == "ordinal":
             return [ET.Element("Number", {**common, **bounds, "step": "1"})]
-        step = (self.maximum - self.minimum) / _SLIDER_STEPS
-        return [ET.Element("Number", {**common, **bounds, "step": f"{step:g}", "slider": "true"})]
+        step = grid_step(self.minimum, self.maximum, self.step)
+        return [ET.Element("Number", {**common, **bounds, "step": f"{step!r}", "slider": "true"})]
 
     def controls(self, layout: Layout, language: str = "en") -> list[ET.Element]:
         header, *rest = super().controls(layout, language)
@@ -115,25 +124,3 @@ class Scale(Field):
 
     def describe(self) -> str:
         return f"**{self.name}**: {self.level} scale from {self._ends('en')}"
-
-
-def check_range(minimum: float, maximum: float) -> None:
-    """Raise ``ValueError`` unless the two are numbers in order."""
-    if not (math.isfinite(minimum) and math.isfinite(maximum) and minimum < maximum):
-        raise ValueError(f"minimum {minimum:g} must be below maximum {maximum:g}")
-    if not math.isfinite(maximum - minimum):
-        raise ValueError(f"from {minimum:g} to {maximum:g} is too long a way")
-
-
-def checked_number(value: Any, minimum: float, maximum: float) -> float:
-    """A float within the bounds. Raises ``ValueError`` for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
-        raise ValueError(f"{repr(value)[:40]} is not a number")
-    if not minimum <= value <= maximum:
-        raise ValueError(f"{value:g} is not within {minimum:g} to {maximum:g}")
-    return float(value)
-
-
-def mean(values: Sequence[float]) -> float:
-    """The mean, which never leaves the range of the values."""
-    return min(max(statistics.fmean(values), min(values)), max(values))
