@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from curate.errors import InvalidInput
 from curate.labels import DEFAULT_FPS, ItemContext, LabelSchema, Layout, Turn
 
-MEDIA = ("video", "audio", "image", "face", "video_b", "audio_b", "image_b")
+MEDIA = ("video", "audio", "image", "face", "video_b", "audio_b")
 """The columns of ``items`` that name blobs; a layout shows one by ``$`` and its name."""
 _NEEDED = (*MEDIA, "text_b", "statement")
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")

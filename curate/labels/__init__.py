@@ -3,7 +3,7 @@
 from curate.labels.compile import compile_answer_schema, compile_arrow, compile_card, compile_config
 from curate.labels.fields import FIELD_TYPES, Aggregate, Field
 from curate.labels.fields.base import DEFAULT_LANGUAGE
-from curate.labels.forms import find_layout
+from curate.labels.forms import find_layout, usual_layout
 from curate.labels.item import DEFAULT_FPS, ItemContext, Turn
 from curate.labels.layout import Layout, parse_layout
 from curate.labels.schema import LabelSchema, load_labels
@@ -29,4 +29,5 @@ __all__ = [
     "load_labels",
     "load_taxonomy",
     "parse_layout",
+    "usual_layout",
 ]

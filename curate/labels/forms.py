@@ -7,6 +7,7 @@ from curate.labels.item import Shown, Unit
 from curate.labels.schema import LabelSchema
 
 FOLDER = "annotation_ui_configs"
+_USUALLY: dict[Unit, Shown] = {"post": "text", "dialogue": "text", "image": "image", "frame": "image"}
 
 
 def find_layout(labels: LabelSchema, unit: Unit, shown: Shown, *, beside: Path | None = None) -> Path:
@@ -21,3 +22,10 @@ def find_layout(labels: LabelSchema, unit: Unit, shown: Shown, *, beside: Path |
         own = f"{unit}_{shown}"
         name = own if own in list_assets(FOLDER, suffix=".xml", beside=beside) else shown
     return find_asset(FOLDER, name, suffix=".xml", beside=beside)
+
+
+def usual_layout(labels: LabelSchema, *, beside: Path | None = None) -> Path:
+    """The file of the layout that a label schema is most often seen in: that of its first unit."""
+    unit = labels.units[0]
+    shown: Shown = next(iter(labels.layout), _USUALLY.get(unit, "video"))
+    return find_layout(labels, unit, shown, beside=beside)
