@@ -2,14 +2,15 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
+import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, model_validator
 from pydantic import Field as Setting
 
-from curate.assets import find_asset
+from curate.assets import find_asset, shipped
 from curate.document import Document, load_document, nearest, parse_model, sort_problems
 from curate.errors import InvalidInput
 from curate.labels import answers
@@ -126,6 +127,17 @@ def _units(document: Document) -> tuple[Unit, ...]:
     return tuple(unit for unit in get_args(Unit) if unit in named)
 
 
+@cache
+def _columns() -> dict[str, str]:
+    """The columns that stand beside a label's, in a table or in a release, each with its table."""
+    found: dict[str, str] = {}
+    for path in sorted((shipped("schemas") / "tables").glob("*.yaml")):
+        table = yaml.safe_load(path.read_text("utf-8"))
+        if table.get("per_label_schema") or path.stem in ("items", "sources"):
+            found.update(dict.fromkeys(table["columns"], path.stem))
+    return found
+
+
 def _disagreements(
     fields: Mapping[str, Field], units: Sequence[Unit], *, complete: bool = True
 ) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -135,6 +147,8 @@ def _disagreements(
         yield (name, "relations"), f"only one field may have relations, and {linked[0]} has them already"
     before: set[str] = set()
     for name, field in fields.items():
+        if table := _columns().get(name):
+            yield (name,), f"{name} is a column of table {table} already; call the field otherwise: label_{name}"
         if name != field.name:
             yield (name,), f"field {name} calls itself {field.name}"
         if wrong := sorted(set(units) - field.units):
