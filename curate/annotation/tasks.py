@@ -211,8 +211,11 @@ def _annotator(who: Any, origin: Origin) -> str:
 
 
 def _origin(results: Sequence[Mapping[str, Any]]) -> str:
-    """One origin for a field; results of different origin mean that the pre-label was changed."""
-    origins = {str(result.get("origin") or "manual") for result in results}
+    """One origin for a field; results of different origin mean that the pre-label was changed.
+
+    Label Studio tells none for relations: a field whose spans were left alone counts as left alone.
+    """
+    origins = {str(result.get("origin") or "manual") for result in results if result.get("type") != "relation"}
     return origins.pop() if len(origins) == 1 else "prediction-changed"
 
 

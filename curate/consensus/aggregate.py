@@ -72,4 +72,7 @@ def _label(
         agreed = pairwise_agreement(field, values)
         if agreed is not None:
             row["agreement"].append({"field": name, "value": agreed})
+    for name in labels.fields:
+        if not labels.is_asked(name, row):
+            row[name] = None
     return row

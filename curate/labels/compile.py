@@ -8,13 +8,15 @@ from xml.etree import ElementTree as ET
 import pyarrow as pa
 
 from curate.errors import InvalidInput
+from curate.labels.conform import config_problems
 from curate.labels.fields import Field
-from curate.labels.fields.base import DEFAULT_LANGUAGE
+from curate.labels.fields.base import DEFAULT_LANGUAGE, shown_label
 from curate.labels.layout import PLACE, Layout, element, layout_of, read_xml
 from curate.labels.schema import LabelSchema
 
 _TRUTHS = {"true", "false"}
-_HOTKEYS = "1234567890qwertyuiopasdfghjklzxcvbnm"
+_HOTKEYS = "1234567890qtyiasdfgjlzxcn"  # the others are keys of Label Studio itself
+_WITH_KEYS = ("Choices", "Labels", "ParagraphLabels", "RectangleLabels", "TimelineLabels")
 _NOT_IN_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -78,11 +80,28 @@ def compile_config(
     return made
 
 
+def check_config(schema: LabelSchema, config: str, *, name: str = "the config") -> None:
+    """Prove that a complete config of a team's own asks for exactly the schema's fields and labels.
+
+    Raises ``InvalidInput`` listing what differs, with lines; see ``config_problems``.
+    """
+    if problems := config_problems(schema, config, name=name):
+        raise InvalidInput(
+            f"{name} does not ask for what label schema {schema.name} says",
+            problems=tuple(problems),
+            hint=f"compare it with `curate labels compile {schema.name} --to ui`",
+        )
+
+
 def _block(field: Field, layout: Layout, language: str) -> ET.Element:
     """A field's question and controls, hidden while its condition does not hold."""
     attributes = {"className": f"field field-{field.type}"}
     for asked, labels in field.when.items():
-        attributes |= {"visibleWhen": "choice-selected", "whenTagName": asked, "whenChoiceValue": ",".join(labels)}
+        attributes |= {
+            "visibleWhen": "choice-selected",
+            "whenTagName": asked,
+            "whenChoiceValue": ",".join(map(shown_label, labels)),
+        }
     return element("View", attributes, field.controls(layout, language))
 
 
@@ -97,9 +116,15 @@ def _check_words(schema: LabelSchema, blocks: Iterable[ET.Element]) -> None:
                 )
 
 
+def _is_main(control: ET.Element) -> bool:
+    return control.tag != "Choices" or "-" not in control.get("name", "")
+
+
 def _give_hotkeys(blocks: list[ET.Element]) -> None:
     """One key for each label as long as there are any: first those that the taxonomies ask for, then in order."""
-    labels = [tag for block in blocks for tag in block.iter() if tag.tag in ("Choice", "Label")]
+    # Intensities, whose controls have a suffix, would use up all keys.
+    asked = [tag for block in blocks for tag in block.iter() if tag.tag in _WITH_KEYS and _is_main(tag)]
+    labels = [label for tag in asked for label in tag if label.tag in ("Choice", "Label")]
     taken: set[str] = set()
     for label in labels:
         if (key := label.get("hotkey")) is None:

@@ -142,13 +142,13 @@ def _disagreements(
     fields: Mapping[str, Field], units: Sequence[Unit], *, complete: bool = True
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     """What the fields say against each other or against the unit: the place below ``fields``, and a sentence."""
-    linked = [name for name, field in fields.items() if getattr(field, "relations", ())]
-    for name in linked[1:]:
-        yield (name, "relations"), f"only one field may have relations, and {linked[0]} has them already"
     before: set[str] = set()
+    claims: dict[str, str] = {}
     for name, field in fields.items():
         if table := _columns().get(name):
             yield (name,), f"{name} is a column of table {table} already; call the field otherwise: label_{name}"
+        if field.claim and (first := claims.setdefault(field.claim, name)) != name:
+            yield (name,), f"only one field may have {field.claim}, and {first} has them already"
         if name != field.name:
             yield (name,), f"field {name} calls itself {field.name}"
         if wrong := sorted(set(units) - field.units):
@@ -173,9 +173,9 @@ def _condition_problem(
         return f"when: {asked} must stand above {name}, which depends on it"
     if not isinstance(other, Category):
         return f"when: {asked} is a field of type {other.type}, and only a category can be asked about"
+    if not labels:
+        return f"when: name at least one label of {asked}{nearest('', other.labels)}"
     for label in labels:
         if label not in other.labels:
             return f"when: {label!r} is not a label of {asked}{nearest(label, other.labels)}"
-        if "," in label:
-            return f"when: the form cannot ask about label {label!r}, because of its comma"
     return ""

@@ -46,14 +46,17 @@ class OfflineLabeller:
         values: dict[str, Any] = {}
         scores: dict[str, dict[str, float]] = {}
         for name, field in labels.fields.items():
-            if not text or not isinstance(field, Category):
+            if not text or not isinstance(field, Category) or field.intensity is not None:
                 continue
             found = _score(text, field.taxonomy)
             if not found:
                 continue
-            scores[name] = found
             ranked = sorted(found, key=lambda label: (-found[label], field.labels.index(label)))
             values[name] = field.check(ranked if field.multiple else ranked[0])
+            if labels.is_asked(name, values):
+                scores[name] = found
+            else:
+                del values[name]
         return Proposal(values, scores, "ok" if values else "abstained")
 
 

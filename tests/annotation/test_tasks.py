@@ -18,7 +18,7 @@ from curate.annotation.tasks import (
     to_task,
 )
 from curate.errors import InvalidInput
-from curate.labels import parse_layout
+from curate.labels import FIELD_TYPES, LabelSchema, Taxonomy, Turn, parse_layout
 
 LABELS = make_labels()
 ITEM = to_context(make_item())
@@ -173,6 +173,64 @@ def test_own_turn_is_marked_and_its_text_left_as_it_is() -> None:
 def test_layout_that_shows_what_no_item_has() -> None:
     with pytest.raises(InvalidInput, match="shows \\$vdeo, which no item has"):
         shown_in('<Video value="$vdeo"/>')
+
+
+def test_task_and_context_tell_what_the_item_does() -> None:
+    turns = [{"speaker": "Ann", "text": "Hi 😀"}, {"speaker": None, "text": "Hello"}]
+    item = make_item(layout="video", video="aa/x.mp4", dialogue=turns, frame_rate_hz=12.5, width_px=640, height_px=480)
+    data = to_task(item, {"dialogue", "fps"}, {}, None)["data"]
+    assert (data["fps"], data["dialogue"][1]) == ("12.5", {"speaker": "", "text": "Hello"})
+    context = to_context(item)
+    assert (context.fps, context.duration_s, context.width_px) == (12.5, 3.0, 640)
+    assert context.dialogue == (Turn("Ann", "Hi 😀"), Turn(None, "Hello"))
+    assert to_context(make_item(layout="video", video="aa/x.mp4")).fps == 25
+    assert to_context(make_item(layout="audio")).fps is None
+
+
+def test_spans_and_their_relations_find_their_field_and_what_was_not_asked_is_told() -> None:
+    taxonomy = Taxonomy.model_validate({"taxonomy": "t.v1", "title": "T", "labels": ["joy", "other"]})
+    about = {"taxonomy": taxonomy}
+    raw: dict[str, dict[str, Any]] = {
+        "emotion": {"type": "category", **about},
+        "note": {"type": "text", "when": {"emotion": "other"}},
+        "causes": {"type": "spans", "over": "utterance", "relations": ["because"], **about},
+    }
+    fields = {name: FIELD_TYPES[each["type"]].model_validate({"name": name, **each}) for name, each in raw.items()}
+    labels = LabelSchema.model_validate({"name": "l.v1", "unit": "post", "fields": fields})
+    words = ITEM.text or ""
+    spans = [
+        {"id": "a", "turn": None, "start": 0, "end": 5, "text": words[:5], "label": "joy"},
+        {"id": "b", "turn": None, "start": 6, "end": 9, "text": words[6:9], "label": "other"},
+    ]
+    causes = {"spans": spans, "relations": [{"from": "b", "to": "a", "label": "because"}]}
+    prelabel = {"prelabel_id": "p1", "scores": [], "emotion": "joy", "note": None, "causes": causes}
+    prediction = to_prediction(prelabel, labels, LAYOUT, ITEM, "offline")
+    assert all(result["id"].startswith("p1.") for result in prediction["result"])
+    results = [
+        {k: v for k, v in result.items() if k != "id"} if result["type"] == "relation" else result
+        for result in as_submitted_regions(prediction)
+    ]
+    row, problems = to_row(make_annotation(results), make_task(), ITEM, labels, ORIGIN, known=False)
+    assert problems == []
+    assert row["causes"] == labels.fields["causes"].check(causes)
+    assert {each["field"]: each["origin"] for each in row["origins"]} == {
+        "emotion": "prediction",
+        "causes": "prediction",
+    }
+
+    more = [make_result("note", {"text": ["hm"]}), {"type": "relation", "from_id": "x", "to_id": "y"}]
+    row, problems = to_row(make_annotation([*results, *more]), make_task(), ITEM, labels, ORIGIN, known=False)
+    assert problems == ["a relation begins at nothing", "note: is answered, and was not to be asked"]
+    assert row["note"] is None
+    assert row["causes"] is not None
+
+
+def as_submitted_regions(prediction: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the form sends: it tells an origin for everything but relations."""
+    return [
+        result if result["type"] == "relation" else {**result, "origin": "prediction"}
+        for result in prediction["result"]
+    ]
 
 
 def test_value_outside_the_schema_names_its_field() -> None:

@@ -49,7 +49,7 @@ class Field(BaseModel, ABC):
     question: Words | None = None
     help: Words | None = None
     required: bool = False
-    when: dict[str, Annotated[LabelNames, Setting(min_length=1)]] = Setting(default={}, max_length=1)
+    when: dict[str, LabelNames] = Setting(default={}, max_length=1)
     """Asked only when the category field of this name has one of these labels."""
 
     labels: ClassVar[tuple[str, ...]] = ()
@@ -63,6 +63,11 @@ class Field(BaseModel, ABC):
     def units(self) -> frozenset[Unit]:
         """The units of annotation that may have this field."""
         return UNITS
+
+    @property
+    def claim(self) -> str:
+        """What of a form only one field of a schema can have, in words; empty for nothing."""
+        return ""
 
     @property
     @abstractmethod
@@ -174,8 +179,8 @@ def in_language(words: str | dict[str, str] | None, language: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Words for an attribute in which Label Studio replaces ``$name`` by the task's data: the sign is made another."""
-    return _VARIABLE.sub("＄", text)
+    """Words for an attribute in which Label Studio replaces ``$name`` by the task's data: an unseen sign parts them."""
+    return _VARIABLE.sub("$\u2060", text)
 
 
 def shown_label(name: str) -> str:

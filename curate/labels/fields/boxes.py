@@ -24,9 +24,10 @@ from curate.labels.fields.base import (
     value_of,
 )
 from curate.labels.fields.box_shapes import SIDES, box_at, checked_box, gap, to_fractions, to_percent
-from curate.labels.fields.clock import LONGEST_S, checked_time, from_frame, to_frame
-from curate.labels.item import DEFAULT_FPS, WITH_PICTURE, WITH_TIME, ItemContext, Unit
+from curate.labels.fields.clock import LONGEST_S, checked_time, from_frame, rate_of, to_frame
+from curate.labels.item import WITH_PICTURE, WITH_TIME, ItemContext, Unit
 from curate.labels.layout import Layout, element
+from curate.labels.strict import label_schema
 from curate.labels.taxonomy import Taxonomy
 
 
@@ -50,6 +51,10 @@ class Boxes(Field):
     @property
     def units(self) -> frozenset[Unit]:
         return WITH_PICTURE if self.over == "image" else WITH_TIME
+
+    @property
+    def claim(self) -> str:
+        return "boxes over a video" if self.over == "video" else ""
 
     @property
     def labels(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -89,7 +94,7 @@ class Boxes(Field):
         return [each["label"] for each in value]
 
     def json_schema(self) -> dict[str, Any]:
-        label = {"type": "string", "enum": list(self.labels)}
+        label = label_schema(self.labels)
         box = {side: {"type": "number", "minimum": 0, "maximum": 1} for side in SIDES}
         if self.over == "image":
             return {"type": "array", "items": strict_object({**box, "label": label}), "maxItems": self.max_boxes}
@@ -168,16 +173,17 @@ class Boxes(Field):
                 | {**known, "image_rotation": 0}
                 for number, each in enumerate(checked, start=1)
             ]
-        length: Result = {}
-        if item.duration_s is not None:
-            length = {"framesCount": to_frame(item.duration_s, item) - 1, "duration": item.duration_s}
+        # Label Studio wants the length; where it is not known, the last keyframe tells the least that it can be.
+        last_s = max(keyframe["time_s"] for each in checked for keyframe in each["keyframes"])
+        seconds = item.duration_s if item.duration_s is not None else last_s + 1 / rate_of(item)
+        length = {"framesCount": max(to_frame(seconds, item) - 1, 1), "duration": seconds}
         results = []
         for number, each in enumerate(checked, start=1):
             sequence = [
                 {
                     "frame": to_frame(keyframe["time_s"], item),
                     "enabled": keyframe["visible"],
-                    "time": to_frame(keyframe["time_s"], item) / (item.fps or DEFAULT_FPS),
+                    "time": to_frame(keyframe["time_s"], item) / rate_of(item),
                     **to_percent(keyframe),
                 }
                 for keyframe in each["keyframes"]

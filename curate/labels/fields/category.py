@@ -25,9 +25,11 @@ from curate.labels.fields.base import (
 from curate.labels.fields.intensity import Grades, Intensity, Range
 from curate.labels.item import ItemContext
 from curate.labels.layout import Layout, element
+from curate.labels.strict import label_schema
 from curate.labels.taxonomy import Taxonomy
 
 _MOST_BUTTONS = 60
+_DEEPEST = 20
 
 
 class Category(Field):
@@ -43,7 +45,14 @@ class Category(Field):
     intensity: Intensity | None = None
 
     @model_validator(mode="after")
-    def _check_intensity(self) -> "Category":
+    def _check_settings(self) -> "Category":
+        below = set(self.taxonomy.roots)
+        for _ in range(_DEEPEST):
+            below = {child for name in below for child in self.taxonomy.children(name)}
+        if below:
+            raise ValueError(
+                f"{min(below)!r} stands under more than {_DEEPEST} labels, too deep to be chosen in a form"
+            )
         if self.intensity is not None and not self.multiple:
             raise ValueError("an intensity for each label needs `multiple: true`; for one label ask a scale beside it")
         return self
@@ -102,7 +111,7 @@ class Category(Field):
         return list(value) if self.multiple else [value]
 
     def json_schema(self) -> dict[str, Any]:
-        schema: dict[str, Any] = {"type": "string", "enum": list(self.labels)}
+        schema = label_schema(self.labels)
         if self.intensity is not None:
             schema = strict_object({"label": schema, "intensity": self.intensity.json_schema()})
         if not self.multiple:

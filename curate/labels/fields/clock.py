@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from curate.labels.item import DEFAULT_FPS, ItemContext
+from curate.labels.item import ItemContext
 from curate.labels.numbers import checked_number
 
 LONGEST_S = 86_400
@@ -28,14 +28,21 @@ def checked_time(value: Any, item: ItemContext | None) -> float:
 
 
 def to_frame(seconds: float, item: ItemContext) -> int:
-    """The frame that begins nearest to a time."""
-    return round(seconds * (item.fps or DEFAULT_FPS)) + 1
+    """The frame that begins nearest to a time. Raises ``ValueError`` when the item's frame rate is not known."""
+    return round(seconds * rate_of(item)) + 1
+
+
+def rate_of(item: ItemContext) -> float:
+    """The frames a second of the item's video. Raises ``ValueError`` when it is not known."""
+    if not item.fps:
+        raise ValueError("the frame rate of the video is not known")
+    return item.fps
 
 
 def from_frame(frame: Any, item: ItemContext) -> float:
     """When a frame begins. Raises ``ValueError`` for what is no frame."""
     number = checked_number(frame, 0, LONGEST_S * 1_000)
-    return _seconds(max(int(number), 1), item.fps or DEFAULT_FPS)
+    return _seconds(max(int(number), 1), rate_of(item))
 
 
 def in_item(region: Mapping[str, Any], item: ItemContext, *, digits: int = _DIGITS) -> tuple[float, float]:

@@ -79,7 +79,8 @@ class Scale(Field):
         return self.level == "ordinal" and self.minimum == 1 and self.maximum <= _MOST_STARS
 
     def inputs(self, layout: Layout, language: str) -> list[ET.Element]:
-        # A slider has no default on purpose: it would be submitted untouched.
+        # A slider has no default on purpose: it would be submitted untouched. And as it looks answered before it is,
+        # there is one only where an answer is required; elsewhere an empty box shows that there is none.
         common = {"name": self.name, "toName": layout.default, "required": str(self.required).lower()}
         if self._is_rating:
             return [ET.Element("Rating", {**common, "maxRating": f"{self.maximum:.0f}"})]
@@ -87,7 +88,8 @@ class Scale(Field):
         if self.level == "ordinal":
             return [ET.Element("Number", {**common, **bounds, "step": "1"})]
         step = grid_step(self.minimum, self.maximum, self.step)
-        return [ET.Element("Number", {**common, **bounds, "step": f"{step!r}", "slider": "true"})]
+        slider = {"slider": "true"} if self.required else {}
+        return [ET.Element("Number", {**common, **bounds, "step": f"{step!r}", **slider})]
 
     def controls(self, layout: Layout, language: str = "en") -> list[ET.Element]:
         header, *rest = super().controls(layout, language)

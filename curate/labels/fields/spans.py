@@ -29,6 +29,7 @@ from curate.labels.fields.span_text import Place
 from curate.labels.fields.span_votes import agreed_relations, agreed_spans, jaccard
 from curate.labels.item import WITH_DIALOGUE, WITH_TEXT, ItemContext, Unit
 from curate.labels.layout import Layout, element
+from curate.labels.strict import label_schema
 from curate.labels.taxonomy import Taxonomy
 
 _LONGEST = 1_000_000
@@ -62,6 +63,10 @@ class Spans(Field):
     @property
     def units(self) -> frozenset[Unit]:
         return WITH_DIALOGUE if self.over == "dialogue" else WITH_TEXT
+
+    @property
+    def claim(self) -> str:
+        return "relations" if self.relations else ""
 
     @property
     def labels(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -110,7 +115,7 @@ class Spans(Field):
             **({"turn": turn} if self.over == "dialogue" else {}),
             "text": {"type": "string", "minLength": 1, "maxLength": self.max_chars},
             "occurrence": {"type": "integer", "minimum": 1, "maximum": _LONGEST},
-            "label": {"type": "string", "enum": list(self.labels)},
+            "label": label_schema(self.labels),
         }
         parts = {"spans": {"type": "array", "items": strict_object(span), "maxItems": self.max_spans}}
         if self.relations:

@@ -26,6 +26,7 @@ from curate.labels.fields.base import (
 from curate.labels.fields.clock import LONGEST_S, checked_time, from_frame, in_item, to_frame
 from curate.labels.item import WITH_TIME, ItemContext, Unit
 from curate.labels.layout import Layout, element
+from curate.labels.strict import label_schema
 from curate.labels.taxonomy import Taxonomy
 
 _INSTANT_S = 0.001
@@ -81,7 +82,7 @@ class Timeline(Field):
 
     def json_schema(self) -> dict[str, Any]:
         time = {"type": "number", "minimum": 0, "maximum": LONGEST_S}
-        label = {"type": "string", "enum": list(self.labels)}
+        label = label_schema(self.labels)
         segment = strict_object({"start_s": time, "end_s": time, "label": label})
         return {"type": "array", "items": segment, "maxItems": self.max_segments}
 

@@ -1,0 +1,482 @@
+"""A schema file in all its forms: conditions, languages, layouts, replies, own configs, own field types."""
+
+import json
+import re
+import time
+from xml.etree import ElementTree as ET
+
+import jsonschema
+import pyarrow as pa
+import pytest
+
+from curate.errors import InvalidInput
+from curate.labels import (
+    FIELD_TYPES,
+    Aggregate,
+    Field,
+    ItemContext,
+    LabelSchema,
+    Taxonomy,
+    Turn,
+    check_config,
+    compile_answer_schema,
+    compile_arrow,
+    compile_card,
+    compile_config,
+    config_problems,
+    load_labels,
+    parse_layout,
+    strict_problems,
+)
+from curate.labels.fields import Scale, Spans
+from tests.labels.strategies import LAYOUT
+from tests.labels.test_schema import write
+
+FEELINGS = {"taxonomy": "feelings.v1", "title": "Feelings", "labels": ["joy", "Jealousy, Envy", "other"]}
+ITEM = ItemContext(
+    text="I lost it 😀, I lost it!",
+    dialogue=(Turn("A", "You are late 😀."), Turn("B", "I lost it 😀, I lost it!")),
+    duration_s=3.0,
+    fps=25.0,
+)
+EVERYTHING = """name: mine.v1
+title: Mine & yours
+unit: utterance
+fields:
+  emotion: {type: category, taxonomy: feelings.v1, multiple: true, required: true,
+            question: {en: "Which emotions?", de: "Welche Gefühle?"}}
+  other: {type: text, required: true, when: {emotion: other}}
+  envy: {type: scale, minimum: 1, maximum: 5, level: ordinal, when: {emotion: ["Jealousy, Envy"]}}
+  valence: {type: scale, minimum: -1, maximum: 1, required: true, low: unpleasant, high: {en: pleasant, de: angenehm}}
+  causes: {type: spans, over: dialogue, taxonomy: feelings.v1, relations: [caused_by]}
+  segments: {type: timeline, taxonomy: feelings.v1, overlap: false}
+  words: {type: open_set, taxonomy: feelings.v1, help: {de: "Frei"}}
+"""
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """Loads a label schema written beside the taxonomy of feelings."""
+    write(tmp_path, "taxonomies", "feelings.v1", json.dumps(FEELINGS))
+
+    def load(text: str = EVERYTHING) -> LabelSchema:
+        write(tmp_path, "labels", "mine.v1", text)
+        return load_labels("mine.v1", tmp_path)
+
+    return load
+
+
+ANSWER = {
+    "emotion": ["joy", "other"],
+    "other": "wistful",
+    "envy": None,
+    "valence": 0.5,
+    "causes": {
+        "spans": [
+            {"id": "x", "turn": 1, "text": "I lost it", "occurrence": 2, "label": "joy"},
+            {"id": "y", "turn": 0, "text": "late 😀", "occurrence": 1, "label": "other"},
+        ],
+        "relations": [{"from": "x", "to": "y", "label": "caused_by"}],
+    },
+    "segments": [{"start_s": 0.5, "end_s": 1.01, "label": "joy"}],
+    "words": ["Joy", "rueful"],
+}
+
+
+def test_a_reply_becomes_a_checked_record(mine):
+    record = mine().parse_answer(json.dumps(ANSWER), ITEM)
+    assert [(s["id"], s["turn"], s["start"], s["end"]) for s in record["causes"]["spans"]] == [
+        ("s1", 0, 8, 14),
+        ("s2", 1, 13, 22),
+    ]
+    assert record["causes"]["relations"] == [{"from": "s2", "to": "s1", "label": "caused_by"}]
+    assert record["segments"] == [{"start_s": 0.48, "end_s": 1.0, "label": "joy"}]
+    assert record["envy"] is None
+    assert mine().check_record(record, ITEM) == record
+    assert strict_problems(compile_answer_schema(mine())) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"emotion": ["rage"]}, "emotion.0: 'rage' is not one of its 3 labels"),
+        ({"emotion": []}, "emotion"),
+        ({"emotion": None}, "emotion"),
+        ({"valence": 1e308}, "valence"),
+        ({"valence": "high"}, "valence"),
+        ({"other": None}, "other: a value is required"),
+        ({"envy": 3}, "envy: is asked only when emotion is Jealousy, Envy"),
+        ({"other": "x" * 601}, "other.*maxLength is 600"),
+        ({"words": ["joy, fear"]}, "words: .*holds ','"),
+        ({"words": ["a"] * 9}, "words.*maxItems is 8"),
+        ({"unasked": 1}, "unasked"),
+        ({"segments": [{"start_s": 2, "end_s": 1, "label": "joy"}]}, "ends at 1 s, before it starts"),
+        ({"segments": [{"start_s": 1, "end_s": 9, "label": "joy"}]}, "after the end of the item at 3 s"),
+        ({"segments": [{"start_s": a, "end_s": 2, "label": "joy"} for a in (0, 1)]}, "overlap at 1 s"),
+        ({"causes": {"spans": [{**ANSWER["causes"]["spans"][0], "text": "found it"}], "relations": []}}, "stands not"),
+        ({"causes": {"spans": [{**ANSWER["causes"]["spans"][0], "occurrence": 3}], "relations": []}}, "only 2 times"),
+        ({"causes": {"spans": [{**ANSWER["causes"]["spans"][0], "turn": 7}], "relations": []}}, "turn 7 is not one"),
+        ({"causes": {**ANSWER["causes"], "relations": [{"from": "x", "to": "q", "label": "caused_by"}]}}, "'q'"),
+    ],
+)
+def test_wrong_replies_are_told_in_words(mine, changed, says):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        mine().parse_answer(json.dumps({**ANSWER, **changed}), ITEM)
+    assert re.search(says, str(caught.value)), str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("Sure! {}", "not JSON"),
+        ("", "not JSON"),
+        ("[]", "the reply"),
+        ('{"a": NaN}', "NaN"),
+        ('{"a": -Infinity}', "Infinity"),
+        ('{"a": 1, "a": 2}', "'a' twice"),
+        ("[" * 100_000, "nested too deeply"),
+        ("1" * 5_000, "digits"),
+        (json.dumps({k: v for k, v in ANSWER.items() if k != "valence"}), "'valence' is a required property"),
+        (json.dumps(ANSWER).replace("0.5,", "1e999,", 1), "valence"),
+        ("x" * 3_000_000, "3000000 characters"),
+    ],
+)
+def test_replies_that_are_no_answer(mine, text, says):
+    with pytest.raises(ValueError, match=says):
+        mine().parse_answer(text, ITEM)
+
+
+def test_nothing_found_is_no_value(mine):
+    answer = {**ANSWER, "causes": {"spans": [], "relations": []}, "segments": [], "words": None}
+    record = mine().parse_answer(json.dumps(answer), ITEM)
+    assert (record["causes"], record["segments"], record["words"]) == (None, None, None)
+
+
+def test_form_hides_what_is_not_asked_and_speaks_the_language(mine):
+    config = ET.fromstring(compile_config(mine(), LAYOUT, language="de"))
+    headers = [tag.get("value") for tag in config.iter("Header")]
+    assert "Welche Gefühle?" in headers
+    assert "Frei" in headers
+    assert "Valence · -1 = unpleasant to 1 = angenehm" in headers
+    hidden = {tag.get("whenChoiceValue") for tag in config.iter("View")} - {None}
+    choices = {tag.get("alias") or tag.get("value"): tag.get("value") for tag in config.iter("Choice")}
+    assert hidden == {choices["other"], choices["Jealousy, Envy"]}
+    assert not any("," in each for each in hidden)
+    keys = [tag.get("hotkey") for tag in config.iter() if tag.get("hotkey")]
+    assert len(keys) == len(set(keys)) > 0
+    assert all(tag.get("defaultValue") is None for tag in config.iter("Number"))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("when: {emotion: [rage]}", "'rage' is not a label of emotion"),
+        ("when: {emotio: [joy]}", "no field emotio; did you mean emotion"),
+        ("when: {note: [joy]}", "cannot depend on itself"),
+        ("when: {later: [joy]}", "later must stand above note"),
+        ("when: {size: [joy]}", "size is a field of type scale"),
+        ("when: {}", None),
+        ("when: {emotion: []}", "name at least one label of emotion; valid: joy"),
+        ("question: {en: ''}", "at least 1 character"),
+        ("question: {english please: x}", "english"),
+    ],
+)
+def test_conditions_are_checked_at_their_line(mine, line, says):
+    text = f"""name: mine.v1
+unit: utterance
+fields:
+  emotion: {{type: category, taxonomy: feelings.v1}}
+  size: {{type: scale, minimum: 1, maximum: 2}}
+  note: {{type: text, {line}}}
+  later: {{type: category, taxonomy: feelings.v1}}
+"""
+    if says is None:
+        assert mine(text).fields["note"].when == {}
+        return
+    with pytest.raises(InvalidInput) as caught:
+        mine(text)
+    problem = "\n".join(caught.value.problems)
+    assert says in problem
+    assert "mine.v1.yaml:6: " in problem
+
+
+@pytest.mark.parametrize(
+    ("unit", "line", "says"),
+    [
+        ("image", "{type: spans, over: utterance, taxonomy: feelings.v1}", "spans cannot be about unit image"),
+        ("post", "{type: spans, over: dialogue, taxonomy: feelings.v1}", "spans cannot be about unit post"),
+        ("image", "{type: timeline, taxonomy: feelings.v1}", "timeline cannot be about unit image"),
+        ("post", "{type: trace, minimum: -1, maximum: 1}", "trace cannot be about unit post"),
+        ("utterance", "{type: boxes, taxonomy: feelings.v1}", "boxes cannot be about unit utterance"),
+        ("image", "{type: boxes, over: video, taxonomy: feelings.v1}", "boxes cannot be about unit image"),
+        ("clip", "{type: preference}", "preference cannot be about unit clip"),
+        ("post", "{type: category, taxonomy: feelings.v1, intensity: [A, B]}", "needs `multiple: true`"),
+        ("post", "{type: category, taxonomy: feelings.v1, multiple: true, intensity: [A, A]}", "each of them once"),
+        (
+            "post",
+            "{type: category, taxonomy: feelings.v1, multiple: true, intensity: {minimum: 3, maximum: 1}}",
+            "below",
+        ),
+        ("post", "{type: scale, minimum: 0, maximum: 1, step: 0.3}", "steps of 0.3 do not lead from 0 to 1"),
+        ("post", "{type: scale, minimum: 0, maximum: .nan}", "below maximum"),
+        ("post", "{type: scale, minimum: 1.0e+300, maximum: 1.1e+300}", ""),
+        ("clip", "{type: trace, minimum: 1, maximum: 1}", "minimum 1 must be below maximum 1"),
+        ("utterance", "{type: spans, over: utterance, taxonomy: feelings.v1, relations: [a, A]}", "each another one"),
+    ],
+)
+def test_fields_that_cannot_be_are_told_with_their_line(mine, unit, line, says):
+    text = f"name: mine.v1\nunit: {unit}\nfields:\n  it: {line}\n"
+    if "e+300" in line:
+        assert mine(text).fields["it"].check(1.05e300) == pytest.approx(1.05e300)
+        return
+    with pytest.raises(InvalidInput) as caught:
+        mine(text)
+    problem = "\n".join(caught.value.problems)
+    assert re.search(re.escape(says), problem), problem
+    assert "mine.v1.yaml:4: " in problem
+
+
+def test_only_one_field_may_have_relations(mine):
+    spans = "{type: spans, over: utterance, taxonomy: feelings.v1, relations: [a]}"
+    with pytest.raises(InvalidInput) as caught:
+        mine(f"name: mine.v1\nunit: post\nfields:\n  one: {spans}\n  two: {spans}\n")
+    assert "mine.v1.yaml:5: only one field may have relations" in caught.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("layout", "says"),
+    [
+        ('<Text name="t" value="$t"/><Fields toName="t"/>', "causes is about what a <Paragraphs>"),
+        ('<Paragraphs name="t" value="$t"/><Fields toName="t"/>', "segments is about what a <Video> or <Audio>"),
+        ('<Paragraphs name="t" value="$t"/><Video name="v" value="$v"/><Fields toName="t"/>', "frame rate of video v"),
+        ('<Text name="t" value="$t"/><Fields toName="x"/>', 'toName="x" is no object here; valid: t'),
+        ('<Chat name="c" value="$c"/><Text name="t" value="$t"/><Fields toName="t"/>', ":2: <Chat> is not a tag"),
+        ('<Text name="t" value="$t"/><Image name="t" value="$t"/><Fields toName="t"/>', 'two objects are named "t"'),
+        ('<Text name="t" value="$t"/><Fields/>', "needs toName"),
+    ],
+)
+def test_layouts_that_lack_something(mine, layout, says):
+    with pytest.raises(InvalidInput) as caught:
+        compile_config(mine(), f"<View>\n{layout}</View>", name="own.xml")
+    assert "own.xml" in caught.value.message
+    assert says in "\n".join([caught.value.message, *caught.value.problems])
+
+
+def test_pair_needs_its_two_objects():
+    schema = LabelSchema.model_validate(
+        {
+            "name": "p.v1",
+            "unit": "pair",
+            "fields": {"better": FIELD_TYPES["preference"](name="better", type="preference")},
+        }
+    )
+    with pytest.raises(InvalidInput, match='no tag has name="B"'):
+        compile_config(schema, '<View><Text name="A" value="$a"/><Fields toName="A"/></View>')
+
+
+def test_own_config_that_asks_the_same_is_accepted_whatever_it_looks_like(mine):
+    config = ET.fromstring(compile_config(mine(), LAYOUT))
+    for header in config.iter("Header"):
+        header.set("value", "Another wording")
+    for choice in config.iter("Choice"):
+        choice.attrib.pop("hotkey", None)
+    config.insert(0, ET.Element("Style"))
+    text = ET.tostring(config, encoding="unicode")
+    assert config_problems(mine(), text) == []
+    check_config(mine(), text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('value="joy"', 'value="Joy"', "emotion: lacks label 'joy'"),
+        ('name="valence"', 'name="valenz"', "nothing asks for valence"),
+        ('name="valence"', 'name="valenz"', "'valenz', which is no field"),
+        ('min="-1.0"', 'min="0"', 'min is "0" and should be "-1.0"'),
+        ('choice="multiple"', 'choice="single"', 'choice is "single" and should be "multiple"'),
+        ('slider="true"', 'defaultValue="0"', "submitted untouched"),
+        ('whenTagName="emotion"', 'whenTagName="valence"', "must be shown when emotion is"),
+        ("<Relation value=", '<Relation alias="x" value=', "causes: lacks label 'caused_by'"),
+        ("TimelineLabels", "BrushLabels", "is a <BrushLabels> where a <TimelineLabels> is needed"),
+        ('toName="Words"', 'toName="Wort"', 'toName="Wort" is no object here'),
+        ("<View>", "<View><ReactCode/>", "<ReactCode> is not a tag"),
+        ('required="true"', "", 'required is not given and should be "true"'),
+    ],
+)
+def test_own_config_that_asks_something_else(mine, old, new, says):
+    config = compile_config(mine(), LAYOUT)
+    assert old in config
+    problems = config_problems(mine(), config.replace(old, new), name="own.xml")
+    assert says in "\n".join(problems)
+    assert any(re.search(r"own\.xml:\d+: ", problem) for problem in problems) or "nothing asks" in says
+    with pytest.raises(InvalidInput, match=r"own\.xml does not ask"):
+        check_config(mine(), config.replace(old, new), name="own.xml")
+
+
+def test_a_thousand_labels(tmp_path):
+    from label_studio_sdk.label_interface import LabelInterface
+
+    labels = [f"label <{n}> & more" for n in range(1000)]
+    taxonomy = Taxonomy.model_validate({"taxonomy": "big.v1", "title": "Big", "labels": labels})
+    settings = {"name": "it", "type": "category", "taxonomy": taxonomy, "multiple": True, "intensity": ["A", "B"]}
+    field = FIELD_TYPES["category"].model_validate(settings)
+    schema = LabelSchema.model_validate({"name": "big.v1", "unit": "utterance", "fields": {"it": field}})
+    began = time.perf_counter()
+    config = compile_config(schema, LAYOUT)
+    assert config_problems(schema, config) == []
+    assert strict_problems(compile_answer_schema(schema)) == []
+    value = field.check([{"label": label, "intensity": "B"} for label in reversed(labels)])
+    results = field.to_prediction(value, parse_layout(LAYOUT), ITEM)
+    assert field.from_result(results, ITEM) == value
+    assert time.perf_counter() - began < 20
+    LabelInterface(config).validate()
+
+
+def test_strict_mode_is_known():
+    closed = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    assert strict_problems(closed) == []
+    assert strict_problems({"anyOf": [closed]}) == ["the whole is not an object"]
+    assert "additionalProperties" in strict_problems({**closed, "additionalProperties": True})[0]
+    assert "required" in strict_problems({**closed, "properties": {"a": {"type": "null"}}})[0]
+    assert "uniqueItems" in strict_problems({**closed, "uniqueItems": True})[0]
+    many = {"type": "string", "enum": [str(n) for n in range(1001)]}
+    assert "1001 enum values" in strict_problems({**closed, "properties": {"a": many}, "required": ["a"]})[0]
+
+
+def test_a_slider_is_only_where_an_answer_is_required():
+    layout = parse_layout(LAYOUT)
+    for required in (True, False):
+        field = Scale(name="a", type="scale", minimum=0, maximum=1, required=required)
+        (control,) = field.inputs(layout, "en")
+        assert (control.get("slider") == "true") is required
+        assert control.get("defaultValue") is None
+
+
+def test_scales_convert_ends_to_ends():
+    wide = Scale(name="a", type="scale", minimum=1, maximum=9)
+    narrow = Scale(name="b", type="scale", minimum=-1, maximum=1)
+    stars = Scale(name="c", type="scale", minimum=1, maximum=5, level="ordinal")
+    assert [wide.convert(v, narrow) for v in (1, 5, 9)] == [-1, 0, 1]
+    assert wide.convert(4, stars) == 3
+    assert narrow.convert(wide.convert(0.3, narrow), narrow) == wide.convert(0.3, narrow)
+    assert wide.check(4.996) == 5.0
+
+
+def test_relations_drawn_in_all_ways():
+    taxonomy = Taxonomy.model_validate({"taxonomy": "t.v1", "title": "T", "labels": ["a"]})
+    field = Spans(name="s", type="spans", over="utterance", taxonomy=taxonomy, relations=("because",))
+
+    def region(name, start, end):
+        content = {"start": start, "end": end, "labels": ["a"]}
+        return {"id": name, "from_name": "s", "type": "labels", "value": content}
+
+    def drawn(**how):
+        link = {"type": "relation", "from_id": "p", "to_id": "q", **how}
+        links = field.from_result([region("p", 0, 1), region("q", 2, 6), link], ITEM)["relations"]
+        return [(each["from"], each["to"]) for each in links]
+
+    assert drawn(direction="right", labels=["because"]) == [("s1", "s2")]
+    assert drawn(direction="right") == [("s1", "s2")]
+    assert drawn(direction="left", labels=["because"]) == [("s2", "s1")]
+    assert drawn(direction="bi", labels=[]) == [("s1", "s2"), ("s2", "s1")]
+    with pytest.raises(ValueError, match="'since' is not a relation"):
+        drawn(direction="right", labels=["since"])
+    with pytest.raises(ValueError, match="stands there now"):
+        field.from_result([{**region("p", 0, 1), "value": {**region("p", 0, 1)["value"], "text": "X"}}], ITEM)
+
+
+class Yes(Field):
+    """A value is true or false: a field type as a team would add it."""
+
+    type: str
+    level = "nominal"
+
+    @property
+    def arrow_type(self):
+        return pa.bool_()
+
+    @property
+    def feature(self):
+        return {"dtype": "bool", "_type": "Value"}
+
+    def json_schema(self):
+        return {"type": "boolean"}
+
+    def check(self, value, item=None):
+        if value in (True, False):
+            return value
+        raise ValueError("neither true nor false")
+
+    def inputs(self, layout, language):
+        return [ET.Element("Rating", {"name": self.name, "toName": layout.default, "maxRating": "1"})]
+
+    def to_prediction(self, value, layout, item):
+        return [self.result("rating", {"rating": int(value)}, layout.default)]
+
+    def from_result(self, results, item):
+        return bool(results[0]["value"]["rating"])
+
+    def aggregate(self, values):
+        return Aggregate(sum(values) * 2 > len(values), {})
+
+    def describe(self):
+        return f"**{self.name}**: yes or no"
+
+
+def test_a_field_type_of_ones_own_is_one_class(mine, monkeypatch):
+    monkeypatch.setitem(FIELD_TYPES, "yes", Yes)
+    schema = mine("name: mine.v1\nunit: post\nfields:\n  sure: {type: yes, required: true}\n".replace("yes,", "'yes',"))
+    layout = parse_layout(LAYOUT)
+    assert compile_arrow(schema) == pa.schema([("sure", pa.bool_())])
+    assert schema.parse_answer('{"sure": true}') == {"sure": True}
+    assert 'name="sure"' in compile_config(schema, LAYOUT)
+    field = schema.fields["sure"]
+    assert field.from_result(field.to_prediction(True, layout, ITEM), ITEM) is True
+    assert "yes or no" in compile_card(schema)
+    assert config_problems(schema, compile_config(schema, LAYOUT)) == []
+    jsonschema.validate({"sure": False}, compile_answer_schema(schema))
+    assert schema.sha256 != mine("name: mine.v1\nunit: post\nfields:\n  sure: {type: 'yes'}\n").sha256
+
+
+def test_what_is_not_asked_of_the_settled_label_is_not_settled(mine):
+    from curate.consensus.aggregate import aggregate
+    from curate.storage.spec import table_spec
+
+    schema = mine()
+    when = {"acted_at": None, "action": "created", "item_id": "i"}
+
+    def act(who, emotion, other):
+        empty = dict.fromkeys(schema.fields)
+        name = {"annotation_id": who, "judgement_id": who, "annotator": who}
+        return {**empty, **when, **name, "emotion": emotion, "other": other, "valence": 0.0}
+
+    acts = [act("a", ["joy"], None), act("b", ["joy"], None), act("c", ["joy", "other"], "wistful")]
+    tables = [
+        pa.Table.from_pylist(rows, schema=table_spec(name, schema).schema)
+        for name, rows in (("annotations", acts), ("prelabels", []))
+    ]
+    (row,) = aggregate(schema, *tables, method="majority")
+    assert (row["emotion"], row["other"], row["valence"]) == (["joy"], None, 0.0)
+
+
+def test_offline_labeller_proposes_only_what_is_asked(mine):
+    from curate.llm.offline import OfflineLabeller
+
+    text = """name: mine.v1
+unit: post
+fields:
+  emotion: {type: category, taxonomy: feelings.v1}
+  again: {type: category, taxonomy: feelings.v1, when: {emotion: other}}
+  graded: {type: category, taxonomy: feelings.v1, multiple: true, intensity: [A, B]}
+"""
+    proposal = OfflineLabeller().propose({"text": "What a joy!"}, mine(text))
+    assert proposal.values == {"emotion": "joy"}
+    assert list(proposal.scores) == ["emotion"]
+
+
+def test_only_one_field_may_have_boxes_over_a_video(mine):
+    boxes = "{type: boxes, over: video, taxonomy: feelings.v1}"
+    with pytest.raises(InvalidInput) as caught:
+        mine(f"name: mine.v1\nunit: clip\nfields:\n  one: {boxes}\n  two: {boxes}\n")
+    assert "mine.v1.yaml:5: only one field may have boxes over a video" in caught.value.problems[0]
