@@ -15,6 +15,8 @@ MEDIA = ("video", "audio", "image", "face", "video_b", "audio_b")
 _NEEDED = (*MEDIA, "text_b", "statement")
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
 _OWN_TURN = "▶"
+# Of a dialogue without turns, Label Studio's page stays blank.
+_NO_DIALOGUE = [{"speaker": "", "text": ""}]
 
 
 class Origin(NamedTuple):
@@ -54,7 +56,8 @@ def shown_in(layout: str) -> frozenset[str]:
 
 def has_all(item: Mapping[str, Any], shown: Iterable[str]) -> bool:
     """Whether an item has the media, and what else cannot be left blank, that its layout shows."""
-    return all(item.get(name) for name in shown if name in _NEEDED)
+    needed = {*_NEEDED, "dialogue"} if item["unit"] == "dialogue" else _NEEDED
+    return all(item.get(name) for name in shown if name in needed)
 
 
 def to_task(
@@ -75,7 +78,7 @@ def _told(item: Mapping[str, Any]) -> dict[str, Any]:
         "text_b": item.get("text_b") or "",
         "speaker": item.get("speaker") or "",
         "statement": item.get("statement") or "",
-        "dialogue": [_shown_turn(turn, item) for turn in item.get("dialogue") or ()],
+        "dialogue": [_shown_turn(turn, item) for turn in item.get("dialogue") or ()] or _NO_DIALOGUE,
         "fps": f"{item.get('frame_rate_hz') or DEFAULT_FPS:g}",
         "span": f"{start_s:.2f} s to {end_s:.2f} s" if start_s is not None and end_s is not None else "",
     }

@@ -56,6 +56,7 @@ def find_cases() -> Iterator[Case]:
 
 
 CASES = tuple(find_cases())
+BARE = tuple({case.layout: case for case in CASES if case.unit in ("utterance", "pair")}.values())
 
 
 def test_every_schema_and_every_layout_is_looked_at() -> None:
@@ -124,12 +125,20 @@ def page(served: Any, browser: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def screen(request: Any, page: Any, connection: Connection, tmp_path: Path) -> Iterator[Screen]:
+def bare() -> bool:
+    """Whether the item lacks all that it can lack."""
+    return False
+
+
+@pytest.fixture
+def screen(request: Any, page: Any, connection: Connection, tmp_path: Path, bare: bool) -> Iterator[Screen]:
     case: Case = request.param
     labels = load_labels(case.labels)
-    recipe = f"{case.labels.partition('.')[0]}-{case.layout}"
+    recipe = f"{case.labels.partition('.')[0]}-{case.layout}{'-bare' * bare}"
     root = tmp_path / "workspace"
     item = make_shown(case.unit, case.shown, Workspace(root).blobs, recipe=recipe)
+    if bare:
+        item |= dict.fromkeys(("speaker", "text", "dialogue", "turn"))
     record = make_record(labels)
     prelabel = make_prelabel(item, labels, **record)
     corpus = make_corpus(root, [item], [prelabel], recipe=recipe, labels=labels)
@@ -161,6 +170,16 @@ def test_screen(screen: Screen, keep_picture: Any) -> None:
     assert screen.failures == []
     row = screen.submit()
     check_row(screen, row, name, expected)
+
+
+@pytest.mark.parametrize("bare", [True])
+@pytest.mark.parametrize("screen", BARE, ids=lambda case: case.layout, indirect=True)
+def test_item_without_words_and_dialogue_is_shown_all_the_same(screen: Screen, keep_picture: Any) -> None:
+    screen.open()
+    keep_picture(screen.page, f"bare-{screen.case.layout}")
+    assert screen.failures == []
+    if screen.page.locator(f"{FORM} .context").count():
+        assert not screen.page.locator(f"{FORM} .context").is_visible()
 
 
 def check_geometry(page: Any, width: int, height: int) -> None:
