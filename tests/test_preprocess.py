@@ -13,6 +13,7 @@ from curate.labels import load_labels
 from curate.media.centerface import CenterFace
 from curate.media.decode import read_audio
 from curate.media.pictures import load_rgb
+from curate.media.probe import probe
 from curate.stage import REASONS, Outcome, Tools
 from curate.stages.ingest import Ingest
 from curate.stages.preprocess import Preprocess
@@ -81,6 +82,13 @@ def test_the_samples_give_two_spoken_utterances_each(quickstart):
             assert quickstart.tools.blobs.read(item[column])
         sound = read_audio(quickstart.tools.blobs.path(item["audio"]))
         assert len(sound) / 16_000 == pytest.approx(item["end_s"] - item["start_s"], abs=0.002)
+        copy = probe(quickstart.tools.blobs.path(item["video"]))
+        assert (item["width_px"], item["height_px"], item["frame_rate_hz"]) == (
+            copy.width,
+            copy.height,
+            copy.frame_rate_hz,
+        )
+        assert item["frame_rate_hz"] > 0
     assert {item["speaker"] for item in spoken} == {None, "Robin"}
 
 
@@ -144,7 +152,9 @@ def test_hostile_media(tmp_path):
     write_media(folder / "short.wav", sound=make_tone(0.005))
     Image.fromarray(make_frames(1)[0]).save(folder / "wall.png")
     done = preprocess(folder, "*", blobs=tmp_path / "blobs")
-    assert not done.items
+    (wall,) = done.items
+    assert (wall["unit"], wall.get("face"), wall["width_px"] > 0) == ("image", None, True)
+    assert (f"{wall['item_id']}#face", "no_face") in [(one.subject, one.reason) for one in done.outcome.rejections]
     assert sorted(done.reasons) == ["no_audio", "no_face", "no_speech", "no_speech", "no_speech"]
 
 
@@ -202,6 +212,9 @@ def test_units_decide_what_is_made(tmp_path):
     assert clips.reasons == ["no_unit", "no_unit"]
     pictures = preprocess(tmp_path, "*.*", blobs=blobs, units=("image",))
     assert [(item["unit"], item["layout"]) for item in pictures.items] == [("image", "image")]
+    whole = load_rgb(pictures.tools.blobs.path(pictures.items[0]["image"]))
+    assert whole.shape[:2] == (pictures.items[0]["height_px"], pictures.items[0]["width_px"])
+    assert whole.shape == make_portrait().shape
     assert pictures.reasons == ["no_unit"] * 3
 
 

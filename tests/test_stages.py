@@ -14,7 +14,7 @@ from tests.builders import make_posts
 
 GOLDEN = {
     "ingest": (1, "8672"),
-    "preprocess": (1, "1779"),
+    "preprocess": (2, "1779"),
     "prelabel": (1, "5243"),
 }
 """By stage: its version, and the start of the hash of what it makes of six posts."""

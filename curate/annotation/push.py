@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 from curate.annotation.projects import Notes, ProjectKey, ensure_project, find_projects
 from curate.annotation.protocol import AnnotationServer, Project, Say, TaskState
-from curate.annotation.tasks import MEDIA, to_context, to_prediction, to_task
-from curate.assets import find_asset
+from curate.annotation.tasks import MEDIA, has_all, shown_in, to_context, to_prediction, to_task
 from curate.errors import InvalidInput
-from curate.labels import Layout, compile_config, parse_layout
+from curate.labels import DEFAULT_LANGUAGE, Layout, compile_config, find_layout, parse_layout
 from curate.storage.corpus import Corpus
 
 BATCH = 250
@@ -28,13 +27,14 @@ class PushCounts(NamedTuple):
 
 
 class Push(NamedTuple):
-    """What a push works with: the server and its lasting name, the recipe's folder and the projects' settings."""
+    """What a push works with: the server and its lasting name, the recipe's folder, the projects' settings."""
 
     corpus: Corpus
     server: AnnotationServer
     name: str
     folder: Path
     settings: Mapping[str, Any]
+    language: str
     say: Say
 
 
@@ -45,35 +45,41 @@ def push(
     *,
     folder: Path,
     settings: Mapping[str, Any],
+    language: str = DEFAULT_LANGUAGE,
     say: Say = lambda _: None,
 ) -> PushCounts:
     """Bring every item of the corpus, with its pre-label and media, to the project of its layout.
 
     What is there already is left alone; a pre-label that changed replaces the old one where nobody has judged yet.
-    ``name`` is the server's lasting one, ``folder`` the recipe's, ``settings`` are of the projects. May be killed and
-    repeated at any time. Raises ``InvalidInput`` for pre-labels that the label schema does not allow and
-    ``ServiceConflict`` for projects changed by hand.
+    ``name`` is the server's lasting one, ``folder`` the recipe's, ``settings`` are of the projects, ``language`` of
+    the questions. May be killed and repeated at any time. Raises ``InvalidInput`` for pre-labels that the label schema
+    does not allow and ``ServiceConflict`` for projects changed by hand.
     """
-    this = Push(corpus, server, name, folder, settings, say)
-    items = _by_layout(corpus)
+    this = Push(corpus, server, name, folder, settings, language, say)
+    items = _by_layout(corpus, folder)
     recipe = corpus.workspace.recipe or ""
     found = find_projects(server, recipe, corpus.labels.name) if items else {}
-    keys = {ProjectKey(recipe, corpus.labels.name, layout): rows for layout, rows in items.items()}
-    counts = [_push_layout(this, key, rows, found.get(key)) for key, rows in keys.items()]
+    keys = {ProjectKey(recipe, corpus.labels.name, path.stem): path for path in items}
+    counts = [_push_layout(this, key, path, items[path], found.get(key)) for key, path in keys.items()]
     return PushCounts(*(sum(column) for column in zip(*counts, strict=True))) if counts else PushCounts()
 
 
-def _push_layout(this: Push, key: ProjectKey, items: list[dict[str, Any]], existing: Project | None) -> PushCounts:
-    path = find_asset("annotation_ui_configs", key.layout, suffix=".xml", beside=this.folder)
+def _push_layout(
+    this: Push, key: ProjectKey, path: Path, items: Sequence[dict[str, Any]], existing: Project | None
+) -> PushCounts:
     layout = path.read_text("utf-8")
-    config = compile_config(this.corpus.labels, layout, name=str(path))
+    config = compile_config(this.corpus.labels, layout, name=str(path), language=this.language)
+    shown = shown_in(layout)
+    everything, items = items, [item for item in items if has_all(item, shown)]
+    if len(items) < len(everything):
+        this.say(f"{key.layout}: {len(everything) - len(items)} items lack what this layout shows, and are left out")
     predictions = _predictions(this.corpus, items, parse_layout(layout, name=str(path)))
     _check(this.server, config, predictions)
     notes = Notes(this.corpus.workspace.root, this.name)
     project_id = ensure_project(this.server, key, config, this.settings, existing=existing, notes=notes)
     states = _without_copies(this.server, project_id)
     new = [item for item in items if item["item_id"] not in states]
-    _import(this, project_id, key.layout, new, predictions)
+    _import(this, project_id, key.layout, new, shown, predictions)
     there = [states[item["item_id"]] for item in items if item["item_id"] in states]
     refilled = _refill(this, project_id, there, predictions)
     untouched = {state.item_id for state in there if not _is_begun(state)} | {item["item_id"] for item in new}
@@ -83,18 +89,21 @@ def _push_layout(this: Push, key: ProjectKey, items: list[dict[str, Any]], exist
 
 
 def _import(
-    this: Push, project_id: int, layout: str, items: Sequence[Mapping[str, Any]], predictions: Mapping[str, Any]
+    this: Push,
+    project_id: int,
+    layout: str,
+    items: Sequence[Mapping[str, Any]],
+    shown: Iterable[str],
+    predictions: Mapping[str, Any],
 ) -> None:
     """Add tasks in batches, each with its media first, so that no annotator meets a task without its clip."""
-    column = MEDIA.get(layout)
+    columns = [name for name in MEDIA if name in shown]
     for at in range(0, len(items), BATCH):
         this.say(f"{layout}: {at} of {len(items)} items sent")
         batch = items[at : at + BATCH]
-        names = [item[column] for item in batch if column]
+        names = [item[column] for item in batch for column in columns]
         urls = this.server.share_media(project_id, this.corpus.workspace.blobs, names, this.say)
-        tasks = [
-            to_task(item, urls[item[column]] if column else None, predictions.get(item["item_id"])) for item in batch
-        ]
+        tasks = [to_task(item, shown, urls, predictions.get(item["item_id"])) for item in batch]
         this.server.import_tasks(project_id, tasks)
 
 
@@ -142,13 +151,15 @@ def _without_copies(server: AnnotationServer, project_id: int) -> dict[str, Task
     return kept
 
 
-def _by_layout(corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
-    """The items that the label schema is about, by layout, without those that there is nothing to show of."""
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+def _by_layout(corpus: Corpus, folder: Path) -> dict[Path, list[dict[str, Any]]]:
+    """The items that the label schema is about, by the file of their layout."""
+    found: dict[Path, list[dict[str, Any]]] = defaultdict(list)
+    paths: dict[tuple[str, str], Path] = {}
     for item in corpus.read("items").to_pylist():
-        layout = item["layout"]
-        if item["unit"] in corpus.labels.units and (layout not in MEDIA or item[MEDIA[layout]]):
-            found[layout].append(item)
+        kind = (item["unit"], item["layout"])
+        if item["unit"] in corpus.labels.units:
+            paths[kind] = paths.get(kind) or find_layout(corpus.labels, *kind, beside=folder)
+            found[paths[kind]].append(item)
     return dict(sorted(found.items()))
 
 

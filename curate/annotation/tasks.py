@@ -2,14 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from curate.errors import InvalidInput
 from curate.labels import DEFAULT_FPS, ItemContext, LabelSchema, Layout, Turn
 
-MEDIA = {"video": "video", "audio": "audio", "image": "face"}
-"""The column of ``items`` that holds what each layout shows (nothing for text)."""
+MEDIA = ("video", "audio", "image", "face", "video_b", "audio_b")
+"""The columns of ``items`` that name blobs; a layout shows one by ``$`` and its name."""
+_NEEDED = (*MEDIA, "text_b", "statement")
+_VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
+_OWN_TURN = "▶"
+# Of a dialogue without turns, Label Studio's page stays blank.
+_NO_DIALOGUE = [{"speaker": "", "text": ""}]
 
 
 class Origin(NamedTuple):
@@ -28,23 +35,60 @@ def to_context(item: Mapping[str, Any]) -> ItemContext:
         text=item.get("text") or None,
         dialogue=tuple(Turn(turn["speaker"], turn["text"]) for turn in turns) if isinstance(turns, list) else (),
         duration_s=end_s - start_s if start_s is not None and end_s is not None else None,
-        fps=(item.get("fps") or DEFAULT_FPS) if item["layout"] == "video" else None,
+        fps=(item.get("frame_rate_hz") or DEFAULT_FPS) if item.get("video") else None,
         width_px=item.get("width_px"),
         height_px=item.get("height_px"),
     )
 
 
-def to_task(item: Mapping[str, Any], url: str | None, prediction: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A task for an item of ``items``; ``url`` is where its video, sound or picture is shown from."""
-    layout, context = item["layout"], to_context(item)
-    data: dict[str, Any] = {"item_id": item["item_id"], "text": context.text or "", "speaker": item["speaker"] or ""}
-    if layout in MEDIA:
-        data[layout] = url
-    if context.fps is not None:
-        data["fps"] = f"{context.fps:g}"
-    if context.dialogue:
-        data["dialogue"] = [{"speaker": turn.speaker or "", "text": turn.text} for turn in context.dialogue]
-    return {"data": data, "predictions": [prediction] if prediction else []}
+def shown_in(layout: str) -> frozenset[str]:
+    """What a layout shows of an item: the names behind ``$`` in it.
+
+    Raises ``InvalidInput`` for one that no item has.
+    """
+    names = frozenset(_VARIABLE.findall(layout))
+    known = (*MEDIA, *_told({}))
+    if strange := sorted(names.difference(known)):
+        valid = ", ".join(f"${name}" for name in known)
+        raise InvalidInput(f"the layout shows ${strange[0]}, which no item has", hint=f"valid: {valid}")
+    return names
+
+
+def has_all(item: Mapping[str, Any], shown: Iterable[str]) -> bool:
+    """Whether an item has the media, and what else cannot be left blank, that its layout shows."""
+    needed = {*_NEEDED, "dialogue"} if item["unit"] == "dialogue" else _NEEDED
+    return all(item.get(name) for name in shown if name in needed)
+
+
+def to_task(
+    item: Mapping[str, Any], shown: Iterable[str], urls: Mapping[str, str], prediction: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """A task for an item of ``items``: what its layout shows of it; ``urls`` tells from where each blob is shown."""
+    told = _told(item)
+    data = {name: urls[item[name]] if name in MEDIA else told[name] for name in sorted(shown)}
+    about = {"item_id": item["item_id"], "text": told["text"], "speaker": told["speaker"]}
+    return {"data": {**about, **data}, "predictions": [prediction] if prediction else []}
+
+
+def _told(item: Mapping[str, Any]) -> dict[str, Any]:
+    """What can be shown of an item besides its media; blank where the item does not tell."""
+    start_s, end_s = item.get("start_s"), item.get("end_s")
+    return {
+        "text": item.get("text") or "",
+        "text_b": item.get("text_b") or "",
+        "speaker": item.get("speaker") or "",
+        "statement": item.get("statement") or "",
+        "dialogue": [_shown_turn(turn, item) for turn in item.get("dialogue") or ()] or _NO_DIALOGUE,
+        "fps": f"{item.get('frame_rate_hz') or DEFAULT_FPS:g}",
+        "span": f"{start_s:.2f} s to {end_s:.2f} s" if start_s is not None and end_s is not None else "",
+    }
+
+
+def _shown_turn(turn: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, str]:
+    """A turn in a dialogue, the item's own marked before the name: places in the text stay where they are."""
+    speaker = turn["speaker"] or ""
+    own = item.get("turn") is not None and turn.get("turn") == item["turn"]
+    return {"speaker": f"{_OWN_TURN} {speaker}".strip() if own else speaker, "text": turn["text"] or ""}
 
 
 def to_prediction(

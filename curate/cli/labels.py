@@ -24,7 +24,6 @@ Beside = Annotated[
 HERE = Path()
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Label schema or taxonomy, e.g. ekman7.v1.")]
 _SCHEMAS, _TAXONOMIES, _LAYOUTS = "schemas/labels", "schemas/taxonomies", "annotation_ui_configs"
-_UNIT_LAYOUT = {"image": "image", "frame": "image", "clip": "video", "window": "video"}
 _SYNONYMS_SHOWN = 60
 
 
@@ -349,13 +348,12 @@ def _beside(file: Path) -> Path:
 
 
 def _layout(schema: "LabelSchema", layout: str | None, beside: Path) -> Path:
-    from curate.assets import find_asset, list_assets
+    from curate.assets import find_asset
+    from curate.labels import usual_layout
 
-    if layout is not None and layout.endswith(".xml"):
-        return Path(layout)
-    unit = schema.units[0]
-    usual = unit if unit in list_assets(_LAYOUTS, suffix=".xml", beside=beside) else _UNIT_LAYOUT.get(unit, "text")
-    return find_asset(_LAYOUTS, layout or usual, suffix=".xml", beside=beside)
+    if layout is None:
+        return usual_layout(schema, beside=beside)
+    return Path(layout) if layout.endswith(".xml") else find_asset(_LAYOUTS, layout, suffix=".xml", beside=beside)
 
 
 def _text(path: Path) -> str:

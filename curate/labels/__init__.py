@@ -3,6 +3,8 @@
 from curate.labels.compile import check_config, compile_answer_schema, compile_arrow, compile_card, compile_config
 from curate.labels.conform import config_problems
 from curate.labels.fields import FIELD_TYPES, Aggregate, Field
+from curate.labels.fields.base import DEFAULT_LANGUAGE
+from curate.labels.forms import find_layout, usual_layout
 from curate.labels.item import DEFAULT_FPS, ItemContext, Turn
 from curate.labels.layout import Layout, parse_layout
 from curate.labels.schema import LabelSchema, load_labels
@@ -11,6 +13,7 @@ from curate.labels.taxonomy import Label, Taxonomy, load_taxonomy
 
 __all__ = [
     "DEFAULT_FPS",
+    "DEFAULT_LANGUAGE",
     "FIELD_TYPES",
     "Aggregate",
     "Field",
@@ -26,8 +29,10 @@ __all__ = [
     "compile_card",
     "compile_config",
     "config_problems",
+    "find_layout",
     "load_labels",
     "load_taxonomy",
     "parse_layout",
     "strict_problems",
+    "usual_layout",
 ]

@@ -1,6 +1,7 @@
 """A label schema as the forms that others work with: Arrow columns, a JSON schema, a labelling form, a card."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -13,6 +14,7 @@ from curate.labels.fields.base import DEFAULT_LANGUAGE, shown_label
 from curate.labels.layout import PLACE, Layout, element, layout_of, read_xml
 from curate.labels.schema import LabelSchema
 
+_TRUTHS = {"true", "false"}
 _HOTKEYS = "1234567890qtyiasdfgjlzxcn"  # the others are keys of Label Studio itself
 _WITH_KEYS = ("Choices", "Labels", "ParagraphLabels", "RectangleLabels", "TimelineLabels")
 _NOT_IN_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -62,6 +64,7 @@ def compile_config(
             problems=tuple(f"{error.message} ({error.hint})" for error in problems),
             hint=problems[0].hint,
         )
+    _check_words(schema, blocks)
     _give_hotkeys(blocks)
     parent, place = next((parent, child) for parent in xml.root.iter() for child in parent if child.tag == PLACE)
     at = list(parent).index(place)
@@ -100,6 +103,17 @@ def _block(field: Field, layout: Layout, language: str) -> ET.Element:
             "whenChoiceValue": ",".join(map(shown_label, labels)),
         }
     return element("View", attributes, field.controls(layout, language))
+
+
+def _check_words(schema: LabelSchema, blocks: Iterable[ET.Element]) -> None:
+    """Refuse labels of which Label Studio makes a truth value, upon which its page stays blank."""
+    for block in blocks:
+        for tag in block.iter():
+            if wrong := _TRUTHS & {tag.get("value"), tag.get("alias")}:
+                raise InvalidInput(
+                    f"label schema {schema.name}: Label Studio cannot show a label named {min(wrong)!r}",
+                    hint=f"name it {min(wrong).capitalize()!r}, or use another word",
+                )
 
 
 def _is_main(control: ET.Element) -> bool:

@@ -4,6 +4,8 @@ from typing import Literal, NamedTuple
 
 Unit = Literal["utterance", "window", "frame", "clip", "image", "post", "dialogue", "pair"]
 UNITS: frozenset[Unit] = frozenset({"utterance", "window", "frame", "clip", "image", "post", "dialogue", "pair"})
+Shown = Literal["video", "audio", "image", "text"]
+"""What there is to look at of an item."""
 WITH_TEXT: frozenset[Unit] = frozenset({"utterance", "window", "clip", "post"})
 WITH_DIALOGUE: frozenset[Unit] = frozenset({"utterance", "window", "clip", "dialogue"})
 WITH_TIME: frozenset[Unit] = frozenset({"utterance", "window", "clip", "dialogue"})

@@ -2,19 +2,20 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
+import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, model_validator
 from pydantic import Field as Setting
 
-from curate.assets import find_asset
+from curate.assets import find_asset, shipped
 from curate.document import Document, load_document, nearest, parse_model, sort_problems
 from curate.errors import InvalidInput
 from curate.labels import answers
 from curate.labels.fields import FIELD_TYPES, Category, Field, Text
-from curate.labels.item import ItemContext, Unit
+from curate.labels.item import ItemContext, Shown, Unit
 from curate.labels.taxonomy import load_taxonomy
 
 
@@ -28,6 +29,9 @@ class LabelSchema(BaseModel):
     units: Annotated[tuple[Unit, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)] = Setting(
         alias="unit", min_length=1
     )
+    # How it looks is not what is judged: the hash does not depend on it.
+    layout: dict[Shown, Annotated[str, Setting(pattern=r"^[A-Za-z0-9_-]+$")]] = Setting(default={}, exclude=True)
+    """The layout for items of which there is a video, a sound, a picture or only text, where not the usual one."""
     fields: dict[str, SerializeAsAny[Field]] = Setting(min_length=1)
 
     @model_validator(mode="after")
@@ -123,6 +127,17 @@ def _units(document: Document) -> tuple[Unit, ...]:
     return tuple(unit for unit in get_args(Unit) if unit in named)
 
 
+@cache
+def _columns() -> dict[str, str]:
+    """The columns that stand beside a label's, in a table or in a release, each with its table."""
+    found: dict[str, str] = {}
+    for path in sorted((shipped("schemas") / "tables").glob("*.yaml")):
+        table = yaml.safe_load(path.read_text("utf-8"))
+        if table.get("per_label_schema") or path.stem in ("items", "sources"):
+            found.update(dict.fromkeys(table["columns"], path.stem))
+    return found
+
+
 def _disagreements(
     fields: Mapping[str, Field], units: Sequence[Unit], *, complete: bool = True
 ) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -130,6 +145,8 @@ def _disagreements(
     before: set[str] = set()
     claims: dict[str, str] = {}
     for name, field in fields.items():
+        if table := _columns().get(name):
+            yield (name,), f"{name} is a column of table {table} already; call the field otherwise: label_{name}"
         if field.claim and (first := claims.setdefault(field.claim, name)) != name:
             yield (name,), f"only one field may have {field.claim}, and {first} has them already"
         if name != field.name:

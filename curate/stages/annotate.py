@@ -13,6 +13,8 @@ from curate.annotation.label_studio import LabelStudioServer
 from curate.annotation.pull import ProjectStatus, PullCounts
 from curate.annotation.push import PushCounts
 from curate.errors import InvalidInput
+from curate.labels import DEFAULT_LANGUAGE
+from curate.labels.fields.base import Language
 from curate.stage import DriverStage, Receipt, Tools
 from curate.storage.corpus import Corpus
 
@@ -25,6 +27,8 @@ class Annotate(DriverStage):
     stage: Literal["annotate"] = "annotate"
     raters_per_item: Annotated[int, Field(ge=1, le=20)] = 1
     instructions: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
+    language: Language = DEFAULT_LANGUAGE
+    """Of the questions, where the label schema asks in it; else English."""
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         """Push and pull, or say that people are waited for."""
@@ -54,7 +58,9 @@ def push(
         "enable_empty_annotation": False,
     }
     server = LabelStudioServer(connection)
-    return pushing.push(corpus, server, connection.name, folder=tools.folder, settings=settings, say=say)
+    return pushing.push(
+        corpus, server, connection.name, folder=tools.folder, settings=settings, language=stage.language, say=say
+    )
 
 
 def pull(corpus: Corpus, connection: Connection, *, say: Say = lambda _: None) -> PullCounts:

@@ -15,7 +15,8 @@ from curate.media.decode import Samples, Span, read_audio
 from curate.media.face_tracks import FaceTrack, follow_faces, take_shot
 from curate.media.faces import open_detector, pack_files
 from curate.media.onnx_models import CENTERFACE, SILERO_VAD
-from curate.media.pictures import load_rgb
+from curate.media.pictures import encode_jpeg, load_rgb
+from curate.media.probe import probe
 from curate.media.render import render_audio, render_video
 from curate.media.speech import Speech
 from curate.media.tracks import Track
@@ -39,7 +40,7 @@ class Faces(BaseModel):
 
 
 class Preprocess(BatchStage):
-    """Sound becomes utterances, a picture its largest face, a post itself; faces of a video are followed."""
+    """Sound becomes utterances, a picture and a post are taken whole; faces are found, in a video followed."""
 
     reads: ClassVar[str] = "sources"
     writes: ClassVar[tuple[str, ...]] = ("items", "faces")
@@ -47,6 +48,8 @@ class Preprocess(BatchStage):
         *("source_id", "file", "kind", "duration_s", "participant", "speaker", "text"),
         *("subtitles_file", "subtitles_sha256"),
     )
+
+    version: ClassVar[int] = 2
 
     stage: Literal["preprocess"] = "preprocess"
     max_pause_s: float = Field(0.3, gt=0, le=10)
@@ -111,12 +114,16 @@ class Preprocess(BatchStage):
         seen = [face for face in detector.detect(rgb) if face.size_px >= self.faces.min_face_px]
         face = max(seen, key=lambda face: face.size_px, default=None)
         shot = take_shot(rgb, face, size_px=self.faces.size_px) if face else None
-        if face is None or shot is None:
-            raise InvalidRow(f"no face of {self.faces.min_face_px} px is found in {row['file']}", reason="no_face")
-        largest = FaceTrack(Track([0.0], [face]), {0: shot})
-        part.faces.append(_face_row(row["source_id"], largest, detector.name, tools))
-        chosen = {"face": part.faces[0]["crop"], "face_id": part.faces[0]["face_id"]}
-        part.items.append(_item(row, "image", "image", None) | chosen)
+        item = _item(row, "image", "image", None) | {"image": tools.blobs.put(encode_jpeg(rgb), "jpg")}
+        item |= {"height_px": rgb.shape[0], "width_px": rgb.shape[1]}
+        if face is not None and shot is not None:
+            largest = FaceTrack(Track([0.0], [face]), {0: shot})
+            part.faces.append(_face_row(row["source_id"], largest, detector.name, tools))
+            item |= {"face": part.faces[0]["crop"], "face_id": part.faces[0]["face_id"]}
+        else:
+            detail = f"no face of {self.faces.min_face_px} px is found in {row['file']}"
+            part.rejections.append(Rejection(row["source_id"], f"{item['item_id']}#face", "no_face", detail))
+        part.items.append(item)
 
     def _sound(self, row: dict[str, Any], unit: str, tools: Tools, part: "_Part") -> None:
         path = tools.folder / row["file"]
@@ -132,7 +139,7 @@ class Preprocess(BatchStage):
                 item["audio"] = tools.blobs.put(render_audio(samples, one.span), "flac")
             if row["kind"] == "video":
                 try:
-                    item["video"] = tools.blobs.put(render_video(path, one.span, samples), "mp4")
+                    item |= _viewing_copy(render_video(path, one.span, samples), tools)
                     item["layout"] = "video"
                 except InvalidRow as error:
                     if samples is None:
@@ -211,6 +218,12 @@ def _transcript(row: dict[str, Any], spans: Sequence[Span], tools: Tools, part: 
             subject = row["subtitles_file"]
             part.rejections.append(Rejection(row["source_id"], subject, error.reason, error.message))
     return [Words(None, None)] * len(spans)
+
+
+def _viewing_copy(mp4: bytes, tools: Tools) -> dict[str, Any]:
+    name = tools.blobs.put(mp4, "mp4")
+    seen = probe(tools.blobs.path(name))
+    return {"video": name, "frame_rate_hz": seen.frame_rate_hz, "width_px": seen.width, "height_px": seen.height}
 
 
 def _item(row: dict[str, Any], unit: str, layout: str, span: Span | None) -> dict[str, Any]:

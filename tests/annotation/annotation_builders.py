@@ -40,19 +40,18 @@ def make_item(n: int = 0, *, layout: str = "text", **changed: Any) -> dict[str, 
     return {**item, **changed}
 
 
-def make_prelabel(item: Mapping[str, Any], **changed: Any) -> dict[str, Any]:
+def make_prelabel(item: Mapping[str, Any], labels: LabelSchema | None = None, **changed: Any) -> dict[str, Any]:
+    """A pre-label of ``utterance_emotion.v1``, or of other labels with all its values in ``changed``."""
+    values = {"emotion": ["anger", "sadness"], "intensity": 4.0, "valence": -0.6, "description": None}
     prelabel = {
         "item_id": item["item_id"],
         "labeller": "offline",
         "model": "offline 1",
         "outcome": "ok",
         "scores": [{"field": "emotion", "label": "anger", "score": 0.8}],
-        "schema_sha256": make_labels().sha256,
+        "schema_sha256": (labels or make_labels()).sha256,
         "work": PRELABELS,
-        "emotion": ["anger", "sadness"],
-        "intensity": 4.0,
-        "valence": -0.6,
-        "description": None,
+        **({} if labels else values),
         **changed,
     }
     prelabel["prelabel_id"] = make_id("prelabel", sorted(prelabel.items(), key=lambda pair: pair[0]))
@@ -60,11 +59,16 @@ def make_prelabel(item: Mapping[str, Any], **changed: Any) -> dict[str, Any]:
 
 
 def make_corpus(
-    root: Path, items: Iterable[Mapping[str, Any]], prelabels: Iterable[Mapping[str, Any]] = (), *, recipe: str = "test"
+    root: Path,
+    items: Iterable[Mapping[str, Any]],
+    prelabels: Iterable[Mapping[str, Any]] = (),
+    *,
+    recipe: str = "test",
+    labels: LabelSchema | None = None,
 ) -> Corpus:
     workspace = Workspace(root)
     workspace.claim(recipe, root / f"{recipe}.yaml")
-    labels = make_labels()
+    labels = labels or make_labels()
     workspace.table("items", labels).commit(list(items), replacing=[ITEMS], metadata={})
     workspace.table("prelabels", labels).commit(list(prelabels), replacing=[PRELABELS], metadata={})
     return Corpus(workspace, labels, {"items": frozenset({ITEMS}), "prelabels": frozenset({PRELABELS})})

@@ -42,7 +42,7 @@ def test_a_corrected_label_is_released_with_all_that_led_to_it(
     served = Served(workspace)
     who = served.sign_up("rater@example.com")
     status = json.loads(run_curate("annotate", "status", "--json").stdout)
-    address = next(project["url"] for project in status["projects"] if project["layout"] == "video")
+    address = next(project["url"] for project in status["projects"] if project["layout"] == "utterance_video")
     page = browser.new_context(viewport={"width": 1600, "height": 1050}, service_workers="block").new_page()
     page.goto(f"{served.connection.url}/user/login/")
     page.fill("#email", who.email)

@@ -369,16 +369,17 @@ def test_media_goes_to_an_external_server_once(loop: Loop) -> None:
     items = [make_item(1, layout="video", video=clip), make_item(2, layout="video", video=clip)]
     loop.fill([*items, make_item(3, layout="audio", audio=tone)])
     assert loop.push().added == 3
-    first, second = loop.tasks("video")
+    first, second = loop.tasks("utterance_video")
     assert first["data"]["video"] == second["data"]["video"]
     assert loop.http.get(first["data"]["video"]).content == make_clip("mp4")
-    assert loop.http.get(loop.tasks("audio")[0]["data"]["audio"]).content == make_clip("flac")
+    assert loop.http.get(loop.tasks("utterance_audio")[0]["data"]["audio"]).content == make_clip("flac")
     loop.fill([*items, make_item(3, layout="audio", audio=tone), make_item(4, layout="video", video=clip)])
     assert loop.push().added == 1
     store = next(p for p in LabelStudioServer(loop.connection).projects() if p.description.startswith("curate-media:"))
     files = loop.http.get(f"/api/projects/{store.project_id}/file-uploads", params={"all": "true"}).json()
-    assert len(files) == 2
-    assert len(loop.tasks("video")) == 3
+    kept = [file["file"].rpartition("-")[2] for file in files]
+    assert [kept.count(name.partition("/")[2]) for name in (clip, tone)] == [1, 1]
+    assert len(loop.tasks("utterance_video")) == 3
 
 
 def test_local_media_is_shown_when_the_workspace_is_reached_by_a_link(

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 from annotation_builders import make_item, make_labels, make_prelabel
 
-from curate.annotation.tasks import Origin, to_context, to_deletion, to_prediction, to_row, to_task
+from curate.annotation.tasks import (
+    Origin,
+    has_all,
+    shown_in,
+    to_context,
+    to_deletion,
+    to_prediction,
+    to_row,
+    to_task,
+)
+from curate.errors import InvalidInput
 from curate.labels import FIELD_TYPES, LabelSchema, Taxonomy, Turn, parse_layout
 
 LABELS = make_labels()
@@ -132,32 +142,48 @@ def test_annotators_without_an_address() -> None:
         assert row["annotator"] == name
 
 
-@pytest.mark.parametrize(
-    ("layout", "column", "keys"),
-    [
-        ("video", "video", {"item_id", "text", "speaker", "video", "fps"}),
-        ("audio", "audio", {"item_id", "text", "speaker", "audio"}),
-        ("image", "face", {"item_id", "text", "speaker", "image"}),
-        ("text", None, {"item_id", "text", "speaker"}),
-    ],
-)
-def test_task_has_what_its_layout_shows(layout: str, column: str | None, keys: set[str]) -> None:
-    item = make_item(layout=layout, speaker=None, text=None)
-    task = to_task(item, "/media/x" if column else None, None)
-    assert set(task["data"]) == keys
-    assert None not in task["data"].values()
-    assert task["predictions"] == []
+def test_task_has_what_its_layout_shows() -> None:
+    item = make_item(layout="video", video="aa/x.mp4", face="bb/y.jpg", speaker=None, text=None)
+    shown = shown_in('<View><Video value="$video" frameRate="$fps"/><Header value="$span: $statement"/></View>')
+    assert shown == {"video", "fps", "span", "statement"}
+    assert not has_all(item, shown)
+    task = to_task({**item, "statement": "He lies."}, shown, {"aa/x.mp4": "/media/x"}, None)
+    assert task == {
+        "data": {
+            "item_id": item["item_id"],
+            "text": "",
+            "speaker": "",
+            "video": "/media/x",
+            "fps": "25",
+            "span": "0.00 s to 3.00 s",
+            "statement": "He lies.",
+        },
+        "predictions": [],
+    }
+
+
+def test_own_turn_is_marked_and_its_text_left_as_it_is() -> None:
+    turns = [{"turn": 4, "speaker": "Ann", "text": "Hi"}, {"turn": 5, "speaker": None, "text": "Go away!"}]
+    task = to_task(make_item(dialogue=turns, turn=5), {"dialogue"}, {}, None)
+    assert task["data"]["dialogue"] == [{"speaker": "Ann", "text": "Hi"}, {"speaker": "▶", "text": "Go away!"}]
+    whole = to_task(make_item(dialogue=turns), {"dialogue"}, {}, None)
+    assert [turn["speaker"] for turn in whole["data"]["dialogue"]] == ["Ann", ""]
+
+
+def test_layout_that_shows_what_no_item_has() -> None:
+    with pytest.raises(InvalidInput, match="shows \\$vdeo, which no item has"):
+        shown_in('<Video value="$vdeo"/>')
 
 
 def test_task_and_context_tell_what_the_item_does() -> None:
     turns = [{"speaker": "Ann", "text": "Hi 😀"}, {"speaker": None, "text": "Hello"}]
-    item = make_item(layout="video") | {"dialogue": turns, "fps": 12.5, "width_px": 640, "height_px": 480}
-    data = to_task(item, "/media/x", None)["data"]
+    item = make_item(layout="video", video="aa/x.mp4", dialogue=turns, frame_rate_hz=12.5, width_px=640, height_px=480)
+    data = to_task(item, {"dialogue", "fps"}, {}, None)["data"]
     assert (data["fps"], data["dialogue"][1]) == ("12.5", {"speaker": "", "text": "Hello"})
     context = to_context(item)
     assert (context.fps, context.duration_s, context.width_px) == (12.5, 3.0, 640)
     assert context.dialogue == (Turn("Ann", "Hi 😀"), Turn(None, "Hello"))
-    assert to_context(make_item(layout="video")).fps == 25
+    assert to_context(make_item(layout="video", video="aa/x.mp4")).fps == 25
     assert to_context(make_item(layout="audio")).fps is None
 
 

@@ -37,11 +37,13 @@ class Timeline(Field):
 
     Times are seconds from the start of the item, to the millisecond, and for a video on its frames: frame ``n`` begins
     at ``(n - 1) / fps``, so a range ends where its last frame begins, and may be a single instant. With ``overlap:
-    false`` one range may begin only where another has ended.
+    false`` one range may begin only where another has ended. Where an item has a video and a sound, ``over`` says which
+    of the two it is about.
     """
 
     type: Literal["timeline"]
     taxonomy: Taxonomy
+    over: Literal["video", "audio"] | None = None
     overlap: bool = True
     max_segments: int = Setting(default=100, ge=1, le=10_000)
 
@@ -90,6 +92,8 @@ class Timeline(Field):
     def check(self, value: Any, item: ItemContext | None = None) -> list[dict[str, Any]]:
         if not isinstance(value, list | tuple) or not value:
             raise ValueError("no range is given")
+        if item is not None and self.over == "audio":
+            item = item._replace(fps=None)
         found = set()
         for each in value:
             start, end, label = members(each, "start_s", "end_s", "label")
@@ -115,7 +119,8 @@ class Timeline(Field):
         return [element(tag, {"name": self.name, "toName": to_name, "choice": "single"}, labels)]
 
     def _object(self, layout: Layout) -> str:
-        return layout.framed(self.name, layout.find(self.name, "Video", "Audio"))
+        tags = {"video": ("Video",), "audio": ("Audio",), None: ("Video", "Audio")}[self.over]
+        return layout.framed(self.name, layout.find(self.name, *tags))
 
     def to_prediction(self, value: Any, layout: Layout, item: ItemContext) -> list[Result]:
         to_name = self._object(layout)

@@ -119,7 +119,7 @@ class Trace(Field):
 
     def inputs(self, layout: Layout, language: str) -> list[ET.Element]:
         to_name = layout.find(self.name, "Audio")
-        label = choice("Label", self.name, self.asked(language)[:60])
+        label = choice("Label", self.name, self.name.replace("_", " "))
         number = ET.Element(
             "Number",
             {
