@@ -47,11 +47,26 @@ def test_python_blocks(demo):
 def test_the_recipe_block_is_valid(tmp_path):
     from curate.recipe import load_recipe
 
-    (recipe,) = blocks("yaml")
+    recipe, _ = blocks("yaml")
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "a.mp4").write_bytes(b"")
     (tmp_path / "interviews.yaml").write_text(recipe)
     assert load_recipe(tmp_path / "interviews.yaml").recipe.recipe == "interviews"
+
+
+def test_the_label_schema_block_is_valid(tmp_path):
+    from curate.labels import load_labels
+
+    _, schema = blocks("yaml")
+    (tmp_path / "my_study.v1.yaml").write_text(schema)
+    assert set(load_labels("my_study.v1", tmp_path).fields) == {"emotion", "other", "arousal", "causes"}
+
+
+def test_label_commands(tmp_path):
+    lines = [line for block in blocks("bash") for line in block.splitlines() if "curate labels" in line]
+    assert len(lines) >= 3
+    for line in lines:
+        assert run_line(line, tmp_path).stdout.strip()
 
 
 def test_run_again_block(demo):
