@@ -100,8 +100,13 @@ def as_invalid_input(
     """Pydantic's findings as sentences with their places and the nearest valid names."""
     errors = error.errors()
     # A list that lost its broken members is then found too short: that is no mistake of its own.
-    inner = {e["loc"][0] for e in errors if len(e["loc"]) > 1}
-    errors = [e for e in errors if not (e["type"] == "too_short" and e["loc"] and e["loc"][0] in inner)]
+    within = [e["loc"] for e in errors]
+    errors = [
+        e
+        for e in errors
+        if e["type"] != "too_short"
+        or not any(len(w) > len(e["loc"]) and w[: len(e["loc"])] == e["loc"] for w in within)
+    ]
     located: list[tuple[str, str]] = []
     for e in errors:
         loc, cause = (*at, *e["loc"]), e.get("ctx", {}).get("error")

@@ -121,3 +121,11 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(StorageFailed, match="cannot write the report"):
         write_report(tmp_path / "file" / "report.html", made.corpus, RECORD)
+
+
+def test_structured_values_are_shown_in_words():
+    from curate.report.words import show_value
+
+    span = {"id": "s1", "text": "<b>", "label": "cause", "turn": None}
+    assert show_value([span]) == '<span class="chip">id s1, text &lt;b&gt;, label cause</span>'
+    assert show_value([0.5] * 1000).count("chip") == 13

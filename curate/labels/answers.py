@@ -78,7 +78,7 @@ def to_answer(fields: Mapping[str, Field], values: Mapping[str, Any], item: Item
 
 def parse_answer(fields: Mapping[str, Field], text: str, item: ItemContext) -> dict[str, Any]:
     """The record that a reply holds; see ``LabelSchema.parse_answer``."""
-    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+    from jsonschema import Draft202012Validator
 
     answer = _parse(text)
     errors = sorted(Draft202012Validator(json_schema(fields)).iter_errors(answer), key=lambda e: list(map(str, e.path)))

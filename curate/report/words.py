@@ -5,12 +5,17 @@ from html import escape
 from typing import Any
 
 _MOST_CHARS = 400
+_MOST_CHIPS = 12
 
 
 def show_value(value: Any) -> str:
-    """A label field's value: chips for a list, a short number, else text."""
+    """A label field's value: chips for a list, a short number, the members of a structure, else text."""
     if isinstance(value, list):
-        return "".join(f'<span class="chip">{show_text(each)}</span>' for each in value)
+        more = ["…"] if len(value) > _MOST_CHIPS else []
+        return "".join(f'<span class="chip">{show_value(each)}</span>' for each in [*value[:_MOST_CHIPS], *more])
+    if isinstance(value, Mapping):
+        given = ((name, each) for name, each in value.items() if each not in (None, []))
+        return ", ".join(f"{show_text(name)} {show_value(each)}" for name, each in given)
     return f"{value:g}" if isinstance(value, int | float) else show_text(value)
 
 
