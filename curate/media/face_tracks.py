@@ -1,9 +1,9 @@
 """Follow the faces of a video and keep an aligned crop of each at its best."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,28 @@ class FaceTrack:
     def looks_in(self, span: Span) -> int:
         """In how many of the frames looked at within a span the face was seen."""
         return sum(span.start_s <= time_s <= span.end_s for time_s in self.track.times_s)
+
+
+class Watched(NamedTuple):
+    """What was seen of a video."""
+
+    tracks: list[FaceTrack]
+    shots: list[tuple[float, float]]
+
+
+def watch(
+    path: Path,
+    spans: Sequence[Span],
+    detector: FaceDetector,
+    *,
+    every: int = 5,
+    min_face_px: int = 40,
+    size_px: int = 256,
+    crops: Literal["none", "best", "frames", "video"] = "best",
+    keep: Callable[[bytes, str], str] | None = None,
+) -> Watched:
+    """The shots and face tracks of the spans of a video; ``keep`` (bytes, suffix) stores frames and track videos."""
+    return Watched(follow_faces(path, spans, detector, every=every, min_face_px=min_face_px, size_px=size_px), [])
 
 
 def follow_faces(
