@@ -1,0 +1,119 @@
+"""The only module that touches faster-whisper: transcripts by a model that lies in a local folder."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from curate.errors import InvalidInput
+from curate.media.decode import Samples, Span, cut
+from curate.media.subtitles import Cue
+from curate.media.transcript import Transcript
+from curate.media.words import Word
+
+WINDOW_S = 29.0
+"""Whisper listens to 30 s at a time and pads what is shorter: utterances are packed to fill a window."""
+_NEEDED = ("model.bin", "config.json", "tokenizer.json")
+_HINT = "a CTranslate2 folder holds model.bin, config.json, tokenizer.json and vocabulary.json (or .txt)"
+
+
+class Whisper(NamedTuple):
+    """A faster-whisper model. Nothing is ever downloaded: the folder must hold all of it."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return f"faster-whisper:{self.folder.name}"
+
+    def transcribe(self, samples: Samples | None, spans: Sequence[Span], *, language: str | None) -> Transcript:
+        """What is said in the spans, with the model's own word times.
+
+        Raises ``InvalidInput`` where the folder is not a model.
+        """
+        model = _open(self.folder)
+        if language is not None and language not in model.supported_languages:
+            raise InvalidInput(f"the model {self.folder} does not know the language {language!r}")
+        cues: list[Cue] = []
+        for span in pack(spans) if samples is not None else ():
+            sound = cut(np.asarray(samples), span).astype(np.float32) / np.float32(32768)
+            segments, about = model.transcribe(
+                sound, language=language, word_timestamps=True, condition_on_previous_text=False, beam_size=5
+            )
+            cues += [cue for segment in segments if (cue := _to_cue(segment, span)) is not None]
+            language = language or about.language
+        return Transcript(cues, language)
+
+
+def model_problem(folder: Path) -> str | None:
+    """Why a folder cannot be a faster-whisper model, in one sentence, or None where nothing is seen to be missing."""
+    if not folder.is_dir():
+        return f"the transcription model {folder} is not a folder"
+    missing = [name for name in _NEEDED if not (folder / name).is_file()]
+    if not any((folder / f"vocabulary.{suffix}").is_file() for suffix in ("json", "txt")):
+        missing.append("vocabulary.json")
+    if missing:
+        return f"the transcription model {folder} lacks {', '.join(missing)}"
+    for name in ("config.json", "tokenizer.json"):
+        try:
+            if not isinstance(json.loads((folder / name).read_text("utf-8")), dict):
+                return f"the transcription model {folder} has a {name} that is no JSON object"
+        except (OSError, ValueError):
+            return f"the transcription model {folder} has a {name} that cannot be read"
+    return None
+
+
+def model_files(folder: Path) -> list[Path]:
+    """What a model's results depend on."""
+    return sorted(path for path in folder.glob("*") if path.is_file() and path.suffix in (".bin", ".json", ".txt"))
+
+
+def model_hash(folder: Path) -> str:
+    """One hash of all files of a model."""
+    whole = hashlib.sha256()
+    for path in model_files(folder):
+        with path.open("rb") as file:
+            whole.update(hashlib.file_digest(file, hashlib.sha256).digest())
+    return whole.hexdigest()
+
+
+def pack(spans: Sequence[Span]) -> list[Span]:
+    """Neighbouring spans joined as long as they fit into one window."""
+    packed: list[Span] = []
+    for span in spans:
+        if packed and span.end_s - packed[-1].start_s <= WINDOW_S:
+            packed[-1] = Span(packed[-1].start_s, max(span.end_s, packed[-1].end_s))
+        else:
+            packed.append(span)
+    return packed
+
+
+@functools.cache
+def _open(folder: Path) -> Any:
+    problem = model_problem(folder)
+    if problem:
+        raise InvalidInput(problem, hint=_HINT)
+    import faster_whisper
+
+    try:
+        return faster_whisper.WhisperModel(
+            str(folder), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True
+        )
+    except (RuntimeError, ValueError, OSError, TypeError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidInput(f"the transcription model {folder} cannot be loaded: {reason}", hint=_HINT) from error
+
+
+def _to_cue(segment: Any, within: Span) -> Cue | None:
+    words = [
+        Word(text, round(within.start_s + word.start, 3), round(within.start_s + word.end, 3))
+        for word in segment.words or ()
+        if (text := word.word.strip())
+    ]
+    start_s, end_s = within.start_s + segment.start, min(within.start_s + segment.end, within.end_s)
+    text = " ".join(segment.text.replace("\0", "").split())
+    return Cue(Span(start_s, end_s), text, None, tuple(words)) if text and end_s > start_s else None
