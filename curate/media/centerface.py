@@ -38,7 +38,7 @@ class CenterFace:
     def _find(self, pictures: NDArray[np.uint8], ratio: NDArray[np.float32]) -> list[list[Face]]:
         blob = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), np.float32)
         outputs = open_centerface().run(None, {"input.1": blob})
-        return [self._faces(*parts, ratio) for parts in zip(*outputs, strict=True)]
+        return [self._faces(heat, *parts, ratio=ratio) for heat, *parts in zip(*outputs, strict=True)]
 
     def _faces(
         self,
@@ -46,6 +46,7 @@ class CenterFace:
         extent: NDArray[np.float32],
         offset: NDArray[np.float32],
         points: NDArray[np.float32],
+        *,
         ratio: NDArray[np.float32],
     ) -> list[Face]:
         rows, columns = np.where(heat[0] > self.threshold)

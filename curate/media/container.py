@@ -160,7 +160,7 @@ class Media:
         return [Caption(start_s, end_s, field[3], field[8]) for field in fields if len(field) == 9]
 
     def keyframes(self) -> list[float]:
-        """When decoding can begin, in seconds and in order, from packet headers; empty where these cannot be trusted."""
+        """When decoding can begin, in seconds and in order, from packet headers; empty where these are no use."""
         keys: list[float] = []
         for packet in self.packets(self.video):
             if packet.size and packet.pts is None:
@@ -190,16 +190,16 @@ class Media:
 
     def _frames(self, ranges: Sequence[tuple[float, float]]) -> Iterator[Any]:
         """Decoded frames of the ranges, each from a keyframe to a time; of all where there are no ranges."""
-        if not ranges:
+        if not ranges or self.video is None:
             yield from self.decoded(self.video)
             return
-        context, waiting, failures = self.video.codec_context, list(reversed(ranges)), 0
+        waiting, failures = list(reversed(ranges)), 0
         is_feeding = False
         for packet in self.packets(self.video):
             time_s = self._seconds(packet.dts if packet.dts is not None else packet.pts, packet)
             if is_feeding and packet.size and time_s >= waiting[-1][1]:
                 yield from _decode(self.video, None) or ()
-                context.flush_buffers()
+                self.video.codec_context.flush_buffers()
                 waiting.pop()
                 is_feeding = False
                 if not waiting:
@@ -219,7 +219,10 @@ class Media:
 
 @contextmanager
 def open_media(path: Path, *, threads: int = 1) -> Iterator[Media]:
-    """An opened media file, its pictures decoded by so many threads; raises ``InvalidRow`` (``not_media``, ``truncated``, ``unreadable``) where it is none."""
+    """An opened media file, its pictures decoded by so many threads.
+
+    Raises ``InvalidRow`` (``not_media``, ``truncated``, ``unreadable``) where it is none.
+    """
     av = _av()
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
     try:

@@ -3,7 +3,7 @@
 import math
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -90,7 +90,7 @@ def read_frames(path: Path, spans: Sequence[Span], *, every: int = 1) -> Iterato
             yield Frame(picture.time_s, picture.to_rgb())
 
 
-def read_pictures(path: Path, spans: Sequence[Span], *, ahead: bool = False) -> Iterator[Picture]:
+def read_pictures(path: Path, spans: Sequence[Span], *, ahead: bool = False) -> Generator[Picture, None, None]:
     """Every frame of the spans, in order, decoded but not converted; gaps are not decoded where they need not be.
 
     Frames between spans that lie close together are given as well. A stream that breaks ends the frames. With ``ahead``
@@ -109,7 +109,7 @@ def read_pictures(path: Path, spans: Sequence[Span], *, ahead: bool = False) -> 
             yield from waiting
 
 
-def _ahead(pictures: Iterator[Picture], most: int) -> Iterator[Picture]:
+def _ahead(pictures: Iterator[Picture], most: int) -> Generator[Picture, None, None]:
     """The same pictures, up to ``most`` of them made by another thread in advance."""
     waiting: queue.Queue[Picture | BaseException | None] = queue.Queue(most)
     is_over = threading.Event()

@@ -62,6 +62,15 @@ def open_detector(model_pack: Path | None = None) -> FaceDetector:
     return CenterFace()
 
 
+def licence_note(model_pack: Path | None) -> str | None:
+    """What has to be said about the licence of the networks used, once to the user and on the data card."""
+    if model_pack is None:
+        return None
+    from curate.media.insightface_pack import LICENCE_NOTE
+
+    return LICENCE_NOTE.format(name=model_pack.name)
+
+
 def pack_files(folder: Path) -> list[Path]:
     """The networks of a model pack, by name."""
     return sorted(folder.glob("*.onnx"))

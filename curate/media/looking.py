@@ -21,8 +21,8 @@ _CENTRAL = 0.3
 class Looker:
     """Finds and follows faces over successive looks of one video.
 
-    A whole picture is searched once a second, after a cut, and when a face was lost; a face first found that way is then
-    looked for in the looks before, back to the last whole one, so that little of its appearance is missed.
+    A whole picture is searched once a second, after a cut, and when a face was lost; a face first found that way is
+    then looked for in the looks before, back to the last whole one, so that little of its appearance is missed.
     """
 
     detector: FaceDetector

@@ -68,8 +68,9 @@ class Planes:
 
 
 def warp(picture: Plane, inverse: NDArray[np.float64], size_px: int) -> Plane:
-    """A square of (height, width) or (height, width, 3) pixels; ``inverse`` (2, 3) leads from its pixels to the
-    picture's. Beyond the border of the picture its edge is repeated.
+    """A square of a picture (height, width) or (height, width, 3), the border repeated beyond it.
+
+    ``inverse`` (2, 3) leads from the pixels of the square to those of the picture.
     """
     reach = 4 * max(picture.shape[:2])
     square = np.array([[0, 0, 1], [size_px, 0, 1], [0, size_px, 1], [size_px, size_px, 1]])
