@@ -38,7 +38,7 @@ def transcribe(flac: bytes, *, model: str, language: str | None) -> SpokenText:
         raise InvalidRow(
             f"the transcription model {model} cannot use it: {_reason(error)}", reason="invalid"
         ) from error
-    except openai.APIError as error:
+    except (openai.APIError, ValueError) as error:
         raise ServiceUnavailable(
             f"the transcription model {model} does not answer: {_reason(error)}",
             hint="run the same command again later",

@@ -50,6 +50,8 @@ def align_english(samples: Samples, span: Span, text: str) -> list[Word] | None:
 def _path(decoder: Any, sound: Samples, asked: Sequence[str]) -> list[tuple[float, float]] | None:
     """Start and end of each token in seconds from the start of the sound."""
     try:
+        # The front end carries levels over from what was heard before; times must not depend on that.
+        decoder.reinit_feat()
         decoder.set_align_text(" ".join(asked))
         decoder.start_utt()
         decoder.process_raw(_dithered(sound).tobytes(), full_utt=True)
@@ -88,7 +90,6 @@ def _with_unknown(pieces: Sequence[str], known: Sequence[tuple[int, float, float
 def _open() -> Any:
     from pocketsphinx import Decoder
 
-    # Normalising over each text alone keeps one text's times from depending on those aligned before it.
     return Decoder(lm=None, samprate=AUDIO_RATE_HZ, cmn="batch", loglevel="FATAL")
 
 

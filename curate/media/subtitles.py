@@ -31,7 +31,8 @@ _LEGACY = (
 )
 """What subtitle files are written in where it is not Unicode; short texts fit many rarer encodings by chance."""
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
-_STAMP = re.compile(r"<(?:(\d+):)?(\d\d):(\d\d\.\d{3})>")
+_STAMP = re.compile(r"<(?:(\d+):)?(\d\d):(\d\d)\.(\d{3})>")
+_MARK = re.compile(r"<t (\d+)>")
 _KARAOKE = re.compile(r"\{[^}]*\\[kK][fo]?(\d+)[^}]*\}")
 _TAG = re.compile(r"<[^>]*>|\{\\[^}]*\}")
 _DRAWING = re.compile(r"\{[^}]*\\p[1-9][^}]*\}")
@@ -79,6 +80,8 @@ def load_cues(path: Path) -> list[Cue]:
     except OSError as error:
         raise InvalidRow(f"{path.name} cannot be opened: {error.strerror}", reason="unreadable") from error
     kind = _kind(content)
+    # pysubs2 takes a line with two time stamps for the head of a cue, wherever they stand in it.
+    content = _STAMP.sub(_to_mark, content)
     try:
         options = {} if kind == "ass" else {"keep_html_tags": True, "keep_unknown_html_tags": True}
         events = pysubs2.SSAFile.from_string(content, format_=kind, **options).events
@@ -150,11 +153,16 @@ def _plain_cue(span: Span, marked_up: str, speaker: str | None) -> list[Cue]:
     return [Cue(span, text, speaker, words if " ".join(word.text for word in words) == text else ())]
 
 
+def _to_mark(stamp: re.Match[str]) -> str:
+    hours, minutes, seconds, milliseconds = (int(part or 0) for part in stamp.groups())
+    return f"<t {((hours * 60 + minutes) * 60 + seconds) * 1000 + milliseconds}>"
+
+
 def _stamped(span: Span, marked_up: str) -> list[Word]:
     """Words between the time marks of a cue, or nothing where it has none."""
-    stamps = list(_STAMP.finditer(marked_up))
+    stamps = list(_MARK.finditer(marked_up))
     if stamps:
-        times = [int(m[1] or 0) * 3600 + int(m[2]) * 60 + float(m[3]) for m in stamps]
+        times = [int(stamp[1]) / 1000 for stamp in stamps]
         starts, texts = [span.start_s, *times], _between(marked_up, stamps, keep_head=True)
     else:
         marks = list(_KARAOKE.finditer(marked_up))

@@ -84,4 +84,4 @@ def _is_abbreviation(text: str) -> bool:
         return False
     last = text[:-1].split()[-1:] or [""]
     word = last[0].lstrip("(\"'“‘").lower()
-    return word in _ABBREVIATIONS or bool(re.fullmatch(r"[^\W\d_]", word) and word not in "i")
+    return word in _ABBREVIATIONS or bool(re.fullmatch(r"[^\W\d_](\.[^\W\d_])*", word) and word != "i")
