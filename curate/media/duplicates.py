@@ -12,8 +12,9 @@ from curate.media.decode import Samples, Span, read_frames
 from curate.media.pictures import resize
 
 BITS = 256
-NEAR_SHARE = 0.12
-"""Hashes with at most this share of different bits are taken for the same content; chance gives one half."""
+NEAR_PICTURES, NEAR_SOUNDS = 0.12, 0.27
+"""Hashes with at most this share of different bits are taken for the same content; chance gives one half. Sounds
+cut some 30 ms apart, or in noise at 20 dB, differ by up to .27; two sentences of one actor by .37 or more."""
 HEARD_S = 60.0
 _BANDS, _SLOTS = 16, 16
 _LOW_HZ, _HIGH_HZ = 200.0, 4000.0
@@ -65,20 +66,21 @@ def sound_hash(samples: Samples) -> str | None:
     return _to_hex((np.diff(np.diff(logs, axis=0), axis=1) > 0).reshape(-1))
 
 
-def is_near(one: str, other: str) -> bool:
-    """Whether two hashes of one kind are of the same content."""
-    return (int(one, 16) ^ int(other, 16)).bit_count() <= NEAR_SHARE * BITS
+def is_near(one: str, other: str, share: float) -> bool:
+    """Whether two hashes of one kind differ by no more than ``share`` of their bits."""
+    return (int(one, 16) ^ int(other, 16)).bit_count() <= share * BITS
 
 
-def first_alike(hashes: Sequence[Sequence[str | None]], seconds: Sequence[float | None]) -> list[int | None]:
+def first_alike(
+    pictures: Sequence[str | None], sounds: Sequence[str | None], seconds: Sequence[float | None]
+) -> list[int | None]:
     """For each entry the place of the first earlier original that it repeats, or None.
 
-    ``hashes`` holds a list for each kind (sight, sound), with None where an entry has none of that kind. Two entries
-    are alike where they have the same kinds, all of them are near, and their lengths differ by at most 2 % or half a
-    second. Entries without any hash are like nothing.
+    Entries have a hash of pictures, of sound, of both or of neither. Two are alike where they have the same kinds, all
+    of them are near, and their lengths differ by at most 2 % or half a second. Those without any are like nothing.
     """
-    kinds = [_to_words(column) for column in hashes]
-    has = np.asarray([[value is not None for value in column] for column in hashes], np.bool_).T
+    kinds = [(_to_words(pictures), NEAR_PICTURES), (_to_words(sounds), NEAR_SOUNDS)]
+    has = np.asarray([[value is not None for value in column] for column in (pictures, sounds)], np.bool_).T
     lengths = np.asarray([np.nan if one is None else one for one in seconds], np.float64)
     found: list[int | None] = [None] * len(seconds)
     originals: list[int] = []
@@ -90,10 +92,10 @@ def first_alike(hashes: Sequence[Sequence[str | None]], seconds: Sequence[float 
         if not np.isnan(lengths[place]):
             slack = max(0.5, 0.02 * lengths[place])
             alike &= np.abs(lengths[earlier] - lengths[place]) <= slack
-        for words, known in zip(kinds, has[place], strict=True):
+        for (words, share), known in zip(kinds, has[place], strict=True):
             if known:
                 different = np.bitwise_count(words[earlier] ^ words[place]).sum(axis=1)
-                alike &= different <= NEAR_SHARE * BITS
+                alike &= different <= share * BITS
         match = np.flatnonzero(alike)
         if len(match):
             found[place] = int(earlier[match[0]])

@@ -84,7 +84,9 @@ def frame_f1(found, truth, seconds):
     return 2 * (marks[0] & marks[1]).sum() / marks.sum()
 
 
-@pytest.mark.parametrize(("snr_db", "least", "most_ms"), [(None, 0.97, 60), (20, 0.96, 80), (10, 0.95, 120), (0, 0.94, 150)])
+@pytest.mark.parametrize(
+    ("snr_db", "least", "most_ms"), [(None, 0.97, 60), (20, 0.96, 80), (10, 0.95, 120), (0, 0.94, 150)]
+)
 def test_utterances_against_known_gaps_in_noise(snr_db, least, most_ms):
     gaps_s = [0.5, 0.8, 1.2, 2.5, 0.6, 1.6, 0.5, 2.0, 0.9, 0.7, 1.4, 0.5]
     talk, truth = make_talk(gaps_s=gaps_s, snr_db=snr_db)

@@ -80,7 +80,9 @@ def test_ass_names_and_what_is_not_said(tmp_path):
 
 
 def test_word_times_in_the_file(tmp_path):
-    sung = "Dialogue: 0,0:00:05.00,0:00:06.00,Default,Bob,0,0,0,,{{\\k50}}Bye {{\\k30}}now\n".replace("{{", "{").replace("}}", "}")
+    sung = "Dialogue: 0,0:00:05.00,0:00:06.00,Default,Bob,0,0,0,,{{\\k50}}Bye {{\\k30}}now\n".replace(
+        "{{", "{"
+    ).replace("}}", "}")
     cue = cues(tmp_path, ASS.format(sung), "a.ass")[-1]
     assert [(word.text, word.start_s, word.end_s) for word in cue.words] == [("Bye", 5.0, 5.5), ("now", 5.5, 6.0)]
     vtt = "WEBVTT\n\n00:01.000 --> 00:03.000\n<v Mary>Hi <00:00:01.500><c>there</c> <00:02.000>friend\n"

@@ -85,7 +85,11 @@ def test_the_first_that_has_words_is_taken(tmp_path):
     told = []
     broken = Sidecar(tmp_path / "gone.srt")
     found, name = first_transcript(
-        [broken, Silent(), Talker()], None, (), language=None, on_error=lambda one, error: told.append((one, error.reason))
+        [broken, Silent(), Talker()],
+        None,
+        (),
+        language=None,
+        on_error=lambda one, error: told.append((one, error.reason)),
     )
     assert (found.language, name, told) == ("en", "talker", [(broken, "unreadable")])
     assert first_transcript([Silent()], None, (), language=None, on_error=told.append) == (Transcript([]), None)

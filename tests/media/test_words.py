@@ -84,7 +84,9 @@ def test_an_unknown_word_shares_the_time_of_the_one_before():
     assert there.start_s < unknown.start_s < unknown.end_s <= following.start_s
 
 
-@pytest.mark.parametrize("text", ["", "...", "zzyzx qwrtl bbrrk", "日本語", "ja nein doch zzyzx qwrt", "\x00", "<> {} ()"])
+@pytest.mark.parametrize(
+    "text", ["", "...", "zzyzx qwrtl bbrrk", "日本語", "ja nein doch zzyzx qwrt", "\x00", "<> {} ()"]
+)
 def test_what_cannot_be_aligned_is_told(text):
     sound = make_speech()
     assert align_english(sound, Span(0, 3), text) is None
