@@ -21,7 +21,7 @@ class Quality(NamedTuple):
     """What can be measured of a face without knowing whose it is."""
 
     sharpness: float
-    """Variance of the Laplacian of the luma of the crop"""
+    """Variance of the Laplacian of the luma of the crop at 112 px"""
     brightness: float
     """Mean luma of the crop, 0-255"""
     visible_share: float

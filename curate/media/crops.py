@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from curate.media.align import Pose, Quality, align, measure, placement, pose
 from curate.media.faces import Face
 from curate.media.pictures import encode_jpeg
-from curate.media.planes import Planes
+from curate.media.planes import Planes, warp
 
 MIN_CONTRAST = 8.0
 """Spread (standard deviation) of the grey levels in the middle of a crop, 0-255, below which no face can be told."""
+RATED_PX = 112
+"""Sharpness, brightness and contrast are measured at this size, whatever the size of the crop."""
 MIN_VISIBLE_SHARE = 0.6
 """A face of which the picture holds less is followed but not cropped."""
 _SIDEWAYS_DEG = 60.0
@@ -30,7 +32,8 @@ class Crop(NamedTuple):
 def crop_picture(rgb: NDArray[np.uint8], face: Face, *, size_px: int = 256) -> Crop | None:
     """The aligned crop of one face of a still picture, or None where it is too dark or flat to see a face."""
     crop = align(rgb, face.landmarks, size_px=size_px)
-    luma = np.asarray(crop @ np.array([0.299, 0.587, 0.114]), np.uint8)
+    small = align(rgb, face.landmarks, size_px=RATED_PX)
+    luma = np.asarray(small @ np.array([0.299, 0.587, 0.114]), np.uint8)
     height, width = rgb.shape[:2]
     if not _is_face(luma):
         return None
@@ -38,27 +41,44 @@ def crop_picture(rgb: NDArray[np.uint8], face: Face, *, size_px: int = 256) -> C
     return Crop(0.0, encode_jpeg(crop), quality, _worth(face, quality, size_px))
 
 
-def crop_frame(planes: Planes, face: Face, *, time_s: float, size_px: int, encode: bool = True) -> Crop | None:
-    """The aligned crop of one face of a frame, or None where it is mostly outside, too dark or flat to see a face."""
-    square = square_of(planes, face, size_px)
-    if square is None or not _is_face(square.y):
+def crop_frame(
+    planes: Planes, face: Face, *, time_s: float, size_px: int, encode: bool = True, least: float = -1.0
+) -> Crop | None:
+    """The aligned crop of one face of a frame.
+
+    None where it is mostly outside, too dark or flat to see a face, or not worth more than ``least``.
+    """
+    inverse = None if _is_outside(planes, face) else placement(face.landmarks, RATED_PX, reach=_reach(planes))
+    if inverse is None:
         return None
-    quality = measure(square.y, face, width=planes.width, height=planes.height)
-    jpeg = encode_jpeg(square.rgb(size_px, size_px)) if encode else b""
-    return Crop(time_s, jpeg, quality, _worth(face, quality, size_px))
+    luma = warp(planes.y, inverse, RATED_PX)
+    if not _is_face(luma):
+        return None
+    quality = measure(luma, face, width=planes.width, height=planes.height)
+    worth = _worth(face, quality, size_px)
+    if worth <= least:
+        return None
+    square = square_of(planes, face, size_px) if encode else None
+    return Crop(time_s, encode_jpeg(square.rgb(size_px, size_px)) if square else b"", quality, worth)
 
 
 def square_of(planes: Planes, face: Face, size_px: int) -> Planes | None:
     """The aligned square (side even) of a face, or None where the face is mostly outside the picture or none."""
-    if face.visible_share(planes.width, planes.height) < MIN_VISIBLE_SHARE:
-        return None
-    inverse = placement(face.landmarks, size_px, reach=4 * max(planes.width, planes.height))
+    inverse = None if _is_outside(planes, face) else placement(face.landmarks, size_px, reach=_reach(planes))
     return None if inverse is None else planes.warped(inverse, size_px)
 
 
 def most_worth(face: Face, *, width: int, height: int, size_px: int) -> float:
     """What a crop of this face is worth at most, told without making it."""
     return _shown(face, face.visible_share(width, height), pose(face.landmarks), size_px)
+
+
+def _is_outside(planes: Planes, face: Face) -> bool:
+    return face.visible_share(planes.width, planes.height) < MIN_VISIBLE_SHARE
+
+
+def _reach(planes: Planes) -> float:
+    return 4.0 * max(planes.width, planes.height)
 
 
 def _worth(face: Face, quality: Quality, size_px: int) -> float:

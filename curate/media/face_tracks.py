@@ -162,11 +162,12 @@ class _Watcher:
 
     def _take(self, found: FaceTrack, face: Face, time_s: float, planes: Planes, place: int) -> None:
         size_px, known = self._size_px, found.best.get(place)
-        least = known.worth if known else 0.0
+        least = known.worth if known else -1.0
         most = most_worth(face, width=planes.width, height=planes.height, size_px=size_px)
         if self._crops != "frames" and known and most <= least:
             return
-        crop = crop_frame(planes, face, time_s=time_s, size_px=size_px, encode=self._crops != "none")
+        floor = -1.0 if self._crops == "frames" else least
+        crop = crop_frame(planes, face, time_s=time_s, size_px=size_px, encode=self._crops != "none", least=floor)
         if crop is None:
             return
         if self._crops == "frames" and self._keep is not None:

@@ -10,7 +10,12 @@ from curate.media.planes import Planes, Region
 from curate.media.tracks import MIN_OVERLAP, Track, Tracker
 
 WHOLE_EVERY_S = 1.0
+STILL_EVERY_S = 4.0
+"""How often the whole picture is searched where nothing but the known faces has changed since the last time."""
 WHOLE_SIDE_PX = 640
+AGAIN_SIDE_PX = 480
+"""The first look at a shot is the sharpest: small faces that are there from the start are the most."""
+_STILL = 3.0
 _NEAR_SIDE_PX = 96
 _REACH = 2.0
 _MIN_REGION_PX = 48
@@ -31,12 +36,14 @@ class Looker:
     _whole_s: float = -1e9
     _recent: list[tuple[float, Planes]] = field(default_factory=list)
     _looked_s: float = -1e9
+    _thumb: NDArray[np.int16] | None = None
 
     def reset(self) -> None:
         """End all tracks: what follows is another shot."""
         self.tracker.reset()
         self._recent.clear()
         self._whole_s = self._looked_s = -1e9
+        self._thumb = None
 
     def look(self, time_s: float, planes: Planes) -> list[tuple[Track, Face]]:
         """The faces of this frame, each with its track."""
@@ -46,9 +53,14 @@ class Looker:
             track.times_s[-1] >= self._looked_s and not _is_there(expected[id(track)], faces)
             for track in self.tracker.known
         )
-        is_whole = is_lost or time_s - self._whole_s >= WHOLE_EVERY_S - 1e-3
+        waited_s = time_s - self._whole_s + 1e-3
+        is_whole = is_lost or waited_s >= STILL_EVERY_S
+        if not is_whole and waited_s >= WHOLE_EVERY_S:
+            is_whole = self._has_changed(planes, faces)
         if is_whole:
-            faces = _distinct([*faces, *self._whole(planes)])
+            side_px = WHOLE_SIDE_PX if is_lost or self._thumb is None else AGAIN_SIDE_PX
+            faces = _distinct([*faces, *self._whole(planes, side_px)])
+            self._thumb = planes.thumb().astype(np.int16)
         faces = [face for face in faces if face.size_px >= self.min_face_px]
         tracks = self.tracker.update(time_s, faces)
         if is_whole:
@@ -62,8 +74,20 @@ class Looker:
         self._looked_s = time_s
         return list(zip(tracks, faces, strict=True))
 
-    def _whole(self, planes: Planes) -> list[Face]:
-        scale = max(1.0, max(planes.width, planes.height) / WHOLE_SIDE_PX)
+    def _has_changed(self, planes: Planes, known: list[Face]) -> bool:
+        """Whether anything but the known faces looks other than at the last search of the whole picture."""
+        if self._thumb is None:
+            return True
+        change = np.abs(planes.thumb().astype(np.int16) - self._thumb).astype(np.float32)
+        scale = np.array([change.shape[1] / planes.width, change.shape[0] / planes.height] * 2)
+        for face in known:
+            x0, y0, x1, y1 = (_widened(face.box) * scale).round().astype(int).clip(0)
+            change[y0:y1, x0:x1] = 0
+        blocks = change.reshape(change.shape[0] // 4, 4, change.shape[1] // 4, 4).mean(axis=(1, 3))
+        return bool(blocks.max() > _STILL)
+
+    def _whole(self, planes: Planes, side_px: int) -> list[Face]:
+        scale = max(1.0, max(planes.width, planes.height) / side_px)
         width, height = max(1, round(planes.width / scale)), max(1, round(planes.height / scale))
         none = np.zeros(2, np.float32)
         return [face.moved(scale, none) for face in self.detector.detect(planes.rgb(width, height))]
@@ -102,6 +126,12 @@ def _around(box: NDArray[np.float32]) -> Region:
     side = int(max(_REACH * max(float(box[2] - box[0]), float(box[3] - box[1])), _MIN_REGION_PX)) // 2 * 2
     x0, y0 = (int(at - side / 2) // 2 * 2 for at in middle)
     return Region(x0, y0, x0 + side, y0 + side)
+
+
+def _widened(box: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The box with a quarter more on every side, where hair and shoulders move with a face."""
+    margin = (box[2:] - box[:2]) / 4
+    return np.concatenate([box[:2] - margin, box[2:] + margin])
 
 
 def _is_there(box: NDArray[np.float32], faces: list[Face]) -> bool:
