@@ -13,7 +13,7 @@ from curate.media import units
 from curate.media.container import AUDIO_RATE_HZ
 from curate.media.crops import crop_picture
 from curate.media.decode import Samples, Span, cut, read_audio, read_channels
-from curate.media.duplicates import first_alike, picture_hash, sound_hash
+from curate.media.duplicates import picture_hash, sound_hash
 from curate.media.face_tracks import FaceTrack, Watched
 from curate.media.faces import open_detector, pack_files
 from curate.media.language import language_of
@@ -23,11 +23,11 @@ from curate.media.render import render_audio, render_video
 from curate.media.speakers import SUFFIXES as SPEAKER_SUFFIXES
 from curate.media.speakers import Turn, find_turns, load_turns, speakers_of
 from curate.media.subtitles import Cue
-from curate.media.text import Passage, likeness, sentences, turns
+from curate.media.text import Passage, sentences, turns
 from curate.media.tracks import Track
 from curate.media.whisper import model_hash, model_problem
 from curate.stage import BatchStage, Outcome, Rejection, Tools
-from curate.stages.preprocess_rows import Part, face_row, item_row, make_part, passed, shot_rows
+from curate.stages.preprocess_rows import Part, face_rows, item_row, make_part, passed, repeated, shot_rows
 from curate.stages.preprocess_settings import Faces, Filters, Transcript, Unit
 from curate.stages.preprocess_sound import (
     Channel,
@@ -114,7 +114,7 @@ class Preprocess(BatchStage):
             return current
         repeats: list[str | None] = [None] * current.num_rows
         if self.filters.drop_near_duplicates:
-            repeats = _repeats(current)
+            repeats = repeated(current)
         return current.append_column("repeats", pa.array(repeats, pa.string()))
 
     def cut(self, inputs: pa.Table, todo: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -188,7 +188,8 @@ class Preprocess(BatchStage):
 
     def _picture(self, row: dict[str, Any], tools: Tools, part: Part) -> None:
         rgb = load_rgb(tools.folder / row["file"])
-        detector = open_detector(self._path(tools.folder, self.faces.model_pack))
+        pack = self._path(tools.folder, self.faces.model_pack)
+        detector = open_detector(pack)
         seen = [face for face in detector.detect(rgb) if face.size_px >= self.faces.min_face_px]
         crops = [(face, crop_picture(rgb, face, size_px=self.faces.size_px)) for face in seen]
         found = [FaceTrack(Track([0.0], [face]), {0: crop}) for face, crop in crops if crop is not None]
@@ -202,7 +203,7 @@ class Preprocess(BatchStage):
         items[0]["picture_hash"] = picture_hash(rgb)
         part.items.extend(passed(items, self.filters, part.rejections))
         shown = {item["face_id"] for item in part.items}
-        rows = [face_row(row["source_id"], one, detector.name, tools) for one in found]
+        rows = face_rows(row["source_id"], found, detector.name, pack, tools)
         part.faces.extend(face for face in rows if face["face_id"] in shown)
 
     def _sound(self, row: dict[str, Any], way: str, unit: str, tools: Tools, part: Part) -> None:
@@ -305,14 +306,15 @@ class Preprocess(BatchStage):
     def _watch(
         self, path: Path, way: str, spans: Sequence[Span], tools: Tools, row: dict[str, Any], part: Part
     ) -> Watched | None:
-        detector = open_detector(self._path(tools.folder, self.faces.model_pack))
+        pack = self._path(tools.folder, self.faces.model_pack)
+        detector = open_detector(pack)
         gap_s = _TOUCHING_S if way == "window" else 0.0
         try:
             watched = watch_faces(path, spans, self.faces, detector, tools, gap_s=gap_s)
         except InvalidRow as error:
             part.rejections.append(Rejection(row["source_id"], f"{row['file']}#video", error.reason, error.message))
             return None
-        part.faces.extend(face_row(row["source_id"], track, detector.name, tools) for track in watched.tracks)
+        part.faces.extend(face_rows(row["source_id"], watched.tracks, detector.name, pack, tools))
         part.shots.extend(shot_rows(row["source_id"], watched.shots))
         return watched
 
@@ -367,23 +369,3 @@ def _told_files(path: Path | None) -> list[Path]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, hashlib.sha256).hexdigest()
-
-
-def _repeats(sources: pa.Table) -> list[str | None]:
-    """For each source the file of the first source, by name, that it repeats."""
-    rows = sources.select(["file", "kind", "text", "speaker", "duration_s", "picture_hash", "sound_hash"]).to_pylist()
-    order = sorted(range(len(rows)), key=lambda place: rows[place]["file"])
-    found: list[str | None] = [None] * len(rows)
-    said: dict[str, str] = {}
-    for place in order:
-        row = rows[place]
-        if row["kind"] == "text":
-            first = said.setdefault(likeness(row["text"] or ""), row["file"])
-            found[place] = None if first == row["file"] else first
-    media = [place for place in order if rows[place]["kind"] != "text"]
-    alike = first_alike(
-        *([rows[place][name] for place in media] for name in ("picture_hash", "sound_hash", "duration_s"))
-    )
-    for place, match in zip(media, alike, strict=True):
-        found[place] = None if match is None else rows[media[match]]["file"]
-    return found

@@ -2,11 +2,17 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from curate.media.decode import Span
-from curate.media.duplicates import NEAR_PICTURES, NEAR_SOUNDS, is_near
+from curate.media.duplicates import NEAR_PICTURES, NEAR_SOUNDS, first_alike, is_near
 from curate.media.face_tracks import FaceTrack
+from curate.media.insightface_pack import embed_faces
+from curate.media.pictures import load_rgb
+from curate.media.text import likeness
 from curate.stage import Rejection, Tools
 from curate.stages.preprocess_settings import Filters
 
@@ -40,7 +46,18 @@ def item_row(
     return item | ({"start_s": start_ms / 1000, "end_s": end_ms / 1000} if span else {})
 
 
-def face_row(source_id: str, found: FaceTrack, detector: str, tools: Tools) -> dict[str, Any]:
+def face_rows(
+    source_id: str, tracks: Sequence[FaceTrack], detector: str, pack: Path | None, tools: Tools
+) -> list[dict[str, Any]]:
+    """Rows of ``faces``, their best crops stored; with vectors where a model pack has a recognition network."""
+    rows = [_face_row(source_id, track, detector, tools) for track in tracks]
+    vectors = None if pack is None else embed_faces(pack, [load_rgb(tools.blobs.path(row["crop"])) for row in rows])
+    for row, vector in zip(rows, vectors if vectors is not None else (), strict=False):
+        row["embedding"] = vector.tolist()
+    return rows
+
+
+def _face_row(source_id: str, found: FaceTrack, detector: str, tools: Tools) -> dict[str, Any]:
     """A row of ``faces``; its best crop is stored."""
     track, crop = found.track, found.crop
     return {
@@ -134,6 +151,26 @@ def _repeats(item: dict[str, Any], kept: Sequence[dict[str, Any]]) -> tuple[str,
             if mine and other.get(name) and is_near(mine, other[name], share):
                 return "near_duplicate", f"{name} is that of item {other['item_id']}"
     return None
+
+
+def repeated(sources: pa.Table) -> list[str | None]:
+    """For each source the file of the first source, by name, that it repeats."""
+    rows = sources.select(["file", "kind", "text", "speaker", "duration_s", "picture_hash", "sound_hash"]).to_pylist()
+    order = sorted(range(len(rows)), key=lambda place: rows[place]["file"])
+    found: list[str | None] = [None] * len(rows)
+    said: dict[str, str] = {}
+    for place in order:
+        row = rows[place]
+        if row["kind"] == "text":
+            first = said.setdefault(likeness(row["text"] or ""), row["file"])
+            found[place] = None if first == row["file"] else first
+    media = [place for place in order if rows[place]["kind"] != "text"]
+    alike = first_alike(
+        *([rows[place][name] for place in media] for name in ("picture_hash", "sound_hash", "duration_s"))
+    )
+    for place, match in zip(media, alike, strict=True):
+        found[place] = None if match is None else rows[media[match]]["file"]
+    return found
 
 
 def short_hash(text: str) -> str:
