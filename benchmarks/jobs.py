@@ -148,7 +148,7 @@ def accuracy(film: Path) -> dict[str, float]:
 
 
 def script(film: Path) -> dict[str, float]:
-    """The obvious script: pydub.silence, an ffmpeg for each segment, the detector on every frame, a crop of each face."""
+    """The obvious script: pydub.silence, an ffmpeg for each segment, the detector on every frame, face crops."""
     from pydub import AudioSegment, silence
 
     from curate.media.align import align

@@ -59,9 +59,8 @@ def main() -> None:
     if not film.exists():
         make_film(film.with_suffix(".part.mp4"), minutes=given.minutes).rename(film)
     seconds, rate = jobs.facts(film)
-    print(
-        f"{film}: {seconds / 60:.1f} min, {rate / 1000:.0f} kbit/s; load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores"
-    )
+    load = os.getloadavg()[0]
+    print(f"{film}: {seconds / 60:.1f} min, {rate / 1000:.0f} kbit/s; load {load:.1f}, {os.cpu_count()} CPUs")
     decode = reference(film)
     print(f"\n{'':44}{'wall s':>8}{'ratio':>7}{'limit':>7}{'CPU s':>8}{'ratio':>7}{'peak MB':>9}")
     show("ffmpeg -f null (decode only)", decode, decode)

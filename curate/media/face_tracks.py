@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from curate.media.container import SquareVideo
-from curate.media.crops import Crop, crop_frame, crop_picture, most_worth, square_of
+from curate.media.crops import Crop, crop_frame, most_worth, square_of
 from curate.media.decode import MERGE_S, Span, merge, read_pictures
 from curate.media.faces import Face, FaceDetector
 from curate.media.looking import Looker
@@ -52,8 +52,6 @@ class FaceTrack:
     def crop(self) -> Crop:
         """The best of all crops."""
         return max(self.best.values(), key=lambda crop: crop.worth)
-
-    shot = crop
 
     @property
     def size_px(self) -> float:
@@ -189,11 +187,3 @@ class _Watcher:
                     if id(found.track) not in self._videos:
                         self._videos[id(found.track)] = SquareVideo(self._size_px)
                     self._videos[id(found.track)].add(time_s, square)
-
-
-def follow_faces(path: Path, spans: Sequence[Span], detector: FaceDetector, **settings: int) -> list[FaceTrack]:
-    """The face tracks that watching gives."""
-    return watch(path, spans, detector, **settings).tracks  # type: ignore[arg-type]
-
-
-take_shot = crop_picture

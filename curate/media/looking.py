@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.media.faces import Face, FaceDetector, intersection_over_union, not_suppressed
+from curate.media.faces import Face, FaceDetector, not_suppressed
 from curate.media.planes import Planes, Region
-from curate.media.tracks import MIN_OVERLAP, Track, Tracker
+from curate.media.tracks import MIN_CLOSENESS, Track, Tracker, closeness
 
 WHOLE_EVERY_S = 1.0
 STILL_EVERY_S = 4.0
@@ -137,7 +137,7 @@ def _widened(box: NDArray[np.float32]) -> NDArray[np.float32]:
 def _is_there(box: NDArray[np.float32], faces: list[Face]) -> bool:
     if not faces:
         return False
-    return bool(intersection_over_union(box[None], np.stack([face.box for face in faces])).max() >= MIN_OVERLAP)
+    return bool(closeness(box[None], np.stack([face.box for face in faces])).max() >= MIN_CLOSENESS)
 
 
 def _distinct(faces: list[Face]) -> list[Face]:

@@ -11,7 +11,7 @@ MIN_CHANGE = 10.0
 MIN_RATIO = 3.0
 _BLACK = 12.0
 _RECENT = 8
-_LATER = 2
+_SAME = 0.9
 
 
 class Shot(NamedTuple):
@@ -26,7 +26,8 @@ class ShotFinder:
     """Takes the thumbnails of successive frames and tells where a new shot begins.
 
     A cut is a mean absolute change above 10 grey levels (of 255) that is also three times the mean change of the frames
-    just before. A fade through black (or any one grey) ends the shot where the picture comes back.
+    just before, unless it is the same picture lighter or darker. A fade through black ends the shot where the picture
+    comes back.
     """
 
     shots: list[Shot] = field(default_factory=list)
@@ -45,12 +46,13 @@ class ShotFinder:
             self._start_s, self._end_s = time_s, time_s
             return False
         change = float(np.abs(now - last).mean())
-        usual = float(np.mean(self._changes)) if self._changes else 0.0
-        is_cut = change > max(MIN_CHANGE, MIN_RATIO * usual) or (was_blank and not self._is_blank)
+        usual = float(np.mean(self._changes)) if self._changes else MIN_CHANGE
+        is_cut = change > max(MIN_CHANGE, MIN_RATIO * usual) and not _is_same(last, now)
+        is_cut = is_cut or (was_blank and not self._is_blank)
         if is_cut:
             self._close(time_s)
             self._start_s = time_s
-            self._changes = []
+            self._changes = [change]
         else:
             self._changes = [*self._changes[1 - _RECENT :], change]
         self._end_s = time_s
@@ -65,3 +67,10 @@ class ShotFinder:
     def _close(self, end_s: float) -> None:
         if self._start_s is not None and end_s > self._start_s:
             self.shots.append(Shot(self._start_s, end_s))
+
+
+def _is_same(a: NDArray[np.int16], b: NDArray[np.int16]) -> bool:
+    """Whether one is the other but for brightness and contrast."""
+    first, second = a - a.mean(), b - b.mean()
+    spread = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return spread > 0 and float((first * second).sum()) > _SAME * spread

@@ -8,9 +8,19 @@ from numpy.typing import NDArray
 
 from curate.media.faces import Face, intersection_over_union
 
-MIN_OVERLAP = 0.3
+MIN_CLOSENESS = 0.3
 MAX_GAP_S = 1.0
 _RECENT_S = 0.7
+
+
+def closeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, m) overlap, 0-1, of boxes widened by half: a small face moves by most of its width between two looks."""
+    return intersection_over_union(_widened(a), _widened(b))
+
+
+def _widened(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    margin = (boxes[:, 2:] - boxes[:, :2]) / np.float32(4)
+    return np.hstack([boxes[:, :2] - margin, boxes[:, 2:] + margin])
 
 
 @dataclass
@@ -83,9 +93,9 @@ class Tracker:
             from scipy.optimize import linear_sum_assignment
 
             expected = np.stack([track.predict(time_s) for track in self._open])
-            overlap = intersection_over_union(expected, np.stack([face.box for face in faces]))
+            overlap = closeness(expected, np.stack([face.box for face in faces]))
             for row, column in zip(*linear_sum_assignment(-overlap), strict=True):
-                if overlap[row, column] >= MIN_OVERLAP:
+                if overlap[row, column] >= MIN_CLOSENESS:
                     found[column] = self._open[row]
         result = []
         for face, known in zip(faces, found, strict=True):
