@@ -2,6 +2,7 @@
 
 import json
 import threading
+import wave
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from curate.errors import InvalidInput, ServiceRefused
 from curate.llm import openai_audio
-from curate.media.decode import Span, read_frames
+from curate.media.decode import Span, read_channels, read_frames
 from curate.stage import Tools
 from curate.stages.preprocess import Preprocess
 from curate.storage.blobs import Blobs
@@ -35,6 +36,15 @@ def make_subtitles(path: Path, *cues: tuple[float, float, str]) -> Path:
     path.write_text(
         "\n".join(line.replace(".", ",") if "-->" in line else line for line in path.read_text().split("\n"))
     )
+    return path
+
+
+def write_wav(path: Path, samples: np.ndarray, rate_hz: int = 16_000) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(samples.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(samples.tobytes())
     return path
 
 
@@ -118,13 +128,7 @@ def test_each_channel_is_a_voice(tmp_path):
     stereo = np.zeros((length, 2), np.int16)
     stereo[: len(left), 0] = left
     stereo[4 * 16_000 :][: len(right), 1] = right
-    import wave
-
-    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
-        file.setnchannels(2)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes(stereo.tobytes())
+    write_wav(tmp_path / "a.wav", stereo)
     make_subtitles(tmp_path / "a.srt", (0.4, 3.2, "I got the job"), (7.7, 9.2, "Oh, it was only the cat"))
     done = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", channels="separate")
     assert [item["channel"] for item in done.items] == [1, 1, 2, 2]
@@ -135,6 +139,20 @@ def test_each_channel_is_a_voice(tmp_path):
     assert {item["channel"] for item in mixed.items} == {None}
     mono = preprocess(sample().parent, "good_news.mp4", blobs=tmp_path / "blobs", channels="separate")
     assert [item["channel"] for item in mono.items] == [1, 1]
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 48_000])
+def test_six_channels_at_any_rate(tmp_path, rate_hz):
+    speech = np.interp(np.arange(0, 7.5, 1 / rate_hz) * 16_000, np.arange(len(make_speech())), make_speech())
+    sound = np.zeros((len(speech), 6), np.int16)
+    sound[:, 2] = speech
+    path = write_wav(tmp_path / "a.wav", sound, rate_hz)
+    apart = read_channels(path)
+    assert [bool(np.abs(one).max() > 100) for one in apart] == [False, False, True, False, False, False]
+    assert len(apart[2]) == pytest.approx(7.5 * 16_000, abs=2)
+    done = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", channels="separate")
+    assert [item["channel"] for item in done.items] == [3, 3]
+    assert len(preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs").items) == 2
 
 
 def test_speakers_told_by_a_file(tmp_path):

@@ -74,11 +74,15 @@ def model_files(folder: Path) -> list[Path]:
 
 def model_hash(folder: Path) -> str:
     """One hash of all files of a model."""
-    whole = hashlib.sha256()
-    for path in model_files(folder):
-        with path.open("rb") as file:
-            whole.update(hashlib.file_digest(file, hashlib.sha256).digest())
-    return whole.hexdigest()
+    states = [(path, path.stat()) for path in model_files(folder)]
+    hashes = (_file_hash(path, state.st_size, state.st_mtime_ns) for path, state in states)
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+@functools.cache
+def _file_hash(path: Path, size_bytes: int, mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, hashlib.sha256).hexdigest()
 
 
 def pack(spans: Sequence[Span]) -> list[Span]:
