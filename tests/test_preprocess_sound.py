@@ -26,6 +26,7 @@ from tests.media.builders import (
     sample,
     write_media,
 )
+from tests.media.whisper_model import make_model
 from tests.test_preprocess import preprocess
 
 SRT = "{}\n00:00:{:06.3f} --> 00:00:{:06.3f}\n{}\n\n"
@@ -202,6 +203,22 @@ def test_a_wrong_model_folder_is_told_before_anything_runs(tmp_path):
         transcript={"whisper_model": str(tmp_path / "empty")},
     )
     assert subtitled.items[0]["text_source"] == "subtitles"
+
+
+def test_a_local_model_is_asked_where_there_are_no_subtitles(tmp_path, monkeypatch):
+    monkeypatch.setattr("curate.media.whisper.MAX_COMPRESSION", 1e9)  # what chance weights say is a loop
+    make_model(tmp_path / "chance")
+    write_media(tmp_path / "a.wav", sound=make_speech())
+    settings = {"whisper_model": "chance", "language": "en"}
+    done = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", transcript=settings)
+    assert {item["text_source"] for item in done.items if item["text"]} == {"faster-whisper:chance"}
+    assert {item["word_time_source"] for item in done.items if item["words"]} <= {"native"}
+    again = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", transcript=settings)
+    assert again.outcome == done.outcome
+    other = {**settings, "order": ["subtitles"]}
+    assert [item["text"] for item in preprocess(tmp_path, "a.wav", blobs=tmp_path, transcript=other).items] == [
+        None
+    ] * 2
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from curate.media.words import Word
 
 WINDOW_S = 29.0
 """Whisper listens to 30 s at a time and pads what is shorter: utterances are packed to fill a window."""
+MAX_COMPRESSION = 2.4
+"""Text that compresses better is a loop that the model fell into, not what was said (Radford et al. 2022)."""
 _NEEDED = ("model.bin", "config.json", "tokenizer.json")
 _HINT = "a CTranslate2 folder holds model.bin, config.json, tokenizer.json and vocabulary.json (or .txt)"
 
@@ -41,10 +43,17 @@ class Whisper(NamedTuple):
         cues: list[Cue] = []
         for span in pack(spans) if samples is not None else ():
             sound = cut(np.asarray(samples), span).astype(np.float32) / np.float32(32768)
+            # Only at temperature 0 the same sound always gives the same words.
             segments, about = model.transcribe(
-                sound, language=language, word_timestamps=True, condition_on_previous_text=False, beam_size=5
+                sound,
+                language=language,
+                word_timestamps=True,
+                condition_on_previous_text=False,
+                beam_size=5,
+                temperature=0.0,
             )
-            cues += [cue for segment in segments if (cue := _to_cue(segment, span)) is not None]
+            heard = [segment for segment in segments if segment.compression_ratio <= MAX_COMPRESSION]
+            cues += [cue for segment in heard if (cue := _to_cue(segment, span)) is not None]
             language = language or about.language
         return Transcript(cues, language)
 
@@ -114,10 +123,18 @@ def _open(folder: Path) -> Any:
 
 def _to_cue(segment: Any, within: Span) -> Cue | None:
     words = [
-        Word(text, round(within.start_s + word.start, 3), round(within.start_s + word.end, 3))
+        Word(text, _moved(word.start, within), _moved(word.end, within))
         for word in segment.words or ()
-        if (text := word.word.strip())
+        if (text := _printable(word.word))
     ]
-    start_s, end_s = within.start_s + segment.start, min(within.start_s + segment.end, within.end_s)
-    text = " ".join(segment.text.replace("\0", "").split())
-    return Cue(Span(start_s, end_s), text, None, tuple(words)) if text and end_s > start_s else None
+    span = Span(_moved(segment.start, within), _moved(segment.end, within))
+    text = _printable(segment.text)
+    return Cue(span, text, None, tuple(words)) if text and span.end_s > span.start_s else None
+
+
+def _moved(time_s: Any, within: Span) -> float:
+    return round(min(within.start_s + float(time_s), within.end_s), 3)
+
+
+def _printable(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -10,6 +10,8 @@ from curate.errors import InvalidInput
 from curate.media import whisper
 from curate.media.decode import Span
 from curate.media.whisper import Whisper, model_hash, model_problem, pack
+from tests.media.builders import make_speech
+from tests.media.whisper_model import make_model
 
 
 def make_folder(folder, **files):
@@ -19,6 +21,27 @@ def make_folder(folder, **files):
         if data is not None:
             (folder / name).write_bytes(data)
     return folder
+
+
+def test_a_model_in_a_folder_is_run_without_a_network(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    folder = make_model(tmp_path / "chance")
+    assert model_problem(folder) is None
+    spans = [Span(0.2, 3.4), Span(4.1, 7.3)]
+    assert Whisper(folder).transcribe(make_speech(), spans, language="en").cues == []  # it says one thing for ever
+    monkeypatch.setattr(whisper, "MAX_COMPRESSION", 1e9)
+    found = Whisper(folder).transcribe(make_speech(), spans, language="en")
+    assert found.cues
+    assert found.language == "en"
+    for cue in found.cues:
+        assert 0.2 <= cue.span.start_s < cue.span.end_s <= 7.3
+        assert cue.text.isprintable()
+        assert all(type(time) is float for word in cue.words for time in (word.start_s, word.end_s))
+    assert Whisper(folder).transcribe(make_speech(), spans, language="en") == found
 
 
 def test_a_folder_that_is_no_model_is_told_in_one_sentence(tmp_path):
@@ -75,9 +98,10 @@ class FakeModel:
     def transcribe(self, sound, *, language, **options):
         self.asked.append((len(sound), language, options["word_timestamps"]))
         words = [SimpleNamespace(word=" Oh", start=0.5, end=0.8), SimpleNamespace(word=" no.", start=0.8, end=1.2)]
-        segment = SimpleNamespace(text=" Oh no.", start=0.5, end=1.2, words=words)
-        nothing = SimpleNamespace(text=" ", start=2.0, end=2.0, words=None)
-        return iter([segment, nothing]), SimpleNamespace(language="en")
+        segment = SimpleNamespace(text=" Oh no.", start=0.5, end=1.2, words=words, compression_ratio=0.8)
+        nothing = SimpleNamespace(text=" ", start=2.0, end=2.0, words=None, compression_ratio=0.0)
+        loop = SimpleNamespace(text=" no" * 80, start=2.0, end=4.0, words=words, compression_ratio=9.0)
+        return iter([segment, nothing, loop]), SimpleNamespace(language="en")
 
 
 def test_times_are_those_of_the_file(monkeypatch, tmp_path):
