@@ -46,7 +46,8 @@ def repeat(film: Path, target: Path, times: int) -> Path:
                     packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
                     packet.stream = streams[packet.stream.type]
                     out.mux(packet)
-            shift_s += facts(film)[0]
+            # A little more than its length, so that no packet comes before the last one of the round before.
+            shift_s += facts(film)[0] + 0.5
     return target
 
 

@@ -100,7 +100,7 @@ class Media:
     def first_frame(self) -> FirstFrame | None:
         """Geometry of the first picture, or None where none can be decoded."""
         for frame in self.decoded(self.video):
-            width, height = _shown_size(frame, self.video)
+            width, height = _shown_size(frame, _aspect(self.video))
             turns = _quarter_turns(frame)
             return FirstFrame(height, width, turns * 90) if turns % 2 else FirstFrame(width, height, turns * 90)
         return None
@@ -177,7 +177,8 @@ class Media:
         if self.video is None or not spans:
             return
         rate = float(self.video.average_rate or self.video.guessed_rate or 25)
-        place = 0
+        # A picture may outlive the opened file, the stream may not.
+        place, aspect = 0, _aspect(self.video)
         for number, frame in enumerate(self._frames(_ranges(spans, keyframes) if keyframes else [])):
             time_s = number / rate if frame.time is None else frame.time - self.origin_s
             while time_s >= spans[place][1]:
@@ -185,8 +186,7 @@ class Media:
                 if place == len(spans):
                     return
             if time_s >= spans[place][0] - 0.5 / rate:
-                stream = self.video
-                yield Picture(time_s, number, partial(_rgb, frame, stream), partial(_planes, frame, stream))
+                yield Picture(time_s, number, partial(_rgb, frame, aspect), partial(_planes, frame, aspect))
 
     def _frames(self, ranges: Sequence[tuple[float, float]]) -> Iterator[Any]:
         """Decoded frames of the ranges, each from a keyframe to a time; of all where there are no ranges."""
@@ -260,7 +260,7 @@ class SquareVideo:
     def __init__(self, size_px: int) -> None:
         self._sink, self._began_s = BytesIO(), -1.0
         self._container = _av().open(self._sink, "w", format="mp4", options={"fflags": "+bitexact"})
-        options = {"preset": "veryfast", "crf": "23", "threads": "1", "flags": "+bitexact", "rc-lookahead": "10"}
+        options = {"preset": "superfast", "crf": "21", "threads": "1", "flags": "+bitexact", "rc-lookahead": "10"}
         self._stream = self._container.add_stream("libx264", rate=25, options=options)
         self._stream.width = self._stream.height = size_px
         self._stream.pix_fmt = "yuv420p"
@@ -309,9 +309,12 @@ def _why_not(path: Path) -> str:
     return "truncated" if known else "not_media"
 
 
-def _shown_size(frame: Any, stream: Any) -> tuple[int, int]:
+def _aspect(stream: Any) -> float:
     aspect = float(stream.sample_aspect_ratio or 1)
-    aspect = aspect if 0.25 <= aspect <= 4 else 1.0
+    return aspect if 0.25 <= aspect <= 4 else 1.0
+
+
+def _shown_size(frame: Any, aspect: float) -> tuple[int, int]:
     return max(1, round(frame.width * aspect)), frame.height
 
 
@@ -320,8 +323,8 @@ def _quarter_turns(frame: Any) -> int:
     return int(round(frame.rotation / 90) % 4) if abs(frame.rotation) <= 360 else 0
 
 
-def _rgb(frame: Any, stream: Any) -> NDArray[np.uint8]:
-    width, height = _shown_size(frame, stream)
+def _rgb(frame: Any, aspect: float) -> NDArray[np.uint8]:
+    width, height = _shown_size(frame, aspect)
     if width * height > MAX_PIXELS:
         raise InvalidRow(f"a picture of {width}x{height} pixels is too large", reason="unreadable")
     try:
@@ -331,8 +334,8 @@ def _rgb(frame: Any, stream: Any) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(picture, _quarter_turns(frame)))
 
 
-def _planes(frame: Any, stream: Any) -> Planes:
-    width, height = _shown_size(frame, stream)
+def _planes(frame: Any, aspect: float) -> Planes:
+    width, height = _shown_size(frame, aspect)
     if width * height > MAX_PIXELS:
         raise InvalidRow(f"a picture of {width}x{height} pixels is too large", reason="unreadable")
     turns, full_range = _quarter_turns(frame), frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")

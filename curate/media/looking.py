@@ -58,7 +58,7 @@ class Looker:
         if not is_whole and waited_s >= WHOLE_EVERY_S:
             is_whole = self._has_changed(planes, faces)
         if is_whole:
-            side_px = WHOLE_SIDE_PX if is_lost or self._thumb is None else AGAIN_SIDE_PX
+            side_px = WHOLE_SIDE_PX if self._thumb is None else AGAIN_SIDE_PX
             faces = _distinct([*faces, *self._whole(planes, side_px)])
             self._thumb = planes.thumb().astype(np.int16)
         faces = [face for face in faces if face.size_px >= self.min_face_px]
