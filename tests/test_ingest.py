@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pytest
+from PIL import Image
 from pydantic import ValidationError
 
 from curate.errors import InvalidInput
@@ -15,7 +16,7 @@ from curate.labels import load_labels
 from curate.stage import REASONS, Outcome, Tools
 from curate.stages.ingest import Ingest
 from curate.storage.blobs import Blobs
-from tests.media.builders import make_frames, make_tone, sample, write_media
+from tests.media.builders import make_frames, make_portrait, make_tone, sample, write_media
 
 
 class Done(NamedTuple):
@@ -182,3 +183,29 @@ def test_a_file_that_vanishes_before_it_is_read(tmp_path):
     (tmp_path / "a.wav").unlink()
     (tmp_path / "b.txt").unlink()
     assert {one.reason for one in stage.apply(inputs, tools).rejections} == {"unreadable"}
+
+
+def test_what_a_file_looks_and_sounds_like_is_recorded(tmp_path):
+    write_media(tmp_path / "a.mp3", sound=make_tone(2.0), cover=make_frames(1)[0])
+    write_media(tmp_path / "b.mp4", frames=make_frames())
+    (tmp_path / "c.mp4").write_bytes(sample().read_bytes())
+    Image.fromarray(make_portrait()).save(tmp_path / "d.png")
+    (tmp_path / "e.txt").write_text("Hello")
+    rows = ingest(tmp_path, "*").sources
+    hashed = {file: (bool(row.get("picture_hash")), bool(row.get("sound_hash"))) for file, row in rows.items()}
+    assert hashed == {
+        "a.mp3": (False, True),
+        "b.mp4": (False, False),
+        "c.mp4": (True, True),
+        "d.png": (True, False),
+        "e.txt": (False, False),
+    }
+
+
+@pytest.mark.parametrize("suffix", ["srt", "vtt", "ass", "ssa", "en.ass"])
+def test_subtitles_of_any_make_are_found_and_are_no_source(tmp_path, suffix):
+    write_media(tmp_path / "a.wav", sound=make_tone())
+    (tmp_path / f"a.{suffix}").write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
+    rows = ingest(tmp_path, "*").sources
+    assert list(rows) == ["a.wav"]
+    assert rows["a.wav"]["subtitles_file"] == f"a.{suffix}"

@@ -18,6 +18,7 @@ from curate.stage import REASONS, Outcome, Tools
 from curate.stages.ingest import Ingest
 from curate.stages.preprocess import Preprocess
 from curate.storage.blobs import Blobs
+from curate.storage.spec import table_spec
 from tests.media.builders import make_frames, make_portrait, make_speech, make_tone, sample, turn_mp4, write_media
 
 UNITS = ("utterance", "post", "image")
@@ -40,18 +41,19 @@ class Done(NamedTuple):
         return [one.reason for one in self.outcome.rejections]
 
 
-def make_sources(folder: Path, *files: str) -> pa.Table:
-    tools = Tools(Blobs(folder), load_labels("utterance_emotion.v1"), folder)
-    stage = Ingest(files=files)
-    rows = stage.apply(stage.inputs(pa.table({}), tools), tools).rows["sources"]
-    return pa.Table.from_pylist([{name: row.get(name) for name in Preprocess.uses} for row in rows])
+def make_sources(folder: Path, *files: str, stage: Preprocess | None = None) -> pa.Table:
+    labels = load_labels("utterance_emotion.v1")
+    tools, ingest = Tools(Blobs(folder), labels, folder), Ingest(files=files)
+    rows = ingest.apply(ingest.inputs(pa.table({}), tools), tools).rows["sources"]
+    sources = pa.Table.from_pylist(rows, schema=table_spec("sources", labels).schema)
+    return (stage or Preprocess()).inputs(sources, tools).select(list(Preprocess.uses))
 
 
 def preprocess(folder: Path, *files: str, blobs: Path, units: tuple[str, ...] = UNITS, **settings) -> Done:
     """Ingests and preprocesses, and checks that every source is accounted for."""
     labels = load_labels("utterance_emotion.v1").model_copy(update={"units": units})
     tools, stage = Tools(Blobs(blobs), labels, folder), Preprocess(**settings)
-    sources = make_sources(folder, *files)
+    sources = make_sources(folder, *files, stage=stage)
     outcome = stage.apply(sources, tools)
     kept = {row["source_id"] for row in outcome.rows["items"]}
     rejected = {one.subject for one in outcome.rejections}
@@ -89,7 +91,14 @@ def test_the_samples_give_two_spoken_utterances_each(quickstart):
             copy.frame_rate_hz,
         )
         assert item["frame_rate_hz"] > 0
-    assert {item["speaker"] for item in spoken} == {None, "Robin"}
+        assert 0.9 < item["speech_share"] + item["silence_share"] < 1.1
+        assert -25 < item["loudness_lufs"] < -15
+        assert (item["language"], item["word_time_source"]) == ("en", "aligned")
+        assert " ".join(word["word"] for word in item["words"]) == item["text"]
+        assert item["start_s"] <= item["words"][0]["start_s"] < item["words"][-1]["end_s"] <= item["end_s"]
+    anonymous = {item["source_id"] for item in spoken if item["speaker_source"] == "unknown"}
+    assert {item["speaker"] for item in spoken} == {"Robin", *(f"{source[:12]}#unknown" for source in anonymous)}
+    assert len(anonymous) == 2
 
 
 def test_posts_are_items(quickstart):
@@ -122,7 +131,7 @@ def test_crops_show_the_face_upright_with_level_eyes(quickstart):
 
 
 def test_rows_have_the_columns_of_their_tables(quickstart):
-    for table in ("items", "faces"):
+    for table in ("items", "faces", "shots"):
         columns = (shipped("schemas") / "tables" / f"{table}.yaml").read_text()
         for row in quickstart.outcome.rows[table]:
             assert not [name for name in row if f"\n  {name}:" not in columns]
@@ -169,8 +178,8 @@ def test_late_sound_in_a_turned_video_of_variable_rate(tmp_path):
     assert len(done.items) == 2
     for late, early in zip(done.items, straight.items, strict=True):
         assert late["start_s"] - early["start_s"] == pytest.approx(1.48, abs=0.041)
-        assert late["face"]
-    left, right, nose, *_ = CenterFace().detect(load_rgb(done.tools.blobs.path(done.items[0]["face"])))[0].landmarks
+        assert (early["face_outcome"], late["face_outcome"]) == ("speaker face", "off screen")
+    left, right, nose, *_ = CenterFace().detect(load_rgb(done.tools.blobs.path(done.faces[0]["crop"])))[0].landmarks
     assert left[0] < right[0]
     assert nose[1] > left[1]
 
@@ -181,7 +190,8 @@ def test_a_video_that_breaks_midway_keeps_what_came_before(tmp_path):
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
     done = preprocess(tmp_path, "*.mkv", blobs=tmp_path / "blobs")
     assert 1 <= len(done.items) < 4
-    assert all(item["video"] and item["face"] for item in done.items[:1])
+    assert done.items[0]["video"]
+    assert done.faces
 
 
 def test_a_file_that_vanished_is_a_rejection(tmp_path):
@@ -223,7 +233,7 @@ def test_settings_reach_the_media(tmp_path):
     assert len(one.items) == 1
     none = preprocess(sample().parent, "good_news.mp4", blobs=tmp_path, faces={"min_face_px": 300, "every": 25})
     assert not none.faces
-    small = preprocess(sample().parent, "good_news.mp4", blobs=tmp_path, faces={"size_px": 64, "every": 25})
+    small = preprocess(sample().parent, "good_news.mp4", blobs=tmp_path, faces={"size_px": 64})
     assert load_rgb(small.tools.blobs.path(small.items[0]["face"])).shape == (64, 64, 3)
 
 

@@ -13,8 +13,8 @@ from curate.storage.ledger import RETRIED
 from tests.builders import make_posts
 
 GOLDEN = {
-    "ingest": (1, "8672"),
-    "preprocess": (2, "1779"),
+    "ingest": (2, "8672"),
+    "preprocess": (2, "93a7"),
     "prelabel": (1, "5243"),
 }
 """By stage: its version, and the start of the hash of what it makes of six posts."""

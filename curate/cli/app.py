@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from curate import __version__
-from curate.cli import annotate, doctor, labels, recipes
+from curate.cli import annotate, doctor, labels, preview, recipes
 
 app = typer.Typer(
     name="curate",
@@ -22,6 +22,7 @@ app.command("plan")(recipes.plan_command)
 app.command("check")(recipes.check_command)
 app.command("status")(recipes.status_command)
 app.command("demo")(recipes.demo_command)
+app.command("preview")(preview.preview_command)
 app.command("doctor")(doctor.doctor_command)
 
 

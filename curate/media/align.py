@@ -4,26 +4,42 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from curate.media.faces import Face
 from curate.media.pictures import resize
+from curate.media.planes import warp
 
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float64
 )
 """The five points in a 112 px crop (Deng et al. 2019, ArcFace)."""
+_NOSE, _NOSE_LEVEL = 0.5, 0.49
+"""How far the nose stands out (in distances of the eyes) and where it lies between eyes and mouth."""
 
 
 class Quality(NamedTuple):
-    """What can be measured of a crop without knowing whose face it is."""
+    """What can be measured of a face without knowing whose it is."""
 
     sharpness: float
-    """Variance of the Laplacian of the luma"""
+    """Variance of the Laplacian of the luma of the crop at 112 px"""
     brightness: float
-    """Mean luma, 0-255"""
+    """Mean luma of the crop, 0-255"""
     visible_share: float
     """Share of the box inside the picture, 0-1"""
+    yaw_deg: float
+    """Turned to its left (positive: its nose points to the right of the picture); estimated from five points"""
+    pitch_deg: float
+    """Nodded (positive: down)"""
+    roll_deg: float
+    """Tilted (positive: clockwise)"""
+
+
+class Pose(NamedTuple):
+    """Where a head is turned, in degrees, estimated from five points: good to about ten degrees."""
+
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
 
 
 def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -37,40 +53,44 @@ def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
     return np.hstack([scale * rotation, (middles[1] - scale * rotation @ middles[0])[:, None]])
 
 
+def placement(landmarks: NDArray[np.float32], size_px: int, *, reach: float) -> NDArray[np.float64] | None:
+    """The (2, 3) way from a pixel of the aligned square to one of the picture; None for points that are no face.
+
+    ``reach`` bounds where a point can lie.
+    """
+    spread = float(np.ptp(landmarks, axis=0).max())
+    if not 1 < spread < reach or not np.abs(landmarks).max() <= reach:
+        return None
+    forward = similarity(landmarks.astype(np.float64), TEMPLATE * (size_px / 112))
+    return np.asarray(np.linalg.inv(np.vstack([forward, [0, 0, 1]]))[:2])
+
+
 def align(rgb: NDArray[np.uint8], landmarks: NDArray[np.float32], *, size_px: int = 256) -> NDArray[np.uint8]:
     """The face upright in a square of ``size_px``, its five points at the ArcFace template.
 
     Beyond the border of the picture its edge is repeated. Landmarks that are no face give the whole picture.
     """
-    reach = 4 * max(rgb.shape[:2])
-    spread = float(np.ptp(landmarks, axis=0).max())
-    if not 1 < spread < reach or np.abs(landmarks).max() > reach:
-        return resize(rgb, size_px, size_px)
-    forward = similarity(landmarks.astype(np.float64), TEMPLATE * (size_px / 112))
-    inverse = np.linalg.inv(np.vstack([forward, [0, 0, 1]]))
-    corners = np.array([[0, 0, 1], [size_px, 0, 1], [0, size_px, 1], [size_px, size_px, 1]]) @ inverse.T
-    low = np.maximum(np.floor(corners[:, :2].min(axis=0)).astype(int) - 2, -2 * reach)
-    high = np.minimum(np.ceil(corners[:, :2].max(axis=0)).astype(int) + 2, 2 * reach)
-    columns = np.clip(np.arange(low[0], high[0]), 0, rgb.shape[1] - 1)
-    rows = np.clip(np.arange(low[1], high[1]), 0, rgb.shape[0] - 1)
-    region = Image.fromarray(rgb[rows[:, None], columns])
-    # Shrinking by more than two without averaging first would alias.
-    factor = max(1, int(np.sqrt(abs(np.linalg.det(inverse[:2, :2])))))
-    region = region.reduce(factor)
-    to_region = np.array([[1 / factor, 0, -low[0] / factor], [0, 1 / factor, -low[1] / factor]]) @ inverse
-    crop = region.transform(
-        (size_px, size_px), Image.Transform.AFFINE, tuple(to_region.reshape(-1)), Image.Resampling.BILINEAR
-    )
-    return np.asarray(crop)
+    inverse = placement(landmarks, size_px, reach=4 * max(rgb.shape[:2]))
+    return resize(rgb, size_px, size_px) if inverse is None else warp(rgb, inverse, size_px)
 
 
-def measure(rgb: NDArray[np.uint8], face: Face, crop: NDArray[np.uint8]) -> Quality:
-    """Sharpness and brightness of the crop, and how much of the face the picture holds."""
-    luma = crop.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    inner = luma[1:-1, 1:-1]
-    laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * inner
-    height, width = rgb.shape[:2]
-    low, high = np.clip(face.box[:2], 0, (width, height)), np.clip(face.box[2:], 0, (width, height))
-    area = float(np.prod(face.box[2:] - face.box[:2]))
-    share = float(np.prod(high - low)) / area if area > 0 else 0.0
-    return Quality(float(laplacian.var()), float(luma.mean()), min(1.0, share))
+def pose(landmarks: NDArray[np.float32]) -> Pose:
+    """The pose of a head whose nose stands out half the distance of the eyes."""
+    eyes, nose, mouth = landmarks[:2].astype(float), landmarks[2].astype(float), landmarks[3:].mean(axis=0)
+    middle, across = eyes.mean(axis=0), eyes[1] - eyes[0]
+    apart = max(float(np.linalg.norm(across)), 1e-6)
+    along = across / apart
+    down = np.array([-along[1], along[0]])
+    height = max(float((mouth - middle) @ down), 1e-6)
+    yaw = np.arctan2(float((nose - middle) @ along), _NOSE * apart)
+    pitch = np.arctan2((float((nose - middle) @ down) / height - _NOSE_LEVEL) * 1.15, _NOSE)
+    return Pose(*(float(np.degrees(angle)) for angle in (yaw, pitch, np.arctan2(along[1], along[0]))))
+
+
+def measure(luma: NDArray[np.uint8], face: Face, *, width: int, height: int) -> Quality:
+    """The quality of a face of a picture of this size, ``luma`` being its aligned crop (size, size)."""
+    grey = luma.astype(np.float32)
+    inner = grey[1:-1, 1:-1]
+    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
+    share = face.visible_share(width, height)
+    return Quality(float(laplacian.var()), float(grey.mean()), share, *pose(face.landmarks))

@@ -1,19 +1,25 @@
 """Sound and pictures of a file on one clock: second 0 is where the file starts to play."""
 
-from collections.abc import Iterator, Sequence
+import math
+import queue
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.errors import InvalidRow
+from curate.errors import CurateError, InvalidRow
 from curate.media.container import AUDIO_RATE_HZ, open_media
+from curate.media.planes import Picture
 
 Samples = NDArray[np.int16]
 """16 kHz mono sound"""
-MERGE_S = 4.0
-"""Ranges closer than this are read as one: seeking would land on the same keyframe."""
+MERGE_S = 2.0
+"""Spans closer than this are seen as one, so that a face keeps its track."""
+_AHEAD_BYTES = 64_000_000
 
 
 class Frame(NamedTuple):
@@ -45,6 +51,25 @@ def read_audio(path: Path) -> Samples:
     return samples
 
 
+def read_start(path: Path, seconds: float) -> Samples:
+    """The first seconds of what ``read_audio`` gives, or no samples where there are none."""
+    with open_media(path) as media:
+        sound = np.zeros(0, np.int16) if media.audio is None else media.sound(until_s=seconds)
+    return sound[: round(seconds * AUDIO_RATE_HZ)]
+
+
+def read_channels(path: Path) -> list[Samples]:
+    """Each channel of the first audio stream as ``read_audio`` gives the mix of all."""
+    with open_media(path) as media:
+        count = 1 if media.audio is None else int(media.audio.codec_context.channels)
+        if count > 1:
+            samples = media.sound(channels=count)
+            if not len(samples):
+                raise InvalidRow(f"the sound of {path.name} cannot be decoded", reason="truncated")
+            return [np.ascontiguousarray(samples[:, channel]) for channel in range(count)]
+    return [read_audio(path)]
+
+
 def cut(samples: Samples, span: Span) -> Samples:
     """The samples of a span of 16 kHz sound."""
     return samples[max(0, round(span.start_s * AUDIO_RATE_HZ)) : max(0, round(span.end_s * AUDIO_RATE_HZ))]
@@ -56,13 +81,64 @@ def read_frames(path: Path, spans: Sequence[Span], *, every: int = 1) -> Iterato
     Times come from the stream's timestamps, so variable frame rates hold. Frames between spans that lie close together
     are given as well. A stream that breaks ends the frames.
     """
-    for span in merge(spans, MERGE_S):
-        with open_media(path) as media:
-            first: int | None = None
-            for picture in media.pictures(span.start_s, span.end_s):
-                first = picture.number if first is None else first
-                if (picture.number - first) % every == 0:
-                    yield Frame(picture.time_s, picture.to_rgb())
+    first, ends = 0, iter(merge(spans, MERGE_S))
+    end_s = -math.inf
+    for number, picture in enumerate(read_pictures(path, spans)):
+        while picture.time_s >= end_s:
+            first, end_s = number, next(ends).end_s
+        if (number - first) % every == 0:
+            yield Frame(picture.time_s, picture.to_rgb())
+
+
+def read_pictures(path: Path, spans: Sequence[Span], *, ahead: bool = False) -> Generator[Picture, None, None]:
+    """Every frame of the spans, in order, decoded but not converted; gaps are not decoded where they need not be.
+
+    Frames between spans that lie close together are given as well. A stream that breaks ends the frames. With ``ahead``
+    two threads decode while the frames before are worked on; close the iterator to end them early.
+    """
+    merged = merge(spans, MERGE_S)
+    with open_media(path) as media:
+        keyframes = media.keyframes() if media.video is not None else []
+    with open_media(path, threads=2 if ahead else 1) as media:
+        pictures = media.pictures(merged, keyframes)
+        if not ahead or media.video is None:
+            yield from pictures
+            return
+        size_bytes = media.video.codec_context.width * media.video.codec_context.height * 3 // 2
+        with closing(_ahead(pictures, min(48, max(2, _AHEAD_BYTES // max(1, size_bytes))))) as waiting:
+            yield from waiting
+
+
+def _ahead(pictures: Iterator[Picture], most: int) -> Generator[Picture, None, None]:
+    """The same pictures, up to ``most`` of them made by another thread in advance."""
+    waiting: queue.Queue[Picture | BaseException | None] = queue.Queue(most)
+    is_over = threading.Event()
+
+    def fill() -> None:
+        last: BaseException | None = None
+        try:
+            for picture in pictures:
+                waiting.put(picture)
+                if is_over.is_set():
+                    return
+        except (CurateError, MemoryError) as error:
+            last = error
+        finally:
+            waiting.put(last)
+
+    thread = threading.Thread(target=fill, name="curate-decode", daemon=True)
+    thread.start()
+    try:
+        while (item := waiting.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        is_over.set()
+        while thread.is_alive():
+            with suppress(queue.Empty):
+                waiting.get(timeout=0.05)
+        thread.join()
 
 
 def merge(spans: Sequence[Span], gap_s: float) -> list[Span]:

@@ -1,56 +1,81 @@
-"""Follow the faces of a video and keep an aligned crop of each at its best."""
+"""Watch a video once: its shots, its faces followed and cropped, and how their mouths move."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from curate.media.align import Quality, align, measure
-from curate.media.decode import Span, read_frames
+from curate.media.container import SquareVideo
+from curate.media.crops import Crop, crop_frame, most_worth, square_of
+from curate.media.decode import MERGE_S, Span, merge, read_pictures
 from curate.media.faces import Face, FaceDetector
-from curate.media.pictures import encode_jpeg
-from curate.media.tracks import CutTest, Track, Tracker
+from curate.media.looking import Looker
+from curate.media.mouth import MouthMotion
+from curate.media.planes import Planes
+from curate.media.shots import Shot, ShotFinder
+from curate.media.tracks import Track
 
-MIN_CONTRAST = 8.0
-"""Spread (standard deviation) of the grey levels in the middle of a crop, 0-255, below which no face can be told."""
+Crops = Literal["none", "best", "frames", "video"]
+Keep = Callable[[bytes, str], str]
+"""Stores bytes under a suffix and gives their name."""
+_MOUTH_S = 0.055
+"""Frames nearer than this to the last sample of the mouth are passed over."""
 
 
-class Shot(NamedTuple):
-    """An aligned JPEG crop, when it was taken, and how good it is."""
+class KeptFrame(NamedTuple):
+    """A stored crop and when it was taken."""
 
     time_s: float
-    jpeg: bytes
-    quality: Quality
-    worth: float
-    """0-1: only for choosing among the shots of one face"""
+    name: str
 
 
 @dataclass
 class FaceTrack:
-    """One face over time and its best shot in each span (by the span's place in the list) that it was seen in."""
+    """One face over time, and what was kept of it.
+
+    ``best`` is its best crop in each span (by the span's place in the list) that it was seen in; ``frames`` and
+    ``video`` name what was stored.
+    """
 
     track: Track
-    best: dict[int, Shot] = field(default_factory=dict)
+    best: dict[int, Crop] = field(default_factory=dict)
+    mouth: MouthMotion = field(default_factory=MouthMotion)
+    frames: list[KeptFrame] = field(default_factory=list)
+    video: str | None = None
+    visible_share: float = 1.0
+    """Median share of the box inside the picture"""
 
     @property
-    def shot(self) -> Shot:
-        """The best of all shots."""
-        return max(self.best.values(), key=lambda shot: shot.worth)
+    def crop(self) -> Crop:
+        """The best of all crops."""
+        return max(self.best.values(), key=lambda crop: crop.worth)
 
     @property
     def size_px(self) -> float:
         """Median of the longer side of the boxes."""
         return float(np.median([face.size_px for face in self.track.faces]))
 
+    @property
+    def length_s(self) -> float:
+        """From the first look to the last."""
+        return self.track.times_s[-1] - self.track.times_s[0]
+
     def looks_in(self, span: Span) -> int:
         """In how many of the frames looked at within a span the face was seen."""
         return sum(span.start_s <= time_s <= span.end_s for time_s in self.track.times_s)
 
 
-def follow_faces(
+class Watched(NamedTuple):
+    """What was seen of a video: face tracks by first appearance, shots in order."""
+
+    tracks: list[FaceTrack]
+    shots: list[Shot]
+
+
+def watch(
     path: Path,
     spans: Sequence[Span],
     detector: FaceDetector,
@@ -58,39 +83,107 @@ def follow_faces(
     every: int = 5,
     min_face_px: int = 40,
     size_px: int = 256,
-) -> list[FaceTrack]:
-    """The face tracks seen in the spans of a video, in order of appearance.
+    crops: Crops = "best",
+    keep: Keep | None = None,
+) -> Watched:
+    """The shots and face tracks of the spans of a video, which are in order and do not overlap.
 
-    Looks at every ``every``-th frame; faces whose box is below ``min_face_px`` are passed over; crops are ``size_px``
-    square. ``spans`` are in order and do not overlap.
+    Faces are located at every ``every``-th frame; those whose box is below ``min_face_px`` are passed over. Crops are
+    ``size_px`` square (rounded up to even): the best of each track in each span, and through ``keep`` also one of every
+    look (``frames``: JPEG) or every frame (``video``: one H.264 MP4 a track). ``none`` rates crops but encodes none.
+    What ``keep`` raises ends the reading. Memory does not grow with the pictures, only with the tracks.
     """
-    tracker, cuts = Tracker(), CutTest()
-    found: dict[int, FaceTrack] = {}
-    for time_s, rgb in read_frames(path, spans, every=every):
-        if cuts.is_cut(rgb):
-            tracker.reset()
-        faces = [face for face in detector.detect(rgb) if face.size_px >= min_face_px]
-        place = next((i for i, span in enumerate(spans) if span.start_s <= time_s <= span.end_s), None)
-        for track, face in zip(tracker.update(time_s, faces), faces, strict=True):
-            if place is None:
+    if crops in ("frames", "video") and keep is None:
+        raise ValueError(f"crops={crops!r} needs somewhere to keep them")
+    watcher = _Watcher(spans, Looker(detector, min_face_px), every, size_px + size_px % 2, crops, keep)
+    with closing(read_pictures(path, spans, ahead=True)) as pictures:
+        for picture in pictures:
+            watcher.see(picture.time_s, picture.to_planes())
+    return watcher.finish()
+
+
+class _Watcher:
+    def __init__(
+        self, spans: Sequence[Span], looker: Looker, every: int, size_px: int, crops: Crops, keep: Keep | None
+    ) -> None:
+        self._spans, self._stretches = list(spans), merge(spans, MERGE_S)
+        self._looker, self._every, self._size_px = looker, every, size_px
+        self._crops, self._keep = crops, keep
+        self._finder = ShotFinder()
+        self._found: dict[int, FaceTrack] = {}
+        self._shares: dict[int, list[float]] = {}
+        self._videos: dict[int, SquareVideo] = {}
+        self._since: list[tuple[float, Planes]] = []
+        self._count = 0
+
+    def see(self, time_s: float, planes: Planes) -> None:
+        while self._stretches and time_s >= self._stretches[0].end_s:
+            self._stretches.pop(0)
+            self._finish_stretch()
+            self._finder.pause()
+        is_cut = self._finder.see(time_s, planes.thumb())
+        if is_cut:
+            self._finish_stretch()
+        self._since.append((time_s, planes))
+        if self._count % self._every == 0:
+            self._look(time_s, planes)
+        self._count += 1
+
+    def finish(self) -> Watched:
+        self._finish_stretch()
+        self._finder.pause()
+        for key, shares in self._shares.items():
+            self._found[key].visible_share = float(np.median(shares))
+        tracks = [found for found in self._found.values() if found.best]
+        return Watched(sorted(tracks, key=lambda found: found.track.times_s[0]), self._finder.shots)
+
+    def _finish_stretch(self) -> None:
+        """Locate the faces in the last frame before a cut or gap, and end all tracks."""
+        if len(self._since) > 1 and self._looker.tracker.known:
+            self._look(*self._since[-1])
+        for key, video in self._videos.items():
+            if self._keep is not None:
+                self._found[key].video = self._keep(video.finish(), "mp4")
+        self._videos.clear()
+        self._looker.reset()
+        self._since, self._count = [], 0
+
+    def _look(self, time_s: float, planes: Planes) -> None:
+        place = next((i for i, span in enumerate(self._spans) if span.start_s <= time_s <= span.end_s), None)
+        for track, face in self._looker.look(time_s, planes):
+            found = self._found.setdefault(id(track), FaceTrack(track))
+            self._shares.setdefault(id(track), []).append(face.visible_share(planes.width, planes.height))
+            if place is not None:
+                self._take(found, face, time_s, planes, place)
+            self._fill(found)
+        self._since = [(time_s, planes)]
+
+    def _take(self, found: FaceTrack, face: Face, time_s: float, planes: Planes, place: int) -> None:
+        size_px, known = self._size_px, found.best.get(place)
+        least = known.worth if known else -1.0
+        most = most_worth(face, width=planes.width, height=planes.height, size_px=size_px)
+        if self._crops != "frames" and known and most <= least:
+            return
+        floor = -1.0 if self._crops == "frames" else least
+        crop = crop_frame(planes, face, time_s=time_s, size_px=size_px, encode=self._crops != "none", least=floor)
+        if crop is None:
+            return
+        if self._crops == "frames" and self._keep is not None:
+            found.frames.append(KeptFrame(time_s, self._keep(crop.jpeg, "jpg")))
+        if crop.worth > least:
+            found.best[place] = crop
+
+    def _fill(self, found: FaceTrack) -> None:
+        """Go over the frames since the last look, the face interpolated between both."""
+        for time_s, planes in self._since[0 if len(found.track.times_s) == 1 else 1 :]:
+            face = found.track.at(time_s)
+            if face is None:
                 continue
-            known = found.setdefault(id(track), FaceTrack(track))
-            shot = take_shot(rgb, face, time_s=time_s, size_px=size_px)
-            if shot and (place not in known.best or shot.worth > known.best[place].worth):
-                known.best[place] = shot
-    return [track for track in found.values() if track.best]
-
-
-def take_shot(rgb: NDArray[np.uint8], face: Face, *, time_s: float = 0.0, size_px: int = 256) -> Shot | None:
-    """The aligned crop of one face of one picture, or None where it is too dark or flat to see a face."""
-    crop = align(rgb, face.landmarks, size_px=size_px)
-    if crop[size_px // 4 : -size_px // 4, size_px // 4 : -size_px // 4].mean(axis=2).std() < MIN_CONTRAST:
-        return None
-    quality = measure(rgb, face, crop)
-    eyes, nose = face.landmarks[:2], face.landmarks[2]
-    middle, apart = eyes.mean(axis=0), float(np.linalg.norm(eyes[1] - eyes[0]))
-    axis = (eyes[1] - eyes[0]) / max(apart, 1e-6)
-    frontal = max(0.1, 1 - 2 * abs(float((nose - middle) @ axis)) / max(apart, 1e-6))
-    sharp = quality.sharpness / (quality.sharpness + 50)
-    worth = face.score * quality.visible_share * min(1.0, face.size_px / size_px) * frontal * (0.5 + 0.5 * sharp)
-    return Shot(time_s, encode_jpeg(crop), quality, worth)
+            if time_s - found.mouth.last_s >= _MOUTH_S:
+                found.mouth.see(time_s, planes, face)
+            if self._crops == "video":
+                square = square_of(planes, face, self._size_px)
+                if square is not None:
+                    if id(found.track) not in self._videos:
+                        self._videos[id(found.track)] = SquareVideo(self._size_px)
+                    self._videos[id(found.track)].add(time_s, square)

@@ -22,6 +22,17 @@ class Face(NamedTuple):
         """The longer side of the box."""
         return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1]))
 
+    def moved(self, scale: float, shift: NDArray[np.float32]) -> "Face":
+        """The face in a picture whose pixels lie at ``scale`` times these plus ``shift`` (x, y)."""
+        return Face(self.box * scale + np.tile(shift, 2), self.landmarks * scale + shift, self.score)
+
+    def visible_share(self, width: int, height: int) -> float:
+        """Share of the box that a picture of this size holds, 0-1."""
+        low = np.clip(self.box[:2], 0, (width, height))
+        high = np.clip(self.box[2:], 0, (width, height))
+        area = float(np.prod(self.box[2:] - self.box[:2]))
+        return min(1.0, float(np.prod(high - low)) / area) if area > 0 else 0.0
+
 
 class FaceDetector(Protocol):
     """Finds faces in an upright RGB picture (height, width, 3) uint8, best score first."""
@@ -32,6 +43,9 @@ class FaceDetector(Protocol):
 
     def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:
         """The faces of one picture; an empty list where there is none."""
+
+    def detect_small(self, pictures: NDArray[np.uint8]) -> list[list[Face]]:
+        """The faces of each of ``pictures`` (n, side, side, 3), which hold one large face each if any."""
 
 
 def open_detector(model_pack: Path | None = None) -> FaceDetector:
@@ -48,6 +62,15 @@ def open_detector(model_pack: Path | None = None) -> FaceDetector:
     return CenterFace()
 
 
+def licence_note(model_pack: Path | None) -> str | None:
+    """What has to be said about the licence of the networks used, once to the user and on the data card."""
+    if model_pack is None:
+        return None
+    from curate.media.insightface_pack import LICENCE_NOTE
+
+    return LICENCE_NOTE.format(name=model_pack.name)
+
+
 def pack_files(folder: Path) -> list[Path]:
     """The networks of a model pack, by name."""
     return sorted(folder.glob("*.onnx"))
@@ -61,3 +84,13 @@ def intersection_over_union(a: NDArray[np.float32], b: NDArray[np.float32]) -> N
     areas = [np.prod(np.clip(box[:, 2:4] - box[:, :2], 0, None), axis=1) for box in (a, b)]
     union = areas[0][:, None] + areas[1][None, :] - shared
     return np.asarray(shared / np.maximum(union, 1e-6), np.float32)
+
+
+def not_suppressed(boxes: NDArray[np.float32], limit: float = 0.3) -> list[int]:
+    """Places of the boxes, given best first, that no better one overlaps by ``limit`` or more."""
+    kept: list[int] = []
+    overlap = intersection_over_union(boxes, boxes)
+    for index in range(len(boxes)):
+        if all(overlap[index, other] < limit for other in kept):
+            kept.append(index)
+    return kept

@@ -11,7 +11,7 @@ from curate.media.decode import Samples, Span
 from curate.media.onnx_models import open_vad
 
 HOP_S = 512 / AUDIO_RATE_HZ
-ON, OFF = 0.5, 0.35
+ON, MARGIN = 0.5, 0.15
 _HOP, _CONTEXT, _BLOCK = 512, 64, 1024
 
 
@@ -46,14 +46,15 @@ def utterances(
     min_speech_s: float = 0.25,
     max_utterance_s: float = 15.0,
     pad_s: float = 0.1,
+    threshold: float = ON,
 ) -> list[Speech]:
     """Utterances in order, without overlap, inside 0-``duration_s``.
 
-    Speech begins at probability .5 and ends below .35; pauses up to ``max_pause_s`` stay inside an utterance. Those
-    longer than ``max_utterance_s`` are split at the window least like speech. Each is widened by ``pad_s``, but never
-    beyond the middle of the gap to its neighbour.
+    Speech begins at probability ``threshold`` and ends .15 below it; pauses up to ``max_pause_s`` stay inside an
+    utterance. Those longer than ``max_utterance_s`` are split at the window least like speech. Each is widened by
+    ``pad_s``, but never beyond the middle of the gap to its neighbour.
     """
-    runs = _join(_hysteresis(probabilities), round(max_pause_s / HOP_S))
+    runs = _join(_hysteresis(probabilities, threshold), round(max_pause_s / HOP_S))
     runs = [run for run in runs if (run[1] - run[0]) * HOP_S >= min_speech_s]
     runs = [part for run in runs for part in _split(probabilities, run, max(2, int(max_utterance_s / HOP_S)))]
     cores = [Span(start * HOP_S, min(end * HOP_S, duration_s)) for start, end in runs]
@@ -63,18 +64,23 @@ def utterances(
     found = []
     for core, low, high in zip(cores, bounds, bounds[1:], strict=False):
         span = Span(round(max(core.start_s - pad_s, low), 3), round(min(core.end_s + pad_s, high), 3))
-        window = probabilities[int(span.start_s / HOP_S) : max(1, round(span.end_s / HOP_S))]
-        found.append(Speech(span, float(np.mean(window >= ON)) if len(window) else 0.0))
+        found.append(Speech(span, speech_share(probabilities, span)))
     return found
 
 
-def _hysteresis(probabilities: NDArray[np.float32]) -> list[tuple[int, int]]:
+def speech_share(probabilities: NDArray[np.float32], span: Span) -> float:
+    """The share of a span that is speech (0-1)."""
+    window = probabilities[int(span.start_s / HOP_S) : max(1, round(span.end_s / HOP_S))]
+    return float(np.mean(window >= ON)) if len(window) else 0.0
+
+
+def _hysteresis(probabilities: NDArray[np.float32], threshold: float) -> list[tuple[int, int]]:
     runs: list[tuple[int, int]] = []
     start: int | None = None
     for index, value in enumerate(probabilities.tolist()):
-        if start is None and value >= ON:
+        if start is None and value >= threshold:
             start = index
-        elif start is not None and value < OFF:
+        elif start is not None and value < threshold - MARGIN:
             runs.append((start, index))
             start = None
     if start is not None:

@@ -1,33 +1,72 @@
 """Join the faces of successive frames into tracks."""
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from curate.media.faces import Face, intersection_over_union
-from curate.media.pictures import resize
 
-MIN_OVERLAP = 0.3
+MIN_CLOSENESS = 0.3
 MAX_GAP_S = 1.0
-THUMB = (64, 36)
+_RECENT_S = 0.7
+
+
+def closeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, m) overlap, 0-1, of boxes widened by half: a small face moves by most of its width between two looks."""
+    return intersection_over_union(_widened(a), _widened(b))
+
+
+def _widened(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    margin = (boxes[:, 2:] - boxes[:, :2]) / np.float32(4)
+    return np.hstack([boxes[:, :2] - margin, boxes[:, 2:] + margin])
 
 
 @dataclass
 class Track:
-    """One face over time: seconds from the start of the file and the face at each of them."""
+    """One face over time: seconds from the start of the file, in order, and the face at each of them."""
 
     times_s: list[float] = field(default_factory=list)
     faces: list[Face] = field(default_factory=list)
 
     def predict(self, time_s: float) -> NDArray[np.float32]:
-        """The box expected at a later time, at constant velocity."""
-        last = self.faces[-1].box
-        if len(self.faces) < 2 or self.times_s[-1] <= self.times_s[-2]:
-            return last
-        rate = (last - self.faces[-2].box) / (self.times_s[-1] - self.times_s[-2])
-        shift = (rate[:2] + rate[2:]) / 2 * min(time_s - self.times_s[-1], MAX_GAP_S)
-        return np.asarray(last + np.tile(shift, 2), np.float32)
+        """The box expected at a later time, moving on as it did of late."""
+        return np.asarray(self.faces[-1].box + np.tile(self._shift(time_s, range(len(self.faces) - 1, -1, -1)), 2))
+
+    def recall(self, time_s: float) -> NDArray[np.float32]:
+        """The box expected at a time before the first."""
+        return np.asarray(self.faces[0].box + np.tile(self._shift(time_s, range(len(self.faces))), 2))
+
+    def at(self, time_s: float) -> Face | None:
+        """The face at any time from the first to the last, interpolated; None outside or across a longer gap."""
+        after = bisect_left(self.times_s, time_s)
+        if after == len(self.times_s) or (after == 0 and self.times_s[0] != time_s):
+            return None
+        if self.times_s[after] == time_s:
+            return self.faces[after]
+        before = after - 1
+        gap_s = self.times_s[after] - self.times_s[before]
+        if gap_s > MAX_GAP_S:
+            return None
+        part = np.float32((time_s - self.times_s[before]) / gap_s)
+        a, b = self.faces[before], self.faces[after]
+        return Face(
+            a.box + (b.box - a.box) * part,
+            a.landmarks + (b.landmarks - a.landmarks) * part,
+            float(a.score + (b.score - a.score) * part),
+        )
+
+    def _shift(self, time_s: float, places: range) -> NDArray[np.float32]:
+        """From the face at the first of ``places`` to one at ``time_s``, by the way through those near it in time."""
+        origin = places[0]
+        near = [i for i in places[1:5] if abs(self.times_s[i] - self.times_s[origin]) <= _RECENT_S]
+        if not near:
+            return np.zeros(2, np.float32)
+        lag_s = self.times_s[origin] - self.times_s[near[-1]]
+        way = self.faces[origin].box - self.faces[near[-1]].box
+        ahead_s = float(np.clip(time_s - self.times_s[origin], -MAX_GAP_S, MAX_GAP_S))
+        return np.asarray((way[:2] + way[2:]) / 2 * (ahead_s / lag_s), np.float32)
 
 
 @dataclass
@@ -41,6 +80,11 @@ class Tracker:
         """End all open tracks."""
         self._open = []
 
+    @property
+    def known(self) -> list[Track]:
+        """The tracks that may go on."""
+        return self._open
+
     def update(self, time_s: float, faces: list[Face]) -> list[Track]:
         """The track of each face, in the order of the faces."""
         self._open = [track for track in self._open if time_s - track.times_s[-1] <= MAX_GAP_S]
@@ -49,9 +93,9 @@ class Tracker:
             from scipy.optimize import linear_sum_assignment
 
             expected = np.stack([track.predict(time_s) for track in self._open])
-            overlap = intersection_over_union(expected, np.stack([face.box for face in faces]))
+            overlap = closeness(expected, np.stack([face.box for face in faces]))
             for row, column in zip(*linear_sum_assignment(-overlap), strict=True):
-                if overlap[row, column] >= MIN_OVERLAP:
+                if overlap[row, column] >= MIN_CLOSENESS:
                     found[column] = self._open[row]
         result = []
         for face, known in zip(faces, found, strict=True):
@@ -66,25 +110,3 @@ class Tracker:
         self.tracks.append(track)
         self._open.append(track)
         return track
-
-
-@dataclass
-class CutTest:
-    """Tells a cut from motion on 64x36 thumbnails: a jump above 12 grey levels and three times the recent change."""
-
-    _last: NDArray[np.int16] | None = None
-    _changes: list[float] = field(default_factory=list)
-
-    def is_cut(self, rgb: NDArray[np.uint8]) -> bool:
-        """Whether this frame belongs to another shot than the one before."""
-        thumb = resize(rgb, *THUMB).astype(np.int16)
-        last, self._last = self._last, thumb
-        if last is None:
-            return False
-        change = float(np.abs(thumb - last).mean())
-        usual = float(np.mean(self._changes)) if self._changes else 10.0
-        if change > max(12.0, 3 * usual):
-            self._changes.clear()
-            return True
-        self._changes = [*self._changes[-7:], change]
-        return False

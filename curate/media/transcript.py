@@ -1,161 +1,203 @@
-"""Transcripts from subtitle files: cues with their speakers, and the words of a stretch of time."""
+"""Who says what: transcripts of a whole file behind one protocol, and the part of each that falls into a span."""
 
-import codecs
-import html
-import re
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from curate.errors import InvalidRow
-from curate.media.decode import Span
+from curate.media.decode import Samples, Span, cut
+from curate.media.subtitles import Cue, embedded_cues, load_cues
+from curate.media.words import Word, WordTimes
 
-SUFFIXES = (".srt", ".vtt")
-MAX_BYTES = 20_000_000
-_BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-_LEGACY = (
-    "cp1252",
-    "cp1250",
-    "cp1251",
-    "cp1253",
-    "cp1254",
-    "cp1255",
-    "cp1256",
-    "cp1257",
-    "cp932",
-    "gb18030",
-    "cp949",
-    "big5",
-)
-"""What subtitle files are written in where it is not Unicode; short texts fit many rarer encodings by chance."""
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
-_TAG = re.compile(r"<[^>]*>|\{\\[^}]*\}")
-_PREFIX = re.compile(r"^\s*[-–—]?\s*([^\W\d_][^:\n]{0,39}):\s+")
+MIN_HEARD_S = 0.1
 
 
-class Cue(NamedTuple):
-    """One subtitle: a span, what is said, and who says it where the file tells."""
+class Transcript(NamedTuple):
+    """What is said in a file, in order of time, and the language (ISO 639-1) where the transcriber tells it."""
 
-    span: Span
+    cues: list[Cue]
+    language: str | None = None
+
+
+class Transcriber(Protocol):
+    """Gives the words of a file. A double of it is ten lines."""
+
+    @property
+    def name(self) -> str:
+        """What ``text_source`` records."""
+
+    def transcribe(self, samples: Samples | None, spans: Sequence[Span], *, language: str | None) -> Transcript:
+        """What is said in the spans of speech of 16 kHz sound; no cues where this transcriber has nothing to say.
+
+        Raises ``InvalidRow`` where its source is broken.
+        """
+
+
+class Sidecar(NamedTuple):
+    """A subtitle file beside the media."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return "subtitles"
+
+    def transcribe(self, samples: Samples | None, spans: Sequence[Span], *, language: str | None) -> Transcript:
+        return Transcript(load_cues(self.path))
+
+
+class Embedded(NamedTuple):
+    """A text track inside the media file."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return "embedded_subtitles"
+
+    def transcribe(self, samples: Samples | None, spans: Sequence[Span], *, language: str | None) -> Transcript:
+        return Transcript(embedded_cues(self.path, language=language))
+
+
+class Heard(NamedTuple):
+    """What a remote model heard in one piece of sound; word times in seconds from its start, where it gives them."""
+
     text: str
-    speaker: str | None
+    words: Sequence[tuple[str, float, float]] = ()
+    language: str | None = None
 
 
-class Words(NamedTuple):
-    """What is said in a stretch of time and by whom; both None where the transcript is silent."""
+class Remote(NamedTuple):
+    """A model behind an address, asked about one span at a time."""
 
-    text: str | None
-    speaker: str | None
+    model: str
+    hear: Callable[[Samples, str | None], Heard]
+
+    @property
+    def name(self) -> str:
+        return f"endpoint:{self.model}"
+
+    def transcribe(self, samples: Samples | None, spans: Sequence[Span], *, language: str | None) -> Transcript:
+        cues: list[Cue] = []
+        spoken: str | None = None
+        for span in spans if samples is not None else ():
+            sound = cut(np.asarray(samples), span)
+            if span.end_s - span.start_s < MIN_HEARD_S or not sound.any():
+                continue
+            heard = self.hear(sound, language)
+            text = " ".join(heard.text.replace("\0", "").split())
+            spoken = spoken or heard.language
+            if text:
+                cues.append(Cue(span, text, None, _moved(heard.words, span)))
+        return Transcript(cues, spoken)
 
 
-def find_sidecar(media: Path) -> Path | None:
-    """The subtitle file beside a media file: ``stem.srt``, ``stem.vtt``, else ``stem.<language>.srt`` by name."""
-    exact = [media.with_suffix(suffix) for suffix in SUFFIXES]
-    for path in exact:
-        if path.is_file():
-            return path
-    prefix = media.stem + "."
-    try:
-        beside = sorted(path for path in media.parent.iterdir() if path.suffix.lower() in SUFFIXES)
-    except OSError:
-        return None
-    named = [p for p in beside if p.name.startswith(prefix) and re.fullmatch(r"[\w-]{2,12}", p.stem[len(prefix) :])]
-    upper = [p for p in beside if p.stem == media.stem]
-    return next((path for path in (*upper, *named) if path.is_file()), None)
+class Said(NamedTuple):
+    """What is said in one span, by whom and when each word; all empty where the transcript is silent."""
+
+    text: str | None = None
+    speaker: str | None = None
+    words: tuple[Word, ...] = ()
+    word_times: WordTimes | None = None
+    cues: tuple[Cue, ...] = ()
 
 
-def load_cues(path: Path) -> list[Cue]:
-    """The cues of an SRT or VTT file in order of time, tags removed; cues without text or length are left out.
+def said_in(cues: Sequence[Cue], spans: Sequence[Span]) -> list[Said]:
+    """What is said in each of some spans that are in order and do not overlap.
 
-    Speakers come from VTT voices (``<v Mary>``) and from prefixes in capitals (``MARY: ...``). Any encoding is read.
-    Raises ``InvalidRow`` where the file cannot be read as subtitles.
+    A cue goes as a whole to the span that it overlaps most; one that straddles several and knows its word times is
+    parted by word. A cue that overlaps none is left out. The speaker is the one with most of the text.
     """
-    import pysubs2
-
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InvalidRow(f"{path.name} is too large for a subtitle file", reason="invalid")
-        content = _decode(path.read_bytes())
-    except OSError as error:
-        raise InvalidRow(f"{path.name} cannot be opened: {error.strerror}", reason="unreadable") from error
-    is_vtt = content.lstrip().startswith("WEBVTT")
-    try:
-        options = {"keep_html_tags": True, "keep_unknown_html_tags": True}
-        events = pysubs2.SSAFile.from_string(content, format_="vtt" if is_vtt else "srt", **options).events
-    except (pysubs2.Pysubs2Error, ValueError, KeyError, IndexError, OverflowError) as error:
-        raise InvalidRow(f"{path.name} cannot be read as subtitles: {error}", reason="invalid") from error
-    cues = [cue for event in events for cue in _to_cues(event.start / 1000, event.end / 1000, event.text)]
-    if not cues and content.strip() not in ("", "WEBVTT"):
-        raise InvalidRow(f"{path.name} holds no subtitle", reason="invalid")
-    return sorted(cues, key=lambda cue: cue.span)
-
-
-def words_of(cues: Sequence[Cue], spans: Sequence[Span]) -> list[Words]:
-    """For each span the cues that overlap it more than any other span does, joined in order of time.
-
-    The speaker is the one with most of the text; a cue that overlaps no span is left out.
-    """
+    starts, ends = [span.start_s for span in spans], [span.end_s for span in spans]
     chosen: list[list[Cue]] = [[] for _ in spans]
-    for cue in cues:
-        overlaps = [_overlap_s(cue.span, span) for span in spans]
-        best = max(range(len(spans)), key=overlaps.__getitem__, default=None)
-        if best is not None and overlaps[best] > 0:
-            chosen[best].append(cue)
+    for cue in sorted(cues, key=lambda cue: cue.span):
+        places = range(bisect_right(ends, cue.span.start_s), bisect_left(starts, cue.span.end_s))
+        if len(places) == 1 or (places and not cue.words):
+            overlaps = [_overlap_s(cue.span, spans[place]) for place in places]
+            chosen[places[int(np.argmax(overlaps))]].append(cue)
+        elif places:
+            for place, part in _parted(cue, places, spans):
+                chosen[place].append(part)
     return [_join(mine) for mine in chosen]
 
 
-def _join(cues: Sequence[Cue]) -> Words:
+def words_in(words: Sequence[tuple[Word, str | None]], spans: Sequence[Span], word_times: WordTimes) -> list[Said]:
+    """The timed words, each with its speaker, whose middle lies in each span; spans may overlap."""
+    ordered = sorted(words, key=lambda one: one[0].middle_s)
+    middles = [word.middle_s for word, _ in ordered]
+    found = []
+    for span in spans:
+        here = ordered[bisect_left(middles, span.start_s) : bisect_left(middles, span.end_s)]
+        mine = tuple(word for word, _ in here)
+        text = " ".join(word.text for word in mine) or None
+        speaker = _most([(speaker, len(word.text)) for word, speaker in here])
+        found.append(Said(text, speaker, mine, word_times if mine else None))
+    return found
+
+
+def _parted(cue: Cue, places: range, spans: Sequence[Span]) -> list[tuple[int, Cue]]:
+    glue = " " if " ".join(word.text for word in cue.words) == cue.text else ""
+    by_place: dict[int, list[Word]] = {}
+    for word in cue.words:
+        apart = [max(spans[p].start_s - word.middle_s, word.middle_s - spans[p].end_s, 0.0) for p in places]
+        by_place.setdefault(places[int(np.argmin(apart))], []).append(word)
+    return [
+        (
+            place,
+            Cue(Span(words[0].start_s, words[-1].end_s), glue.join(w.text for w in words), cue.speaker, tuple(words)),
+        )
+        for place, words in by_place.items()
+    ]
+
+
+def _join(cues: Sequence[Cue]) -> Said:
+    text = " ".join(cue.text for cue in cues) or None
+    native = bool(cues) and all(cue.words for cue in cues)
+    words = tuple(word for cue in cues for word in cue.words) if native else ()
+    speaker = _most([(cue.speaker, len(cue.text)) for cue in cues])
+    return Said(text, speaker, words, "native" if native else None, tuple(cues))
+
+
+def _most(shares: Sequence[tuple[str | None, int]]) -> str | None:
     said: dict[str, int] = {}
-    for cue in cues:
-        if cue.speaker:
-            said[cue.speaker] = said.get(cue.speaker, 0) + len(cue.text)
-    text = " ".join(cue.text for cue in cues)
-    return Words(text or None, max(said, key=said.__getitem__) if said else None)
+    for speaker, length in shares:
+        if speaker:
+            said[speaker] = said.get(speaker, 0) + length
+    return max(said, key=said.__getitem__) if said else None
+
+
+def _moved(words: Sequence[tuple[str, float, float]], span: Span) -> tuple[Word, ...]:
+    moved = []
+    for text, start_s, end_s in words:
+        start_s = min(max(span.start_s + start_s, span.start_s), span.end_s)
+        moved.append(
+            Word(text.strip(), round(start_s, 3), round(min(max(span.start_s + end_s, start_s), span.end_s), 3))
+        )
+    return tuple(word for word in moved if word.text)
 
 
 def _overlap_s(a: Span, b: Span) -> float:
     return min(a.end_s, b.end_s) - max(a.start_s, b.start_s)
 
 
-def _decode(raw: bytes) -> str:
-    for bom, encoding in _BOMS.items():
-        if raw.startswith(bom):
-            return raw.decode(encoding, "replace")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        from charset_normalizer import from_bytes
-
-        guesses = from_bytes(raw, cp_isolation=list(_LEGACY))
-        best = guesses.best()
-        likely = [one for one in guesses if best is not None and one.chaos <= best.chaos + 0.05]
-        chosen = next((one for one in likely if one.encoding == "cp1252"), best)
-        return str(chosen) if chosen is not None else raw.decode("cp1252", "replace")
-
-
-def _to_cues(start_s: float, end_s: float, marked_up: str) -> list[Cue]:
-    if not 0 <= start_s < end_s:
-        return []
-    marked_up = marked_up.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ").replace("\0", "")
-    voices = list(_VOICE.finditer(marked_up))
-    if not voices:
-        return _plain_cue(Span(start_s, end_s), marked_up, None)
-    cues = _plain_cue(Span(start_s, end_s), marked_up[: voices[0].start()], None)
-    for voice, after in zip(voices, [*voices[1:], None], strict=True):
-        part = marked_up[voice.end() : after.start() if after else None]
-        cues += _plain_cue(Span(start_s, end_s), part, _tidy(voice.group(1)) or None)
-    return cues
-
-
-def _plain_cue(span: Span, marked_up: str, speaker: str | None) -> list[Cue]:
-    text = html.unescape(_TAG.sub("", marked_up))
-    prefix = _PREFIX.match(text)
-    if speaker is None and prefix and prefix.group(1).isupper():
-        speaker, text = _tidy(prefix.group(1)), text[prefix.end() :]
-    lines = [re.sub(r"^\s*[-–—]\s+", "", line) for line in text.splitlines()]
-    text = _tidy(" ".join(lines))
-    return [Cue(span, text, speaker)] if text else []
-
-
-def _tidy(text: str) -> str:
-    return " ".join(html.unescape(text).split())
+def first_transcript(
+    transcribers: Sequence[Transcriber],
+    samples: Samples | None,
+    spans: Sequence[Span],
+    *,
+    language: str | None,
+    on_error: Callable[[Transcriber, InvalidRow], None],
+) -> tuple[Transcript, str | None]:
+    """The transcript of the first that has any, and its name; those that fail are told of and passed over."""
+    for one in transcribers:
+        try:
+            found = one.transcribe(samples, spans, language=language)
+        except InvalidRow as error:
+            on_error(one, error)
+            continue
+        if found.cues:
+            return found, one.name
+    return Transcript([]), None

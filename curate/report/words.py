@@ -34,10 +34,11 @@ def show_span(item: Mapping[str, Any]) -> str:
     """An item's place in its source: ``1:02.5–1:04.0``."""
     if item["start_s"] is None or item["end_s"] is None:
         return ""
-    return f"{_clock(item['start_s'])}–{_clock(item['end_s'])}"
+    return f"{show_clock(item['start_s'])}–{show_clock(item['end_s'])}"
 
 
-def _clock(seconds: float) -> str:
+def show_clock(seconds: float) -> str:
+    """Minutes and seconds: ``1:02.5``."""
     return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
 
 

@@ -12,8 +12,11 @@ import pyarrow as pa
 from pydantic import Field
 
 from curate.errors import InvalidInput, InvalidRow
-from curate.media.probe import probe
-from curate.media.transcript import SUFFIXES, find_sidecar
+from curate.media.decode import read_start
+from curate.media.duplicates import HEARD_S, film_hash, picture_hash, sound_hash
+from curate.media.pictures import load_rgb
+from curate.media.probe import Probe, probe
+from curate.media.subtitles import SUFFIXES, find_sidecar
 from curate.stage import BatchStage, Outcome, Rejection, Tools, digest
 
 MAX_POST_BYTES = 1_000_000
@@ -35,6 +38,7 @@ INPUTS = pa.schema(
 class Ingest(BatchStage):
     """Every file that the globs match becomes a source: media by looking inside, posts from .txt, .jsonl and .csv."""
 
+    version: ClassVar[int] = 2
     reads: ClassVar[str] = ""
     writes: ClassVar[tuple[str, ...]] = ("sources",)
     batch_rows: ClassVar[int] = 8
@@ -162,7 +166,8 @@ def _file(row: dict[str, Any], folder: Path) -> dict[str, Any]:
             if not raw:
                 raise InvalidRow(f"{row['file']} is empty", reason="empty_file")
             return _text_source(row["file"], raw.decode("utf-8-sig"), None, None, len(raw))
-        found = probe(path)._asdict()
+        probed = probe(path)
+        found = {**probed._asdict(), **_hashes(path, probed)}
         found["width_px"], found["height_px"] = found.pop("width"), found.pop("height")
         found |= {"source_id": _sha256(path), "size_bytes": path.stat().st_size}
         if row["sidecar"]:
@@ -172,6 +177,15 @@ def _file(row: dict[str, Any], folder: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise InvalidRow(f"{row['file']} is not UTF-8 text (byte {error.start})", reason="invalid") from error
     return found
+
+
+def _hashes(path: Path, probed: Probe) -> dict[str, str | None]:
+    """What the file looks and sounds like; a stream that cannot be decoded is like nothing."""
+    if probed.kind == "image":
+        return {"picture_hash": picture_hash(load_rgb(path))}
+    seen = film_hash(path, probed.duration_s or 0.0) if probed.kind == "video" else None
+    heard = None if probed.audio_codec is None else sound_hash(read_start(path, HEARD_S))
+    return {"picture_hash": seen, "sound_hash": heard}
 
 
 def _text_source(file: str, text: Any, author: Any, title: Any, size_bytes: int) -> dict[str, Any]:

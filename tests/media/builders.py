@@ -1,6 +1,7 @@
 """Small media files, sound and whole, built with PyAV; and the samples of the quickstart as known speech and face."""
 
 import struct
+import subprocess
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any
 
 import av
 import numpy as np
+from imageio_ffmpeg import get_ffmpeg_exe
 from numpy.typing import NDArray
 
 from curate.assets import shipped
-from curate.media.decode import Span, read_audio, read_frames
+from curate.media.decode import Span, cut, read_audio, read_frames
+from curate.media.subtitles import load_cues
 
 RATE_HZ = 16_000
 TURN_90 = (0, 1, -1, 0, 0, 0)
@@ -108,6 +111,39 @@ def _mux(container: Any, packet: Any, hole: Span | None, length_s: float) -> Non
         elif time_s < hole.end_s:
             return
     container.mux(packet)
+
+
+def embed_subtitles(
+    media: Path, text: Path, target: Path, *, codec: str, language: str = "eng", track: int = 0
+) -> Path:
+    """The media with a further text track."""
+    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-i", str(media), "-i", str(text), "-map", "0", "-map", "1"]
+    command += ["-c", "copy", "-c:s", codec, f"-metadata:s:s:{track}", f"language={language}", str(target)]
+    subprocess.run(command, check=True)
+    return target
+
+
+def make_talk(*, gaps_s: Sequence[float], snr_db: float | None = None) -> tuple[NDArray[np.int16], list[Span]]:
+    """The six sample utterances again and again, each after one of the gaps, in pink noise; and when each is said."""
+    pieces = []
+    for name in ("good_news", "broken_promise", "night_noise"):
+        sound, text = make_speech(name), sample(name).with_suffix(".srt")
+        cues = load_cues(text if text.exists() else text.with_suffix(".vtt"))
+        pieces += [cut(sound, cue.span).astype(float) for cue in cues]
+    parts, spans, at = [], [], 0
+    for place, gap_s in enumerate(gaps_s):
+        piece = pieces[place % len(pieces)]
+        at += round(gap_s * RATE_HZ)
+        spans.append(Span(at / RATE_HZ, (at + len(piece)) / RATE_HZ))
+        parts += [np.zeros(round(gap_s * RATE_HZ)), piece]
+        at += len(piece)
+    talk = np.concatenate([*parts, np.zeros(RATE_HZ)])
+    if snr_db is not None:
+        spectrum = np.fft.rfft(np.random.default_rng(0).normal(size=len(talk)))
+        noise = np.fft.irfft(spectrum / np.sqrt(np.arange(1, len(spectrum) + 1)), len(talk))
+        power = np.mean([(piece**2).mean() for piece in pieces]) / 10 ** (snr_db / 10)
+        talk += noise * np.sqrt(power / (noise**2).mean())
+    return np.clip(talk, -32768, 32767).astype(np.int16), spans
 
 
 def turn_mp4(path: Path, matrix: Sequence[int] = TURN_90) -> Path:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from curate.errors import InvalidRow
-from curate.media.decode import Span, cut, merge, read_audio, read_frames
+from curate.media.decode import Span, cut, merge, read_audio, read_frames, read_pictures
 from curate.media.render import render_audio
 from curate.media.speech import speech_probabilities, utterances
 from tests.media.builders import make_frames, make_speech, make_tone, turn_mp4, write_media
@@ -78,6 +78,22 @@ def test_only_every_nth_frame_of_the_spans(tmp_path):
     spans = [Span(1.0, 2.0), Span(8.0, 9.0)]
     times = [frame.time_s for frame in read_frames(path, spans, every=5)]
     assert times == pytest.approx([1.0, 1.2, 1.4, 1.6, 1.8, 8.0, 8.2, 8.4, 8.6, 8.8], abs=0.001)
+
+
+def test_a_picture_outlives_the_file(tmp_path):
+    path = write_media(tmp_path / "a.mp4", frames=make_frames(30))
+    last = list(read_pictures(path, [Span(0, 9)], ahead=True))[-1]
+    assert last.to_planes().rgb(48, 32).mean() == pytest.approx(last.to_rgb().mean(), abs=3)
+
+
+def test_pictures_of_spans_are_the_same_as_of_the_whole(tmp_path):
+    path = write_media(tmp_path / "a.mp4", frames=make_frames(600))
+    times = [picture.time_s for picture in read_pictures(path, [Span(0, 99)])]
+    spans = [Span(1.0, 1.5), Span(9.91, 10.1), Span(23.0, 99.0)]
+    wanted = [time_s for time_s in times if any(span.start_s - 0.01 < time_s < span.end_s - 0.001 for span in spans)]
+    for ahead in (False, True):
+        found = [picture.time_s for picture in read_pictures(path, spans, ahead=ahead)]
+        assert found == pytest.approx(wanted)
 
 
 def test_merge_joins_what_lies_close():

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from curate.media.align import TEMPLATE, align, measure, similarity
+from curate.media.align import TEMPLATE, align, measure, pose, similarity
 from curate.media.centerface import CenterFace
-from curate.media.decode import Span
-from curate.media.face_tracks import follow_faces, take_shot
+from curate.media.crops import crop_picture
 from curate.media.faces import Face, intersection_over_union
-from curate.media.tracks import CutTest, Tracker
-from tests.media.builders import make_frames, make_portrait, sample, write_media
+from curate.media.tracks import Tracker
+from tests.media.builders import make_frames, make_portrait
 
 
 def make_face(x: float, y: float, size: float = 40.0, score: float = 0.9) -> Face:
@@ -46,8 +46,6 @@ def test_boxes_are_in_pixels_of_the_picture_given():
 
 @pytest.mark.parametrize("degrees", [0, 20, -30])
 def test_a_crop_has_level_eyes_at_the_template(degrees):
-    from PIL import Image
-
     portrait = Image.fromarray(make_portrait()).rotate(degrees, Image.Resampling.BILINEAR)
     rgb = np.asarray(portrait)
     crop = align(rgb, CenterFace().detect(rgb)[0].landmarks, size_px=256)
@@ -70,7 +68,8 @@ def test_beyond_the_border_the_edge_is_repeated():
     crop = align(rgb, face.landmarks)
     assert crop.shape == (256, 256, 3)
     assert crop.min() >= 199
-    assert measure(rgb, face, crop).visible_share == pytest.approx(0.25, abs=0.01)
+    assert face.visible_share(100, 100) == pytest.approx(0.25, abs=0.01)
+    assert measure(crop[:, :, 0], face, width=100, height=100).visible_share == pytest.approx(0.25, abs=0.01)
 
 
 @pytest.mark.parametrize("landmarks", [np.zeros((5, 2)), np.full((5, 2), 1e7), np.eye(5, 2) * 1e-4])
@@ -81,8 +80,8 @@ def test_nonsense_landmarks_still_give_a_picture(landmarks):
 def test_a_face_in_the_dark_is_no_shot():
     portrait = make_portrait()
     face = CenterFace().detect(portrait)[0]
-    assert take_shot(portrait, face) is not None
-    assert take_shot(portrait // 40, face) is None
+    assert crop_picture(portrait, face) is not None
+    assert crop_picture(portrait // 40, face) is None
 
 
 def test_two_faces_that_pass_each_other_keep_their_tracks():
@@ -103,23 +102,31 @@ def test_tracks_end_at_cuts_and_after_long_absence():
     assert [len(track.times_s) for track in tracker.tracks] == [2, 1, 1]
 
 
-def test_a_cut_is_told_from_motion():
-    rng = np.random.default_rng(0)
-    first, second = (np.kron(rng.integers(0, 255, (9, 16, 3), np.uint8), np.ones((20, 20, 1), np.uint8)) for _ in "ab")
-    cuts = CutTest()
-    moving = [np.roll(first, 3 * step, axis=1) for step in range(8)]
-    assert [cuts.is_cut(rgb) for rgb in [*moving, second, second]] == [False] * 8 + [True, False]
+def test_a_small_picture_gives_the_same_face():
+    portrait = make_portrait()
+    face = CenterFace().detect(portrait)[0]
+    x, y = ((face.box[:2] + face.box[2:]) / 2).astype(int) // 2 * 2
+    side = int(face.size_px) // 2 * 2
+    around = np.pad(portrait, ((side, side), (side, side), (0, 0)), mode="edge")[y : y + 2 * side, x : x + 2 * side]
+    small = np.asarray(Image.fromarray(around).resize((96, 96), Image.Resampling.BILINEAR))
+    found = [
+        faces[0].moved(2 * side / 96, np.array([x - side, y - side], np.float32))
+        for faces in CenterFace().detect_small(np.stack([small, small]))
+    ]
+    for one in found:
+        assert intersection_over_union(one.box[None], face.box[None])[0, 0] > 0.8
 
 
-def test_a_sample_has_one_track_over_both_utterances():
-    tracks = follow_faces(sample(), [Span(0.3, 3.4), Span(4.1, 7.3)], CenterFace())
-    assert len(tracks) == 1
-    assert set(tracks[0].best) == {0, 1}
-    assert tracks[0].looks_in(Span(0.3, 3.4)) > 10
-    assert 0.3 <= tracks[0].shot.time_s <= 7.3
-
-
-def test_faces_below_the_limit_are_passed_over(tmp_path):
-    path = write_media(tmp_path / "a.mp4", frames=[make_portrait()] * 5)
-    assert len(follow_faces(path, [Span(0, 1)], CenterFace())) == 1
-    assert follow_faces(path, [Span(0, 1)], CenterFace(), min_face_px=250) == []
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_pose_has_the_sign_of_the_turn(mirrored):
+    face = make_face(0, 0, 100)
+    assert np.abs(pose(face.landmarks)).max() < 10
+    turned_right = face.landmarks + np.array([[0, 0], [0, 0], [12, 0], [0, 0], [0, 0]], np.float32)
+    if mirrored:
+        turned_right = (turned_right * (-1, 1) + (100, 0))[[1, 0, 2, 4, 3]]
+    yaw = pose(turned_right.astype(np.float32)).yaw_deg
+    assert (yaw < -15) if mirrored else (yaw > 15)
+    lowered = face.landmarks + np.array([[0, 0], [0, 0], [0, 10], [0, 0], [0, 0]], np.float32)
+    assert pose(lowered).pitch_deg > pose(face.landmarks).pitch_deg + 10
+    tilted = face.landmarks @ np.array([[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]], np.float32)
+    assert pose(tilted).roll_deg == pytest.approx(np.degrees(0.3), abs=1)

@@ -10,7 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from curate.errors import MissingDependency
-from curate.media.faces import open_detector
+from curate.media.faces import licence_note, open_detector
+from curate.media.identity import group_faces
+from curate.media.insightface_pack import embed_faces
 
 STRIDES = (8, 16, 32)
 
@@ -62,6 +64,23 @@ def make_pack(folder: Path) -> Path:
     return folder
 
 
+def add_recognition(folder: Path) -> Path:
+    """A network that takes 112 px crops and gives the mean colour of their quarters: 12 numbers."""
+    nodes = [
+        helper.make_node("AveragePool", ["data"], ["pooled"], kernel_shape=[56, 56], strides=[56, 56]),
+        helper.make_node("Flatten", ["pooled"], ["vector"]),
+    ]
+    picture = helper.make_tensor_value_info("data", TensorProto.FLOAT, ["n", 3, 112, 112])
+    vector = helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["n", 12])
+    model = helper.make_model(
+        helper.make_graph(nodes, "colours", [picture], [vector]),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=10,
+    )
+    onnx.save(model, str(folder / "w600k_tiny.onnx"))
+    return folder
+
+
 @pytest.fixture
 def opencv():
     done = subprocess.run([sys.executable, "-c", "import cv2"], capture_output=True, text=True)
@@ -90,6 +109,43 @@ def test_green_is_not_blue(tmp_path, opencv):
         picture = np.full((480, 640, 3), 30, np.uint8)
         picture[180:220, 280:320] = colour
         assert detector.detect(picture) == []
+
+
+def test_small_pictures_are_searched_at_their_size(tmp_path, opencv):
+    detector = open_detector(make_pack(tmp_path / "tiny"))
+    pictures = np.full((2, 96, 96, 3), 30, np.uint8)
+    pictures[1, 32:64, 40:72] = (0, 255, 0)
+    nothing, found = detector.detect_small(pictures)
+    assert nothing == []
+    middle = (found[0].box[:2] + found[0].box[2:]) / 2
+    assert np.abs(middle - (56, 48)).max() <= 16
+
+
+def test_faces_are_grouped_by_whose_they_are(tmp_path, opencv):
+    folder = add_recognition(make_pack(tmp_path / "full"))
+    rng = np.random.default_rng(0)
+    red, blue = np.zeros((112, 112, 3), np.uint8), np.zeros((112, 112, 3), np.uint8)
+    red[..., 0] = blue[..., 2] = 250
+    crops = [
+        np.clip(base + rng.integers(0, 20, base.shape), 0, 255).astype(np.uint8) for base in (red, blue, red, blue)
+    ]
+    vectors = embed_faces(folder, crops)
+    assert vectors.shape == (4, 12)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert group_faces(vectors) == [0, 1, 0, 1]
+    assert group_faces(vectors[:1]) == [0]
+    assert embed_faces(folder, []).shape == (0, 12)
+
+
+def test_a_pack_without_recognition_gives_no_vectors(tmp_path, opencv):
+    assert embed_faces(make_pack(tmp_path / "tiny"), [np.zeros((112, 112, 3), np.uint8)]) is None
+
+
+def test_the_licence_of_a_pack_is_stated():
+    assert licence_note(None) is None
+    note = licence_note(Path("models/buffalo_l"))
+    assert "buffalo_l" in note
+    assert "non-commercial research" in note
 
 
 def test_a_pack_that_is_no_network_says_what_to_do(tmp_path, opencv):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.media.speech import HOP_S, speech_probabilities, utterances
-from tests.media.builders import make_speech, make_tone
+from tests.media.builders import make_speech, make_talk, make_tone
 
 
 def bounds(probabilities, **settings):
@@ -74,3 +74,42 @@ def test_utterances_lie_in_order_inside_the_sound(probabilities, pad_s, max_paus
 def test_late_quiet_speech_is_found():
     quiet = (make_speech() * 0.05).astype(np.int16)
     assert len(utterances(speech_probabilities(quiet), duration_s=len(quiet) / 16_000)) == pytest.approx(2, abs=1)
+
+
+def frame_f1(found, truth, seconds):
+    marks = np.zeros((2, round(seconds * 100)), bool)
+    for row, spans in zip(marks, (found, truth), strict=True):
+        for start_s, end_s in spans:
+            row[round(start_s * 100) : round(end_s * 100)] = True
+    return 2 * (marks[0] & marks[1]).sum() / marks.sum()
+
+
+@pytest.mark.parametrize(
+    ("snr_db", "least", "most_ms"), [(None, 0.97, 60), (20, 0.96, 80), (10, 0.95, 120), (0, 0.94, 150)]
+)
+def test_utterances_against_known_gaps_in_noise(snr_db, least, most_ms):
+    gaps_s = [0.5, 0.8, 1.2, 2.5, 0.6, 1.6, 0.5, 2.0, 0.9, 0.7, 1.4, 0.5]
+    talk, truth = make_talk(gaps_s=gaps_s, snr_db=snr_db)
+    seconds = len(talk) / 16_000
+    found = [one.span for one in utterances(speech_probabilities(talk), duration_s=seconds, pad_s=0)]
+    assert len(found) == len(truth)
+    assert frame_f1(found, truth, seconds) >= least
+    errors_ms = np.abs(np.asarray(found) - np.asarray(truth)) * 1000
+    assert np.median(errors_ms) < most_ms / 2
+    assert np.percentile(errors_ms, 90) < most_ms
+    padded = [one.span for one in utterances(speech_probabilities(talk), duration_s=seconds)]
+    assert frame_f1(padded, truth, seconds) >= 0.94
+
+
+def test_a_lower_threshold_takes_in_what_is_less_like_speech():
+    still, moan = [0.1] * 10, [0.4] * 20
+    assert bounds(still + moan + still) == []
+    assert len(bounds(still + moan + still, threshold=0.3)) == 1
+
+
+def test_hum_hiss_and_what_is_next_to_nothing():
+    times = np.arange(16_000 * 4) / 16_000
+    hum = (600 * sum(np.sin(2 * np.pi * 50 * k * times) / k for k in (1, 2, 3))).astype(np.int16)
+    hiss = np.random.default_rng(0).normal(0, 300, len(times)).astype(np.int16)
+    for sound in (hum, hiss, hum[:1600], make_speech()[8000:9600]):
+        assert utterances(speech_probabilities(sound), duration_s=len(sound) / 16_000) == []

@@ -1,80 +1,106 @@
-"""Subtitles of any make become the words of a stretch of time."""
+"""Which part of a transcript is said in which span, and where transcripts come from."""
 
+import numpy as np
 import pytest
 
 from curate.errors import InvalidRow
 from curate.media.decode import Span
-from curate.media.transcript import find_sidecar, load_cues, words_of
-
-SRT = "1\n00:00:01,000 --> 00:00:02,000\n{}\n\n2\n00:00:03,000 --> 00:00:04,500\nGoodbye.\n"
-
-
-def cues(tmp_path, content, name="a.srt"):
-    path = tmp_path / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return load_cues(path)
+from curate.media.subtitles import Cue
+from curate.media.transcript import Heard, Remote, Sidecar, Transcript, first_transcript, said_in, words_in
+from curate.media.words import Word
 
 
-def texts(tmp_path, content, name="a.srt"):
-    return [(cue.text, cue.speaker) for cue in cues(tmp_path, content, name)]
+def make_cue(start_s, end_s, text, speaker=None, words=()):
+    return Cue(Span(start_s, end_s), text, speaker, tuple(Word(*word) for word in words))
 
 
-def test_an_srt(tmp_path):
-    found = cues(tmp_path, SRT.format("Hello <i>there</i>,\nfriend"))
-    assert [cue.text for cue in found] == ["Hello there, friend", "Goodbye."]
-    assert found[1].span == Span(3.0, 4.5)
+def test_a_cue_goes_to_the_span_that_it_overlaps_most():
+    cues = [make_cue(1, 2, "Hello"), make_cue(3, 4.5, "Goodbye.")]
+    spans = [Span(0.0, 1.2), Span(1.2, 3.1), Span(3.1, 4.0), Span(8, 9)]
+    assert [said.text for said in said_in(cues, spans)] == [None, "Hello", "Goodbye.", None]
+    assert said_in(cues, []) == []
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-def test_any_encoding(tmp_path, encoding):
-    said = "Où êtes-vous ? Là-bas, à côté de la fenêtre, très fâchée."
-    assert texts(tmp_path, SRT.format(said).encode(encoding))[0] == (said, None)
+def test_cues_out_of_order_overlapping_and_beyond_the_end():
+    cues = [make_cue(5, 6, "third"), make_cue(0.5, 2, "first"), make_cue(1.5, 2.5, "second")]
+    cues += [make_cue(36_000, 36_001, "never")]
+    assert [said.text for said in said_in(cues, [Span(0, 3), Span(4, 7)])] == ["first second", "third"]
 
 
-def test_speakers(tmp_path):
-    vtt = (
-        "WEBVTT\n\n00:01.000 --> 00:02.000\n<v Mary Ann>Hi &amp; welcome\n\n"
-        "00:02.000 --> 00:03.000\n<v.loud Bob>No!</v>\n<v Mary Ann>Yes."
+def test_a_cue_that_knows_its_words_is_parted_by_word():
+    words = [("I", 0.8, 0.9), ("see.", 1.0, 1.4), ("Go", 2.1, 2.3), ("on.", 2.4, 2.6)]
+    found = said_in([make_cue(0.8, 2.6, "I see. Go on.", "Mary", words)], [Span(0, 1.5), Span(2, 3)])
+    assert [(said.text, said.speaker, said.word_times) for said in found] == [
+        ("I see.", "Mary", "native"),
+        ("Go on.", "Mary", "native"),
+    ]
+    assert found[1].words == (Word("Go", 2.1, 2.3), Word("on.", 2.4, 2.6))
+
+
+def test_the_speaker_is_who_says_most():
+    cues = [make_cue(0, 1, "No.", "Bob"), make_cue(1, 2, "It was not me at all.", "Mary"), make_cue(2, 3, "Hm", None)]
+    assert said_in(cues, [Span(0, 3)])[0].speaker == "Mary"
+
+
+def test_windows_take_words_by_their_middle():
+    words = [(Word("one", 0.0, 0.3), "A"), (Word("two", 0.3, 0.9), "A"), (Word("three", 1.0, 1.4), "B")]
+    found = words_in(words, [Span(0, 0.5), Span(0.5, 1.0), Span(0.0, 2.0)], "proportional")
+    assert [said.text for said in found] == ["one", "two", "one two three"]
+    assert words_in(words, [Span(5, 6)], "native")[0].word_times is None
+
+
+def test_a_remote_model_is_sent_each_span_and_its_words_are_put_in_their_place():
+    asked = []
+
+    def hear(samples, language):
+        asked.append((len(samples), language))
+        return Heard(" so  \0it is ", (("so", 0.1, 0.2), ("it", 0.2, 9.0)), "en")
+
+    sound = np.ones(16_000 * 4, np.int16)
+    spans = [Span(0, 1), Span(2, 3.5), Span(3.6, 3.65)]
+    found = Remote("m", hear).transcribe(sound, spans, language="en")
+    assert asked == [(16_000, "en"), (24_000, "en")]
+    assert [cue.text for cue in found.cues] == ["so it is", "so it is"]
+    assert found.cues[1].words == (Word("so", 2.1, 2.2), Word("it", 2.2, 3.5))
+    assert found.language == "en"
+    assert Remote("m", hear).transcribe(np.zeros(64_000, np.int16), spans, language=None).cues == []
+    assert Remote("m", hear).transcribe(None, spans, language=None).cues == []
+
+
+class Silent:
+    name = "silent"
+
+    def transcribe(self, samples, spans, *, language):
+        return Transcript([])
+
+
+class Talker(Silent):
+    name = "talker"
+
+    def transcribe(self, samples, spans, *, language):
+        return Transcript([make_cue(0, 1, "hi")], "en")
+
+
+def test_the_first_that_has_words_is_taken(tmp_path):
+    told = []
+    broken = Sidecar(tmp_path / "gone.srt")
+    found, name = first_transcript(
+        [broken, Silent(), Talker()],
+        None,
+        (),
+        language=None,
+        on_error=lambda one, error: told.append((one, error.reason)),
     )
-    assert texts(tmp_path, vtt, "a.vtt") == [("Hi & welcome", "Mary Ann"), ("No!", "Bob"), ("Yes.", "Mary Ann")]
-    assert texts(tmp_path, SRT.format("DR. WHO: Run!"))[0] == ("Run!", "DR. WHO")
-    assert texts(tmp_path, SRT.format("Listen: it is late."))[0] == ("Listen: it is late.", None)
-    assert texts(tmp_path, SRT.format("At 10:30 we leave"))[0] == ("At 10:30 we leave", None)
-    assert texts(tmp_path, SRT.format("- Who?\n- Me."))[0] == ("Who? Me.", None)
+    assert (found.language, name, told) == ("en", "talker", [(broken, "unreadable")])
+    assert first_transcript([Silent()], None, (), language=None, on_error=told.append) == (Transcript([]), None)
 
 
-def test_a_cue_goes_to_the_span_that_it_overlaps_most(tmp_path):
-    found = cues(tmp_path, SRT.format("Hello"))
-    words = words_of(found, [Span(0.0, 1.2), Span(1.2, 3.1), Span(3.1, 4.0), Span(8, 9)])
-    assert [said.text for said in words] == [None, "Hello", "Goodbye.", None]
-    assert words_of(found, []) == []
+def test_what_a_transcriber_cannot_mend_is_raised():
+    class Refusing(Silent):
+        def transcribe(self, samples, spans, *, language):
+            raise RuntimeError("a bug")
 
-
-def test_cues_out_of_order_overlapping_and_beyond_the_end(tmp_path):
-    content = (
-        "1\n00:00:05,000 --> 00:00:06,000\nthird\n\n2\n00:00:00,500 --> 00:00:02,000\nfirst\n\n"
-        "3\n00:00:01,500 --> 00:00:02,500\nsecond\n\n4\n99:00:00,000 --> 99:00:01,000\nnever\n\n"
-        "5\n00:00:09,000 --> 00:00:08,000\nbackwards\n"
-    )
-    said = words_of(cues(tmp_path, content), [Span(0, 3), Span(4, 7)])
-    assert [words.text for words in said] == ["first second", "third"]
-
-
-def test_what_is_no_subtitle_file_is_told(tmp_path):
-    for content in (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, "just some words", "1\n00:00:01 -> what\nHm"):
-        with pytest.raises(InvalidRow):
-            cues(tmp_path, content)
-    assert cues(tmp_path, "") == []
-    assert cues(tmp_path, "WEBVTT\n", "a.vtt") == []
-
-
-def test_the_sidecar_of_a_file(tmp_path):
-    media = tmp_path / "talk.one.mp4"
-    assert find_sidecar(media) is None
-    (tmp_path / "talk.one.de.srt").write_text("")
-    (tmp_path / "talk.one.two.mp4.srt").write_text("")
-    (tmp_path / "talk.srt").write_text("")
-    assert find_sidecar(media).name == "talk.one.de.srt"
-    (tmp_path / "talk.one.vtt").write_text("")
-    assert find_sidecar(media).name == "talk.one.vtt"
-    assert find_sidecar(tmp_path / "gone" / "a.mp4") is None
+    with pytest.raises(RuntimeError):
+        first_transcript([Refusing()], None, (), language=None, on_error=lambda one, error: None)
+    with pytest.raises(InvalidRow):
+        Sidecar(__import__("pathlib").Path("gone.srt")).transcribe(None, (), language=None)

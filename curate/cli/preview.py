@@ -1,0 +1,36 @@
+"""``curate preview``: contact sheets to look at."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curate.cli.options import WORKSPACE, Json, OptionalRecipe, Workspace, recipe_of
+
+
+def preview_command(
+    recipe: OptionalRecipe = None,
+    workspace: Workspace = WORKSPACE,
+    source: Annotated[
+        str, typer.Option("--source", metavar="GLOB", help="Only files that match, e.g. '*news*'.")
+    ] = "*",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Where to write.", show_default="<workspace>/previews"),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a contact sheet (HTML) per source: shots, sound with segments and words, face tracks with crops."""
+    from curate.cli.output import say, show_json
+    from curate.pipeline.preview import write_previews
+    from curate.recipe import load_recipe
+    from curate.storage.workspace import Workspace as Opened
+
+    loaded = load_recipe(recipe_of(recipe, workspace))
+    opened = Opened(workspace, create=False)
+    written = write_previews(loaded, opened, out or workspace / "previews", source=source)
+    if json:
+        show_json({"previews": [str(path) for path in written]})
+        return
+    for path in written:
+        say(str(path))

@@ -1,0 +1,26 @@
+"""The only module that touches py3langid: which language a text is written in."""
+
+import functools
+import re
+from typing import Any
+
+MIN_LETTERS = 12
+MIN_PROBABILITY = 0.9
+
+
+def language_of(text: str) -> str | None:
+    """The ISO 639-1 code of the language of a text, or None where it is too short or too mixed to tell.
+
+    By langid.py's naive Bayes model of byte n-grams (97 languages).
+    """
+    if len(re.sub(r"[\W\d_]", "", text)) < MIN_LETTERS:
+        return None
+    language, probability = _identifier().classify(text)
+    return str(language) if probability >= MIN_PROBABILITY else None
+
+
+@functools.cache
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

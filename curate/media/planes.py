@@ -1,0 +1,133 @@
+"""Decoded pictures as they are, 8-bit luma with chroma at half size, looked at without converting the whole."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from curate.media.shots import THUMB
+
+Plane = NDArray[np.uint8]
+
+
+class Region(NamedTuple):
+    """A square or oblong of a picture in whole pixels; it may reach beyond the border."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+
+@dataclass(frozen=True)
+class Planes:
+    """An upright picture: ``y`` (height, width), ``u`` and ``v`` half that, all uint8.
+
+    ``matrix`` is the 3x4 map from (y, u, v) to (r, g, b), 12 numbers row by row.
+    """
+
+    y: Plane
+    u: Plane
+    v: Plane
+    matrix: tuple[float, ...]
+
+    @property
+    def width(self) -> int:
+        return int(self.y.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.y.shape[0])
+
+    def thumb(self) -> Plane:
+        """Luma at 64x36, from every so-many-th pixel."""
+        step = max(1, min(self.height // (4 * THUMB[1]), self.width // (4 * THUMB[0])))
+        return np.asarray(Image.fromarray(self.y[::step, ::step]).resize(THUMB, Image.Resampling.BOX))
+
+    def rgb(self, width: int, height: int, region: Region | None = None) -> Plane:
+        """The picture, or a region of it with the border repeated, as (height, width, 3) RGB of that size."""
+        parts = [
+            _resize(_part(plane, region, factor), width, height)
+            for plane, factor in ((self.y, 1), (self.u, 2), (self.v, 2))
+        ]
+        return np.asarray(Image.merge("RGB", parts).convert("RGB", self.matrix))
+
+    def packed(self) -> Plane:
+        """(3 height / 2, width): the planes one below the other, for an encoder; sides are even."""
+        chroma = [plane.reshape(-1, self.width) for plane in (self.u, self.v)]
+        return np.concatenate([self.y, *chroma])
+
+    def warped(self, inverse: NDArray[np.float64], size_px: int) -> "Planes":
+        """The square of ``size_px`` (even) whose pixels lie at ``inverse`` (2, 3) times theirs, the border repeated."""
+        half = inverse * np.array([1.0, 1.0, 0.5])
+        y = warp(self.y, inverse, size_px)
+        return Planes(y, warp(self.u, half, size_px // 2), warp(self.v, half, size_px // 2), self.matrix)
+
+
+def warp(picture: Plane, inverse: NDArray[np.float64], size_px: int) -> Plane:
+    """A square of a picture (height, width) or (height, width, 3), the border repeated beyond it.
+
+    ``inverse`` (2, 3) leads from the pixels of the square to those of the picture.
+    """
+    reach = 4 * max(picture.shape[:2])
+    square = np.array([[0, 0, 1], [size_px, 0, 1], [0, size_px, 1], [size_px, size_px, 1]])
+    corners = np.clip(square @ inverse.T, -reach, reach)
+    low, high = np.floor(corners.min(axis=0)).astype(int) - 2, np.ceil(corners.max(axis=0)).astype(int) + 2
+    region = Image.fromarray(_cut(picture, Region(low[0], low[1], high[0], high[1])))
+    # Shrinking by more than two without averaging first would alias.
+    factor = max(1, int(np.sqrt(abs(np.linalg.det(inverse[:, :2])))))
+    if factor > 1:
+        region = region.reduce(factor)
+    coefficients = (inverse - np.array([[0, 0, low[0]], [0, 0, low[1]]])) / factor
+    way = tuple(coefficients.reshape(-1))
+    return np.asarray(region.transform((size_px, size_px), Image.Transform.AFFINE, way, Image.Resampling.BILINEAR))
+
+
+def yuv_to_rgb(*, high_definition: bool, full_range: bool) -> tuple[float, ...]:
+    """The 12 numbers that turn 8-bit (y, u, v) into (r, g, b): ITU-R BT.709 or BT.601, full or limited range."""
+    red, blue = (0.2126, 0.0722) if high_definition else (0.299, 0.114)
+    green = 1 - red - blue
+    luma, chroma = (1.0, 1.0) if full_range else (255 / 219, 255 / 224)
+    black = 0.0 if full_range else 16.0
+    rows = [
+        (luma, 0.0, chroma * 2 * (1 - red)),
+        (luma, -chroma * 2 * (1 - blue) * blue / green, -chroma * 2 * (1 - red) * red / green),
+        (luma, chroma * 2 * (1 - blue), 0.0),
+    ]
+    return tuple(number for y, u, v in rows for number in (y, u, v, -y * black - 128 * (u + v)))
+
+
+class Picture(NamedTuple):
+    """One decoded frame that has not been converted."""
+
+    time_s: float
+    number: int
+    """Counts the frames of one reading."""
+    to_rgb: Callable[[], Plane]
+    """Upright (height, width, 3)"""
+    to_planes: Callable[[], Planes]
+
+
+def _part(plane: Plane, region: Region | None, factor: int) -> Plane:
+    if region is None:
+        return plane
+    return _cut(plane, Region(*(side // factor for side in region)))
+
+
+def _cut(picture: Plane, region: Region) -> Plane:
+    height, width = picture.shape[:2]
+    if 0 <= region.x0 < region.x1 <= width and 0 <= region.y0 < region.y1 <= height:
+        return picture[region.y0 : region.y1, region.x0 : region.x1]
+    rows = np.clip(np.arange(region.y0, max(region.y1, region.y0 + 1)), 0, height - 1)
+    columns = np.clip(np.arange(region.x0, max(region.x1, region.x0 + 1)), 0, width - 1)
+    return picture[rows[:, None], columns]
+
+
+def _resize(plane: Plane, width: int, height: int) -> Image.Image:
+    image = Image.fromarray(plane)
+    if image.size == (width, height):
+        return image
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)

@@ -1,0 +1,76 @@
+"""Find the cuts of a video on small grey thumbnails of frames that are decoded anyway."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+THUMB = (64, 36)
+MIN_CHANGE = 10.0
+MIN_RATIO = 3.0
+_BLACK = 12.0
+_RECENT = 8
+_SAME = 0.9
+
+
+class Shot(NamedTuple):
+    """A stretch without a cut, in seconds from the start of the file."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass
+class ShotFinder:
+    """Takes the thumbnails of successive frames and tells where a new shot begins.
+
+    A cut is a mean absolute change above 10 grey levels (of 255) that is also three times the mean change of the frames
+    just before, unless it is the same picture lighter or darker. A fade through black ends the shot where the picture
+    comes back.
+    """
+
+    shots: list[Shot] = field(default_factory=list)
+    _start_s: float | None = None
+    _end_s: float = 0.0
+    _last: NDArray[np.int16] | None = None
+    _changes: list[float] = field(default_factory=list)
+    _is_blank: bool = False
+
+    def see(self, time_s: float, thumb: NDArray[np.uint8]) -> bool:
+        """Whether this frame, (36, 64) luma, begins another shot than the one before it."""
+        now = thumb.astype(np.int16)
+        last, self._last = self._last, now
+        was_blank, self._is_blank = self._is_blank, float(now.std()) < _BLACK / 4 and float(now.mean()) < 2 * _BLACK
+        if last is None or self._start_s is None:
+            self._start_s, self._end_s = time_s, time_s
+            return False
+        change = float(np.abs(now - last).mean())
+        usual = float(np.mean(self._changes)) if self._changes else MIN_CHANGE
+        is_cut = change > max(MIN_CHANGE, MIN_RATIO * usual) and not _is_same(last, now)
+        is_cut = is_cut or (was_blank and not self._is_blank)
+        if is_cut:
+            self._close(time_s)
+            self._start_s = time_s
+            self._changes = [change]
+        else:
+            self._changes = [*self._changes[1 - _RECENT :], change]
+        self._end_s = time_s
+        return is_cut
+
+    def pause(self) -> None:
+        """End the shot: what follows was not decoded from here on."""
+        if self._start_s is not None:
+            self._close(self._end_s)
+        self._start_s, self._last, self._changes, self._is_blank = None, None, [], False
+
+    def _close(self, end_s: float) -> None:
+        if self._start_s is not None and end_s > self._start_s:
+            self.shots.append(Shot(self._start_s, end_s))
+
+
+def _is_same(a: NDArray[np.int16], b: NDArray[np.int16]) -> bool:
+    """Whether one is the other but for brightness and contrast."""
+    first, second = a - a.mean(), b - b.mean()
+    spread = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return spread > 0 and float((first * second).sum()) > _SAME * spread

@@ -1,0 +1,186 @@
+"""The sound of one source: units, words with their times, speakers and quality."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.errors import InvalidRow
+from curate.llm import openai_audio
+from curate.media import quality, speech
+from curate.media.alignment import LONGEST_S, align_english, clip_ends
+from curate.media.container import AUDIO_RATE_HZ, encode_flac
+from curate.media.decode import Samples, Span
+from curate.media.language import language_of
+from curate.media.subtitles import Cue
+from curate.media.transcript import (
+    Embedded,
+    Heard,
+    Remote,
+    Said,
+    Sidecar,
+    Transcriber,
+    first_transcript,
+    said_in,
+    words_in,
+)
+from curate.media.whisper import Whisper
+from curate.media.words import Word, WordTimes, speech_in, spread
+from curate.stage import Rejection
+from curate.stages.preprocess_rows import Part
+from curate.stages.preprocess_settings import Transcript
+
+_SHORT = 12
+
+
+class Channel(NamedTuple):
+    """One voice track of a source: its samples (None for a silent film), the number it has where channels are apart."""
+
+    samples: Samples | None
+    number: int | None
+    probabilities: NDArray[np.float32]
+    powers: NDArray[np.float32]
+
+    def columns(self, span: Span) -> dict[str, Any]:
+        """What is measured of a span, by the columns of ``items``."""
+        if self.samples is None:
+            return {}
+        measured = quality.sound_quality(self.samples, span, self.probabilities, self.powers)._asdict()
+        return {"speech_share": speech.speech_share(self.probabilities, span), "channel": self.number, **measured}
+
+
+class Spoken(NamedTuple):
+    """The transcript of a source: the cues of each channel, where they come from, and the language."""
+
+    cues: list[list[Cue]]
+    source: str | None
+    language: str | None
+
+
+def listen(samples: Samples | None, number: int | None) -> Channel:
+    """A channel with what the voice detector and the level meter say of it."""
+    if samples is None:
+        return Channel(None, number, np.zeros(0, np.float32), np.zeros(0, np.float32))
+    return Channel(samples, number, speech.speech_probabilities(samples), quality.window_powers(samples))
+
+
+def transcribers(row: dict[str, Any], settings: Transcript, folder: Path, whisper: Path | None) -> list[Transcriber]:
+    """Where the words of a source may come from, in order."""
+    found: list[Transcriber] = []
+    for source in settings.order:
+        if source == "subtitles":
+            if row["subtitles_file"]:
+                found.append(Sidecar(folder / row["subtitles_file"]))
+            found.append(Embedded(folder / row["file"]))
+        elif source == "whisper" and whisper is not None:
+            found.append(Whisper(whisper))
+        elif source == "endpoint" and settings.endpoint_model:
+            found.append(_endpoint(settings.endpoint_model))
+    return found
+
+
+def _endpoint(model: str) -> Remote:
+    def hear(samples: Samples, language: str | None) -> Heard:
+        return Heard(*openai_audio.transcribe(encode_flac(samples), model=model, language=language))
+
+    return Remote(model, hear)
+
+
+def cues_of(
+    row: dict[str, Any],
+    channels: Sequence[Channel],
+    spoken: Sequence[Sequence[Span]],
+    settings: Transcript,
+    asked: Sequence[Transcriber],
+    part: Part,
+) -> Spoken:
+    """The cues of each channel, where they come from and their language; what fails to give any is told."""
+
+    def tell(one: Transcriber, error: InvalidRow) -> None:
+        subject = row["subtitles_file"] if isinstance(one, Sidecar) else f"{row['file']}#{one.name}"
+        part.rejections.append(Rejection(row["source_id"], subject, error.reason, error.message))
+
+    by_channel: list[list[Cue]] = [[] for _ in channels]
+    for one in asked:
+        if isinstance(one, Sidecar | Embedded):
+            found, source = first_transcript([one], None, (), language=settings.language, on_error=tell)
+            for cue in found.cues:
+                heard = [float(channel.probabilities[_windows(cue.span)].sum()) for channel in channels]
+                by_channel[int(np.argmax(heard))].append(cue)
+        else:
+            source = None
+            for place, (channel, spans) in enumerate(zip(channels, spoken, strict=True)):
+                found, name = first_transcript([one], channel.samples, spans, language=settings.language, on_error=tell)
+                by_channel[place], source = found.cues, source or name
+        if source is not None:
+            texts = " ".join(cue.text for cues in by_channel for cue in cues)
+            return Spoken(by_channel, source, settings.language or found.language or language_of(texts))
+    return Spoken(by_channel, None, settings.language)
+
+
+def said_by_span(
+    channel: Channel, cues: Sequence[Cue], spans: Sequence[Span], *, by_word: bool, align: bool
+) -> list[Said]:
+    """What is said in each span with the times of the words. ``by_word`` parts cues between spans word by word."""
+    if by_word:
+        timed: list[tuple[Word, str | None]] = []
+        sources: set[WordTimes] = set()
+        for cue in cues:
+            words, source = _times(channel, Said(cue.text, None, cue.words, None, (cue,)), cue.span, align=align)
+            timed += [(word, cue.speaker) for word in words]
+            sources.add(source)
+        # Where sources are mixed the weakest is named.
+        weakest = next((name for name in ("proportional", "aligned") if name in sources), "native")
+        return words_in(timed, spans, weakest)  # type: ignore[arg-type]
+    found = []
+    for said, span in zip(said_in(cues, spans), spans, strict=True):
+        if said.text is None:
+            found.append(said)
+            continue
+        words, source = _times(channel, said, span, align=align)
+        found.append(said._replace(words=tuple(words), word_times=source if words else None))
+    return found
+
+
+def utterances_of(channel: Channel, settings: dict[str, float]) -> list[Span]:
+    """The utterances of a channel."""
+    if channel.samples is None:
+        return []
+    duration_s = len(channel.samples) / AUDIO_RATE_HZ
+    return [one.span for one in speech.utterances(channel.probabilities, duration_s=duration_s, **settings)]
+
+
+def speaker_columns(source_id: str, told: str | None, subtitled: str | None, channel: Channel) -> dict[str, Any]:
+    """Who speaks, and how that is known; without any sign one unknown speaker for each source."""
+    if told:
+        return {"speaker": told, "speaker_source": "file"}
+    if channel.number is not None:
+        named = subtitled or f"{source_id[:_SHORT]}#channel{channel.number}"
+        return {"speaker": named, "speaker_source": "subtitles" if subtitled else "channel"}
+    if subtitled:
+        return {"speaker": subtitled, "speaker_source": "subtitles"}
+    return {"speaker": f"{source_id[:_SHORT]}#unknown", "speaker_source": "unknown"}
+
+
+def _windows(span: Span) -> slice:
+    return slice(int(span.start_s / speech.HOP_S), int(span.end_s / speech.HOP_S) + 1)
+
+
+def _times(channel: Channel, said: Said, span: Span, *, align: bool) -> tuple[list[Word], WordTimes]:
+    """The words of what is said in a span; where parts differ in how their times were found, the weakest is named."""
+    if said.words:
+        return list(said.words), "native"
+    within = [Span(max(cue.span.start_s, span.start_s), min(cue.span.end_s, span.end_s)) for cue in said.cues]
+    pieces = [(cue.text, part) for cue, part in zip(said.cues, within, strict=True) if part.end_s > part.start_s]
+    # Subtitles are often early or late: the whole item holds their words better, unless it is long.
+    is_short = span.end_s - span.start_s <= LONGEST_S
+    if align and channel.samples is not None:
+        asked = [(said.text or "", span)] if is_short else pieces
+        found = [align_english(channel.samples, where, text) for text, where in asked]
+        if all(words is not None for words in found):
+            words = [word for part in found for word in part or ()]
+            return clip_ends(words, speech_in(channel.probabilities, span)), "aligned"
+    words = [word for text, part in pieces for word in spread(text, speech_in(channel.probabilities, part))]
+    return words, "proportional"

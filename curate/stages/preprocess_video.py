@@ -1,0 +1,97 @@
+"""The pictures of one source: shots, faces, and whose face goes with each item."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from curate.media.crops import Crop
+from curate.media.decode import Span, merge, read_pictures
+from curate.media.face_tracks import FaceTrack, Watched, watch
+from curate.media.faces import FaceDetector
+from curate.media.shots import ShotFinder
+from curate.media.speaking import who_speaks
+from curate.stage import Tools
+from curate.stages.preprocess_rows import face_id
+from curate.stages.preprocess_settings import Faces
+from curate.stages.preprocess_sound import Channel
+
+
+def find_shots(path: Path, duration_s: float) -> list[Span]:
+    """The shots of a whole video, the last one up to its end. Raises ``InvalidRow`` where it cannot be read."""
+    finder = ShotFinder()
+    with closing(read_pictures(path, [Span(0.0, duration_s)], ahead=True)) as pictures:
+        for picture in pictures:
+            finder.see(picture.time_s, picture.to_planes().thumb())
+    finder.pause()
+    shots = [Span(round(start_s, 3), round(end_s, 3)) for start_s, end_s in finder.shots]
+    return [*shots[:-1], shots[-1]._replace(end_s=max(shots[-1].end_s, duration_s))] if shots else []
+
+
+def watch_faces(
+    path: Path, spans: Sequence[Span], settings: Faces, detector: FaceDetector, tools: Tools, *, gap_s: float
+) -> Watched:
+    """The faces and shots seen in the spans, which may overlap; those less than ``gap_s`` apart are seen as one."""
+    return watch(
+        path,
+        merge(spans, gap_s),
+        detector,
+        every=settings.every,
+        min_face_px=settings.min_face_px,
+        size_px=settings.size_px,
+        crops=settings.keep,
+        keep=tools.blobs.put,
+    )
+
+
+def show_faces(
+    items: Sequence[dict[str, Any]],
+    spans: Sequence[Span],
+    heard: Sequence[Span],
+    channel: Channel,
+    watched: Watched,
+    tools: Tools,
+) -> None:
+    """Give each item the face of who speaks in it; where nobody does, the face that is seen most.
+
+    Who speaks is asked of the spans ``heard``, in order and apart: the utterances where items are too short to tell.
+    """
+    answers = who_speaks(watched, channel.samples, heard) if channel.samples is not None and watched.tracks else []
+    for item, span in zip(items, spans, strict=True):
+        track: FaceTrack | None = None
+        place = _most_shared(span, heard)
+        if answers and place is not None and item.get("speech_share"):
+            answer = answers[place]
+            item |= {"face_outcome": answer.outcome, "face_score": answer.score}
+            track = None if answer.track is None else watched.tracks[answer.track]
+        else:
+            here = [one for one in watched.tracks if one.looks_in(span)]
+            track = max(here, key=lambda one: (one.looks_in(span), one.size_px), default=None)
+        if track is not None:
+            item |= face_columns(item["source_id"], track, best_in(track, span), tools)
+
+
+def _most_shared(span: Span, others: Sequence[Span]) -> int | None:
+    """The place of the span, of some in order and apart, that shares most with this one; None where none does."""
+    first = bisect_right(others, span.start_s, key=lambda other: other.end_s)
+    last = bisect_left(others, span.end_s, key=lambda other: other.start_s)
+    shared = [min(span.end_s, one.end_s) - max(span.start_s, one.start_s) for one in others[first:last]]
+    return first + shared.index(max(shared)) if shared else None
+
+
+def best_in(track: FaceTrack, span: Span) -> Crop:
+    """The best crop of a track within a span, or of all where there is none."""
+    here = [crop for crop in track.best.values() if span.start_s <= crop.time_s <= span.end_s]
+    return max(here, key=lambda crop: crop.worth, default=track.crop)
+
+
+def face_columns(source_id: str, track: FaceTrack, crop: Crop, tools: Tools) -> dict[str, Any]:
+    """What an item says of its face."""
+    return {
+        "face": tools.blobs.put(crop.jpeg, "jpg"),
+        "face_id": face_id(source_id, track),
+        "face_px": track.size_px,
+        "sharpness": crop.quality.sharpness,
+        "brightness": crop.quality.brightness,
+    }

@@ -1,0 +1,60 @@
+"""Cuts, fades and motion."""
+
+import numpy as np
+from PIL import Image
+
+from curate.media.shots import ShotFinder
+
+
+def make_scene(seed, *, level=0.0):
+    blocks = np.random.default_rng(seed).integers(0, 255, (9, 16), np.uint8)
+    return np.clip(np.kron(blocks, np.ones((4, 4))) + level, 0, 255).astype(np.uint8)
+
+
+def find(thumbs, *, fps=25):
+    finder = ShotFinder()
+    cuts = [index for index, thumb in enumerate(thumbs) if finder.see(index / fps, thumb)]
+    finder.pause()
+    return cuts, finder.shots
+
+
+def test_a_cut_is_told_from_motion():
+    wide = np.asarray(Image.fromarray(np.hstack([make_scene(0)] * 2)).resize((512, 144)))
+    moving = [np.asarray(Image.fromarray(wide[:, 3 * step : 3 * step + 256]).resize((64, 36))) for step in range(16)]
+    cuts, shots = find([*moving, *[make_scene(1)] * 10])
+    assert cuts == [16]
+    assert shots == [(0.0, 16 / 25), (16 / 25, 25 / 25)]
+
+
+def test_every_cut_of_a_fast_sequence():
+    cuts, shots = find([make_scene(seed) for seed in range(6) for _ in range(5)])
+    assert cuts == [5, 10, 15, 20, 25]
+    assert len(shots) == 6
+
+
+def test_light_that_changes_slowly_is_no_cut():
+    assert find([make_scene(0, level=step) for step in range(60)])[0] == []
+
+
+def test_a_fade_through_black_ends_a_shot():
+    ramp = np.linspace(1, 0, 12)
+    fade = [(make_scene(seed) * gain).astype(np.uint8) for seed, way in ((0, ramp), (1, ramp[::-1])) for gain in way]
+    cuts, shots = find([*[make_scene(0)] * 10, *fade, *[make_scene(1)] * 10])
+    assert len(cuts) == 1
+    assert 20 <= cuts[0] <= 26
+    assert len(shots) == 2
+
+
+def test_a_still_picture_is_one_shot():
+    assert find([make_scene(0)] * 40) == ([], [(0.0, 39 / 25)])
+
+
+def test_what_was_not_decoded_parts_shots():
+    finder = ShotFinder()
+    for time_s in (0.0, 0.04, 0.08):
+        assert not finder.see(time_s, make_scene(0))
+    finder.pause()
+    assert not finder.see(9.0, make_scene(1))
+    assert not finder.see(9.04, make_scene(1))
+    finder.pause()
+    assert finder.shots == [(0.0, 0.08), (9.0, 9.04)]

@@ -1,0 +1,115 @@
+"""Subtitles of any make, beside a file or in it."""
+
+import pytest
+
+from curate.errors import InvalidRow
+from curate.media.decode import Span
+from curate.media.subtitles import embedded_cues, find_sidecar, load_cues
+from tests.media.builders import embed_subtitles, make_frames, make_tone, sample, write_media
+
+SRT = "1\n00:00:01,000 --> 00:00:02,000\n{}\n\n2\n00:00:03,000 --> 00:00:04,500\nGoodbye.\n"
+
+
+def cues(tmp_path, content, name="a.srt"):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return load_cues(path)
+
+
+def texts(tmp_path, content, name="a.srt"):
+    return [(cue.text, cue.speaker) for cue in cues(tmp_path, content, name)]
+
+
+def test_an_srt(tmp_path):
+    found = cues(tmp_path, SRT.format("Hello <i>there</i>,\nfriend"))
+    assert [cue.text for cue in found] == ["Hello there, friend", "Goodbye."]
+    assert found[1].span == Span(3.0, 4.5)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_any_encoding(tmp_path, encoding):
+    said = "Où êtes-vous ? Là-bas, à côté de la fenêtre, très fâchée."
+    assert texts(tmp_path, SRT.format(said).encode(encoding))[0] == (said, None)
+
+
+def test_speakers(tmp_path):
+    vtt = (
+        "WEBVTT\n\n00:01.000 --> 00:02.000\n<v Mary Ann>Hi &amp; welcome\n\n"
+        "00:02.000 --> 00:03.000\n<v.loud Bob>No!</v>\n<v Mary Ann>Yes."
+    )
+    assert texts(tmp_path, vtt, "a.vtt") == [("Hi & welcome", "Mary Ann"), ("No!", "Bob"), ("Yes.", "Mary Ann")]
+    assert texts(tmp_path, SRT.format("DR. WHO: Run!"))[0] == ("Run!", "DR. WHO")
+    assert texts(tmp_path, SRT.format("Listen: it is late."))[0] == ("Listen: it is late.", None)
+    assert texts(tmp_path, SRT.format("At 10:30 we leave"))[0] == ("At 10:30 we leave", None)
+    assert texts(tmp_path, SRT.format("- Who?\n- Me."))[0] == ("Who? Me.", None)
+
+
+def test_what_is_no_subtitle_file_is_told(tmp_path):
+    for content in (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, "just some words", "1\n00:00:01 -> what\nHm"):
+        with pytest.raises(InvalidRow):
+            cues(tmp_path, content)
+    assert cues(tmp_path, "") == []
+    assert cues(tmp_path, "WEBVTT\n", "a.vtt") == []
+
+
+def test_the_sidecar_of_a_file(tmp_path):
+    media = tmp_path / "talk.one.mp4"
+    assert find_sidecar(media) is None
+    (tmp_path / "talk.one.de.srt").write_text("")
+    (tmp_path / "talk.one.two.mp4.srt").write_text("")
+    (tmp_path / "talk.srt").write_text("")
+    assert find_sidecar(media).name == "talk.one.de.srt"
+    (tmp_path / "talk.one.vtt").write_text("")
+    assert find_sidecar(media).name == "talk.one.vtt"
+    assert find_sidecar(tmp_path / "gone" / "a.mp4") is None
+
+
+ASS = (
+    "[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize\nStyle: Default,Arial,20\n\n"
+    "[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+    "Dialogue: 0,0:00:01.00,0:00:02.00,Default,Mary,0,0,0,,{{\\i1}}Hello,\\Nyou{{\\i0}}\n"
+    "Comment: 0,0:00:02.00,0:00:03.00,Default,Bob,0,0,0,,hidden\n"
+    "Dialogue: 0,0:00:02.00,0:00:03.00,Default,,0,0,0,,{{\\p1}}m 0 0 l 100 0\n"
+    "{}"
+)
+
+
+def test_ass_names_and_what_is_not_said(tmp_path):
+    assert texts(tmp_path, ASS.format(""), "a.ass") == [("Hello, you", "Mary")]
+    assert texts(tmp_path, ASS.format("").encode("utf-16"), "a.ass") == [("Hello, you", "Mary")]
+
+
+def test_word_times_in_the_file(tmp_path):
+    sung = "Dialogue: 0,0:00:05.00,0:00:06.00,Default,Bob,0,0,0,,{{\\k50}}Bye {{\\k30}}now\n".replace(
+        "{{", "{"
+    ).replace("}}", "}")
+    cue = cues(tmp_path, ASS.format(sung), "a.ass")[-1]
+    assert [(word.text, word.start_s, word.end_s) for word in cue.words] == [("Bye", 5.0, 5.5), ("now", 5.5, 6.0)]
+    vtt = "WEBVTT\n\n00:01.000 --> 00:03.000\n<v Mary>Hi <00:00:01.500><c>there</c> <00:02.000>friend\n"
+    cue = cues(tmp_path, vtt, "a.vtt")[0]
+    assert (cue.text, cue.speaker) == ("Hi there friend", "Mary")
+    assert [word.start_s for word in cue.words] == [1.0, 1.5, 2.0]
+    backwards = "WEBVTT\n\n00:01.000 --> 00:03.000\nHi <00:02.900>there <00:01.200>friend\n"
+    assert cues(tmp_path, backwards, "b.vtt")[0].words == ()
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("mp4", "mov_text"), ("mkv", "srt"), ("mkv", "ass")])
+def test_a_text_track_in_the_file(tmp_path, suffix, codec):
+    text = tmp_path / ("a.ass" if codec == "ass" else "a.srt")
+    text.write_text(ASS.format("") if codec == "ass" else SRT.format("MARY: Hello, you"))
+    found = embedded_cues(embed_subtitles(sample(), text, tmp_path / f"b.{suffix}", codec=codec))
+    assert (found[0].text, found[0].speaker.upper(), found[0].span) == ("Hello, you", "MARY", Span(1.0, 2.0))
+
+
+def test_a_text_track_is_chosen_by_language(tmp_path):
+    for name, said in (("de", "Hallo"), ("en", "Hello")):
+        (tmp_path / f"{name}.srt").write_text(SRT.format(said))
+    one = embed_subtitles(sample(), tmp_path / "de.srt", tmp_path / "one.mkv", codec="srt", language="deu")
+    both = embed_subtitles(one, tmp_path / "en.srt", tmp_path / "both.mkv", codec="srt", language="eng", track=1)
+    assert embedded_cues(both, language="en")[0].text == "Hello"
+    assert embedded_cues(both, language="de")[0].text == "Hallo"
+    assert embedded_cues(both)[0].text == "Hallo"
+
+
+def test_a_file_without_a_text_track(tmp_path):
+    assert embedded_cues(write_media(tmp_path / "a.mp4", frames=make_frames(), sound=make_tone())) == []

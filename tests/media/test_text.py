@@ -1,0 +1,62 @@
+"""Texts: their language, sentences, turns, and likeness."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curate.media.language import language_of
+from curate.media.text import Passage, likeness, sentences, turns
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("I am so happy that you came to see us!", "en"),
+        ("Der Lappen liegt auf dem Eisschrank.", "de"),
+        ("Je ne sais pas quoi dire, c'est incroyable.", "fr"),
+        ("私はとても嬉しいです、本当にありがとう", "ja"),
+        ("Wow!", None),
+        ("1234 5678 9012 3456", None),
+        ("", None),
+    ],
+)
+def test_the_language_of_a_text(text, language):
+    assert language_of(text) == language
+
+
+def test_sentences():
+    text = 'Dr. Who met me at 3.30 p.m. today. "Run!" he said... Why?\nI ran e.g. home.  No'
+    assert [one.text for one in sentences(text)] == [
+        "Dr. Who met me at 3.30 p.m. today.",
+        '"Run!"',
+        "he said...",
+        "Why?",
+        "I ran e.g. home.",
+        "No",
+    ]
+    assert [one.text for one in sentences("嬉しい！本当？はい。")] == ["嬉しい！", "本当？", "はい。"]
+    assert sentences("  ") == []
+
+
+@given(st.text(max_size=200))
+def test_nothing_of_a_text_is_lost(text):
+    found = sentences(text)
+    assert "".join("".join(one.text for one in found).split()) == "".join(text.split())
+    assert all(text[one.start :].startswith(one.text) for one in found)
+
+
+def test_turns_of_a_dialogue():
+    text = "Anna: Hi, how are you?\nBen: Fine.\n  Really fine.\nAnna: I see: good."
+    assert turns(text) == [
+        Passage(6, "Hi, how are you?", "Anna"),
+        Passage(28, "Fine. Really fine.", "Ben"),
+        Passage(55, "I see: good.", "Anna"),
+    ]
+    assert turns("Note: this is no dialogue\nat all") == [Passage(0, "Note: this is no dialogue\nat all")]
+
+
+def test_likeness():
+    assert likeness("  I am SO happy!!! ") == likeness("i am so happy") == "i am so happy"
+    assert likeness("Café") == likeness("cafe")
+    assert likeness("!!!") == "!!!"
+    assert likeness("happy") != likeness("unhappy")
