@@ -170,7 +170,7 @@ def test_compiled_forms_pass_the_servers_own_check(data):
 @settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_whole_records(data):
-    schema, item = data.draw(make.schemas()), data.draw(make.items())
+    schema, item = data.draw(make.schemas()), data.draw(make.items(video=True))
     record = data.draw(make.records(schema, item))
     assert schema.check_record(record, item) == record
     answer = schema.to_answer(record, item)
