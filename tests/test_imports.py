@@ -10,7 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "curate"
 HEAVY = ("av", "cv2", "datasets", "deltalake", "duckdb", "huggingface_hub", "insightface", "label_studio_sdk",
-         "faster_whisper", "pocketsphinx", "py3langid", "onnx", "onnxruntime", "openai", "pydub", "ffmpeg", "ray", "scipy", "torch", "skimage")  # fmt: skip
+         "faster_whisper", "pocketsphinx", "py3langid", "onnx", "onnxruntime", "openai",
+         "pydub", "ffmpeg", "ray", "scipy", "torch", "skimage")  # fmt: skip
 ONE_IMPORTER = (
     "av",
     "cv2",

@@ -206,7 +206,7 @@ class Preprocess(BatchStage):
             part.rejections.append(Rejection(row["source_id"], f"{items[0]['item_id']}#face", "no_face", detail))
         items[0]["picture_hash"] = picture_hash(rgb)
         part.items.extend(passed(items, self.filters, part.rejections))
-        shown = {item["face_id"] for item in part.items}
+        shown = {item.get("face_id") for item in part.items}
         rows = face_rows(row["source_id"], found, detector.name, pack, tools)
         part.faces.extend(face for face in rows if face["face_id"] in shown)
 
