@@ -44,12 +44,15 @@ class Plan:
 
 
 def assign(items: pa.Table, settings: SplitSettings, releases: Releases, recipe: str) -> dict[str, str]:
-    """The split of every item; those of the recipe's newest release with the same settings stay where they are."""
+    """The split of every item; those of the recipe's newest release with the same settings stay where they are.
+
+    Items of one group stay together whatever the settings say.
+    """
     earlier = [each for each in releases.manifests(recipe) if each.split_settings == settings.identity]
     return assign_splits(
         items,
         settings.ratios,
-        disjoint_by=settings.disjoint_by,
+        disjoint_by=tuple(dict.fromkeys((*settings.disjoint_by, "group"))),
         seed=settings.seed,
         previous=releases.splits(earlier[-1]) if earlier else None,
     )

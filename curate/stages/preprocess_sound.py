@@ -153,7 +153,7 @@ def utterances_of(channel: Channel, settings: dict[str, float]) -> list[Span]:
 
 
 def speaker_columns(source_id: str, told: str | None, subtitled: str | None, channel: Channel) -> dict[str, Any]:
-    """Who speaks, and how that is known; without any sign one unknown speaker for each source."""
+    """Who speaks, and how that is known; without any sign nobody is named."""
     if told:
         return {"speaker": told, "speaker_source": "file"}
     if channel.number is not None:
@@ -161,7 +161,7 @@ def speaker_columns(source_id: str, told: str | None, subtitled: str | None, cha
         return {"speaker": named, "speaker_source": "subtitles" if subtitled else "channel"}
     if subtitled:
         return {"speaker": subtitled, "speaker_source": "subtitles"}
-    return {"speaker": f"{source_id[:_SHORT]}#unknown", "speaker_source": "unknown"}
+    return {"speaker": None, "speaker_source": "unknown"}
 
 
 def _windows(span: Span) -> slice:
