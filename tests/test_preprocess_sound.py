@@ -363,7 +363,7 @@ def test_a_picture_of_several_people(tmp_path):
     assert len(one.items) == len(one.faces) == 1
     each = preprocess(tmp_path, "a.png", blobs=tmp_path / "blobs", faces={"of_image": "each"})
     assert len({item["item_id"] for item in each.items}) == len({item["face_id"] for item in each.items}) == 2
-    assert all(item["face_px"] > 40 and item["sharpness"] > 0 for item in each.items)
+    assert all(item["face_px"] > 40 and item["face_sharpness"] > 0 for item in each.items)
     assert each.items[0]["item_id"] == one.items[0]["item_id"]
 
 

@@ -124,8 +124,8 @@ def _failure(item: dict[str, Any], filters: Filters) -> tuple[str, str] | None:
         ("silent", "silence_share", item.get("silence_share"), None, filters.max_silence_share),
         ("too_short", "seconds of speech", speech_s, filters.min_speech_s, None),
         ("small_face", "face_px", item.get("face_px"), filters.min_face_px, None),
-        ("blurred", "sharpness", item.get("sharpness"), filters.min_sharpness, None),
-        ("badly_lit", "brightness", item.get("brightness"), filters.min_brightness, filters.max_brightness),
+        ("blurred", "sharpness", item.get("face_sharpness"), filters.min_sharpness, None),
+        ("badly_lit", "brightness", item.get("face_brightness"), filters.min_brightness, filters.max_brightness),
         ("too_short", "characters", chars, filters.min_chars, None),
         ("too_long", "characters", chars, None, filters.max_chars),
     )

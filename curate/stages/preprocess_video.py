@@ -92,6 +92,6 @@ def face_columns(source_id: str, track: FaceTrack, crop: Crop, tools: Tools) -> 
         "face": tools.blobs.put(crop.jpeg, "jpg"),
         "face_id": face_id(source_id, track),
         "face_px": track.size_px,
-        "sharpness": crop.quality.sharpness,
-        "brightness": crop.quality.brightness,
+        "face_sharpness": crop.quality.sharpness,
+        "face_brightness": crop.quality.brightness,
     }
