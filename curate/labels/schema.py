@@ -127,14 +127,23 @@ def _units(document: Document) -> tuple[Unit, ...]:
     return tuple(unit for unit in get_args(Unit) if unit in named)
 
 
+RELEASED = (
+    *("item_id", "source_id", "collection", "licence", "title", "unit", "start_s", "end_s", "speaker"),
+    *("text", "text_source", "audio", "face", "label_source", "reviewed", "raters", "agreement"),
+    *("judgements", "judgement_id", "annotator", "acted_at", "skipped", "origins"),
+    *("prelabel", "prelabel_id", "labeller", "model", "outcome"),
+)
+"""The columns of every release and the members of its structures, which no field may be named like."""
+
+
 @cache
 def _columns() -> dict[str, str]:
-    """The columns that stand beside a label's, in a table or in a release, each with its table."""
-    found: dict[str, str] = {}
+    """The columns that stand beside a label's, in a table or in a release, and where that is."""
+    found = dict.fromkeys(RELEASED, "every release")
     for path in sorted((shipped("schemas") / "tables").glob("*.yaml")):
         table = yaml.safe_load(path.read_text("utf-8"))
-        if table.get("per_label_schema") or path.stem in ("items", "sources"):
-            found.update(dict.fromkeys(table["columns"], path.stem))
+        if table.get("per_label_schema"):
+            found.update(dict.fromkeys(table["columns"], f"table {path.stem}"))
     return found
 
 
@@ -145,8 +154,8 @@ def _disagreements(
     before: set[str] = set()
     claims: dict[str, str] = {}
     for name, field in fields.items():
-        if table := _columns().get(name):
-            yield (name,), f"{name} is a column of table {table} already; call the field otherwise: label_{name}"
+        if where := _columns().get(name):
+            yield (name,), f"{name} is a column of {where} already; call the field otherwise: label_{name}"
         if field.claim and (first := claims.setdefault(field.claim, name)) != name:
             yield (name,), f"only one field may have {field.claim}, and {first} has them already"
         if name != field.name:

@@ -69,9 +69,12 @@ def test_labels_of_which_label_studio_makes_a_truth_value(tmp_path: Path) -> Non
     assert failed.value.hint == "name it 'True', or use another word"
 
 
-@pytest.mark.parametrize(("name", "table"), [("action", "annotations"), ("evidence", "labels"), ("statement", "items")])
-def test_field_that_is_named_like_a_column(tmp_path: Path, name: str, table: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [("action", "table annotations"), ("evidence", "table labels"), ("speaker", "every release")],
+)
+def test_field_that_is_named_like_a_column(tmp_path: Path, name: str, where: str) -> None:
     with pytest.raises(InvalidInput) as failed:
         load_labels("mine.v1", make_files(tmp_path, name=name))
     (problem,) = failed.value.problems
-    assert problem.startswith(f"{tmp_path}/mine.v1.yaml:4: {name} is a column of table {table} already")
+    assert problem.startswith(f"{tmp_path}/mine.v1.yaml:4: {name} is a column of {where} already")

@@ -301,3 +301,15 @@ def test_a_field_may_not_be_named_like_a_column(tmp_path):
     clash = labels.model_copy(update={"fields": {**labels.fields, "title": field}})
     with pytest.raises(InvalidInput, match="'title'"):
         release_features(clash)
+
+
+def test_the_names_kept_free_of_labels_are_those_of_a_release():
+    from curate.labels import load_labels
+    from curate.labels.schema import RELEASED
+    from curate.release.features import release_features
+
+    labels = load_labels("utterance_emotion.v1")
+    features = release_features(labels)
+    inner = {*features["judgements"]["feature"], *features["prelabel"]}
+    own = {name for name in {*features, *inner} if name.removesuffix("_soft") not in labels.fields}
+    assert own == set(RELEASED)
