@@ -3,17 +3,17 @@
 import fnmatch
 import re
 from collections import defaultdict
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from curate.errors import InvalidInput, InvalidRow, StorageFailed
+from curate.errors import InvalidInput, InvalidRow
 from curate.media.container import AUDIO_RATE_HZ
 from curate.media.decode import read_audio
 from curate.pipeline.plan import make_tools, open_corpus
 from curate.recipe import LoadedRecipe
+from curate.report.page import write_page
 from curate.report.preview import Preview, render_preview
 from curate.storage.workspace import Workspace
 
@@ -54,7 +54,8 @@ def write_previews(loaded: LoadedRecipe, workspace: Workspace, folder: Path, *, 
             peaks=_peaks(tools.folder / row["file"]),
             step_s=STEP_S,
         )
-        written.append(_write(folder / _file_name(row), render_preview(preview, tools.blobs)))
+        page = render_preview(preview, tools.blobs)
+        written.append(write_page(folder / _file_name(row), page, what="preview"))
     return written
 
 
@@ -82,18 +83,3 @@ def _peaks(path: Path) -> list[float]:
 def _file_name(row: Row) -> str:
     stem = re.sub(r"[^\w.-]+", "_", Path(row["file"]).stem).strip("._")[:80] or "source"
     return f"{stem}-{row['source_id'][:8]}.html"
-
-
-def _write(path: Path, page: str) -> Path:
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(page, encoding="utf-8", errors="replace")
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise StorageFailed(
-            f"cannot write the preview {path}: {error.strerror}", hint="choose another folder with --out"
-        ) from error
-    return path

@@ -1,18 +1,16 @@
 """Write the report of a run: what was done, what came of it, and what to do next."""
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from curate.errors import StorageFailed
 from curate.labels import LabelSchema
 from curate.report.figures import Bar, bar_table, histogram
 from curate.report.items import item_cards
+from curate.report.page import write_page
 from curate.report.words import show_count, show_duration, show_text
 from curate.storage.corpus import Corpus
 
@@ -29,19 +27,7 @@ def write_report(path: Path, corpus: Corpus, run_record: Mapping[str, Any]) -> P
     ``message``) and ``versions`` (by name). At most 200 items are shown, spread evenly over the corpus. Nothing in the
     file is fetched from elsewhere or run.
     """
-    page = render_report(corpus, run_record)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(page, encoding="utf-8", errors="replace")
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise StorageFailed(
-            f"cannot write the report {path}: {error.strerror}", hint="free some space or mend the permissions"
-        ) from error
-    return path
+    return write_page(path, render_report(corpus, run_record), what="report")
 
 
 def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:
