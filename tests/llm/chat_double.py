@@ -225,13 +225,14 @@ class ChatDouble:
             fault, payload = self._reply(body, data, fault or Fault(charged=True))
             if self.latency_s and fault.status == 200:
                 await asyncio.sleep(self.latency_s)
-            gone = reader.at_eof()
-            good = await self._send(fault, payload, headers, reader, writer)
-            if good and not gone and fault.status == 200:
+            if fault.delay_s:
+                await asyncio.sleep(fault.delay_s)
+            whole = fault.status == 200 and fault.cut_after is None and not fault.hang
+            # Counted before it is sent: a client that has read it may look at the count at once.
+            if whole and not reader.at_eof():
                 self.done += 1
-                if self.keep:
-                    self.answered.update(names)
-            return good
+                self.answered.update(names)
+            return await self._send(fault, payload, headers, reader, writer)
         finally:
             self.in_flight -= 1
 
@@ -338,8 +339,6 @@ class ChatDouble:
         writer: asyncio.StreamWriter,
     ) -> bool:
         """Whether the whole answer was sent and the connection can be used again."""
-        if fault.delay_s:
-            await asyncio.sleep(fault.delay_s)
         if fault.hang:
             await reader.read(1)
             return False

@@ -9,9 +9,9 @@ from typing import Any
 PARAMETERS = frozenset(
     re.findall(
         r"\w+",
-        """model messages response_format temperature top_p seed max_completion_tokens max_tokens reasoning_effort n stop
-        presence_penalty frequency_penalty logprobs top_logprobs user metadata store service_tier verbosity modalities
-        logit_bias prompt_cache_key safety_identifier""",
+        """model messages response_format temperature top_p seed max_completion_tokens max_tokens reasoning_effort n
+        stop presence_penalty frequency_penalty logprobs top_logprobs user metadata store service_tier verbosity
+        modalities logit_bias prompt_cache_key safety_identifier""",
     )
 )
 
