@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from curate.errors import CurateError, Interrupted
 from curate.llm.completion import Completion, read_completion
-from curate.llm.faults import masker
+from curate.llm.faults import masker, repeated
 from curate.llm.model import Spent
 from curate.llm.request import Request
 from curate.llm.tally import Tally
@@ -194,7 +194,7 @@ class Engine:
                 tally.from_cache += 1
                 return Fetched(answer, from_cache=True)
             if self._fatal is not None:
-                raise type(self._fatal)(self._fatal.message, hint=self._fatal.hint)
+                raise repeated(self._fatal)
             task = asyncio.create_task(self._courier.fetch(request, labeller=labeller, tally=tally))
             self._flying[key] = task
             task.add_done_callback(lambda done: self._landed(key, done))

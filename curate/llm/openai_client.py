@@ -14,6 +14,7 @@ HINT = "set OPENAI_API_KEY, and OPENAI_BASE_URL for a server other than OpenAI's
 MOST_BODY_BYTES = 8_000_000
 _MOST_FILE_BYTES = 1_000_000_000
 _CONNECT_S = 10.0
+_SHORTEST_SECRET = 6
 _TRANSCRIBE_S = 120.0
 
 
@@ -55,7 +56,9 @@ class Endpoint:
             raise InvalidInput("the models' address must start with http:// or https://", hint=HINT)
         port = f":{parts.port}" if parts.port else ""
         self.url = f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
-        self.mask = masker(str(self._client.api_key), parts.password or "", os.environ.get("OPENAI_ADMIN_KEY", ""))
+        given = (str(self._client.api_key), parts.password or "", os.environ.get("OPENAI_ADMIN_KEY", ""))
+        self._secrets = tuple(secret for secret in given if len(secret) >= _SHORTEST_SECRET)
+        self.mask = masker(*self._secrets)
         self._headers = {"Accept-Encoding": "identity"}
 
     async def post(self, path: str, payload: bytes) -> Received:
@@ -95,7 +98,12 @@ class Endpoint:
             raise Unanswered(str(error), charged=True, final=True) from error
         except (self._httpx.HTTPError, self._httpx.StreamError, UnicodeError, ValueError) as error:
             raise Unanswered(self.mask(str(error)) or type(error).__name__, charged=True) from error
-        return Received(response.status_code, response.headers, response.content, time.perf_counter() - started)
+        body, headers = response.content, dict(response.headers)
+        for secret in self._secrets:  # a server that repeats the key must not bring it into a file
+            if (raw := secret.encode()) in body:
+                body = body.replace(raw, b"***")
+            headers = {name: value.replace(secret, "***") for name, value in headers.items()}
+        return Received(response.status_code, headers, body, time.perf_counter() - started)
 
     def _unanswered(self, error: Exception) -> Unanswered:
         cause = error.__cause__
