@@ -150,6 +150,10 @@ class ChatDouble:
         if self._thread is not None:
             self._thread.join(10)
 
+    async def serve(self, port: int) -> None:
+        """Serve until cancelled; prints the address as JSON once it is open."""
+        await self._run(None, port)
+
     async def _run(self, ready: threading.Event | None, port: int = 0) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         server = await asyncio.start_server(self._connected, "127.0.0.1", port, limit=2**20, backlog=1024)
@@ -606,9 +610,13 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--port", type=int, default=0)
     options.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    options.add_argument("--say", help="the text of every answer, instead of a value of the schema")
     given = options.parse_args()
+    double = ChatDouble(latency_s=given.latency, keep=False)
+    if given.say is not None:
+        double.answer = lambda body: given.say
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(ChatDouble(latency_s=given.latency, keep=False)._run(None, given.port))
+        asyncio.run(double.serve(given.port))
 
 
 if __name__ == "__main__":
