@@ -43,23 +43,18 @@ class Budget:
         """The tokens that the pot has used so far, in all runs, without what is only reserved."""
         return self._tokens
 
-    async def reserve(
-        self, labeller: str, key: str, *, usd: float | None, tokens_in: int, tokens_out: int, batch: str | None = None
-    ) -> Spend:
+    async def reserve(self, labeller: str, key: str, *, usd: float | None, tokens_in: int, tokens_out: int) -> Spend:
         """Set aside the most that a request may cost, on the disk before it returns.
 
         While requests under way hold what is missing, it waits for them. Raises ``LimitReached`` where the pot cannot
         hold it.
         """
-        while not self._fits(usd or 0.0, tokens_in + tokens_out):
-            if not self._open:
-                raise LimitReached(self._sentence(), hint="raise the budget and run again: what is done is kept")
+        while (spend := self.hold(labeller, key, usd=usd, tokens_in=tokens_in, tokens_out=tokens_out)) is None:
+            if not self.is_waiting:
+                raise self.refusal()
             self._changed = self._changed or asyncio.Event()
             self._changed.clear()
             await self._changed.wait()
-        name = f"{self._prefix}-{next(self._names)}"
-        spend = Spend(name, self._pot, self._run, labeller, key, "reserved", usd, tokens_in, tokens_out, now(), batch)
-        self._hold(spend)
         if self.limited:
             try:
                 await self._answers.commit([put_spend(spend)])
@@ -70,9 +65,29 @@ class Budget:
             self._answers.hand_in([put_spend(spend)])
         return spend
 
+    def hold(
+        self, labeller: str, key: str, *, usd: float | None, tokens_in: int, tokens_out: int, batch: str | None = None
+    ) -> Spend | None:
+        """Set aside the most that a request may cost, for the caller to commit; None where it does not fit now."""
+        if not self._fits(usd or 0.0, tokens_in + tokens_out):
+            return None
+        name = f"{self._prefix}-{next(self._names)}"
+        spend = Spend(name, self._pot, self._run, labeller, key, "reserved", usd, tokens_in, tokens_out, now(), batch)
+        self._hold(spend)
+        return spend
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether requests under way may still give back a part of what is reserved."""
+        return bool(self._open)
+
+    def refusal(self) -> LimitReached:
+        """The error for a request that does not fit, with nothing left to wait for."""
+        return LimitReached(self._sentence(), hint="raise the budget and run again: what is done is kept")
+
     def take_over(self, spend: Spend) -> None:
         """Count a reservation that an earlier run left open, to be settled by this one."""
-        if spend.id not in self._open:
+        if spend.id not in self._open and spend.pot == self._pot:
             self._usd -= spend.usd or 0.0
             self._tokens -= spend.tokens_in + spend.tokens_out
             self._hold(spend)

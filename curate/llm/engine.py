@@ -50,6 +50,9 @@ class EngineSettings:
     """The first wait after a failure is up to this long, each further one up to twice the one before"""
     breaker: int = 10
     """So many requests in a row that fail for good end the stage"""
+    batch_idle_s: float = 1.0
+    """A batch is sent once no request has come for so long"""
+    batch_poll_s: float = 30.0
     tokens_out: int = 4096
     """What is reserved for the reply to a request that sets no limit of its own"""
 

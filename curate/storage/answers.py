@@ -6,7 +6,7 @@ reach it: of the headers, only the names in ``HEADERS`` are kept.
 
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -47,11 +47,12 @@ CREATE TABLE IF NOT EXISTS spend (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS spend_by_pot ON spend (pot, state);
 CREATE TABLE IF NOT EXISTS batches (
-  id TEXT PRIMARY KEY, remote_id TEXT, endpoint TEXT NOT NULL, labeller TEXT NOT NULL, state TEXT NOT NULL,
-  submitted_at TEXT NOT NULL, input_file TEXT, output_file TEXT, error_file TEXT, detail TEXT NOT NULL
+  id TEXT PRIMARY KEY, remote_id TEXT, endpoint TEXT NOT NULL, labeller TEXT NOT NULL, model TEXT NOT NULL,
+  state TEXT NOT NULL, submitted_at TEXT NOT NULL, input_file TEXT, output_file TEXT, error_file TEXT,
+  detail TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS batch_requests (
-  batch TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (batch, key)
+  batch TEXT NOT NULL, key TEXT NOT NULL, content_key TEXT NOT NULL, PRIMARY KEY (batch, key)
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -114,6 +115,7 @@ class Batch(NamedTuple):
     remote_id: str | None
     endpoint: str
     labeller: str
+    model: str
     state: str
     submitted_at: str
     input_file: str | None = None
@@ -211,13 +213,13 @@ class Answers:
         sql = "SELECT * FROM batches WHERE endpoint = ? AND state NOT IN ('done', 'failed') ORDER BY submitted_at, id"
         return [Batch(*row) for row in self._rows(sql, endpoint)]
 
-    def batch_keys(self, batch: str) -> list[str]:
-        """The requests of a batch that have no stored reply yet."""
+    def batch_keys(self, batch: str) -> dict[str, str]:
+        """The requests of a batch that have no stored reply yet: the content key by key."""
         sql = (
-            "SELECT key FROM batch_requests WHERE batch = ? "
+            "SELECT key, content_key FROM batch_requests WHERE batch = ? "
             "AND key NOT IN (SELECT key FROM answers WHERE key = batch_requests.key) ORDER BY key"
         )
-        return [key for (key,) in self._rows(sql, batch)]
+        return dict(self._rows(sql, batch))
 
     def _one(self, sql: str, value: str) -> Answer | None:
         with self._reading, sqlite_errors(self.path):
@@ -253,9 +255,10 @@ def put_batch(batch: Batch) -> Statement:
     return _PUT_BATCH, batch
 
 
-def put_batch_requests(batch: str, keys: Iterable[str]) -> list[Statement]:
-    """Record which requests a batch holds."""
-    return [("INSERT OR IGNORE INTO batch_requests VALUES (?, ?)", (batch, key)) for key in keys]
+def put_batch_requests(batch: str, keys: Mapping[str, str]) -> list[Statement]:
+    """Record which requests a batch holds: the content key by key."""
+    sql = "INSERT OR IGNORE INTO batch_requests VALUES (?, ?, ?)"
+    return [(sql, (batch, key, content_key)) for key, content_key in keys.items()]
 
 
 def drop_spend(spend_id: str) -> Statement:

@@ -27,6 +27,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from tests.llm.chat_faults import Fault, error_body, expired_key, status
@@ -96,6 +97,8 @@ class ChatDouble:
         self.tokens: Counter[str] = Counter()
         """Tokens the provider would charge for: in, out."""
         self.requests = self.done = self.in_flight = self.most_in_flight = 0
+        self.held = 0
+        """Requests other than for chat that were left hanging"""
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         self.plans: deque[BatchPlan] = deque()
@@ -127,7 +130,7 @@ class ChatDouble:
         self._marked.setdefault(fragment, deque()).extend(faults)
 
     def on_path(self, path: str, *faults: Fault) -> None:
-        """Requests to another path (``POST /v1/batches``) meet these faults, one each."""
+        """Requests to other paths (``GET /v1/batches/*``) meet these faults; ``charged``: done all the same."""
         self._paths.setdefault(path, deque()).extend(faults)
 
     def plan(self, *plans: BatchPlan) -> None:
@@ -149,6 +152,10 @@ class ChatDouble:
             loop.call_soon_threadsafe(self._over.set)
         if self._thread is not None:
             self._thread.join(10)
+
+    async def serve(self, port: int) -> None:
+        """Serve until cancelled; prints the address as JSON once it is open."""
+        await self._run(None, port)
 
     async def _run(self, ready: threading.Event | None, port: int = 0) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
@@ -195,7 +202,8 @@ class ChatDouble:
         if path == "/v1/chat/completions" and method == "POST":
             return await self._chat(headers, data, reader, writer)
         made: Fault | None = None
-        waiting = self._paths.get(f"{method} {path}")
+        call = f"{method} {path}"
+        waiting = next((faults for name, faults in self._paths.items() if faults and fnmatchcase(call, name)), None)
         fault = waiting.popleft() if waiting else None
         if fault is None or fault.charged:
             made = self._other(method, path, query, headers, data)
@@ -203,6 +211,7 @@ class ChatDouble:
                 fault = made
             elif fault.body is None and made.body is not None:
                 fault = replace(fault, status=made.status, body=made.body)
+        self.held += fault.hang
         return await self._send(fault, fault.body or b"{}", headers, reader, writer)
 
     # -- chat
@@ -606,9 +615,13 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--port", type=int, default=0)
     options.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    options.add_argument("--say", help="the text of every answer, instead of a value of the schema")
     given = options.parse_args()
+    double = ChatDouble(latency_s=given.latency, keep=False)
+    if given.say is not None:
+        double.answer = lambda body: given.say
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(ChatDouble(latency_s=given.latency, keep=False)._run(None, given.port))
+        asyncio.run(double.serve(given.port))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ PARAMETERS = frozenset(
     re.findall(
         r"\w+",
         """model messages response_format temperature top_p seed max_completion_tokens max_tokens reasoning_effort n
-        stop presence_penalty frequency_penalty logprobs top_logprobs user metadata store service_tier verbosity
+        stop presence_penalty frequency_penalty logprobs top_logprobs user metadata store service_tier verbosity stream
         modalities logit_bias prompt_cache_key safety_identifier""",
     )
 )
@@ -43,7 +43,10 @@ def value_of(schema: Any, chance: random.Random, root: Any) -> Any:
         kind = chance.choice(kind)
     match kind:
         case "object":
-            return {name: value_of(part, chance, root) for name, part in schema.get("properties", {}).items()}
+            made: dict[str, Any] = {}
+            for name, part in schema.get("properties", {}).items():
+                made[name] = _conditional(part, made, chance, root)
+            return made
         case "array":
             most = min(schema.get("maxItems", 2), max(schema.get("minItems", 0), 2))
             count = chance.randint(schema.get("minItems", 0), most)
@@ -61,6 +64,16 @@ def value_of(schema: Any, chance: random.Random, root: Any) -> Any:
             return None
     text = "a word of " + chance.choice(["joy", "doubt", "rest"])
     return text[: schema.get("maxLength", 100)]
+
+
+def _conditional(part: Any, before: dict[str, Any], chance: random.Random, root: Any) -> Any:
+    """As a model does it: null where the description says so ("Null unless rating is yes or maybe"), else a value."""
+    condition = re.search(r"Null unless (\w+) is (.+?)\.", part.get("description", ""))
+    if condition is None:
+        return value_of(part, chance, root)
+    given = before.get(condition[1])
+    asked = any(label in (given if isinstance(given, list) else [given]) for label in condition[2].split(" or "))
+    return value_of(part["anyOf"][0], chance, root) if asked else None
 
 
 def check_part(part: Any) -> None:

@@ -1,0 +1,92 @@
+"""The files of a batch: requests as lines, and lines of replies read without trusting any of them."""
+
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from curate.llm.request import Request
+
+MOST_REQUESTS = 50_000
+MOST_BYTES = 190_000_000
+"""A little below the 200 MB that a service takes."""
+PATH = "/v1/chat/completions"
+
+
+class Written(NamedTuple):
+    """The file for the first ``taken`` requests; those of them that cannot be written, by place, with a sentence."""
+
+    data: bytes
+    taken: int
+    unreadable: dict[int, str]
+
+
+class Line(NamedTuple):
+    """The reply to one request, by its key: as from HTTP, or ``unsent`` where the service never took it up."""
+
+    key: str
+    status: int
+    body: bytes
+    request_id: str | None
+    unsent: str | None = None
+
+
+def write_lines(requests: Sequence[Request], read: Callable[[str], bytes], *, most_bytes: int = MOST_BYTES) -> Written:
+    """As many of the requests as one file holds, at least one. Slow where there are media."""
+    file = io.BytesIO()
+    unreadable: dict[int, str] = {}
+    requests = requests[:MOST_REQUESTS]
+    for at, request in enumerate(requests):
+        try:
+            body = request.payload(read)
+        except ValueError as error:
+            unreadable[at] = str(error)
+            continue
+        head = f'{{"custom_id":"{request.key}","method":"POST","url":"{PATH}","body":'
+        if file.tell() and file.tell() + len(head) + len(body) + 2 > most_bytes:
+            return Written(file.getvalue(), at, unreadable)
+        file.write(head.encode("ascii"))
+        file.write(body)
+        file.write(b"}\n")
+    return Written(file.getvalue(), len(requests), unreadable)
+
+
+def read_lines(data: bytes) -> Iterator[Line]:
+    """The replies in an output or error file; what is no such line is passed over."""
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start)
+        end = len(data) if end < 0 else end
+        line = _line(data[start:end])
+        start = end + 1
+        if line is not None:
+            yield line
+
+
+def _line(text: bytes) -> Line | None:
+    try:
+        page = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(page, dict) or not isinstance(page.get("custom_id"), str):
+        return None
+    key, response, error = page["custom_id"], page.get("response"), page.get("error")
+    if isinstance(response, dict) and isinstance(response.get("status_code"), int):
+        request_id = response.get("request_id")
+        body = json.dumps(response.get("body"), ensure_ascii=False, separators=(",", ":"))
+        named = request_id[:200] if isinstance(request_id, str) else None
+        return Line(key, response["status_code"], body.encode("utf-8", "replace"), named)
+    said: Any = error.get("message") if isinstance(error, dict) else None
+    return Line(key, 0, b"", None, said if isinstance(said, str) and said else "the batch ended before its turn")
+
+
+def why_ended(page: Mapping[str, Any] | None) -> tuple[str, bytes]:
+    """Why a batch left requests without a reply: a sentence, and its first error as the body of an error page."""
+    if page is None:
+        return "the service does not know the batch any more", b""
+    errors = page.get("errors")
+    entries = errors.get("data") if isinstance(errors, dict) else None
+    first = next((one for one in entries if isinstance(one, dict)), {}) if isinstance(entries, list) else {}
+    said = first.get("message")
+    sentence = f"the batch ended as {str(page.get('status'))[:40]}"
+    return f"{sentence}: {said}" if isinstance(said, str) else sentence, json.dumps({"error": first}).encode()

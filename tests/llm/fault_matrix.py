@@ -1,0 +1,189 @@
+"""What becomes of each fault: a table, tested by test_faults.py; ``python -m tests.llm.fault_matrix`` prints it."""
+
+import json
+import math
+import os
+import tempfile
+import time
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.llm.asking import GOOD, KEY, Seen, ask_items, make_settings
+from tests.llm.chat_double import ChatDouble
+from tests.llm.chat_faults import (
+    Fault,
+    content_filter,
+    cut,
+    drop,
+    expired_key,
+    filtered_400,
+    half_json,
+    hang,
+    html,
+    length,
+    no_choices,
+    quota,
+    raw,
+    refusal,
+    says,
+    status,
+    too_long,
+    unknown_model,
+)
+
+COUNT, HIT = 8, 3
+TRIES = 4
+
+
+class Row(NamedTuple):
+    """One fault: what the service does to one of eight items, and what must come of it.
+
+    ``tries`` are the requests for that item as the service counts them, ``charged`` how many of them stand in the
+    account. ``ends`` names the error that ends the stage.
+    """
+
+    fault: str
+    plays: tuple[Fault, ...]
+    outcome: str
+    tries: int
+    charged: int
+    ends: str | None = None
+    labels: str = "utterance_emotion.v1"
+
+
+def answer(**changed: Any) -> Fault:
+    """A good answer with some fields changed; numbers that JSON does not know are written as Python does."""
+    return says(json.dumps({**GOOD["utterance_emotion.v1"], **changed}))
+
+
+def span(**changed: Any) -> Fault:
+    """A good answer about a dialogue with its one span changed."""
+    (good,) = GOOD["emotion_causes.v1"]["causes"]["spans"]
+    return says(json.dumps({"causes": {"spans": [{**good, **changed}], "relations": []}}))
+
+
+def skewed(ahead_s: float) -> Fault:
+    """429 that asks to wait until a date, by a clock that runs ahead of ours (or behind)."""
+    here = time.time() + ahead_s
+    return status(429, retry_after=formatdate(here + 1, usegmt=True), date=formatdate(here, usegmt=True))
+
+
+def usage(**given: Any) -> Fault:
+    return Fault(answer={"usage": given}, charged=True)
+
+
+def rows() -> list[Row]:
+    """The matrix."""
+    spans = {"labels": "emotion_causes.v1"}
+    return [
+        Row("429 without retry-after, twice", (status(429),) * 2, "ok", 3, 1),
+        Row("429, retry-after 0.2 (seconds)", (status(429, retry_after="0.2"),), "ok", 2, 1),
+        Row("429, retry-after-ms 200", (status(429, retry_after_ms="200"),), "ok", 2, 1),
+        Row("429, retry-after a date, clock 1 h ahead", (skewed(3600),), "ok", 2, 1),
+        Row("429, retry-after a date, clock 1 h behind", (skewed(-3600),), "ok", 2, 1),
+        Row(
+            "429, retry-after nonsense",
+            (status(429, retry_after="soon"), status(429, retry_after="-1e999")),
+            "ok",
+            3,
+            1,
+        ),
+        Row("429 without end", (status(429, retry_after="0.01"),) * 99, "error", 4 * TRIES, 0),
+        Row("500, burst of three", (status(500),) * 3, "ok", 4, 4),
+        Row("503 twice", (status(503),) * 2, "ok", 3, 1),
+        Row("529 (overloaded)", (status(529),), "ok", 2, 1),
+        Row("500 without end", (status(500),) * 9, "error", TRIES, TRIES),
+        Row("hang past the deadline, once", (hang(),), "ok", 2, 2),
+        Row("hang without end", (hang(),) * 9, "error", TRIES, TRIES),
+        Row("connection cut within the body", (cut(),), "ok", 2, 2),
+        Row("connection cut before the head", (drop(),), "ok", 2, 2),
+        Row("HTML with status 200", (html(),), "ok", 2, 1),
+        Row("half JSON with status 200", (half_json(),), "ok", 2, 2),
+        Row("empty body with status 200", (raw(b""),), "ok", 2, 2),
+        Row("empty choices", (no_choices(),), "ok", 2, 2),
+        Row("choices of another type", (raw({"choices": {"0": 1}, "usage": 7}),), "ok", 2, 2),
+        Row("body of a wrong shape", (raw([1, 2]),), "ok", 2, 2),
+        Row("body nested 100,000 deep", (raw(b"[" * 100_000),), "ok", 2, 2),
+        Row("no error text at all, 502", (Fault(502, b""),), "ok", 2, 2),
+        Row("wrong schema, once", (says('{"mood": "fine"}'),), "ok", 2, 2),
+        Row("wrong schema, again", (says('{"mood": "fine"}'),) * 2, "invalid", 2, 2),
+        Row("text that is no JSON, again", (says("I feel it is joy."),) * 2, "invalid", 2, 2),
+        Row("empty text, again", (says(""),) * 2, "invalid", 2, 2),
+        Row("label outside the taxonomy, again", (answer(emotion=["schadenfreude"]),) * 2, "invalid", 2, 2),
+        Row("score NaN, again", (answer(valence=math.nan),) * 2, "invalid", 2, 2),
+        Row("score Infinity, again", (answer(valence=-math.inf),) * 2, "invalid", 2, 2),
+        Row("score 1e308, again", (answer(valence=1e308),) * 2, "invalid", 2, 2),
+        Row("score of 400 digits, again", (answer(intensity=10**400),) * 2, "invalid", 2, 2),
+        Row("span of words not said, again", (span(text="so sad"),) * 2, "invalid", 2, 2, **spans),
+        Row("span beyond the text, again", (span(occurrence=7),) * 2, "invalid", 2, 2, **spans),
+        Row("span in a turn that is not there, again", (span(turn=99),) * 2, "invalid", 2, 2, **spans),
+        Row("10 MB of text", (says("joy " * 2_500_000),), "invalid", 1, 1),
+        Row("10 MB within a good answer", (answer(description="x" * 10_000_000),), "invalid", 1, 1),
+        Row("3 MB within a good answer", (answer(description="x" * 3_000_000),), "invalid", 1, 1),
+        Row("refusal", (refusal(),), "refused", 1, 1),
+        Row("content filter, in the answer", (content_filter(),), "filtered", 1, 1),
+        Row("content filter, status 400", (filtered_400(),), "filtered", 1, 0),
+        Row("cut off at the limit of tokens, once", (length(),), "ok", 2, 2),
+        Row("cut off at the limit of tokens, again", (length(),) * 2, "truncated", 2, 2),
+        Row("too long for the model, status 400", (too_long(),), "invalid", 1, 0),
+        Row("too large, status 413", (Fault(413, b"<html>too large"),), "invalid", 1, 0),
+        Row("answered by another model", (Fault(answer={"model": "gpt-0"}, charged=True),), "ok", 1, 1),
+        Row("model of another type", (Fault(answer={"model": [1]}, charged=True),), "ok", 1, 1),
+        Row("content as a list of parts", (parts(),), "ok", 1, 1),
+        Row("usage missing", (Fault(answer={"usage": None}, charged=True),), "ok", 1, 1),
+        Row("usage NaN", (usage(prompt_tokens=math.nan, completion_tokens=5),), "ok", 1, 1),
+        Row("usage negative", (usage(prompt_tokens=-5, completion_tokens=-(10**9)),), "ok", 1, 1),
+        Row("usage of 10^30 tokens", (usage(prompt_tokens=10**30, completion_tokens=1),), "ok", 1, 1),
+        Row("headers of nonsense", (odd_headers(),), "ok", 1, 1),
+        Row("redirect elsewhere, again", (elsewhere(),) * 9, "error", TRIES, 0),
+        Row("expired key (401)", (expired_key(),), "", 1, 0, "ServiceRefused"),
+        Row("no right to it (403)", (status(403),), "", 1, 0, "ServiceRefused"),
+        Row("unknown model (404)", (unknown_model(),), "", 1, 0, "ServiceRefused"),
+        Row("quota used up (429)", (quota(),), "", 1, 0, "ServiceRefused"),
+    ]
+
+
+def nonsense(wait: str) -> Fault:
+    return status(429, retry_after=wait)
+
+
+def elsewhere() -> Fault:
+    return Fault(302, b"", {"location": "http://127.0.0.1:9/"})
+
+
+def parts() -> Fault:
+    text = json.dumps(GOOD["utterance_emotion.v1"])
+    return Fault(message={"content": [{"type": "text", "text": text[:20]}, {"text": text[20:]}]}, charged=True)
+
+
+def odd_headers() -> Fault:
+    odd = {"x-ratelimit-limit-requests": "lots", "x-ratelimit-limit-tokens": "-3", "x-ratelimit-reset-tokens": "1y"}
+    return Fault(headers={**odd, "retry-after": "x" * 4000, "openai-processing-ms": "\x01\xff"}, charged=True)
+
+
+def play(row: Row, folder: Path) -> tuple[Seen, int, int]:
+    """What came of asking about eight items while the service does this to one; its tries, and how many counted."""
+    hit = f"item {HIT} of {COUNT}"
+    with ChatDouble() as double:
+        double.answer = lambda body: json.dumps(GOOD[row.labels])
+        double.on(hit, *row.plays)
+        settings = make_settings(double, tries=TRIES, request_timeout_s=0.5 if row.plays[0].hang else 20.0)
+        seen = ask_items(folder, settings, [f"item {at} of {COUNT}" for at in range(COUNT)], labels=row.labels)
+        tries = sum(hit in json.dumps(call.body) for call in double.calls)
+    return seen, tries, seen.charged - sum(reply is not None for at, reply in seen.replies.items() if at != HIT)
+
+
+def main() -> None:
+    """Print the table as Markdown."""
+    os.environ["OPENAI_API_KEY"] = KEY
+    print("| fault | outcome | tries | counted in the account | items lost |\n|---|---|--:|--:|--:|")
+    for row in rows():
+        with tempfile.TemporaryDirectory() as folder:
+            seen, tries, charged = play(row, Path(folder))
+        outcome = f"the stage ends: {type(seen.error).__name__}" if seen.error else seen.replies[HIT].outcome
+        print(f"| {row.fault} | {outcome} | {tries} | {charged} | {seen.lost} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
