@@ -10,7 +10,7 @@ CurateError
 ├── ServiceUnavailable   start the service, or try again later
 ├── ServiceRefused       check the key and its rights
 ├── ServiceConflict      the other side was changed by hand: decide, then run again
-└── Interrupted          nothing: the user stopped it, and what is done is kept
+└── Interrupted          nothing, or raise the limit: the user stopped it, and what is done is kept
 
 All survive pickling: the message comes first, everything else is a keyword with a default.
 """
@@ -84,6 +84,6 @@ class ServiceConflict(CurateError):
 
 
 class Interrupted(CurateError):
-    """The user stopped the run; everything finished is kept."""
+    """The user stopped the run, by hand or by a limit that is reached; everything finished is kept."""
 
     exit_code = 130

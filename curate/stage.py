@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from curate.labels import LabelSchema
 from curate.llm.model import Spent
+from curate.release.build import SplitSettings
 from curate.storage.blobs import Blobs
 from curate.storage.corpus import Corpus
 
@@ -64,6 +65,8 @@ class Tools(NamedTuple):
     recipe: str = ""
     answers: Path | None = None
     """The file that keeps what models replied; only the driver opens it."""
+    split: SplitSettings | None = None
+    """How the recipe's release is divided, where it makes one."""
 
 
 class Rejection(NamedTuple):
@@ -139,6 +142,10 @@ class BatchStage(Stage):
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
         """The rows to work on, given the current rows of the table it reads (empty for a stage that finds its own)."""
         return current
+
+    def columns_used(self) -> tuple[str, ...] | None:
+        """The input columns that the result depends on with these settings."""
+        return self.uses
 
     def cut(self, inputs: pa.Table, todo: Sequence[int]) -> Iterator[Sequence[int]]:
         """The rows to do, by place, in batches of a size that suits the work."""

@@ -15,6 +15,8 @@ class Proposal(NamedTuple):
     values: Mapping[str, Any]
     scores: Mapping[str, Mapping[str, float]]
     outcome: PrelabelOutcome
+    detail: str = ""
+    """Why it abstained, or what it rests on."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from curate.recipe import LoadedRecipe
 from curate.stage import BatchStage, Stage, Tools, digest
+from curate.stages.export import Export
 from curate.storage.corpus import Corpus
 from curate.storage.ledger import Ledger
 from curate.storage.workspace import Workspace
@@ -24,7 +25,10 @@ class StagePlan(NamedTuple):
 
 def make_tools(loaded: LoadedRecipe, workspace: Workspace) -> Tools:
     """What the stages of a recipe work with."""
-    return Tools(workspace.blobs, loaded.labels, loaded.folder, loaded.recipe.seed, loaded.recipe.recipe)
+    recipe = loaded.recipe
+    split = next((stage.split_settings(recipe.seed) for stage in recipe.stages if isinstance(stage, Export)), None)
+    answers = workspace.root / "answers.sqlite"
+    return Tools(workspace.blobs, loaded.labels, loaded.folder, recipe.seed, recipe.recipe, answers, split)
 
 
 def open_corpus(loaded: LoadedRecipe, workspace: Workspace) -> Corpus:
@@ -100,5 +104,6 @@ def walk(loaded: LoadedRecipe, corpus: Corpus) -> Iterator[Step]:
 
 def _works(stage: BatchStage, inputs: pa.Table, tools: Tools) -> list[str]:
     identity = f"{stage.stage}:{stage.identity(tools)}"
-    names = stage.uses if stage.uses is not None else [name for name in inputs.column_names if name != "work"]
+    used = stage.columns_used()
+    names = used if used is not None else [name for name in inputs.column_names if name != "work"]
     return [digest([identity, row]) for row in inputs.select(list(names)).to_pylist()]
