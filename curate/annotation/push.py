@@ -169,7 +169,7 @@ def _predictions(corpus: Corpus, items: Sequence[Mapping[str, Any]], layout: Lay
     usable = {
         row["item_id"]: row
         for row in corpus.read("prelabels").to_pylist()
-        if row["outcome"] == "ok" and row["item_id"] in by_id
+        if row["final"] and row["outcome"] == "ok" and row["item_id"] in by_id
     }
     labeller = "+".join(sorted({row["labeller"] for row in usable.values()}))
     found: dict[str, dict[str, Any]] = {}

@@ -29,7 +29,8 @@ def aggregate(labels: LabelSchema, annotations: pa.Table, prelabels: pa.Table, *
     for act in latest_judgements(annotations):
         human[act["item_id"]][act["annotator"]] = act
     model: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for proposal in prelabels.filter(pc.equal(prelabels["outcome"], "ok")).to_pylist():
+    usable = pc.and_(prelabels["final"], pc.equal(prelabels["outcome"], "ok"))
+    for proposal in prelabels.filter(usable).to_pylist():
         model[proposal["item_id"]].append(proposal)
     rows = []
     for item_id in sorted({*human, *model}):
