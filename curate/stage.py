@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -152,15 +152,9 @@ class BatchStage(Stage):
         return (todo[at : at + self.batch_rows] for at in range(0, len(todo), self.batch_rows))
 
     def stream(
-        self,
-        batches: Iterator[pa.Table],
-        corpus: Corpus,
-        tools: Tools,
-        *,
-        account: dict[str, Spent],
-        stop: Callable[[], bool],
-    ) -> Iterator[Outcome] | None:
-        """One outcome a batch, made on the driver with many batches in flight; None where workers are to do the work.
+        self, inputs: pa.Table, corpus: Corpus, tools: Tools, *, account: dict[str, Spent], stop: Callable[[], bool]
+    ) -> Generator[tuple[int, Outcome]] | None:
+        """Outcomes made on the driver, each of so many of the next inputs; None where workers are to do the work.
 
         For steps that wait for others more than they compute. ``account`` is kept up to date with what each service
         was asked and paid. What is raised ends the stage; what was yielded is kept.

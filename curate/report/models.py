@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from curate.llm.model import OUTCOMES
 from curate.report.words import show_count, show_text
 
 _EXAMPLES = 3
@@ -26,7 +25,7 @@ def _outcomes(prelabels: Sequence[Row]) -> str:
             reasons[row["labeller"], row["outcome"]].append(row["detail"])
     if not counts:
         return ""
-    shown = [each for each in OUTCOMES if any(by_outcome[each] for by_outcome in counts.values())]
+    shown = sorted({each for by_outcome in counts.values() for each in by_outcome}, key=lambda each: (each != "ok", each))
     head = "".join(f'<th class="number">{show_text(each)}</th>' for each in shown)
     rows = "".join(
         f"<tr><th scope=row>{show_text(name)}</th>"

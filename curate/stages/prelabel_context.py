@@ -56,6 +56,16 @@ def _turns(
     return turns[max(0, own - settings.before) : own + settings.after + 1]
 
 
+def shown_turns(turns: Sequence[Row] | None) -> str:
+    """Turns as lines, counted from 0 as answers about them count, the item's own marked; empty for none."""
+    lines = []
+    for number, turn in enumerate(turns or ()):
+        name = f" {turn['speaker']}:" if turn["speaker"] else ""
+        own = " (to be judged)" if turn.get("own") else ""
+        lines.append(f"[{number}]{name} {turn['text']}{own}")
+    return "\n".join(lines)
+
+
 def corrected_items(corpus: Corpus, tools: Tools) -> list[Row]:
     """The items whose label people gave, with the label's fields, of no split but the one that models learn from.
 
