@@ -10,15 +10,14 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from curate.errors import CurateError, InvalidInput
-from curate.labels import DEFAULT_LANGUAGE
-from curate.labels.fields.base import Language
-from curate.llm.engine import EngineSettings, open_engine, stream
+from curate.llm.engine import Engine, EngineSettings, open_engine
 from curate.llm.model import Spent
 from curate.llm.offline import open_offline
 from curate.llm.prompt import load_prompt
+from curate.llm.stream import stream
 from curate.stage import BatchStage, Outcome, Tools
 from curate.stages.prelabel_chat import Chat
-from curate.stages.prelabel_context import COLUMN, with_context
+from curate.stages.prelabel_context import AROUND, with_neighbours
 from curate.stages.prelabel_rows import combined, proposed_by, rows_of
 from curate.stages.prelabel_settings import (
     REPLAY,
@@ -29,7 +28,9 @@ from curate.stages.prelabel_settings import (
     LabellerSettings,
     PictureSettings,
     ReviewSettings,
+    Shown,
 )
+from curate.storage.answers import Answers
 from curate.storage.corpus import Corpus
 
 Row = dict[str, Any]
@@ -60,10 +61,8 @@ class Prelabel(BatchStage):
     examples: ExampleSettings | None = None
     context: ContextSettings = ContextSettings()
     pictures: PictureSettings = PictureSettings()
-    audio: bool = True
-    """Whether sound is sent, where the prompt asks for it"""
-    language: Language = DEFAULT_LANGUAGE
-    """In which the label schema is explained, where it can be"""
+    show: tuple[Shown, ...] = ("image", "faces")
+    """What is sent besides words, of what a prompt can do without; not every model takes ``audio``"""
     max_text_chars: Annotated[int, Field(ge=100, le=1_000_000)] = 8_000
     """Longer texts are cut for the prompt"""
     mode: Literal["online", "batch"] = "online"
@@ -133,11 +132,11 @@ class Prelabel(BatchStage):
             return local
         shown = ("unit", "speaker", "statement", "dialogue", "turn", "audio", "video", "image", "face", "face_id")
         pair = ("text_b", "audio_b", "video_b")
-        return (*local, *shown, *pair, *([COLUMN] if self._has_context else []))
+        return (*local, *shown, *pair, *(AROUND if self._has_context else ()))
 
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
         """The items, with the turns round each where a model is to see them."""
-        return with_context(current, self.context) if self._has_context else current
+        return with_neighbours(current, self.context) if self._has_context else current
 
     def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
         """Proposals of labellers that ask nobody."""
@@ -175,35 +174,33 @@ class Prelabel(BatchStage):
     ) -> Generator[tuple[int, Outcome]]:
         items = (row for batch in inputs.to_batches(_READ_ROWS) for row in batch.to_pylist())
         window = _BATCH_ROOM if self.mode == "batch" else self.in_flight * _ROOM
-        engine = self._open(tools)
         waiting: list[list[Row]] = []
-        last = time.monotonic()
-        try:
+        with closing(Answers(_place(tools))) as answers:
+            engine = self._open(answers, tools)
             chat = Chat(self, corpus, tools, engine)
-            with closing(stream(items, chat.rows, window=window, stop=stop)) as done:
-                for rows in done:
+            last = time.monotonic()
+            try:
+                for rows in stream(items, chat.rows, window=window, stop=stop, finish=engine.close):
                     waiting.append(rows)
                     if len(waiting) >= _YIELD_ROWS or time.monotonic() - last >= _YIELD_S:
                         account.update(engine.spent())
                         yield _outcome(waiting)
                         waiting, last = [], time.monotonic()
-        except CurateError:
-            # A budget or a server at its end: what was answered is kept.
+            except CurateError:
+                # A limit is reached, or a server at its end: what was answered is kept.
+                if waiting:
+                    yield _outcome(waiting)
+                waiting = []
+                raise
+            finally:
+                account.update(engine.spent())
             if waiting:
                 yield _outcome(waiting)
-            waiting = []
-            raise
-        finally:
-            engine.close()
-            account.update(engine.spent())
-        if waiting:
-            yield _outcome(waiting)
 
-    def _open(self, tools: Tools, *, dry: bool = False) -> Any:
-        if tools.answers is None:
-            raise CurateError("there is nowhere to keep what models reply")
+    def _open(self, answers: Answers, tools: Tools) -> Engine:
+        models = tuple(dict.fromkeys(one.asks for _, one in self._asked() if one.model != REPLAY))
         settings = EngineSettings(
-            mode="replay" if all(one.model == REPLAY for _, one in self._asked()) else self.mode,
+            mode=self.mode if models else "replay",
             in_flight=self.in_flight,
             requests_per_minute=self.requests_per_minute,
             tokens_per_minute=self.tokens_per_minute,
@@ -212,9 +209,9 @@ class Prelabel(BatchStage):
             tries=self.tries,
             budget_usd=self.budget.usd,
             budget_tokens=self.budget.tokens,
-            folder=tools.folder,
+            prices=tools.folder,
         )
-        return open_engine(settings, tools.answers, tools.blobs.read, dry=dry)
+        return open_engine(settings, answers, tools.blobs.read, models=models)
 
     @property
     def _has_context(self) -> bool:
@@ -230,3 +227,9 @@ class Prelabel(BatchStage):
 
 def _outcome(rows: list[list[Row]]) -> tuple[int, Outcome]:
     return len(rows), Outcome({"prelabels": [row for own in rows for row in own]})
+
+
+def _place(tools: Tools) -> Path:
+    if tools.answers is None:
+        raise ValueError("there is nowhere to keep what models reply")
+    return tools.answers

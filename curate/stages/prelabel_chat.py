@@ -3,28 +3,30 @@
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from curate.annotation.tasks import to_context
-from curate.labels import ItemContext
+from curate.labels import ItemContext, describe_labels, to_context
 from curate.llm.engine import Asker, Reply
+from curate.llm.examples import retrieve, tell_examples
+from curate.llm.material import tell_answer, tell_item
 from curate.llm.offline import open_offline
-from curate.llm.prompt import Answer, Prompt, answer_schema, describe_labels, load_prompt, read_answer
+from curate.llm.prompt import Prompt, answer_schema, load_prompt, split_answer
 from curate.llm.request import Media, Request
 from curate.stage import Tools
-from curate.stages.prelabel_context import COLUMN, Examples, shown_turns
+from curate.stages.prelabel_context import AROUND, open_pool
 from curate.stages.prelabel_rows import Proposed, combined, proposed_by, rows_of
-from curate.stages.prelabel_settings import Combination, LabellerSettings, ReviewSettings
-from curate.stages.prelabel_shown import Shown
+from curate.stages.prelabel_settings import LabellerSettings
+from curate.stages.prelabel_shown import ItemMedia
 from curate.storage.corpus import Corpus
 
+if TYPE_CHECKING:
+    from curate.stages.prelabel import Prelabel
+
 Row = dict[str, Any]
-Sections = Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A labeller that is asked: its prompt, and what its answers must look like."""
+class _Asked(NamedTuple):
+    """A labeller that is asked: its prompt, what its answers must look like, and the labels in words."""
 
     settings: LabellerSettings
     prompt: Prompt
@@ -32,114 +34,125 @@ class _Asked:
     described: str
 
 
-class ChatSettings(Protocol):
-    """What of the stage's settings decides how items are asked about."""
+class _Told(NamedTuple):
+    """What is known of an item: variables of prompts, media by modality, and what its fields are placed in."""
 
-    @property
-    def labellers(self) -> Sequence[LabellerSettings]: ...
-    @property
-    def review(self) -> ReviewSettings | None: ...
-    @property
-    def combine(self) -> Combination: ...
+    item: Row
+    variables: Mapping[str, str]
+    media: Mapping[str, Sequence[Media]]
+    context: ItemContext
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply taken apart: checked values, what the prompt asked besides, and what was mended in quotations."""
+
+    values: Mapping[str, Any]
+    extras: Mapping[str, str]
+    mended: Sequence[str] = ()
 
 
 class Chat:
     """The work on one item after another; many are under way at once."""
 
-    def __init__(self, stage: Any, corpus: Corpus, tools: Tools, asker: Asker) -> None:
-        self._stage, self._labels, self._asker, self._folder = stage, tools.labels, asker, tools.folder
+    def __init__(self, stage: "Prelabel", corpus: Corpus, tools: Tools, asker: Asker) -> None:
+        self._stage, self._labels, self._asker = stage, tools.labels, asker
         self._local = [(one, open_offline(one.model)) for one in stage.labellers if one.is_local]
-        self._asked = [self._open(one) for one in stage.labellers if not one.is_local]
-        self._review = self._open(stage.review) if stage.review else None
-        self._shown = Shown(stage.pictures, stage.audio, corpus, tools)
-        self._examples = Examples(stage.examples, corpus, tools) if stage.examples else None
+        self._asked = [self._open(one, tools) for one in stage.labellers if not one.is_local]
+        self._review = self._open(stage.review, tools) if stage.review else None
+        everyone = [*self._asked, *([self._review] if self._review else [])]
+        wanted = {
+            name
+            for asked in everyone
+            for name, need in asked.prompt.modalities.items()
+            if need == "required" or name.removesuffix("_b") in stage.show
+        }
+        self._media = ItemMedia(wanted, stage.pictures, corpus, tools)
+        self._pool = open_pool(corpus, tools) if stage.examples else None
 
     async def rows(self, item: Row) -> list[Row]:
         """All proposals for an item as rows of ``prelabels``."""
-        variables, media = self._told(item), await self._shown.media(item)
-        context = to_context(item)
+        told = _Told(item, self._words(item), await self._media.of(item), to_context(item))
         proposals = [
             proposed_by(one.label, model.name, model.propose(item, self._labels)) for one, model in self._local
         ]
-        proposals += await asyncio.gather(
-            *(
-                self._ask(asked, variables, media, context, sample)
-                for asked in self._asked
-                for sample in range(asked.settings.samples)
-            )
-        )
+        asks = [
+            self._ask(asked, told, sample) for asked in self._asked for sample in range(asked.settings.samples)
+        ]
+        proposals += [await asks[0]] if len(asks) == 1 else await asyncio.gather(*asks)
         together = combined(proposals, self._labels, self._stage.combine)
-        review = None
-        if self._review is not None:
-            before = together or next((one for one in proposals if one.outcome == "ok"), None)
-            if before is not None:
-                answer = self._labels.to_answer(before.values, context)
-                told = {**variables, "answer": _json(answer)}
-                review = await self._ask(self._review, told, media, context, 0)
+        review = await self._reviewed(told, [together] if together else proposals)
         return rows_of(item["item_id"], proposals, self._labels, together=together, review=review)
 
-    def first_requests(self, item: Row) -> Iterator[tuple[str, Request]]:
-        """What would be asked about an item before any answer is known, with the labeller's name."""
-        variables, media = self._told(item), self._shown.known_media(item)
+    def first_requests(self, item: Row) -> Iterator[Request]:
+        """What would be asked about an item before any answer is known; pictures and sounds are only guessed."""
+        told = _Told(item, self._words(item), self._media.guessed(item), to_context(item))
         for asked in self._asked:
-            if not asked.prompt.lacking(variables, media):
+            if not asked.prompt.lacking(self._all(asked, told), told.media):
                 for sample in range(asked.settings.samples):
-                    yield asked.settings.label, self._request(asked, variables, media, sample)
+                    yield self._request(asked, told, sample)
 
-    async def _ask(
-        self,
-        asked: _Asked,
-        variables: Mapping[str, str],
-        media: Mapping[str, Sequence[Media]],
-        context: ItemContext,
-        sample: int,
-    ) -> Proposed:
-        settings = asked.settings
+    async def _reviewed(self, told: _Told, before: Sequence[Proposed]) -> Proposed | None:
+        usable = next((one for one in before if one.outcome == "ok"), None)
+        if self._review is None or usable is None:
+            return None
+        answer = tell_answer(self._labels, usable.values, told.item, usable.extras)
+        return await self._ask(self._review, told._replace(variables={**told.variables, "answer": answer}), 0)
+
+    async def _ask(self, asked: _Asked, told: _Told, sample: int) -> Proposed:
+        settings, prompt = asked.settings, asked.prompt
         about = Proposed(
             settings.label,
             settings.asks or settings.model,
             "abstained",
             sample=sample,
-            prompt=asked.prompt.name,
-            prompt_sha256=asked.prompt.sha256,
+            prompt=prompt.name,
+            prompt_sha256=prompt.sha256,
         )
-        if lacking := asked.prompt.lacking(variables, media):
+        if lacking := prompt.lacking(self._all(asked, told), told.media):
             return replace(about, detail=f"the item has no {lacking[0]}, which the prompt needs")
 
         def check(text: str) -> Answer:
-            return read_answer(asked.prompt, self._labels, text, context)
+            extras, labels = split_answer(prompt, text)
+            try:
+                return Answer(self._labels.parse_answer(labels, told.context), extras)
+            except ValueError:
+                mended, changes = self._labels.mend_answer(labels, told.context)
+                if not changes:
+                    raise
+                return Answer(self._labels.parse_answer(mended, told.context), extras, changes)
 
-        request = self._request(asked, variables, media, sample)
-        reply = await self._asker.ask(request, check, labeller=settings.label)
+        reply = await self._asker.ask(self._request(asked, told, sample), check, labeller=settings.label)
         return _taken(about, reply)
 
-    def _request(
-        self, asked: _Asked, variables: Mapping[str, str], media: Mapping[str, Sequence[Media]], sample: int
-    ) -> Request:
-        told = {**variables, "labels": asked.described}
-        messages = asked.prompt.render(told, media, most_chars=self._stage.max_text_chars)
-        return Request(
-            asked.settings.asks, messages, asked.schema, parameters=asked.settings.parameters(), sample=sample
-        )
+    def _request(self, asked: _Asked, told: _Told, sample: int) -> Request:
+        messages = asked.prompt.render(self._all(asked, told), told.media, most_chars=self._stage.max_text_chars)
+        settings = asked.settings
+        return Request(settings.asks, messages, asked.schema, parameters=settings.parameters(), sample=sample)
 
-    def _open(self, settings: LabellerSettings) -> _Asked:
-        prompt = load_prompt(settings.prompt, self._folder)
-        return _Asked(
-            settings, prompt, answer_schema(prompt, self._labels), describe_labels(self._labels, prompt.language)
-        )
+    def _all(self, asked: _Asked, told: _Told) -> Mapping[str, str]:
+        return {**told.variables, "labels": asked.described}
 
-    def _told(self, item: Row) -> dict[str, str]:
+    def _open(self, settings: LabellerSettings, tools: Tools) -> _Asked:
+        prompt = load_prompt(settings.prompt, tools.folder)
+        described = describe_labels(tools.labels, prompt.language)
+        return _Asked(settings, prompt, answer_schema(prompt, tools.labels), described)
+
+    def _words(self, item: Row) -> dict[str, str]:
         """What of an item is told in words."""
-        told = {name: item.get(name) or "" for name in ("text", "text_b", "speaker", "statement", "language")}
-        told["context"] = shown_turns(item.get(COLUMN) or (item["dialogue"] if item["unit"] == "dialogue" else None))
-        if self._examples is not None:
-            told["examples"] = self._examples.of(item)
-        return {name: text for name, text in told.items() if text}
+        context = self._stage.context
+        around, turn = (item.get(name) for name in AROUND)
+        shown = {**item, "dialogue": around, "turn": turn} if around else item
+        words = tell_item(shown, turns_before=context.before, turns_after=context.after)
+        if self._pool is not None and self._stage.examples is not None:
+            if examples := retrieve(item, self._pool, self._stage.examples.count):
+                words["examples"] = tell_examples(examples, self._labels)
+        return words
 
 
 def _taken(about: Proposed, reply: Reply[Answer]) -> Proposed:
     """A reply as a proposal."""
-    from_where = replace(
+    taken = replace(
         about,
         outcome=reply.outcome,
         detail=reply.detail,
@@ -153,15 +166,14 @@ def _taken(about: Proposed, reply: Reply[Answer]) -> Proposed:
         tries=reply.tries,
     )
     if reply.outcome != "ok" or reply.value is None:
-        return from_where
+        return taken
     answer = reply.value
     is_empty = all(value is None for value in answer.values.values())
+    mended = "; ".join(answer.mended)
     return replace(
-        from_where,
+        taken,
         outcome="abstained" if is_empty else "ok",
         values=answer.values,
-        scores=answer.scores,
-        confidence=answer.confidence,
         extras=answer.extras,
-        detail="; ".join(filter(None, (reply.detail, answer.mended))),
+        detail=mended or ("the model names nothing" if is_empty else ""),
     )

@@ -13,6 +13,7 @@ _PREFIX = "openai/"
 _MODEL = re.compile(rf"({'|'.join((*LOCAL, REPLAY))})|{_PREFIX}\S{{1,200}}")
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,80}$"
 
+Shown = Literal["image", "faces", "frames", "audio"]
 Combination = Literal["union", "intersection", "majority", "mean"]
 
 
@@ -105,10 +106,8 @@ class ContextSettings(_Settings):
 
 
 class PictureSettings(_Settings):
-    """Which pictures of a moving one are shown."""
+    """Which pictures of a clip are shown: crops of the chosen face, or frames, those of most worth and motion."""
 
-    of: Literal["face", "frame", "none"] = "face"
-    """Crops of the chosen face (whole frames where there is none), or whole frames"""
     count: Annotated[int, Setting(ge=1, le=32)] = 3
     side_px: Annotated[int, Setting(ge=32, le=2048)] = 512
     """The longer side, at most"""
