@@ -1,6 +1,13 @@
 """What is judged: taxonomies, label schemas and their field types. Pure; knows no server and no model."""
 
-from curate.labels.compile import check_config, compile_answer_schema, compile_arrow, compile_card, compile_config
+from curate.labels.compile import (
+    check_config,
+    compile_answer_schema,
+    compile_arrow,
+    compile_card,
+    compile_config,
+    describe_labels,
+)
 from curate.labels.conform import config_problems
 from curate.labels.fields import FIELD_TYPES, Aggregate, Field
 from curate.labels.fields.base import DEFAULT_LANGUAGE
@@ -29,6 +36,7 @@ __all__ = [
     "compile_card",
     "compile_config",
     "config_problems",
+    "describe_labels",
     "find_layout",
     "load_labels",
     "load_taxonomy",
