@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -12,6 +12,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from curate.labels import LabelSchema
+from curate.llm.model import Spent
 from curate.storage.blobs import Blobs
 from curate.storage.corpus import Corpus
 
@@ -61,6 +62,8 @@ class Tools(NamedTuple):
     folder: Path
     seed: int = 0
     recipe: str = ""
+    answers: Path | None = None
+    """The file that keeps what models replied; only the driver opens it."""
 
 
 class Rejection(NamedTuple):
@@ -103,9 +106,12 @@ class Stage(BaseModel, ABC):
 
     stage: str
 
+    operational: ClassVar[frozenset[str]] = frozenset()
+    """Settings that say how the work is done and not what comes of it: changing them does nothing again."""
+
     def identity(self, tools: Tools) -> str:
         """What, besides its input rows, decides this stage's result: name, version, settings and asset hashes."""
-        settings = self.model_dump(mode="json")
+        settings = self.model_dump(mode="json", exclude=set(self.operational))
         return digest({"version": self.version, "settings": settings, "assets": sorted(self.assets(tools))})
 
     def assets(self, tools: Tools) -> Iterable[str]:
@@ -127,6 +133,8 @@ class BatchStage(Stage):
     """Input columns that the result depends on (all where None)."""
     batch_rows: ClassVar[int] = 1
     resources: ClassVar[Resources] = Resources()
+    retried: ClassVar[tuple[str, str] | None] = None
+    """A column of the first table and the value in it that means: kept for now, but tried again by the next run."""
 
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
         """The rows to work on, given the current rows of the table it reads (empty for a stage that finds its own)."""
@@ -135,6 +143,26 @@ class BatchStage(Stage):
     def cut(self, inputs: pa.Table, todo: Sequence[int]) -> Iterator[Sequence[int]]:
         """The rows to do, by place, in batches of a size that suits the work."""
         return (todo[at : at + self.batch_rows] for at in range(0, len(todo), self.batch_rows))
+
+    def stream(
+        self,
+        batches: Iterator[pa.Table],
+        corpus: Corpus,
+        tools: Tools,
+        *,
+        account: dict[str, Spent],
+        stop: Callable[[], bool],
+    ) -> Iterator[Outcome] | None:
+        """One outcome a batch, made on the driver with many batches in flight; None where workers are to do the work.
+
+        For steps that wait for others more than they compute. ``account`` is kept up to date with what each service
+        was asked and paid. What is raised ends the stage; what was yielded is kept.
+        """
+        return None
+
+    def estimate(self, todo: pa.Table, corpus: Corpus, tools: Tools) -> str:
+        """What doing this would cost, in a few words for ``curate plan``; empty where it costs only time."""
+        return ""
 
     @abstractmethod
     def apply(self, batch: pa.Table, tools: Tools) -> Outcome:

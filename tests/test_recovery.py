@@ -28,7 +28,7 @@ class Quiet:
     def stage_started(self, name, total, done):
         pass
 
-    def stage_advanced(self, name, inputs):
+    def stage_advanced(self, name, inputs, account):
         pass
 
     def stage_finished(self, result):

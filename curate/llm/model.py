@@ -1,6 +1,7 @@
 """What proposes labels: the protocol that every labeller speaks."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 from curate.labels import LabelSchema
@@ -14,6 +15,22 @@ class Proposal(NamedTuple):
     values: Mapping[str, Any]
     scores: Mapping[str, Mapping[str, float]]
     outcome: PrelabelOutcome
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one labeller has been asked so far, and what it cost in US dollars (None where no price is known)."""
+
+    requests: int = 0
+    """Sent and answered, without those that the cache answered."""
+    from_cache: int = 0
+    retries: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float | None = 0.0
+    per_s: float = 0.0
+    """Requests answered a second over the last few seconds"""
+    outcomes: Mapping[str, int] = field(default_factory=dict)
 
 
 class Labeller(Protocol):

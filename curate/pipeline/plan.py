@@ -37,7 +37,7 @@ def open_corpus(loaded: LoadedRecipe, workspace: Workspace) -> Corpus:
 
 def plan(loaded: LoadedRecipe, workspace: Workspace) -> list[StagePlan]:
     """What a run would do, stage by stage, without doing it."""
-    corpus = Corpus(workspace, loaded.labels, {})
+    corpus, tools = Corpus(workspace, loaded.labels, {}), make_tools(loaded, workspace)
     plans: list[StagePlan] = []
     waiting = False
     for step in walk(loaded, corpus):
@@ -47,10 +47,11 @@ def plan(loaded: LoadedRecipe, workspace: Workspace) -> list[StagePlan]:
             plans.append(StagePlan(step.stage.stage, None, None, None, "depends on the stages before it"))
         else:
             ledger = step.batch.ledger(corpus)
-            done = sum(ledger.is_done(work) for work in step.batch.works)
-            todo = len(step.batch.works) - done
+            missing = [at for at, work in enumerate(step.batch.works) if not ledger.is_done(work)]
+            total, todo = len(step.batch.works), len(missing)
             waiting = waiting or todo > 0
-            plans.append(StagePlan(step.stage.stage, len(step.batch.works), done, todo))
+            cost = step.batch.stage.estimate(step.batch.inputs.take(missing), corpus, tools) if missing else ""
+            plans.append(StagePlan(step.stage.stage, total, total - todo, todo, cost))
     return plans
 
 
@@ -72,7 +73,8 @@ class BatchWork(NamedTuple):
     def ledger(self, corpus: Corpus) -> Ledger:
         """Which of the work is done."""
         live = corpus.live[self.stage.writes[0]]
-        return Ledger(corpus.workspace, corpus.labels, stage=self.stage.stage, writes=self.stage.writes, live=live)
+        about = {"stage": self.stage.stage, "writes": self.stage.writes, "retried": self.stage.retried}
+        return Ledger(corpus.workspace, corpus.labels, live=live, **about)
 
 
 def walk(loaded: LoadedRecipe, corpus: Corpus) -> Iterator[Step]:

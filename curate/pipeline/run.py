@@ -4,7 +4,7 @@ import json
 import platform
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
@@ -16,6 +16,7 @@ from curate.document import nearest
 from curate.errors import Interrupted, InvalidInput
 from curate.executors import Executor, WorkerDied
 from curate.pipeline.plan import BatchWork, Step, make_tools, walk
+from curate.llm.model import Spent
 from curate.recipe import LoadedRecipe, dump_recipe
 from curate.release.folder import Releases
 from curate.report.run import write_report
@@ -34,7 +35,7 @@ class Listener(Protocol):
     """Whoever wants to know how a run goes on."""
 
     def stage_started(self, name: str, total: int, done: int) -> None: ...
-    def stage_advanced(self, name: str, inputs: int) -> None: ...
+    def stage_advanced(self, name: str, inputs: int, account: Mapping[str, Spent]) -> None: ...
     def stage_finished(self, result: "StageResult") -> None: ...
 
 
@@ -52,6 +53,8 @@ class StageResult:
     message: str = ""
     counts: dict[str, int] = field(default_factory=dict)
     changed: bool = False
+    account: dict[str, Spent] = field(default_factory=dict)
+    """What each labeller that is paid for was asked and cost, by its name."""
 
 
 @dataclass
@@ -163,14 +166,18 @@ class _Driver:
         result.inputs, result.skipped = len(work.works), len(work.works) - len(todo)
         self.listener.stage_started(stage.stage, result.inputs, result.skipped)
         batches = list(stage.cut(work.inputs, todo))
-        tasks = (Task(stage, work.inputs.take(batch), self.tools) for batch in batches)
+        tables = (work.inputs.take(batch) for batch in batches)
         waiting: list[Entry] = []
         last = time.monotonic()
-        outcomes = self.executor.map(run_task, tasks, resources=stage.resources, stop=self.stop)
+        outcomes: Iterator[Outcome | WorkerDied] | None
+        outcomes = stage.stream(tables, corpus, self.tools, account=result.account, stop=self.stop)
+        if outcomes is None:
+            tasks = (Task(stage, table, self.tools) for table in tables)
+            outcomes = self.executor.map(run_task, tasks, resources=stage.resources, stop=self.stop)
         try:
             for batch, outcome in zip(batches, outcomes, strict=False):
                 waiting += _entries(work, batch, outcome)
-                self.listener.stage_advanced(stage.stage, len(batch))
+                self.listener.stage_advanced(stage.stage, len(batch), result.account)
                 if len(waiting) >= _COMMIT_EVERY_ROWS or time.monotonic() - last >= _COMMIT_EVERY_S:
                     self._commit(ledger, waiting, result)
                     waiting, last = [], time.monotonic()

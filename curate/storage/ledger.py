@@ -37,7 +37,14 @@ class Ledger:
     """The state of one stage's tables, kept in memory while the driver holds the workspace's lock."""
 
     def __init__(
-        self, workspace: Workspace, labels: LabelSchema, *, stage: str, writes: Sequence[str], live: frozenset[str]
+        self,
+        workspace: Workspace,
+        labels: LabelSchema,
+        *,
+        stage: str,
+        writes: Sequence[str],
+        live: frozenset[str],
+        retried: tuple[str, str] | None = None,
     ) -> None:
         self.stage = stage
         self.live = live
@@ -53,6 +60,10 @@ class Ledger:
         for key, parent, work in zip(*(column.to_pylist() for column in rows.columns), strict=True):
             self.owners[key] = (parent, work)
         self.finished = {work for _, work in self.owners.values()}
+        if retried is not None:
+            column, again = retried
+            rows = first.read(["work", column])
+            self.finished -= {work for work, value in zip(*map(pa.ChunkedArray.to_pylist, rows.columns), strict=True) if value == again}
         self.dropped: set[str] = set()
         rejected = self.rejections.read(["stage", "parent_id", "subject", "reason", "work"])
         by_parent: dict[str, set[str]] = defaultdict(set)
