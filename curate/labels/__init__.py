@@ -12,7 +12,7 @@ from curate.labels.conform import config_problems
 from curate.labels.fields import FIELD_TYPES, Aggregate, Field
 from curate.labels.fields.base import DEFAULT_LANGUAGE
 from curate.labels.forms import find_layout, usual_layout
-from curate.labels.item import DEFAULT_FPS, ItemContext, Turn
+from curate.labels.item import DEFAULT_FPS, ItemContext, Turn, to_context
 from curate.labels.layout import Layout, parse_layout
 from curate.labels.schema import LabelSchema, load_labels
 from curate.labels.strict import strict_problems
@@ -42,5 +42,6 @@ __all__ = [
     "load_taxonomy",
     "parse_layout",
     "strict_problems",
+    "to_context",
     "usual_layout",
 ]
