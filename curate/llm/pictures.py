@@ -66,13 +66,14 @@ def wanted(
 
     ``face`` is the row of ``faces`` that the item's ``face_id`` names, ``source`` that of ``sources`` it comes from.
     The crops are those of ``faces.frames`` within the item where they were kept; else its one best crop, and with a
-    viewing copy and both rows also the track to cut others by.
+    viewing copy and both rows also the track to cut others by. There are none where it is uncertain whose face it is.
     """
     asked = prompt.modalities
     start_s, end_s = item.get("start_s"), item.get("end_s")
     crops: list[tuple[float, str]] = []
     track: tuple[Seen, ...] = ()
-    if "faces" in asked and settings.faces:
+    # Somebody else's face would be taken for the speaker's.
+    if "faces" in asked and settings.faces and item.get("face_outcome") in (None, "speaker face"):
         crops = _crops_within(face, start_s, end_s)
         if not crops:
             track = _track_within(item, face, source)

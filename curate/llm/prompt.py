@@ -1,12 +1,11 @@
 """Prompts: Markdown files with a header that says what they need, rendered for one item at a time."""
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -14,9 +13,7 @@ from curate.assets import find_asset
 from curate.document import Document, Findings, nearest, parse_document, parse_model, read_text, sort_problems
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import LabelSchema, strict_problems
-from curate.labels.answers import parse_json
 from curate.labels.fields.base import Language
-from curate.labels.fields.text import checked_text
 from curate.labels.item import Unit
 from curate.llm.fence import clean, fence_of, fenced, rule
 from curate.llm.request import Media, Message, Part
@@ -31,7 +28,8 @@ VARIABLES = (*PLAIN, *FENCED)
 MODALITIES = ("image", "faces", "frames", "audio", "frames_b", "audio_b")
 MOST_CHARS = 20_000
 _MOST_BYTES = 200_000
-_MOST_EXTRA_CHARS = 4_000
+MOST_EXTRA_CHARS = 4_000
+"""The length of what a prompt asks besides the labels."""
 _HEADING = re.compile(r"^# (system|user)[ \t]*$", re.MULTILINE)
 _HEADER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
 
@@ -239,39 +237,12 @@ def _disagreements(header: Header, system: Template, user: Template, document: D
                 yield f"{document.place((part, name))}: {name} is declared and never used"
 
 
-class SplitAnswer(NamedTuple):
-    """A reply in its two parts."""
-
-    extras: dict[str, str]
-    """What the prompt asked for besides the labels, by name."""
-    labels: str
-    """The JSON of the labels alone, as ``LabelSchema.parse_answer`` takes it."""
-
-
 def answer_schema(prompt: Prompt, labels: LabelSchema) -> dict[str, Any]:
     """The JSON schema of a reply: what the prompt asks besides, then every field, within what strict mode allows."""
     schema = labels.json_schema()
     extra = {
-        name: {"type": "string", "minLength": 1, "maxLength": _MOST_EXTRA_CHARS, "description": asked}
+        name: {"type": "string", "minLength": 1, "maxLength": MOST_EXTRA_CHARS, "description": asked}
         for name, asked in prompt.header.extra.items()
     }
     properties = {**extra, **schema["properties"]}
     return {**schema, "properties": properties, "required": list(properties)}
-
-
-def split_answer(prompt: Prompt, text: str) -> SplitAnswer:
-    """A reply as what the prompt asked besides and the labels. Raises ``ValueError`` saying what is wrong with it."""
-    if not prompt.header.extra:
-        return SplitAnswer({}, text)
-    answer = parse_json(text)
-    if not isinstance(answer, dict):
-        raise ValueError("the reply is not a JSON object")  # noqa: TRY004 (a reply that does not fit)
-    extras = {}
-    for name in prompt.header.extra:
-        if name not in answer:
-            raise ValueError(f"the reply: {name!r} is a required property")
-        try:
-            extras[name] = checked_text(answer.pop(name), _MOST_EXTRA_CHARS)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
-    return SplitAnswer(extras, json.dumps(answer, ensure_ascii=False))
