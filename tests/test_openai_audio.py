@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from curate.errors import InvalidRow, MissingDependency, ServiceRefused, ServiceUnavailable
-from curate.llm import openai_audio
+from curate.llm import openai_client
 from curate.llm.openai_audio import transcribe
 
 HEARD = {
@@ -50,9 +50,9 @@ def server(monkeypatch):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    openai_audio._client.cache_clear()
+    openai_client._sync_client.cache_clear()
     yield server
-    openai_audio._client.cache_clear()
+    openai_client._sync_client.cache_clear()
     server.shutdown()
 
 
@@ -106,14 +106,14 @@ def test_words_that_are_none_are_left_out(server, words):
 
 
 def test_no_server_and_no_key(monkeypatch):
-    openai_audio._client.cache_clear()
+    openai_client._sync_client.cache_clear()
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     with pytest.raises(ServiceUnavailable):
         transcribe(b"x", model="whisper-1", language=None)
-    openai_audio._client.cache_clear()
+    openai_client._sync_client.cache_clear()
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(MissingDependency) as caught:
         transcribe(b"x", model="whisper-1", language=None)
     assert "OPENAI_API_KEY" in caught.value.hint
-    openai_audio._client.cache_clear()
+    openai_client._sync_client.cache_clear()

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from curate.errors import InvalidInput, ServiceRefused
-from curate.llm import openai_audio
+from curate.llm import openai_client
 from curate.media.decode import Span, read_channels, read_frames
 from curate.stage import Tools
 from curate.stages.preprocess import Preprocess
@@ -247,9 +247,9 @@ def endpoint(monkeypatch):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "x")
-    openai_audio._client.cache_clear()
+    openai_client._sync_client.cache_clear()
     yield Handler, seen
-    openai_audio._client.cache_clear()
+    openai_client._sync_client.cache_clear()
     server.shutdown()
 
 

@@ -16,7 +16,15 @@ _LIMITS = ("max_completion_tokens", "max_tokens")
 _SCHEMAS_KEPT = 64
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
-_schema_texts: dict[int, tuple[Mapping[str, Any], str]] = {}
+
+
+class _KnownSchema(NamedTuple):
+    schema: Mapping[str, Any]
+    sha256: str
+    chars: int
+
+
+_known_schemas: dict[int, _KnownSchema] = {}
 
 
 class Media(NamedTuple):
@@ -67,7 +75,15 @@ class Request:
     def content_key(self) -> str:
         """The same without the model, for finding what any model once replied."""
         messages = [[m.role, [p if isinstance(p, str) else _media_key(p) for p in m.parts]] for m in self.messages]
-        text = _encode([messages, self.schema_name, _schema_hash(self.schema), dict(self.parameters), self.sample])
+        text = _encode(
+            [
+                messages,
+                self.schema_name,
+                _known(self.schema).sha256 if self.schema is not None else None,
+                dict(self.parameters),
+                self.sample,
+            ]
+        )
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
@@ -88,6 +104,11 @@ class Request:
         again = f"That answer cannot be used: {problem}. Answer again, in full, in the same form."
         messages = (*self.messages, Message("assistant", (answer,)), Message("user", (again,)))
         return replace(self, messages=messages)
+
+    @property
+    def schema_chars(self) -> int:
+        """How long the schema is as it is sent; it counts as input."""
+        return 0 if self.schema is None else _known(self.schema).chars
 
     @property
     def media(self) -> tuple[Media, ...]:
@@ -158,16 +179,14 @@ def _media_key(media: Media) -> list[Any]:
     return [name.stem, name.suffix, media.kind, media.detail, media.side_px]
 
 
-def _schema_hash(schema: Mapping[str, Any] | None) -> str | None:
+def _known(schema: Mapping[str, Any]) -> _KnownSchema:
     # One schema goes with every request of a stage, and is far longer than the text that is asked about.
-    if schema is None:
-        return None
-    known = _schema_texts.get(id(schema))
-    if known is None or known[0] is not schema:
-        if len(_schema_texts) >= _SCHEMAS_KEPT:
-            _schema_texts.clear()
+    known = _known_schemas.get(id(schema))
+    if known is None or known.schema is not schema:
+        if len(_known_schemas) >= _SCHEMAS_KEPT:
+            _known_schemas.clear()
         # Unsorted: a model writes its reply in the order of the schema.
         text = json.dumps(dict(schema), separators=(",", ":"), ensure_ascii=False)
-        known = (schema, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
-        _schema_texts[id(schema)] = known
-    return known[1]
+        known = _KnownSchema(schema, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(), len(text))
+        _known_schemas[id(schema)] = known
+    return known

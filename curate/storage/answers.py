@@ -175,9 +175,18 @@ class Answers:
         """Write, in one transaction that others may share; on the disk when it returns."""
         await self._writer.commit(statements)
 
+    def hand_in(self, statements: Sequence[Statement]) -> None:
+        """Write soon, in order with everything else; nobody waits for it."""
+        self._writer.hand_in(statements)
+
     def commit_now(self, statements: Sequence[Statement]) -> None:
         """The same for callers without an event loop."""
         self._writer.commit_now(statements)
+
+    def reserved(self, batch: str) -> list[Spend]:
+        """What is still reserved for the requests of a batch."""
+        sql = "SELECT * FROM spend WHERE batch = ? AND state = 'reserved' ORDER BY id"
+        return [Spend(*row) for row in self._rows(sql, batch)]
 
     def total(self, pot: str) -> Total:
         """What a pot has paid or may have to, in all runs."""
@@ -221,7 +230,7 @@ class Answers:
 
 
 def _insert(how: str, table: str, columns: int) -> str:
-    return f"INSERT OR {how} INTO {table} VALUES ({','.join('?' * columns)})"
+    return f"INSERT OR {how} INTO {table} VALUES ({','.join('?' * columns)})"  # noqa: S608 - names of ours
 
 
 _PUT_ANSWER = _insert("IGNORE", "answers", len(Answer._fields))

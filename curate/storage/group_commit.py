@@ -64,7 +64,7 @@ def as_storage_error(error: sqlite3.Error, path: Path) -> CurateError:
 
 class _Job(NamedTuple):
     statements: Sequence[Statement]
-    done: "asyncio.Future[None] | Future[None]"
+    done: "asyncio.Future[None] | Future[None] | None"
 
 
 class GroupCommit:
@@ -84,6 +84,10 @@ class GroupCommit:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._put(_Job(statements, done))
         await done
+
+    def hand_in(self, statements: Sequence[Statement]) -> None:
+        """Have it written before whatever is handed in later, without waiting; a failure shows at the next call."""
+        self._put(_Job(statements, None))
 
     def commit_now(self, statements: Sequence[Statement]) -> None:
         """Write, and wait for it."""
@@ -154,6 +158,8 @@ class GroupCommit:
 def _settle(jobs: list[_Job], error: CurateError | None) -> None:
     by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for job in jobs:
+        if job.done is None:
+            continue
         if isinstance(job.done, asyncio.Future):
             by_loop.setdefault(job.done.get_loop(), []).append(job.done)
         elif error is None:

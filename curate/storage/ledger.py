@@ -63,7 +63,11 @@ class Ledger:
         if retried is not None:
             column, again = retried
             rows = first.read(["work", column])
-            self.finished -= {work for work, value in zip(*map(pa.ChunkedArray.to_pylist, rows.columns), strict=True) if value == again}
+            self.finished -= {
+                work
+                for work, value in zip(*map(pa.ChunkedArray.to_pylist, rows.columns), strict=True)
+                if value == again
+            }
         self.dropped: set[str] = set()
         rejected = self.rejections.read(["stage", "parent_id", "subject", "reason", "work"])
         by_parent: dict[str, set[str]] = defaultdict(set)

@@ -1,0 +1,292 @@
+"""Asking chat models: every reply is kept before it is used, asked for once, checked, and mended once."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+
+from curate.errors import CurateError, Interrupted
+from curate.llm.completion import Completion, read_completion
+from curate.llm.faults import masker
+from curate.llm.model import Spent
+from curate.llm.request import Request
+from curate.llm.tally import Tally
+from curate.storage.answers import Answer, Answers
+
+V = TypeVar("V")
+Outcome = Literal["ok", "refused", "filtered", "truncated", "invalid", "error"]
+
+_MOST_MENDED_CHARS = 20_000
+_MOST_TOKENS_OUT = 128_000
+_GRACE_S = 10.0
+_mask = masker()
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How models are asked. None of it decides what they reply."""
+
+    mode: Literal["online", "batch", "replay"] = "online"
+    in_flight: int = 64
+    requests_per_minute: float | None = None
+    """None takes the limits that the service's headers name"""
+    tokens_per_minute: float | None = None
+    request_timeout_s: float = 60.0
+    deadline_s: float | None = None
+    """For the whole run, from the opening of the engine"""
+    tries: int = 5
+    budget_usd: float | None = None
+    budget_tokens: int | None = None
+    prices: Path | None = None
+    """The folder whose ``prices.yaml`` comes before the shipped one"""
+    base_url: str | None = None
+    """None reads ``OPENAI_BASE_URL``"""
+    pot: str = "prelabel"
+    """Budgets are kept by pot: every run that names the same one draws from it"""
+    run: str = ""
+    backoff_s: float = 0.5
+    """The first wait after a failure is up to this long, each further one up to twice the one before"""
+    breaker: int = 10
+    """So many requests in a row that fail for good end the stage"""
+    tokens_out: int = 4096
+    """What is reserved for the reply to a request that sets no limit of its own"""
+
+
+class Reply(NamedTuple, Generic[V]):
+    """What asking came to. ``value`` is what the check made of ``text``; ``detail`` says why there is none.
+
+    ``tokens_in``, ``tokens_out`` and ``usd`` (None where no price is known) are of the stored replies behind it, mended
+    ones included, whenever they were paid; ``paid_usd`` is what was paid now. ``key`` names the request whose reply it
+    is.
+    """
+
+    outcome: Outcome
+    value: V | None
+    text: str | None
+    detail: str
+    key: str
+    model: str | None = None
+    request_id: str | None = None
+    created_at: datetime | None = None
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float | None = 0.0
+    paid_usd: float = 0.0
+    tries: int = 0
+    from_cache: bool = False
+
+
+class Fetched(NamedTuple):
+    """A stored reply, or why there is none: ``error`` is worth another run, ``invalid`` is not.
+
+    ``completion`` is the reply as read, None where it was not read yet; ``paid_usd`` includes tries without a reply.
+    """
+
+    answer: Answer | None
+    outcome: Literal["invalid", "error"] = "error"
+    detail: str = ""
+    tries: int = 0
+    paid_usd: float = 0.0
+    completion: Completion | None = None
+    from_cache: bool = False
+
+
+class Courier(Protocol):
+    """Brings the reply to a request that has none yet, one by one or in batches."""
+
+    async def fetch(self, request: Request, *, labeller: str, tally: Tally) -> Fetched:
+        """A reply that is stored by now. Raises a ``CurateError`` where nothing else can be answered either."""
+        ...
+
+    async def drain(self, grace_s: float) -> None:
+        """Begin nothing new, and wait so long for replies that are on their way."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class Asker(Protocol):
+    """What a stage asks; ``Engine`` is the only one outside of tests."""
+
+    async def ask(self, request: Request, check: Callable[[str], V], *, labeller: str) -> Reply[V]:
+        """What a model replies, as ``check`` reads it; ``check`` raises ``ValueError`` with a sentence."""
+        ...
+
+
+class Engine:
+    """Asks through a courier, with the stored replies before it. For one event loop."""
+
+    def __init__(self, answers: Answers, courier: Courier) -> None:
+        self._answers = answers
+        self._courier = courier
+        self._flying: dict[str, asyncio.Task[Fetched]] = {}
+        self._fatal: CurateError | None = None
+        self._tallies: dict[str, Tally] = {}
+
+    async def ask(self, request: Request, check: Callable[[str], V], *, labeller: str) -> Reply[V]:
+        """What a model replies to a request, as ``check`` reads it.
+
+        An answer that ``check`` refuses is shown to the model once, with the reason; one that was cut off is asked for
+        once more with twice the room. Each of these is a request of its own, stored and paid for once. Raises
+        ``ServiceRefused``, ``ServiceUnavailable``, ``LimitReached`` and ``StorageFailed`` where nothing else can be
+        asked either.
+        """
+        tally = self._tallies.get(labeller) or self._tallies.setdefault(labeller, Tally())
+        path: list[Fetched] = []
+        grown = mended = False
+        asked = request
+        while True:
+            got = await self._get(asked, labeller, tally)
+            if got.answer is None:
+                if path and got.outcome == "invalid":
+                    break  # the service does not take the second question: the first answer stands
+                return _done(tally, got.outcome, None, None, got.detail, request.key, [*path, got])
+            path.append(got)
+            read = got.completion or _read(got.answer)
+            if read.outcome == "truncated" and not grown:
+                grown = True
+                room = 2 * (asked.most_tokens_out or max(got.answer.tokens_out, 256))
+                if room <= _MOST_TOKENS_OUT:
+                    asked = asked.with_limit(room)
+                    continue
+            if read.outcome != "ok":
+                break
+            try:
+                value = check(read.text)
+            except ValueError as error:
+                problem = _mask(str(error))
+                if mended or len(read.text) > _MOST_MENDED_CHARS:
+                    return _done(tally, "invalid", None, read.text, problem, asked.key, path)
+                mended = True
+                asked = asked.corrected(read.text, problem)
+                continue
+            return _done(tally, "ok", value, read.text, "", asked.key, path)
+        last = path[-1].completion or _read(_answer(path[-1]))
+        if last.outcome == "ok":
+            return _done(tally, "invalid", None, last.text, problem, _answer(path[-1]).key, path)
+        return _done(tally, last.outcome, None, last.text, last.detail, _answer(path[-1]).key, path)
+
+    def spent(self) -> dict[str, Spent]:
+        """What each labeller has asked and paid through this engine so far."""
+        return {name: tally.spent() for name, tally in self._tallies.items()}
+
+    async def close(self) -> None:
+        """Wait a little for what is under way, so that what was paid for is kept, and let go of everything."""
+        self._fatal = self._fatal or Interrupted("the run is being stopped")
+        await self._courier.drain(_GRACE_S)
+        late = list(self._flying.values())
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        await self._courier.close()
+
+    async def _get(self, request: Request, labeller: str, tally: Tally) -> Fetched:
+        key = request.key
+        task = self._flying.get(key)
+        shared = task is not None
+        if task is None:
+            answer = self._answers.find(key)
+            if answer is not None:
+                tally.from_cache += 1
+                return Fetched(answer, from_cache=True)
+            if self._fatal is not None:
+                raise type(self._fatal)(self._fatal.message, hint=self._fatal.hint)
+            task = asyncio.create_task(self._courier.fetch(request, labeller=labeller, tally=tally))
+            self._flying[key] = task
+            task.add_done_callback(lambda done: self._landed(key, done))
+        # The request goes on when whoever asked is cancelled: its reply is paid for.
+        got = await asyncio.shield(task)
+        if shared:
+            tally.from_cache += 1
+            got = got._replace(from_cache=True, paid_usd=0.0, tries=0)
+        return got
+
+    def _landed(self, key: str, task: asyncio.Task[Fetched]) -> None:
+        self._flying.pop(key, None)
+        if not task.cancelled() and isinstance(error := task.exception(), CurateError) and self._fatal is None:
+            self._fatal = error
+
+
+def _read(answer: Answer) -> Completion:
+    if answer.fault is not None:
+        return Completion("filtered", "", answer.answered_by, None, answer.fault)
+    try:
+        return read_completion(answer.reply)
+    except ValueError as error:  # only what was readable is stored, so the reading has changed since
+        return Completion("ok", "", None, None, str(error))
+
+
+def _answer(got: Fetched) -> Answer:
+    if got.answer is None:
+        raise RuntimeError("no stored reply")
+    return got.answer
+
+
+def _done(
+    tally: Tally, outcome: Outcome, value: V | None, text: str | None, detail: str, key: str, path: list[Fetched]
+) -> Reply[V]:
+    tally.outcomes[outcome] += 1
+    answers = [got.answer for got in path if got.answer is not None]
+    last = answers[-1] if answers else None
+    usd = [answer.usd for answer in answers]
+    return Reply(
+        outcome,
+        value,
+        text,
+        detail,
+        key,
+        model=last.answered_by if last else None,
+        request_id=last.request_id if last else None,
+        created_at=last.created if last else None,
+        tokens_in=sum(answer.tokens_in for answer in answers),
+        tokens_out=sum(answer.tokens_out for answer in answers),
+        usd=None if None in usd else sum(one for one in usd if one is not None),
+        paid_usd=sum(got.paid_usd for got in path),
+        tries=sum(got.tries for got in path),
+        from_cache=bool(path) and all(got.from_cache for got in path),
+    )
+
+
+class Replay:
+    """A courier without a service: what any model once replied to the same content, and nothing else."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+
+    async def fetch(self, request: Request, *, labeller: str, tally: Tally) -> Fetched:
+        """See ``Courier.fetch``; a request that was never answered is an error."""
+        answer = self._answers.find_content(request.content_key)
+        if answer is None:
+            return Fetched(None, "error", "no reply to this request is stored, and replay asks nobody")
+        tally.from_cache += 1
+        return Fetched(answer, from_cache=True)
+
+    async def drain(self, grace_s: float) -> None:
+        """Nothing is ever on its way."""
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def open_engine(
+    settings: EngineSettings, answers: Answers, read: Callable[[str], bytes], *, models: tuple[str, ...] = ()
+) -> Engine:
+    """An engine in the mode that the settings name. ``read`` gives a blob's bytes; ``models`` are those to ask.
+
+    Raises ``InvalidInput`` where a budget in dollars meets a model without a price or the address is none, and
+    ``MissingDependency`` without a key.
+    """
+    if settings.mode == "replay":
+        return Engine(answers, Replay(answers))
+    about: Mapping[str, Any] = {"settings": settings, "answers": answers, "read": read, "models": models}
+    if settings.mode == "batch":
+        from curate.llm.batch import BatchCourier
+
+        return Engine(answers, BatchCourier(**about))
+    from curate.llm.online import Online
+
+    return Engine(answers, Online(**about))

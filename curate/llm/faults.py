@@ -1,0 +1,157 @@
+"""What went wrong with a request, and what to do about it."""
+
+import json
+import math
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Literal, NamedTuple
+
+MOST_DETAIL = 300
+MOST_WAIT_S = 120.0
+_BACKOFF_CAP_S = 20.0
+
+_FILTER_CODES = frozenset({"content_filter", "content_policy_violation", "responsibleaipolicyviolation"})
+_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_MODEL_CODES = frozenset({"model_not_found", "unknown_model", "deploymentnotfound"})
+_KEY_CODES = frozenset({"invalid_api_key", "account_deactivated"})
+_SECRET = re.compile(r"\b(?:sk|rk|pk|sess|hf|gsk|xai|AIza)[-_][A-Za-z0-9_*.\-]{3,}|(?i:\bbearer)\s+\S+|sk-\*+\S*")
+
+
+class Unanswered(Exception):
+    """No reply came of one try.
+
+    ``charged``: the service may have done its work; ``slow``: it may be overloaded; ``final``: another try is no use.
+    """
+
+    def __init__(self, detail: str, *, charged: bool, slow: bool = False, final: bool = False) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.charged = charged
+        self.slow = slow
+        self.final = final
+
+
+class Verdict(NamedTuple):
+    """What to do after a try that gave no reply.
+
+    ``again``: try again; ``invalid``: this request can never be answered; ``filtered``: its content is refused;
+    ``key``, ``quota`` and ``model``: nothing else can be answered either.
+    """
+
+    then: Literal["again", "invalid", "filtered", "key", "quota", "model"]
+    detail: str
+    charged: bool = False
+    slow: bool = False
+    limited: bool = False
+    """The service counts requests and asks to wait: no failure"""
+    wait_s: float | None = None
+    """How long it asks to wait"""
+
+
+def judge_status(status: int, headers: Mapping[str, str], body: bytes, mask: Callable[[str], str]) -> Verdict:
+    """What to do about a reply whose status is not 200."""
+    said, codes = _error_of(body)
+    detail = f"status {status}: {mask(said)}" if said else f"status {status}"
+    if codes & _QUOTA_CODES or status == 402:
+        return Verdict("quota", detail)
+    if status in (401, 403) or codes & _KEY_CODES:
+        return Verdict("key", detail)
+    if status == 404 or codes & _MODEL_CODES:
+        return Verdict("model", detail)
+    if codes & _FILTER_CODES:
+        return Verdict("filtered", detail)
+    wait_s = retry_after_s(headers)
+    if status == 429:
+        return Verdict("again", detail, slow=True, limited=True, wait_s=wait_s)
+    if status in (408, 409, 425) or status >= 500 or status < 400 or headers.get("x-should-retry") == "true":
+        # A gateway that gave up waiting does not know whether the service behind it went on.
+        charged = status in (408, 500, 502, 504)
+        return Verdict("again", detail, charged=charged, slow=status in (408, 503, 504, 529), wait_s=wait_s)
+    return Verdict("invalid", detail)
+
+
+def retry_after_s(headers: Mapping[str, str], *, clock: Callable[[], float] = time.time) -> float | None:
+    """The seconds that a service asks to wait (0 to 120): ``retry-after-ms``, or ``retry-after`` in seconds or a date.
+
+    A date is read against the service's own ``date`` header, so that clocks that differ do no harm.
+    """
+    wait_s = _number(headers.get("retry-after-ms"))
+    if wait_s is not None:
+        wait_s /= 1000
+    else:
+        said = headers.get("retry-after")
+        wait_s = _number(said)
+        if wait_s is None and said is not None and (until := _date(said)) is not None:
+            here = _date(headers.get("date"))
+            wait_s = until - (clock() if here is None else here)
+    return None if wait_s is None else min(max(wait_s, 0.0), MOST_WAIT_S)
+
+
+def reset_s(text: str | None) -> float | None:
+    """Seconds of what rate-limit headers say: ``1h2m3.5s``, ``20ms`` or a plain number."""
+    if text is None or len(text) > 40:
+        return None
+    if (plain := _number(text)) is not None:
+        return max(plain, 0.0)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text.strip():
+        return None
+    return sum(float(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[unit] for number, unit in parts)
+
+
+def backoff_s(failures: int, base_s: float, asked_s: float | None) -> float:
+    """How long to wait after so many failures: full jitter, and never less than what the service asked for."""
+    most = min(base_s * 2 ** min(failures - 1, 16), max(_BACKOFF_CAP_S, base_s))
+    jitter = random.uniform(0, most)  # noqa: S311 - spreads requests, hides nothing
+    return jitter if asked_s is None else asked_s + min(jitter, 0.1 * asked_s + base_s)
+
+
+def masker(*secrets: str) -> Callable[[str], str]:
+    """A function that makes one short line of what a service said, without these secrets or what looks like a key."""
+    known = sorted((secret for secret in secrets if len(secret) > 3), key=len, reverse=True)
+
+    def mask(text: str) -> str:
+        for secret in known:
+            text = text.replace(secret, "***")
+        text = _SECRET.sub("***", text[: 4 * MOST_DETAIL])
+        text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+        return text if len(text) <= MOST_DETAIL else f"{text[:MOST_DETAIL]}…"
+
+    return mask
+
+
+def _error_of(body: bytes) -> tuple[str, frozenset[str]]:
+    """The sentence and the codes of an error page, in any of the usual shapes; of others its first characters."""
+    text = body[:20_000].decode("utf-8", "replace")
+    try:
+        page = json.loads(text)
+    except (ValueError, RecursionError):
+        return ("an HTML page" if text.lstrip().startswith("<") else text), frozenset()
+    if isinstance(page, list) and page:
+        page = page[0]
+    error = page.get("error", page) if isinstance(page, dict) else page
+    if not isinstance(error, dict):
+        return str(error), frozenset()
+    inner = error.get("innererror")
+    places = (error, inner if isinstance(inner, dict) else {})
+    codes = {str(place.get(name)).lower() for place in places for name in ("code", "type") if place.get(name)}
+    said = next((error[name] for name in ("message", "detail", "error") if error.get(name)), "")
+    return str(said), frozenset(codes)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text) if text is not None and len(text) <= 40 else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _date(text: str | None) -> float | None:
+    try:
+        return None if text is None else parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

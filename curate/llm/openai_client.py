@@ -1,0 +1,170 @@
+"""The only module that touches openai: one address, asked over HTTP with the account of the environment."""
+
+import functools
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from curate.errors import InvalidInput, InvalidRow, MissingDependency, ServiceRefused, ServiceUnavailable
+from curate.llm.faults import Unanswered, masker
+
+HINT = "set OPENAI_API_KEY, and OPENAI_BASE_URL for a server other than OpenAI's (any key will do for one without)"
+MOST_BODY_BYTES = 8_000_000
+_MOST_FILE_BYTES = 1_000_000_000
+_CONNECT_S = 10.0
+_TRANSCRIBE_S = 120.0
+
+
+class Received(NamedTuple):
+    """A whole HTTP reply of any status; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+
+
+class Endpoint:
+    """An OpenAI-compatible address. ``base_url`` None reads ``OPENAI_BASE_URL``; the key is in ``OPENAI_API_KEY``.
+
+    Nothing is retried here. Raises ``MissingDependency`` without a key and ``InvalidInput`` for what is no address.
+    """
+
+    def __init__(self, base_url: str | None = None, *, connections: int = 64) -> None:
+        import httpx2
+        import openai
+
+        self._openai, self._httpx = openai, httpx2
+        try:
+            # More connections than requests: one that is being closed must not hold up the next.
+            limits = httpx2.Limits(max_connections=2 * connections, max_keepalive_connections=2 * connections)
+            web = openai.DefaultAsyncHttpxClient(
+                limits=limits,
+                timeout=httpx2.Timeout(None, connect=_CONNECT_S),
+                event_hooks={"response": [self._bound]},
+            )
+            self._client = openai.AsyncOpenAI(base_url=base_url, max_retries=0, http_client=web)
+        except openai.OpenAIError as error:
+            raise MissingDependency("there is no key for the models' service", hint=HINT) from error
+        except (httpx2.InvalidURL, ValueError, UnicodeError) as error:
+            raise InvalidInput(f"the models' address cannot be used: {error}", hint=HINT) from error
+        parts = urlsplit(str(self._client.base_url))
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InvalidInput("the models' address must start with http:// or https://", hint=HINT)
+        port = f":{parts.port}" if parts.port else ""
+        self.url = f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
+        self.mask = masker(str(self._client.api_key), parts.password or "", os.environ.get("OPENAI_ADMIN_KEY", ""))
+        self._headers = {"Accept-Encoding": "identity"}
+
+    async def post(self, path: str, payload: bytes) -> Received:
+        """Send JSON and wait for the whole reply. Raises ``Unanswered`` where none comes."""
+        return await self._send(self._client.post, path, content=payload)
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Received:
+        """Ask for something. Raises ``Unanswered`` where no whole reply comes."""
+        return await self._send(self._client.get, path, options={"params": dict(query or {})})
+
+    async def upload(self, path: str, fields: Mapping[str, str], name: str, data: bytes) -> Received:
+        """Send a file with a form's fields. Raises ``Unanswered`` where no whole reply comes."""
+        file = {"file": (name, data, "application/jsonl")}
+        headers = {"Content-Type": "multipart/form-data"}
+        return await self._send(self._client.post, path, body=dict(fields), files=file, options={"headers": headers})
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _send(self, method: Any, path: str, **about: Any) -> Received:
+        options = about.pop("options", {})
+        options["headers"] = {**self._headers, **options.get("headers", {})}
+        started = time.perf_counter()
+        try:
+            response = await method(path, cast_to=self._httpx.Response, options=options, **about)
+        except self._openai.APIStatusError as error:
+            response = error.response
+        except self._openai.APITimeoutError as error:
+            connecting = isinstance(error.__cause__, self._httpx.ConnectTimeout)
+            raise Unanswered("the service does not answer in time", charged=not connecting, slow=True) from error
+        except self._openai.APIConnectionError as error:
+            raise self._unanswered(error) from error
+        except self._openai.OpenAIError as error:
+            raise Unanswered(self.mask(str(error)), charged=True) from error
+        except _TooLarge as error:
+            raise Unanswered(str(error), charged=True, final=True) from error
+        except (self._httpx.HTTPError, self._httpx.StreamError, UnicodeError, ValueError) as error:
+            raise Unanswered(self.mask(str(error)) or type(error).__name__, charged=True) from error
+        return Received(response.status_code, response.headers, response.content, time.perf_counter() - started)
+
+    def _unanswered(self, error: Exception) -> Unanswered:
+        cause = error.__cause__
+        said = self.mask(str(cause)) if cause is not None and str(cause) else "the connection was cut"
+        unsent = isinstance(cause, self._httpx.ConnectError | self._httpx.ProxyError | self._httpx.UnsupportedProtocol)
+        what = "cannot connect to the service" if unsent else "no whole reply came"
+        return Unanswered(f"{what}: {said}", charged=not unsent)
+
+    async def _bound(self, response: Any) -> None:
+        # The SDK reads the whole of any body, and unpacks what is packed: neither may fill the memory.
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise _TooLarge("the reply is packed, which was not asked for")
+        most = _MOST_FILE_BYTES if response.request.method == "GET" else MOST_BODY_BYTES
+        response.stream = _bounded(self._httpx.AsyncByteStream)(response.stream, most)
+
+
+class _TooLarge(Exception):
+    """A body that is not read to its end."""
+
+
+@functools.cache
+def _bounded(base: Any) -> Any:
+    class Bounded(base):  # type: ignore[misc]
+        def __init__(self, stream: Any, most: int) -> None:
+            self.stream, self.most = stream, most
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            size = 0
+            async for chunk in self.stream:
+                size += len(chunk)
+                if size > self.most:
+                    raise _TooLarge(f"the reply is larger than {self.most // 1_000_000} MB")
+                yield chunk
+
+        async def aclose(self) -> None:
+            await self.stream.aclose()
+
+    return Bounded
+
+
+def transcribe(flac: bytes, *, model: str, options: Mapping[str, Any]) -> Any:
+    """The SDK's object for what a model hears in a FLAC file; busy services are asked again by the SDK.
+
+    Raises ``MissingDependency`` without a key, ``ServiceUnavailable`` where the server does not answer,
+    ``ServiceRefused`` where it does not take the key or know the model, ``InvalidRow`` where it cannot use this sound.
+    """
+    import openai
+
+    client = _sync_client()
+    mask = masker(str(client.api_key))
+    try:
+        return client.audio.transcriptions.create(file=("speech.flac", flac), model=model, **options)
+    except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
+        raise ServiceRefused(f"the transcription model {model} is refused: {mask(str(error))}", hint=HINT) from error
+    except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+        said = f"the transcription model {model} cannot use it: {mask(str(error))}"
+        raise InvalidRow(said, reason="invalid") from error
+    except (openai.APIError, ValueError) as error:
+        raise ServiceUnavailable(
+            f"the transcription model {model} does not answer: {mask(str(error))}",
+            hint="run the same command again later",
+        ) from error
+
+
+@functools.cache
+def _sync_client() -> Any:
+    import openai
+
+    try:
+        return openai.OpenAI(timeout=_TRANSCRIBE_S)
+    except openai.OpenAIError as error:
+        raise MissingDependency("there is no key for the transcription model", hint=HINT) from error

@@ -1,0 +1,50 @@
+"""The running count of what one labeller asks."""
+
+import time
+from collections import Counter, deque
+
+from curate.llm.model import Spent
+
+_RATE_OVER_S = 10.0
+_MOST_TIMES = 20_000
+
+
+class Tally:
+    """Counts to be raised as things happen; ``spent`` gives them as they stand."""
+
+    def __init__(self) -> None:
+        self.requests = self.from_cache = self.retries = 0
+        self.tokens_in = self.tokens_out = 0
+        self.usd: float = 0.0
+        self.unpriced = False
+        self.outcomes: Counter[str] = Counter()
+        self._started = time.monotonic()
+        self._times: deque[float] = deque(maxlen=_MOST_TIMES)
+
+    def answered(self, tokens_in: int, tokens_out: int, usd: float | None) -> None:
+        """A request was answered."""
+        self.requests += 1
+        self._times.append(time.monotonic())
+        self.paid(tokens_in, tokens_out, usd)
+
+    def paid(self, tokens_in: int, tokens_out: int, usd: float | None) -> None:
+        """Something was paid for, or may have been."""
+        self.tokens_in += tokens_in
+        self.tokens_out += tokens_out
+        self.usd += usd or 0.0
+        self.unpriced |= usd is None
+
+    def spent(self) -> Spent:
+        """The counts as they stand."""
+        now = time.monotonic()
+        recent = sum(at > now - _RATE_OVER_S for at in self._times)
+        return Spent(
+            requests=self.requests,
+            from_cache=self.from_cache,
+            retries=self.retries,
+            tokens_in=self.tokens_in,
+            tokens_out=self.tokens_out,
+            usd=None if self.unpriced else self.usd,
+            per_s=recent / min(_RATE_OVER_S, max(now - self._started, 0.1)),
+            outcomes=dict(self.outcomes),
+        )
