@@ -7,7 +7,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.consensus.agreement import pairwise_agreement
 from curate.labels import LabelSchema
 
 
@@ -70,7 +69,7 @@ def _label(
             continue
         row[name], soft = field.aggregate(values)
         row["soft"] += [{"field": name, "label": label, "share": share} for label, share in soft.items()]
-        agreed = pairwise_agreement(field, values)
+        agreed = field.agreement(values)
         if agreed is not None:
             row["agreement"].append({"field": name, "value": agreed})
     for name in labels.fields:

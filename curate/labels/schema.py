@@ -57,6 +57,14 @@ class LabelSchema(BaseModel):
         """The checked record that a model's reply holds. Raises ``ValueError`` listing what is wrong with it."""
         return answers.parse_answer(self.fields, text, item or ItemContext())
 
+    def mend_answer(self, text: str, item: ItemContext | None = None) -> tuple[str, list[str]]:
+        """A reply that does not fit the item, with quotations moved to the nearest words that stand in its text.
+
+        Gives the reply to parse once more and a sentence for everything changed, none where there was nothing to mend.
+        Raises ``ValueError`` where it is no answer in the first place.
+        """
+        return answers.mend_answer(self.fields, text, item or ItemContext())
+
     def is_asked(self, name: str, values: Mapping[str, Any]) -> bool:
         """Whether the condition of field ``name`` holds in a record."""
         return answers.is_asked(self.fields, name, values)

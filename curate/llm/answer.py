@@ -1,0 +1,65 @@
+"""What a model replied to a prompt: what was asked besides the labels, and the labels, with slips put right."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from curate.labels import LabelSchema, to_context
+from curate.labels.answers import parse_json
+from curate.labels.fields.text import checked_text
+from curate.llm.prompt import MOST_EXTRA_CHARS, Prompt
+
+
+class SplitAnswer(NamedTuple):
+    """A reply in its two parts."""
+
+    extras: dict[str, str]
+    """What the prompt asked for besides the labels, by name."""
+    labels: str
+    """The JSON of the labels alone, as ``LabelSchema.parse_answer`` takes it."""
+
+
+class Answer(NamedTuple):
+    """A reply that fits its prompt, label schema and item."""
+
+    values: dict[str, Any]
+    """A record as ``LabelSchema.check_record`` gives it"""
+    extras: dict[str, str]
+    """What the prompt asked besides, by name"""
+    mended: tuple[str, ...] = ()
+    """A sentence for everything that was put right in it"""
+
+
+def read_answer(prompt: Prompt, labels: LabelSchema, text: str, item: Mapping[str, Any]) -> Answer:
+    """A reply to a prompt about a row of ``items``.
+
+    Quotations that do not stand in the item are moved, once, to the nearest words that do. Raises ``ValueError`` saying
+    what is wrong with a reply that does not fit all the same.
+    """
+    extras, answer = split_answer(prompt, text)
+    context = to_context(item)
+    try:
+        return Answer(labels.parse_answer(answer, context), extras)
+    except ValueError:
+        mended, told = labels.mend_answer(answer, context)
+        if not told:
+            raise
+    return Answer(labels.parse_answer(mended, context), extras, tuple(told))
+
+
+def split_answer(prompt: Prompt, text: str) -> SplitAnswer:
+    """A reply as what the prompt asked besides and the labels. Raises ``ValueError`` saying what is wrong with it."""
+    if not prompt.header.extra:
+        return SplitAnswer({}, text)
+    answer = parse_json(text)
+    if not isinstance(answer, dict):
+        raise ValueError("the reply is not a JSON object")  # noqa: TRY004 (a reply that does not fit)
+    extras = {}
+    for name in prompt.header.extra:
+        if name not in answer:
+            raise ValueError(f"the reply: {name!r} is a required property")
+        try:
+            extras[name] = checked_text(answer.pop(name), MOST_EXTRA_CHARS)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    return SplitAnswer(extras, json.dumps(answer, ensure_ascii=False))

@@ -1,0 +1,90 @@
+"""Several proposals for one item as one: those of several models, or several answers of the same."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from curate.labels import Field, LabelSchema
+from curate.labels.fields.base import How
+
+
+class Combined(NamedTuple):
+    """What several proposals come to."""
+
+    values: dict[str, Any]
+    """A record that ``LabelSchema.check_record`` accepts, None for what is not answered."""
+    scores: dict[str, dict[str, float]]
+    """By field and label, the share of the proposals that give it."""
+    confidence: float | None
+    """The mean over fields of how far the proposals agree (0-1); None below two proposals."""
+
+
+def combine(labels: LabelSchema, proposals: Sequence[Mapping[str, Any]], how: How) -> Combined:
+    """One record of one or more checked ones, field by field as ``Field.aggregate`` has it.
+
+    An optional field is left open by intersection where any proposal leaves it open, by majority where at least half
+    do. A required field that stays unsettled gets the value of the proposal that is nearest to the others, the first of
+    those equally near. Raises ``ValueError`` for no proposal, or for one that does not fit the schema.
+    """
+    if not proposals:
+        raise ValueError("there is no proposal to combine")
+    records = [labels.check_record(proposal) for proposal in proposals]
+    values: dict[str, Any] = dict.fromkeys(labels.fields)
+    scores: dict[str, dict[str, float]] = {}
+    agreed: list[float] = []
+    for name, field in labels.fields.items():
+        asked = [record for record in records if labels.is_asked(name, record)]
+        given = [record[name] for record in asked if record[name] is not None]
+        share = _agreement(field, [record[name] for record in asked])
+        if share is not None:
+            agreed.append(share)
+        if not given or not labels.is_asked(name, values):
+            continue
+        values[name] = _settled(field, given, open_count=len(asked) - len(given), how=how)
+        if soft := field.aggregate(given).soft:
+            scores[name] = {label: each * len(given) / len(asked) for label, each in soft.items()}
+    return Combined(_complete(labels, values, records), scores, fmean(agreed) if agreed else None)
+
+
+def _settled(field: Field, given: Sequence[Any], *, open_count: int, how: How) -> Any:
+    """The field's value; ``open_count`` is how many proposals leave it open."""
+    is_open = {"union": False, "intersection": open_count > 0}.get(how, open_count >= len(given))
+    if is_open and not field.required:
+        return None
+    try:
+        value = field.aggregate(given, how).value
+        if value is not None:
+            return field.check(value)
+    except ValueError:
+        pass  # together more, or longer, than one value may be
+    else:
+        if not field.required:
+            return None
+    return _nearest(field, given)
+
+
+def _nearest(field: Field, given: Sequence[Any]) -> Any:
+    apart = [sum(field.distance(one, other) or 0.0 for other in given) for one in given]
+    return given[apart.index(min(apart))]
+
+
+def _complete(labels: LabelSchema, values: dict[str, Any], records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The record checked; where settled fields ask for one that no proposal answered, the nearest whole proposal."""
+    try:
+        return labels.check_record(values)
+    except ValueError:
+        shared = [sum(values[name] == record[name] for name in labels.fields) for record in records]
+        return labels.check_record(records[shared.index(max(shared))])
+
+
+def _agreement(field: Field, given: Sequence[Any]) -> float | None:
+    """The mean over pairs: as near as their values are; two open ones agree, an open and a given one do not."""
+    if len(given) < 2:
+        return None
+    values = [value for value in given if value is not None]
+    both, pairs = len(values) * (len(values) - 1) // 2, len(given) * (len(given) - 1) // 2
+    opened = len(given) - len(values)
+    near = field.agreement(values) if both else 0.0
+    if near is None:  # a field whose values have no distance, such as free text
+        return None
+    return (near * both + opened * (opened - 1) // 2) / pairs
