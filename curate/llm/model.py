@@ -16,8 +16,10 @@ class Proposal(NamedTuple):
     values: Mapping[str, Any]
     scores: Mapping[str, Mapping[str, float]]
     outcome: PrelabelOutcome
+    model: str = ""
+    """What is behind it, with its version, where that is not the labeller as a whole."""
     detail: str = ""
-    """Why it abstained, or what it rests on."""
+    """Why it abstained."""
 
 
 @dataclass(frozen=True)

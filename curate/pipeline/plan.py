@@ -77,8 +77,10 @@ class BatchWork(NamedTuple):
     def ledger(self, corpus: Corpus) -> Ledger:
         """Which of the work is done."""
         live = corpus.live[self.stage.writes[0]]
-        about = {"stage": self.stage.stage, "writes": self.stage.writes, "retried": self.stage.retried}
-        return Ledger(corpus.workspace, corpus.labels, live=live, **about)
+        stage = self.stage
+        return Ledger(
+            corpus.workspace, corpus.labels, stage=stage.stage, writes=stage.writes, live=live, retried=stage.retried
+        )
 
 
 def walk(loaded: LoadedRecipe, corpus: Corpus) -> Iterator[Step]:

@@ -17,8 +17,8 @@ from curate import __version__
 from curate.document import nearest
 from curate.errors import Interrupted, InvalidInput
 from curate.executors import Executor, WorkerDied
-from curate.pipeline.plan import BatchWork, Step, make_tools, walk
 from curate.llm.model import Spent
+from curate.pipeline.plan import BatchWork, Step, make_tools, walk
 from curate.recipe import LoadedRecipe, dump_recipe
 from curate.release.folder import Releases
 from curate.report.run import write_report
@@ -189,9 +189,7 @@ class _Driver:
     ) -> Iterator[tuple[Sequence[int], Outcome | WorkerDied]]:
         """What comes of the inputs to do, with their places."""
         stage = work.stage
-        streamed = stage.stream(
-            work.inputs.take(todo), corpus, self.tools, account=result.account, stop=self.stop
-        )
+        streamed = stage.stream(work.inputs.take(todo), corpus, self.tools, account=result.account, stop=self.stop)
         if streamed is not None:
             places = iter(todo)
             with closing(streamed):

@@ -39,6 +39,7 @@ def status(loaded: LoadedRecipe, workspace: Workspace) -> Status:
         name: corpus.read(name, [workspace.table(name, loaded.labels).spec.key]).num_rows
         for name in ("sources", "items", "faces", "prelabels", "annotations", "labels", "rejections")
     }
+
     def nested(table: str, outer: str, inner: str) -> dict[str, dict[str, int]]:
         counts: dict[str, dict[str, int]] = {}
         for row in corpus.read(table, [outer, inner]).to_pylist():

@@ -25,7 +25,9 @@ def _outcomes(prelabels: Sequence[Row]) -> str:
             reasons[row["labeller"], row["outcome"]].append(row["detail"])
     if not counts:
         return ""
-    shown = sorted({each for by_outcome in counts.values() for each in by_outcome}, key=lambda each: (each != "ok", each))
+    shown = sorted(
+        {each for by_outcome in counts.values() for each in by_outcome}, key=lambda each: (each != "ok", each)
+    )
     head = "".join(f'<th class="number">{show_text(each)}</th>' for each in shown)
     rows = "".join(
         f"<tr><th scope=row>{show_text(name)}</th>"

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from curate.errors import CurateError, InvalidInput
+from curate.labels.fields.base import How
 from curate.llm.engine import Engine, EngineSettings, open_engine
 from curate.llm.model import Spent
 from curate.llm.offline import open_offline
@@ -22,7 +23,6 @@ from curate.stages.prelabel_rows import combined, proposed_by, rows_of
 from curate.stages.prelabel_settings import (
     REPLAY,
     BudgetSettings,
-    Combination,
     ContextSettings,
     ExampleSettings,
     LabellerSettings,
@@ -55,7 +55,7 @@ class Prelabel(BatchStage):
     stage: Literal["prelabel"]
     labellers: Annotated[tuple[LabellerSettings, ...], Field(min_length=1, max_length=12)]
     """Or ``model: …``, for one labeller with nothing else to set"""
-    combine: Combination = "majority"
+    combine: How = "majority"
     """How several answers become one: those of several labellers, and several samples of one"""
     review: ReviewSettings | None = None
     examples: ExampleSettings | None = None
@@ -164,10 +164,11 @@ class Prelabel(BatchStage):
             return ""
         step = max(1, todo.num_rows // _SAMPLE)
         sample = todo.take(list(range(0, todo.num_rows, step))).to_pylist()
-        with closing(self._open(tools, dry=True)) as engine:
-            chat = Chat(self, corpus, tools, engine)
-            requests = [request for item in sample for request in chat.first_requests(item)]
-            return str(engine.estimate(requests, todo.num_rows / len(sample), reviews=self.review is not None))
+        with closing(Answers(_place(tools))) as answers:
+            chat = Chat(self, corpus, tools, Unasked())
+            asked = [request for item in sample for request in chat.first_requests(item)]
+            estimate = estimate_cost(asked, answers, load_prices(tools.folder), batch=self.mode == "batch")
+        return estimate.words(items=todo.num_rows, of=len(sample), reviews=self.review is not None)
 
     def _stream(
         self, inputs: pa.Table, corpus: Corpus, tools: Tools, account: dict[str, Spent], stop: Callable[[], bool]

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from curate.labels import ItemContext, describe_labels, to_context
+from curate.labels import describe_labels
+from curate.llm.answer import Answer, read_answer
 from curate.llm.engine import Asker, Reply
 from curate.llm.examples import retrieve, tell_examples
 from curate.llm.material import tell_answer, tell_item
 from curate.llm.offline import open_offline
-from curate.llm.prompt import Prompt, answer_schema, load_prompt, split_answer
+from curate.llm.prompt import Prompt, answer_schema, load_prompt
 from curate.llm.request import Media, Request
 from curate.stage import Tools
 from curate.stages.prelabel_context import AROUND, open_pool
@@ -35,21 +36,11 @@ class _Asked(NamedTuple):
 
 
 class _Told(NamedTuple):
-    """What is known of an item: variables of prompts, media by modality, and what its fields are placed in."""
+    """What is known of an item: variables of prompts, and media by modality."""
 
     item: Row
     variables: Mapping[str, str]
     media: Mapping[str, Sequence[Media]]
-    context: ItemContext
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A reply taken apart: checked values, what the prompt asked besides, and what was mended in quotations."""
-
-    values: Mapping[str, Any]
-    extras: Mapping[str, str]
-    mended: Sequence[str] = ()
 
 
 class Chat:
@@ -72,13 +63,11 @@ class Chat:
 
     async def rows(self, item: Row) -> list[Row]:
         """All proposals for an item as rows of ``prelabels``."""
-        told = _Told(item, self._words(item), await self._media.of(item), to_context(item))
+        told = _Told(item, self._words(item), await self._media.of(item))
         proposals = [
             proposed_by(one.label, model.name, model.propose(item, self._labels)) for one, model in self._local
         ]
-        asks = [
-            self._ask(asked, told, sample) for asked in self._asked for sample in range(asked.settings.samples)
-        ]
+        asks = [self._ask(asked, told, sample) for asked in self._asked for sample in range(asked.settings.samples)]
         proposals += [await asks[0]] if len(asks) == 1 else await asyncio.gather(*asks)
         together = combined(proposals, self._labels, self._stage.combine)
         review = await self._reviewed(told, [together] if together else proposals)
@@ -86,7 +75,7 @@ class Chat:
 
     def first_requests(self, item: Row) -> Iterator[Request]:
         """What would be asked about an item before any answer is known; pictures and sounds are only guessed."""
-        told = _Told(item, self._words(item), self._media.guessed(item), to_context(item))
+        told = _Told(item, self._words(item), self._media.guessed(item))
         for asked in self._asked:
             if not asked.prompt.lacking(self._all(asked, told), told.media):
                 for sample in range(asked.settings.samples):
@@ -113,14 +102,7 @@ class Chat:
             return replace(about, detail=f"the item has no {lacking[0]}, which the prompt needs")
 
         def check(text: str) -> Answer:
-            extras, labels = split_answer(prompt, text)
-            try:
-                return Answer(self._labels.parse_answer(labels, told.context), extras)
-            except ValueError:
-                mended, changes = self._labels.mend_answer(labels, told.context)
-                if not changes:
-                    raise
-                return Answer(self._labels.parse_answer(mended, told.context), extras, changes)
+            return read_answer(prompt, self._labels, text, told.item)
 
         reply = await self._asker.ask(self._request(asked, told, sample), check, labeller=settings.label)
         return _taken(about, reply)

@@ -1,11 +1,12 @@
 """Proposals for an item as rows of ``prelabels``, one of which stands for the item."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from curate.labels import LabelSchema
+from curate.labels.fields.base import How
 from curate.llm.combine import combine
 from curate.llm.model import PrelabelOutcome, Proposal
 from curate.stage import digest
@@ -40,10 +41,11 @@ class Proposed:
 
 def proposed_by(labeller: str, model: str, proposal: Proposal) -> Proposed:
     """What a labeller without a network said."""
-    return Proposed(labeller, model, proposal.outcome, proposal.values, proposal.scores, detail=proposal.detail)
+    by = proposal.model or model
+    return Proposed(labeller, by, proposal.outcome, proposal.values, proposal.scores, detail=proposal.detail)
 
 
-def combined(proposals: Sequence[Proposed], labels: LabelSchema, how: str) -> Proposed | None:
+def combined(proposals: Sequence[Proposed], labels: LabelSchema, how: How) -> Proposed | None:
     """Several proposals as one; None where one stands for itself, or none is usable."""
     usable = [one for one in proposals if one.outcome == "ok"]
     if len(proposals) < 2 or not usable:
@@ -73,11 +75,6 @@ def rows_of(
             rows.append(more)
             final = more if more.outcome == "ok" or final.outcome != "ok" else final
     return [_row(item_id, one, labels, is_final=one is final) for one in rows]
-
-
-def failed(proposed: Proposed, outcome: PrelabelOutcome, detail: str) -> Proposed:
-    """The same request without a value."""
-    return replace(proposed, outcome=outcome, detail=detail, values={}, scores={}, confidence=None)
 
 
 def _row(item_id: str, one: Proposed, labels: LabelSchema, *, is_final: bool) -> Row:

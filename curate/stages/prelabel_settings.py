@@ -14,7 +14,6 @@ _MODEL = re.compile(rf"({'|'.join((*LOCAL, REPLAY))})|{_PREFIX}\S{{1,200}}")
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,80}$"
 
 Shown = Literal["image", "faces", "frames", "audio"]
-Combination = Literal["union", "intersection", "majority", "mean"]
 
 
 class _Settings(BaseModel):

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curate.errors import InvalidRow
 from curate.llm.request import Media
@@ -40,7 +39,9 @@ class ItemMedia:
 
     async def of(self, item: Row) -> Shown:
         """By modality the pictures and sounds of an item, without those that it lacks or that cannot be decoded."""
-        if not self._makers or not any(item[name] for name in ("image", "face", "video", "audio", "video_b", "audio_b")):
+        if not self._makers or not any(
+            item[name] for name in ("image", "face", "video", "audio", "video_b", "audio_b")
+        ):
             return {}
         return await asyncio.to_thread(self._make, item)
 
@@ -78,7 +79,9 @@ class ItemMedia:
         """The best of the crops that were kept of the track while the item lasts."""
         frames = [each for each in track["frames"] or () if item["start_s"] <= each["time_s"] <= item["end_s"]]
         points = dict(zip(track["times_s"], track["landmarks"], strict=True))
-        marks = [np.array(points[f["time_s"]], np.float32).reshape(-1, 2) if f["time_s"] in points else None for f in frames]
+        marks = [
+            np.array(points[f["time_s"]], np.float32).reshape(-1, 2) if f["time_s"] in points else None for f in frames
+        ]
         apart = [float(np.linalg.norm(mark[1] - mark[0])) for mark in marks if mark is not None]
         crops = [(frame["time_s"], self._blobs.path(frame["crop"])) for frame in frames]
         looks = rate_crops(crops, marks, largest_px=max(apart, default=0.0))
