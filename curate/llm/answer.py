@@ -1,10 +1,9 @@
 """What a model replied to a prompt: what was asked besides the labels, and the labels, with slips put right."""
 
 import json
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from curate.labels import LabelSchema, to_context
+from curate.labels import ItemContext, LabelSchema
 from curate.labels.answers import parse_json
 from curate.labels.fields.text import checked_text
 from curate.llm.prompt import MOST_EXTRA_CHARS, Prompt
@@ -30,21 +29,20 @@ class Answer(NamedTuple):
     """A sentence for everything that was put right in it"""
 
 
-def read_answer(prompt: Prompt, labels: LabelSchema, text: str, item: Mapping[str, Any]) -> Answer:
-    """A reply to a prompt about a row of ``items``.
+def read_answer(prompt: Prompt, labels: LabelSchema, text: str, item: ItemContext) -> Answer:
+    """A reply to a prompt about an item.
 
     Quotations that do not stand in the item are moved, once, to the nearest words that do. Raises ``ValueError`` saying
     what is wrong with a reply that does not fit all the same.
     """
     extras, answer = split_answer(prompt, text)
-    context = to_context(item)
     try:
-        return Answer(labels.parse_answer(answer, context), extras)
+        return Answer(labels.parse_answer(answer, item), extras)
     except ValueError:
-        mended, told = labels.mend_answer(answer, context)
+        mended, told = labels.mend_answer(answer, item)
         if not told:
             raise
-    return Answer(labels.parse_answer(mended, context), extras, tuple(told))
+    return Answer(labels.parse_answer(mended, item), extras, tuple(told))
 
 
 def split_answer(prompt: Prompt, text: str) -> SplitAnswer:

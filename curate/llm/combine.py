@@ -14,13 +14,21 @@ class Combined(NamedTuple):
     values: dict[str, Any]
     """A record that ``LabelSchema.check_record`` accepts, None for what is not answered."""
     scores: dict[str, dict[str, float]]
-    """By field and label, the share of the proposals that give it."""
+    """By field and label, the mean of the scores; a proposal without any counts 1 for the labels that it gives."""
     confidence: float | None
     """The mean over fields of how far the proposals agree (0-1); None below two proposals."""
 
 
-def combine(labels: LabelSchema, proposals: Sequence[Mapping[str, Any]], how: How) -> Combined:
+def combine(
+    labels: LabelSchema,
+    proposals: Sequence[Mapping[str, Any]],
+    how: How,
+    *,
+    scores: Sequence[Mapping[str, Mapping[str, float]]] | None = None,
+) -> Combined:
     """One record of one or more checked ones, field by field as ``Field.aggregate`` has it.
+
+    ``scores`` are those that each proposal came with, by field and label (0-1), none of them for most.
 
     An optional field is left open by intersection where any proposal leaves it open, by majority where at least half
     do. A required field that stays unsettled gets the value of the proposal that is nearest to the others, the first of
@@ -30,7 +38,8 @@ def combine(labels: LabelSchema, proposals: Sequence[Mapping[str, Any]], how: Ho
         raise ValueError("there is no proposal to combine")
     records = [labels.check_record(proposal) for proposal in proposals]
     values: dict[str, Any] = dict.fromkeys(labels.fields)
-    scores: dict[str, dict[str, float]] = {}
+    told = scores if scores is not None else [{} for _ in records]
+    shares: dict[str, dict[str, float]] = {}
     agreed: list[float] = []
     for name, field in labels.fields.items():
         asked = [record for record in records if labels.is_asked(name, record)]
@@ -41,9 +50,19 @@ def combine(labels: LabelSchema, proposals: Sequence[Mapping[str, Any]], how: Ho
         if not given or not labels.is_asked(name, values):
             continue
         values[name] = _settled(field, given, open_count=len(asked) - len(given), how=how)
-        if soft := field.aggregate(given).soft:
-            scores[name] = {label: each * len(given) / len(asked) for label, each in soft.items()}
-    return Combined(_complete(labels, values, records), scores, fmean(agreed) if agreed else None)
+        counted = [own.get(name) or _votes(field, record[name]) for own, record in zip(told, records, strict=True)]
+        if field.soft_labels:
+            shares[name] = _mean_scores(field, counted)
+    return Combined(_complete(labels, values, records), shares, fmean(agreed) if agreed else None)
+
+
+def _votes(field: Field, value: Any) -> dict[str, float]:
+    return {} if value is None else dict.fromkeys(field.labels_of(value), 1.0)
+
+
+def _mean_scores(field: Field, counted: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    means = {label: fmean(each.get(label, 0.0) for each in counted) for label in field.soft_labels}
+    return {label: mean for label, mean in means.items() if mean > 0}
 
 
 def _settled(field: Field, given: Sequence[Any], *, open_count: int, how: How) -> Any:
