@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 from typing import Any, Literal, NamedTuple
 
@@ -69,22 +69,15 @@ class Request:
     @cached_property
     def key(self) -> str:
         """The name of this request, 64 hexadecimal digits."""
-        return hashlib.sha256(f"{self.model}\n{self.content_key}".encode("utf-8", "surrogatepass")).hexdigest()
+        return _text_hash(f"{self.model}\n{self.content_key}")
 
     @cached_property
     def content_key(self) -> str:
         """The same without the model, for finding what any model once replied."""
-        messages = [[m.role, [p if isinstance(p, str) else _media_key(p) for p in m.parts]] for m in self.messages]
-        text = _encode(
-            [
-                messages,
-                self.schema_name,
-                _known(self.schema).sha256 if self.schema is not None else None,
-                dict(self.parameters),
-                self.sample,
-            ]
-        )
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        messages = [_message_key(message) for message in self.messages]
+        schema = None if self.schema is None else _known(self.schema).sha256
+        text = _encode([messages, self.schema_name, schema, dict(self.parameters), self.sample])
+        return _text_hash(text)
 
     @property
     def most_tokens_out(self) -> int | None:
@@ -174,6 +167,19 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
+def _message_key(message: Message) -> list[Any]:
+    # What a system message says is the same for every item, and longer than the rest.
+    hash_of = _known_text if message.role == "system" else _text_hash
+    return [message.role, [hash_of(part) if isinstance(part, str) else _media_key(part) for part in message.parts]]
+
+
+def _text_hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+_known_text = lru_cache(maxsize=64)(_text_hash)
+
+
 def _media_key(media: Media) -> list[Any]:
     name = PurePosixPath(media.blob)
     return [name.stem, name.suffix, media.kind, media.detail, media.side_px]
@@ -187,6 +193,6 @@ def _known(schema: Mapping[str, Any]) -> _KnownSchema:
             _known_schemas.clear()
         # Unsorted: a model writes its reply in the order of the schema.
         text = json.dumps(dict(schema), separators=(",", ":"), ensure_ascii=False)
-        known = _KnownSchema(schema, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(), len(text))
+        known = _KnownSchema(schema, _text_hash(text), len(text))
         _known_schemas[id(schema)] = known
     return known

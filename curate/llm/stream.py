@@ -53,6 +53,7 @@ class _Runner(Generic[T, R]):
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = 0
+        self._telling = False
         self._changed = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="asking", daemon=True)
         self._thread.start()
@@ -123,7 +124,14 @@ class _Runner(Generic[T, R]):
         finally:
             slot.done = True
             self._ended += 1
-            self._changed.set()
+            if not self._telling:
+                # Once a turn of the loop: threads that wake each other for every item take each other's time.
+                self._telling = True
+                self._loop.call_soon(self._tell)
+
+    def _tell(self) -> None:
+        self._telling = False
+        self._changed.set()
 
     async def _end(self) -> None:
         for task in self._tasks:
