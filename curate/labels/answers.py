@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from curate.labels.fields import Field
 from curate.labels.item import ItemContext
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 _MOST_CHARS = 2_000_000
 _MOST_SHOWN = 120
@@ -76,10 +79,10 @@ def to_answer(fields: Mapping[str, Field], values: Mapping[str, Any], item: Item
     }
 
 
-def parse_answer(fields: Mapping[str, Field], text: str, item: ItemContext) -> dict[str, Any]:
+def parse_answer(fields: Mapping[str, Field], validator: "Validator", text: str, item: ItemContext) -> dict[str, Any]:
     """The record that a reply holds; see ``LabelSchema.parse_answer``."""
     answer = parse_json(text)
-    _raise_for(_misfits(fields, answer))
+    _raise_for(_misfits(validator, answer))
     values: dict[str, Any] = {}
     problems: list[str] = []
     for name, field in fields.items():
@@ -91,10 +94,12 @@ def parse_answer(fields: Mapping[str, Field], text: str, item: ItemContext) -> d
     return check_record(fields, values, item)
 
 
-def mend_answer(fields: Mapping[str, Field], text: str, item: ItemContext) -> tuple[str, list[str]]:
+def mend_answer(
+    fields: Mapping[str, Field], validator: "Validator", text: str, item: ItemContext
+) -> tuple[str, list[str]]:
     """A reply with its slips put right; see ``LabelSchema.mend_answer``."""
     answer = parse_json(text)
-    _raise_for(_misfits(fields, answer))
+    _raise_for(_misfits(validator, answer))
     told: list[str] = []
     for name, field in fields.items():
         if answer[name] is not None:
@@ -103,11 +108,17 @@ def mend_answer(fields: Mapping[str, Field], text: str, item: ItemContext) -> tu
     return (json.dumps(answer, ensure_ascii=False) if told else text), told
 
 
-def _misfits(fields: Mapping[str, Field], answer: Any) -> list[str]:
+def make_validator(schema: Mapping[str, Any]) -> "Validator":
+    """What checks answers against a JSON schema; making it costs as much as hundreds of checks."""
     from jsonschema import Draft202012Validator
 
-    errors = sorted(Draft202012Validator(json_schema(fields)).iter_errors(answer), key=lambda e: list(map(str, e.path)))
-    return [_sentence(error) for error in errors]
+    return Draft202012Validator(schema)
+
+
+def _misfits(validator: "Validator", answer: Any) -> list[str]:
+    if validator.is_valid(answer):
+        return []
+    return [_sentence(error) for error in sorted(validator.iter_errors(answer), key=lambda e: list(map(str, e.path)))]
 
 
 def parse_json(text: str) -> Any:

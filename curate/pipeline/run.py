@@ -13,6 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+import pyarrow as pa
+
 from curate import __version__
 from curate.document import nearest
 from curate.errors import Interrupted, InvalidInput
@@ -189,7 +191,11 @@ class _Driver:
     ) -> Iterator[tuple[Sequence[int], Outcome | WorkerDied]]:
         """What comes of the inputs to do, with their places."""
         stage = work.stage
-        streamed = stage.stream(work.inputs.take(todo), corpus, self.tools, account=result.account, stop=self.stop)
+        if not todo:
+            return
+        streamed = stage.stream(
+            work.inputs.take(pa.array(todo)), corpus, self.tools, account=result.account, stop=self.stop
+        )
         if streamed is not None:
             places = iter(todo)
             with closing(streamed):

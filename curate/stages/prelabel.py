@@ -13,7 +13,6 @@ from curate.errors import CurateError, InvalidInput
 from curate.labels.fields.base import How
 from curate.llm.engine import Engine, EngineSettings, open_engine
 from curate.llm.model import Spent
-from curate.llm.offline import open_offline
 from curate.llm.prompt import load_prompt
 from curate.llm.stream import stream
 from curate.stage import BatchStage, Outcome, Tools
@@ -121,7 +120,9 @@ class Prelabel(BatchStage):
         yield tools.labels.sha256
         for labeller in self.labellers:
             if labeller.is_local:
-                yield open_offline(labeller.model).name
+                local = labeller.open_local(tools.folder)
+                yield local.name
+                yield from local.assets(tools.labels)
         for _, labeller in self._asked():
             yield load_prompt(labeller.prompt, tools.folder).sha256
 
@@ -143,11 +144,11 @@ class Prelabel(BatchStage):
         items = batch.to_pylist()
         by_labeller = []
         for labeller in self.labellers:
-            model = open_offline(labeller.model)
-            proposals = model.propose_many(items, tools.labels)
-            by_labeller.append([proposed_by(labeller.label, model.name, proposal) for proposal in proposals])
+            model = labeller.open_local(tools.folder)
+            made = model.propose_many(items, tools.labels)
+            by_labeller.append([proposed_by(labeller.label, model.name, proposal) for proposal in made])
         rows = []
-        for item, *proposals in zip(items, *by_labeller, strict=True):
+        for item, proposals in zip(items, zip(*by_labeller, strict=True), strict=True):
             together = combined(proposals, tools.labels, self.combine)
             rows += rows_of(item["item_id"], proposals, tools.labels, together=together)
         return Outcome({"prelabels": rows})

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from curate.labels import describe_labels
+from curate.labels import ItemContext, describe_labels, to_context
 from curate.llm.answer import Answer, read_answer
 from curate.llm.engine import Asker, Reply
 from curate.llm.examples import retrieve, tell_examples
 from curate.llm.material import tell_answer, tell_item
-from curate.llm.offline import open_offline
 from curate.llm.prompt import Prompt, answer_schema, load_prompt
 from curate.llm.request import Media, Request
+from curate.llm.scores import Scored, split_scores, with_scores
 from curate.stage import Tools
 from curate.stages.prelabel_context import AROUND, open_pool
 from curate.stages.prelabel_rows import Proposed, combined, proposed_by, rows_of
@@ -36,11 +36,12 @@ class _Asked(NamedTuple):
 
 
 class _Told(NamedTuple):
-    """What is known of an item: variables of prompts, and media by modality."""
+    """What is known of an item: variables of prompts, media by modality, and what fields are placed in."""
 
     item: Row
     variables: Mapping[str, str]
     media: Mapping[str, Sequence[Media]]
+    context: ItemContext
 
 
 class Chat:
@@ -48,7 +49,7 @@ class Chat:
 
     def __init__(self, stage: "Prelabel", corpus: Corpus, tools: Tools, asker: Asker) -> None:
         self._stage, self._labels, self._asker = stage, tools.labels, asker
-        self._local = [(one, open_offline(one.model)) for one in stage.labellers if one.is_local]
+        self._local = [(one, one.open_local(tools.folder)) for one in stage.labellers if one.is_local]
         self._asked = [self._open(one, tools) for one in stage.labellers if not one.is_local]
         self._review = self._open(stage.review, tools) if stage.review else None
         everyone = [*self._asked, *([self._review] if self._review else [])]
@@ -63,7 +64,7 @@ class Chat:
 
     async def rows(self, item: Row) -> list[Row]:
         """All proposals for an item as rows of ``prelabels``."""
-        told = _Told(item, self._words(item), await self._media.of(item))
+        told = _Told(item, self._words(item), await self._media.of(item), to_context(item))
         proposals = [
             proposed_by(one.label, model.name, model.propose(item, self._labels)) for one, model in self._local
         ]
@@ -75,7 +76,7 @@ class Chat:
 
     def first_requests(self, item: Row) -> Iterator[Request]:
         """What would be asked about an item before any answer is known; pictures and sounds are only guessed."""
-        told = _Told(item, self._words(item), self._media.guessed(item))
+        told = _Told(item, self._words(item), self._media.guessed(item), to_context(item))
         for asked in self._asked:
             if not asked.prompt.lacking(self._all(asked, told), told.media):
                 for sample in range(asked.settings.samples):
@@ -101,8 +102,9 @@ class Chat:
         if lacking := prompt.lacking(self._all(asked, told), told.media):
             return replace(about, detail=f"the item has no {lacking[0]}, which the prompt needs")
 
-        def check(text: str) -> Answer:
-            return read_answer(prompt, self._labels, text, told.item)
+        def check(text: str) -> tuple[Answer, Scored]:
+            scored = split_scores(text, self._labels) if settings.scores else Scored(text, {}, None)
+            return read_answer(prompt, self._labels, scored.rest, told.context), scored
 
         reply = await self._asker.ask(self._request(asked, told, sample), check, labeller=settings.label)
         return _taken(about, reply)
@@ -117,8 +119,9 @@ class Chat:
 
     def _open(self, settings: LabellerSettings, tools: Tools) -> _Asked:
         prompt = load_prompt(settings.prompt, tools.folder)
-        described = describe_labels(tools.labels, prompt.language)
-        return _Asked(settings, prompt, answer_schema(prompt, tools.labels), described)
+        schema = answer_schema(prompt, tools.labels)
+        schema = with_scores(schema, tools.labels) if settings.scores else schema
+        return _Asked(settings, prompt, schema, describe_labels(tools.labels, prompt.language))
 
     def _words(self, item: Row) -> dict[str, str]:
         """What of an item is told in words."""
@@ -132,7 +135,7 @@ class Chat:
         return words
 
 
-def _taken(about: Proposed, reply: Reply[Answer]) -> Proposed:
+def _taken(about: Proposed, reply: Reply[tuple[Answer, Scored]]) -> Proposed:
     """A reply as a proposal."""
     taken = replace(
         about,
@@ -149,13 +152,15 @@ def _taken(about: Proposed, reply: Reply[Answer]) -> Proposed:
     )
     if reply.outcome != "ok" or reply.value is None:
         return taken
-    answer = reply.value
+    answer, scored = reply.value
     is_empty = all(value is None for value in answer.values.values())
     mended = "; ".join(answer.mended)
     return replace(
         taken,
         outcome="abstained" if is_empty else "ok",
         values=answer.values,
+        scores={name: by_label for name, by_label in scored.scores.items() if answer.values.get(name) is not None},
+        confidence=scored.confidence,
         extras=answer.extras,
         detail=mended or ("the model names nothing" if is_empty else ""),
     )

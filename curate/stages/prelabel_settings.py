@@ -1,12 +1,15 @@
 """The settings of the prelabel stage."""
 
 import re
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as Setting
 
-LOCAL = ("offline", "lexicon", "vader", "textblob")
+from curate.llm.offline import OfflineName, TextLabeller, open_offline
+
+LOCAL: tuple[OfflineName, ...] = get_args(OfflineName)
 """Labellers that need no network."""
 REPLAY = "replay"
 _PREFIX = "openai/"
@@ -31,6 +34,8 @@ class LabellerSettings(_Settings):
     of: str | None = None
     """With ``replay``: whose replies, where several models answered the same requests"""
     samples: Annotated[int, Setting(ge=1, le=50)] = 1
+    scores: bool = True
+    """Whether the model also says how likely each label is, and how sure it is of the whole"""
     temperature: Annotated[float, Setting(ge=0, le=2)] | None = None
     top_p: Annotated[float, Setting(gt=0, le=1)] | None = None
     seed: int | None = None
@@ -59,6 +64,10 @@ class LabellerSettings(_Settings):
     def is_local(self) -> bool:
         """Whether it runs in this process, without asking anybody."""
         return self.model in LOCAL
+
+    def open_local(self, beside: Path) -> TextLabeller:
+        """The labeller itself, where it is local; ``beside`` is the recipe's folder."""
+        return open_offline(next(name for name in LOCAL if name == self.model), beside)
 
     @property
     def asks(self) -> str:
