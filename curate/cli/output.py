@@ -96,13 +96,13 @@ class ProgressLines:
     def stage_advanced(self, name: str, inputs: int, account: Mapping[str, "Spent"]) -> None:
         """See ``pipeline.Listener``."""
         if self._task is not None:
-            self._progress.update(self._task, advance=inputs, said=escape(_spending(account.values())))
+            self._progress.update(self._task, advance=inputs, said=escape(describe_spending(account.values())))
 
     def stage_finished(self, result: "StageResult") -> None:
         """See ``pipeline.Listener``."""
         said = describe(result)
         if self._task is not None:
-            said = "; ".join(filter(None, (said, _spending(result.account.values()))))
+            said = "; ".join(filter(None, (said, describe_spending(result.account.values()))))
             self._progress.update(self._task, total=result.inputs or 1, completed=result.inputs or 1, said=escape(said))
             self._progress.stop_task(self._task)
             self._task = None
@@ -120,7 +120,7 @@ def show_account(account: Mapping[str, "Spent"]) -> None:
         show_table(["labeller", "asked", "from cache", "retries", "tokens in", "out", "USD", "outcomes"], rows)
 
 
-def _spending(account: Iterable["Spent"]) -> str:
+def describe_spending(account: Iterable["Spent"]) -> str:
     """How asking goes on: requests, their rate, and the cost so far."""
     spent = list(account)
     if not spent:
