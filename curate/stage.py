@@ -48,6 +48,10 @@ REASONS = (
 """Why an input was not used: the closed list. ``crashed`` (its worker died) is tried again by the next run."""
 
 
+Problem = tuple[tuple[str | int, ...], str]
+"""What is wrong with a setting: its place within the stage, and a sentence."""
+
+
 class Resources(NamedTuple):
     """What one worker of a stage needs."""
 
@@ -121,8 +125,8 @@ class Stage(BaseModel, ABC):
         """Hashes of the models, prompts and schemas that the result depends on."""
         return ()
 
-    def problems(self, folder: Path) -> Iterable[tuple[tuple[str, ...], str]]:
-        """What can be told to be wrong before anything runs: the setting's place within the stage, and a sentence."""
+    def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
+        """What can be told to be wrong before anything runs; ``labels`` is None where the recipe's are not right."""
         return ()
 
 

@@ -12,7 +12,7 @@ class Combined(NamedTuple):
     """What several proposals come to."""
 
     values: dict[str, Any]
-    """A record that ``LabelSchema.check_record`` accepts, None for what is not answered."""
+    """A record that ``LabelSchema.check_record`` accepts where any proposal is whole, None for what is not answered."""
     scores: dict[str, dict[str, float]]
     """By field and label, the mean of the scores; a proposal without any counts 1 for the labels that it gives."""
     confidence: float | None
@@ -26,9 +26,10 @@ def combine(
     *,
     scores: Sequence[Mapping[str, Mapping[str, float]]] | None = None,
 ) -> Combined:
-    """One record of one or more checked ones, field by field as ``Field.aggregate`` has it.
+    """One record of one or more proposals, field by field as ``Field.aggregate`` has it.
 
-    ``scores`` are those that each proposal came with, by field and label (0-1), none of them for most.
+    ``scores`` are those that each proposal came with, by field and label (0-1), none of them for most. A proposal
+    without a value for a required field comes from a labeller that cannot judge it, and has no say in it.
 
     An optional field is left open by intersection where any proposal leaves it open, by majority where at least half
     do. A required field that stays unsettled gets the value of the proposal that is nearest to the others, the first of
@@ -36,13 +37,15 @@ def combine(
     """
     if not proposals:
         raise ValueError("there is no proposal to combine")
-    records = [labels.check_record(proposal) for proposal in proposals]
+    records = [_checked(labels, proposal) for proposal in proposals]
     values: dict[str, Any] = dict.fromkeys(labels.fields)
     told = scores if scores is not None else [{} for _ in records]
     shares: dict[str, dict[str, float]] = {}
     agreed: list[float] = []
     for name, field in labels.fields.items():
         asked = [record for record in records if labels.is_asked(name, record)]
+        if field.required:
+            asked = [record for record in asked if record[name] is not None]
         given = [record[name] for record in asked if record[name] is not None]
         share = _agreement(field, [record[name] for record in asked])
         if share is not None:
@@ -87,13 +90,35 @@ def _nearest(field: Field, given: Sequence[Any]) -> Any:
     return given[apart.index(min(apart))]
 
 
+def _checked(labels: LabelSchema, proposal: Mapping[str, Any]) -> dict[str, Any]:
+    """The proposal in its canonical form, of which required fields may lack. Raises ``ValueError``."""
+    if strange := sorted(set(proposal) - set(labels.fields)):
+        raise ValueError(f"{strange[0]!r} is no field of {labels.name}")
+    given = {name: proposal.get(name) for name in labels.fields}
+    return {
+        name: field.check(given[name]) if given[name] is not None and labels.is_asked(name, given) else None
+        for name, field in labels.fields.items()
+    }
+
+
 def _complete(labels: LabelSchema, values: dict[str, Any], records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The record checked; where settled fields ask for one that no proposal answered, the nearest whole proposal."""
+    """The record; where settled fields ask for one that no proposal answered, the nearest proposal that is whole."""
     try:
         return labels.check_record(values)
     except ValueError:
-        shared = [sum(values[name] == record[name] for name in labels.fields) for record in records]
-        return labels.check_record(records[shared.index(max(shared))])
+        whole = [record for record in records if _is_whole(labels, record)]
+        if not whole:
+            return _checked(labels, values)
+        shared = [sum(values[name] == record[name] for name in labels.fields) for record in whole]
+        return labels.check_record(whole[shared.index(max(shared))])
+
+
+def _is_whole(labels: LabelSchema, record: Mapping[str, Any]) -> bool:
+    try:
+        labels.check_record(record)
+    except ValueError:
+        return False
+    return True
 
 
 def _agreement(field: Field, given: Sequence[Any]) -> float | None:

@@ -40,7 +40,7 @@ def with_scores(schema: Mapping[str, Any], labels: LabelSchema) -> dict[str, Any
 
 
 def split_scores(text: str, labels: LabelSchema) -> Scored:
-    """A reply in its two parts. Raises ``ValueError`` for scores that are none; of labels given twice the last counts."""
+    """A reply in its two parts. Raises ``ValueError`` for scores that are none; of a label's two the last counts."""
     answer = parse_json(text)
     if not isinstance(answer, dict):
         raise ValueError("the reply is not a JSON object")  # noqa: TRY004 (a reply that does not fit)

@@ -36,7 +36,8 @@ def _outcomes(prelabels: Sequence[Row]) -> str:
         for name in sorted(counts)
     )
     told = "".join(
-        f"<tr><th scope=row>{show_text(name)}</th><td>{show_text(outcome)}</td><td dir=auto>{show_text(detail)}</td></tr>"
+        f"<tr><th scope=row>{show_text(name)}</th><td>{show_text(outcome)}</td>"
+        f"<td dir=auto>{show_text(detail)}</td></tr>"
         for (name, outcome), details in sorted(reasons.items())
         for detail in dict.fromkeys(details)
     )

@@ -10,12 +10,13 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from curate.errors import CurateError, InvalidInput
+from curate.labels import LabelSchema
 from curate.labels.fields.base import How
 from curate.llm.engine import Engine, EngineSettings, open_engine
 from curate.llm.model import Spent
 from curate.llm.prompt import load_prompt
 from curate.llm.stream import stream
-from curate.stage import BatchStage, Outcome, Tools
+from curate.stage import BatchStage, Outcome, Problem, Tools
 from curate.stages.prelabel_chat import Chat
 from curate.stages.prelabel_context import AROUND, with_neighbours
 from curate.stages.prelabel_rows import combined, proposed_by, rows_of
@@ -106,14 +107,16 @@ class Prelabel(BatchStage):
             raise ValueError(f"{self.review.model} cannot review; name a model that is asked")
         return self
 
-    def problems(self, folder: Path) -> Iterable[tuple[tuple[str, ...], str]]:
-        """See ``Stage.problems``: prompts that are not there or not right."""
+    def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
+        """See ``Stage.problems``: prompts that are not there, not right, or not for these labels."""
         for place, labeller in self._asked():
             try:
-                load_prompt(labeller.prompt, folder)
+                prompt = load_prompt(labeller.prompt, folder)
             except InvalidInput as error:
-                for problem in error.problems or (f"{error.message} ({error.hint})",):
-                    yield (*place, "prompt"), problem
+                found = error.problems or (f"{error.message} ({error.hint})",)
+            else:
+                found = tuple(prompt.problems(labels)) if labels is not None else ()
+            yield from (((*place, "prompt"), problem) for problem in found)
 
     def assets(self, tools: Tools) -> Iterable[str]:
         """See ``Stage.assets``."""
@@ -219,10 +222,10 @@ class Prelabel(BatchStage):
     def _has_context(self) -> bool:
         return bool(self._asked()) and (self.context.before > 0 or self.context.after > 0)
 
-    def _asked(self) -> list[tuple[tuple[str, ...], LabellerSettings]]:
+    def _asked(self) -> list[tuple[tuple[str | int, ...], LabellerSettings]]:
         """The labellers that a model is asked for, each with its place among the settings."""
-        found: list[tuple[tuple[str, ...], LabellerSettings]] = [
-            (("labellers", str(at)), one) for at, one in enumerate(self.labellers) if not one.is_local
+        found: list[tuple[tuple[str | int, ...], LabellerSettings]] = [
+            (("labellers", at), one) for at, one in enumerate(self.labellers) if not one.is_local
         ]
         return [*found, (("review",), self.review)] if self.review else found
 

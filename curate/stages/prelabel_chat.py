@@ -129,9 +129,9 @@ class Chat:
         around, turn = (item.get(name) for name in AROUND)
         shown = {**item, "dialogue": around, "turn": turn} if around else item
         words = tell_item(shown, turns_before=context.before, turns_after=context.after)
-        if self._pool is not None and self._stage.examples is not None:
-            if examples := retrieve(item, self._pool, self._stage.examples.count):
-                words["examples"] = tell_examples(examples, self._labels)
+        if self._stage.examples is not None and self._pool is not None:
+            found = retrieve(item, self._pool, self._stage.examples.count)
+            words |= {"examples": tell_examples(found, self._labels)} if found else {}
         return words
 
 
@@ -148,7 +148,6 @@ def _taken(about: Proposed, reply: Reply[tuple[Answer, Scored]]) -> Proposed:
         tokens_in=reply.tokens_in,
         tokens_out=reply.tokens_out,
         usd=reply.usd,
-        tries=reply.tries,
     )
     if reply.outcome != "ok" or reply.value is None:
         return taken

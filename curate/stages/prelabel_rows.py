@@ -36,7 +36,6 @@ class Proposed:
     tokens_in: int | None = None
     tokens_out: int | None = None
     usd: float | None = None
-    tries: int | None = None
 
 
 def proposed_by(labeller: str, model: str, proposal: Proposal) -> Proposed:
@@ -98,5 +97,5 @@ def _row(item_id: str, one: Proposed, labels: LabelSchema, *, is_final: bool) ->
 
 _SHOWN = (
     *("labeller", "sample", "model", "model_answered", "outcome", "confidence", "prompt", "prompt_sha256"),
-    *("request_key", "request_id", "answered_at", "tokens_in", "tokens_out", "usd", "tries"),
+    *("request_key", "request_id", "answered_at", "tokens_in", "tokens_out", "usd"),
 )
