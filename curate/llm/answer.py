@@ -1,12 +1,14 @@
 """What a model replied to a prompt: what was asked besides the labels, and the labels, with slips put right."""
 
 import json
+import re
 from typing import Any, NamedTuple
 
 from curate.labels import ItemContext, LabelSchema
 from curate.labels.answers import parse_json
-from curate.labels.fields.text import checked_text
 from curate.llm.prompt import MOST_EXTRA_CHARS, Prompt
+
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 class SplitAnswer(NamedTuple):
@@ -56,8 +58,10 @@ def split_answer(prompt: Prompt, text: str) -> SplitAnswer:
     for name in prompt.header.extra:
         if name not in answer:
             raise ValueError(f"the reply: {name!r} is a required property")
-        try:
-            extras[name] = checked_text(answer.pop(name), MOST_EXTRA_CHARS)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+        told = answer.pop(name)
+        if not isinstance(told, str):
+            raise ValueError(f"{name}: {repr(told)[:60]} is not text")  # noqa: TRY004 (a reply that does not fit)
+        # What is said beside the labels is not worth paying for another reply.
+        if text := _LONE.sub("\ufffd", told).strip()[:MOST_EXTRA_CHARS]:
+            extras[name] = text
     return SplitAnswer(extras, json.dumps(answer, ensure_ascii=False))

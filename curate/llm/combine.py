@@ -122,13 +122,16 @@ def _is_whole(labels: LabelSchema, record: Mapping[str, Any]) -> bool:
 
 
 def _agreement(field: Field, given: Sequence[Any]) -> float | None:
-    """The mean over pairs: as near as their values are; two open ones agree, an open and a given one do not."""
-    if len(given) < 2:
-        return None
+    """The mean over pairs: as near as their values are; two open ones agree, an open and a given one do not.
+
+    None where there is nothing to agree on: fewer than two proposals, no value, or values without a distance.
+    """
     values = [value for value in given if value is not None]
+    if len(given) < 2 or not values or field.distance(values[0], values[0]) is None:
+        return None
     both, pairs = len(values) * (len(values) - 1) // 2, len(given) * (len(given) - 1) // 2
     opened = len(given) - len(values)
     near = field.agreement(values) if both else 0.0
-    if near is None:  # a field whose values have no distance, such as free text
+    if near is None:  # such as traces of other moments
         return None
     return (near * both + opened * (opened - 1) // 2) / pairs

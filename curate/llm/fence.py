@@ -2,13 +2,13 @@
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Iterable
 
 _DIGITS = 10
 _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]")
 _UNSEEN = re.compile("[\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]")
 _TURNS_THE_LINE = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _LONE = re.compile("[\ud800-\udfff]")
 # Some servers read <|im_start|>, <s>, <<SYS>> or [INST] in a message as the marks that part messages.
 _MARK = re.compile(r"(<)(?=[A-Za-z/|｜<!])|(\[)(?=/?[A-Z_]{3,}\])")
@@ -39,11 +39,10 @@ def clean(text: str, *, most_chars: int) -> str:
     emoji stay), lone surrogates replaced, line ends made ``\\n``. An invisible joiner parts what a server could take
     for a mark between messages. Of a text that is too long the middle is left out, and the text says so.
     """
-    text = _LINE_ENDS.sub("\n", text)
+    text = _LINE_ENDS.sub("\n", bounded(text, most_chars))
     text = _TURNS_THE_LINE.sub("", _UNSEEN.sub("", text))
-    text = _LONE.sub("\ufffd", text)
-    text = "".join(char for char in text if char in "\n\t" or unicodedata.category(char) != "Cc")
-    return _MARK.sub(lambda found: found[0] + _PARTED, bounded(text, most_chars))
+    text = _CONTROL.sub("", _LONE.sub("\ufffd", text))
+    return _MARK.sub(lambda found: found[0] + _PARTED, text)
 
 
 def bounded(text: str, most_chars: int) -> str:

@@ -99,9 +99,9 @@ def sample_faces(path: Path, track: Sequence[tuple[float, Face]], count: int, *,
     decoded.
     """
     seen = sorted(track, key=lambda each: each[0])
-    waiting = [seen[at] for at in sorted({round(k * (len(seen) - 1) / (MOST_LOOKS - 1)) for k in range(MOST_LOOKS)})]
-    if not waiting:
+    if not seen:
         return []
+    waiting = [seen[at] for at in sorted({round(k * (len(seen) - 1) / (MOST_LOOKS - 1)) for k in range(MOST_LOOKS)})]
     looks: list[Look] = []
     squares: list[Planes] = []
     before: NDArray[np.uint8] | None = None
