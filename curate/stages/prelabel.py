@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,7 +14,9 @@ from curate.errors import CurateError, InvalidInput
 from curate.labels import LabelSchema
 from curate.labels.fields.base import How
 from curate.llm.engine import Engine, EngineSettings, open_engine
+from curate.llm.estimate import Estimate, estimate
 from curate.llm.model import Spent
+from curate.llm.prices import load_prices
 from curate.llm.prompt import load_prompt
 from curate.llm.stream import stream
 from curate.stage import BatchStage, Outcome, Problem, Tools
@@ -168,11 +171,12 @@ class Prelabel(BatchStage):
             return ""
         step = max(1, todo.num_rows // _SAMPLE)
         sample = todo.take(list(range(0, todo.num_rows, step))).to_pylist()
+        chat = Chat(self, corpus, tools)
+        asked = [request for item in sample for request in chat.first_requests(item)]
+        total = round(len(asked) * todo.num_rows / len(sample))
         with closing(Answers(_place(tools))) as answers:
-            chat = Chat(self, corpus, tools, Unasked())
-            asked = [request for item in sample for request in chat.first_requests(item)]
-            estimate = estimate_cost(asked, answers, load_prices(tools.folder), batch=self.mode == "batch")
-        return estimate.words(items=todo.num_rows, of=len(sample), reviews=self.review is not None)
+            cost = estimate(asked, total, load_prices(tools.folder), answers, batch=self.mode == "batch")
+        return _words(cost, reviews=todo.num_rows if self.review else 0)
 
     def _stream(
         self, inputs: pa.Table, corpus: Corpus, tools: Tools, account: dict[str, Spent], stop: Callable[[], bool]
@@ -182,10 +186,10 @@ class Prelabel(BatchStage):
         waiting: list[list[Row]] = []
         with closing(Answers(_place(tools))) as answers:
             engine = self._open(answers, tools)
-            chat = Chat(self, corpus, tools, engine)
+            work = partial(Chat(self, corpus, tools).rows, engine)
             last = time.monotonic()
             try:
-                for rows in stream(items, chat.rows, window=window, stop=stop, finish=engine.close):
+                for rows in stream(items, work, window=window, stop=stop, finish=engine.close):
                     waiting.append(rows)
                     if len(waiting) >= _YIELD_ROWS or time.monotonic() - last >= _YIELD_S:
                         account.update(engine.spent())
@@ -238,3 +242,13 @@ def _place(tools: Tools) -> Path:
     if tools.answers is None:
         raise ValueError("there is nowhere to keep what models reply")
     return tools.answers
+
+
+def _words(cost: Estimate, *, reviews: int) -> str:
+    """``about 18 requests (6 answered before), 12,000 tokens in, 5,400 out, 0.42 USD``."""
+    known = f" ({cost.cached:,} answered before)" if cost.cached else ""
+    usd = "price unknown" if cost.usd is None else f"{cost.usd:,.2f} USD"
+    more = f"; and {reviews:,} reviews" if reviews else ""
+    return (
+        f"about {cost.requests:,} requests{known}, {cost.tokens_in:,} tokens in, {cost.tokens_out:,} out, {usd}{more}"
+    )

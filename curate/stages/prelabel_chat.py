@@ -47,8 +47,8 @@ class _Told(NamedTuple):
 class Chat:
     """The work on one item after another; many are under way at once."""
 
-    def __init__(self, stage: "Prelabel", corpus: Corpus, tools: Tools, asker: Asker) -> None:
-        self._stage, self._labels, self._asker = stage, tools.labels, asker
+    def __init__(self, stage: "Prelabel", corpus: Corpus, tools: Tools) -> None:
+        self._stage, self._labels = stage, tools.labels
         self._local = [(one, one.open_local(tools.folder)) for one in stage.labellers if one.is_local]
         self._asked = [self._open(one, tools) for one in stage.labellers if not one.is_local]
         self._review = self._open(stage.review, tools) if stage.review else None
@@ -62,16 +62,18 @@ class Chat:
         self._media = ItemMedia(wanted, stage.pictures, corpus, tools)
         self._pool = open_pool(corpus, tools) if stage.examples else None
 
-    async def rows(self, item: Row) -> list[Row]:
+    async def rows(self, asker: Asker, item: Row) -> list[Row]:
         """All proposals for an item as rows of ``prelabels``."""
         told = _Told(item, self._words(item), await self._media.of(item), to_context(item))
         proposals = [
             proposed_by(one.label, model.name, model.propose(item, self._labels)) for one, model in self._local
         ]
-        asks = [self._ask(asked, told, sample) for asked in self._asked for sample in range(asked.settings.samples)]
+        asks = [
+            self._ask(asker, asked, told, sample) for asked in self._asked for sample in range(asked.settings.samples)
+        ]
         proposals += [await asks[0]] if len(asks) == 1 else await asyncio.gather(*asks)
         together = combined(proposals, self._labels, self._stage.combine)
-        review = await self._reviewed(told, [together] if together else proposals)
+        review = await self._reviewed(asker, told, [together] if together else proposals)
         return rows_of(item["item_id"], proposals, self._labels, together=together, review=review)
 
     def first_requests(self, item: Row) -> Iterator[Request]:
@@ -82,14 +84,15 @@ class Chat:
                 for sample in range(asked.settings.samples):
                     yield self._request(asked, told, sample)
 
-    async def _reviewed(self, told: _Told, before: Sequence[Proposed]) -> Proposed | None:
+    async def _reviewed(self, asker: Asker, told: _Told, before: Sequence[Proposed]) -> Proposed | None:
         usable = next((one for one in before if one.outcome == "ok"), None)
         if self._review is None or usable is None:
             return None
         answer = tell_answer(self._labels, usable.values, told.item, usable.extras)
-        return await self._ask(self._review, told._replace(variables={**told.variables, "answer": answer}), 0)
+        shown = told._replace(variables={**told.variables, "answer": answer})
+        return await self._ask(asker, self._review, shown, 0)
 
-    async def _ask(self, asked: _Asked, told: _Told, sample: int) -> Proposed:
+    async def _ask(self, asker: Asker, asked: _Asked, told: _Told, sample: int) -> Proposed:
         settings, prompt = asked.settings, asked.prompt
         about = Proposed(
             settings.label,
@@ -106,7 +109,7 @@ class Chat:
             scored = split_scores(text, self._labels) if settings.scores else Scored(text, {}, None)
             return read_answer(prompt, self._labels, scored.rest, told.context), scored
 
-        reply = await self._asker.ask(self._request(asked, told, sample), check, labeller=settings.label)
+        reply = await asker.ask(self._request(asked, told, sample), check, labeller=settings.label)
         return _taken(about, reply)
 
     def _request(self, asked: _Asked, told: _Told, sample: int) -> Request:
