@@ -336,11 +336,21 @@ def test_pictures_and_sounds_are_read_in_threads_and_sent_whole(double, answers)
 
 def test_replay_asks_nobody(double, answers):
     (asked,), _ = ask_all(answers, make_settings(double), [make_request()])
-    requests = [make_request(model="replay"), make_request("item 2", model="replay")]
-    (reply, missing), _ = ask_all(answers, make_settings(double, mode="replay"), requests)
-    assert (reply.outcome, reply.value, reply.model, reply.key) == ("ok", asked.value, asked.model, requests[0].key)
-    assert (missing.outcome, double.requests) == ("error", 1)
-    assert "replay" in missing.detail
+    requests = [
+        make_request(model="replay"),
+        make_request(),
+        make_request("item 2", model="replay"),
+        make_request(model="gpt-5"),
+    ]
+    for settings in (make_settings(double, mode="replay"), make_settings(double, replayed=frozenset({"one"}))):
+        found, spent = ask_all(answers, settings, requests)
+        for reply, request in zip(found[:2], requests, strict=False):
+            assert (reply.outcome, reply.value, reply.model) == ("ok", asked.value, asked.model)
+            assert (reply.key, reply.from_cache) == (request.key, True)
+        for missing in found[2:]:
+            assert (missing.outcome, double.requests) == ("error", 1)
+            assert "replay asks nobody" in missing.detail
+        assert (spent.requests, spent.from_cache) == (0, 2)
 
 
 def test_a_deadline_ends_the_run_and_keeps_what_is_done(answers):
