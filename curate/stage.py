@@ -112,6 +112,10 @@ class Stage(BaseModel, ABC):
         """Hashes of the models, prompts and schemas that the result depends on."""
         return ()
 
+    def notices(self, tools: Tools) -> Iterable[str]:
+        """What the user has to know of a run with these settings, such as a licence: shown once, and recorded."""
+        return ()
+
     def problems(self, folder: Path) -> Iterable[tuple[tuple[str, ...], str]]:
         """What can be told to be wrong before anything runs: the setting's place within the stage, and a sentence."""
         return ()
@@ -139,6 +143,13 @@ class BatchStage(Stage):
     @abstractmethod
     def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
         """Rows and rejections for a batch of input rows; the same batch always gives the same outcome."""
+
+    def conclude(self, corpus: Corpus, tools: Tools) -> bool:
+        """On the driver, after every batch: fill in what only all rows together tell; gives whether any row changed.
+
+        Depends on nothing but the rows, so that doing it again changes nothing.
+        """
+        return False
 
 
 class DriverStage(Stage):

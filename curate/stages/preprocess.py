@@ -15,7 +15,7 @@ from curate.media.crops import crop_picture
 from curate.media.decode import Samples, Span, cut, read_audio, read_channels
 from curate.media.duplicates import picture_hash, sound_hash
 from curate.media.face_tracks import FaceTrack, Watched
-from curate.media.faces import open_detector, pack_files
+from curate.media.faces import licence_note, open_detector, pack_files, pack_name
 from curate.media.language import language_of
 from curate.media.onnx_models import CENTERFACE, SILERO_VAD
 from curate.media.pictures import encode_jpeg, load_rgb
@@ -28,6 +28,7 @@ from curate.media.text import Passage, sentences, turns
 from curate.media.tracks import Track
 from curate.media.whisper import model_hash, model_problem
 from curate.stage import BatchStage, Outcome, Rejection, Tools
+from curate.stages.preprocess_corpus import name_faces
 from curate.stages.preprocess_rows import Part, face_rows, item_row, make_part, passed, repeated, shot_rows
 from curate.stages.preprocess_settings import Faces, Filters, Transcript, Unit
 from curate.stages.preprocess_sound import (
@@ -41,6 +42,7 @@ from curate.stages.preprocess_sound import (
     utterances_of,
 )
 from curate.stages.preprocess_video import face_columns, find_shots, show_faces, watch_faces
+from curate.storage.corpus import Corpus
 
 _POSTS_TOGETHER = 512
 _LABELLED: dict[str, str] = {
@@ -58,7 +60,7 @@ _TOUCHING_S = 0.001
 class Preprocess(BatchStage):
     """Sound becomes utterances or other units, pictures and posts stay whole; faces are found, in a video followed."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[str] = "sources"
     writes: ClassVar[tuple[str, ...]] = ("items", "faces", "shots")
     uses: ClassVar[tuple[str, ...] | None] = (
@@ -139,6 +141,15 @@ class Preprocess(BatchStage):
                 outcome.rows[name].extend(getattr(part, name))
             outcome.rejections.extend(part.rejections)
         return outcome
+
+    def notices(self, tools: Tools) -> Iterable[str]:
+        pack = self._path(tools.folder, self.faces.model_pack)
+        if pack is not None and (note := licence_note(pack_name(pack.resolve()))):
+            yield note
+
+    def conclude(self, corpus: Corpus, tools: Tools) -> bool:
+        """Tell which faces are of one person, in whatever sources they are seen."""
+        return self.faces.model_pack is not None and name_faces(corpus)
 
     def _source(self, row: dict[str, Any], tools: Tools, part: Part) -> None:
         """Fill ``part``; raises ``InvalidRow`` where nothing of the source is kept."""

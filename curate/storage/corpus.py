@@ -38,6 +38,21 @@ class Corpus:
         rows = rows.sort_by(stored.spec.key)
         return rows.select(list(columns)) if columns else rows
 
+    def amend(
+        self, table: str, column: str, values: Mapping[str, Any], *, metadata: Mapping[str, str] | None = None
+    ) -> int:
+        """Set one column of the current rows with these keys, in one transaction; gives the number that differed."""
+        stored = self.workspace.table(table, self.labels)
+        schema = pa.schema([stored.spec.schema.field(name) for name in (stored.spec.key, column, "work")])
+        rows = self.read(table, schema.names).to_pylist()
+        changed = [
+            row | {column: values[row[stored.spec.key]]}
+            for row in rows
+            if row[stored.spec.key] in values and row[column] != values[row[stored.spec.key]]
+        ]
+        stored.update(pa.Table.from_pylist(changed, schema=schema), metadata=metadata or {})
+        return len(changed)
+
     def append(self, table: str, rows: Sequence[Mapping[str, Any]], *, metadata: Mapping[str, str]) -> int:
         """Append rows whose key is not there yet, in one transaction; gives the number that were new."""
         stored = self.workspace.table(table, self.labels)
