@@ -160,14 +160,14 @@ def test_speakers_told_by_a_file(tmp_path):
     write_media(tmp_path / "a.wav", sound=make_speech())
     (tmp_path / "who").mkdir()
     (tmp_path / "who/a.rttm").write_text("SPEAKER a 1 0.0 3.5 <NA> <NA> Mary <NA> <NA>\n")
-    done = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", speakers="who")
+    done = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", speakers={"file": "who"})
     assert [item["speaker_source"] for item in done.items] == ["file", "unknown"]
     assert done.items[0]["speaker"] == "Mary"
     (tmp_path / "who/a.rttm").write_text("SPEAKER a 1\n")
-    broken = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", speakers="who")
+    broken = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", speakers={"file": "who"})
     assert [(one.subject, one.reason) for one in broken.outcome.rejections] == [("a.rttm", "invalid")]
-    assert list(Preprocess(speakers="gone.csv").problems(tmp_path))
-    assert not list(Preprocess(speakers="who").problems(tmp_path))
+    assert list(Preprocess(speakers={"file": "gone.csv"}).problems(tmp_path))
+    assert not list(Preprocess(speakers={"file": "who"}).problems(tmp_path))
 
 
 def test_a_text_track_is_read_where_there_is_no_sidecar(tmp_path):
@@ -395,7 +395,7 @@ def test_settings_that_cost_nothing_are_part_of_the_identity(tmp_path):
 
     tools = Tools(Blobs(tmp_path), load_labels("utterance_emotion.v1"), tmp_path)
     (tmp_path / "who.csv").write_text("start_s,end_s,speaker\n0,1,Mary\n")
-    stage = Preprocess(speakers="who.csv")
+    stage = Preprocess(speakers={"file": "who.csv"})
     before = stage.identity(tools)
     (tmp_path / "who.csv").write_text("start_s,end_s,speaker\n0,1,Bob\n")
     assert stage.identity(tools) != before

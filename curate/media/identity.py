@@ -10,10 +10,11 @@ SAME_PERSON = 0.4
 """Mean cosine of ArcFace vectors from which two groups of tracks are taken for one person."""
 
 
-def group_vectors(vectors: NDArray[np.float32], *, same: float) -> list[int]:
+def group_vectors(vectors: NDArray[np.float32], *, same: float, count: int | None = None) -> list[int]:
     """For each of n unit vectors (n, size) the number of its group, 0 for the first seen.
 
-    Average linkage: two groups become one while the mean cosine between their members is ``same`` or more.
+    Average linkage: two groups become one while the mean cosine between their members is ``same`` or more or, where
+    ``count`` is given, while there are more groups than that.
     """
     if len(vectors) < 2:
         return [0] * len(vectors)
@@ -22,7 +23,9 @@ def group_vectors(vectors: NDArray[np.float32], *, same: float) -> list[int]:
     exact = vectors.astype(np.float64)
     upper = np.triu_indices(len(exact), k=1)
     apart = np.clip(1 - (exact @ exact.T)[upper], 0, 2)
-    labels = fcluster(linkage(apart, method="average"), t=1 - same, criterion="distance").tolist()
+    tree = linkage(apart, method="average")
+    found = fcluster(tree, 1 - same, "distance") if count is None else fcluster(tree, count, "maxclust")
+    labels = found.tolist()
     order = {label: place for place, label in enumerate(dict.fromkeys(labels))}
     return [order[label] for label in labels]
 

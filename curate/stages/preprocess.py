@@ -21,16 +21,17 @@ from curate.media.onnx_models import CENTERFACE, SILERO_VAD
 from curate.media.pictures import encode_jpeg, load_rgb
 from curate.media.probe import probe
 from curate.media.render import render_audio, render_video
-from curate.media.speakers import SUFFIXES as SPEAKER_SUFFIXES
-from curate.media.speakers import Turn, find_turns, load_turns, speakers_of
+from curate.media.speakers import Turn, find_turns, load_turns, speakers_of, told_files
 from curate.media.subtitles import Cue
-from curate.media.text import Passage, sentences, turns
+from curate.media.text import Passage, sentences
+from curate.media.text import turns as spoken_turns
 from curate.media.tracks import Track
+from curate.media.voices import D_VECTORS
 from curate.media.whisper import model_hash, model_problem
 from curate.stage import BatchStage, Outcome, Rejection, Tools
 from curate.stages.preprocess_corpus import name_faces
 from curate.stages.preprocess_rows import Part, face_rows, item_row, make_part, passed, repeated, shot_rows
-from curate.stages.preprocess_settings import Faces, Filters, Transcript, Unit
+from curate.stages.preprocess_settings import Faces, Filters, Speakers, Transcript, Unit
 from curate.stages.preprocess_sound import (
     Channel,
     Spoken,
@@ -40,6 +41,7 @@ from curate.stages.preprocess_sound import (
     speaker_columns,
     transcribers,
     utterances_of,
+    voice_turns,
 )
 from curate.stages.preprocess_video import face_columns, find_shots, show_faces, watch_faces
 from curate.storage.corpus import Corpus
@@ -83,8 +85,7 @@ class Preprocess(BatchStage):
     max_clip_s: float = Field(120.0, ge=1, le=600)
     channels: Literal["mix", "separate"] = "mix"
     """``separate`` takes each channel for a voice track of its own."""
-    speakers: str | None = None
-    """RTTM or CSV file that tells who speaks when, or a folder with one for each source; relative to the recipe."""
+    speakers: Speakers = Speakers()
     posts: Literal["whole", "sentences", "turns"] = "whole"
     transcript: Transcript = Transcript()
     faces: Faces = Faces()
@@ -94,12 +95,13 @@ class Preprocess(BatchStage):
         yield SILERO_VAD.sha256
         pack = self._path(tools.folder, self.faces.model_pack)
         whisper = self._path(tools.folder, self.transcript.whisper_model)
-        told = self._path(tools.folder, self.speakers)
+        told = self._path(tools.folder, self.speakers.file)
         yield from (CENTERFACE.sha256,) if pack is None else (_sha256(path) for path in pack_files(pack))
         if whisper is not None and whisper.is_dir():
             yield model_hash(whisper)
-        for path in _told_files(told):
-            yield f"{path.name}:{_sha256(path)}"
+        yield from (f"{path.name}:{_sha256(path)}" for path in told_files(told))
+        if self.speakers.cluster:
+            yield D_VECTORS.sha256
 
     def problems(self, folder: Path) -> Iterable[tuple[tuple[str, ...], str]]:
         pack, whisper = self._path(folder, self.faces.model_pack), self._path(folder, self.transcript.whisper_model)
@@ -107,9 +109,9 @@ class Preprocess(BatchStage):
             yield ("faces", "model_pack"), f"the face model pack {pack} holds no .onnx file"
         if whisper is not None and (problem := model_problem(whisper)):
             yield ("transcript", "whisper_model"), problem
-        told = self._path(folder, self.speakers)
-        if told is not None and not _told_files(told):
-            yield ("speakers",), f"{told} is neither an RTTM or CSV file nor a folder with some"
+        told = self._path(folder, self.speakers.file)
+        if told is not None and not told_files(told):
+            yield ("speakers", "file"), f"{told} is neither an RTTM or CSV file nor a folder with some"
 
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
         """The sources, each with the earlier source that it repeats where near-duplicates are to be dropped."""
@@ -183,7 +185,7 @@ class Preprocess(BatchStage):
     def _post(self, row: dict[str, Any], unit: str, part: Part) -> None:
         text = row["text"]
         whole = [Passage(0, text)]
-        cut = {"whole": lambda _: whole, "sentences": sentences, "turns": turns}[self.posts](text)
+        cut = {"whole": lambda _: whole, "sentences": sentences, "turns": spoken_turns}[self.posts](text)
         items, whole_language = [], language_of(text)
         for passage in cut or whole:
             detail = None if self.posts == "whole" else str(passage.start)
@@ -237,7 +239,8 @@ class Preprocess(BatchStage):
             self._watch(path, way, [span for mine in spans for span in mine], tools, row, part) if is_video else None
         )
         for channel, mine, cues, uttered in zip(channels, spans, spoken.cues, speech, strict=True):
-            items = self._items(row, way, unit, channel, mine, cues, spoken, told)
+            voices = voice_turns(row["source_id"], channel, uttered, self.speakers)
+            items = self._items(row, way, unit, channel, mine, cues, spoken, (told, voices))
             if watched is not None:
                 show_faces(items, mine, uttered if way == "window" else mine, channel, watched, tools)
             found += zip(items, mine, strict=True)
@@ -302,20 +305,20 @@ class Preprocess(BatchStage):
         spans: Sequence[Span],
         cues: Sequence[Cue],
         spoken: Spoken,
-        told: Sequence[Turn],
+        turns: tuple[Sequence[Turn], Sequence[Turn]],
     ) -> list[dict[str, Any]]:
         align = self.transcript.align and spoken.language == "en"
         said = said_by_span(channel, cues, spans, by_word=way in ("window", "shot"), align=align)
-        named = speakers_of(told, spans)
+        named, voiced = (speakers_of(some, spans) for some in turns)
         items = []
-        for span, words, name in zip(spans, said, named, strict=True):
+        for span, words, name, voice in zip(spans, said, named, voiced, strict=True):
             detail = None if channel.number is None else f"channel {channel.number}"
             item = item_row(row, unit, "audio", span, detail=detail) | channel.columns(span)
             item |= {"text": words.text, "text_source": spoken.source if words.text else None}
             item |= {"language": spoken.language if words.text else None, "word_time_source": words.word_times}
             item["words"] = [{"word": one.text, "start_s": one.start_s, "end_s": one.end_s} for one in words.words]
             item["sound_hash"] = None if channel.samples is None else sound_hash(cut(channel.samples, span))
-            items.append(item | speaker_columns(row["source_id"], name, words.speaker, channel))
+            items.append(item | speaker_columns(row["source_id"], name, words.speaker, voice, channel))
         return items
 
     def _watch(
@@ -334,7 +337,7 @@ class Preprocess(BatchStage):
         return watched
 
     def _turns(self, row: dict[str, Any], tools: Tools, part: Part) -> list[Turn]:
-        folder = self._path(tools.folder, self.speakers)
+        folder = self._path(tools.folder, self.speakers.file)
         file = None if folder is None else find_turns(folder, row["file"])
         if file is None:
             return []
@@ -377,14 +380,6 @@ def _viewing_copy(mp4: bytes, tools: Tools) -> dict[str, Any]:
     name = tools.blobs.put(mp4, "mp4")
     seen = probe(tools.blobs.path(name))
     return {"video": name, "frame_rate_hz": seen.frame_rate_hz, "width_px": seen.width, "height_px": seen.height}
-
-
-def _told_files(path: Path | None) -> list[Path]:
-    """The files that tell speakers."""
-    if path is None:
-        return []
-    files = [path] if path.is_file() else sorted(path.glob("*")) if path.is_dir() else []
-    return [file for file in files if file.suffix.lower() in SPEAKER_SUFFIXES and file.is_file()]
 
 
 def _sha256(path: Path) -> str:

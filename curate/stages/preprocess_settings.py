@@ -43,6 +43,17 @@ class Transcript(Settings):
     """Align the words of English transcripts with the sound; else they are spread over the speech."""
 
 
+class Speakers(Settings):
+    """How it is told who speaks, besides subtitles and separate channels."""
+
+    file: str | None = None
+    """RTTM or CSV file that tells who speaks when, or a folder with one for each source; relative to the recipe."""
+    cluster: bool = False
+    """Tell the voices of each source apart where nothing names them; needs the weights of resemblyzer."""
+    count: int | None = Field(None, ge=1, le=100)
+    """How many people speak in each source, where that is known; otherwise as many as are unlike enough."""
+
+
 class Filters(Settings):
     """What an item must be like. One that is not becomes a rejection that tells the value; unknown values pass."""
 
