@@ -32,6 +32,7 @@ REASONS = (
     "too_quiet",
     "silent",
     "low_snr",
+    "low_mos",
     "clipped",
     "small_face",
     "blurred",

@@ -58,6 +58,11 @@ def open_vad() -> Any:
     return _session(find_weights(SILERO_VAD).read_bytes())
 
 
+def open_network(path: Path) -> Any:
+    """Session of a network as it is."""
+    return _session(path.read_bytes())
+
+
 @functools.cache
 def open_centerface() -> Any:
     """Session of CenterFace with free picture size: ``input.1`` (1, 3, height, width), sides divisible by 32."""

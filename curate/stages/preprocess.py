@@ -13,6 +13,7 @@ from curate.media import units
 from curate.media.container import AUDIO_RATE_HZ
 from curate.media.crops import crop_picture
 from curate.media.decode import Samples, Span, cut, read_audio, read_channels
+from curate.media.dnsmos import DNSMOS
 from curate.media.duplicates import picture_hash, sound_hash
 from curate.media.face_tracks import FaceTrack, Watched
 from curate.media.faces import licence_note, open_detector, pack_files, pack_name
@@ -31,7 +32,7 @@ from curate.media.whisper import model_hash, model_problem
 from curate.stage import BatchStage, Outcome, Rejection, Tools
 from curate.stages.preprocess_corpus import name_faces
 from curate.stages.preprocess_rows import Part, face_rows, item_row, make_part, passed, repeated, shot_rows
-from curate.stages.preprocess_settings import Faces, Filters, Speakers, Transcript, Unit
+from curate.stages.preprocess_settings import Faces, Filters, Quality, Speakers, Transcript, Unit
 from curate.stages.preprocess_sound import (
     Channel,
     Spoken,
@@ -89,6 +90,7 @@ class Preprocess(BatchStage):
     posts: Literal["whole", "sentences", "turns"] = "whole"
     transcript: Transcript = Transcript()
     faces: Faces = Faces()
+    quality: Quality = Quality()
     filters: Filters = Filters()
 
     def assets(self, tools: Tools) -> Iterable[str]:
@@ -102,6 +104,8 @@ class Preprocess(BatchStage):
         yield from (f"{path.name}:{_sha256(path)}" for path in told_files(told))
         if self.speakers.cluster:
             yield D_VECTORS.sha256
+        if self.quality.dnsmos:
+            yield DNSMOS.sha256
 
     def problems(self, folder: Path) -> Iterable[tuple[tuple[str, ...], str]]:
         pack, whisper = self._path(folder, self.faces.model_pack), self._path(folder, self.transcript.whisper_model)
@@ -112,6 +116,9 @@ class Preprocess(BatchStage):
         told = self._path(folder, self.speakers.file)
         if told is not None and not told_files(told):
             yield ("speakers", "file"), f"{told} is neither an RTTM or CSV file nor a folder with some"
+        asked = [name for name, value in self.filters if name.startswith("min_dnsmos") and value is not None]
+        if asked and not self.quality.dnsmos:
+            yield ("filters", asked[0]), f"{asked[0]} needs quality: {{dnsmos: true}}"
 
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
         """The sources, each with the earlier source that it repeats where near-duplicates are to be dropped."""
@@ -313,7 +320,7 @@ class Preprocess(BatchStage):
         items = []
         for span, words, name, voice in zip(spans, said, named, voiced, strict=True):
             detail = None if channel.number is None else f"channel {channel.number}"
-            item = item_row(row, unit, "audio", span, detail=detail) | channel.columns(span)
+            item = item_row(row, unit, "audio", span, detail=detail) | channel.columns(span, self.quality)
             item |= {"text": words.text, "text_source": spoken.source if words.text else None}
             item |= {"language": spoken.language if words.text else None, "word_time_source": words.word_times}
             item["words"] = [{"word": one.text, "start_s": one.start_s, "end_s": one.end_s} for one in words.words]

@@ -54,6 +54,13 @@ class Speakers(Settings):
     """How many people speak in each source, where that is known; otherwise as many as are unlike enough."""
 
 
+class Quality(Settings):
+    """What is measured besides what costs next to nothing."""
+
+    dnsmos: bool = False
+    """Rate sound as people would (DNSMOS P.835); needs the extra ``dnsmos``, and a third of a second an item."""
+
+
 class Filters(Settings):
     """What an item must be like. One that is not becomes a rejection that tells the value; unknown values pass."""
 
@@ -62,6 +69,9 @@ class Filters(Settings):
     max_clipping_share: float | None = Field(None, ge=0, le=1)
     max_silence_share: float | None = Field(None, ge=0, le=1)
     min_speech_s: float | None = Field(None, ge=0)
+    min_dnsmos_sig: float | None = Field(None, ge=1, le=5)
+    min_dnsmos_bak: float | None = Field(None, ge=1, le=5)
+    min_dnsmos_ovr: float | None = Field(None, ge=1, le=5)
     min_face_px: float | None = Field(None, ge=0)
     min_sharpness: float | None = Field(None, ge=0)
     min_brightness: float | None = Field(None, ge=0, le=255)

@@ -12,7 +12,8 @@ from curate.llm import openai_audio
 from curate.media import quality, speech
 from curate.media.alignment import LONGEST_S, align_english, clip_ends
 from curate.media.container import AUDIO_RATE_HZ, encode_flac
-from curate.media.decode import Samples, Span
+from curate.media.decode import Samples, Span, cut
+from curate.media.dnsmos import rate_speech
 from curate.media.language import language_of
 from curate.media.speakers import Turn
 from curate.media.subtitles import Cue
@@ -32,7 +33,7 @@ from curate.media.whisper import Whisper
 from curate.media.words import Word, WordTimes, speech_in, spread
 from curate.stage import Rejection
 from curate.stages.preprocess_rows import Part
-from curate.stages.preprocess_settings import Speakers, Transcript
+from curate.stages.preprocess_settings import Quality, Speakers, Transcript
 
 _SHORT = 12
 
@@ -45,11 +46,13 @@ class Channel(NamedTuple):
     probabilities: NDArray[np.float32]
     powers: NDArray[np.float32]
 
-    def columns(self, span: Span) -> dict[str, Any]:
+    def columns(self, span: Span, settings: Quality) -> dict[str, Any]:
         """What is measured of a span, by the columns of ``items``."""
         if self.samples is None:
             return {}
         measured = quality.sound_quality(self.samples, span, self.probabilities, self.powers)._asdict()
+        if settings.dnsmos:
+            measured |= rate_speech(cut(self.samples, span))._asdict()
         return {"speech_share": speech.speech_share(self.probabilities, span), "channel": self.number, **measured}
 
 
