@@ -311,6 +311,20 @@ def test_text_and_face_may_be_needed(tmp_path):
     assert preprocess(tmp_path, "a.wav", blobs=tmp_path / "b", filters={"need_face": True}).reasons[0] == "no_face"
 
 
+def test_an_uncertain_face_is_kept_and_no_face_that_is_needed(tmp_path):
+    frames = [make_portrait()] * 60
+    quick = [make_speech()[6000:10400], np.zeros(16_000, np.int16)]
+    write_media(tmp_path / "a.mp4", frames=frames, sound=np.concatenate([*quick, *quick]))
+    how = {"max_pause_s": 0.3, "min_speech_s": 0.1, "pad_s": 0.0, "max_utterance_s": 1.0}
+    done = preprocess(tmp_path, "a.mp4", blobs=tmp_path / "blobs", **how)
+    unsure = [item for item in done.items if item["face_outcome"] == "uncertain"]
+    assert unsure
+    assert all(item["face"] and item["face_score"] <= 0.5 for item in unsure)
+    strict = preprocess(tmp_path, "a.mp4", blobs=tmp_path / "blobs", filters={"need_face": True}, **how)
+    assert not [item for item in strict.items if item["face_outcome"] == "uncertain"]
+    assert strict.reasons.count("no_face") >= len(unsure)
+
+
 def test_sources_that_repeat_others_are_dropped_where_asked(tmp_path):
     frames = [frame.rgb for frame in read_frames(sample(), [Span(0, 7.3)])]
     write_media(tmp_path / "a.mp4", frames=frames, sound=make_speech())

@@ -140,7 +140,7 @@ def _failure(item: dict[str, Any], filters: Filters) -> tuple[str, str] | None:
     language = item.get("language")
     if filters.languages is not None and language not in filters.languages:
         return "other_language", f"its language is {language or 'unknown'}, not {' or '.join(filters.languages)}"
-    if filters.need_face and not item.get("face_id"):
+    if filters.need_face and (not item.get("face_id") or item.get("face_outcome") == "uncertain"):
         return "no_face", "no face is shown as the speaker's"
     if filters.need_text and not text:
         return "no_text", "nothing of it is transcribed"

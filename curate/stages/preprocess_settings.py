@@ -81,6 +81,7 @@ class Filters(Settings):
     languages: tuple[str, ...] | None = None
     """Items in another language, or in none that can be told, are rejected."""
     need_face: bool = False
+    """Items without a face are rejected, and those where it is uncertain whether the face is the speaker's."""
     need_text: bool = False
     drop_near_duplicates: bool = False
     """Rejects what repeats an earlier source or an earlier item of its source, even if encoded otherwise."""
