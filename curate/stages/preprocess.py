@@ -30,7 +30,7 @@ from curate.media.tracks import Track
 from curate.media.voices import D_VECTORS
 from curate.media.whisper import model_hash, model_problem
 from curate.stage import BatchStage, Outcome, Rejection, Tools
-from curate.stages.preprocess_corpus import name_faces
+from curate.stages.preprocess_corpus import mark_repeats, name_faces
 from curate.stages.preprocess_rows import Part, face_rows, item_row, make_part, passed, repeated, shot_rows
 from curate.stages.preprocess_settings import Faces, Filters, Quality, Speakers, Transcript, Unit
 from curate.stages.preprocess_sound import (
@@ -157,8 +157,9 @@ class Preprocess(BatchStage):
             yield note
 
     def conclude(self, corpus: Corpus, tools: Tools) -> bool:
-        """Tell which faces are of one person, in whatever sources they are seen."""
-        return self.faces.model_pack is not None and name_faces(corpus)
+        """Tell which items repeat those of other sources, and which faces are of one person wherever they are seen."""
+        is_changed = self.filters.drop_near_duplicates and mark_repeats(corpus, self.stage)
+        return (self.faces.model_pack is not None and name_faces(corpus)) or is_changed
 
     def _source(self, row: dict[str, Any], tools: Tools, part: Part) -> None:
         """Fill ``part``; raises ``InvalidRow`` where nothing of the source is kept."""

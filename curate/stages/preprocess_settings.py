@@ -84,4 +84,4 @@ class Filters(Settings):
     """Items without a face are rejected, and those where it is uncertain whether the face is the speaker's."""
     need_text: bool = False
     drop_near_duplicates: bool = False
-    """Rejects what repeats an earlier source or an earlier item of its source, even if encoded otherwise."""
+    """Rejects what repeats an earlier source or item, by file name and time, even if encoded otherwise."""
