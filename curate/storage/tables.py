@@ -60,7 +60,14 @@ class Table:
                 works = {*replacing, *(table["work"].to_pylist())}
                 listed = ", ".join(f"'{work}'" for work in sorted(works))
                 predicate = f"work IN ({listed})"
-                write_deltalake(self.folder, table, mode="overwrite", predicate=predicate, commit_properties=properties)
+                write_deltalake(
+                    self.folder,
+                    table,
+                    mode="overwrite",
+                    schema_mode="merge",
+                    predicate=predicate,
+                    commit_properties=properties,
+                )
             else:
                 write_deltalake(self.folder, table, mode="append", schema_mode="merge", commit_properties=properties)
 
