@@ -45,8 +45,9 @@ def tell_voices(
 ) -> list[int | None]:
     """For each span of 16 kHz speech the number of its voice, by first appearance; None where it cannot be told.
 
-    Spans of 1.6 s and more are grouped by average linkage of their d-vectors, into ``count`` voices where that is
-    given; shorter ones join the nearest voice where the cosine with its mean is ``same_voice`` or more.
+    Spans of 1.6 s and more are grouped by average linkage of their d-vectors; shorter ones join the nearest voice
+    where the cosine with its mean is ``same_voice`` or more. Where ``count`` is given there are so many voices, and
+    short spans join the nearest in any case. One voice in several moods, or over the telephone, may pass for several.
     Raises ``MissingDependency`` where the weights are not installed.
     """
     heard = [place for place, span in enumerate(spans) if span.end_s - span.start_s >= SHORTEST_S]
@@ -60,7 +61,8 @@ def tell_voices(
         means = np.stack([_unit(mean) for mean in members])
         for place in np.flatnonzero(~np.asarray(is_sure)):
             likeness = means @ vectors[place]
-            voices[place] = int(likeness.argmax()) if likeness.max() >= same_voice else None
+            is_near = count is not None or likeness.max() >= same_voice
+            voices[place] = int(likeness.argmax()) if is_near else None
     found: list[int | None] = [None] * len(spans)
     for place, voice in zip(heard, voices, strict=True):
         found[place] = voice

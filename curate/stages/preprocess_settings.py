@@ -51,7 +51,7 @@ class Speakers(Settings):
     cluster: bool = False
     """Tell the voices of each source apart where nothing names them; needs the weights of resemblyzer."""
     count: int | None = Field(None, ge=1, le=100)
-    """How many people speak in each source, where that is known; otherwise as many as are unlike enough."""
+    """How many people speak in each source, where that is known: surer than to go by how unlike voices are."""
 
 
 class Quality(Settings):

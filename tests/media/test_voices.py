@@ -181,6 +181,14 @@ def test_nothing_to_tell(chance):
     assert d_vectors([]).shape[0] == 0
 
 
+def test_short_spans_join_the_nearest_voice_where_the_number_is_known(chance):
+    sound, spans, _ = make_two_voices()
+    short = [Span(span.start_s, span.start_s + 0.8) for span in spans]
+    told = tell_voices(sound, [*spans, *short], count=2)
+    assert set(told) == {0, 1}
+    assert tell_voices(sound, [*spans, *short, Span(0.1, 0.2)], count=2)[-1] is None
+
+
 def test_items_name_the_voice_where_nothing_else_names_anybody(tmp_path, chance):
     from tests.media.builders import write_media
 
