@@ -34,6 +34,7 @@ REASONS = (
     "too_quiet",
     "silent",
     "low_snr",
+    "low_mos",
     "clipped",
     "small_face",
     "blurred",
@@ -125,6 +126,10 @@ class Stage(BaseModel, ABC):
         """Hashes of the models, prompts and schemas that the result depends on."""
         return ()
 
+    def notices(self, tools: Tools) -> Iterable[str]:
+        """What the user has to know of a run with these settings, such as a licence: shown once, and recorded."""
+        return ()
+
     def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
         """What can be told to be wrong before anything runs; ``labels`` is None where the recipe's are not right."""
         return ()
@@ -172,6 +177,13 @@ class BatchStage(Stage):
     @abstractmethod
     def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
         """Rows and rejections for a batch of input rows; the same batch always gives the same outcome."""
+
+    def conclude(self, corpus: Corpus, tools: Tools) -> bool:
+        """On the driver, after every batch: fill in what only all rows together tell; gives whether any row changed.
+
+        Depends on nothing but the rows, so that doing it again changes nothing.
+        """
+        return False
 
 
 class DriverStage(Stage):

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tests.builders import make_posts, make_recipe
+from tests.media.whisper_model import make_model
 
 
 def test_run_plan_status_and_run_again(run_curate, posts_recipe, tmp_path):
@@ -224,3 +225,17 @@ def test_doctor_names_what_is_missing_and_how_to_get_it(run_curate):
     assert all(finding["present"] or finding["get"] for finding in findings)
     assert by_name["Hugging Face token"]["present"]
     assert "hf_secret" not in json.dumps(findings)
+    for name in ("pocketsphinx", "py3langid", "ray", "resemblyzer", "speechmos", "Whisper model"):
+        assert by_name[name]["gives"]
+    assert "--no-deps" in by_name["resemblyzer"]["get"]
+
+
+def test_doctor_finds_the_whisper_models_that_are_whole(run_curate, tmp_path):
+    hub = tmp_path / "hf" / "hub"
+    make_model(hub / "models--a--faster-whisper-tiny" / "snapshots" / "one")
+    (hub / "models--a--faster-whisper-base" / "snapshots" / "two").mkdir(parents=True)
+    done = run_curate("doctor", "--json", env={"HF_HOME": str(tmp_path / "hf")})
+    (model,) = [finding for finding in json.loads(done.stdout) if finding["name"] == "Whisper model"]
+    assert model["present"]
+    assert "whisper-tiny" in model["detail"]
+    assert "whisper-base" not in model["detail"]

@@ -137,7 +137,7 @@ def _usd(amount: float | None) -> str:
 
 def describe(result: "StageResult") -> str:
     """What a stage did, in a few words."""
-    if result.message or result.counts:
+    if not result.inputs and (result.message or result.counts):
         return "; ".join(part for part in (result.message, counted(result.counts)) if part)
     new = result.inputs - result.skipped
     if not result.inputs:
@@ -146,4 +146,4 @@ def describe(result: "StageResult") -> str:
     words += [f"{new:,} new: {result.rows:,} rows"] if new else []
     if result.rejected_in_all:
         words.append(f"{result.rejected_in_all:,} rejected")
-    return ", ".join(words)
+    return "; ".join(part for part in (", ".join(words), result.message) if part)

@@ -166,6 +166,7 @@ class _Driver:
 
     def _run_batches(self, work: BatchWork, corpus: Corpus, result: StageResult) -> None:
         stage, ledger = work.stage, work.ledger(corpus)
+        result.message = "; ".join(stage.notices(self.tools))
         todo = [index for index, one in enumerate(work.works) if not ledger.is_done(one)]
         result.inputs, result.skipped = len(work.works), len(work.works) - len(todo)
         self.listener.stage_started(stage.stage, result.inputs, result.skipped)
@@ -184,6 +185,7 @@ class _Driver:
         if todo:
             with storage_errors(self.workspace.root):
                 ledger.compact()
+        result.changed |= stage.conclude(corpus, self.tools)
         result.rejected_in_all = sum(one in ledger.dropped for one in work.works)
 
     def _outcomes(

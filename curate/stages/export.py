@@ -1,7 +1,7 @@
 """Write a release: Parquet shards, manifest and data card."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -10,6 +10,7 @@ from curate import __version__
 from curate.assets import find_asset
 from curate.errors import InvalidInput
 from curate.hub.card import CardFacts, render_card
+from curate.media.faces import licence_note
 from curate.release.build import Plan, SplitSettings, plan_release, write_release
 from curate.release.features import card_features, release_features
 from curate.release.folder import VERSION, Releases
@@ -20,7 +21,7 @@ from curate.stage import DriverStage, Receipt, Tools
 from curate.stages.splitting import splits_of
 from curate.storage.corpus import Corpus
 
-Key = Literal["source", "speaker", "participant", "group"]
+Key = Literal["source", "speaker", "participant", "identity", "group"]
 MEGABYTE = 2**20
 _SPLIT = re.compile(r"[A-Za-z]\w{0,39}")
 _ANNOTATION = ("annotation_id", "judgement_id", "item_id", "annotator", "action", "acted_at", "origins")
@@ -42,6 +43,7 @@ class Split(BaseModel):
     __pydantic_extra__: dict[str, float] = Field(init=False)
 
     disjoint_by: tuple[Key, ...] = ("source", "speaker")
+    """``identity`` is whose face an item shows, as a model pack with a recognition network tells."""
 
     @model_validator(mode="after")
     def _check_ratios(self) -> "Split":
@@ -99,7 +101,7 @@ class Export(DriverStage):
             "split_settings": settings.identity,
             "tool": f"curate {__version__}",
         }
-        template = _read_template(self.card, tools)
+        template, notices = _read_template(self.card, tools), _notices(corpus, tables, plan)
         manifest = write_release(
             plan,
             rows,
@@ -108,7 +110,7 @@ class Export(DriverStage):
             releases=releases,
             about=about,
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
-            card=lambda: render_card(template, self._facts(about, plan, tools), plan.statistics),
+            card=lambda: render_card(template, self._facts(about, plan, tools, notices), plan.statistics),
         )
         note(corpus.workspace.root, self._known(corpus, tables, tools, settings), plan.content_sha256)
         return Receipt(True, _counts(manifest), self._message(releases, manifest))
@@ -134,7 +136,7 @@ class Export(DriverStage):
         candidates = [each for each in made if each.version == self.release] if self.release else made[-1:]
         return next((each for each in candidates if each.content_sha256 == content_sha256), None)
 
-    def _facts(self, about: Mapping[str, Any], plan: Plan, tools: Tools) -> CardFacts:
+    def _facts(self, about: Mapping[str, Any], plan: Plan, tools: Tools, notices: Sequence[str]) -> CardFacts:
         return CardFacts(
             name=about["recipe"].replace("_", " "),
             version=about["version"],
@@ -145,6 +147,7 @@ class Export(DriverStage):
             features=card_features(release_features(tools.labels)),
             disjoint_by=self.split.disjoint_by,
             tool=about["tool"],
+            notices=notices,
         )
 
     def _message(self, releases: Releases, manifest: Manifest) -> str:
@@ -163,6 +166,17 @@ def read_tables(corpus: Corpus, tools: Tools) -> ReleaseTables:
         annotations=corpus.read("annotations", [*_ANNOTATION, *tools.labels.fields]),
         labels=corpus.read("labels"),
     )
+
+
+def _notices(corpus: Corpus, tables: ReleaseTables, plan: Plan) -> list[str]:
+    """The licence notes of the detectors that found the released faces."""
+    released = {item for items in plan.splits.values() for item in items}
+    shown = zip(tables.items["item_id"].to_pylist(), tables.items["face_id"].to_pylist(), strict=True)
+    faces = {face for item, face in shown if item in released}
+    found = corpus.read("faces", ["face_id", "detector"])
+    rows = zip(found["face_id"].to_pylist(), found["detector"].to_pylist(), strict=True)
+    detectors = sorted({detector for face, detector in rows if face in faces})
+    return [note for detector in detectors if (note := licence_note(detector))]
 
 
 def _read_template(name: str, tools: Tools) -> str:

@@ -14,23 +14,26 @@ from curate.media import units
 from curate.media.container import AUDIO_RATE_HZ
 from curate.media.crops import crop_picture
 from curate.media.decode import Samples, Span, cut, read_audio, read_channels
+from curate.media.dnsmos import DNSMOS
 from curate.media.duplicates import picture_hash, sound_hash
 from curate.media.face_tracks import FaceTrack, Watched
-from curate.media.faces import open_detector, pack_files
+from curate.media.faces import licence_note, open_detector, pack_files, pack_name
 from curate.media.language import language_of
 from curate.media.onnx_models import CENTERFACE, SILERO_VAD
 from curate.media.pictures import encode_jpeg, load_rgb
 from curate.media.probe import probe
 from curate.media.render import render_audio, render_video
-from curate.media.speakers import SUFFIXES as SPEAKER_SUFFIXES
-from curate.media.speakers import Turn, find_turns, load_turns, speakers_of
+from curate.media.speakers import Turn, find_turns, load_turns, speakers_of, told_files
 from curate.media.subtitles import Cue
-from curate.media.text import Passage, sentences, turns
+from curate.media.text import Passage, sentences
+from curate.media.text import turns as spoken_turns
 from curate.media.tracks import Track
+from curate.media.voices import D_VECTORS
 from curate.media.whisper import model_hash, model_problem
 from curate.stage import BatchStage, Outcome, Problem, Rejection, Tools
+from curate.stages.preprocess_corpus import mark_repeats, name_faces
 from curate.stages.preprocess_rows import Part, face_rows, item_row, make_part, passed, repeated, shot_rows
-from curate.stages.preprocess_settings import Faces, Filters, Transcript, Unit
+from curate.stages.preprocess_settings import Faces, Filters, Quality, Speakers, Transcript, Unit
 from curate.stages.preprocess_sound import (
     Channel,
     Spoken,
@@ -40,8 +43,10 @@ from curate.stages.preprocess_sound import (
     speaker_columns,
     transcribers,
     utterances_of,
+    voice_turns,
 )
 from curate.stages.preprocess_video import face_columns, find_shots, show_faces, watch_faces
+from curate.storage.corpus import Corpus
 
 _POSTS_TOGETHER = 512
 _LABELLED: dict[str, str] = {
@@ -59,7 +64,7 @@ _TOUCHING_S = 0.001
 class Preprocess(BatchStage):
     """Sound becomes utterances or other units, pictures and posts stay whole; faces are found, in a video followed."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[str] = "sources"
     writes: ClassVar[tuple[str, ...]] = ("items", "faces", "shots")
     uses: ClassVar[tuple[str, ...] | None] = (
@@ -82,23 +87,26 @@ class Preprocess(BatchStage):
     max_clip_s: float = Field(120.0, ge=1, le=600)
     channels: Literal["mix", "separate"] = "mix"
     """``separate`` takes each channel for a voice track of its own."""
-    speakers: str | None = None
-    """RTTM or CSV file that tells who speaks when, or a folder with one for each source; relative to the recipe."""
+    speakers: Speakers = Speakers()
     posts: Literal["whole", "sentences", "turns"] = "whole"
     transcript: Transcript = Transcript()
     faces: Faces = Faces()
+    quality: Quality = Quality()
     filters: Filters = Filters()
 
     def assets(self, tools: Tools) -> Iterable[str]:
         yield SILERO_VAD.sha256
         pack = self._path(tools.folder, self.faces.model_pack)
         whisper = self._path(tools.folder, self.transcript.whisper_model)
-        told = self._path(tools.folder, self.speakers)
+        told = self._path(tools.folder, self.speakers.file)
         yield from (CENTERFACE.sha256,) if pack is None else (_sha256(path) for path in pack_files(pack))
         if whisper is not None and whisper.is_dir():
             yield model_hash(whisper)
-        for path in _told_files(told):
-            yield f"{path.name}:{_sha256(path)}"
+        yield from (f"{path.name}:{_sha256(path)}" for path in told_files(told))
+        if self.speakers.cluster:
+            yield D_VECTORS.sha256
+        if self.quality.dnsmos:
+            yield DNSMOS.sha256
 
     def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
         pack, whisper = self._path(folder, self.faces.model_pack), self._path(folder, self.transcript.whisper_model)
@@ -106,9 +114,12 @@ class Preprocess(BatchStage):
             yield ("faces", "model_pack"), f"the face model pack {pack} holds no .onnx file"
         if whisper is not None and (problem := model_problem(whisper)):
             yield ("transcript", "whisper_model"), problem
-        told = self._path(folder, self.speakers)
-        if told is not None and not _told_files(told):
-            yield ("speakers",), f"{told} is neither an RTTM or CSV file nor a folder with some"
+        told = self._path(folder, self.speakers.file)
+        if told is not None and not told_files(told):
+            yield ("speakers", "file"), f"{told} is neither an RTTM or CSV file nor a folder with some"
+        asked = [name for name, value in self.filters if name.startswith("min_dnsmos") and value is not None]
+        if asked and not self.quality.dnsmos:
+            yield ("filters", asked[0]), f"{asked[0]} needs quality: {{dnsmos: true}}"
 
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
         """The sources, each with the earlier source that it repeats where near-duplicates are to be dropped."""
@@ -140,6 +151,16 @@ class Preprocess(BatchStage):
                 outcome.rows[name].extend(getattr(part, name))
             outcome.rejections.extend(part.rejections)
         return outcome
+
+    def notices(self, tools: Tools) -> Iterable[str]:
+        pack = self._path(tools.folder, self.faces.model_pack)
+        if pack is not None and (note := licence_note(pack_name(pack.resolve()))):
+            yield note
+
+    def conclude(self, corpus: Corpus, tools: Tools) -> bool:
+        """Tell which items repeat those of other sources, and which faces are of one person wherever they are seen."""
+        is_changed = self.filters.drop_near_duplicates and mark_repeats(corpus, self.stage)
+        return (self.faces.model_pack is not None and name_faces(corpus)) or is_changed
 
     def _source(self, row: dict[str, Any], tools: Tools, part: Part) -> None:
         """Fill ``part``; raises ``InvalidRow`` where nothing of the source is kept."""
@@ -173,7 +194,7 @@ class Preprocess(BatchStage):
     def _post(self, row: dict[str, Any], unit: str, part: Part) -> None:
         text = row["text"]
         whole = [Passage(0, text)]
-        cut = {"whole": lambda _: whole, "sentences": sentences, "turns": turns}[self.posts](text)
+        cut = {"whole": lambda _: whole, "sentences": sentences, "turns": spoken_turns}[self.posts](text)
         items, whole_language = [], language_of(text)
         for passage in cut or whole:
             detail = None if self.posts == "whole" else str(passage.start)
@@ -227,7 +248,8 @@ class Preprocess(BatchStage):
             self._watch(path, way, [span for mine in spans for span in mine], tools, row, part) if is_video else None
         )
         for channel, mine, cues, uttered in zip(channels, spans, spoken.cues, speech, strict=True):
-            items = self._items(row, way, unit, channel, mine, cues, spoken, told)
+            voices = voice_turns(row["source_id"], channel, uttered, self.speakers)
+            items = self._items(row, way, unit, channel, mine, cues, spoken, (told, voices))
             if watched is not None:
                 show_faces(items, mine, uttered if way == "window" else mine, channel, watched, tools)
             found += zip(items, mine, strict=True)
@@ -292,20 +314,20 @@ class Preprocess(BatchStage):
         spans: Sequence[Span],
         cues: Sequence[Cue],
         spoken: Spoken,
-        told: Sequence[Turn],
+        turns: tuple[Sequence[Turn], Sequence[Turn]],
     ) -> list[dict[str, Any]]:
         align = self.transcript.align and spoken.language == "en"
         said = said_by_span(channel, cues, spans, by_word=way in ("window", "shot"), align=align)
-        named = speakers_of(told, spans)
+        named, voiced = (speakers_of(some, spans) for some in turns)
         items = []
-        for span, words, name in zip(spans, said, named, strict=True):
+        for span, words, name, voice in zip(spans, said, named, voiced, strict=True):
             detail = None if channel.number is None else f"channel {channel.number}"
-            item = item_row(row, unit, "audio", span, detail=detail) | channel.columns(span)
+            item = item_row(row, unit, "audio", span, detail=detail) | channel.columns(span, self.quality)
             item |= {"text": words.text, "text_source": spoken.source if words.text else None}
             item |= {"language": spoken.language if words.text else None, "word_time_source": words.word_times}
             item["words"] = [{"word": one.text, "start_s": one.start_s, "end_s": one.end_s} for one in words.words]
             item["sound_hash"] = None if channel.samples is None else sound_hash(cut(channel.samples, span))
-            items.append(item | speaker_columns(row["source_id"], name, words.speaker, channel))
+            items.append(item | speaker_columns(row["source_id"], name, words.speaker, voice, channel))
         return items
 
     def _watch(
@@ -324,7 +346,7 @@ class Preprocess(BatchStage):
         return watched
 
     def _turns(self, row: dict[str, Any], tools: Tools, part: Part) -> list[Turn]:
-        folder = self._path(tools.folder, self.speakers)
+        folder = self._path(tools.folder, self.speakers.file)
         file = None if folder is None else find_turns(folder, row["file"])
         if file is None:
             return []
@@ -367,14 +389,6 @@ def _viewing_copy(mp4: bytes, tools: Tools) -> dict[str, Any]:
     name = tools.blobs.put(mp4, "mp4")
     seen = probe(tools.blobs.path(name))
     return {"video": name, "frame_rate_hz": seen.frame_rate_hz, "width_px": seen.width, "height_px": seen.height}
-
-
-def _told_files(path: Path | None) -> list[Path]:
-    """The files that tell speakers."""
-    if path is None:
-        return []
-    files = [path] if path.is_file() else sorted(path.glob("*")) if path.is_dir() else []
-    return [file for file in files if file.suffix.lower() in SPEAKER_SUFFIXES and file.is_file()]
 
 
 def _sha256(path: Path) -> str:

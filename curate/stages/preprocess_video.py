@@ -53,7 +53,7 @@ def show_faces(
     watched: Watched,
     tools: Tools,
 ) -> None:
-    """Give each item the face of who speaks in it; where nobody does, the face that is seen most.
+    """Give each item the face of who speaks in it, or likeliest does; where nobody does, the face that is seen most.
 
     Who speaks is asked of the spans ``heard``, in order and apart: the utterances where items are too short to tell.
     """

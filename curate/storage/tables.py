@@ -60,9 +60,31 @@ class Table:
                 works = {*replacing, *(table["work"].to_pylist())}
                 listed = ", ".join(f"'{work}'" for work in sorted(works))
                 predicate = f"work IN ({listed})"
-                write_deltalake(self.folder, table, mode="overwrite", predicate=predicate, commit_properties=properties)
+                write_deltalake(
+                    self.folder,
+                    table,
+                    mode="overwrite",
+                    schema_mode="merge",
+                    predicate=predicate,
+                    commit_properties=properties,
+                )
             else:
                 write_deltalake(self.folder, table, mode="append", schema_mode="merge", commit_properties=properties)
+
+    def update(self, changes: pa.Table, *, metadata: Mapping[str, str]) -> None:
+        """Set columns of the rows with the key and ``work`` of a row of ``changes``, in one transaction."""
+        from deltalake import CommitProperties
+
+        delta = self._open()
+        if delta is None or not changes.num_rows:
+            return
+        by = (self.spec.key, "work")
+        matched = {name: f"new.{name}" for name in changes.column_names if name not in by}
+        with storage_errors(self.folder):
+            same = " AND ".join(f"old.{name} = new.{name}" for name in by)
+            properties = CommitProperties(custom_metadata=dict(metadata))
+            merging = delta.merge(changes, same, "new", "old", merge_schema=True, commit_properties=properties)
+            merging.when_matched_update(matched).execute()
 
     def replace_all(self, table: pa.Table, *, metadata: Mapping[str, str]) -> None:
         """Make ``table`` the whole content, in one transaction; older versions stay readable by time travel."""
