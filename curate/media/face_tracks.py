@@ -114,22 +114,35 @@ class _Watcher:
         self._shares: dict[int, list[float]] = {}
         self._videos: dict[int, SquareVideo] = {}
         self._since: list[tuple[float, Planes]] = []
-        self._count = 0
+        self._waiting: list[tuple[float, Planes]] = []
 
     def see(self, time_s: float, planes: Planes) -> None:
-        while self._stretches and time_s >= self._stretches[0].end_s:
-            self._stretches.pop(0)
+        if self._stretches and time_s >= self._stretches[0].end_s:
+            self._settle()
             self._finish_stretch()
             self._finder.pause()
-        is_cut = self._finder.see(time_s, planes.thumb())
-        if is_cut:
-            self._finish_stretch()
-        self._since.append((time_s, planes))
-        if self._count % self._every == 0:
-            self._look(time_s, planes)
-        self._count += 1
+        while self._stretches and time_s >= self._stretches[0].end_s:
+            self._stretches.pop(0)
+        self._waiting.append((time_s, planes))
+        if not self._since or len(self._since) + len(self._waiting) > self._every:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Part the frames since the last look by the cuts among them; look at the first of a shot and those due."""
+        frames, self._waiting = self._waiting, []
+        if not frames:
+            return
+        cuts = self._finder.cuts([time_s for time_s, _ in frames], lambda place: frames[place][1].thumb())
+        for place, frame in enumerate(frames):
+            if place in cuts:
+                self._finish_stretch()
+            is_due = len(self._since) in (0, self._every)
+            self._since.append(frame)
+            if is_due:
+                self._look(*frame)
 
     def finish(self) -> Watched:
+        self._settle()
         self._finish_stretch()
         self._finder.pause()
         for key, shares in self._shares.items():
@@ -146,7 +159,7 @@ class _Watcher:
                 self._found[key].video = self._keep(video.finish(), "mp4")
         self._videos.clear()
         self._looker.reset()
-        self._since, self._count = [], 0
+        self._since = []
 
     def _look(self, time_s: float, planes: Planes) -> None:
         place = next((i for i, span in enumerate(self._spans) if span.start_s <= time_s <= span.end_s), None)
