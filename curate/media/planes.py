@@ -133,7 +133,9 @@ def _cut(picture: Plane, region: Region) -> Plane:
         return picture[region.y0 : region.y1, region.x0 : region.x1]
     rows = np.clip(np.arange(region.y0, max(region.y1, region.y0 + 1)), 0, height - 1)
     columns = np.clip(np.arange(region.x0, max(region.x1, region.x0 + 1)), 0, width - 1)
-    return picture[rows[:, None], columns]
+    low, high = columns[0], columns[-1] + 1
+    part = picture[rows, low:high]
+    return part if high - low == len(columns) else part[:, columns - low]
 
 
 def _resize(plane: Plane, width: int, height: int) -> Image.Image:

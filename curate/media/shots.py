@@ -69,7 +69,8 @@ class ShotFinder:
             change = float(np.abs(now - self._last).mean())
             if change <= MIN_CHANGE:
                 self._last, self._end_s = now, times_s[-1]
-                self._changes = [*self._changes[1 - _RECENT :], change / len(times_s)]
+                each = [change / len(times_s)] * len(times_s)
+                self._changes = [*self._changes, *each][-_RECENT:]
                 return []
         return [place for place, time_s in enumerate(times_s) if self.see(time_s, thumb(place))]
 
