@@ -25,7 +25,7 @@ Keep = Callable[[bytes, str], str]
 """Stores bytes under a suffix and gives their name."""
 _MOUTH_S = 0.055
 """Frames nearer than this to the last sample of the mouth are passed over."""
-_LOOKS_WAITING = 3
+_ASIDE_BYTES = 24_000_000
 
 
 class KeptFrame(NamedTuple):
@@ -99,7 +99,7 @@ def watch(
     if crops in ("frames", "video") and keep is None:
         raise ValueError(f"crops={crops!r} needs somewhere to keep them")
     keeper = _Keeper(size_px + size_px % 2, crops, keep)
-    with closing(read_pictures(path, spans, ahead=True)) as pictures, closing(Aside(_LOOKS_WAITING)) as aside:
+    with closing(read_pictures(path, spans, ahead=True)) as pictures, closing(Aside(_ASIDE_BYTES)) as aside:
         watcher = _Watcher(spans, Looker(detector, min_face_px), every, keeper, aside)
         for picture in pictures:
             watcher.see(picture.time_s, picture.to_planes())
@@ -172,7 +172,8 @@ class _Watcher:
             between = [_Shown(at_s, shown, there) for at_s, shown in since if (there := track.at(at_s)) is not None]
             seen.append(_Seen(found, _Shown(time_s, planes, face), between))
         if seen:
-            self._aside.do(partial(self._keeper.take, seen, place))
+            size_bytes = sum(picture.y.nbytes * 3 // 2 for _, picture in self._since)
+            self._aside.do(partial(self._keeper.take, seen, place), size_bytes=size_bytes)
         self._since = [(time_s, planes)]
 
 

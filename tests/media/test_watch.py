@@ -155,10 +155,10 @@ def test_a_full_disk_ends_the_reading(tmp_path):
 
 
 def test_jobs_are_done_in_order_and_few_wait():
-    aside, done, gate = Aside(2), [], threading.Event()
-    aside.do(gate.wait)
-    aside.do(partial(done.append, 1))
-    third = threading.Thread(target=aside.do, args=(partial(done.append, 2),))
+    aside, done, gate = Aside(10), [], threading.Event()
+    aside.do(gate.wait, size_bytes=4)
+    aside.do(partial(done.append, 1), size_bytes=6)
+    third = threading.Thread(target=aside.do, args=(partial(done.append, 2),), kwargs={"size_bytes": 1})
     third.start()
     third.join(0.1)
     assert third.is_alive()
@@ -170,7 +170,7 @@ def test_jobs_are_done_in_order_and_few_wait():
 
 
 def test_what_a_job_raises_is_raised():
-    aside = Aside(2)
+    aside = Aside(0)
     aside.do(partial(int, "x"))
     with pytest.raises(ValueError, match="invalid literal"):
         aside.finish()
