@@ -28,9 +28,9 @@ class Face(NamedTuple):
         """The longer side of the box."""
         return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1]))
 
-    def moved(self, scale: float, shift: NDArray[np.float32]) -> "Face":
-        """The face in a picture whose pixels lie at ``scale`` times these plus ``shift`` (x, y)."""
-        return Face(self.box * scale + np.tile(shift, 2), self.landmarks * scale + shift, self.score)
+    def moved(self, scale: NDArray[np.float32], shift: NDArray[np.float32]) -> "Face":
+        """The face in a picture whose pixels lie at ``scale`` times these plus ``shift``, both (x, y)."""
+        return Face(self.box * np.tile(scale, 2) + np.tile(shift, 2), self.landmarks * scale + shift, self.score)
 
     def visible_share(self, width: int, height: int) -> float:
         """Share of the box that a picture of this size holds, 0-1."""
