@@ -92,7 +92,7 @@ class ProgressLines:
         """See ``pipeline.Listener``."""
         self._task = self._progress.add_task(name, total=total or None, completed=done, said="")
 
-    def stage_advanced(self, name: str, inputs: int) -> None:
+    def stage_advanced(self, name: str, inputs: float) -> None:
         """See ``pipeline.Listener``."""
         if self._task is not None:
             self._progress.advance(self._task, inputs)

@@ -16,10 +16,11 @@ from curate.document import nearest
 from curate.errors import Interrupted, InvalidInput
 from curate.executors import Executor, WorkerDied
 from curate.pipeline.plan import BatchWork, Step, make_tools, walk
+from curate.pipeline.tasks import Flow
 from curate.recipe import LoadedRecipe, dump_recipe
 from curate.release.folder import Releases
 from curate.report.run import write_report
-from curate.stage import DriverStage, Outcome, Task, digest, run_task
+from curate.stage import DriverStage, Outcome, digest, run_task
 from curate.storage.corpus import Corpus
 from curate.storage.ledger import Entry, Ledger
 from curate.storage.spec import parent_column
@@ -34,7 +35,7 @@ class Listener(Protocol):
     """Whoever wants to know how a run goes on."""
 
     def stage_started(self, name: str, total: int, done: int) -> None: ...
-    def stage_advanced(self, name: str, inputs: int) -> None: ...
+    def stage_advanced(self, name: str, inputs: float) -> None: ...
     def stage_finished(self, result: "StageResult") -> None: ...
 
 
@@ -163,18 +164,21 @@ class _Driver:
         result.inputs, result.skipped = len(work.works), len(work.works) - len(todo)
         self.listener.stage_started(stage.stage, result.inputs, result.skipped)
         batches = list(stage.cut(work.inputs, todo))
-        tasks = (Task(stage, work.inputs.take(batch), self.tools) for batch in batches)
+        flow = Flow(stage, work.inputs, batches, self.tools)
         waiting: list[Entry] = []
         last = time.monotonic()
-        outcomes = self.executor.map(run_task, tasks, resources=stage.resources, stop=self.stop)
+        results = self.executor.map(run_task, flow.tasks(), resources=stage.resources, stop=self.stop)
         try:
-            for batch, outcome in zip(batches, outcomes, strict=False):
-                waiting += _entries(work, batch, outcome)
-                self.listener.stage_advanced(stage.stage, len(batch))
-                if len(waiting) >= _COMMIT_EVERY_ROWS or time.monotonic() - last >= _COMMIT_EVERY_S:
+            for batch, inputs, outcome in flow.follow(results):
+                if outcome is not None:
+                    waiting += _entries(work, batch, outcome)
+                self.listener.stage_advanced(stage.stage, inputs)
+                is_time = len(waiting) >= _COMMIT_EVERY_ROWS or time.monotonic() - last >= _COMMIT_EVERY_S
+                if waiting and is_time:
                     self._commit(ledger, waiting, result)
                     waiting, last = [], time.monotonic()
         finally:
+            flow.discard()
             if waiting:
                 self._commit(ledger, waiting, result)
         if todo:
