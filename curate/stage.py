@@ -95,6 +95,14 @@ class Outcome:
     rejections: list[Rejection] = field(default_factory=list)
 
 
+class Split(NamedTuple):
+    """One long input cut into parts for several workers: a small picklable value for each, its media in blobs."""
+
+    parts: Sequence[Any]
+    so_far: Outcome = Outcome()
+    """What is known before the parts are done"""
+
+
 class Receipt(NamedTuple):
     """What a driver stage did: whether anything changed, counts to show, and a line for the user."""
 
@@ -186,6 +194,44 @@ class BatchStage(Stage):
         return False
 
 
+class PartedStage(BatchStage):
+    """A step that may cut one long input into parts, which any worker may do and the driver joins.
+
+    Where the cuts are follows from the settings and the input, never from the workers, so that the rows do not either.
+    """
+
+    @abstractmethod
+    def begin(self, batch: pa.Table, tools: Tools) -> Outcome | Split:
+        """The outcome of a batch that ``cut`` made; or the parts of it, where it is one long input."""
+
+    @abstractmethod
+    def apply_part(self, part: Any, tools: Tools) -> Outcome:
+        """Rows and rejections of one part; the same part always gives the same outcome."""
+
+    @abstractmethod
+    def join(self, batch: pa.Table, split: Split, outcomes: Sequence[Outcome], tools: Tools) -> Outcome:
+        """The outcome of a split input, given those of its parts in order. Runs on the driver: nothing slow."""
+
+    @abstractmethod
+    def discard(self, split: Split, tools: Tools) -> None:
+        """Remove what ``begin`` stored for the parts; called when they are done or given up."""
+
+    def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
+        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in self.writes}
+        rejections: list[Rejection] = []
+        for at in range(batch.num_rows):
+            one = batch.slice(at, 1)
+            begun = self.begin(one, tools)
+            if isinstance(begun, Split):
+                outcomes = [self.apply_part(part, tools) for part in begun.parts]
+                self.discard(begun, tools)
+                begun = self.join(one, begun, outcomes, tools)
+            for name in self.writes:
+                rows[name].extend(begun.rows.get(name, []))
+            rejections.extend(begun.rejections)
+        return Outcome(rows, rejections)
+
+
 class DriverStage(Stage):
     """A step that runs once, on the driver; may talk to the outside; safe to repeat."""
 
@@ -201,13 +247,18 @@ def digest(value: Any) -> str:
 
 
 class Task(NamedTuple):
-    """A batch of input rows on its way to a worker."""
+    """A batch of input rows, or a part of one, on its way to a worker."""
 
     stage: BatchStage
     batch: pa.Table
     tools: Tools
+    part: Any = None
 
 
-def run_task(task: Task) -> Outcome:
+def run_task(task: Task) -> Outcome | Split:
     """What every executor runs, in whatever process."""
-    return task.stage.apply(task.batch, task.tools)
+    if not isinstance(task.stage, PartedStage):
+        return task.stage.apply(task.batch, task.tools)
+    if task.part is None:
+        return task.stage.begin(task.batch, task.tools)
+    return task.stage.apply_part(task.part, task.tools)

@@ -93,7 +93,7 @@ class ProgressLines:
         """See ``pipeline.Listener``."""
         self._task = self._progress.add_task(name, total=total or None, completed=done, said="")
 
-    def stage_advanced(self, name: str, inputs: int, account: Mapping[str, "Spent"]) -> None:
+    def stage_advanced(self, name: str, inputs: float, account: Mapping[str, "Spent"]) -> None:
         """See ``pipeline.Listener``."""
         if self._task is not None:
             self._progress.update(self._task, advance=inputs, said=escape(describe_spending(account.values())))

@@ -4,7 +4,7 @@ import json
 import platform
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -21,10 +21,11 @@ from curate.errors import Interrupted, InvalidInput
 from curate.executors import Executor, WorkerDied
 from curate.llm.model import Spent
 from curate.pipeline.plan import BatchWork, Step, make_tools, walk
+from curate.pipeline.tasks import Advance, Flow
 from curate.recipe import LoadedRecipe, dump_recipe
 from curate.release.folder import Releases
 from curate.report.run import write_report
-from curate.stage import DriverStage, Outcome, Task, digest, run_task
+from curate.stage import DriverStage, Outcome, digest, run_task
 from curate.storage.corpus import Corpus
 from curate.storage.ledger import Entry, Ledger
 from curate.storage.spec import parent_column
@@ -39,7 +40,7 @@ class Listener(Protocol):
     """Whoever wants to know how a run goes on."""
 
     def stage_started(self, name: str, total: int, done: int) -> None: ...
-    def stage_advanced(self, name: str, inputs: int, account: Mapping[str, Spent]) -> None: ...
+    def stage_advanced(self, name: str, inputs: float, account: Mapping[str, Spent]) -> None: ...
     def stage_finished(self, result: "StageResult") -> None: ...
 
 
@@ -173,12 +174,15 @@ class _Driver:
         waiting: list[Entry] = []
         last = time.monotonic()
         try:
-            for batch, outcome in self._outcomes(work, todo, corpus, result):
-                waiting += _entries(work, batch, outcome)
-                self.listener.stage_advanced(stage.stage, len(batch), result.account)
-                if len(waiting) >= _COMMIT_EVERY_ROWS or time.monotonic() - last >= _COMMIT_EVERY_S:
-                    self._commit(ledger, waiting, result)
-                    waiting, last = [], time.monotonic()
+            with closing(self._advances(work, todo, corpus, result)) as advances:
+                for batch, inputs, outcome in advances:
+                    if outcome is not None:
+                        waiting += _entries(work, batch, outcome)
+                    self.listener.stage_advanced(stage.stage, inputs, result.account)
+                    is_time = len(waiting) >= _COMMIT_EVERY_ROWS or time.monotonic() - last >= _COMMIT_EVERY_S
+                    if waiting and is_time:
+                        self._commit(ledger, waiting, result)
+                        waiting, last = [], time.monotonic()
         finally:
             if waiting:
                 self._commit(ledger, waiting, result)
@@ -188,10 +192,10 @@ class _Driver:
         result.changed |= stage.conclude(corpus, self.tools)
         result.rejected_in_all = sum(one in ledger.dropped for one in work.works)
 
-    def _outcomes(
+    def _advances(
         self, work: BatchWork, todo: Sequence[int], corpus: Corpus, result: StageResult
-    ) -> Iterator[tuple[Sequence[int], Outcome | WorkerDied]]:
-        """What comes of the inputs to do, with their places."""
+    ) -> Generator[Advance]:
+        """How the inputs to do get on, made here by the stage itself or by the executor's workers."""
         stage = work.stage
         if not todo:
             return
@@ -201,12 +205,14 @@ class _Driver:
         if streamed is not None:
             places = iter(todo)
             with closing(streamed):
-                yield from ((list(islice(places, count)), outcome) for count, outcome in streamed)
+                yield from (Advance(list(islice(places, count)), count, outcome) for count, outcome in streamed)
             return
-        batches = list(stage.cut(work.inputs, todo))
-        tasks = (Task(stage, work.inputs.take(batch), self.tools) for batch in batches)
-        outcomes = self.executor.map(run_task, tasks, resources=stage.resources, stop=self.stop)
-        yield from zip(batches, outcomes, strict=False)
+        flow = Flow(stage, work.inputs, list(stage.cut(work.inputs, todo)), self.tools)
+        results = self.executor.map(run_task, flow.tasks(), resources=stage.resources, stop=self.stop)
+        try:
+            yield from flow.follow(results)
+        finally:
+            flow.discard()
 
     def _commit(self, ledger: Ledger, entries: Sequence[Entry], result: StageResult) -> None:
         works = digest(sorted(entry.work for entry in entries))

@@ -25,7 +25,6 @@ from curate.media.transcript import (
     Sidecar,
     Transcriber,
     first_transcript,
-    said_in,
     words_in,
 )
 from curate.media.voices import tell_voices
@@ -125,22 +124,23 @@ def cues_of(
     return Spoken(by_channel, None, settings.language)
 
 
-def said_by_span(
-    channel: Channel, cues: Sequence[Cue], spans: Sequence[Span], *, by_word: bool, align: bool
-) -> list[Said]:
-    """What is said in each span with the times of the words. ``by_word`` parts cues between spans word by word."""
-    if by_word:
-        timed: list[tuple[Word, str | None]] = []
-        sources: set[WordTimes] = set()
-        for cue in cues:
-            words, source = _times(channel, Said(cue.text, None, cue.words, None, (cue,)), cue.span, align=align)
-            timed += [(word, cue.speaker) for word in words]
-            sources.add(source)
-        # Where sources are mixed the weakest is named.
-        weakest = next((name for name in ("proportional", "aligned") if name in sources), "native")
-        return words_in(timed, spans, weakest)  # type: ignore[arg-type]
+def timed_by_word(channel: Channel, cues: Sequence[Cue], spans: Sequence[Span], *, align: bool) -> list[Said]:
+    """What is said in each span, cues between spans being parted word by word."""
+    timed: list[tuple[Word, str | None]] = []
+    sources: set[WordTimes] = set()
+    for cue in cues:
+        words, source = _times(channel, Said(cue.text, None, cue.words, None, (cue,)), cue.span, align=align)
+        timed += [(word, cue.speaker) for word in words]
+        sources.add(source)
+    # Where sources are mixed the weakest is named.
+    weakest = next((name for name in ("proportional", "aligned") if name in sources), "native")
+    return words_in(timed, spans, weakest)  # type: ignore[arg-type]
+
+
+def timed_by_span(channel: Channel, asked: Sequence[Said], spans: Sequence[Span], *, align: bool) -> list[Said]:
+    """What is said in each span with the times of its words."""
     found = []
-    for said, span in zip(said_in(cues, spans), spans, strict=True):
+    for said, span in zip(asked, spans, strict=True):
         if said.text is None:
             found.append(said)
             continue

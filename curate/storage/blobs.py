@@ -53,3 +53,8 @@ class Blobs:
                 f"blob {name} cannot be read: {error.strerror}",
                 hint="restore it, or run again in a new workspace",
             ) from error
+
+    def remove(self, name: str) -> None:
+        """Remove what was stored for a while only; gone already is all right."""
+        with suppress(OSError):
+            self.path(name).unlink()
