@@ -67,6 +67,8 @@ def _optional() -> Iterator[Finding]:
     names = sorted(path.name for path in packs.iterdir() if path.is_dir()) if packs.is_dir() else []
     how = "put a pack's *.onnx files into a folder and set faces: {model_pack: FOLDER} (non-commercial research only)"
     yield Finding("InsightFace packs", bool(names), "other face detectors", f"{packs}: {', '.join(names)}", how)
+    s3 = find_spec("s3fs") is not None
+    yield Finding("s3fs", s3, "workspaces at s3:// URLs", "", "pip install 'curate[s3]'")
     torch = find_spec("torchcodec") is not None
     yield Finding(
         "torchcodec", torch, "datasets decodes released audio itself", "", "pip install torch 'torchcodec<0.14'"
