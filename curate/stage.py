@@ -165,4 +165,7 @@ class Task(NamedTuple):
 
 def run_task(task: Task) -> Outcome:
     """What every executor runs, in whatever process."""
-    return task.stage.apply(task.batch, task.tools)
+    outcome = task.stage.apply(task.batch, task.tools)
+    # No row may name media that are still on their way.
+    task.tools.blobs.settle()
+    return outcome

@@ -205,7 +205,7 @@ run_quietly(Path(sys.argv[1]), sys.argv[2])
 
 
 @pytest.mark.parametrize("moment", ["commit", "release"])
-def test_killed_and_run_again(here, place, tmp_path, moment):
+def test_killed_and_run_again(here, place, store, tmp_path, moment):
     recipe = make_posts(tmp_path / "in", 4)
     run_quietly(recipe, tmp_path / "undisturbed")
     code = KILL_AT_UPLOAD if moment == "release" else KILL_AT_WRITE.replace("Path(sys.argv[2])", "sys.argv[2]")
@@ -214,12 +214,17 @@ def test_killed_and_run_again(here, place, tmp_path, moment):
     assert done.returncode == -signal.SIGKILL, done.stderr
     opened = Workspace(place, create=False)
     assert Releases(opened.releases).manifests() == []
+    assert store.files().exists(f"{place}/releases/v1/README.md") == (moment == "release")
+    store.files().pipe_file(f"{place}/releases/mine/note.txt", b"not ours")
     with pytest.raises(WorkspaceBusy, match="which has ended without unlocking it") as busy:
         run_quietly(recipe, place)
     assert f"curate unlock -w {place}" in busy.value.hint
     assert "process" in opened.unlock()
     run_quietly(recipe, place)
     assert_same(contents(place), contents(tmp_path / "undisturbed"))
+    left = {name.partition("/releases/")[2].split("/")[0] for name in store.files().find(f"{place}/releases")}
+    assert left == {"v1", "mine"}, "what others put there is theirs"
+    assert not store.files().exists(f"{place}/releases/v1/.unfinished")
 
 
 def test_one_writer_at_a_time(here, place, store, tmp_path):
@@ -318,6 +323,7 @@ def test_places_that_cannot_be(monkeypatch, tmp_path):
 def test_blobs_are_checked_copied_and_listed(here, place, store, tmp_path):
     blobs = Workspace(place).blobs
     names = [blobs.put(data, "jpg") for data in (b"one", b"two", b"one")]
+    blobs.settle()
     assert names[0] == names[2]
     assert [blobs.sizes()(name) for name in names] == [3, 3, 3]
     here("second")
@@ -333,6 +339,8 @@ def test_blobs_are_checked_copied_and_listed(here, place, store, tmp_path):
         with pytest.raises(StorageFailed, match="is not what its name says"):
             look(names[0])
     store.files().rm_file(f"{place}/blobs/{names[1]}")
+    with pytest.raises(WorkspaceUnusable, match=r"gone\.parquet is gone"):
+        Workspace(place).folder.fetch(["gone.parquet"])
     for look in (blobs.path, blobs.read, blobs.sizes()):
         with pytest.raises(StorageFailed, match="it is gone"):
             look(names[1])

@@ -20,11 +20,14 @@ class Blobs:
     root: Path
 
     def put(self, data: bytes, suffix: str) -> str:
-        """The name under which ``data`` is now stored; writing the same bytes again costs one look at the disk."""
+        """The name under which ``data`` is stored, for good after ``settle``; the same bytes again cost one look."""
         name_hash = hashlib.sha256(data).hexdigest()
         name = f"{name_hash[:2]}/{name_hash}.{suffix.lstrip('.')}"
         self._keep(name, data)
         return name
+
+    def settle(self) -> None:
+        """Return when everything that was put is stored; raises what went wrong on the way."""
 
     def path(self, name: str) -> Path:
         """Where a blob lies on this disk. Raises ``InvalidInput`` for anything that is not a blob's name."""

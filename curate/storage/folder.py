@@ -36,6 +36,10 @@ class Folder(Protocol):
         """Put a file, readable to its owner alone on a disk."""
         ...
 
+    def create(self, name: str, data: bytes) -> None:
+        """Put a file unless another machine has done so meanwhile."""
+        ...
+
     def holds(self, name: str) -> bool:
         """Whether there is a file or folder of that name."""
         ...
@@ -53,11 +57,11 @@ class Folder(Protocol):
         ...
 
     def save(self, names: Iterable[str], *, source: Path | None = None) -> None:
-        """Take over files, in this order, from ``path`` (or from ``source``)."""
+        """Take over files, in this order, from ``path``; from ``source`` where the folder comes as a whole."""
         ...
 
     def clear_unfinished(self, last: str) -> None:
-        """Remove the folders in it that were not saved as far as their file ``last``."""
+        """Remove the folders in it that were to come as a whole, and were not saved as far as their file ``last``."""
         ...
 
     def forget_others(self, name: str) -> None:
@@ -104,6 +108,9 @@ class DiskFolder:
         finally:
             with suppress(OSError):
                 partial.unlink()
+
+    def create(self, name: str, data: bytes) -> None:
+        self.write(name, data)
 
     def holds(self, name: str) -> bool:
         return (self.path / name).exists()

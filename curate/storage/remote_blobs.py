@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +15,8 @@ from curate.storage.cache import Bound, cache_folder, whole
 from curate.storage.remote import Remote
 
 _AT_ONCE = 64
+_UPLOADS_AT_ONCE = 16
+_MOST_UPLOAD_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,10 @@ class RemoteBlobs(Blobs):
     """
 
     remote: Remote
+
+    def settle(self) -> None:
+        """Return when everything that this process put is in the store; raises what went wrong on the way."""
+        _uploads(self.remote).settle()
 
     def path(self, name: str) -> Path:
         """Where a copy of a blob lies on this disk; it is fetched first where need be."""
@@ -79,15 +87,45 @@ class RemoteBlobs(Blobs):
         return self.root
 
     def _keep(self, name: str, data: bytes) -> None:
-        # One question instead of a look and then a write.
-        self.remote.create(name, data)
         if not (_copies() / name).exists():
             self._copy(name, data)
+        _uploads(self.remote).add(name, data)
 
     def _copy(self, name: str, data: bytes) -> None:
         with whole(_copies() / name) as partial:
             partial.write_bytes(_checked(name, data))
         _bound(_copies()).add(len(data))
+
+
+class _Uploads:
+    """Media on their way to the store: many small ones at a time, of a bounded size together."""
+
+    def __init__(self, remote: Remote) -> None:
+        self.remote = remote
+        self._pool = ThreadPoolExecutor(_UPLOADS_AT_ONCE, thread_name_prefix="curate-upload")
+        self._flying: deque[tuple[Future[bool], int]] = deque()
+        self._bytes = 0
+
+    def add(self, name: str, data: bytes) -> None:
+        # A conditional write asks once where a look and then a write would ask twice.
+        self._flying.append((self._pool.submit(self.remote.create, name, data), len(data)))
+        self._bytes += len(data)
+        while self._bytes > _MOST_UPLOAD_BYTES:
+            self._land()
+
+    def settle(self) -> None:
+        while self._flying:
+            self._land()
+
+    def _land(self) -> None:
+        future, size = self._flying.popleft()
+        self._bytes -= size
+        future.result()
+
+
+@cache
+def _uploads(remote: Remote) -> _Uploads:
+    return _Uploads(remote)
 
 
 def _parts(names: Iterable[str]) -> Iterator[Sequence[str]]:

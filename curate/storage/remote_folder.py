@@ -18,6 +18,8 @@ from curate.storage.cache import whole
 from curate.storage.folder import LOCK
 from curate.storage.remote import Remote
 
+_UNFINISHED = ".unfinished"
+
 
 @dataclass(frozen=True)
 class RemoteFolder:
@@ -39,6 +41,9 @@ class RemoteFolder:
     def write(self, name: str, data: bytes) -> None:
         self.remote.write(name, data)
 
+    def create(self, name: str, data: bytes) -> None:
+        self.remote.create(name, data)
+
     def holds(self, name: str) -> bool:
         return self.remote.exists(name) or bool(self.remote.child(name).children())
 
@@ -55,22 +60,27 @@ class RemoteFolder:
             path = self.path / name
             if not path.is_file():
                 with whole(path) as partial:
-                    self.remote.download(name, partial)
+                    self._download(name, partial)
             paths.append(path)
         return paths
 
     def save(self, names: Iterable[str], *, source: Path | None = None) -> None:
+        if source is not None:
+            self.remote.write(_UNFINISHED, b"")
         for name in names:
             self.remote.upload((source or self.path) / name, name)
+        if source is not None:
+            self.remote.remove(_UNFINISHED)
 
     def clear_unfinished(self, last: str) -> None:
-        sizes = self.remote.sizes()
-        finished = {name.partition("/")[0] for name in sizes if name.endswith(f"/{last}") and name.count("/") == 1}
-        for name in sizes:
-            if name.partition("/")[0] not in finished:
+        names = self.remote.sizes()
+        begun = {name.removesuffix(f"/{_UNFINISHED}") for name in names if name.endswith(f"/{_UNFINISHED}")}
+        for name in names:
+            folder, _, inside = name.partition("/")
+            if folder in begun and (f"{folder}/{last}" not in names or inside == _UNFINISHED):
                 self.remote.remove(name)
         for copy in self.path.glob("*/"):
-            if copy.name not in finished:
+            if f"{copy.name}/{last}" not in names:
                 shutil.rmtree(copy, ignore_errors=True)
 
     def forget_others(self, name: str) -> None:
@@ -122,6 +132,12 @@ class RemoteFolder:
             f"the lock of {self.place} is held by {_who(holder)}, and nothing tells that this run is dead",
             hint="look there; if it is dead, say so with --certain",
         )
+
+    def _download(self, name: str, path: Path) -> None:
+        try:
+            self.remote.download(name, path)
+        except FileNotFoundError as error:
+            raise WorkspaceUnusable(f"{self.place}/{name} is gone", hint="restore it from a copy") from error
 
     def _holder(self) -> Mapping[str, Any]:
         try:

@@ -1,7 +1,7 @@
 """The place that remembers what happened: tables, blobs, runs, releases, and the lock that one writer holds."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,7 +91,7 @@ class Workspace:
                 hint=f"one workspace holds one corpus: choose another folder, e.g. -w {recipe}-workspace",
             )
         self.recipe, self.recipe_file = recipe, str(file)
-        self._write_about({**self._about(), "recipe": recipe, "recipe_file": str(file)})
+        self._write_about({**self._about(), "recipe": recipe, "recipe_file": str(file)}, put=self.folder.write)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -148,11 +148,12 @@ class Workspace:
                 f"{self.place} is not empty and not a workspace", hint="choose an empty or new folder with -w"
             )
         created = datetime.now(UTC).isoformat("T", "seconds")
-        self._write_about({"format": FORMAT, "created": created, "recipe": None, "secret": secrets.token_hex(16)})
+        about = {"format": FORMAT, "created": created, "recipe": None, "secret": secrets.token_hex(16)}
+        self._write_about(about, put=self.folder.create)
 
-    def _write_about(self, about: dict[str, Any]) -> None:
+    def _write_about(self, about: dict[str, Any], *, put: Callable[[str, bytes], None]) -> None:
         try:
-            self.folder.write(_ABOUT, yaml.safe_dump(about, sort_keys=False).encode())
+            put(_ABOUT, yaml.safe_dump(about, sort_keys=False).encode())
         except OSError as error:
             raise StorageFailed(
                 f"cannot write workspace {self.place}: {error.strerror}",
