@@ -257,6 +257,13 @@ class Task(NamedTuple):
 
 def run_task(task: Task) -> Outcome | Split:
     """What every executor runs, in whatever process."""
+    outcome = _do(task)
+    # No row may name media that are still on their way.
+    task.tools.blobs.settle()
+    return outcome
+
+
+def _do(task: Task) -> Outcome | Split:
     if not isinstance(task.stage, PartedStage):
         return task.stage.apply(task.batch, task.tools)
     if task.part is None:

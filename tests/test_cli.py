@@ -131,7 +131,7 @@ def test_a_folder_that_is_no_workspace_is_left_alone(run_curate, posts_recipe, t
     assert done.returncode == 1
     assert "is not empty and not a workspace" in done.stderr
     assert os.listdir(tmp_path / "photos") == ["a.jpg"]
-    for place in ("photos/a.jpg/w", "photos/a.jpg", "s3://bucket/corpus"):
+    for place in ("photos/a.jpg/w", "photos/a.jpg", "ftp://host/corpus", "s3://key:secret@bucket/corpus"):
         done = run_curate("run", posts_recipe, "-w", place)
         assert done.returncode == 1
         assert "Traceback" not in done.stderr

@@ -21,6 +21,9 @@ _LOST_WORKERS_BORNE = 2
 class RayExecutor:
     """Tasks go to Ray with the CPUs and GPUs that their stage asks for; a lost worker's task is run again elsewhere.
 
+    A worker on another machine needs what the driver has: curate, the keys in its environment, the recipe's raw files
+    and model folders under the same paths, and a workspace behind a URL (or on a disk that all share).
+
     Without ``address`` a cluster of ``workers`` CPUs is started in this process and ended by ``close``. Raises
     ``MissingDependency`` without the ``ray`` extra, and ``ServiceUnavailable`` when the address does not answer.
     """

@@ -79,6 +79,7 @@ def _optional() -> Iterator[Finding]:
     yield Finding("Whisper model", bool(found), "transcripts where there are no subtitles", ", ".join(found), how)
     for package, gives, use, install in (
         ("ray", "work on many machines", "curate run --executor ray", "pip install 'curate[ray]'"),
+        ("s3fs", "workspaces at s3:// URLs", "curate run -w s3://bucket/folder", "pip install 'curate[s3]'"),
         ("resemblyzer", "telling voices apart", "preprocess: speakers: {cluster: true}", D_VECTORS.install),
         ("speechmos", "ratings of how speech sounds", "preprocess: quality: {dnsmos: true}", DNSMOS.install),
     ):

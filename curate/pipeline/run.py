@@ -20,7 +20,7 @@ from curate.document import nearest
 from curate.errors import Interrupted, InvalidInput
 from curate.executors import Executor, WorkerDied
 from curate.llm.model import Spent
-from curate.pipeline.plan import BatchWork, Step, make_tools, walk
+from curate.pipeline.plan import ANSWERS, BatchWork, Step, make_tools, walk
 from curate.pipeline.tasks import Advance, Flow
 from curate.recipe import LoadedRecipe, dump_recipe
 from curate.release.folder import Releases
@@ -64,13 +64,13 @@ class StageResult:
 
 @dataclass
 class Run:
-    """A finished run: its report (None where there was nothing to do) and the newest release of the recipe."""
+    """A finished run: its report on this disk (None where there was nothing to do), and the newest release's place."""
 
     recipe: str
     run_id: str
     stages: list[StageResult]
     report: Path | None = None
-    release: Path | None = None
+    release: str | None = None
 
     @property
     def changed(self) -> bool:
@@ -122,9 +122,9 @@ class _Driver:
         )  # fmt: skip
         started = datetime.now(UTC)
         self.run_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
-        self.folder = workspace.runs / self.run_id
+        self.folder = workspace.runs.child(self.run_id)
         self.results: list[StageResult] = []
-        self.tools = make_tools(loaded, workspace)
+        self.tools = make_tools(loaded, workspace, answers=workspace.local_file(ANSWERS))
 
     def run(self, until: str | None, only: str | None) -> Run:
         corpus = Corpus(self.workspace, self.loaded.labels, {})
@@ -138,12 +138,13 @@ class _Driver:
         finally:
             self._record()
         report = None
-        if self.folder.is_dir():
-            with storage_errors(self.folder):
-                report = write_report(self.folder / "report.html", corpus, self._as_dict())
+        if self.folder.path.is_dir():
+            with storage_errors(self.folder.place):
+                report = write_report(self.folder.path / "report.html", corpus, self._as_dict())
+                self.folder.save(["report.html"])
         releases = Releases(self.workspace.releases)
         made = releases.manifests(self.loaded.recipe.recipe)
-        release = releases.folder(made[-1].version) if made else None
+        release = releases.place(made[-1].version) if made else None
         return Run(self.loaded.recipe.recipe, self.run_id, self.results, report, release)
 
     def _perform(self, step: Step, corpus: Corpus) -> None:
@@ -161,6 +162,7 @@ class _Driver:
             self.results.append(result)
             if result.changed:
                 self._log("stage", **asdict(result))
+                self.workspace.save_local_files()
         self.listener.stage_finished(result)
         if self.stop():
             raise Interrupted("stopped; what is finished is kept", hint="run the same command again to go on")
@@ -187,7 +189,7 @@ class _Driver:
             if waiting:
                 self._commit(ledger, waiting, result)
         if todo:
-            with storage_errors(self.workspace.root):
+            with storage_errors(self.workspace.place):
                 ledger.compact()
         result.changed |= stage.conclude(corpus, self.tools)
         result.rejected_in_all = sum(one in ledger.dropped for one in work.works)
@@ -224,19 +226,21 @@ class _Driver:
         self._log("commit", stage=result.stage, inputs=len(entries), rows=kept, rejected=rejected, fingerprint=works)
 
     def _log(self, event: str, **about: Any) -> None:
-        with storage_errors(self.folder):
-            if not self.folder.is_dir():
-                self.folder.mkdir(parents=True)
-                (self.folder / "recipe.yaml").write_text(dump_recipe(self.loaded.recipe), encoding="utf-8")
+        folder = self.folder.path
+        with storage_errors(self.folder.place):
+            if not folder.is_dir():
+                folder.mkdir(parents=True)
+                (folder / "recipe.yaml").write_text(dump_recipe(self.loaded.recipe), encoding="utf-8")
             now = datetime.now(UTC).isoformat("T", "milliseconds")
-            with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+            with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps({"at": now, "event": event, **about}, ensure_ascii=False) + "\n")
 
     def _record(self) -> None:
-        if self.folder.is_dir():
-            with storage_errors(self.folder):
+        if self.folder.path.is_dir():
+            with storage_errors(self.folder.place):
                 text = json.dumps(self._as_dict(), indent=2, ensure_ascii=False)
-                (self.folder / "run.json").write_text(text + "\n", encoding="utf-8")
+                (self.folder.path / "run.json").write_text(text + "\n", encoding="utf-8")
+                self.folder.save(["recipe.yaml", "log.jsonl", "run.json"])
 
     def _as_dict(self) -> dict[str, Any]:
         packages = ("av", "deltalake", "onnxruntime", "polars", "pyarrow")

@@ -82,7 +82,7 @@ class Export(DriverStage):
         settings = self.split_settings(tools.seed)
         tables = read_tables(corpus, tools)
         known = self._known(corpus, tables, tools, settings)
-        if (content := recall(corpus.workspace.root, known)) and (same := self._same(releases, recipe, content)):
+        if (content := recall(corpus.workspace.local, known)) and (same := self._same(releases, recipe, content)):
             return _unchanged(same)
         rows = ReleaseRows(tables, tools.labels, secret=corpus.workspace.secret)
         item_ids = rows.item_ids(reviewed_only=self.reviewed_only)
@@ -92,7 +92,7 @@ class Export(DriverStage):
         splits = splits_of(tables.items, tables.sources, corpus, settings)
         plan = plan_release(rows, item_ids, splits, tools.labels, tools.blobs, names=self.split.ratios)
         if same := self._same(releases, recipe, plan.content_sha256):
-            note(corpus.workspace.root, known, plan.content_sha256)
+            note(corpus.workspace.local, known, plan.content_sha256)
             return _unchanged(same)
         about = {
             "version": self.release or releases.next_version(),
@@ -112,7 +112,7 @@ class Export(DriverStage):
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
             card=lambda: render_card(template, self._facts(about, plan, tools, notices), plan.statistics),
         )
-        note(corpus.workspace.root, self._known(corpus, tables, tools, settings), plan.content_sha256)
+        note(corpus.workspace.local, self._known(corpus, tables, tools, settings), plan.content_sha256)
         return Receipt(True, _counts(manifest), self._message(releases, manifest))
 
     def split_settings(self, seed: int) -> SplitSettings:
@@ -151,7 +151,7 @@ class Export(DriverStage):
         )
 
     def _message(self, releases: Releases, manifest: Manifest) -> str:
-        place = releases.folder(manifest.version)
+        place = releases.place(manifest.version)
         empty = [name for name in self.split.ratios if name not in manifest.splits]
         few = f"; too few independent items for split {', '.join(empty)}" if empty else ""
         return f"release {manifest.version} is in {place}{few}"
