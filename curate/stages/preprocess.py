@@ -245,7 +245,7 @@ class Preprocess(PartedStage):
         duration_s = round(max(heard_s, row["duration_s"] or 0.0), 3)
         speech = [self._utterances(channel) for channel in channels]
         whisper = self._path(tools.folder, self.transcript.whisper_model)
-        asked = transcribers(row, self.transcript, tools.folder, whisper)
+        asked = transcribers(row, self.transcript, tools.folder, whisper, tools.answers)
         spoken = cues_of(row, channels, speech, self.transcript, asked, part)
         spans = self._spans(way, row, duration_s, speech, spoken)
         by_word = way in ("window", "shot")
