@@ -105,6 +105,15 @@ def undisturbed(tmp_path_factory):
     return recipe, contents(folder / "w")
 
 
+@pytest.fixture(scope="module")
+def posts(tmp_path_factory):
+    """Four posts, run in a folder: the recipe and what it comes to."""
+    folder = tmp_path_factory.mktemp("posts")
+    recipe = make_posts(folder / "in", 4)
+    run_quietly(recipe, folder / "w")
+    return recipe, contents(folder / "w")
+
+
 def test_a_run_on_an_object_store_gives_what_a_folder_gives(undisturbed, here, place, store, tmp_path):
     recipe, expected = undisturbed
     done = run_quietly(recipe, place)
@@ -163,7 +172,7 @@ def test_ray_workers_share_no_disk_with_the_driver(undisturbed, here, place, tmp
     assert {row["audio"][3:] for row in expected["items"].to_pylist() if row["audio"]} <= made
 
 
-def test_every_command_takes_the_url(here, place, tmp_path, monkeypatch):
+def test_every_command_takes_the_url(posts, here, place, tmp_path, monkeypatch):
     from typer.testing import CliRunner
 
     from curate.cli.app import app
@@ -173,7 +182,7 @@ def test_every_command_takes_the_url(here, place, tmp_path, monkeypatch):
         assert done.exit_code == 0, done.output
         return done.stdout
 
-    recipe = make_posts(tmp_path / "in", 3)
+    recipe, _ = posts
     monkeypatch.chdir(tmp_path)
     assert "depends on the stages before it" in curate("plan", recipe)
     assert not Workspace.is_there(place), "looking makes nothing"
@@ -187,7 +196,7 @@ def test_every_command_takes_the_url(here, place, tmp_path, monkeypatch):
         curate("preview")
     assert curate("unlock") == "It is not locked.\n"
     assert curate("annotate", "down") == "It was not running.\n"
-    assert {path.name for path in tmp_path.iterdir()} == {"in", "first"}, "no folder is named like a URL"
+    assert {path.name for path in tmp_path.iterdir()} == {"first"}, "no folder is named like a URL"
 
 
 KILL_AT_UPLOAD = """
@@ -205,9 +214,8 @@ run_quietly(Path(sys.argv[1]), sys.argv[2])
 
 
 @pytest.mark.parametrize("moment", ["commit", "release"])
-def test_killed_and_run_again(here, place, store, tmp_path, moment):
-    recipe = make_posts(tmp_path / "in", 4)
-    run_quietly(recipe, tmp_path / "undisturbed")
+def test_killed_and_run_again(posts, here, place, store, moment):
+    recipe, expected = posts
     code = KILL_AT_UPLOAD if moment == "release" else KILL_AT_WRITE.replace("Path(sys.argv[2])", "sys.argv[2]")
     command = [sys.executable, "-c", code, str(recipe), place, "3", "before"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
@@ -221,14 +229,14 @@ def test_killed_and_run_again(here, place, store, tmp_path, moment):
     assert f"curate unlock -w {place}" in busy.value.hint
     assert "process" in opened.unlock()
     run_quietly(recipe, place)
-    assert_same(contents(place), contents(tmp_path / "undisturbed"))
+    assert_same(contents(place), expected)
     left = {name.partition("/releases/")[2].split("/")[0] for name in store.files().find(f"{place}/releases")}
     assert left == {"v1", "mine"}, "what others put there is theirs"
     assert not store.files().exists(f"{place}/releases/v1/.unfinished")
 
 
-def test_one_writer_at_a_time(here, place, store, tmp_path):
-    recipe = make_posts(tmp_path / "in", 2)
+def test_one_writer_at_a_time(posts, here, place, store):
+    recipe, _ = posts
     opened = Workspace(place)
     with opened.lock():
         with pytest.raises(WorkspaceBusy, match=f"is in use by process {os.getpid()} on "):
@@ -273,8 +281,8 @@ def test_what_is_missing_is_said_in_a_sentence(here, monkeypatch, tmp_path, chan
     assert "me:secret" not in f"{told.value.message} {told.value.hint}"
 
 
-def test_the_command_ends_with_the_sentence(run_curate, store, tmp_path):
-    recipe = make_posts(tmp_path / "in", 1)
+def test_the_command_ends_with_the_sentence(posts, run_curate, store, tmp_path):
+    recipe, _ = posts
     done = run_curate("run", recipe, "-w", "s3://nowhere/w", env=machine_environment(store, tmp_path))
     assert done.returncode == 1
     assert done.stderr.startswith("error: there is no bucket nowhere")
@@ -401,3 +409,19 @@ def test_a_database_follows_the_workspace_and_loses_nothing(here, place):
         assert "only here" in texts(path.with_name("answers.sqlite.unsaved-1"))
     folder = Workspace(path.parent / "folder")
     assert folder.local_file("answers.sqlite") == folder.local / "answers.sqlite"
+
+
+def test_a_store_that_overwrites_is_no_place_for_a_workspace(here, place, monkeypatch):
+    opened = Workspace(place)
+    monkeypatch.setattr(remote.Remote, "create", lambda self, name, data: self.write(name, data) is None)
+    with pytest.raises(WorkspaceUnusable, match="overwrites what it was asked not to"), opened.lock():
+        pass
+    assert opened.unlock() is None
+
+
+def test_a_lock_whose_reply_was_lost_is_ours(here, place, monkeypatch):
+    opened, create = Workspace(place), remote.Remote.create
+    monkeypatch.setattr(remote.Remote, "create", lambda self, name, data: create(self, name, data) and False)
+    with opened.lock():
+        pass
+    assert opened.unlock() is None

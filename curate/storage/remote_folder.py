@@ -107,7 +107,8 @@ class RemoteFolder:
             "since": datetime.now(UTC).isoformat("T", "seconds"),
             "token": secrets.token_hex(8),
         }
-        if not self.remote.create(LOCK, json.dumps(mine).encode()):
+        # Where the reply to the first attempt was lost, the client's second one finds our own lock.
+        if not self.remote.create(LOCK, json.dumps(mine).encode()) and self._holder().get("token") != mine["token"]:
             raise self._busy()
         if self.remote.create(LOCK, b"{}"):
             self.remote.remove(LOCK)
@@ -122,9 +123,9 @@ class RemoteFolder:
                 self.remote.remove(LOCK)
 
     def unlock(self, *, certain: bool) -> str | None:
-        holder = self._holder()
-        if not holder:
+        if not self.remote.exists(LOCK):
             return None
+        holder = self._holder()
         if _is_dead(holder) or certain:
             self.remote.remove(LOCK)
             return _who(holder)
