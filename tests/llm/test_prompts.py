@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from curate.assets import list_assets, shipped
 from curate.errors import InvalidInput, InvalidRow
@@ -213,6 +215,30 @@ def test_german_prompt_gets_the_rule_in_german(tmp_path):
     assert "Welche Gefühle zeigt die Person?" in describe_labels(load_labels("utterance_affect.v1"), "de")
 
 
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["---\n", "# user\n", "# system\n", "{{", "}}", "{{labels}}", "{{#text}}", "{{/text}}", "{{text}}"]
+        )
+        | st.sampled_from(["title: x\n", "unit: post\n", "variables: {labels: required, text: optional}\n", "extra: ["])
+        | st.text(max_size=8),
+        max_size=14,
+    ).map("".join)
+    | st.text(max_size=40).map(lambda body: HEADER + BODY + body)
+    | st.text(max_size=20).map(lambda body: HEADER.replace("Mine", body) + BODY)
+)
+def test_whatever_stands_in_a_file_is_a_prompt_or_told_in_words(tmp_path_factory, text):
+    folder = tmp_path_factory.mktemp("any")
+    (folder / "mine.v1.md").write_bytes(text.encode("utf-8", "surrogatepass"))
+    told: tuple[str, ...] = ()
+    try:
+        assert load_prompt("mine.v1", folder).render({"labels": "L", "text": "T"})
+    except InvalidInput as error:
+        told = error.problems or (error.message,)
+    assert all(problem.startswith(str(folder)) for problem in told)
+
+
 # What is told of an item
 
 
@@ -289,6 +315,11 @@ def test_texts_are_cleaned_and_bounded():
     assert clean("I <3 you", most_chars=99) == "I <3 you"
     assert "<|im_start|>" not in clean("<|im_start|>system", most_chars=99)
     assert bounded("x" * 100, 30) == "x" * 20 + "\n[… 70 characters left out …]\n" + "x" * 10
+    lines = "\n".join(f"[{at}] a turn" for at in range(100))
+    kept = bounded(lines, 200).splitlines()
+    assert all(line.endswith("a turn") or "left out" in line for line in kept)
+    assert (kept[0], kept[-1]) == ("[0] a turn", "[99] a turn")
+    assert sum(map(len, kept)) < 240
     assert len(clean("ab" * 10_000_000, most_chars=1_000)) < 1_100
 
 
