@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from curate.llm.fence import bounded, clean, fence_of
 from curate.llm.material import tell_action_units, tell_answer, tell_item
 from curate.llm.prompt import FENCED, MODALITIES, VARIABLES, answer_schema, load_prompt
 from curate.llm.request import Media
+from tests.labels import strategies as make
 
 SUITS = {
     "utterance_emotion.v1": ("utterance_emotion.v1", "utterance_affect.v1", "window_emotion.v1", "post_writer.v1"),
@@ -302,11 +304,12 @@ def test_labels_are_described_whole(name):
 # Fences
 
 
-def test_fence_is_drawn_from_the_content_and_stands_nowhere_in_it():
+def test_fence_is_drawn_from_the_content_and_stands_nowhere_in_it(monkeypatch):
     assert fence_of(["a", "b"]) == fence_of(["a", "b"]) != fence_of(["a", "c"])
-    first = fence_of(["x"])
-    texts_with_it = ["x", first]
-    assert fence_of(texts_with_it) not in "".join(texts_with_it)
+    monkeypatch.setattr("curate.llm.fence._DIGITS", 1)
+    for left in "0123456789abcdef":
+        others = "0123456789ABCDEF".replace(left.upper(), "")
+        assert fence_of([others[:7], others[7:]]) == left
 
 
 def test_texts_are_cleaned_and_bounded():
@@ -324,6 +327,19 @@ def test_texts_are_cleaned_and_bounded():
 
 
 # Answers
+
+
+@pytest.mark.parametrize(("name", "labels"), [(name, one) for name, many in SUITS.items() for one in many])
+@settings(max_examples=3, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_an_answer_as_the_schema_wants_it_is_read(name, labels, data):
+    prompt, schema = load_prompt(name), load_labels(labels)
+    item = data.draw(make.items(video=True))
+    record = data.draw(make.records(schema, item))
+    extras = {each: f"About {each}." for each in prompt.header.extra}
+    answer = extras | schema.to_answer(record, item)
+    jsonschema.validate(answer, answer_schema(prompt, schema))
+    assert read_answer(prompt, schema, json.dumps(answer), item) == (record, extras, ())
 
 
 CAUSES = load_labels("emotion_causes.v1")
