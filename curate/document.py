@@ -57,14 +57,23 @@ class Document(NamedTuple):
 
 def load_document(path: Path) -> Document:
     """The file's top-level mapping. Raises ``InvalidInput`` with ``file:line`` for whatever is not plain YAML data."""
+    return parse_document(path, read_text(path))
+
+
+def read_text(path: Path, *, most_bytes: int = _MAX_BYTES) -> str:
+    """The file as UTF-8 text. Raises ``InvalidInput`` where it cannot be read, is larger, or is not such text."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise InvalidInput(f"{path} is larger than {_MAX_BYTES // 1_000_000} MB", hint="is it the right file?")
-        text = path.read_bytes().decode("utf-8-sig")
+        if path.stat().st_size > most_bytes:
+            raise InvalidInput(f"{path} is larger than {most_bytes / 1e6:g} MB", hint="is it the right file?")
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}", hint="check the path") from error
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from error
+
+
+def parse_document(path: Path, text: str) -> Document:
+    """The top-level mapping of YAML text, which stands on the same lines in the file; raises as ``load_document``."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is None:

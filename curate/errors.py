@@ -11,7 +11,7 @@ CurateError
 ├── ServiceRefused       check the key and its rights
 ├── LimitReached         raise the budget or the deadline, and run again: what is done is kept
 ├── ServiceConflict      the other side was changed by hand: decide, then run again
-└── Interrupted          nothing: the user stopped it, and what is done is kept
+└── Interrupted          nothing, or raise the limit: the user stopped it, and what is done is kept
 
 All survive pickling: the message comes first, everything else is a keyword with a default.
 """
@@ -89,6 +89,6 @@ class ServiceConflict(CurateError):
 
 
 class Interrupted(CurateError):
-    """The user stopped the run; everything finished is kept."""
+    """The user stopped the run, by hand or by a limit that is reached; everything finished is kept."""
 
     exit_code = 130

@@ -74,7 +74,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
         except InvalidInput as error:
             hint = f" ({error.hint})" if error.hint else ""
             problems.extend(error.problems or (f"{document.place(('labels',))}: {error.message}{hint}",))
-    problems.extend(_stage_problems(_valid_stages(document), path.parent, document, complete=recipe is not None))
+    problems.extend(
+        _stage_problems(_valid_stages(document), path.parent, labels, document, complete=recipe is not None)
+    )
     if problems or recipe is None or labels is None:
         problems = sort_problems(problems)
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -109,7 +111,9 @@ def _valid_stages(document: Document) -> dict[int, Stage]:
     return found
 
 
-def _stage_problems(stages: Mapping[int, Stage], folder: Path, document: Document, *, complete: bool) -> list[str]:
+def _stage_problems(
+    stages: Mapping[int, Stage], folder: Path, labels: LabelSchema | None, document: Document, *, complete: bool
+) -> list[str]:
     problems: list[str] = []
     seen: list[str] = []
     written: set[str] = set()
@@ -127,7 +131,7 @@ def _stage_problems(stages: Mapping[int, Stage], folder: Path, document: Documen
                 )
             written.update(stage.writes)
         seen.append(stage.stage)
-        problems.extend(f"{document.place((*at, *where))}: {what}" for where, what in stage.problems(folder))
+        problems.extend(f"{document.place((*at, *where))}: {what}" for where, what in stage.problems(folder, labels))
     return problems
 
 

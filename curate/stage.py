@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from curate.labels import LabelSchema
 from curate.llm.model import Spent
+from curate.release.build import SplitSettings
 from curate.storage.blobs import Blobs
 from curate.storage.corpus import Corpus
 
@@ -47,6 +48,10 @@ REASONS = (
 """Why an input was not used: the closed list. ``crashed`` (its worker died) is tried again by the next run."""
 
 
+Problem = tuple[tuple[str | int, ...], str]
+"""What is wrong with a setting: its place within the stage, and a sentence."""
+
+
 class Resources(NamedTuple):
     """What one worker of a stage needs."""
 
@@ -64,6 +69,8 @@ class Tools(NamedTuple):
     recipe: str = ""
     answers: Path | None = None
     """The file that keeps what models replied; only the driver opens it."""
+    split: SplitSettings | None = None
+    """How the recipe's release is divided, where it makes one."""
 
 
 class Rejection(NamedTuple):
@@ -118,8 +125,8 @@ class Stage(BaseModel, ABC):
         """Hashes of the models, prompts and schemas that the result depends on."""
         return ()
 
-    def problems(self, folder: Path) -> Iterable[tuple[tuple[str, ...], str]]:
-        """What can be told to be wrong before anything runs: the setting's place within the stage, and a sentence."""
+    def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
+        """What can be told to be wrong before anything runs; ``labels`` is None where the recipe's are not right."""
         return ()
 
 
@@ -140,20 +147,18 @@ class BatchStage(Stage):
         """The rows to work on, given the current rows of the table it reads (empty for a stage that finds its own)."""
         return current
 
+    def columns_used(self) -> tuple[str, ...] | None:
+        """The input columns that the result depends on with these settings."""
+        return self.uses
+
     def cut(self, inputs: pa.Table, todo: Sequence[int]) -> Iterator[Sequence[int]]:
         """The rows to do, by place, in batches of a size that suits the work."""
         return (todo[at : at + self.batch_rows] for at in range(0, len(todo), self.batch_rows))
 
     def stream(
-        self,
-        batches: Iterator[pa.Table],
-        corpus: Corpus,
-        tools: Tools,
-        *,
-        account: dict[str, Spent],
-        stop: Callable[[], bool],
-    ) -> Iterator[Outcome] | None:
-        """One outcome a batch, made on the driver with many batches in flight; None where workers are to do the work.
+        self, inputs: pa.Table, corpus: Corpus, tools: Tools, *, account: dict[str, Spent], stop: Callable[[], bool]
+    ) -> Generator[tuple[int, Outcome]] | None:
+        """Outcomes made on the driver, each of so many of the next inputs; None where workers are to do the work.
 
         For steps that wait for others more than they compute. ``account`` is kept up to date with what each service
         was asked and paid. What is raised ends the stage; what was yielded is kept.

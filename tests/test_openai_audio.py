@@ -49,7 +49,7 @@ def server(monkeypatch):
     server = Server()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
-    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-0123")
     openai_client._sync_client.cache_clear()
     yield server
     openai_client._sync_client.cache_clear()
@@ -61,9 +61,27 @@ def test_the_sound_is_sent_and_the_words_come_back(server):
     found = transcribe(b"fLaC-sound", model="whisper-1", language="en")
     assert found == ("Oh no.", (("Oh", 0.1, 0.4), ("no", 0.5, 0.9)), "en")
     path, key, body = server.requests[0]
-    assert (path, key) == ("/v1/audio/transcriptions", "Bearer secret")
+    assert (path, key) == ("/v1/audio/transcriptions", "Bearer sk-secret-0123")
     for part in (b"fLaC-sound", b"whisper-1", b"verbose_json", b'name="language"\r\n\r\nen', b"word"):
         assert part in body
+
+
+def test_what_was_heard_once_is_not_paid_for_again(server, tmp_path):
+    answers = tmp_path / "answers.sqlite"
+    server.answers = [(200, {**HEARD, "echo": "sk-secret-0123"})]
+    found = [transcribe(b"x", model="whisper-1", language="en", answers=answers) for _ in range(2)]
+    assert (found[0], len(server.requests)) == (found[1], 1)
+    assert found[0].text == "Oh no."
+    for asked in ({"flac": b"y"}, {"model": "whisper-2"}, {"language": None}):
+        given = {"flac": b"x", "model": "whisper-1", "language": "en", **asked}
+        transcribe(given.pop("flac"), answers=answers, **given)
+    assert len(server.requests) == 4
+    assert transcribe(b"z", model="whisper-1", language="en", answers=tmp_path / "elsewhere" / "answers.sqlite")
+    assert b"sk-secret-0123" not in answers.read_bytes()
+    server.answers = [(200, {"texts": []}), (200, HEARD)]
+    with pytest.raises(ServiceUnavailable):
+        transcribe(b"new", model="whisper-1", language="en", answers=answers)
+    assert transcribe(b"new", model="whisper-1", language="en", answers=answers).text == "Oh no."
 
 
 def test_a_model_that_gives_text_only(server):
@@ -96,7 +114,7 @@ def test_what_may_go_wrong(server, status, answer, error):
     with pytest.raises(error) as caught:
         transcribe(b"x", model="whisper-1", language=None)
     assert "whisper-1" in caught.value.message
-    assert "secret" not in caught.value.message
+    assert "sk-secret-0123" not in caught.value.message
 
 
 @pytest.mark.parametrize("words", [[{"word": 3, "start": 0, "end": 1}], [{"word": "a", "start": "x", "end": 1}], [{}]])
@@ -107,7 +125,7 @@ def test_words_that_are_none_are_left_out(server, words):
 
 def test_no_server_and_no_key(monkeypatch):
     openai_client._sync_client.cache_clear()
-    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-0123")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     with pytest.raises(ServiceUnavailable):
         transcribe(b"x", model="whisper-1", language=None)

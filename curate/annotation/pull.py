@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from curate.annotation.projects import Notes, find_projects
 from curate.annotation.protocol import AnnotationServer, Say, TaskState
-from curate.annotation.tasks import Origin, to_context, to_deletion, to_row, to_time
-from curate.labels import ItemContext
+from curate.annotation.tasks import Origin, to_deletion, to_row, to_time
+from curate.labels import ItemContext, to_context
 from curate.storage.corpus import Corpus
 
 _OVERLAP = timedelta(minutes=2)

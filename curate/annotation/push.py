@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from curate.annotation.projects import Notes, ProjectKey, ensure_project, find_projects
 from curate.annotation.protocol import AnnotationServer, Project, Say, TaskState
-from curate.annotation.tasks import MEDIA, has_all, shown_in, to_context, to_prediction, to_task
+from curate.annotation.tasks import MEDIA, has_all, shown_in, to_prediction, to_task
 from curate.errors import InvalidInput
-from curate.labels import DEFAULT_LANGUAGE, Layout, compile_config, find_layout, parse_layout
+from curate.labels import DEFAULT_LANGUAGE, Layout, compile_config, find_layout, parse_layout, to_context
 from curate.storage.corpus import Corpus
 
 BATCH = 250
@@ -169,7 +169,7 @@ def _predictions(corpus: Corpus, items: Sequence[Mapping[str, Any]], layout: Lay
     usable = {
         row["item_id"]: row
         for row in corpus.read("prelabels").to_pylist()
-        if row["outcome"] == "ok" and row["item_id"] in by_id
+        if row["final"] and row["outcome"] == "ok" and row["item_id"] in by_id
     }
     labeller = "+".join(sorted({row["labeller"] for row in usable.values()}))
     found: dict[str, dict[str, Any]] = {}

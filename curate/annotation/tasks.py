@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from curate.errors import InvalidInput
-from curate.labels import DEFAULT_FPS, ItemContext, LabelSchema, Layout, Turn
+from curate.labels import DEFAULT_FPS, ItemContext, LabelSchema, Layout
 
 MEDIA = ("video", "audio", "image", "face", "video_b", "audio_b")
 """The columns of ``items`` that name blobs; a layout shows one by ``$`` and its name."""
@@ -25,20 +25,6 @@ class Origin(NamedTuple):
     server: str
     project_id: int
     users: Mapping[int, str]
-
-
-def to_context(item: Mapping[str, Any]) -> ItemContext:
-    """What fields may know of a row of ``items``; what the row does not tell is None."""
-    start_s, end_s = item.get("start_s"), item.get("end_s")
-    turns = item.get("dialogue")
-    return ItemContext(
-        text=item.get("text") or None,
-        dialogue=tuple(Turn(turn["speaker"], turn["text"]) for turn in turns) if isinstance(turns, list) else (),
-        duration_s=end_s - start_s if start_s is not None and end_s is not None else None,
-        fps=(item.get("frame_rate_hz") or DEFAULT_FPS) if item.get("video") else None,
-        width_px=item.get("width_px"),
-        height_px=item.get("height_px"),
-    )
 
 
 def shown_in(layout: str) -> frozenset[str]:

@@ -12,6 +12,7 @@ from rich.table import Table
 from curate.errors import CurateError
 
 if TYPE_CHECKING:
+    from curate.llm.model import Spent
     from curate.pipeline import StageResult
 
 out = Console(highlight=False, soft_wrap=True, emoji=False)
@@ -92,20 +93,46 @@ class ProgressLines:
         """See ``pipeline.Listener``."""
         self._task = self._progress.add_task(name, total=total or None, completed=done, said="")
 
-    def stage_advanced(self, name: str, inputs: int) -> None:
+    def stage_advanced(self, name: str, inputs: int, account: Mapping[str, "Spent"]) -> None:
         """See ``pipeline.Listener``."""
         if self._task is not None:
-            self._progress.advance(self._task, inputs)
+            self._progress.update(self._task, advance=inputs, said=escape(describe_spending(account.values())))
 
     def stage_finished(self, result: "StageResult") -> None:
         """See ``pipeline.Listener``."""
         said = describe(result)
         if self._task is not None:
+            said = "; ".join(filter(None, (said, describe_spending(result.account.values()))))
             self._progress.update(self._task, total=result.inputs or 1, completed=result.inputs or 1, said=escape(said))
             self._progress.stop_task(self._task)
             self._task = None
         if not err.is_terminal:
             err.print(f"{result.stage:<11} {result.seconds:7.1f} s  {escape(said)}")
+
+
+def show_account(account: Mapping[str, "Spent"]) -> None:
+    """What each labeller was asked and cost, where any was paid for."""
+    rows = [
+        (name, s.requests, s.from_cache, s.retries, s.tokens_in, s.tokens_out, _usd(s.usd), counted(s.outcomes))
+        for name, s in account.items()
+    ]
+    if rows:
+        show_table(["labeller", "asked", "from cache", "retries", "tokens in", "out", "USD", "outcomes"], rows)
+
+
+def describe_spending(account: Iterable["Spent"]) -> str:
+    """How asking goes on: requests, their rate, and the cost so far."""
+    spent = list(account)
+    if not spent:
+        return ""
+    known = [one.usd for one in spent if one.usd is not None]
+    cost = f", {_usd(sum(known))} USD" if known else ""
+    asked, cached = sum(one.requests for one in spent), sum(one.from_cache for one in spent)
+    return f"{asked:,} asked, {cached:,} from cache, {sum(one.per_s for one in spent):.1f}/s{cost}"
+
+
+def _usd(amount: float | None) -> str:
+    return "price unknown" if amount is None else f"{amount:.4f}" if amount < 1 else f"{amount:,.2f}"
 
 
 def describe(result: "StageResult") -> str:

@@ -102,6 +102,7 @@ def check_command(recipe: RecipeFile, settings: Settings = None, json: Json = Fa
 def status_command(recipe: OptionalRecipe = None, workspace: Workspace = WORKSPACE, json: Json = False) -> None:
     """Show what the workspace holds: rows by table, rejections by reason, labels, releases."""
     from curate.cli.output import counted, say, show_json, show_table
+    from curate.llm.model import OUTCOMES
     from curate.pipeline import status
     from curate.recipe import load_recipe
     from curate.storage.workspace import Workspace as Opened
@@ -114,11 +115,15 @@ def status_command(recipe: OptionalRecipe = None, workspace: Workspace = WORKSPA
     say(f"recipe {now.recipe} in {now.workspace}\n")
     details = {
         "items": counted(now.units),
-        "prelabels": counted(now.prelabels),
         "annotations": counted(now.annotations),
         "labels": ", ".join(f"{n:,} by {'people' if k == 'human' else 'models'}" for k, n in now.labels.items()),
     }
     show_table(["table", "rows", ""], [(name, rows, details.get(name, "")) for name, rows in now.tables.items()])
+    if now.prelabels:
+        outcomes = [each for each in OUTCOMES if any(each in counts for counts in now.prelabels.values())]
+        shown = [(name, *(counts.get(outcome, 0) for outcome in outcomes)) for name, counts in now.prelabels.items()]
+        say("")
+        show_table(["labeller", *outcomes], shown)
     if now.rejections:
         rows = [(stage, reason, n) for stage, reasons in now.rejections.items() for reason, n in reasons.items()]
         say("")
@@ -138,7 +143,7 @@ class _Options(NamedTuple):
 
 
 def _run(recipe: Path, workspace: Path, options: _Options) -> None:
-    from curate.cli.output import ProgressLines, say, show_json
+    from curate.cli.output import ProgressLines, say, show_account, show_json
     from curate.pipeline import run
     from curate.recipe import load_recipe
     from curate.storage.workspace import Workspace as Opened
@@ -161,6 +166,7 @@ def _run(recipe: Path, workspace: Path, options: _Options) -> None:
     else:
         if not done.changed:
             say("Nothing to do: everything is up to date.")
+        show_account({name: spent for result in done.stages for name, spent in result.account.items()})
         if done.release:
             say(f"release: {done.release}")
         if done.report:

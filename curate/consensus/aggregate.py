@@ -7,7 +7,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.consensus.agreement import pairwise_agreement
 from curate.labels import LabelSchema
 
 
@@ -29,7 +28,8 @@ def aggregate(labels: LabelSchema, annotations: pa.Table, prelabels: pa.Table, *
     for act in latest_judgements(annotations):
         human[act["item_id"]][act["annotator"]] = act
     model: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for proposal in prelabels.filter(pc.equal(prelabels["outcome"], "ok")).to_pylist():
+    usable = pc.and_(prelabels["final"], pc.equal(prelabels["outcome"], "ok"))
+    for proposal in prelabels.filter(usable).to_pylist():
         model[proposal["item_id"]].append(proposal)
     rows = []
     for item_id in sorted({*human, *model}):
@@ -69,7 +69,7 @@ def _label(
             continue
         row[name], soft = field.aggregate(values)
         row["soft"] += [{"field": name, "label": label, "share": share} for label, share in soft.items()]
-        agreed = pairwise_agreement(field, values)
+        agreed = field.agreement(values)
         if agreed is not None:
             row["agreement"].append({"field": name, "value": agreed})
     for name in labels.fields:

@@ -1,11 +1,18 @@
 """What is judged: taxonomies, label schemas and their field types. Pure; knows no server and no model."""
 
-from curate.labels.compile import check_config, compile_answer_schema, compile_arrow, compile_card, compile_config
+from curate.labels.compile import (
+    check_config,
+    compile_answer_schema,
+    compile_arrow,
+    compile_card,
+    compile_config,
+    describe_labels,
+)
 from curate.labels.conform import config_problems
 from curate.labels.fields import FIELD_TYPES, Aggregate, Field
 from curate.labels.fields.base import DEFAULT_LANGUAGE
 from curate.labels.forms import find_layout, usual_layout
-from curate.labels.item import DEFAULT_FPS, ItemContext, Turn
+from curate.labels.item import DEFAULT_FPS, ItemContext, Turn, to_context
 from curate.labels.layout import Layout, parse_layout
 from curate.labels.schema import LabelSchema, load_labels
 from curate.labels.strict import strict_problems
@@ -29,10 +36,12 @@ __all__ = [
     "compile_card",
     "compile_config",
     "config_problems",
+    "describe_labels",
     "find_layout",
     "load_labels",
     "load_taxonomy",
     "parse_layout",
     "strict_problems",
+    "to_context",
     "usual_layout",
 ]

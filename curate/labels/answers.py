@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from curate.labels.fields import Field
 from curate.labels.item import ItemContext
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 _MOST_CHARS = 2_000_000
 _MOST_SHOWN = 120
@@ -76,13 +79,10 @@ def to_answer(fields: Mapping[str, Field], values: Mapping[str, Any], item: Item
     }
 
 
-def parse_answer(fields: Mapping[str, Field], text: str, item: ItemContext) -> dict[str, Any]:
+def parse_answer(fields: Mapping[str, Field], validator: "Validator", text: str, item: ItemContext) -> dict[str, Any]:
     """The record that a reply holds; see ``LabelSchema.parse_answer``."""
-    from jsonschema import Draft202012Validator
-
-    answer = _parse(text)
-    errors = sorted(Draft202012Validator(json_schema(fields)).iter_errors(answer), key=lambda e: list(map(str, e.path)))
-    _raise_for([_sentence(error) for error in errors])
+    answer = parse_json(text)
+    _raise_for(_misfits(validator, answer))
     values: dict[str, Any] = {}
     problems: list[str] = []
     for name, field in fields.items():
@@ -94,7 +94,35 @@ def parse_answer(fields: Mapping[str, Field], text: str, item: ItemContext) -> d
     return check_record(fields, values, item)
 
 
-def _parse(text: str) -> Any:
+def mend_answer(
+    fields: Mapping[str, Field], validator: "Validator", text: str, item: ItemContext
+) -> tuple[str, list[str]]:
+    """A reply with its slips put right; see ``LabelSchema.mend_answer``."""
+    answer = parse_json(text)
+    _raise_for(_misfits(validator, answer))
+    told: list[str] = []
+    for name, field in fields.items():
+        if answer[name] is not None:
+            answer[name], mended = field.mend_answer(answer[name], item)
+            told += mended
+    return (json.dumps(answer, ensure_ascii=False) if told else text), told
+
+
+def make_validator(schema: Mapping[str, Any]) -> "Validator":
+    """What checks answers against a JSON schema; making it costs as much as hundreds of checks."""
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(schema)
+
+
+def _misfits(validator: "Validator", answer: Any) -> list[str]:
+    if validator.is_valid(answer):
+        return []
+    return [_sentence(error) for error in sorted(validator.iter_errors(answer), key=lambda e: list(map(str, e.path)))]
+
+
+def parse_json(text: str) -> Any:
+    """What a reply holds as JSON. Raises ``ValueError`` for what is none, repeated names and numbers that are none."""
     if len(text) > _MOST_CHARS:
         raise ValueError(f"the reply has {len(text)} characters, more than {_MOST_CHARS}")
     try:

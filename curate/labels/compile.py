@@ -38,6 +38,24 @@ def compile_card(schema: LabelSchema) -> str:
     )
 
 
+def describe_labels(schema: LabelSchema, language: str = DEFAULT_LANGUAGE) -> str:
+    """What is asked, as text for a model: for each field its question, its labels and the rules of its answer.
+
+    Questions and the ends of scales are told in ``language`` where they are given in it; help texts are left out, as
+    they tell how to use a form.
+    """
+    return "\n\n".join(_told(field, language) for field in schema.fields.values())
+
+
+def _told(field: Field, language: str) -> str:
+    rules = []
+    for other, labels in field.when.items():
+        rules.append(f"Asked only where `{other}` is {' or '.join(labels)}; null otherwise.")
+    if not field.required:
+        rules.append("Null where it cannot be told.")
+    return "\n".join([f"`{field.name}`: {field.asked(language)}", *rules, *field.instructions(language)])
+
+
 def _condition(field: Field) -> str:
     return "".join(f"; asked when {other} is {' or '.join(labels)}" for other, labels in field.when.items())
 

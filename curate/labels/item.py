@@ -1,6 +1,7 @@
 """What a field may know of the item that it judges."""
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 Unit = Literal["utterance", "window", "frame", "clip", "image", "post", "dialogue", "pair"]
 UNITS: frozenset[Unit] = frozenset({"utterance", "window", "frame", "clip", "image", "post", "dialogue", "pair"})
@@ -33,3 +34,17 @@ class ItemContext(NamedTuple):
     fps: float | None = None
     width_px: int | None = None
     height_px: int | None = None
+
+
+def to_context(item: Mapping[str, Any]) -> ItemContext:
+    """What fields may know of a row of ``items``; what the row does not tell is None."""
+    start_s, end_s = item.get("start_s"), item.get("end_s")
+    turns = item.get("dialogue")
+    return ItemContext(
+        text=item.get("text") or None,
+        dialogue=tuple(Turn(turn["speaker"], turn["text"]) for turn in turns) if isinstance(turns, list) else (),
+        duration_s=end_s - start_s if start_s is not None and end_s is not None else None,
+        fps=(item.get("frame_rate_hz") or DEFAULT_FPS) if item.get("video") else None,
+        width_px=item.get("width_px"),
+        height_px=item.get("height_px"),
+    )

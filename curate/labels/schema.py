@@ -45,6 +45,10 @@ class LabelSchema(BaseModel):
         """The hash of all that the schema says, its taxonomies included."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
+    @cached_property
+    def _validator(self) -> Any:
+        return answers.make_validator(self.json_schema())
+
     def json_schema(self) -> dict[str, Any]:
         """The JSON schema in which a model must answer, bounded and within what strict mode allows."""
         return answers.json_schema(self.fields)
@@ -55,7 +59,15 @@ class LabelSchema(BaseModel):
 
     def parse_answer(self, text: str, item: ItemContext | None = None) -> dict[str, Any]:
         """The checked record that a model's reply holds. Raises ``ValueError`` listing what is wrong with it."""
-        return answers.parse_answer(self.fields, text, item or ItemContext())
+        return answers.parse_answer(self.fields, self._validator, text, item or ItemContext())
+
+    def mend_answer(self, text: str, item: ItemContext | None = None) -> tuple[str, list[str]]:
+        """A reply that does not fit the item, with quotations moved to the nearest words that stand in its text.
+
+        Gives the reply to parse once more and a sentence for everything changed, none where there was nothing to mend.
+        Raises ``ValueError`` where it is no answer in the first place.
+        """
+        return answers.mend_answer(self.fields, self._validator, text, item or ItemContext())
 
     def is_asked(self, name: str, values: Mapping[str, Any]) -> bool:
         """Whether the condition of field ``name`` holds in a record."""

@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from curate.errors import CurateError, Interrupted
 from curate.llm.completion import Completion, read_completion
-from curate.llm.faults import masker
+from curate.llm.faults import masker, repeated
 from curate.llm.model import Spent
 from curate.llm.request import Request
 from curate.llm.tally import Tally
@@ -21,6 +21,7 @@ Outcome = Literal["ok", "refused", "filtered", "truncated", "invalid", "error"]
 _MOST_MENDED_CHARS = 20_000
 _MOST_TOKENS_OUT = 128_000
 _GRACE_S = 10.0
+_ANY_MODEL = ("", "replay")
 _mask = masker()
 
 
@@ -46,6 +47,8 @@ class EngineSettings:
     pot: str = "prelabel"
     """Budgets are kept by pot: every run that names the same one draws from it"""
     run: str = ""
+    replayed: frozenset[str] = frozenset()
+    """Labellers that only stored replies serve, in every mode"""
     backoff_s: float = 0.5
     """The first wait after a failure is up to this long, each further one up to twice the one before"""
     breaker: int = 10
@@ -121,11 +124,15 @@ class Asker(Protocol):
 
 
 class Engine:
-    """Asks through a courier, with the stored replies before it. For one event loop."""
+    """Asks through a courier, with the stored replies before it. For one event loop.
 
-    def __init__(self, answers: Answers, courier: Courier) -> None:
+    Nobody is asked for the labellers in ``replayed``.
+    """
+
+    def __init__(self, answers: Answers, courier: Courier, *, replayed: frozenset[str] = frozenset()) -> None:
         self._answers = answers
         self._courier = courier
+        self._replay, self._replayed = Replay(answers), replayed
         self._flying: dict[str, asyncio.Task[Fetched]] = {}
         self._fatal: CurateError | None = None
         self._tallies: dict[str, Tally] = {}
@@ -196,8 +203,10 @@ class Engine:
             if answer is not None:
                 tally.from_cache += 1
                 return Fetched(answer, from_cache=True)
+            if labeller in self._replayed:
+                return await self._replay.fetch(request, labeller=labeller, tally=tally)
             if self._fatal is not None:
-                raise type(self._fatal)(self._fatal.message, hint=self._fatal.hint)
+                raise repeated(self._fatal)
             task = asyncio.create_task(self._courier.fetch(request, labeller=labeller, tally=tally))
             self._flying[key] = task
             task.add_done_callback(lambda done: self._landed(key, done))
@@ -255,14 +264,16 @@ def _done(
 
 
 class Replay:
-    """A courier without a service: what any model once replied to the same content, and nothing else."""
+    """A courier without a service: what the same model once replied, or any where the request names none."""
 
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
 
     async def fetch(self, request: Request, *, labeller: str, tally: Tally) -> Fetched:
         """See ``Courier.fetch``; a request that was never answered is an error."""
-        answer = self._answers.find_content(request.content_key)
+        answer = self._answers.find(request.key)
+        if answer is None and request.model in _ANY_MODEL:
+            answer = self._answers.find_content(request.content_key)
         if answer is None:
             return Fetched(None, "error", "no reply to this request is stored, and replay asks nobody")
         tally.from_cache += 1
@@ -289,7 +300,7 @@ def open_engine(
     if settings.mode == "batch":
         from curate.llm.batch import BatchCourier
 
-        return Engine(answers, BatchCourier(**about))
+        return Engine(answers, BatchCourier(**about), replayed=settings.replayed)
     from curate.llm.online import Online
 
-    return Engine(answers, Online(**about))
+    return Engine(answers, Online(**about), replayed=settings.replayed)

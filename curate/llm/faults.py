@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Literal, NamedTuple
 
+from curate.errors import CurateError
+
 MOST_DETAIL = 300
 MOST_WAIT_S = 120.0
 _BACKOFF_CAP_S = 20.0
@@ -107,6 +109,11 @@ def backoff_s(failures: int, base_s: float, asked_s: float | None) -> float:
     most = min(base_s * 2 ** min(failures - 1, 16), max(_BACKOFF_CAP_S, base_s))
     jitter = random.uniform(0, most)  # noqa: S311 - spreads requests, hides nothing
     return jitter if asked_s is None else asked_s + min(jitter, 0.1 * asked_s + base_s)
+
+
+def repeated(error: CurateError) -> CurateError:
+    """The same error again, for another place that ends by it."""
+    return type(error)(error.message, hint=error.hint)
 
 
 def masker(*secrets: str) -> Callable[[str], str]:

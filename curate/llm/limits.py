@@ -87,6 +87,7 @@ class Gate:
         """Correct what was taken for a request by what it really used."""
         if self._tokens is not None:
             self._tokens.take(tokens - reserved)
+            self._wake()
 
     def went_well(self) -> None:
         """A reply came: a little more may be under way."""

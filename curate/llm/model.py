@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 from curate.labels import LabelSchema
 
 PrelabelOutcome = Literal["ok", "abstained", "refused", "filtered", "truncated", "invalid", "error"]
+OUTCOMES: tuple[PrelabelOutcome, ...] = get_args(PrelabelOutcome)
 
 
 class Proposal(NamedTuple):
@@ -15,6 +16,10 @@ class Proposal(NamedTuple):
     values: Mapping[str, Any]
     scores: Mapping[str, Mapping[str, float]]
     outcome: PrelabelOutcome
+    model: str = ""
+    """What is behind it, with its version, where that is not the labeller as a whole."""
+    detail: str = ""
+    """Why it abstained."""
 
 
 @dataclass(frozen=True)

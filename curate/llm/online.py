@@ -9,7 +9,7 @@ from curate.errors import CurateError, Interrupted, LimitReached, ServiceRefused
 from curate.llm.budget import Budget
 from curate.llm.completion import Completion, Usage, read_completion
 from curate.llm.engine import EngineSettings, Fetched
-from curate.llm.faults import Unanswered, Verdict, backoff_s, judge_status
+from curate.llm.faults import Unanswered, Verdict, backoff_s, judge_status, repeated
 from curate.llm.limits import Gate
 from curate.llm.openai_client import HINT, Endpoint, Received
 from curate.llm.prices import Price, check_priced, load_prices, tokens_in
@@ -18,6 +18,7 @@ from curate.llm.tally import Tally
 from curate.storage.answers import Answer, Answers, Spend, kept_headers, now, put_answer
 
 _WAITS_PER_TRY = 4
+_PATIENCE_S = 900.0
 _REFUSED_IN_A_ROW = 20
 _LOOK_S = 0.05
 _AGAIN_LATER = "run the same command again later: what is done is kept"
@@ -72,6 +73,7 @@ class Online:
         most = Usage(tokens_in(request, price), request.most_tokens_out or self._settings.tokens_out)
         worst_usd = None if price is None else price.usd(most)
         tries = failures = waits = 0
+        began = time.monotonic()
         paid_usd = 0.0
         while True:
             self._check_open()
@@ -100,7 +102,8 @@ class Online:
             if judged.then == "again":
                 waits += judged.limited
                 failures += not judged.limited
-                if failures < self._settings.tries and waits < self._settings.tries * _WAITS_PER_TRY:
+                patient = waits < self._settings.tries * _WAITS_PER_TRY and time.monotonic() - began < _PATIENCE_S
+                if failures < self._settings.tries and patient:
                     tally.retries += 1
                     await self._wait(backoff_s(failures + waits, self._settings.backoff_s, judged.wait_s))
                     continue
@@ -129,7 +132,12 @@ class Online:
         reserved = most.tokens_in + most.tokens_out
         try:
             await self._gate.enter(reserved)
-        except asyncio.CancelledError:
+            try:
+                self._check_open()  # much may have happened while it waited
+            except CurateError:
+                self._gate.leave()
+                raise
+        except (asyncio.CancelledError, CurateError):
             self._answers.hand_in([self._budget.free(spend)])
             raise
         started = time.monotonic()
@@ -208,11 +216,11 @@ class Online:
 
     def _stop(self, error: CurateError) -> NoReturn:
         self._fatal = self._fatal or error
-        raise error
+        raise repeated(self._fatal)
 
     def _check_open(self) -> None:
         if self._fatal is not None:
-            raise type(self._fatal)(self._fatal.message, hint=self._fatal.hint)
+            raise repeated(self._fatal)
         if self._until is not None and time.monotonic() >= self._until:
             said = f"the deadline of {self._settings.deadline_s:g} s has passed"
             self._stop(LimitReached(said, hint="run again to go on: what is done is kept"))

@@ -14,6 +14,7 @@ HINT = "set OPENAI_API_KEY, and OPENAI_BASE_URL for a server other than OpenAI's
 MOST_BODY_BYTES = 8_000_000
 _MOST_FILE_BYTES = 1_000_000_000
 _CONNECT_S = 10.0
+_SHORTEST_SECRET = 12
 _TRANSCRIBE_S = 120.0
 
 
@@ -24,6 +25,8 @@ class Received(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     seconds: float
+    url: str = ""
+    """The address, without what may be secret in it"""
 
 
 class Endpoint:
@@ -53,9 +56,9 @@ class Endpoint:
         parts = urlsplit(str(self._client.base_url))
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InvalidInput("the models' address must start with http:// or https://", hint=HINT)
-        port = f":{parts.port}" if parts.port else ""
-        self.url = f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
-        self.mask = masker(str(self._client.api_key), parts.password or "", os.environ.get("OPENAI_ADMIN_KEY", ""))
+        self.url = _shown(str(self._client.base_url))
+        self._secrets = (str(self._client.api_key), parts.password or "", os.environ.get("OPENAI_ADMIN_KEY", ""))
+        self.mask = masker(*self._secrets)
         self._headers = {"Accept-Encoding": "identity"}
 
     async def post(self, path: str, payload: bytes) -> Received:
@@ -95,7 +98,9 @@ class Endpoint:
             raise Unanswered(str(error), charged=True, final=True) from error
         except (self._httpx.HTTPError, self._httpx.StreamError, UnicodeError, ValueError) as error:
             raise Unanswered(self.mask(str(error)) or type(error).__name__, charged=True) from error
-        return Received(response.status_code, response.headers, response.content, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        body, headers = _without(self._secrets, response.content, dict(response.headers))
+        return Received(response.status_code, headers, body, seconds, self.url)
 
     def _unanswered(self, error: Exception) -> Unanswered:
         cause = error.__cause__
@@ -110,6 +115,22 @@ class Endpoint:
             raise _TooLarge("the reply is packed, which was not asked for")
         most = _MOST_FILE_BYTES if response.request.method == "GET" else MOST_BODY_BYTES
         response.stream = _bounded(self._httpx.AsyncByteStream)(response.stream, most)
+
+
+def _shown(url: str) -> str:
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
+
+
+def _without(secrets: tuple[str, ...], body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    # A server that repeats the key must not bring it into a file. A short one is no secret ("none", "ollama"), and may
+    # well stand in an answer.
+    for secret in (each for each in secrets if len(each) >= _SHORTEST_SECRET):
+        if (raw := secret.encode()) in body:
+            body = body.replace(raw, b"***")
+        headers = {name: value.replace(secret, "***") for name, value in headers.items()}
+    return body, headers
 
 
 class _TooLarge(Exception):
@@ -136,28 +157,35 @@ def _bounded(base: Any) -> Any:
     return Bounded
 
 
-def transcribe(flac: bytes, *, model: str, options: Mapping[str, Any]) -> Any:
-    """The SDK's object for what a model hears in a FLAC file; busy services are asked again by the SDK.
+def transcribe(flac: bytes, *, model: str, options: Mapping[str, Any]) -> Received:
+    """What a service says that a model hears in a FLAC file; busy services are asked again by the SDK.
 
     Raises ``MissingDependency`` without a key, ``ServiceUnavailable`` where the server does not answer,
     ``ServiceRefused`` where it does not take the key or know the model, ``InvalidRow`` where it cannot use this sound.
     """
+    import httpx2
     import openai
 
     client = _sync_client()
-    mask = masker(str(client.api_key))
+    key = str(client.api_key)
+    mask = masker(key)
+    started = time.perf_counter()
     try:
-        return client.audio.transcriptions.create(file=("speech.flac", flac), model=model, **options)
+        raw = client.audio.transcriptions.with_raw_response
+        response = raw.create(file=("speech.flac", flac), model=model, **options).http_response
     except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
         raise ServiceRefused(f"the transcription model {model} is refused: {mask(str(error))}", hint=HINT) from error
     except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
         said = f"the transcription model {model} cannot use it: {mask(str(error))}"
         raise InvalidRow(said, reason="invalid") from error
-    except (openai.APIError, ValueError) as error:
+    except (openai.APIError, httpx2.HTTPError, ValueError) as error:
         raise ServiceUnavailable(
             f"the transcription model {model} does not answer: {mask(str(error))}",
             hint="run the same command again later",
         ) from error
+    seconds = time.perf_counter() - started
+    body, headers = _without((key,), response.content, dict(response.headers))
+    return Received(response.status_code, headers, body, seconds, _shown(str(client.base_url)))
 
 
 @functools.cache

@@ -14,6 +14,8 @@ _MIME = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "webp": 
 _JPEG_QUALITY = 90
 _LIMITS = ("max_completion_tokens", "max_tokens")
 _SCHEMAS_KEPT = 64
+_FORM = 1
+"""Raised by hand when the same request would be sent in another form, a picture in another quality for example."""
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
@@ -76,7 +78,7 @@ class Request:
         """The same without the model, for finding what any model once replied."""
         messages = [_message_key(message) for message in self.messages]
         schema = None if self.schema is None else _known(self.schema).sha256
-        text = _encode([messages, self.schema_name, schema, dict(self.parameters), self.sample])
+        text = _encode([_FORM, messages, self.schema_name, schema, dict(self.parameters), self.sample])
         return _text_hash(text)
 
     @property

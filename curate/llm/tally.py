@@ -6,7 +6,6 @@ from collections import Counter, deque
 from curate.llm.model import Spent
 
 _RATE_OVER_S = 10.0
-_MOST_TIMES = 20_000
 
 
 class Tally:
@@ -19,12 +18,14 @@ class Tally:
         self.unpriced = False
         self.outcomes: Counter[str] = Counter()
         self._started = time.monotonic()
-        self._times: deque[float] = deque(maxlen=_MOST_TIMES)
+        self._times: deque[float] = deque()
 
     def answered(self, tokens_in: int, tokens_out: int, usd: float | None) -> None:
         """A request was answered."""
         self.requests += 1
-        self._times.append(time.monotonic())
+        now = time.monotonic()
+        self._times.append(now)
+        self._forget(now)
         self.paid(tokens_in, tokens_out, usd)
 
     def paid(self, tokens_in: int, tokens_out: int, usd: float | None) -> None:
@@ -37,7 +38,7 @@ class Tally:
     def spent(self) -> Spent:
         """The counts as they stand."""
         now = time.monotonic()
-        recent = sum(at > now - _RATE_OVER_S for at in self._times)
+        self._forget(now)
         return Spent(
             requests=self.requests,
             from_cache=self.from_cache,
@@ -45,6 +46,10 @@ class Tally:
             tokens_in=self.tokens_in,
             tokens_out=self.tokens_out,
             usd=None if self.unpriced else self.usd,
-            per_s=recent / min(_RATE_OVER_S, max(now - self._started, 0.1)),
+            per_s=len(self._times) / min(_RATE_OVER_S, max(now - self._started, 0.1)),
             outcomes=dict(self.outcomes),
         )
+
+    def _forget(self, now: float) -> None:
+        while self._times and self._times[0] < now - _RATE_OVER_S:
+            self._times.popleft()

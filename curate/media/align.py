@@ -89,8 +89,12 @@ def pose(landmarks: NDArray[np.float32]) -> Pose:
 
 def measure(luma: NDArray[np.uint8], face: Face, *, width: int, height: int) -> Quality:
     """The quality of a face of a picture of this size, ``luma`` being its aligned crop (size, size)."""
+    share = face.visible_share(width, height)
+    return Quality(sharpness(luma), float(luma.astype(np.float32).mean()), share, *pose(face.landmarks))
+
+
+def sharpness(luma: NDArray[np.uint8]) -> float:
+    """The variance of the Laplacian of a picture (height, width)."""
     grey = luma.astype(np.float32)
     inner = grey[1:-1, 1:-1]
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
-    share = face.visible_share(width, height)
-    return Quality(float(laplacian.var()), float(grey.mean()), share, *pose(face.landmarks))
+    return float((grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner).var())

@@ -239,15 +239,28 @@ def open_media(path: Path, *, threads: int = 1) -> Iterator[Media]:
 
 def encode_flac(samples: NDArray[np.int16], rate_hz: int = AUDIO_RATE_HZ) -> bytes:
     """A FLAC file that holds exactly these mono samples; the same samples always give the same bytes."""
+    return _encode(samples, rate_hz, "flac", codec="flac", layout="s16", block=4096)
+
+
+def encode_mp3(samples: NDArray[np.int16], rate_hz: int = AUDIO_RATE_HZ) -> bytes:
+    """An MP3 file of these mono samples, 40 kbit/s; the same samples always give the same bytes."""
+    return _encode(samples, rate_hz, "mp3", codec="libmp3lame", layout="s16p", block=576, bit_rate=40_000)
+
+
+def _encode(
+    samples: NDArray[np.int16], rate_hz: int, kind: str, *, codec: str, layout: str, block: int, bit_rate: int = 0
+) -> bytes:
     av = _av()
     sink = BytesIO()
-    with av.open(sink, "w", format="flac", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("flac", rate=rate_hz)
+    with av.open(sink, "w", format=kind, options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream(codec, rate=rate_hz)
         stream.codec_context.layout = "mono"
-        stream.codec_context.format = "s16"
-        for start in range(0, len(samples), 4096):
-            block = np.ascontiguousarray(samples[start : start + 4096]).reshape(1, -1)
-            frame = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
+        stream.codec_context.format = layout
+        if bit_rate:
+            stream.codec_context.bit_rate = bit_rate
+        for start in range(0, len(samples), block):
+            part = np.ascontiguousarray(samples[start : start + block]).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(part, format=layout, layout="mono")
             frame.sample_rate, frame.pts = rate_hz, start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from curate.recipe import LoadedRecipe
 from curate.stage import BatchStage, Stage, Tools, digest
+from curate.stages.export import Export
 from curate.storage.corpus import Corpus
 from curate.storage.ledger import Ledger
 from curate.storage.workspace import Workspace
@@ -24,7 +25,10 @@ class StagePlan(NamedTuple):
 
 def make_tools(loaded: LoadedRecipe, workspace: Workspace) -> Tools:
     """What the stages of a recipe work with."""
-    return Tools(workspace.blobs, loaded.labels, loaded.folder, loaded.recipe.seed, loaded.recipe.recipe)
+    recipe = loaded.recipe
+    split = next((stage.split_settings(recipe.seed) for stage in recipe.stages if isinstance(stage, Export)), None)
+    answers = workspace.root / "answers.sqlite"
+    return Tools(workspace.blobs, loaded.labels, loaded.folder, recipe.seed, recipe.recipe, answers, split)
 
 
 def open_corpus(loaded: LoadedRecipe, workspace: Workspace) -> Corpus:
@@ -73,8 +77,10 @@ class BatchWork(NamedTuple):
     def ledger(self, corpus: Corpus) -> Ledger:
         """Which of the work is done."""
         live = corpus.live[self.stage.writes[0]]
-        about = {"stage": self.stage.stage, "writes": self.stage.writes, "retried": self.stage.retried}
-        return Ledger(corpus.workspace, corpus.labels, live=live, **about)
+        stage = self.stage
+        return Ledger(
+            corpus.workspace, corpus.labels, stage=stage.stage, writes=stage.writes, live=live, retried=stage.retried
+        )
 
 
 def walk(loaded: LoadedRecipe, corpus: Corpus) -> Iterator[Step]:
@@ -100,5 +106,6 @@ def walk(loaded: LoadedRecipe, corpus: Corpus) -> Iterator[Step]:
 
 def _works(stage: BatchStage, inputs: pa.Table, tools: Tools) -> list[str]:
     identity = f"{stage.stage}:{stage.identity(tools)}"
-    names = stage.uses if stage.uses is not None else [name for name in inputs.column_names if name != "work"]
+    used = stage.columns_used()
+    names = used if used is not None else [name for name in inputs.column_names if name != "work"]
     return [digest([identity, row]) for row in inputs.select(list(names)).to_pylist()]

@@ -5,18 +5,22 @@ import platform
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
+
+import pyarrow as pa
 
 from curate import __version__
 from curate.document import nearest
 from curate.errors import Interrupted, InvalidInput
 from curate.executors import Executor, WorkerDied
-from curate.pipeline.plan import BatchWork, Step, make_tools, walk
 from curate.llm.model import Spent
+from curate.pipeline.plan import BatchWork, Step, make_tools, walk
 from curate.recipe import LoadedRecipe, dump_recipe
 from curate.release.folder import Releases
 from curate.report.run import write_report
@@ -165,17 +169,10 @@ class _Driver:
         todo = [index for index, one in enumerate(work.works) if not ledger.is_done(one)]
         result.inputs, result.skipped = len(work.works), len(work.works) - len(todo)
         self.listener.stage_started(stage.stage, result.inputs, result.skipped)
-        batches = list(stage.cut(work.inputs, todo))
-        tables = (work.inputs.take(batch) for batch in batches)
         waiting: list[Entry] = []
         last = time.monotonic()
-        outcomes: Iterator[Outcome | WorkerDied] | None
-        outcomes = stage.stream(tables, corpus, self.tools, account=result.account, stop=self.stop)
-        if outcomes is None:
-            tasks = (Task(stage, table, self.tools) for table in tables)
-            outcomes = self.executor.map(run_task, tasks, resources=stage.resources, stop=self.stop)
         try:
-            for batch, outcome in zip(batches, outcomes, strict=False):
+            for batch, outcome in self._outcomes(work, todo, corpus, result):
                 waiting += _entries(work, batch, outcome)
                 self.listener.stage_advanced(stage.stage, len(batch), result.account)
                 if len(waiting) >= _COMMIT_EVERY_ROWS or time.monotonic() - last >= _COMMIT_EVERY_S:
@@ -188,6 +185,26 @@ class _Driver:
             with storage_errors(self.workspace.root):
                 ledger.compact()
         result.rejected_in_all = sum(one in ledger.dropped for one in work.works)
+
+    def _outcomes(
+        self, work: BatchWork, todo: Sequence[int], corpus: Corpus, result: StageResult
+    ) -> Iterator[tuple[Sequence[int], Outcome | WorkerDied]]:
+        """What comes of the inputs to do, with their places."""
+        stage = work.stage
+        if not todo:
+            return
+        streamed = stage.stream(
+            work.inputs.take(pa.array(todo)), corpus, self.tools, account=result.account, stop=self.stop
+        )
+        if streamed is not None:
+            places = iter(todo)
+            with closing(streamed):
+                yield from ((list(islice(places, count)), outcome) for count, outcome in streamed)
+            return
+        batches = list(stage.cut(work.inputs, todo))
+        tasks = (Task(stage, work.inputs.take(batch), self.tools) for batch in batches)
+        outcomes = self.executor.map(run_task, tasks, resources=stage.resources, stop=self.stop)
+        yield from zip(batches, outcomes, strict=False)
 
     def _commit(self, ledger: Ledger, entries: Sequence[Entry], result: StageResult) -> None:
         works = digest(sorted(entry.work for entry in entries))

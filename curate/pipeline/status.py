@@ -11,13 +11,16 @@ from curate.storage.workspace import Workspace
 
 
 class Status(NamedTuple):
-    """Counts of the current rows; ``rejections`` by stage and reason; ``releases`` from old to new."""
+    """Counts of the current rows; ``prelabels`` by labeller and outcome; ``rejections`` by stage and reason.
+
+    ``releases`` are in order, from old to new.
+    """
 
     workspace: str
     recipe: str
     tables: dict[str, int]
     units: dict[str, int]
-    prelabels: dict[str, int]
+    prelabels: dict[str, dict[str, int]]
     annotations: dict[str, int]
     labels: dict[str, int]
     rejections: dict[str, dict[str, int]]
@@ -36,19 +39,23 @@ def status(loaded: LoadedRecipe, workspace: Workspace) -> Status:
         name: corpus.read(name, [workspace.table(name, loaded.labels).spec.key]).num_rows
         for name in ("sources", "items", "faces", "prelabels", "annotations", "labels", "rejections")
     }
-    rejections: dict[str, dict[str, int]] = {}
-    for row in corpus.read("rejections", ["stage", "reason"]).to_pylist():
-        by_reason = rejections.setdefault(row["stage"], {})
-        by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + 1
+
+    def nested(table: str, outer: str, inner: str) -> dict[str, dict[str, int]]:
+        counts: dict[str, dict[str, int]] = {}
+        for row in corpus.read(table, [outer, inner]).to_pylist():
+            by_inner = counts.setdefault(row[outer], {})
+            by_inner[row[inner]] = by_inner.get(row[inner], 0) + 1
+        return counts
+
     return Status(
         workspace=str(workspace.root),
         recipe=loaded.recipe.recipe,
         tables=tables,
         units=count("items", "unit"),
-        prelabels=count("prelabels", "outcome"),
+        prelabels=nested("prelabels", "labeller", "outcome"),
         annotations=count("annotations", "action"),
         labels=count("labels", "label_source"),
-        rejections=rejections,
+        rejections=nested("rejections", "stage", "reason"),
         releases=[m.version for m in Releases(workspace.releases).manifests(loaded.recipe.recipe)],
         last_run=_last_run(workspace),
     )

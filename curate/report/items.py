@@ -22,7 +22,7 @@ def item_cards(tables: Mapping[str, list[Row]], schema: LabelSchema, blobs: Blob
     labels = {row["item_id"]: row for row in tables["labels"]}
     prelabels: dict[str, Row] = {}
     for row in tables["prelabels"]:
-        if row["outcome"] == "ok":
+        if row["final"] and row["outcome"] == "ok":
             prelabels.setdefault(row["item_id"], row)
 
     def order(row: Row) -> tuple[str, float, str]:

@@ -10,6 +10,7 @@ from typing import Any
 from curate.labels import LabelSchema
 from curate.report.figures import Bar, bar_table, histogram
 from curate.report.items import item_cards
+from curate.report.models import models_section
 from curate.report.page import write_page
 from curate.report.words import show_count, show_duration, show_text
 from curate.storage.corpus import Corpus
@@ -36,7 +37,7 @@ def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:
         "items": ("item_id", "source_id", "layout", "start_s", "end_s", "speaker", "text", "face"),
         "sources": ("source_id", "file", "kind", "title", "collection", "licence", "duration_s"),
         "labels": ("item_id", "label_source", *corpus.labels.fields),
-        "prelabels": ("item_id", "outcome", *corpus.labels.fields),
+        "prelabels": ("item_id", "labeller", "final", "outcome", "detail", *corpus.labels.fields),
         "rejections": ("stage", "reason", "subject", "detail"),
     }
     tables = {name: corpus.read(name, columns).to_pylist() for name, columns in shown.items()}
@@ -48,6 +49,7 @@ def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:
         f'<p class="soft">What this run did, and what the corpus holds now. Labels: {escape(corpus.labels.name)}.</p>',
         _tiles(tables, faces, len(people)),
         _stages(run_record.get("stages") or ()),
+        models_section(tables["prelabels"], run_record.get("stages") or ()),
         _next_steps(tables, people),
         _distributions(corpus.labels, tables["labels"]),
         item_cards(tables, corpus.labels, corpus.workspace.blobs),
@@ -73,7 +75,7 @@ def _tiles(tables: Mapping[str, list[Row]], faces: int, judged: int) -> str:
         ("items", f"{len(tables['items']):,}"),
         ("of speech and video", show_duration(seconds)),
         ("face tracks", f"{faces:,}"),
-        ("pre-labelled", f"{len({row['item_id'] for row in tables['prelabels']}):,}"),
+        ("pre-labelled", f"{sum(row['final'] and row['outcome'] == 'ok' for row in tables['prelabels']):,}"),
         ("seen by people", f"{judged:,}"),
         ("labelled by people", f"{reviewed:,}"),
         ("rejected", f"{len(tables['rejections']):,}"),

@@ -10,13 +10,14 @@ from curate import __version__
 from curate.assets import find_asset
 from curate.errors import InvalidInput
 from curate.hub.card import CardFacts, render_card
-from curate.release.build import Plan, SplitSettings, assign, plan_release, write_release
+from curate.release.build import Plan, SplitSettings, plan_release, write_release
 from curate.release.features import card_features, release_features
 from curate.release.folder import VERSION, Releases
 from curate.release.manifest import Manifest
 from curate.release.memo import inputs_hash, note, recall
 from curate.release.rows import ReleaseRows, ReleaseTables, pseudonym
 from curate.stage import DriverStage, Receipt, Tools
+from curate.stages.splitting import splits_of
 from curate.storage.corpus import Corpus
 
 Key = Literal["source", "speaker", "participant", "group"]
@@ -76,7 +77,7 @@ class Export(DriverStage):
         """Write a release, unless the newest one has the same content."""
         recipe = corpus.workspace.recipe or "corpus"
         releases = Releases(corpus.workspace.releases)
-        settings = SplitSettings(self.split.ratios, self.split.disjoint_by, tools.seed)
+        settings = self.split_settings(tools.seed)
         tables = read_tables(corpus, tools)
         known = self._known(corpus, tables, tools, settings)
         if (content := recall(corpus.workspace.root, known)) and (same := self._same(releases, recipe, content)):
@@ -86,7 +87,7 @@ class Export(DriverStage):
         if not item_ids:
             what = "no item has been reviewed yet" if self.reviewed_only and tables.items.num_rows else "no items"
             return Receipt(False, {"items": 0}, f"nothing to release: {what}")
-        splits = assign(_with_participant(tables), settings, releases, recipe)
+        splits = splits_of(tables.items, tables.sources, corpus, settings)
         plan = plan_release(rows, item_ids, splits, tools.labels, tools.blobs, names=self.split.ratios)
         if same := self._same(releases, recipe, plan.content_sha256):
             note(corpus.workspace.root, known, plan.content_sha256)
@@ -111,6 +112,10 @@ class Export(DriverStage):
         )
         note(corpus.workspace.root, self._known(corpus, tables, tools, settings), plan.content_sha256)
         return Receipt(True, _counts(manifest), self._message(releases, manifest))
+
+    def split_settings(self, seed: int) -> SplitSettings:
+        """How items are divided, in a recipe with this seed."""
+        return SplitSettings(self.split.ratios, self.split.disjoint_by, seed)
 
     def _known(self, corpus: Corpus, tables: ReleaseTables, tools: Tools, settings: SplitSettings) -> str:
         """A hash of all that decides a release's content; earlier releases do, as they hold items in their split."""
@@ -168,12 +173,6 @@ def _read_template(name: str, tools: Tools) -> str:
         raise InvalidInput(
             f"data card template {path} cannot be read as UTF-8 text", hint="save it as UTF-8"
         ) from error
-
-
-def _with_participant(tables: ReleaseTables) -> Any:
-    people = dict(zip(tables.sources["source_id"].to_pylist(), tables.sources["participant"].to_pylist(), strict=True))
-    participants = [people.get(source) for source in tables.items["source_id"].to_pylist()]
-    return tables.items.append_column("participant", [participants])
 
 
 def _unchanged(same: Manifest) -> Receipt:

@@ -12,12 +12,13 @@ import pyarrow as pa
 from pydantic import Field
 
 from curate.errors import InvalidInput, InvalidRow
+from curate.labels import LabelSchema
 from curate.media.decode import read_start
 from curate.media.duplicates import HEARD_S, film_hash, picture_hash, sound_hash
 from curate.media.pictures import load_rgb
 from curate.media.probe import Probe, probe
 from curate.media.subtitles import SUFFIXES, find_sidecar
-from curate.stage import BatchStage, Outcome, Rejection, Tools, digest
+from curate.stage import BatchStage, Outcome, Problem, Rejection, Tools, digest
 
 MAX_POST_BYTES = 1_000_000
 INPUTS = pa.schema(
@@ -50,7 +51,7 @@ class Ingest(BatchStage):
     collection: str | None = None
     consent: str | None = None
 
-    def problems(self, folder: Path) -> Iterable[tuple[tuple[str, ...], str]]:
+    def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
         for pattern in self._patterns():
             if not _matches(pattern, folder):
                 yield ("files",), f"no file matches {pattern!r} in {folder.resolve()}"

@@ -1,51 +1,254 @@
 """Items to proposed labels, for people to correct."""
 
-from collections.abc import Iterable
-from typing import Any, ClassVar, Literal
+import time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
+from pydantic import Field, model_validator
 
-from curate.llm.model import Labeller
-from curate.llm.offline import OfflineLabeller
-from curate.stage import BatchStage, Outcome, Tools, digest
+from curate.errors import CurateError, InvalidInput
+from curate.labels import LabelSchema
+from curate.labels.fields.base import How
+from curate.llm.engine import Engine, EngineSettings, open_engine
+from curate.llm.estimate import Estimate, estimate
+from curate.llm.model import Spent
+from curate.llm.prices import load_prices
+from curate.llm.prompt import load_prompt
+from curate.llm.stream import stream
+from curate.stage import BatchStage, Outcome, Problem, Tools
+from curate.stages.prelabel_chat import Chat
+from curate.stages.prelabel_context import AROUND, with_neighbours
+from curate.stages.prelabel_rows import combined, proposed_by, rows_of
+from curate.stages.prelabel_settings import (
+    REPLAY,
+    BudgetSettings,
+    ContextSettings,
+    ExampleSettings,
+    LabellerSettings,
+    PictureSettings,
+    ReviewSettings,
+    Shown,
+)
+from curate.storage.answers import Answers
+from curate.storage.corpus import Corpus
+
+Row = dict[str, Any]
+
+_SHORTHAND = ("model", "prompt")
+_ROOM = 8
+"""How many times as many items are at work as requests may be in flight, so that one that hangs holds nothing up."""
+_BATCH_ROOM = 50_000
+_SAMPLE = 200
+_READ_ROWS = 256
+_YIELD_ROWS = 256
+_YIELD_S = 0.5
 
 
 class Prelabel(BatchStage):
-    """One proposal for every item; an item that the labeller cannot judge is kept, with the outcome ``abstained``."""
+    """Every labeller's proposals for every item, and one row that stands for the item.
+
+    Nothing is left out: an item that no labeller could judge has a row that says why. Asking a model goes on from the
+    driver, with every reply kept under its request's hash before it is used: none is ever paid for twice.
+    """
 
     stage: Literal["prelabel"]
-    model: Literal["offline"] = "offline"
+    labellers: Annotated[tuple[LabellerSettings, ...], Field(min_length=1, max_length=12)]
+    """Or ``model: …``, for one labeller with nothing else to set"""
+    combine: How = "majority"
+    """How several answers become one: those of several labellers, and several samples of one"""
+    review: ReviewSettings | None = None
+    examples: ExampleSettings | None = None
+    context: ContextSettings = ContextSettings()
+    pictures: PictureSettings = PictureSettings()
+    show: tuple[Shown, ...] = ("image", "faces")
+    """What is sent besides words, of what a prompt can do without; not every model takes ``audio``"""
+    max_text_chars: Annotated[int, Field(ge=100, le=1_000_000)] = 8_000
+    """Longer texts are cut for the prompt"""
+    mode: Literal["online", "batch"] = "online"
+    budget: BudgetSettings = BudgetSettings()
+    in_flight: Annotated[int, Field(ge=1, le=2_000)] = 64
+    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+    request_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 60.0
+    deadline_s: Annotated[float, Field(gt=0)] | None = None
+    """The stage ends after this time and keeps what is done"""
+    tries: Annotated[int, Field(ge=1, le=20)] = 5
 
+    version: ClassVar[int] = 2
     reads: ClassVar[str] = "items"
     writes: ClassVar[tuple[str, ...]] = ("prelabels",)
-    uses: ClassVar[tuple[str, ...] | None] = ("item_id", "text")
-    batch_rows: ClassVar[int] = 512
+    batch_rows: ClassVar[int] = 256
+    retried: ClassVar[tuple[str, str] | None] = ("outcome", "error")
+    operational: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("mode", "budget", "in_flight", "requests_per_minute", "tokens_per_minute"),
+            *("request_timeout_s", "deadline_s", "tries"),
+        }
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, given: Any) -> Any:
+        """``model: offline`` is short for ``labellers: [{model: offline}]``."""
+        if not isinstance(given, dict) or "model" not in given:
+            return given
+        if "labellers" in given:
+            raise ValueError("give either `model` or `labellers`")
+        one = {name: given[name] for name in _SHORTHAND if name in given}
+        return {**{name: value for name, value in given.items() if name not in _SHORTHAND}, "labellers": [one]}
+
+    @model_validator(mode="after")
+    def _check(self) -> "Prelabel":
+        names = [one.label for one in (*self.labellers, *([self.review] if self.review else []))]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two labellers are called {twice}; give one another `name`")
+        if self.review is not None and self.review.is_local:
+            raise ValueError(f"{self.review.model} cannot review; name a model that is asked")
+        return self
+
+    def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
+        """See ``Stage.problems``: prompts that are not there, not right, or not for these labels."""
+        for place, labeller in self._asked():
+            try:
+                prompt = load_prompt(labeller.prompt, folder)
+            except InvalidInput as error:
+                found = error.problems or (f"{error.message} ({error.hint})",)
+            else:
+                found = tuple(prompt.problems(labels)) if labels is not None else ()
+            yield from (((*place, "prompt"), problem) for problem in found)
 
     def assets(self, tools: Tools) -> Iterable[str]:
-        return (tools.labels.sha256, self._labeller().name)
+        """See ``Stage.assets``."""
+        yield tools.labels.sha256
+        for labeller in self.labellers:
+            if labeller.is_local:
+                local = labeller.open_local(tools.folder)
+                yield local.name
+                yield from local.assets(tools.labels)
+        for _, labeller in self._asked():
+            yield load_prompt(labeller.prompt, tools.folder).sha256
+
+    def columns_used(self) -> tuple[str, ...] | None:
+        """See ``BatchStage.columns_used``."""
+        local = ("item_id", "text", "language")
+        if not self._asked():
+            return local
+        shown = ("unit", "speaker", "statement", "dialogue", "turn", "audio", "video", "image", "face", "face_id")
+        pair = ("text_b", "audio_b", "video_b")
+        return (*local, *shown, *pair, *(AROUND if self._has_context else ()))
+
+    def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
+        """The items, with the turns round each where a model is to see them."""
+        return with_neighbours(current, self.context) if self._has_context else current
 
     def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
-        labeller = self._labeller()
+        """Proposals of labellers that ask nobody."""
+        items = batch.to_pylist()
+        by_labeller = []
+        for labeller in self.labellers:
+            model = labeller.open_local(tools.folder)
+            made = model.propose_many(items, tools.labels)
+            by_labeller.append([proposed_by(labeller.label, model.name, proposal) for proposal in made])
         rows = []
-        for item in batch.to_pylist():
-            values, scores, outcome = labeller.propose(item, tools.labels)
-            row: dict[str, Any] = {
-                "prelabel_id": digest([item["item_id"], labeller.name, item["text"], tools.labels.sha256])[:24],
-                "item_id": item["item_id"],
-                "labeller": self.model,
-                "model": labeller.name,
-                "outcome": outcome,
-                "scores": [
-                    {"field": field, "label": label, "score": score}
-                    for field, by_label in scores.items()
-                    for label, score in by_label.items()
-                ],
-                "schema_sha256": tools.labels.sha256,
-                **values,
-            }
-            rows.append(row)
+        for item, proposals in zip(items, zip(*by_labeller, strict=True), strict=True):
+            together = combined(proposals, tools.labels, self.combine)
+            rows += rows_of(item["item_id"], proposals, tools.labels, together=together)
         return Outcome({"prelabels": rows})
 
-    @staticmethod
-    def _labeller() -> Labeller:
-        return OfflineLabeller()
+    def stream(
+        self, inputs: pa.Table, corpus: Corpus, tools: Tools, *, account: dict[str, Spent], stop: Callable[[], bool]
+    ) -> Generator[tuple[int, Outcome]] | None:
+        """See ``BatchStage.stream``: None where no model is to be asked."""
+        return self._stream(inputs, corpus, tools, account, stop) if self._asked() else None
+
+    def estimate(self, todo: pa.Table, corpus: Corpus, tools: Tools) -> str:
+        """See ``BatchStage.estimate``: requests, tokens and dollars, from at most 200 items spread over those to do."""
+        if not self._asked():
+            return ""
+        step = max(1, todo.num_rows // _SAMPLE)
+        sample = todo.take(list(range(0, todo.num_rows, step))).to_pylist()
+        chat = Chat(self, corpus, tools)
+        asked = [request for item in sample for request in chat.first_requests(item)]
+        total = round(len(asked) * todo.num_rows / len(sample))
+        with closing(Answers(_place(tools))) as answers:
+            cost = estimate(asked, total, load_prices(tools.folder), answers, batch=self.mode == "batch")
+        return _words(cost, reviews=todo.num_rows if self.review else 0)
+
+    def _stream(
+        self, inputs: pa.Table, corpus: Corpus, tools: Tools, account: dict[str, Spent], stop: Callable[[], bool]
+    ) -> Generator[tuple[int, Outcome]]:
+        items = (row for batch in inputs.to_batches(_READ_ROWS) for row in batch.to_pylist())
+        window = _BATCH_ROOM if self.mode == "batch" else self.in_flight * _ROOM
+        waiting: list[list[Row]] = []
+        with closing(Answers(_place(tools))) as answers:
+            engine = self._open(answers, tools)
+            work = partial(Chat(self, corpus, tools).rows, engine)
+            last = time.monotonic()
+            try:
+                for rows in stream(items, work, window=window, stop=stop, finish=engine.close):
+                    waiting.append(rows)
+                    if len(waiting) >= _YIELD_ROWS or time.monotonic() - last >= _YIELD_S:
+                        account.update(engine.spent())
+                        yield _outcome(waiting)
+                        waiting, last = [], time.monotonic()
+            except CurateError:
+                # A limit is reached, or a server at its end: what was answered is kept.
+                if waiting:
+                    yield _outcome(waiting)
+                waiting = []
+                raise
+            finally:
+                account.update(engine.spent())
+            if waiting:
+                yield _outcome(waiting)
+
+    def _open(self, answers: Answers, tools: Tools) -> Engine:
+        models = tuple(dict.fromkeys(one.asks for _, one in self._asked() if one.model != REPLAY))
+        settings = EngineSettings(
+            mode=self.mode if models else "replay",
+            in_flight=self.in_flight,
+            requests_per_minute=self.requests_per_minute,
+            tokens_per_minute=self.tokens_per_minute,
+            request_timeout_s=self.request_timeout_s,
+            deadline_s=self.deadline_s,
+            tries=self.tries,
+            budget_usd=self.budget.usd,
+            budget_tokens=self.budget.tokens,
+            prices=tools.folder,
+        )
+        return open_engine(settings, answers, tools.blobs.read, models=models)
+
+    @property
+    def _has_context(self) -> bool:
+        return bool(self._asked()) and (self.context.before > 0 or self.context.after > 0)
+
+    def _asked(self) -> list[tuple[tuple[str | int, ...], LabellerSettings]]:
+        """The labellers that a model is asked for, each with its place among the settings."""
+        found: list[tuple[tuple[str | int, ...], LabellerSettings]] = [
+            (("labellers", at), one) for at, one in enumerate(self.labellers) if not one.is_local
+        ]
+        return [*found, (("review",), self.review)] if self.review else found
+
+
+def _outcome(rows: list[list[Row]]) -> tuple[int, Outcome]:
+    return len(rows), Outcome({"prelabels": [row for own in rows for row in own]})
+
+
+def _place(tools: Tools) -> Path:
+    if tools.answers is None:
+        raise ValueError("there is nowhere to keep what models reply")
+    return tools.answers
+
+
+def _words(cost: Estimate, *, reviews: int) -> str:
+    """``about 18 requests (6 answered before), 12,000 tokens in, 5,400 out, 0.42 USD``."""
+    known = f" ({cost.cached:,} answered before)" if cost.cached else ""
+    usd = "price unknown" if cost.usd is None else f"{cost.usd:,.2f} USD"
+    more = f"; and {reviews:,} reviews" if reviews else ""
+    return (
+        f"about {cost.requests:,} requests{known}, {cost.tokens_in:,} tokens in, {cost.tokens_out:,} out, {usd}{more}"
+    )

@@ -9,6 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from curate.errors import InvalidRow
+from curate.labels import LabelSchema
 from curate.media import units
 from curate.media.container import AUDIO_RATE_HZ
 from curate.media.crops import crop_picture
@@ -27,7 +28,7 @@ from curate.media.subtitles import Cue
 from curate.media.text import Passage, sentences, turns
 from curate.media.tracks import Track
 from curate.media.whisper import model_hash, model_problem
-from curate.stage import BatchStage, Outcome, Rejection, Tools
+from curate.stage import BatchStage, Outcome, Problem, Rejection, Tools
 from curate.stages.preprocess_rows import Part, face_rows, item_row, make_part, passed, repeated, shot_rows
 from curate.stages.preprocess_settings import Faces, Filters, Transcript, Unit
 from curate.stages.preprocess_sound import (
@@ -99,7 +100,7 @@ class Preprocess(BatchStage):
         for path in _told_files(told):
             yield f"{path.name}:{_sha256(path)}"
 
-    def problems(self, folder: Path) -> Iterable[tuple[tuple[str, ...], str]]:
+    def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
         pack, whisper = self._path(folder, self.faces.model_pack), self._path(folder, self.transcript.whisper_model)
         if pack is not None and not pack_files(pack):
             yield ("faces", "model_pack"), f"the face model pack {pack} holds no .onnx file"
@@ -217,7 +218,7 @@ class Preprocess(BatchStage):
         duration_s = round(max(heard_s, row["duration_s"] or 0.0), 3)
         speech = [self._utterances(channel) for channel in channels]
         whisper = self._path(tools.folder, self.transcript.whisper_model)
-        asked = transcribers(row, self.transcript, tools.folder, whisper)
+        asked = transcribers(row, self.transcript, tools.folder, whisper, tools.answers)
         spoken = cues_of(row, channels, speech, self.transcript, asked, part)
         spans = self._spans(way, row, path, duration_s, speech, spoken)
         told = self._turns(row, tools, part)

@@ -66,8 +66,10 @@ def listen(samples: Samples | None, number: int | None) -> Channel:
     return Channel(samples, number, speech.speech_probabilities(samples), quality.window_powers(samples))
 
 
-def transcribers(row: dict[str, Any], settings: Transcript, folder: Path, whisper: Path | None) -> list[Transcriber]:
-    """Where the words of a source may come from, in order."""
+def transcribers(
+    row: dict[str, Any], settings: Transcript, folder: Path, whisper: Path | None, answers: Path | None
+) -> list[Transcriber]:
+    """Where the words of a source may come from, in order; replies of an endpoint are kept in ``answers``."""
     found: list[Transcriber] = []
     for source in settings.order:
         if source == "subtitles":
@@ -77,13 +79,13 @@ def transcribers(row: dict[str, Any], settings: Transcript, folder: Path, whispe
         elif source == "whisper" and whisper is not None:
             found.append(Whisper(whisper))
         elif source == "endpoint" and settings.endpoint_model:
-            found.append(_endpoint(settings.endpoint_model))
+            found.append(_endpoint(settings.endpoint_model, answers))
     return found
 
 
-def _endpoint(model: str) -> Remote:
+def _endpoint(model: str, answers: Path | None) -> Remote:
     def hear(samples: Samples, language: str | None) -> Heard:
-        return Heard(*openai_audio.transcribe(encode_flac(samples), model=model, language=language))
+        return Heard(*openai_audio.transcribe(encode_flac(samples), model=model, language=language, answers=answers))
 
     return Remote(model, hear)
 

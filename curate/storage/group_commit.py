@@ -30,7 +30,6 @@ def open_connection(path: Path, *, read_only: bool = False) -> sqlite3.Connectio
             connection.execute("PRAGMA journal_mode=WAL")
         # FULL syncs each shared transaction: a reply that was paid for outlives a power cut too.
         connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA mmap_size=268435456")
     return connection
 
 

@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import pyarrow.compute as pc
+
 from curate.labels import LabelSchema
 from curate.storage.tables import Table
 from curate.storage.workspace import Workspace
@@ -63,11 +65,7 @@ class Ledger:
         if retried is not None:
             column, again = retried
             rows = first.read(["work", column])
-            self.finished -= {
-                work
-                for work, value in zip(*map(pa.ChunkedArray.to_pylist, rows.columns), strict=True)
-                if value == again
-            }
+            self.finished -= set(rows.filter(pc.equal(rows[column], again))["work"].to_pylist())
         self.dropped: set[str] = set()
         rejected = self.rejections.read(["stage", "parent_id", "subject", "reason", "work"])
         by_parent: dict[str, set[str]] = defaultdict(set)

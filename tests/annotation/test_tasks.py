@@ -11,14 +11,13 @@ from curate.annotation.tasks import (
     Origin,
     has_all,
     shown_in,
-    to_context,
     to_deletion,
     to_prediction,
     to_row,
     to_task,
 )
 from curate.errors import InvalidInput
-from curate.labels import FIELD_TYPES, LabelSchema, Taxonomy, Turn, parse_layout
+from curate.labels import FIELD_TYPES, LabelSchema, Taxonomy, Turn, parse_layout, to_context
 
 LABELS = make_labels()
 ITEM = to_context(make_item())

@@ -3,7 +3,9 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, NamedTuple
+from itertools import combinations
+from statistics import fmean
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from xml.etree import ElementTree as ET
 
 import pyarrow as pa
@@ -12,7 +14,7 @@ from pydantic import Field as Setting
 
 from curate.labels.item import UNITS, ItemContext, Unit
 from curate.labels.layout import Layout
-from curate.labels.taxonomy import Taxonomy
+from curate.labels.taxonomy import Label, Taxonomy
 
 DEFAULT_LANGUAGE = "en"
 _VARIABLE = re.compile(r"\$(?=[\w\[\].{}])")
@@ -26,6 +28,10 @@ Words = (
 )
 """A text, or one text by language."""
 LabelNames = Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)]
+
+
+How = Literal["majority", "union", "intersection", "mean"]
+"""Which parts of several judgements are kept: those of more than half, of anyone, or of all; or the mean of numbers."""
 
 
 class Aggregate(NamedTuple):
@@ -108,6 +114,14 @@ class Field(BaseModel, ABC):
         """The value that a model wrote; None where it says that there is nothing. Raises ``ValueError``."""
         return self.check(answer, item)
 
+    def mend_answer(self, answer: Any, item: ItemContext) -> tuple[Any, list[str]]:
+        """What a model wrote with slips put right that leave no doubt, and a sentence for each; as it is by default."""
+        return answer, []
+
+    def instructions(self, language: str = DEFAULT_LANGUAGE) -> list[str]:
+        """What a model has to know to answer, besides the question, as lines for a prompt."""
+        return []
+
     @abstractmethod
     def check(self, value: Any, item: ItemContext | None = None) -> Any:
         """The value in its canonical form; with ``item``, also that it fits the item.
@@ -147,8 +161,14 @@ class Field(BaseModel, ABC):
         """How far two values are apart (0 same … 1 opposite), or None where that has no meaning."""
         return None
 
+    def agreement(self, values: Sequence[Any]) -> float | None:
+        """The mean of one minus the distance over all pairs of values (0-1); None below two, or without a distance."""
+        gaps = [self.distance(one, other) for one, other in combinations(values, 2)]
+        known = [gap for gap in gaps if gap is not None]
+        return 1 - fmean(known) if known else None
+
     @abstractmethod
-    def aggregate(self, values: Sequence[Any]) -> Aggregate:
+    def aggregate(self, values: Sequence[Any], how: How = "majority") -> Aggregate:
         """Several raters' values as one; ``values`` is not empty and holds no None. Equal values give that value."""
 
     @abstractmethod
@@ -268,6 +288,27 @@ def strict_object(properties: dict[str, Any]) -> dict[str, Any]:
 def nullable(schema: dict[str, Any]) -> dict[str, Any]:
     """The JSON schema of a value that may be null."""
     return {"anyOf": [schema, {"type": "null"}]}
+
+
+def is_enough(votes: int, raters: int, how: How) -> bool:
+    """Whether so many of the raters settle a part of a value."""
+    return votes > 0 if how == "union" else votes == raters if how == "intersection" else votes * 2 > raters
+
+
+def label_lines(taxonomy: Taxonomy, *, several: bool = False) -> list[str]:
+    """A line for each label, those below another indented: its name, what it means, and whether it stands alone."""
+    lines = []
+    for label in taxonomy.labels:
+        indent = "  " * (len(taxonomy.path(label.name)) - 1)
+        alone = " Never together with another label." if several and label.absence else ""
+        lines.append(f"{indent}- {label.name}{_meaning(label)}{alone}")
+    return lines
+
+
+def _meaning(label: Label) -> str:
+    if label.definition:
+        return f": {label.definition}"
+    return f" (such as {', '.join(label.synonyms[:4])})" if label.synonyms else ""
 
 
 def unanimous(values: Sequence[Any]) -> bool:

@@ -8,13 +8,16 @@ import pyarrow as pa
 from pydantic import Field as Setting
 
 from curate.labels.fields.base import (
+    DEFAULT_LANGUAGE,
     Aggregate,
     Field,
+    How,
     Result,
     choice,
     class_label,
     control_suffix,
     known_label,
+    label_lines,
     list_of,
     members,
     one_label,
@@ -239,7 +242,15 @@ class Boxes(Field):
             return dict(each)
         return {"label": each["label"], "keyframes": [{**box_at(each), "time_s": 0.0, "visible": True}]}
 
-    def aggregate(self, values: Sequence[Any]) -> Aggregate:
+    def instructions(self, language: str = DEFAULT_LANGUAGE) -> list[str]:
+        over = ", at each time in seconds at which its movement changes" if self.over == "video" else ""
+        return [
+            "Boxes by their left (x) and upper (y) edge, width and height, as fractions of the picture's width and "
+            f"height from 0 to 1{over}; an empty list where there is none. Labels:",
+            *label_lines(self.taxonomy),
+        ]
+
+    def aggregate(self, values: Sequence[Any], how: How = "majority") -> Aggregate:
         """The value of the rater who is nearest to all others, the first of those equally near."""
         if unanimous(values):
             return Aggregate(values[0], {})

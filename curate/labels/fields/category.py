@@ -9,13 +9,17 @@ import pyarrow as pa
 from pydantic import model_validator
 
 from curate.labels.fields.base import (
+    DEFAULT_LANGUAGE,
     Aggregate,
     Field,
+    How,
     Result,
     choice,
     class_label,
     control_suffix,
+    is_enough,
     known_label,
+    label_lines,
     list_of,
     member,
     members,
@@ -243,17 +247,28 @@ class Category(Field):
         pairs = [(weights[0].get(label, 0.0), weights[1].get(label, 0.0)) for label in {*weights[0], *weights[1]}]
         return 1 - sum(map(min, pairs)) / sum(map(max, pairs))
 
-    def aggregate(self, values: Sequence[Any]) -> Aggregate:
+    def instructions(self, language: str = DEFAULT_LANGUAGE) -> list[str]:
+        asked = "One or more labels, only those that are really there" if self.multiple else "Exactly one label"
+        graded = f", each with {self.intensity.describe()}" if self.intensity is not None else ""
+        return [f"{asked}{graded}:", *label_lines(self.taxonomy, several=self.multiple)]
+
+    def aggregate(self, values: Sequence[Any], how: How = "majority") -> Aggregate:
         """Labels that more than half of the raters name; a single label needs strictly more votes than any other.
 
-        An intensity is the median of those who name the label (the lower one of words).
+        By union, any label that is named (a label of absence only alone), and of a single one the first of those with
+        the most votes; by intersection, what all name. An intensity is the median of those who name the label (the
+        lower one of words).
         """
         votes = Counter(label for value in values for label in self.labels_of(value))
         soft = {label: votes[label] / len(values) for label in self.labels if votes[label]}
         if not self.multiple:
             (first, most), *rest = votes.most_common(2)
-            return Aggregate(None if rest and rest[0][1] == most else first, soft)
-        settled: list[Any] = [label for label, share in soft.items() if share > 0.5]
+            is_tie = bool(rest) and rest[0][1] == most
+            unsettled = {"union": False, "intersection": bool(rest)}.get(how, is_tie)
+            return Aggregate(None if unsettled else first, soft)
+        settled: list[Any] = [label for label in soft if is_enough(votes[label], len(values), how)]
+        if how == "union":
+            settled = [label for label in settled if not self.taxonomy.require(label).absence] or settled
         if self.intensity is not None:
             given = {
                 label: [each["intensity"] for value in values for each in value if each["label"] == label]

@@ -9,7 +9,18 @@ from xml.etree import ElementTree as ET
 import pyarrow as pa
 from pydantic import Field as Setting
 
-from curate.labels.fields.base import Aggregate, Field, Result, list_of, member, scalar, unanimous
+from curate.labels.fields.base import (
+    DEFAULT_LANGUAGE,
+    Aggregate,
+    Field,
+    How,
+    Result,
+    is_enough,
+    list_of,
+    member,
+    scalar,
+    unanimous,
+)
 from curate.labels.fields.text import checked_text
 from curate.labels.item import ItemContext
 from curate.labels.layout import Layout
@@ -92,8 +103,15 @@ class OpenSet(Field):
         first, second = {self._key(word) for word in one}, {self._key(word) for word in other}
         return 1 - len(first & second) / len(first | second)
 
-    def aggregate(self, values: Sequence[Any]) -> Aggregate:
-        """The words that more than half of the raters give, each in the form most of them chose."""
+    def instructions(self, language: str = DEFAULT_LANGUAGE) -> list[str]:
+        most = f"1 to {self.max_words} words" if self.max_words > 1 else "One word"
+        return [f"{most} or short phrases of your own, each of at most {self.max_chars} characters, without commas."]
+
+    def aggregate(self, values: Sequence[Any], how: How = "majority") -> Aggregate:
+        """The words that more than half of the raters (or any, or all) give, each in the form most of them chose.
+
+        Of too many, those that most raters give.
+        """
         if unanimous(values):
             return Aggregate(list(values[0]), {})
         votes = Counter(key for value in values for key in {self._key(word) for word in value})
@@ -101,9 +119,12 @@ class OpenSet(Field):
         settled = [
             min((-n, word) for (k, word), n in forms.items() if k == key)[1]
             for key in dict.fromkeys(self._key(word) for value in values for word in value)
-            if votes[key] * 2 > len(values)
+            if is_enough(votes[key], len(values), how)
         ]
-        return Aggregate(settled[: self.max_words] or None, {})
+        if len(settled) > self.max_words:
+            likeliest = sorted(settled, key=lambda word: -votes[self._key(word)])[: self.max_words]
+            settled = [word for word in settled if word in likeliest]
+        return Aggregate(settled or None, {})
 
     def describe(self) -> str:
         mapped = f", compared by the labels of {self.taxonomy.title}" if self.taxonomy is not None else ""

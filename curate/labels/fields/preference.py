@@ -9,8 +9,10 @@ import pyarrow as pa
 from pydantic import Field as Setting
 
 from curate.labels.fields.base import (
+    DEFAULT_LANGUAGE,
     Aggregate,
     Field,
+    How,
     Result,
     choice,
     control_suffix,
@@ -130,11 +132,17 @@ class Preference(Field):
         """The absolute difference of the grades as a share of the way from one end to the other."""
         return float(abs(one["grade"] - other["grade"]) / (2 * self.grades))
 
-    def aggregate(self, values: Sequence[Any]) -> Aggregate:
+    def instructions(self, language: str = DEFAULT_LANGUAGE) -> list[str]:
+        grades = "; ".join(f"{grade} = {self._words(grade)}" for grade in self._allowed)
+        return [f"`grade` is one of: {grades}."]
+
+    def aggregate(self, values: Sequence[Any], how: How = "majority") -> Aggregate:
         """The median grade, between two the one nearer to a tie, with its longest reason.
 
-        None where that is a tie and none is allowed.
+        None where that is a tie and none is allowed, and by intersection where grades differ.
         """
+        if how == "intersection" and len({value["grade"] for value in values}) > 1:
+            return Aggregate(None, {})
         grade = int(statistics.median(value["grade"] for value in values))
         if grade not in self._allowed:
             return Aggregate(None, {})

@@ -9,7 +9,18 @@ from xml.etree import ElementTree as ET
 import pyarrow as pa
 from pydantic import model_validator
 
-from curate.labels.fields.base import Aggregate, Field, Result, Words, in_language, member, plain, scalar
+from curate.labels.fields.base import (
+    DEFAULT_LANGUAGE,
+    Aggregate,
+    Field,
+    How,
+    Result,
+    Words,
+    in_language,
+    member,
+    plain,
+    scalar,
+)
 from curate.labels.item import ItemContext
 from curate.labels.layout import Layout
 from curate.labels.numbers import check_range, checked_number, grid_step, mean, on_grid
@@ -118,8 +129,14 @@ class Scale(Field):
         """The absolute difference as a share of the scale's length."""
         return float(abs(one - other) / (self.maximum - self.minimum))
 
-    def aggregate(self, values: Sequence[Any]) -> Aggregate:
-        """The mean on an interval scale, the lower median on an ordinal one."""
+    def instructions(self, language: str = DEFAULT_LANGUAGE) -> list[str]:
+        kind = "A whole number" if self.level == "ordinal" else "A number"
+        return [f"{kind}: {self._ends(language)}."]
+
+    def aggregate(self, values: Sequence[Any], how: How = "majority") -> Aggregate:
+        """The mean on an interval scale, the lower median on an ordinal one; by ``mean`` its nearest whole number."""
+        if self.level == "ordinal" and how == "mean":
+            return Aggregate(float(math.floor(mean(values) + 0.5)), {})
         if self.level == "ordinal":
             return Aggregate(float(statistics.median_low(values)), {})
         return Aggregate(mean(values), {})

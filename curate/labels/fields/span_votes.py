@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from curate.labels.fields.base import How, is_enough
+
 Cell = tuple[int | None, str, int]
 """A turn, a label and the place of one character."""
 
@@ -14,8 +16,8 @@ def jaccard(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
     return len(first.keys() & second.keys()) / len(first.keys() | second.keys())
 
 
-def agreed_spans(values: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The longest stretches of characters to which more than half of the raters give a label."""
+def agreed_spans(values: Sequence[Mapping[str, Any]], how: How) -> list[dict[str, Any]]:
+    """The longest stretches of characters to which enough of the raters give a label."""
     votes: dict[Cell, int] = defaultdict(int)
     chars: dict[Cell, str] = {}
     for value in values:
@@ -23,7 +25,8 @@ def agreed_spans(values: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             votes[cell] += 1
             chars[cell] = char
     settled = sorted(
-        (cell for cell, count in votes.items() if count * 2 > len(values)), key=lambda c: (c[0] or 0, c[1], c[2])
+        (cell for cell, count in votes.items() if is_enough(count, len(values), how)),
+        key=lambda c: (c[0] or 0, c[1], c[2]),
     )
     spans: list[dict[str, Any]] = []
     for turn, label, at in settled:
@@ -38,8 +41,10 @@ def agreed_spans(values: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"id": f"v{number}", **span} for number, span in enumerate(kept)]
 
 
-def agreed_relations(values: Sequence[Mapping[str, Any]], spans: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The relations that more than half of the raters draw between the settled spans that overlap their own."""
+def agreed_relations(
+    values: Sequence[Mapping[str, Any]], spans: Sequence[Mapping[str, Any]], how: How
+) -> list[dict[str, str]]:
+    """The relations that enough of the raters draw between the settled spans that overlap their own."""
     votes: dict[tuple[str, str, str], int] = defaultdict(int)
     for value in values:
         own = {span["id"]: [each["id"] for each in spans if _overlap(span, each)] for span in value["spans"]}
@@ -55,7 +60,7 @@ def agreed_relations(values: Sequence[Mapping[str, Any]], spans: Sequence[Mappin
     return [
         {"from": begin, "to": end, "label": label}
         for (begin, end, label), count in sorted(votes.items())
-        if count * 2 > len(values)
+        if is_enough(count, len(values), how)
     ]
 
 

@@ -8,15 +8,18 @@ import pyarrow as pa
 from pydantic import Field as Setting
 from pydantic import model_validator
 
-from curate.labels.fields import span_text
+from curate.labels.fields import span_repair, span_text
 from curate.labels.fields.base import (
+    DEFAULT_LANGUAGE,
     Aggregate,
     Field,
+    How,
     LabelNames,
     Result,
     choice,
     class_label,
     known_label,
+    label_lines,
     list_of,
     members,
     one_label,
@@ -134,6 +137,23 @@ class Spans(Field):
                 {"id": each["id"], **turn, "text": each["text"], "occurrence": occurrence, "label": each["label"]}
             )
         return {"spans": spans, **({"relations": checked["relations"]} if self.relations else {})}
+
+    def mend_answer(self, answer: Any, item: ItemContext) -> tuple[Any, list[str]]:
+        """Quotations that stand nowhere become the nearest words that do, where that leaves no doubt."""
+        mended, told = [], []
+        texts = [item.text or ""] if self.over == "utterance" else [turn.text for turn in item.dialogue]
+        for each in answer["spans"]:
+            found = span_repair.nearest_quotation(texts, each.get("turn", 0), each["text"], each["occurrence"])
+            if found is None or found == (each.get("turn", 0), each["text"], each["occurrence"]):
+                mended.append(each)
+                continue
+            turn, text, occurrence = found
+            at = {"turn": turn} if self.over == "dialogue" else {}
+            mended.append({**each, **at, "text": text, "occurrence": occurrence})
+            told.append(
+                f"{self.name}: {each['text'][:80]!r} was put right: {text[:80]!r}{f' of turn {turn}' if at else ''}"
+            )
+        return {**answer, "spans": mended}, told
 
     def from_answer(self, answer: Any, item: ItemContext) -> Any:
         if not answer["spans"]:
@@ -261,17 +281,33 @@ class Spans(Field):
         """One minus the characters labelled alike by both as a share of those labelled by either."""
         return 1 - jaccard(one, other)
 
-    def aggregate(self, values: Sequence[Any]) -> Aggregate:
-        """For each label, the characters that more than half of the raters give it, and the relations of such a part.
+    def instructions(self, language: str = DEFAULT_LANGUAGE) -> list[str]:
+        turn = " `turn` is the number in front of the turn that it is from." if self.over == "dialogue" else ""
+        linked = (
+            f" Relations lead from the `id` of one quotation to that of another: {', '.join(self.relations)}."
+            if self.relations
+            else ""
+        )
+        return [
+            "Quotations, each exactly as it stands in the text, character by character: nothing corrected, translated "
+            "or left out. As short as still says it, from one place and one turn. `occurrence` counts from 1 which of "
+            f"several equal places is meant.{turn}{linked} No quotation where there is nothing to quote. Labels:",
+            *label_lines(self.taxonomy),
+        ]
+
+    def aggregate(self, values: Sequence[Any], how: How = "majority") -> Aggregate:
+        """For each label, the characters that more than half of the raters (or any, or all) give it.
+
+        With them come the relations that as many draw between such stretches.
 
         A relation counts for a rater between the settled spans that overlap the rater's own.
         """
         if unanimous(values):
             return Aggregate(values[0], {})
-        spans = agreed_spans(values)
+        spans = agreed_spans(values, how)
         if not spans:
             return Aggregate(None, {})
-        return Aggregate(self.check({"spans": spans, "relations": agreed_relations(values, spans)}), {})
+        return Aggregate(self.check({"spans": spans, "relations": agreed_relations(values, spans, how)}), {})
 
     def describe(self) -> str:
         names = ", ".join(f"`{name}`" for name in self.labels)

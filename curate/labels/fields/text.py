@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pyarrow as pa
 from pydantic import Field as Setting
 
-from curate.labels.fields.base import Aggregate, Field, Result, member
+from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, Field, How, Result, member
 from curate.labels.item import ItemContext
 from curate.labels.layout import Layout
 
@@ -44,7 +44,10 @@ class Text(Field):
         written = text_of(results)
         return self.check(written) if written else None
 
-    def aggregate(self, values: Sequence[Any]) -> Aggregate:
+    def instructions(self, language: str = DEFAULT_LANGUAGE) -> list[str]:
+        return [f"At most {self.max_chars} characters."]
+
+    def aggregate(self, values: Sequence[Any], how: How = "majority") -> Aggregate:
         """The longest text, the first in alphabetical order among equals."""
         return Aggregate(min(values, key=lambda text: (-len(text), text)), {})
 

@@ -9,12 +9,16 @@ import pyarrow as pa
 from pydantic import Field as Setting
 
 from curate.labels.fields.base import (
+    DEFAULT_LANGUAGE,
     Aggregate,
     Field,
+    How,
     Result,
     choice,
     class_label,
+    is_enough,
     known_label,
+    label_lines,
     list_of,
     members,
     one_label,
@@ -161,13 +165,23 @@ class Timeline(Field):
                 either += length * (votes > 0)
         return 1 - both / either
 
-    def aggregate(self, values: Sequence[Any]) -> Aggregate:
-        """For each label, the time that more than half of the raters give it."""
+    def instructions(self, language: str = DEFAULT_LANGUAGE) -> list[str]:
+        apart = "" if self.overlap else ", which do not overlap"
+        return [
+            f"Stretches of time in seconds from the item's start{apart}; an empty list where there is none. Labels:",
+            *label_lines(self.taxonomy),
+        ]
+
+    def aggregate(self, values: Sequence[Any], how: How = "majority") -> Aggregate:
+        """For each label, the time that more than half of the raters (or any, or all) give it.
+
+        Where stretches may not overlap, union is no more than majority.
+        """
         if unanimous(values):
             return Aggregate(values[0], {})
         settled = []
         for label in self.labels:
-            for start_s, end_s in _majority(values, label):
+            for start_s, end_s in _settled(values, label, how if self.overlap or how != "union" else "majority"):
                 settled.append({"start_s": start_s, "end_s": end_s, "label": label})
         return Aggregate(self.check(settled[: self.max_segments]) if settled else None, {})
 
@@ -205,15 +219,15 @@ def _pieces(values: Sequence[Any], label: str) -> list[tuple[float, int]]:
     ]
 
 
-def _majority(values: Sequence[Any], label: str) -> list[tuple[float, float]]:
-    """The stretches that more than half of the raters give a label, joined where they touch."""
+def _settled(values: Sequence[Any], label: str, how: How) -> list[tuple[float, float]]:
+    """The stretches to which enough of the raters give a label, joined where they touch."""
     bounds = sorted({e[key] for value in values for e in value if e["label"] == label for key in ("start_s", "end_s")})
     joined: list[tuple[float, float]] = []
     for start, end in pairwise(bounds):
         votes = sum(
             any(e["label"] == label and e["start_s"] <= start and end <= e["end_s"] for e in value) for value in values
         )
-        if votes * 2 <= len(values):
+        if not is_enough(votes, len(values), how):
             continue
         if joined and joined[-1][1] == start:
             joined[-1] = (joined[-1][0], end)

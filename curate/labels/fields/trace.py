@@ -11,11 +11,14 @@ from pydantic import Field as Setting
 from pydantic import model_validator
 
 from curate.labels.fields.base import (
+    DEFAULT_LANGUAGE,
     Aggregate,
     Field,
+    How,
     Result,
     choice,
     control_suffix,
+    is_enough,
     list_of,
     members,
     scalar,
@@ -186,8 +189,15 @@ class Trace(Field):
         gaps = [abs(a - b) for a, b in pairs]
         return mean(gaps) / (self.maximum - self.minimum) if gaps else None
 
-    def aggregate(self, values: Sequence[Any]) -> Aggregate:
-        """For each sample the mean of the raters who judged it, null where they are not more than half."""
+    def instructions(self, language: str = DEFAULT_LANGUAGE) -> list[str]:
+        return [
+            "Stretches of time in seconds from the start of the item, each with the value that holds throughout it: a "
+            f"number from {self.minimum:g} to {self.maximum:g}. Begin a new stretch wherever the value changes; leave "
+            "out what cannot be told."
+        ]
+
+    def aggregate(self, values: Sequence[Any], how: How = "majority") -> Aggregate:
+        """For each sample the mean of the raters who judged it, null where they are not more than half (any, all)."""
         if unanimous(values):
             return Aggregate(values[0], {})
         longest = max(len(value["values"]) for value in values)
@@ -195,7 +205,7 @@ class Trace(Field):
         for at in range(longest):
             column = [value["values"][at] if at < len(value["values"]) else None for value in values]
             given = [sample for sample in column if sample is not None]
-            samples.append(mean(given) if len(given) * 2 > len(values) else None)
+            samples.append(mean(given) if is_enough(len(given), len(values), how) else None)
         while samples and samples[-1] is None:
             samples.pop()
         return Aggregate({"step_s": self.step_s, "values": samples} if samples else None, {})

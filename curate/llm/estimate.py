@@ -1,0 +1,70 @@
+"""What asking would cost, told from a sample of the requests without sending any."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from curate.llm.completion import Usage
+from curate.llm.prices import Prices, tokens_in
+from curate.llm.request import Request
+from curate.storage.answers import Answers
+
+_TYPICAL_TOKENS_OUT = 300
+
+
+class Estimate(NamedTuple):
+    """Requests in all and how many of them are stored already; tokens and US dollars are for the rest.
+
+    ``usd`` is None where a model has no price.
+    """
+
+    requests: int
+    cached: int
+    tokens_in: int
+    tokens_out: int
+    usd: float | None
+
+
+def estimate(
+    sample: Sequence[Request], total: int, prices: Prices, answers: Answers | None = None, *, batch: bool = False
+) -> Estimate:
+    """About what ``total`` requests like those of the sample would cost.
+
+    Where some of the sample are stored already, what they really took corrects the counting of the input. Replies are
+    taken to be as long as the newest of the same model, else 300 tokens, and never longer than their limit. Repairs of
+    unusable answers come on top.
+    """
+    if not sample or total <= 0:
+        return Estimate(max(total, 0), 0, 0, 0, 0.0)
+    counted, used, cached = 0, 0, 0
+    rest: list[tuple[Request, int]] = []
+    for request in sample:
+        tokens = tokens_in(request, prices.of(request.model))
+        answer = answers.find(request.key) if answers is not None else None
+        if answer is None:
+            rest.append((request, tokens))
+        else:
+            cached += 1
+            if not answer.estimated and answer.tokens_in:
+                counted, used = counted + tokens, used + answer.tokens_in
+    share = used / counted if counted else 1.0
+    usual = {
+        model: answers.mean_tokens_out(model) if answers is not None else None for model in {r.model for r in sample}
+    }
+    all_in = all_out = 0.0
+    usd: float | None = 0.0
+    for request, tokens in rest:
+        replies = min(usual[request.model] or _TYPICAL_TOKENS_OUT, request.most_tokens_out or math.inf)
+        price = prices.of(request.model)
+        all_in += tokens * share
+        all_out += replies
+        one = None if price is None else price.usd(Usage(round(tokens * share), round(replies)), batch=batch)
+        usd = None if usd is None or one is None else usd + one
+    scale = total / len(sample)
+    return Estimate(
+        total,
+        round(cached * scale),
+        round(all_in * scale),
+        round(all_out * scale),
+        None if usd is None else usd * scale,
+    )

@@ -1,0 +1,130 @@
+"""The one form of template that prompts have: ``{{name}}``, and parts that stand only with or without a name."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from curate.llm.request import Part
+
+_TAG = re.compile(r"\{\{(?P<sigil>[#^/]?)(?P<name>[a-z][a-z0-9_]*)\}\}")
+
+
+class Name(NamedTuple):
+    """A place that is filled."""
+
+    name: str
+    line: int
+
+
+class Section(NamedTuple):
+    """A part that stands only where ``name`` is there (``kind`` is #) or is not (^). Sections hold no sections."""
+
+    kind: Literal["#", "^"]
+    name: str
+    inside: tuple["str | Name", ...]
+    line: int
+
+
+Node = str | Name | Section
+
+
+class Template(NamedTuple):
+    """A parsed template, and what is wrong with it: line and sentence."""
+
+    nodes: tuple[Node, ...]
+    problems: tuple[tuple[int, str], ...]
+
+    def names(self) -> Iterator[tuple[Name, Section | None]]:
+        """Every place that is filled, with the section around it."""
+        for node in self.nodes:
+            if isinstance(node, Name):
+                yield node, None
+            elif isinstance(node, Section):
+                yield from ((each, node) for each in node.inside if isinstance(each, Name))
+
+    def sections(self) -> Iterator[Section]:
+        """Every section in order."""
+        return (node for node in self.nodes if isinstance(node, Section))
+
+    def render(self, values: Mapping[str, Sequence[Part]]) -> tuple[Part, ...]:
+        """The parts of a message: text joined, without blank ends, and media in their places."""
+        parts: list[Part] = []
+        for node in self.nodes:
+            if isinstance(node, Section):
+                if bool(values.get(node.name)) == (node.kind == "#"):
+                    for each in node.inside:
+                        parts += values[each.name] if isinstance(each, Name) else [each]
+            else:
+                parts += values[node.name] if isinstance(node, Name) else [node]
+        return tuple(_joined(parts))
+
+
+def parse_template(text: str, *, first_line: int) -> Template:
+    """A template whose first line is number ``first_line`` of its file.
+
+    A tag of a section that stands alone on its line takes no line up.
+    """
+    nodes: list[Node] = []
+    inside: list[str | Name] = []
+    problems: list[tuple[int, str]] = []
+    begun: tuple[Literal["#", "^"], str, int] | None = None
+    at = 0
+    for tag in _TAG.finditer(text):
+        line = first_line + text.count("\n", 0, tag.start())
+        sigil, name = tag["sigil"], tag["name"]
+        before, after = _bounds(text, tag) if sigil else (tag.start(), tag.end())
+        literal, at = text[at : max(at, before)], max(at, after)
+        into = nodes if begun is None else inside
+        problems += _leftovers(literal, line)
+        if literal:
+            into.append(literal)
+        if not sigil:
+            into.append(Name(name, line))
+        elif sigil in ("#", "^"):
+            if begun:
+                problems.append(
+                    (line, f"{{{{{sigil}{name}}}}} stands within {{{{{begun[0]}{begun[1]}}}}}; close it first")
+                )
+                continue
+            begun, inside = ("#" if sigil == "#" else "^", name, line), []
+        elif begun is None or begun[1] != name:
+            problems.append((line, f"{{{{/{name}}}}} closes nothing"))
+        else:
+            nodes.append(Section(begun[0], name, tuple(inside), begun[2]))
+            begun = None
+    rest = text[at:]
+    problems += _leftovers(rest, first_line + text.count("\n"))
+    if begun:
+        problems.append((begun[2], f"{{{{{begun[0]}{begun[1]}}}}} is never closed by {{{{/{begun[1]}}}}}"))
+    return Template((*nodes, rest) if rest else tuple(nodes), tuple(problems))
+
+
+def _bounds(text: str, tag: re.Match[str]) -> tuple[int, int]:
+    """Where a tag begins and ends, its whole line where it stands alone."""
+    begin = text.rfind("\n", 0, tag.start()) + 1
+    end = text.find("\n", tag.end())
+    end = len(text) if end < 0 else end + 1
+    if text[begin : tag.start()].strip() or text[tag.end() : end].strip():
+        return tag.start(), tag.end()
+    return begin, end
+
+
+def _leftovers(literal: str, last_line: int) -> Iterator[tuple[int, str]]:
+    """Braces that are no tag."""
+    for found in re.finditer(r"\{\{[^{}\n]{0,30}\}?\}?|\}\}", literal):
+        line = last_line - literal.count("\n", found.start())
+        yield line, f"{found[0]} is not a tag; there are {{{{name}}}}, {{{{#name}}}}, {{{{^name}}}} and {{{{/name}}}}"
+
+
+def _joined(parts: Sequence[Part]) -> Iterator[Part]:
+    """Neighbouring texts as one; texts without blank ends, empty ones left out."""
+    text = ""
+    for part in (*parts, None):
+        if isinstance(part, str):
+            text += part
+            continue
+        if text.strip():
+            yield text.strip()
+        text = ""
+        if part is not None:
+            yield part

@@ -1,0 +1,168 @@
+"""Ask models about an item: what they are shown, how often they are asked, and what is made of their answers."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from curate.labels import ItemContext, describe_labels, to_context
+from curate.llm.answer import Answer, read_answer
+from curate.llm.engine import Asker, Reply
+from curate.llm.examples import retrieve, tell_examples
+from curate.llm.material import tell_answer, tell_item
+from curate.llm.prompt import Prompt, answer_schema, load_prompt
+from curate.llm.request import Media, Request
+from curate.llm.scores import Scored, split_scores, with_scores
+from curate.stage import Tools
+from curate.stages.prelabel_context import AROUND, open_pool
+from curate.stages.prelabel_rows import Proposed, combined, proposed_by, rows_of
+from curate.stages.prelabel_settings import LabellerSettings
+from curate.stages.prelabel_shown import ItemMedia
+from curate.storage.corpus import Corpus
+
+if TYPE_CHECKING:
+    from curate.stages.prelabel import Prelabel
+
+Row = dict[str, Any]
+
+
+class _Asked(NamedTuple):
+    """A labeller that is asked: its prompt, what its answers must look like, and the labels in words."""
+
+    settings: LabellerSettings
+    prompt: Prompt
+    schema: Mapping[str, Any]
+    described: str
+
+
+class _Told(NamedTuple):
+    """What is known of an item: variables of prompts, media by modality, and what fields are placed in."""
+
+    item: Row
+    variables: Mapping[str, str]
+    media: Mapping[str, Sequence[Media]]
+    context: ItemContext
+
+
+class Chat:
+    """The work on one item after another; many are under way at once."""
+
+    def __init__(self, stage: "Prelabel", corpus: Corpus, tools: Tools) -> None:
+        self._stage, self._labels = stage, tools.labels
+        self._local = [(one, one.open_local(tools.folder)) for one in stage.labellers if one.is_local]
+        self._asked = [self._open(one, tools) for one in stage.labellers if not one.is_local]
+        self._review = self._open(stage.review, tools) if stage.review else None
+        everyone = [*self._asked, *([self._review] if self._review else [])]
+        wanted = {
+            name
+            for asked in everyone
+            for name, need in asked.prompt.modalities.items()
+            if need == "required" or name.removesuffix("_b") in stage.show
+        }
+        self._media = ItemMedia(wanted, stage.pictures, corpus, tools)
+        self._pool = open_pool(corpus, tools) if stage.examples else None
+
+    async def rows(self, asker: Asker, item: Row) -> list[Row]:
+        """All proposals for an item as rows of ``prelabels``."""
+        told = _Told(item, self._words(item), await self._media.of(item), to_context(item))
+        proposals = [
+            proposed_by(one.label, model.name, model.propose(item, self._labels)) for one, model in self._local
+        ]
+        asks = [
+            self._ask(asker, asked, told, sample) for asked in self._asked for sample in range(asked.settings.samples)
+        ]
+        proposals += [await asks[0]] if len(asks) == 1 else await asyncio.gather(*asks)
+        together = combined(proposals, self._labels, self._stage.combine)
+        review = await self._reviewed(asker, told, [together] if together else proposals)
+        return rows_of(item["item_id"], proposals, self._labels, together=together, review=review)
+
+    def first_requests(self, item: Row) -> Iterator[Request]:
+        """What would be asked about an item before any answer is known; pictures and sounds are only guessed."""
+        told = _Told(item, self._words(item), self._media.guessed(item), to_context(item))
+        for asked in self._asked:
+            if not asked.prompt.lacking(self._all(asked, told), told.media):
+                for sample in range(asked.settings.samples):
+                    yield self._request(asked, told, sample)
+
+    async def _reviewed(self, asker: Asker, told: _Told, before: Sequence[Proposed]) -> Proposed | None:
+        usable = next((one for one in before if one.outcome == "ok"), None)
+        if self._review is None or usable is None:
+            return None
+        answer = tell_answer(self._labels, usable.values, told.item, usable.extras)
+        shown = told._replace(variables={**told.variables, "answer": answer})
+        return await self._ask(asker, self._review, shown, 0)
+
+    async def _ask(self, asker: Asker, asked: _Asked, told: _Told, sample: int) -> Proposed:
+        settings, prompt = asked.settings, asked.prompt
+        about = Proposed(
+            settings.label,
+            settings.asks or settings.model,
+            "abstained",
+            sample=sample,
+            prompt=prompt.name,
+            prompt_sha256=prompt.sha256,
+        )
+        if lacking := prompt.lacking(self._all(asked, told), told.media):
+            return replace(about, detail=f"the item has no {lacking[0]}, which the prompt needs")
+
+        def check(text: str) -> tuple[Answer, Scored]:
+            scored = split_scores(text, self._labels) if settings.scores else Scored(text, {}, None)
+            return read_answer(prompt, self._labels, scored.rest, told.context), scored
+
+        reply = await asker.ask(self._request(asked, told, sample), check, labeller=settings.label)
+        return _taken(about, reply)
+
+    def _request(self, asked: _Asked, told: _Told, sample: int) -> Request:
+        messages = asked.prompt.render(self._all(asked, told), told.media, most_chars=self._stage.max_text_chars)
+        settings = asked.settings
+        return Request(settings.asks, messages, asked.schema, parameters=settings.parameters(), sample=sample)
+
+    def _all(self, asked: _Asked, told: _Told) -> Mapping[str, str]:
+        return {**told.variables, "labels": asked.described}
+
+    def _open(self, settings: LabellerSettings, tools: Tools) -> _Asked:
+        prompt = load_prompt(settings.prompt, tools.folder)
+        schema = answer_schema(prompt, tools.labels)
+        schema = with_scores(schema, tools.labels) if settings.scores else schema
+        return _Asked(settings, prompt, schema, describe_labels(tools.labels, prompt.language))
+
+    def _words(self, item: Row) -> dict[str, str]:
+        """What of an item is told in words."""
+        context = self._stage.context
+        around, turn = (item.get(name) for name in AROUND)
+        shown = {**item, "dialogue": around, "turn": turn} if around else item
+        words = tell_item(shown, turns_before=context.before, turns_after=context.after)
+        if self._stage.examples is not None and self._pool is not None:
+            found = retrieve(item, self._pool, self._stage.examples.count)
+            words |= {"examples": tell_examples(found, self._labels)} if found else {}
+        return words
+
+
+def _taken(about: Proposed, reply: Reply[tuple[Answer, Scored]]) -> Proposed:
+    """A reply as a proposal."""
+    taken = replace(
+        about,
+        outcome=reply.outcome,
+        detail=reply.detail,
+        model_answered=reply.model,
+        request_key=reply.key,
+        request_id=reply.request_id,
+        answered_at=reply.created_at,
+        tokens_in=reply.tokens_in,
+        tokens_out=reply.tokens_out,
+        usd=reply.usd,
+    )
+    if reply.outcome != "ok" or reply.value is None:
+        return taken
+    answer, scored = reply.value
+    is_empty = all(value is None for value in answer.values.values())
+    mended = "; ".join(answer.mended)
+    return replace(
+        taken,
+        outcome="abstained" if is_empty else "ok",
+        values=answer.values,
+        scores={name: by_label for name, by_label in scored.scores.items() if answer.values.get(name) is not None},
+        confidence=scored.confidence,
+        extras=answer.extras,
+        detail=mended or ("the model names nothing" if is_empty else ""),
+    )

@@ -1,0 +1,344 @@
+"""The prelabel stage with models that are asked: rows, repeats, budgets, faults and what a user sees."""
+
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import yaml
+
+from curate.cli.output import describe_spending
+from curate.errors import CurateError as Interrupted
+from curate.errors import InvalidInput, MissingDependency, ServiceRefused
+from curate.executors.local import LocalExecutor
+from curate.labels import load_labels
+from curate.pipeline import plan, run
+from curate.recipe import load_recipe
+from curate.stages.prelabel_context import with_neighbours
+from curate.stages.prelabel_settings import ContextSettings
+from curate.storage.spec import table_spec
+from curate.storage.workspace import Workspace
+from tests.builders import TEXTS, make_recipe
+from tests.llm.chat_double import ChatDouble
+from tests.llm.chat_faults import refusal, says, status
+
+KEY = "sk-secret-0123456789abcdef"
+ONE = {"model": "openai/gpt-5-mini"}
+
+
+class Quiet:
+    """A listener that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.accounts: list[dict[str, Any]] = []
+
+    def stage_started(self, name, total, done): ...
+    def stage_finished(self, result): ...
+
+    def stage_advanced(self, name, inputs, account):
+        if account:
+            self.accounts.append(dict(account))
+
+
+class Corpus:
+    """A folder of posts, its recipe and its workspace."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.listener = Quiet()
+        self.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(6)])
+
+    def write(self, texts) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps({"text": text, "author": f"writer {at}"}) for at, text in enumerate(texts)]
+        (self.folder / "posts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def run(self, *, workers: int = 1, name: str = "ws", **settings: Any):
+        recipe = make_recipe(
+            self.folder,
+            {"stage": "ingest", "files": "posts.jsonl", "licence": "CC0-1.0"},
+            {"stage": "preprocess"},
+            {"stage": "prelabel", **settings},
+            {"stage": "aggregate"},
+            {"stage": "export"},
+        )
+        self.loaded = load_recipe(recipe)
+        self.workspace = Workspace(self.folder / name)
+        executor = LocalExecutor(workers)
+        try:
+            return run(self.loaded, self.workspace, executor=executor, listener=self.listener)
+        finally:
+            executor.close()
+
+    def rows(self, table: str = "prelabels") -> list[dict[str, Any]]:
+        return self.workspace.table(table, self.loaded.labels).read().to_pylist()
+
+
+@pytest.fixture
+def double():
+    with ChatDouble(key=KEY) as server:
+        yield server
+
+
+@pytest.fixture
+def corpus(tmp_path, double, monkeypatch) -> Corpus:
+    monkeypatch.setenv("OPENAI_BASE_URL", double.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    return Corpus(tmp_path / "posts")
+
+
+def asked(double: ChatDouble) -> int:
+    return sum(call.path == "/v1/chat/completions" for call in double.calls)
+
+
+def test_every_answer_is_a_row_and_one_stands_for_the_item(corpus: Corpus, double: ChatDouble) -> None:
+    done = corpus.run(
+        labellers=[
+            {**ONE, "samples": 2, "temperature": 1.0},
+            {"model": "openai/gpt-5", "name": "large"},
+            {"model": "lexicon"},
+        ],
+        review={"model": "openai/gpt-5", "name": "reviewer"},
+    )
+    rows = corpus.rows()
+    by_item: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_item.setdefault(row["item_id"], []).append(row)
+    assert len(by_item) == 6
+    for own in by_item.values():
+        names = sorted((row["labeller"], row["sample"]) for row in own if not row["labeller"].startswith("majority:"))
+        assert names == [
+            ("large", 0),
+            ("lexicon", 0),
+            ("openai/gpt-5-mini", 0),
+            ("openai/gpt-5-mini", 1),
+            ("reviewer", 0),
+        ]
+        assert sum(row["labeller"].startswith("majority:") for row in own) == 1
+        assert [row["labeller"] for row in own if row["final"]] == ["reviewer"]
+    answered = [row for row in rows if row["labeller"] == "large"]
+    for row in answered:
+        assert row["model"] == "gpt-5"
+        assert row["model_answered"] == "gpt-5-2026-08-07"
+        assert row["prompt"] == "utterance_emotion.v1"
+        assert len(row["request_key"]) == 64
+        assert row["request_id"].startswith("req_")
+        assert row["tokens_in"] > 100
+        assert row["usd"] > 0
+        assert 0 <= row["confidence"] <= 1
+        assert [extra["name"] for extra in row["extras"]] == ["reasons"]
+        assert isinstance(row["answered_at"], datetime)
+    account = next(result.account for result in done.stages if result.stage == "prelabel")
+    assert {name: spent.requests for name, spent in account.items()} == {
+        "openai/gpt-5-mini": 12,
+        "large": 6,
+        "reviewer": 6,
+    }
+    assert asked(double) == 24
+    labels = {row["item_id"]: row["evidence"] for row in corpus.rows("labels")}
+    finals = {row["item_id"]: [row["prelabel_id"]] for row in rows if row["final"]}
+    assert labels == finals
+
+
+def test_nothing_is_asked_twice(corpus: Corpus, double: ChatDouble) -> None:
+    corpus.run(labellers=[ONE])
+    first = {row["prelabel_id"]: {**row, "work": None} for row in corpus.rows()}
+    assert asked(double) == 6
+    # How the work is done is no part of what is asked for.
+    assert not corpus.run(labellers=[ONE], in_flight=3, tries=2, budget={"usd": 9}, workers=2).changed
+    # Neither are the order of the rows, nor the other rows.
+    corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in reversed(range(7))])
+    corpus.run(labellers=[ONE])
+    assert asked(double) == 12  # who writes is part of what is asked, and all writers but one have changed places
+    shutil.rmtree(corpus.workspace.root / "tables" / "prelabels")
+    corpus.run(labellers=[ONE])
+    assert asked(double) == 12
+    corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(6)])
+    corpus.run(labellers=[ONE])
+    assert asked(double) == 12
+    again = {row["prelabel_id"]: {**row, "work": None} for row in corpus.rows()}
+    assert {key: again[key] for key in first} == first
+
+
+def test_a_budget_stops_the_stage_and_keeps_what_is_done(corpus: Corpus, double: ChatDouble) -> None:
+    def spent() -> int:
+        return double.tokens["in"] + double.tokens["out"]
+
+    corpus.run(labellers=[ONE], name="whole")
+    needed = spent()
+    corpus.folder.joinpath("ws").mkdir()
+    with pytest.raises(Interrupted, match="budget"):
+        corpus.run(labellers=[{**ONE, "max_tokens": 200}], budget={"tokens": needed}, in_flight=1)
+    used = spent() - needed
+    assert 0 < used <= needed
+    done = len(corpus.rows())
+    assert 0 < done < 6
+    with pytest.raises(Interrupted, match="budget"):
+        corpus.run(labellers=[{**ONE, "max_tokens": 200}], budget={"tokens": needed}, in_flight=1)
+    assert spent() - needed == used
+    corpus.run(labellers=[{**ONE, "max_tokens": 200}], budget={"tokens": 10 * needed})
+    assert len(corpus.rows()) == 6
+
+
+def test_what_failed_for_no_fault_of_the_item_is_tried_again(corpus: Corpus, double: ChatDouble) -> None:
+    double.on("(post 3)", status(500), status(500))
+    double.on("(post 4)", refusal())
+    double.on("(post 5)", says("no JSON"), says('{"still": "none"}'))
+    corpus.run(labellers=[ONE], tries=2)
+    outcomes = {row["outcome"] for row in corpus.rows()}
+    assert outcomes == {"ok", "error", "refused", "invalid"}
+    assert all(row["final"] and (row["outcome"] == "ok" or row["detail"]) for row in corpus.rows())
+    before = asked(double)
+    corpus.run(labellers=[ONE], tries=2)
+    assert sorted(row["outcome"] for row in corpus.rows()) == ["invalid", "ok", "ok", "ok", "ok", "refused"]
+    assert asked(double) == before + 1
+
+
+def test_replay_asks_nobody(corpus: Corpus, double: ChatDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus.run(labellers=[ONE])
+    before = {row["item_id"]: row["emotion"] for row in corpus.rows()}
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    corpus.write([*(f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(6)), "Something new"])
+    corpus.run(labellers=[{"model": "replay"}])
+    live = [row for row in corpus.rows() if row["labeller"] == "replay"]
+    assert {row["item_id"]: row["emotion"] for row in live if row["outcome"] == "ok"} == before
+    assert [row["outcome"] for row in live if row["item_id"] not in before] == ["error"]
+    assert asked(double) == 6
+    with pytest.raises(MissingDependency, match="key"):
+        corpus.run(labellers=[ONE], name="another")
+
+
+def test_the_key_is_written_nowhere(corpus: Corpus, double: ChatDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    double.answer = lambda body: json.dumps({"echo": KEY})
+    double.on("(post 1)", status(500, retry_after="0"))
+    corpus.run(labellers=[ONE], tries=2)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY + "-wrong")
+    with pytest.raises(ServiceRefused) as caught:
+        corpus.run(labellers=[{**ONE, "prompt": "utterance_emotion.v1", "seed": 1}])
+    assert KEY not in str(caught.value)
+    files = [path for path in corpus.folder.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert [path for path in files if KEY.encode() in path.read_bytes() and path.suffix != ".sqlite"] == []
+
+
+def test_people_see_the_spending(corpus: Corpus, double: ChatDouble) -> None:
+    done = corpus.run(labellers=[ONE])
+    account = next(result.account for result in done.stages if result.stage == "prelabel")
+    assert describe_spending(account.values()).startswith("6 asked, 0 from cache")
+    assert "USD" in describe_spending(account.values())
+    record = json.loads((corpus.workspace.runs / done.run_id / "run.json").read_text())
+    told = next(stage["account"] for stage in record["stages"] if stage["stage"] == "prelabel")
+    assert told["openai/gpt-5-mini"]["requests"] == 6
+    assert told["openai/gpt-5-mini"]["usd"] == pytest.approx(sum(row["usd"] for row in corpus.rows()))
+    assert "Asked and paid in this run" in done.report.read_text()
+
+
+def test_a_plan_tells_the_cost_and_asks_nothing(corpus: Corpus, double: ChatDouble) -> None:
+    corpus.run(labellers=[ONE])
+    corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(9)])
+    recipe = make_recipe(
+        corpus.folder,
+        {"stage": "ingest", "files": "posts.jsonl", "licence": "CC0-1.0"},
+        {"stage": "preprocess"},
+        {"stage": "prelabel", "labellers": [{**ONE, "samples": 2}], "budget": {"usd": 0.0001}},
+    )
+    loaded = load_recipe(recipe)
+    executor = LocalExecutor(1)
+    run(loaded, corpus.workspace, executor=executor, listener=Quiet(), until="preprocess")
+    before = asked(double)
+    last = plan(loaded, corpus.workspace)[-1]
+    assert (last.stage, last.todo) == ("prelabel", 9)
+    assert "18 requests" in last.note
+    assert "6 answered before" in last.note
+    assert "USD" in last.note
+    assert asked(double) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"model": "gpt-5"}, "'gpt-5' is no labeller"),
+        ({"model": "offline", "labellers": [ONE]}, "give either `model` or `labellers`"),
+        ({"labellers": []}, "at least 1"),
+        ({"labellers": [ONE, {**ONE}]}, "two labellers are called openai/gpt-5-mini"),
+        ({"labellers": [{"model": "offline", "temperature": 1}]}, "offline has no setting temperature"),
+        ({"labellers": [{**ONE, "prompt": "utterance_emotions.v1"}]}, "did you mean utterance_emotion.v1"),
+        ({"labellers": [{**ONE, "of": "openai/gpt-5"}]}, "`of` goes with `model: replay` only"),
+        ({"model": "offline", "review": {"model": "vader"}}, "vader cannot review"),
+        ({"model": "offline", "examples": {"by": "magic"}}, "neither bm25 nor"),
+        ({"model": "offline", "budget": {"usd": 0}}, "greater than 0"),
+    ],
+)
+def test_mistakes_in_the_recipe_are_told_with_their_line(tmp_path: Path, settings, sentence: str) -> None:
+    recipe = make_recipe(
+        tmp_path, {"stage": "ingest", "files": "*.txt"}, {"stage": "preprocess"}, {"stage": "prelabel", **settings}
+    )
+    with pytest.raises(InvalidInput) as caught:
+        load_recipe(recipe)
+    assert any(sentence in problem and "sample.yaml:" in problem for problem in caught.value.problems)
+
+
+def test_a_prompt_that_cannot_ask_for_the_labels_is_told_before_anything_runs(tmp_path: Path) -> None:
+    stage = {"stage": "prelabel", "labellers": [{**ONE, "prompt": "image_emotion.v1"}]}
+    recipe = make_recipe(tmp_path, {"stage": "ingest", "files": "*.txt"}, {"stage": "preprocess"}, stage)
+    with pytest.raises(InvalidInput) as caught:
+        load_recipe(recipe)
+    assert any("image_emotion.v1 is for" in problem for problem in caught.value.problems)
+
+
+def test_neighbours_are_those_of_the_source_in_order_of_time() -> None:
+    labels = load_labels("utterance_emotion.v1")
+    said = [("a", "s1", 5.0, "third"), ("b", "s1", 0.0, "first"), ("c", "s2", 1.0, "alone"), ("d", "s1", 2.0, "second")]
+    rows = [
+        {"item_id": item, "source_id": source, "start_s": start_s, "text": text, "speaker": f"speaker of {item}"}
+        for item, source, start_s, text in said
+    ]
+    rows.append({"item_id": "e", "source_id": "s1", "start_s": 3.0, "text": None})
+    items = pa.Table.from_pylist(rows, schema=table_spec("items", labels).schema)
+    told = with_neighbours(items, ContextSettings(before=1, after=1))
+    around = {row["item_id"]: (row["around"], row["around_turn"]) for row in told.to_pylist()}
+    assert [turn["text"] for turn in around["d"][0]] == ["first", "second", "third"]
+    assert around["d"][1] == 1
+    assert [turn["text"] for turn in around["b"][0]] == ["first", "second"]
+    assert around["b"][1] == 0
+    assert around["c"] == around["e"] == (None, None)
+
+
+def test_examples_are_items_that_people_corrected(corpus: Corpus, double: ChatDouble) -> None:
+    corpus.run(labellers=[ONE])
+    labels, items = corpus.loaded.labels, corpus.rows("items")
+    first = next(row["item_id"] for row in items if row["text"].startswith(TEXTS[0]))
+    now = datetime.now(UTC)
+    act = {
+        "annotation_id": "a1",
+        "judgement_id": "j1",
+        "item_id": first,
+        "annotator": "anna",
+        "action": "created",
+        "acted_at": now,
+        "emotion": ["surprise"],
+        "valence": 0.25,
+    }
+    corpus.workspace.table("annotations", labels).commit([act], metadata={})
+    corpus.run(labellers=[ONE])
+    corpus.write([*(f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(6)), f"{TEXTS[0]} Once more!"])
+    before = asked(double)
+    corpus.run(labellers=[ONE], examples={"count": 2})
+    said = [call.text for call in double.calls if call.path == "/v1/chat/completions"][before:]
+    new = next(text for text in said if "Once more!" in text)
+    text = next(row["text"] for row in corpus.rows("items") if row["item_id"] == first)
+    assert '"emotion": ["surprise"]' in new
+    # An item is never its own example: what is asked of it has not changed, and so it is not asked again.
+    assert not [text_of for text_of in said if f"\n{text}\n" in text_of]
+    assert len(said) == 6
+
+
+def test_dumped_recipes_can_be_run_again(corpus: Corpus, double: ChatDouble) -> None:
+    done = corpus.run(labellers=[ONE], budget={"usd": 3})
+    dumped = yaml.safe_load((corpus.workspace.runs / done.run_id / "recipe.yaml").read_text())
+    (corpus.folder / "again.yaml").write_text(yaml.safe_dump(dumped))
+    assert load_recipe(corpus.folder / "again.yaml").recipe == corpus.loaded.recipe
