@@ -70,6 +70,11 @@ class LabellerSettings(_Settings):
         """The labeller itself, where it is local; ``beside`` is the recipe's folder."""
         return _opened(next(name for name in LOCAL if name == self.model), beside)
 
+    @property
+    def asks(self) -> str:
+        """The model as its endpoint names it; empty for a replay of whichever model answered."""
+        return (self.of or "" if self.model == REPLAY else self.model).removeprefix(_PREFIX)
+
     def parameters(self) -> dict[str, Any]:
         """What goes into the request as it is."""
         given = {
@@ -128,8 +133,3 @@ class BudgetSettings(_Settings):
 @cache
 def _opened(name: OfflineName, beside: Path) -> TextLabeller:
     return open_offline(name, beside)
-
-    @property
-    def asks(self) -> str:
-        """The model as its endpoint names it; empty for a replay of whichever model answered."""
-        return (self.of or "" if self.model == REPLAY else self.model).removeprefix(_PREFIX)
