@@ -42,7 +42,7 @@ class Endpoint:
         import openai
 
         self._openai, self._httpx = openai, httpx2
-        # A pool looks at each of its connections for each request: many small ones take half the time of a large one.
+        # A pool looks at each of its connections for each request: many small ones take far less time than a large one.
         pools = min(_MOST_POOLS, max(1, connections // _POOL))
         try:
             security = httpx2.create_ssl_context()
