@@ -1,0 +1,66 @@
+"""A process that asks about many items and is killed while it does.
+
+It imports everything once; each line of its input (address, folder, mode, number of items) is run by a fork of it,
+whose process id is printed first and whose exit status follows.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from curate.llm.engine import EngineSettings, open_engine
+from curate.llm.request import Message, Request
+from curate.llm.stream import stream
+from curate.storage.answers import Answers
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"mood": {"type": "string", "enum": ["good", "bad"]}},
+    "required": ["mood"],
+    "additionalProperties": False,
+}
+
+
+def make_ask(number: int) -> Request:
+    return Request("gpt-5-mini", (Message("user", (f"item {number:05d}.",)),), SCHEMA, parameters={"max_tokens": 20})
+
+
+def run(url: str, folder: Path, mode: str, count: int) -> list[str]:
+    """The outcome of every item."""
+    settings = EngineSettings(
+        mode=mode, base_url=url, in_flight=8, backoff_s=0.01, batch_idle_s=0.02, batch_poll_s=0.01, budget_usd=1.0
+    )
+    with Answers(folder / "answers.sqlite") as answers:
+        engine = open_engine(settings, answers, lambda blob: b"", models=("gpt-5-mini",))
+
+        async def work(number: int) -> str:
+            await asyncio.sleep(0)
+            return (await engine.ask(make_ask(number), json.loads, labeller="mini")).outcome
+
+        return list(stream(iter(range(count)), work, window=32, finish=engine.close))
+
+
+def main() -> None:
+    import openai.types.chat  # noqa: F401 - so that the forks need not
+
+    for line in sys.stdin:
+        url, folder, mode, count = line.split()
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                found = run(url, Path(folder), mode, int(count))
+                code = 0 if found == ["ok"] * int(count) else 2
+            except Exception:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

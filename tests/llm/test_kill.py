@@ -1,0 +1,155 @@
+"""Killed with -9 at random moments, over and over: what was stored is never asked again, and the totals are equal."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from curate.llm.completion import read_completion
+from tests.llm.asking import rows
+from tests.llm.chat_double import ChatDouble
+from tests.llm.kill_child import make_ask
+
+POINTS, BATCH_POINTS = (100, 30) if os.environ.get("CURATE_TEST_ALL") else (30, 10)
+WINDOW = 32
+
+
+class Runs:
+    """Starts runs and kills them."""
+
+    def __init__(self, url: str, folder: Path, mode: str, count: int) -> None:
+        root = Path(__file__).parents[2]
+        self.line = f"{url} {folder} {mode} {count}\n"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.llm.kill_child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(root)},
+        )
+
+    def start(self) -> int:
+        self.process.stdin.write(self.line)
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def end(self) -> int:
+        """The exit status of the run, once it has ended; -9 where it was killed."""
+        return int(self.process.stdout.readline())
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Runs of a mode over some items, against a double of its own."""
+    opened = []
+
+    def make(mode: str, count: int, latency_s: float) -> tuple[ChatDouble, Runs]:
+        double = ChatDouble(latency_s=latency_s)
+        double.__enter__()
+        made = Runs(double.url, tmp_path, mode, count)
+        opened.append((double, made))
+        return double, made
+
+    yield make
+    for double, made in opened:
+        made.close()
+        double.__exit__()
+
+
+def stored(folder: Path) -> set[str]:
+    path = folder / "answers.sqlite"
+    if not path.exists():
+        return set()
+    with sqlite3.connect(path) as connection:
+        try:
+            return {key for (key,) in connection.execute("SELECT key FROM answers")}
+        except sqlite3.OperationalError:  # killed before the tables were made
+            return set()
+
+
+def texts(folder: Path) -> dict[str, str]:
+    return {row["key"]: read_completion(row["reply"]).text for row in rows(folder, "answers")}
+
+
+def kill_over_and_over(double, runs, folder, *, points, most_more, most_s, seed):
+    """Kill after up to ``most_more`` further answers and ``most_s`` seconds; the most replies any kill cost.
+
+    Returns that, and for every stored key how often it had been sent when it was first seen stored.
+    """
+    chance = random.Random(seed)
+    names = {make_ask(number).key: f"item {number:05d}." for number in range(int(runs.line.split()[-1]))}
+    frozen: dict[str, int] = {}
+    costliest = kills = 0
+    while kills < points:
+        before, had = double.done, len(frozen)
+        pid = runs.start()
+        more = chance.randint(0, most_more)
+        deadline = time.monotonic() + 20
+        while double.done < before + more and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(chance.uniform(0, most_s))
+        os.kill(pid, signal.SIGKILL)
+        status = runs.end()
+        assert status in (-9, 0)
+        kills += 1
+        for key in stored(folder) - set(frozen):
+            frozen[key] = double.sent[names[key]]
+        costliest = max(costliest, double.done - before - (len(frozen) - had))
+        assert all(double.sent[names[key]] == times for key, times in frozen.items())
+        assert status == -9, "it was done before all kill points; raise the number of items"
+    return costliest, frozen, names
+
+
+def test_what_was_stored_is_never_asked_again(runs, tmp_path):
+    count = 10 * POINTS
+    double, killed = runs("online", count, 0.004)
+    costliest, frozen, names = kill_over_and_over(
+        double, killed, tmp_path, points=POINTS, most_more=8, most_s=0.02, seed=1
+    )
+    assert 0 < len(frozen) < count
+    killed.start()
+    assert killed.end() == 0
+    assert set(texts(tmp_path)) == set(names)
+    assert all(double.sent[names[key]] == times for key, times in frozen.items())
+    assert costliest <= WINDOW
+    # The account: every stored reply once, as the service counts it, and the rest as it was reserved.
+    spend, answers = rows(tmp_path, "spend"), rows(tmp_path, "answers")
+    settled = [row for row in spend if row["state"] == "settled"]
+    assert sorted(row["key"] for row in settled) == sorted(names)
+    for what in ("tokens_in", "tokens_out"):
+        assert sum(row[what] for row in settled) == sum(row[what] for row in answers)
+    assert {row["state"] for row in spend} <= {"settled", "lost"}
+    counted = sum(row["tokens_in"] + row["tokens_out"] for row in spend)
+    assert counted >= double.tokens["in"] + double.tokens["out"]
+    # The same replies as of a run that nobody disturbed.
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    other = Runs(double.url, whole, "online", count)
+    other.start()
+    assert other.end() == 0
+    other.close()
+    assert texts(whole) == texts(tmp_path)
+
+
+def test_batches_are_paid_once_whenever_the_run_is_killed(runs, tmp_path):
+    count = 40 * BATCH_POINTS
+    double, killed = runs("batch", count, 0.0)
+    kill_over_and_over(double, killed, tmp_path, points=BATCH_POINTS, most_more=20, most_s=0.1, seed=2)
+    killed.start()
+    assert killed.end() == 0
+    names = {f"item {number:05d}." for number in range(count)}
+    assert {name: double.answered[name] for name in names} == dict.fromkeys(names, 1)
+    spend = rows(tmp_path, "spend")
+    assert {row["state"] for row in spend} == {"settled"}
+    assert sum(row["tokens_in"] + row["tokens_out"] for row in spend) == double.tokens["in"] + double.tokens["out"]
