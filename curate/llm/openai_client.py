@@ -14,6 +14,8 @@ HINT = "set OPENAI_API_KEY, and OPENAI_BASE_URL for a server other than OpenAI's
 MOST_BODY_BYTES = 8_000_000
 _MOST_FILE_BYTES = 1_000_000_000
 _CONNECT_S = 10.0
+_IDLE_S = 4.0
+_POOL, _MOST_POOLS = 8, 32
 _SHORTEST_SECRET = 12
 _TRANSCRIBE_S = 120.0
 
@@ -40,46 +42,66 @@ class Endpoint:
         import openai
 
         self._openai, self._httpx = openai, httpx2
+        # A pool looks at each of its connections for each request: many small ones take far less time than a large one.
+        pools = min(_MOST_POOLS, max(1, connections // _POOL))
         try:
-            # More connections than requests: one that is being closed must not hold up the next.
-            limits = httpx2.Limits(max_connections=2 * connections, max_keepalive_connections=2 * connections)
-            web = openai.DefaultAsyncHttpxClient(
-                limits=limits,
-                timeout=httpx2.Timeout(None, connect=_CONNECT_S),
-                event_hooks={"response": [self._bound]},
-            )
-            self._client = openai.AsyncOpenAI(base_url=base_url, max_retries=0, http_client=web)
+            security = httpx2.create_ssl_context()
+            self._clients = [
+                openai.AsyncOpenAI(base_url=base_url, max_retries=0, http_client=self._open_pool(security))
+                for _ in range(pools)
+            ]
         except openai.OpenAIError as error:
             raise MissingDependency("there is no key for the models' service", hint=HINT) from error
         except (httpx2.InvalidURL, ValueError, UnicodeError) as error:
             raise InvalidInput(f"the models' address cannot be used: {error}", hint=HINT) from error
-        parts = urlsplit(str(self._client.base_url))
+        self._under_way = [0] * pools
+        client = self._clients[0]
+        parts = urlsplit(str(client.base_url))
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InvalidInput("the models' address must start with http:// or https://", hint=HINT)
-        self.url = _shown(str(self._client.base_url))
-        self._secrets = (str(self._client.api_key), parts.password or "", os.environ.get("OPENAI_ADMIN_KEY", ""))
+        self.url = _shown(str(client.base_url))
+        self._secrets = (str(client.api_key), parts.password or "", os.environ.get("OPENAI_ADMIN_KEY", ""))
         self.mask = masker(*self._secrets)
         self._headers = {"Accept-Encoding": "identity"}
 
     async def post(self, path: str, payload: bytes) -> Received:
         """Send JSON and wait for the whole reply. Raises ``Unanswered`` where none comes."""
-        return await self._send(self._client.post, path, content=payload)
+        return await self._send("post", path, content=payload)
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Received:
         """Ask for something. Raises ``Unanswered`` where no whole reply comes."""
-        return await self._send(self._client.get, path, options={"params": dict(query or {})})
+        return await self._send("get", path, options={"params": dict(query or {})})
 
     async def upload(self, path: str, fields: Mapping[str, str], name: str, data: bytes) -> Received:
         """Send a file with a form's fields. Raises ``Unanswered`` where no whole reply comes."""
         file = {"file": (name, data, "application/jsonl")}
         headers = {"Content-Type": "multipart/form-data"}
-        return await self._send(self._client.post, path, body=dict(fields), files=file, options={"headers": headers})
+        return await self._send("post", path, body=dict(fields), files=file, options={"headers": headers})
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        for client in self._clients:
+            await client.close()
 
-    async def _send(self, method: Any, path: str, **about: Any) -> Received:
+    def _open_pool(self, security: Any) -> Any:
+        # The caller bounds the requests. Idle connections are closed before a server would do it (uvicorn: 5 s).
+        limits = self._httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=_IDLE_S)
+        return self._openai.DefaultAsyncHttpxClient(
+            limits=limits,
+            verify=security,
+            timeout=self._httpx.Timeout(None, connect=_CONNECT_S),
+            event_hooks={"response": [self._bound]},
+        )
+
+    async def _send(self, method: str, path: str, **about: Any) -> Received:
+        pool = min(range(len(self._clients)), key=self._under_way.__getitem__)
+        self._under_way[pool] += 1
+        try:
+            return await self._ask(getattr(self._clients[pool], method), path, **about)
+        finally:
+            self._under_way[pool] -= 1
+
+    async def _ask(self, method: Any, path: str, **about: Any) -> Received:
         options = about.pop("options", {})
         options["headers"] = {**self._headers, **options.get("headers", {})}
         started = time.perf_counter()

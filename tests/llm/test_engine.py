@@ -230,6 +230,12 @@ def test_duplicates_in_flight_share_one_request(answers):
     assert sum(reply.paid_usd for reply in replies) == pytest.approx(spent.usd)
 
 
+def test_as_many_are_in_flight_as_is_allowed(answers):
+    with ChatDouble(latency_s=0.2) as double:
+        ask_all(answers, make_settings(double, in_flight=20), [make_request(f"item {n}") for n in range(60)], window=60)
+    assert double.most_in_flight == 20
+
+
 def test_samples_are_requests_of_their_own(double, answers):
     requests = [make_request(sample=sample, seed=7) for sample in range(3)]
     ask_all(answers, make_settings(double), requests)
