@@ -34,6 +34,7 @@ REASONS = (
     "too_quiet",
     "silent",
     "low_snr",
+    "low_mos",
     "clipped",
     "small_face",
     "blurred",
@@ -94,6 +95,14 @@ class Outcome:
     rejections: list[Rejection] = field(default_factory=list)
 
 
+class Split(NamedTuple):
+    """One long input cut into parts for several workers: a small picklable value for each, its media in blobs."""
+
+    parts: Sequence[Any]
+    so_far: Outcome = Outcome()
+    """What is known before the parts are done"""
+
+
 class Receipt(NamedTuple):
     """What a driver stage did: whether anything changed, counts to show, and a line for the user."""
 
@@ -123,6 +132,10 @@ class Stage(BaseModel, ABC):
 
     def assets(self, tools: Tools) -> Iterable[str]:
         """Hashes of the models, prompts and schemas that the result depends on."""
+        return ()
+
+    def notices(self, tools: Tools) -> Iterable[str]:
+        """What the user has to know of a run with these settings, such as a licence: shown once, and recorded."""
         return ()
 
     def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
@@ -173,6 +186,51 @@ class BatchStage(Stage):
     def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
         """Rows and rejections for a batch of input rows; the same batch always gives the same outcome."""
 
+    def conclude(self, corpus: Corpus, tools: Tools) -> bool:
+        """On the driver, after every batch: fill in what only all rows together tell; gives whether any row changed.
+
+        Depends on nothing but the rows, so that doing it again changes nothing.
+        """
+        return False
+
+
+class PartedStage(BatchStage):
+    """A step that may cut one long input into parts, which any worker may do and the driver joins.
+
+    Where the cuts are follows from the settings and the input, never from the workers, so that the rows do not either.
+    """
+
+    @abstractmethod
+    def begin(self, batch: pa.Table, tools: Tools) -> Outcome | Split:
+        """The outcome of a batch that ``cut`` made; or the parts of it, where it is one long input."""
+
+    @abstractmethod
+    def apply_part(self, part: Any, tools: Tools) -> Outcome:
+        """Rows and rejections of one part; the same part always gives the same outcome."""
+
+    @abstractmethod
+    def join(self, batch: pa.Table, split: Split, outcomes: Sequence[Outcome], tools: Tools) -> Outcome:
+        """The outcome of a split input, given those of its parts in order. Runs on the driver: nothing slow."""
+
+    @abstractmethod
+    def discard(self, split: Split, tools: Tools) -> None:
+        """Remove what ``begin`` stored for the parts; called when they are done or given up."""
+
+    def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
+        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in self.writes}
+        rejections: list[Rejection] = []
+        for at in range(batch.num_rows):
+            one = batch.slice(at, 1)
+            begun = self.begin(one, tools)
+            if isinstance(begun, Split):
+                outcomes = [self.apply_part(part, tools) for part in begun.parts]
+                self.discard(begun, tools)
+                begun = self.join(one, begun, outcomes, tools)
+            for name in self.writes:
+                rows[name].extend(begun.rows.get(name, []))
+            rejections.extend(begun.rejections)
+        return Outcome(rows, rejections)
+
 
 class DriverStage(Stage):
     """A step that runs once, on the driver; may talk to the outside; safe to repeat."""
@@ -189,13 +247,25 @@ def digest(value: Any) -> str:
 
 
 class Task(NamedTuple):
-    """A batch of input rows on its way to a worker."""
+    """A batch of input rows, or a part of one, on its way to a worker."""
 
     stage: BatchStage
     batch: pa.Table
     tools: Tools
+    part: Any = None
 
 
-def run_task(task: Task) -> Outcome:
+def run_task(task: Task) -> Outcome | Split:
     """What every executor runs, in whatever process."""
-    return task.stage.apply(task.batch, task.tools)
+    outcome = _do(task)
+    # No row may name media that are still on their way.
+    task.tools.blobs.settle()
+    return outcome
+
+
+def _do(task: Task) -> Outcome | Split:
+    if not isinstance(task.stage, PartedStage):
+        return task.stage.apply(task.batch, task.tools)
+    if task.part is None:
+        return task.stage.begin(task.batch, task.tools)
+    return task.stage.apply_part(task.part, task.tools)

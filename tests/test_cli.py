@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tests.builders import make_posts, make_recipe
+from tests.media.whisper_model import make_model
 
 
 def test_run_plan_status_and_run_again(run_curate, posts_recipe, tmp_path):
@@ -130,7 +131,7 @@ def test_a_folder_that_is_no_workspace_is_left_alone(run_curate, posts_recipe, t
     assert done.returncode == 1
     assert "is not empty and not a workspace" in done.stderr
     assert os.listdir(tmp_path / "photos") == ["a.jpg"]
-    for place in ("photos/a.jpg/w", "photos/a.jpg", "s3://bucket/corpus"):
+    for place in ("photos/a.jpg/w", "photos/a.jpg", "ftp://host/corpus", "s3://key:secret@bucket/corpus"):
         done = run_curate("run", posts_recipe, "-w", place)
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
@@ -224,3 +225,17 @@ def test_doctor_names_what_is_missing_and_how_to_get_it(run_curate):
     assert all(finding["present"] or finding["get"] for finding in findings)
     assert by_name["Hugging Face token"]["present"]
     assert "hf_secret" not in json.dumps(findings)
+    for name in ("pocketsphinx", "py3langid", "ray", "resemblyzer", "speechmos", "Whisper model"):
+        assert by_name[name]["gives"]
+    assert "--no-deps" in by_name["resemblyzer"]["get"]
+
+
+def test_doctor_finds_the_whisper_models_that_are_whole(run_curate, tmp_path):
+    hub = tmp_path / "hf" / "hub"
+    make_model(hub / "models--a--faster-whisper-tiny" / "snapshots" / "one")
+    (hub / "models--a--faster-whisper-base" / "snapshots" / "two").mkdir(parents=True)
+    done = run_curate("doctor", "--json", env={"HF_HOME": str(tmp_path / "hf")})
+    (model,) = [finding for finding in json.loads(done.stdout) if finding["name"] == "Whisper model"]
+    assert model["present"]
+    assert "whisper-tiny" in model["detail"]
+    assert "whisper-base" not in model["detail"]

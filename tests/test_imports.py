@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "curate"
 HEAVY = ("av", "cv2", "datasets", "deltalake", "duckdb", "huggingface_hub", "insightface", "label_studio_sdk",
          "faster_whisper", "pocketsphinx", "py3langid", "onnx", "onnxruntime", "openai",
-         "pydub", "ffmpeg", "ray", "scipy", "torch", "skimage")  # fmt: skip
+         "pydub", "ffmpeg", "ray", "scipy", "torch", "skimage", "fsspec", "s3fs", "botocore")  # fmt: skip
 ONE_IMPORTER = (
     "av",
     "cv2",
@@ -25,6 +25,8 @@ ONE_IMPORTER = (
     "faster_whisper",
     "pocketsphinx",
     "py3langid",
+    "fsspec",
+    "botocore",
 )
 
 

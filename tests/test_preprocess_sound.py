@@ -160,14 +160,14 @@ def test_speakers_told_by_a_file(tmp_path):
     write_media(tmp_path / "a.wav", sound=make_speech())
     (tmp_path / "who").mkdir()
     (tmp_path / "who/a.rttm").write_text("SPEAKER a 1 0.0 3.5 <NA> <NA> Mary <NA> <NA>\n")
-    done = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", speakers="who")
+    done = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", speakers={"file": "who"})
     assert [item["speaker_source"] for item in done.items] == ["file", "unknown"]
     assert done.items[0]["speaker"] == "Mary"
     (tmp_path / "who/a.rttm").write_text("SPEAKER a 1\n")
-    broken = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", speakers="who")
+    broken = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", speakers={"file": "who"})
     assert [(one.subject, one.reason) for one in broken.outcome.rejections] == [("a.rttm", "invalid")]
-    assert list(Preprocess(speakers="gone.csv").problems(tmp_path))
-    assert not list(Preprocess(speakers="who").problems(tmp_path))
+    assert list(Preprocess(speakers={"file": "gone.csv"}).problems(tmp_path))
+    assert not list(Preprocess(speakers={"file": "who"}).problems(tmp_path))
 
 
 def test_a_text_track_is_read_where_there_is_no_sidecar(tmp_path):
@@ -311,6 +311,20 @@ def test_text_and_face_may_be_needed(tmp_path):
     assert preprocess(tmp_path, "a.wav", blobs=tmp_path / "b", filters={"need_face": True}).reasons[0] == "no_face"
 
 
+def test_an_uncertain_face_is_kept_and_no_face_that_is_needed(tmp_path):
+    frames = [make_portrait()] * 60
+    quick = [make_speech()[6000:10400], np.zeros(16_000, np.int16)]
+    write_media(tmp_path / "a.mp4", frames=frames, sound=np.concatenate([*quick, *quick]))
+    how = {"max_pause_s": 0.3, "min_speech_s": 0.1, "pad_s": 0.0, "max_utterance_s": 1.0}
+    done = preprocess(tmp_path, "a.mp4", blobs=tmp_path / "blobs", **how)
+    unsure = [item for item in done.items if item["face_outcome"] == "uncertain"]
+    assert unsure
+    assert all(item["face"] and item["face_score"] <= 0.5 for item in unsure)
+    strict = preprocess(tmp_path, "a.mp4", blobs=tmp_path / "blobs", filters={"need_face": True}, **how)
+    assert not [item for item in strict.items if item["face_outcome"] == "uncertain"]
+    assert strict.reasons.count("no_face") >= len(unsure)
+
+
 def test_sources_that_repeat_others_are_dropped_where_asked(tmp_path):
     frames = [frame.rgb for frame in read_frames(sample(), [Span(0, 7.3)])]
     write_media(tmp_path / "a.mp4", frames=frames, sound=make_speech())
@@ -395,7 +409,7 @@ def test_settings_that_cost_nothing_are_part_of_the_identity(tmp_path):
 
     tools = Tools(Blobs(tmp_path), load_labels("utterance_emotion.v1"), tmp_path)
     (tmp_path / "who.csv").write_text("start_s,end_s,speaker\n0,1,Mary\n")
-    stage = Preprocess(speakers="who.csv")
+    stage = Preprocess(speakers={"file": "who.csv"})
     before = stage.identity(tools)
     (tmp_path / "who.csv").write_text("start_s,end_s,speaker\n0,1,Bob\n")
     assert stage.identity(tools) != before

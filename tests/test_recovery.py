@@ -50,9 +50,9 @@ def contents(workspace: Path) -> dict[str, object]:
     for name in TABLES:
         table = opened.table(name, labels)
         found[name] = table.read().sort_by(table.spec.key)
-    for path in sorted(opened.releases.rglob("*")):
+    for path in sorted(opened.releases.path.rglob("*")):
         if path.is_file():
-            found[str(path.relative_to(opened.root))] = path.read_bytes()
+            found[str(path.relative_to(opened.local))] = path.read_bytes()
     return found
 
 

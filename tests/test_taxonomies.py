@@ -72,7 +72,9 @@ PUBLISHED = {
     "AU20, AU21, AU22, AU23, AU24, AU25, AU26, AU27, AU28, AD29, AD30, AU31, AD32, AD33, AD34, AD35, AD36, AD37, AU38, "
     "AU39, AU43, AU45, AU46",
 }
-OF_FORMS = frozenset(("emotion_causes.v1", "face_box.v1", "statement_truth.v1"))
+OF_FORMS = frozenset(
+    ("emotion_causes.v1", "face_box.v1", "statement_truth.v1", "text_problems.v1", "text_usability.v1")
+)
 """Taxonomies that a shipped form needs and that are no emotions of the literature."""
 CODES = {
     "goemotions": " ".join(map(str, range(28))),

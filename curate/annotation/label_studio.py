@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,16 +51,16 @@ class LabelStudioServer:
         if not wanted:
             return {}
         if self.connection.local:
-            self._expose(project_id, blobs)
-            return {name: f"{prefix}/data/local-files/?d={blobs.root.name}/{name}" for name in wanted}
+            folder = blobs.folder_with(wanted)
+            self._expose(project_id, folder)
+            return {name: f"{prefix}/data/local-files/?d={folder.name}/{name}" for name in wanted}
         store = self._media_project()
         there = self._uploaded(store)
         missing = [name for name in wanted if name not in there]
         for done, name in enumerate(missing):
             if done % 50 == 0:
                 say(f"uploading media: {done} of {len(missing)}")
-            path = blobs.path(name)
-            file = {"file": (path.name, blobs.read(name))}
+            file = {"file": (PurePosixPath(name).name, blobs.read(name))}
             self._call("POST", f"api/projects/{store}/import", params={"commit_to_project": "false"}, files=file)
         if missing:
             there = self._uploaded(store)
@@ -123,9 +124,9 @@ class LabelStudioServer:
     def project_url(self, project_id: int) -> str:
         return f"{self.connection.url}/projects/{project_id}/data"
 
-    def _expose(self, project_id: int, blobs: Blobs) -> None:
+    def _expose(self, project_id: int, blobs: Path) -> None:
         """Let the project read the blobs; the mere storage object does, nothing is copied."""
-        folder = str(blobs.root.parent.resolve() / blobs.root.name)
+        folder = str(blobs.parent.resolve() / blobs.name)
         known = self._call("GET", "api/storages/localfiles", params={"project": project_id})
         if all(storage["path"] != folder for storage in known):
             settings = {"project": project_id, "title": "curate media", "path": folder, "use_blob_urls": True}

@@ -51,7 +51,7 @@ def pull(corpus: Corpus, server: AnnotationServer, name: str, *, say: Say = lamb
             known[row["project_id"]][row["server_annotation_id"]] = row
     found = find_projects(server, corpus.workspace.recipe or "", corpus.labels.name)
     users = server.users() if found else {}
-    notes = Notes(corpus.workspace.root, name)
+    notes = Notes(corpus.workspace.local, name)
     counts: Counter[str] = Counter()
     problems: list[str] = []
     for key, project in sorted(found.items()):

@@ -75,7 +75,7 @@ def _push_layout(
         this.say(f"{key.layout}: {len(everything) - len(items)} items lack what this layout shows, and are left out")
     predictions = _predictions(this.corpus, items, parse_layout(layout, name=str(path)))
     _check(this.server, config, predictions)
-    notes = Notes(this.corpus.workspace.root, this.name)
+    notes = Notes(this.corpus.workspace.local, this.name)
     project_id = ensure_project(this.server, key, config, this.settings, existing=existing, notes=notes)
     states = _without_copies(this.server, project_id)
     new = [item for item in items if item["item_id"] not in states]

@@ -27,7 +27,7 @@ def up_command(
     from curate.cli.output import note, say, show_json
     from curate.storage.workspace import Workspace as Opened
 
-    info = up(Opened(workspace).root, port, say=note)
+    info = up(Opened(workspace).local, port, say=note)
     if json:
         show_json({"url": info.url, "email": info.email, "started": info.started, "log": info.log})
         return
@@ -47,7 +47,7 @@ def down_command(workspace: Workspace = WORKSPACE) -> None:
     from curate.cli.output import say
     from curate.storage.workspace import Workspace as Opened
 
-    say("Label Studio is stopped." if down(Opened(workspace, create=False).root) else "It was not running.")
+    say("Label Studio is stopped." if down(Opened(workspace, create=False).local) else "It was not running.")
 
 
 @app.command("push")
@@ -64,7 +64,7 @@ def push_command(
     loaded, stage = _load(recipe, workspace, settings)
     opened = Opened(workspace, create=False)
     with opened.lock():
-        reach = connection(opened.root)
+        reach = connection(opened.local)
         counts = push(open_corpus(loaded, opened), make_tools(loaded, opened), stage, reach, say=note)
     if json:
         show_json({"url": reach.url, **counts._asdict()})
@@ -87,7 +87,7 @@ def pull_command(
     loaded, _ = _load(recipe, workspace, settings)
     opened = Opened(workspace, create=False)
     with opened.lock():
-        counts = pull(open_corpus(loaded, opened), connection(opened.root), say=note)
+        counts = pull(open_corpus(loaded, opened), connection(opened.local), say=note)
     if json:
         show_json({"new": counts.new, **counts._asdict()})
         return
@@ -116,12 +116,12 @@ def status_command(
 
     loaded, _ = _load(recipe, workspace, settings)
     opened = Opened(workspace, create=False)
-    reach = connection(opened.root)
+    reach = connection(opened.local)
     projects = status(open_corpus(loaded, opened), reach)
     if json:
         show_json({"url": reach.url, "local": reach.local, "projects": [p._asdict() for p in projects]})
         return
-    own = state(opened.root) if reach.local else None
+    own = state(opened.local) if reach.local else None
     say(f"Label Studio at {reach.url}" + (f", process {own.pid}" if own else "") + "\n")
     rows = [
         (p.layout, p.tasks, p.annotated, ", ".join(f"{who} {n}" for who, n in sorted(p.annotators.items())), p.url)
@@ -131,7 +131,7 @@ def status_command(
     say(f"\ninvite annotators with {invitation(reach)}")
 
 
-def _load(recipe: Path | None, workspace: Path, settings: list[str] | None) -> "tuple[LoadedRecipe, Annotate]":
+def _load(recipe: Path | None, workspace: str, settings: list[str] | None) -> "tuple[LoadedRecipe, Annotate]":
     from curate.errors import InvalidInput
     from curate.recipe import load_recipe
     from curate.stages.annotate import Annotate

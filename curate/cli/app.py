@@ -23,6 +23,7 @@ app.command("check")(recipes.check_command)
 app.command("status")(recipes.status_command)
 app.command("demo")(recipes.demo_command)
 app.command("preview")(preview.preview_command)
+app.command("unlock")(recipes.unlock_command)
 app.command("doctor")(doctor.doctor_command)
 
 

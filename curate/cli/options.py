@@ -14,9 +14,14 @@ if TYPE_CHECKING:
     from curate.executors import Executor
 
 Workspace = Annotated[
-    Path,
+    str,
     typer.Option(
-        "-w", "--workspace", help="Workspace folder.", envvar="CURATE_WORKSPACE", show_default="./curate-workspace"
+        "-w",
+        "--workspace",
+        metavar="FOLDER|URL",
+        help="Workspace folder, or a URL such as s3://bucket/prefix.",
+        envvar="CURATE_WORKSPACE",
+        show_default="./curate-workspace",
     ),
 ]
 Where = Annotated[
@@ -29,7 +34,7 @@ RayAddress = Annotated[
 OptionalRecipe = Annotated[
     Path | None, typer.Argument(metavar="[RECIPE]", help="Recipe file.", show_default="the workspace's last one")
 ]
-WORKSPACE = Path("curate-workspace")
+WORKSPACE = "curate-workspace"
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Settings = Annotated[
     list[str] | None,
@@ -63,11 +68,9 @@ def program() -> str:
     return "curate" if found and Path(found).samefile(typed) else typed
 
 
-def next_command(command: str, workspace: Path) -> str:
+def next_command(command: str, workspace: str) -> str:
     """A command to type next, in the same workspace."""
-    option = (
-        "" if workspace == WORKSPACE or str(workspace) == os.environ.get("CURATE_WORKSPACE") else f" -w {workspace}"
-    )
+    option = "" if workspace in (WORKSPACE, os.environ.get("CURATE_WORKSPACE")) else f" -w {workspace}"
     return f"{program()} {command}{option}"
 
 
@@ -76,7 +79,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def recipe_of(recipe: Path | None, workspace: Path) -> Path:
+def recipe_of(recipe: Path | None, workspace: str) -> Path:
     """The recipe named, or the one that the workspace was last run with."""
     from curate.storage.workspace import Workspace as Opened
 

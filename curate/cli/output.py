@@ -93,7 +93,7 @@ class ProgressLines:
         """See ``pipeline.Listener``."""
         self._task = self._progress.add_task(name, total=total or None, completed=done, said="")
 
-    def stage_advanced(self, name: str, inputs: int, account: Mapping[str, "Spent"]) -> None:
+    def stage_advanced(self, name: str, inputs: float, account: Mapping[str, "Spent"]) -> None:
         """See ``pipeline.Listener``."""
         if self._task is not None:
             self._progress.update(self._task, advance=inputs, said=escape(describe_spending(account.values())))
@@ -137,7 +137,7 @@ def _usd(amount: float | None) -> str:
 
 def describe(result: "StageResult") -> str:
     """What a stage did, in a few words."""
-    if result.message or result.counts:
+    if not result.inputs and (result.message or result.counts):
         return "; ".join(part for part in (result.message, counted(result.counts)) if part)
     new = result.inputs - result.skipped
     if not result.inputs:
@@ -146,4 +146,4 @@ def describe(result: "StageResult") -> str:
     words += [f"{new:,} new: {result.rows:,} rows"] if new else []
     if result.rejected_in_all:
         words.append(f"{result.rejected_in_all:,} rejected")
-    return ", ".join(words)
+    return "; ".join(part for part in (", ".join(words), result.message) if part)

@@ -28,7 +28,7 @@ def preview_command(
 
     loaded = load_recipe(recipe_of(recipe, workspace))
     opened = Opened(workspace, create=False)
-    written = write_previews(loaded, opened, out or workspace / "previews", source=source)
+    written = write_previews(loaded, opened, out or opened.local / "previews", source=source)
     if json:
         show_json({"previews": [str(path) for path in written]})
         return

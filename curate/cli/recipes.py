@@ -1,4 +1,4 @@
-"""``curate run``, ``plan``, ``check``, ``status`` and ``demo``."""
+"""``curate run``, ``plan``, ``check``, ``status``, ``demo`` and ``unlock``."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,8 +66,8 @@ def plan_command(
     from curate.storage.workspace import Workspace as Opened
 
     loaded = load_recipe(recipe, settings or ())
-    with _scratch(workspace) as folder:
-        plans = plan(loaded, Opened(folder))
+    with _scratch(workspace) as place:
+        plans = plan(loaded, Opened(place))
     if json:
         show_json({"recipe": loaded.recipe.recipe, "stages": [p._asdict() for p in plans]})
         return
@@ -77,13 +77,15 @@ def plan_command(
 
 
 @contextmanager
-def _scratch(workspace: Path) -> Iterator[Path]:
+def _scratch(workspace: str) -> Iterator[str]:
     """The workspace or, so that looking makes none, an empty one that is gone afterwards."""
-    if workspace.exists():
+    from curate.storage.workspace import Workspace as Opened
+
+    if Opened.is_there(workspace):
         yield workspace
         return
     with TemporaryDirectory(prefix="curate-plan-") as folder:
-        yield Path(folder)
+        yield folder
 
 
 def check_command(recipe: RecipeFile, settings: Settings = None, json: Json = False) -> None:
@@ -131,6 +133,20 @@ def status_command(recipe: OptionalRecipe = None, workspace: Workspace = WORKSPA
     say(f"\nreleases: {', '.join(now.releases) or 'none yet'}")
 
 
+def unlock_command(
+    workspace: Workspace = WORKSPACE,
+    certain: Annotated[
+        bool, typer.Option("--certain", help="The run is dead, though it ran on another machine.")
+    ] = False,
+) -> None:
+    """Free a workspace behind a URL that a killed run left locked; nothing that it finished is lost."""
+    from curate.cli.output import say
+    from curate.storage.workspace import Workspace as Opened
+
+    left = Opened(workspace, create=False).unlock(certain=certain)
+    say(f"Freed: it was locked by {left}." if left else "It is not locked.")
+
+
 class _Options(NamedTuple):
     settings: list[str] | None = None
     until: str | None = None
@@ -142,7 +158,7 @@ class _Options(NamedTuple):
     json: bool = False
 
 
-def _run(recipe: Path, workspace: Path, options: _Options) -> None:
+def _run(recipe: Path, workspace: str, options: _Options) -> None:
     from curate.cli.output import ProgressLines, say, show_account, show_json
     from curate.pipeline import run
     from curate.recipe import load_recipe

@@ -6,6 +6,11 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
+IN_FLIGHT_PER_WORKER = 2
+"""Tasks given to a worker and not finished: one that it is at, and one that it finds when that is done."""
+AHEAD_PER_WORKER = 8
+"""The same with those that are finished and wait for an earlier one, so that a long task does not stop the others."""
+
 
 class WorkerDied(NamedTuple):
     """Stands for the result of a task whose worker process died, twice, the second time with this task alone."""
@@ -17,9 +22,12 @@ class Executor(Protocol):
     """Runs a module-level function on tasks. Work in flight is bounded and results come in the order of the tasks."""
 
     def map(
-        self, function: Callable[[T], R], tasks: Iterable[T], *, resources: Any, stop: Callable[[], bool]
+        self, function: Callable[[T], R], tasks: Iterable[T | None], *, resources: Any, stop: Callable[[], bool]
     ) -> Iterator[R | WorkerDied]:
-        """One result a task, until the tasks end or ``stop()`` is true. An exception in a task is raised here."""
+        """One result a task, until the tasks end or ``stop()`` is true. An exception in a task is raised here.
+
+        A None among the tasks says that there is none for now: they are asked again when there is a further result.
+        """
         ...
 
     def close(self) -> None:

@@ -7,17 +7,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from curate.executors import WorkerDied
+from curate.executors import AHEAD_PER_WORKER, IN_FLIGHT_PER_WORKER, WorkerDied
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_IN_FLIGHT_PER_WORKER = 2
 _LOOK_S = 0.1
 
 
@@ -29,7 +27,7 @@ class LocalExecutor:
         self._pool: ProcessPoolExecutor | None = None
 
     def map(
-        self, function: Callable[[T], R], tasks: Iterable[T], *, resources: Any = None, stop: Callable[[], bool]
+        self, function: Callable[[T], R], tasks: Iterable[T | None], *, resources: Any = None, stop: Callable[[], bool]
     ) -> Iterator[R | WorkerDied]:
         """See ``Executor.map``."""
         if self.workers == 1:
@@ -38,12 +36,15 @@ class LocalExecutor:
         source = iter(tasks)
         flying: deque[tuple[T, Future[R]]] = deque()
         while not stop():
-            while len(flying) < self.workers * _IN_FLIGHT_PER_WORKER and (fresh := next(source, None)) is not None:
+            while self._has_room(flying) and (fresh := next(source, None)) is not None:
                 flying.append((fresh, self._submit(function, fresh)))
             if not flying:
                 return
+            if not flying[0][1].done():
+                wait([future for _, future in flying if not future.done()], _LOOK_S, FIRST_COMPLETED)
+                continue
             try:
-                result = self._await(flying[0][1], stop)
+                result = flying[0][1].result()
             except BrokenProcessPool:
                 # Any task in flight may be the one: each goes alone, so that only the guilty one is given up.
                 self.close()
@@ -54,8 +55,6 @@ class LocalExecutor:
                         return
                 flying.clear()
                 continue
-            if isinstance(result, _Stopped):
-                return
             flying.popleft()
             yield result
 
@@ -70,10 +69,17 @@ class LocalExecutor:
                 process.join(5)
             self._pool = None
 
+    def _has_room(self, flying: "Iterable[tuple[T, Future[R]]]") -> bool:
+        futures = [future for _, future in flying]
+        if any(future.done() and isinstance(future.exception(), BrokenProcessPool) for future in futures):
+            return False
+        unfinished = sum(not future.done() for future in futures)
+        return unfinished < self.workers * IN_FLIGHT_PER_WORKER and len(futures) < self.workers * AHEAD_PER_WORKER
+
     @staticmethod
-    def _inline(function: Callable[[T], R], tasks: Iterable[T], stop: Callable[[], bool]) -> Iterator[R]:
+    def _inline(function: Callable[[T], R], tasks: Iterable[T | None], stop: Callable[[], bool]) -> Iterator[R]:
         for task in tasks:
-            if stop():
+            if task is None or stop():
                 return
             yield function(task)
 
@@ -98,21 +104,6 @@ class LocalExecutor:
         except BrokenProcessPool:
             self.close()
             return WorkerDied("its worker process was killed (out of memory, or a crash in a decoder)")
-
-    @staticmethod
-    def _await(future: "Future[R]", stop: Callable[[], bool]) -> "R | _Stopped":
-        while True:
-            try:
-                return future.result(timeout=_LOOK_S)
-            except NotYet:
-                if future.done():
-                    raise
-                if stop():
-                    return _Stopped()
-
-
-class _Stopped:
-    """Stands for a result that was not waited for."""
 
 
 def _start_worker(driver: int) -> None:

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from curate.errors import MissingDependency, ServiceUnavailable
-from curate.executors import WorkerDied
+from curate.executors import AHEAD_PER_WORKER, IN_FLIGHT_PER_WORKER, WorkerDied
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_IN_FLIGHT_PER_WORKER = 2
 _LOOK_S = 0.1
 _CONNECT_S = 10
 _LOST_WORKERS_BORNE = 2
@@ -21,6 +20,9 @@ _LOST_WORKERS_BORNE = 2
 
 class RayExecutor:
     """Tasks go to Ray with the CPUs and GPUs that their stage asks for; a lost worker's task is run again elsewhere.
+
+    A worker on another machine needs what the driver has: curate, the keys in its environment, the recipe's raw files
+    and model folders under the same paths, and a workspace behind a URL (or on a disk that all share).
 
     Without ``address`` a cluster of ``workers`` CPUs is started in this process and ended by ``close``. Raises
     ``MissingDependency`` without the ``ray`` extra, and ``ServiceUnavailable`` when the address does not answer.
@@ -32,7 +34,7 @@ class RayExecutor:
         self._started = False
 
     def map(
-        self, function: Callable[[T], R], tasks: Iterable[T], *, resources: Any, stop: Callable[[], bool]
+        self, function: Callable[[T], R], tasks: Iterable[T | None], *, resources: Any, stop: Callable[[], bool]
     ) -> Iterator[R | WorkerDied]:
         """See ``Executor.map``."""
         ray = self._connect()
@@ -42,15 +44,21 @@ class RayExecutor:
         flying: deque[Any] = deque()
         try:
             while not stop():
-                most = self._width(ray, cpus) * _IN_FLIGHT_PER_WORKER
-                while len(flying) < most and (fresh := next(source, None)) is not None:
+                width = self._width(ray, cpus)
+                unfinished = self._unfinished(ray, flying)
+                while (
+                    len(unfinished) < width * IN_FLIGHT_PER_WORKER
+                    and len(flying) < width * AHEAD_PER_WORKER
+                    and (fresh := next(source, None)) is not None
+                ):
                     flying.append(remote.remote(fresh))
+                    unfinished.append(flying[-1])
                 if not flying:
                     return
-                ready, _ = ray.wait([flying[0]], timeout=_LOOK_S)
-                if ready:
-                    flying.popleft()
-                    yield self._result(ray, ready[0])
+                if flying[0] in unfinished:
+                    ray.wait(unfinished, timeout=_LOOK_S)
+                else:
+                    yield self._result(ray, flying.popleft())
         finally:
             for reference in flying:
                 ray.cancel(reference, force=True)
@@ -98,6 +106,11 @@ class RayExecutor:
         if not self.address:
             return self.workers
         return max(1, int(ray.cluster_resources().get("CPU", 1) / max(cpus, 0.1)))
+
+    @staticmethod
+    def _unfinished(ray: Any, flying: Iterable[Any]) -> list[Any]:
+        references = list(flying)
+        return ray.wait(references, num_returns=len(references), timeout=0)[1] if references else []
 
     @staticmethod
     def _result(ray: Any, reference: Any) -> Any:

@@ -59,6 +59,8 @@ class CardFacts(NamedTuple):
     """The columns as ``dataset_info`` wants them."""
     disjoint_by: Sequence[str]
     tool: str
+    notices: Sequence[str] = ()
+    """What has to be said of the tools used, such as their licences."""
 
 
 def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
@@ -80,7 +82,7 @@ def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
         "splits": _splits(facts, counts),
         "labels": _labels(facts, counts),
         "review": _review(counts),
-        "provenance": _provenance(counts),
+        "provenance": _provenance(facts, counts),
         "first_split": next(iter(counts.rows), "train"),
     }
     try:
@@ -243,7 +245,7 @@ def _review(counts: Counts) -> str:
     return people + "\n\n" + table(["raters of an item", "items"], rows)
 
 
-def _provenance(counts: Counts) -> str:
+def _provenance(facts: CardFacts, counts: Counts) -> str:
     rows = [
         [escape(collection), escape(licence), f"{len(sources):,}", f"{found['items']:,}"]
         for (collection, licence), (sources, found) in sorted(counts.origins.items())
@@ -252,4 +254,4 @@ def _provenance(counts: Counts) -> str:
     if counts.models:
         models = ", ".join(f"{escape(model)} ({count:,} items)" for model, count in sorted(counts.models.items()))
         text += f"\n\nPre-labels were proposed by {models}."
-    return text
+    return "\n\n".join([text, *(escape(notice) for notice in facts.notices)])

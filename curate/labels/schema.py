@@ -141,7 +141,8 @@ def _units(document: Document) -> tuple[Unit, ...]:
 
 RELEASED = (
     *("item_id", "source_id", "collection", "licence", "title", "unit", "start_s", "end_s", "speaker"),
-    *("text", "text_source", "audio", "face", "label_source", "reviewed", "raters", "agreement"),
+    *("text", "text_source", "audio", "face", "face_outcome", "face_identity"),
+    *("label_source", "reviewed", "raters", "agreement"),
     *("judgements", "judgement_id", "annotator", "acted_at", "skipped", "origins"),
     *("prelabel", "prelabel_id", "labeller", "model", "outcome"),
 )

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.labels import LabelSchema, to_context
+from curate.llm.fence import bounded
 
 _K1, _B = 1.2, 0.75
+_MOST_CHARS = 1_500
 _APART = ("source_id", "speaker", "group")
 _WORD = re.compile(r"[^\W_]+")
 _WITHOUT_SPACES = re.compile(
@@ -108,9 +110,12 @@ def tell_examples(examples: Sequence[Example], labels: LabelSchema) -> str:
     """Examples for a prompt, one JSON object a line: the item's words, and the labels as a model is to write them."""
     lines = []
     for item, values in examples:
-        words = {name: item[name] for name in ("statement", "text", "text_b") if item.get(name)}
+        words: dict[str, Any] = {
+            name: bounded(item[name], _MOST_CHARS) for name in ("statement", "text", "text_b") if item.get(name)
+        }
         if item.get("dialogue") and not item.get("text"):
-            words["dialogue"] = [{"turn": at, "text": turn["text"]} for at, turn in enumerate(item["dialogue"])]
+            turns = [turn["text"] or "" for turn in item["dialogue"]]
+            words["dialogue"] = [{"turn": at, "text": bounded(text, _MOST_CHARS)} for at, text in enumerate(turns)]
         answer = labels.to_answer(values, to_context(item))
         lines.append(json.dumps({**words, "answer": answer}, ensure_ascii=False))
     return "\n".join(lines)

@@ -46,13 +46,18 @@ def clean(text: str, *, most_chars: int) -> str:
 
 
 def bounded(text: str, most_chars: int) -> str:
-    """The text, or its first two thirds and its end of ``most_chars`` in all with a note of what was left out."""
+    """The text, or its first two thirds and its end of ``most_chars`` in all with a note of what was left out.
+
+    Where there are line ends near, it is cut at these.
+    """
     if len(text) <= most_chars:
         return text
-    head = most_chars * 2 // 3
-    tail = most_chars - head
-    left_out = len(text) - most_chars
-    return f"{text[:head]}\n[… {left_out} characters left out …]\n{text[-tail:] if tail else ''}"
+    head, tail = most_chars * 2 // 3, len(text) - most_chars + most_chars * 2 // 3
+    if (before := text.rfind("\n", head // 2, head)) >= 0:
+        head = before
+    if (after := text.find("\n", tail, (tail + len(text)) // 2)) >= 0:
+        tail = after + 1
+    return f"{text[:head]}\n[… {tail - head} characters left out …]\n{text[tail:]}"
 
 
 def fence_of(texts: Iterable[str]) -> str:

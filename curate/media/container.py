@@ -273,7 +273,7 @@ class SquareVideo:
     def __init__(self, size_px: int) -> None:
         self._sink, self._began_s = BytesIO(), -1.0
         self._container = _av().open(self._sink, "w", format="mp4", options={"fflags": "+bitexact"})
-        options = {"preset": "superfast", "crf": "21", "threads": "1", "flags": "+bitexact", "rc-lookahead": "10"}
+        options = {"preset": "superfast", "crf": "21", "bf": "0", "threads": "1", "flags": "+bitexact"}
         self._stream = self._container.add_stream("libx264", rate=25, options=options)
         self._stream.width = self._stream.height = size_px
         self._stream.pix_fmt = "yuv420p"

@@ -19,7 +19,7 @@ Samples = NDArray[np.int16]
 """16 kHz mono sound"""
 MERGE_S = 2.0
 """Spans closer than this are seen as one, so that a face keeps its track."""
-_AHEAD_BYTES = 64_000_000
+_AHEAD_BYTES = 32_000_000
 
 
 class Frame(NamedTuple):

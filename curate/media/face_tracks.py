@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from curate.media.aside import Aside
 from curate.media.container import SquareVideo
 from curate.media.crops import Crop, crop_frame, most_worth, square_of
 from curate.media.decode import MERGE_S, Span, merge, read_pictures
@@ -23,6 +25,7 @@ Keep = Callable[[bytes, str], str]
 """Stores bytes under a suffix and gives their name."""
 _MOUTH_S = 0.055
 """Frames nearer than this to the last sample of the mouth are passed over."""
+_ASIDE_BYTES = 24_000_000
 
 
 class KeptFrame(NamedTuple):
@@ -95,43 +98,56 @@ def watch(
     """
     if crops in ("frames", "video") and keep is None:
         raise ValueError(f"crops={crops!r} needs somewhere to keep them")
-    watcher = _Watcher(spans, Looker(detector, min_face_px), every, size_px + size_px % 2, crops, keep)
-    with closing(read_pictures(path, spans, ahead=True)) as pictures:
+    keeper = _Keeper(size_px + size_px % 2, crops, keep)
+    with closing(read_pictures(path, spans, ahead=True)) as pictures, closing(Aside(_ASIDE_BYTES)) as aside:
+        watcher = _Watcher(spans, Looker(detector, min_face_px), every, keeper, aside)
         for picture in pictures:
             watcher.see(picture.time_s, picture.to_planes())
-    return watcher.finish()
+        return watcher.finish()
 
 
 class _Watcher:
-    def __init__(
-        self, spans: Sequence[Span], looker: Looker, every: int, size_px: int, crops: Crops, keep: Keep | None
-    ) -> None:
+    """Parts the frames by cuts, follows faces over them, and has what was seen kept on another thread."""
+
+    def __init__(self, spans: Sequence[Span], looker: Looker, every: int, keeper: "_Keeper", aside: Aside) -> None:
         self._spans, self._stretches = list(spans), merge(spans, MERGE_S)
-        self._looker, self._every, self._size_px = looker, every, size_px
-        self._crops, self._keep = crops, keep
+        self._looker, self._every, self._keeper, self._aside = looker, every, keeper, aside
         self._finder = ShotFinder()
         self._found: dict[int, FaceTrack] = {}
         self._shares: dict[int, list[float]] = {}
-        self._videos: dict[int, SquareVideo] = {}
         self._since: list[tuple[float, Planes]] = []
-        self._count = 0
+        self._waiting: list[tuple[float, Planes]] = []
 
     def see(self, time_s: float, planes: Planes) -> None:
-        while self._stretches and time_s >= self._stretches[0].end_s:
-            self._stretches.pop(0)
+        if self._stretches and time_s >= self._stretches[0].end_s:
+            self._settle()
             self._finish_stretch()
             self._finder.pause()
-        is_cut = self._finder.see(time_s, planes.thumb())
-        if is_cut:
-            self._finish_stretch()
-        self._since.append((time_s, planes))
-        if self._count % self._every == 0:
-            self._look(time_s, planes)
-        self._count += 1
+        while self._stretches and time_s >= self._stretches[0].end_s:
+            self._stretches.pop(0)
+        self._waiting.append((time_s, planes))
+        if not self._since or len(self._since) + len(self._waiting) > self._every:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Part the frames since the last look by the cuts among them; look at the first of a shot and those due."""
+        frames, self._waiting = self._waiting, []
+        if not frames:
+            return
+        cuts = self._finder.cuts([time_s for time_s, _ in frames], lambda place: frames[place][1].thumb())
+        for place, frame in enumerate(frames):
+            if place in cuts:
+                self._finish_stretch()
+            is_due = len(self._since) in (0, self._every)
+            self._since.append(frame)
+            if is_due:
+                self._look(*frame)
 
     def finish(self) -> Watched:
+        self._settle()
         self._finish_stretch()
         self._finder.pause()
+        self._aside.finish()
         for key, shares in self._shares.items():
             self._found[key].visible_share = float(np.median(shares))
         tracks = [found for found in self._found.values() if found.best]
@@ -141,24 +157,66 @@ class _Watcher:
         """Locate the faces in the last frame before a cut or gap, and end all tracks."""
         if len(self._since) > 1 and self._looker.tracker.known:
             self._look(*self._since[-1])
-        for key, video in self._videos.items():
-            if self._keep is not None:
-                self._found[key].video = self._keep(video.finish(), "mp4")
-        self._videos.clear()
+        self._aside.do(self._keeper.end_videos)
         self._looker.reset()
-        self._since, self._count = [], 0
+        self._since = []
 
     def _look(self, time_s: float, planes: Planes) -> None:
         place = next((i for i, span in enumerate(self._spans) if span.start_s <= time_s <= span.end_s), None)
+        seen = []
         for track, face in self._looker.look(time_s, planes):
             found = self._found.setdefault(id(track), FaceTrack(track))
             self._shares.setdefault(id(track), []).append(face.visible_share(planes.width, planes.height))
-            if place is not None:
-                self._take(found, face, time_s, planes, place)
-            self._fill(found)
+            # The frames since the last look, the face interpolated between both.
+            since = self._since[0 if len(track.times_s) == 1 else 1 :]
+            between = [_Shown(at_s, shown, there) for at_s, shown in since if (there := track.at(at_s)) is not None]
+            seen.append(_Seen(found, _Shown(time_s, planes, face), between))
+        if seen:
+            size_bytes = sum(picture.y.nbytes * 3 // 2 for _, picture in self._since)
+            self._aside.do(partial(self._keeper.take, seen, place), size_bytes=size_bytes)
         self._since = [(time_s, planes)]
 
-    def _take(self, found: FaceTrack, face: Face, time_s: float, planes: Planes, place: int) -> None:
+
+class _Shown(NamedTuple):
+    time_s: float
+    planes: Planes
+    face: Face
+
+
+class _Seen(NamedTuple):
+    found: FaceTrack
+    now: _Shown
+    between: list[_Shown]
+    """The frames from the last look to this one."""
+
+
+class _Keeper:
+    """Rates, crops, encodes and stores; whoever calls it does so from one thread at a time."""
+
+    def __init__(self, size_px: int, crops: Crops, keep: Keep | None) -> None:
+        self._size_px, self._crops, self._keep = size_px, crops, keep
+        self._videos: dict[int, tuple[FaceTrack, SquareVideo]] = {}
+
+    def take(self, seen: Sequence[_Seen], place: int | None) -> None:
+        """Keep the faces of one look, in the span at a place or in none, and of the frames before it."""
+        for found, now, between in seen:
+            if place is not None:
+                self._crop(found, now, place)
+            for shown in between:
+                if shown.time_s - found.mouth.last_s >= _MOUTH_S:
+                    found.mouth.see(*shown)
+                if self._crops == "video":
+                    self._film(found, shown)
+
+    def end_videos(self) -> None:
+        """Store the videos under way."""
+        for found, video in self._videos.values():
+            if self._keep is not None:
+                found.video = self._keep(video.finish(), "mp4")
+        self._videos.clear()
+
+    def _crop(self, found: FaceTrack, now: _Shown, place: int) -> None:
+        time_s, planes, face = now
         size_px, known = self._size_px, found.best.get(place)
         least = known.worth if known else -1.0
         most = most_worth(face, width=planes.width, height=planes.height, size_px=size_px)
@@ -173,17 +231,9 @@ class _Watcher:
         if crop.worth > least:
             found.best[place] = crop
 
-    def _fill(self, found: FaceTrack) -> None:
-        """Go over the frames since the last look, the face interpolated between both."""
-        for time_s, planes in self._since[0 if len(found.track.times_s) == 1 else 1 :]:
-            face = found.track.at(time_s)
-            if face is None:
-                continue
-            if time_s - found.mouth.last_s >= _MOUTH_S:
-                found.mouth.see(time_s, planes, face)
-            if self._crops == "video":
-                square = square_of(planes, face, self._size_px)
-                if square is not None:
-                    if id(found.track) not in self._videos:
-                        self._videos[id(found.track)] = SquareVideo(self._size_px)
-                    self._videos[id(found.track)].add(time_s, square)
+    def _film(self, found: FaceTrack, shown: _Shown) -> None:
+        square = square_of(shown.planes, shown.face, self._size_px)
+        if square is not None:
+            if id(found) not in self._videos:
+                self._videos[id(found)] = (found, SquareVideo(self._size_px))
+            self._videos[id(found)][1].add(shown.time_s, square)

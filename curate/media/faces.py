@@ -6,6 +6,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+LICENCE_NOTE = (
+    "InsightFace provides its model packs for non-commercial research only; "
+    "the licence of the pack {name} covers how the faces were found."
+)
+_PACK = "insightface:"
+
 
 class Face(NamedTuple):
     """One face in one picture, in its pixels."""
@@ -22,9 +28,9 @@ class Face(NamedTuple):
         """The longer side of the box."""
         return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1]))
 
-    def moved(self, scale: float, shift: NDArray[np.float32]) -> "Face":
-        """The face in a picture whose pixels lie at ``scale`` times these plus ``shift`` (x, y)."""
-        return Face(self.box * scale + np.tile(shift, 2), self.landmarks * scale + shift, self.score)
+    def moved(self, scale: NDArray[np.float32], shift: NDArray[np.float32]) -> "Face":
+        """The face in a picture whose pixels lie at ``scale`` times these plus ``shift``, both (x, y)."""
+        return Face(self.box * np.tile(scale, 2) + np.tile(shift, 2), self.landmarks * scale + shift, self.score)
 
     def visible_share(self, width: int, height: int) -> float:
         """Share of the box that a picture of this size holds, 0-1."""
@@ -62,13 +68,14 @@ def open_detector(model_pack: Path | None = None) -> FaceDetector:
     return CenterFace()
 
 
-def licence_note(model_pack: Path | None) -> str | None:
-    """What has to be said about the licence of the networks used, once to the user and on the data card."""
-    if model_pack is None:
-        return None
-    from curate.media.insightface_pack import LICENCE_NOTE
+def pack_name(folder: Path) -> str:
+    """What the ``faces`` table records as the detector where it is that of a model pack."""
+    return f"{_PACK}{folder.name}"
 
-    return LICENCE_NOTE.format(name=model_pack.name)
+
+def licence_note(detector: str) -> str | None:
+    """What has to be said, once to the user and on the data card, about the licence of a detector by its name."""
+    return LICENCE_NOTE.format(name=detector.removeprefix(_PACK)) if detector.startswith(_PACK) else None
 
 
 def pack_files(folder: Path) -> list[Path]:

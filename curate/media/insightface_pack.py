@@ -11,15 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import MissingDependency
-from curate.media.faces import Face, pack_files
+from curate.media.faces import Face, pack_files, pack_name
 from curate.media.onnx_models import load_errors, session_options
 
 DET_SIZE_PX = (640, 640)
-LICENCE_NOTE = (
-    "InsightFace provides its model packs for non-commercial research only; "
-    "the licence of the pack {name} covers how the faces were found."
-)
-"""What a user is told once, and what the data card states, where a pack was used."""
 _HINT = "unpack the pack again; a detector such as det_10g.onnx has to lie in the folder itself"
 
 
@@ -31,7 +26,7 @@ class InsightFacePack:
 
     @property
     def name(self) -> str:
-        return f"insightface:{self.folder.name}"
+        return pack_name(self.folder)
 
     def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:
         return self._faces(rgb, None)

@@ -17,9 +17,10 @@ AGAIN_SIDE_PX = 480
 """The first look at a shot is the sharpest: small faces that are there from the start are the most."""
 _STILL = 3.0
 _NEAR_SIDE_PX = 96
-_REACH = 2.0
+_REACH = 1.6
 _MIN_REGION_PX = 48
 _CENTRAL = 0.3
+_EDGE_PX = 2
 
 
 @dataclass
@@ -54,16 +55,17 @@ class Looker:
             for track in self.tracker.known
         )
         waited_s = time_s - self._whole_s + 1e-3
-        is_whole = is_lost or waited_s >= STILL_EVERY_S
-        if not is_whole and waited_s >= WHOLE_EVERY_S:
-            is_whole = self._has_changed(planes, faces)
-        if is_whole:
+        whole = Region(0, 0, planes.width, planes.height)
+        region: Region | None = whole
+        if not is_lost and waited_s < STILL_EVERY_S:
+            region = self._changed(planes, faces) if waited_s >= WHOLE_EVERY_S else None
+        if region is not None:
             side_px = WHOLE_SIDE_PX if self._thumb is None else AGAIN_SIDE_PX
-            faces = _distinct([*faces, *self._whole(planes, side_px)])
+            faces = _distinct([*faces, *self._search(planes, region, side_px)])
             self._thumb = planes.thumb().astype(np.int16)
         faces = [face for face in faces if face.size_px >= self.min_face_px]
         tracks = self.tracker.update(time_s, faces)
-        if is_whole:
+        if region is not None:
             for track in tracks:
                 if len(track.times_s) == 1:
                     self._look_back(track, tracks)
@@ -74,23 +76,40 @@ class Looker:
         self._looked_s = time_s
         return list(zip(tracks, faces, strict=True))
 
-    def _has_changed(self, planes: Planes, known: list[Face]) -> bool:
-        """Whether anything but the known faces looks other than at the last search of the whole picture."""
+    def _changed(self, planes: Planes, known: list[Face]) -> Region | None:
+        """Where anything but the known faces looks other than at the last search; None where nothing does."""
         if self._thumb is None:
-            return True
+            return Region(0, 0, planes.width, planes.height)
         change = np.abs(planes.thumb().astype(np.int16) - self._thumb).astype(np.float32)
         scale = np.array([change.shape[1] / planes.width, change.shape[0] / planes.height] * 2)
         for face in known:
             x0, y0, x1, y1 = (_widened(face.box) * scale).round().astype(int).clip(0)
             change[y0:y1, x0:x1] = 0
-        blocks = change.reshape(change.shape[0] // 4, 4, change.shape[1] // 4, 4).mean(axis=(1, 3))
-        return bool(blocks.max() > _STILL)
+        rows, columns = np.nonzero(
+            change.reshape(change.shape[0] // 4, 4, change.shape[1] // 4, 4).mean(axis=(1, 3)) > _STILL
+        )
+        if not len(rows):
+            return None
+        side = 4 / scale
+        low = np.maximum(0, (np.array([columns.min(), rows.min()]) - 1) * side[:2])
+        high = np.minimum((planes.width, planes.height), (np.array([columns.max(), rows.max()]) + 2) * side[:2])
+        return Region(int(low[0]) // 2 * 2, int(low[1]) // 2 * 2, int(high[0]), int(high[1]))
 
-    def _whole(self, planes: Planes, side_px: int) -> list[Face]:
-        scale = max(1.0, max(planes.width, planes.height) / side_px)
-        width, height = max(1, round(planes.width / scale)), max(1, round(planes.height / scale))
-        none = np.zeros(2, np.float32)
-        return [face.moved(scale, none) for face in self.detector.detect(planes.rgb(width, height))]
+    def _search(self, planes: Planes, region: Region, side_px: int) -> list[Face]:
+        """The faces of a region, reduced as the whole picture would be to have a longer side of ``side_px``."""
+        extent = np.array([region.x1 - region.x0, region.y1 - region.y0])
+        reduced = extent * min(1.0, side_px / max(planes.width, planes.height))
+        # What a network takes: multiples of 32.
+        width, height = np.maximum(1, (reduced / 32).round()).astype(int) * 32
+        scale = (extent / (width, height)).astype(np.float32)
+        corner = np.array([region.x0, region.y0], np.float32)
+        found = [
+            face.moved(scale, corner) for face in self.detector.detect(planes.rgb(int(width), int(height), region))
+        ]
+        low, high = corner + _EDGE_PX * scale, corner + extent - _EDGE_PX * scale
+        low[corner <= 0] = -np.inf
+        high[corner + extent >= (planes.width, planes.height)] = np.inf
+        return [face for face in found if (face.box[:2] > low).all() and (face.box[2:] < high).all()]
 
     def _near(self, planes: Planes, boxes: list[NDArray[np.float32]]) -> list[Face]:
         """The faces around these places, best first."""
@@ -100,7 +119,7 @@ class Looker:
         pictures = np.stack([planes.rgb(_NEAR_SIDE_PX, _NEAR_SIDE_PX, region) for region in regions])
         found = []
         for region, faces in zip(regions, self.detector.detect_small(pictures), strict=True):
-            scale = (region.x1 - region.x0) / _NEAR_SIDE_PX
+            scale = np.full(2, (region.x1 - region.x0) / _NEAR_SIDE_PX, np.float32)
             for face in faces:
                 # What lies at the edge of the region is cut there; a face of its own has its own region.
                 middle = (face.box[:2] + face.box[2:]) / 2 / _NEAR_SIDE_PX - 0.5

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from curate.media.faces import Face
-from curate.media.planes import Planes
+from curate.media.planes import Planes, image_of
 
 _SIZE = (24, 16)
 _MIN_CONTRAST = 8.0
@@ -59,6 +59,6 @@ def _take(patch: NDArray[np.float32], planes: Planes, x: float, y: float, width:
     if x1 - x0 < 2 or y1 - y0 < 2:
         patch[:] = 0
         return
-    image = Image.fromarray(planes.y[top : int(y1) + 1, left : int(x1) + 1])
+    image = image_of(planes.y[top : int(y1) + 1, left : int(x1) + 1])
     box = (x0 - left, y0 - top, min(x1 - left, image.width), min(y1 - top, image.height))
     patch[:] = np.asarray(image.resize(_SIZE, Image.Resampling.BILINEAR, box=box))

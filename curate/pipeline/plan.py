@@ -1,6 +1,7 @@
 """What a recipe asks for today: the work of every stage by identity, and how much of it is done."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -11,6 +12,9 @@ from curate.stages.export import Export
 from curate.storage.corpus import Corpus
 from curate.storage.ledger import Ledger
 from curate.storage.workspace import Workspace
+
+ANSWERS = "answers.sqlite"
+"""The workspace's file of what models replied."""
 
 
 class StagePlan(NamedTuple):
@@ -23,11 +27,10 @@ class StagePlan(NamedTuple):
     note: str = ""
 
 
-def make_tools(loaded: LoadedRecipe, workspace: Workspace) -> Tools:
-    """What the stages of a recipe work with."""
+def make_tools(loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | None = None) -> Tools:
+    """What the stages of a recipe work with; ``answers`` is for who holds the workspace's lock."""
     recipe = loaded.recipe
     split = next((stage.split_settings(recipe.seed) for stage in recipe.stages if isinstance(stage, Export)), None)
-    answers = workspace.root / "answers.sqlite"
     return Tools(workspace.blobs, loaded.labels, loaded.folder, recipe.seed, recipe.recipe, answers, split)
 
 
@@ -41,7 +44,9 @@ def open_corpus(loaded: LoadedRecipe, workspace: Workspace) -> Corpus:
 
 def plan(loaded: LoadedRecipe, workspace: Workspace) -> list[StagePlan]:
     """What a run would do, stage by stage, without doing it."""
-    corpus, tools = Corpus(workspace, loaded.labels, {}), make_tools(loaded, workspace)
+    corpus = Corpus(workspace, loaded.labels, {})
+    known = workspace.local / ANSWERS
+    tools = make_tools(loaded, workspace, answers=known if known.is_file() else None)
     plans: list[StagePlan] = []
     waiting = False
     for step in walk(loaded, corpus):

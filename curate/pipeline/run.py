@@ -4,7 +4,7 @@ import json
 import platform
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -20,11 +20,12 @@ from curate.document import nearest
 from curate.errors import Interrupted, InvalidInput
 from curate.executors import Executor, WorkerDied
 from curate.llm.model import Spent
-from curate.pipeline.plan import BatchWork, Step, make_tools, walk
+from curate.pipeline.plan import ANSWERS, BatchWork, Step, make_tools, walk
+from curate.pipeline.tasks import Advance, Flow
 from curate.recipe import LoadedRecipe, dump_recipe
 from curate.release.folder import Releases
 from curate.report.run import write_report
-from curate.stage import DriverStage, Outcome, Task, digest, run_task
+from curate.stage import DriverStage, Outcome, digest, run_task
 from curate.storage.corpus import Corpus
 from curate.storage.ledger import Entry, Ledger
 from curate.storage.spec import parent_column
@@ -39,7 +40,7 @@ class Listener(Protocol):
     """Whoever wants to know how a run goes on."""
 
     def stage_started(self, name: str, total: int, done: int) -> None: ...
-    def stage_advanced(self, name: str, inputs: int, account: Mapping[str, Spent]) -> None: ...
+    def stage_advanced(self, name: str, inputs: float, account: Mapping[str, Spent]) -> None: ...
     def stage_finished(self, result: "StageResult") -> None: ...
 
 
@@ -63,13 +64,13 @@ class StageResult:
 
 @dataclass
 class Run:
-    """A finished run: its report (None where there was nothing to do) and the newest release of the recipe."""
+    """A finished run: its report on this disk (None where there was nothing to do), and the newest release's place."""
 
     recipe: str
     run_id: str
     stages: list[StageResult]
     report: Path | None = None
-    release: Path | None = None
+    release: str | None = None
 
     @property
     def changed(self) -> bool:
@@ -121,9 +122,9 @@ class _Driver:
         )  # fmt: skip
         started = datetime.now(UTC)
         self.run_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
-        self.folder = workspace.runs / self.run_id
+        self.folder = workspace.runs.child(self.run_id)
         self.results: list[StageResult] = []
-        self.tools = make_tools(loaded, workspace)
+        self.tools = make_tools(loaded, workspace, answers=workspace.local_file(ANSWERS))
 
     def run(self, until: str | None, only: str | None) -> Run:
         corpus = Corpus(self.workspace, self.loaded.labels, {})
@@ -137,12 +138,13 @@ class _Driver:
         finally:
             self._record()
         report = None
-        if self.folder.is_dir():
-            with storage_errors(self.folder):
-                report = write_report(self.folder / "report.html", corpus, self._as_dict())
+        if self.folder.path.is_dir():
+            with storage_errors(self.folder.place):
+                report = write_report(self.folder.path / "report.html", corpus, self._as_dict())
+                self.folder.save(["report.html"])
         releases = Releases(self.workspace.releases)
         made = releases.manifests(self.loaded.recipe.recipe)
-        release = releases.folder(made[-1].version) if made else None
+        release = releases.place(made[-1].version) if made else None
         return Run(self.loaded.recipe.recipe, self.run_id, self.results, report, release)
 
     def _perform(self, step: Step, corpus: Corpus) -> None:
@@ -160,36 +162,42 @@ class _Driver:
             self.results.append(result)
             if result.changed:
                 self._log("stage", **asdict(result))
+                self.workspace.save_local_files()
         self.listener.stage_finished(result)
         if self.stop():
             raise Interrupted("stopped; what is finished is kept", hint="run the same command again to go on")
 
     def _run_batches(self, work: BatchWork, corpus: Corpus, result: StageResult) -> None:
         stage, ledger = work.stage, work.ledger(corpus)
+        result.message = "; ".join(stage.notices(self.tools))
         todo = [index for index, one in enumerate(work.works) if not ledger.is_done(one)]
         result.inputs, result.skipped = len(work.works), len(work.works) - len(todo)
         self.listener.stage_started(stage.stage, result.inputs, result.skipped)
         waiting: list[Entry] = []
         last = time.monotonic()
         try:
-            for batch, outcome in self._outcomes(work, todo, corpus, result):
-                waiting += _entries(work, batch, outcome)
-                self.listener.stage_advanced(stage.stage, len(batch), result.account)
-                if len(waiting) >= _COMMIT_EVERY_ROWS or time.monotonic() - last >= _COMMIT_EVERY_S:
-                    self._commit(ledger, waiting, result)
-                    waiting, last = [], time.monotonic()
+            with closing(self._advances(work, todo, corpus, result)) as advances:
+                for batch, inputs, outcome in advances:
+                    if outcome is not None:
+                        waiting += _entries(work, batch, outcome)
+                    self.listener.stage_advanced(stage.stage, inputs, result.account)
+                    is_time = len(waiting) >= _COMMIT_EVERY_ROWS or time.monotonic() - last >= _COMMIT_EVERY_S
+                    if waiting and is_time:
+                        self._commit(ledger, waiting, result)
+                        waiting, last = [], time.monotonic()
         finally:
             if waiting:
                 self._commit(ledger, waiting, result)
         if todo:
-            with storage_errors(self.workspace.root):
+            with storage_errors(self.workspace.place):
                 ledger.compact()
+        result.changed |= stage.conclude(corpus, self.tools)
         result.rejected_in_all = sum(one in ledger.dropped for one in work.works)
 
-    def _outcomes(
+    def _advances(
         self, work: BatchWork, todo: Sequence[int], corpus: Corpus, result: StageResult
-    ) -> Iterator[tuple[Sequence[int], Outcome | WorkerDied]]:
-        """What comes of the inputs to do, with their places."""
+    ) -> Generator[Advance]:
+        """How the inputs to do get on, made here by the stage itself or by the executor's workers."""
         stage = work.stage
         if not todo:
             return
@@ -199,12 +207,14 @@ class _Driver:
         if streamed is not None:
             places = iter(todo)
             with closing(streamed):
-                yield from ((list(islice(places, count)), outcome) for count, outcome in streamed)
+                yield from (Advance(list(islice(places, count)), count, outcome) for count, outcome in streamed)
             return
-        batches = list(stage.cut(work.inputs, todo))
-        tasks = (Task(stage, work.inputs.take(batch), self.tools) for batch in batches)
-        outcomes = self.executor.map(run_task, tasks, resources=stage.resources, stop=self.stop)
-        yield from zip(batches, outcomes, strict=False)
+        flow = Flow(stage, work.inputs, list(stage.cut(work.inputs, todo)), self.tools)
+        results = self.executor.map(run_task, flow.tasks(), resources=stage.resources, stop=self.stop)
+        try:
+            yield from flow.follow(results)
+        finally:
+            flow.discard()
 
     def _commit(self, ledger: Ledger, entries: Sequence[Entry], result: StageResult) -> None:
         works = digest(sorted(entry.work for entry in entries))
@@ -216,19 +226,21 @@ class _Driver:
         self._log("commit", stage=result.stage, inputs=len(entries), rows=kept, rejected=rejected, fingerprint=works)
 
     def _log(self, event: str, **about: Any) -> None:
-        with storage_errors(self.folder):
-            if not self.folder.is_dir():
-                self.folder.mkdir(parents=True)
-                (self.folder / "recipe.yaml").write_text(dump_recipe(self.loaded.recipe), encoding="utf-8")
+        folder = self.folder.path
+        with storage_errors(self.folder.place):
+            if not folder.is_dir():
+                folder.mkdir(parents=True)
+                (folder / "recipe.yaml").write_text(dump_recipe(self.loaded.recipe), encoding="utf-8")
             now = datetime.now(UTC).isoformat("T", "milliseconds")
-            with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+            with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps({"at": now, "event": event, **about}, ensure_ascii=False) + "\n")
 
     def _record(self) -> None:
-        if self.folder.is_dir():
-            with storage_errors(self.folder):
+        if self.folder.path.is_dir():
+            with storage_errors(self.folder.place):
                 text = json.dumps(self._as_dict(), indent=2, ensure_ascii=False)
-                (self.folder / "run.json").write_text(text + "\n", encoding="utf-8")
+                (self.folder.path / "run.json").write_text(text + "\n", encoding="utf-8")
+                self.folder.save(["recipe.yaml", "log.jsonl", "run.json"])
 
     def _as_dict(self) -> dict[str, Any]:
         packages = ("av", "deltalake", "onnxruntime", "polars", "pyarrow")

@@ -48,7 +48,7 @@ def status(loaded: LoadedRecipe, workspace: Workspace) -> Status:
         return counts
 
     return Status(
-        workspace=str(workspace.root),
+        workspace=workspace.place,
         recipe=loaded.recipe.recipe,
         tables=tables,
         units=count("items", "unit"),
@@ -62,9 +62,10 @@ def status(loaded: LoadedRecipe, workspace: Workspace) -> Status:
 
 
 def _last_run(workspace: Workspace) -> dict[str, Any] | None:
-    records = sorted(workspace.runs.glob("*/run.json"))
+    records = workspace.runs.names("*/run.json")
     if not records:
         return None
-    record = json.loads(records[-1].read_text(encoding="utf-8"))
-    report = records[-1].with_name("report.html")
-    return {"run_id": record["run_id"], "report": str(report) if report.exists() else None, "stages": record["stages"]}
+    record = json.loads(workspace.runs.read(records[-1]).decode("utf-8"))
+    folder = workspace.runs.child(record["run_id"])
+    report = f"{folder.place}/report.html" if folder.holds("report.html") else None
+    return {"run_id": record["run_id"], "report": report, "stages": record["stages"]}

@@ -6,7 +6,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.errors import StorageFailed
 from curate.labels import LabelSchema
 from curate.release.features import MEDIA, release_features
 from curate.release.folder import Releases
@@ -71,6 +70,7 @@ def plan_release(
     divided: dict[str, list[str]] = {}
     sizes: dict[str, int] = {}
     statistics = Statistics(labels)
+    size = blobs.sizes()
 
     def lines() -> Iterator[bytes]:
         for split in names:
@@ -79,7 +79,7 @@ def plan_release(
                 divided[split] = members
             for item_id, row in zip(members, rows.rows(members), strict=True):
                 line = canonical([split, row])
-                sizes[item_id] = len(line) + sum(_size(blobs, row[name]) for name in MEDIA if row[name])
+                sizes[item_id] = len(line) + sum(size(row[name]) for name in MEDIA if row[name])
                 statistics.add(split, row)
                 yield line
 
@@ -122,12 +122,3 @@ def write_release(
         )
         manifest.write(folder)
     return manifest
-
-
-def _size(blobs: Blobs, name: str) -> int:
-    try:
-        return blobs.path(name).stat().st_size
-    except OSError as error:
-        raise StorageFailed(
-            f"blob {name} cannot be read: {error.strerror}", hint="restore it, or delete the workspace and run again"
-        ) from error

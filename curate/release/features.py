@@ -67,6 +67,8 @@ def release_features(labels: LabelSchema) -> dict[str, Feature]:
         "text_source": value("string"),
         "audio": {"sampling_rate": AUDIO_RATE_HZ, "_type": "Audio"},
         "face": {"_type": "Image"},
+        "face_outcome": value("string"),
+        "face_identity": value("string"),
     }
     after = {
         "label_source": value("string"),

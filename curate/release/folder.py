@@ -11,6 +11,7 @@ from pyarrow import parquet
 
 from curate.errors import InvalidInput, StorageFailed
 from curate.release.manifest import CARD, FILE, Manifest, read_manifest
+from curate.storage.folder import Folder
 
 VERSION = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 """What a version may look like: it names a folder, a git tag and a revision on the Hub."""
@@ -19,22 +20,33 @@ _BUILDING = ".building"
 
 
 class Releases:
-    """The releases below ``root``, oldest first."""
+    """The releases in a folder, oldest first."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
 
-    def folder(self, version: str) -> Path:
-        """Where a version lies."""
-        return self.root / version
+    def place(self, version: str) -> str:
+        """What a user calls the place of a version."""
+        return self.folder.child(version).place
+
+    def fetch(self, manifest: Manifest) -> Path:
+        """The folder on this disk with the files of a release."""
+        here = self.folder.child(manifest.version)
+        here.fetch([FILE, *(file.path for file in manifest.files)])
+        return here.path
 
     def manifests(self, recipe: str | None = None) -> list[Manifest]:
         """The manifests of all releases, or of those of one recipe, in the order in which they were made."""
-        if not self.root.is_dir():
-            return []
-        folders = [path for path in self.root.iterdir() if (path / FILE).is_file() and re.fullmatch(VERSION, path.name)]
-        found = sorted((read_manifest(folder) for folder in folders), key=lambda each: (each.number, each.version))
+        named = (name.removesuffix(f"/{FILE}") for name in self.folder.names(f"*/{FILE}"))
+        read = (self._manifest(version) for version in named if re.fullmatch(VERSION, version))
+        found = sorted(read, key=lambda each: (each.number, each.version))
         return [each for each in found if recipe is None or each.recipe == recipe]
+
+    def _manifest(self, version: str) -> Manifest:
+        here = self.folder.child(version)
+        here.forget_others(FILE)
+        here.fetch([FILE])
+        return read_manifest(here.path, place=here.place)
 
     def next_number(self) -> int:
         """One more than the greatest number in use."""
@@ -42,8 +54,9 @@ class Releases:
 
     def next_version(self) -> str:
         """The first of v1, v2, … from the next number on that is free."""
+        self.folder.clear_unfinished(FILE)
         number = self.next_number()
-        while self.folder(f"v{number}").exists():
+        while self.folder.holds(f"v{number}"):
             number += 1
         return f"v{number}"
 
@@ -53,7 +66,8 @@ class Releases:
         for file in manifest.files:
             if file.rows is not None:
                 split = Path(file.path).name.rsplit("-", 3)[0]
-                ids = parquet.read_table(self.folder(manifest.version) / file.path, columns=["item_id"])
+                (path,) = self.folder.child(manifest.version).fetch([file.path])
+                ids = parquet.read_table(path, columns=["item_id"])
                 found.update(dict.fromkeys(ids["item_id"].to_pylist(), split))
         return found
 
@@ -61,27 +75,31 @@ class Releases:
     def building(self, version: str) -> Iterator[Path]:
         """An empty folder that becomes release ``version`` when the block ends without an error.
 
-        A build that was killed leaves nothing that counts as a release, and is cleared away by the next one. Raises
-        ``InvalidInput`` when the version is taken.
+        Behind a URL it is built on this disk, and put there with its manifest last. A build that was killed leaves
+        nothing that counts as a release, and is cleared away by the next one. Raises ``InvalidInput`` when the version
+        is taken.
         """
-        target = self.folder(version)
-        if target.exists():
+        self.folder.clear_unfinished(FILE)
+        if self.folder.holds(version):
             raise InvalidInput(
                 f"release {version} is already there, with other content",
                 hint="releases never change: choose another version, or leave it out to get the next number",
             )
-        work = self.root / _BUILDING
+        here = self.folder.child(version)
+        work = self.folder.path / _BUILDING
         try:
             shutil.rmtree(work, ignore_errors=True)
             (work / "data").mkdir(parents=True)
             yield work
-            for path in [*sorted((work / "data").iterdir()), work / CARD, work / FILE, work / "data", work]:
+            files = [*sorted((work / "data").iterdir()), work / CARD, work / FILE]
+            for path in [*files, work / "data", work]:
                 _sync(path)
-            work.rename(target)
-            _sync(self.root)
+            here.save([path.relative_to(work).as_posix() for path in files], source=work)
+            work.rename(here.path)
+            _sync(self.folder.path)
         except OSError as error:
             raise StorageFailed(
-                f"cannot write release {version} to {self.root}: {error.strerror or error}",
+                f"cannot write release {version} to {self.folder.place}: {error.strerror or error}",
                 hint="free some space or mend the permissions, then run again",
             ) from error
         finally:

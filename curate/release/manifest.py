@@ -46,8 +46,8 @@ class Manifest(BaseModel):
         (folder / FILE).write_text(text + "\n", encoding="utf-8")
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a release folder. Raises ``WorkspaceUnusable`` when it is not one."""
+def read_manifest(folder: Path, *, place: str | None = None) -> Manifest:
+    """The manifest of a release folder, which users call ``place``. Raises ``WorkspaceUnusable`` when it is not one."""
     try:
         raw = json.loads((folder / FILE).read_text(encoding="utf-8"))
         raw["files"] = [ReleaseFile(**file) for file in raw["files"]]
@@ -56,7 +56,7 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate(raw)
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         raise WorkspaceUnusable(
-            f"release {folder} has no readable {FILE}", hint="delete that folder, then run again"
+            f"release {place or folder} has no readable {FILE}", hint="delete that folder, then run again"
         ) from error
 
 

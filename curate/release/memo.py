@@ -58,6 +58,7 @@ def recall(root: Path, inputs: str) -> str | None:
 def note(root: Path, inputs: str, content: str) -> None:
     """Note what these inputs amount to; a note that cannot be written only costs time."""
     with suppress(OSError):
+        root.mkdir(parents=True, exist_ok=True)
         partial = root / f"{_FILE}.partial"
         partial.write_text(json.dumps({"inputs": inputs, "content": content}), encoding="utf-8")
         partial.replace(root / _FILE)

@@ -13,7 +13,10 @@ from curate.labels import LabelSchema
 
 Row = dict[str, Any]
 
-_ITEM = ("item_id", "source_id", "unit", "start_s", "end_s", "speaker", "text", "text_source", "audio", "face")
+_ITEM = (
+    *("item_id", "source_id", "unit", "start_s", "end_s", "speaker", "text", "text_source", "audio"),
+    *("face", "face_outcome", "face_identity"),
+)
 _SOURCE = ("collection", "licence", "title")
 _BATCH = 1_000
 _PRELABEL = ("prelabel_id", "labeller", "model", "outcome")

@@ -67,7 +67,8 @@ def write_shard(path: Path, rows: Iterable[SizedRow], features: Mapping[str, Fea
         write_page_index=True,
     ) as writer:
         for group in _row_groups(rows):
-            loaded = [_with_media(row, blobs) for row in group]
+            bytes_of = blobs.read_many(row[name] for row in group for name in MEDIA if row[name])
+            loaded = [_with_media(row, bytes_of) for row in group]
             writer.write_table(pa.Table.from_pylist(loaded, schema=schema), row_group_size=len(loaded))
             written += len(loaded)
     return written
@@ -108,9 +109,9 @@ def _row_groups(rows: Iterable[SizedRow]) -> Iterator[list[Mapping[str, Any]]]:
         yield group
 
 
-def _with_media(row: Mapping[str, Any], blobs: Blobs) -> dict[str, Any]:
+def _with_media(row: Mapping[str, Any], bytes_of: Mapping[str, bytes]) -> dict[str, Any]:
     loaded = dict(row)
     for name in MEDIA:
         if blob := row[name]:
-            loaded[name] = {"bytes": blobs.read(blob), "path": PurePosixPath(blob).name}
+            loaded[name] = {"bytes": bytes_of[blob], "path": PurePosixPath(blob).name}
     return loaded

@@ -6,10 +6,13 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import pyarrow as pa
 
-KEYS = ("source", "speaker", "participant", "group")
-"""What may not be shared between splits."""
-
-_COLUMNS = {"source": "source_id", "speaker": "speaker", "participant": "participant", "group": "group"}
+_COLUMNS = {
+    "source": "source_id",
+    "speaker": "speaker",
+    "participant": "participant",
+    "identity": "face_identity",
+    "group": "group",
+}
 
 
 def assign_splits(
@@ -22,10 +25,10 @@ def assign_splits(
 ) -> dict[str, str]:
     """The split of every ``item_id``.
 
-    Items that share a value of any of ``disjoint_by`` (columns ``source_id``, ``speaker``, ``participant``, ``group``;
-    nulls share nothing) form a component, which goes to one split as a whole: to the one that ``previous`` gave to most
-    of its items, else to the one that a seeded hash of its smallest key picks with the ratios as probabilities. Shares
-    therefore approach ``ratios`` with many components and can be far off with few.
+    Items that share a value of any of ``disjoint_by`` (columns ``source_id``, ``speaker``, ``participant``,
+    ``face_identity``, ``group``; nulls share nothing) form a component, which goes to one split as a whole: to the one
+    that ``previous`` gave to most of its items, else to the one that a seeded hash of its smallest key picks with the
+    ratios as probabilities. Shares therefore approach ``ratios`` with many components and can be far off with few.
     """
     ids = items.column("item_id").to_pylist()
     keys = [(kind, items.column(_COLUMNS[kind]).to_pylist()) for kind in disjoint_by]

@@ -195,6 +195,7 @@ def _face(row: Row, numbers: Mapping[str, int], colours: Mapping[str, str], blob
         "turned": " ".join(
             f"{row[name]:+.0f}°" for name in ("yaw_deg", "pitch_deg", "roll_deg") if row.get(name) is not None
         ),
+        "person": row["identity"][:8] if row.get("identity") else "",
     }
     lines = "".join(f"<dt>{name}</dt><dd>{show_text(value)}</dd>" for name, value in facts.items() if value)
     colour = colours[row["face_id"]]

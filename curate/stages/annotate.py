@@ -32,11 +32,11 @@ class Annotate(DriverStage):
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         """Push and pull, or say that people are waited for."""
-        if not connections.is_configured(corpus.workspace.root):
+        if not connections.is_configured(corpus.workspace.local):
             waiting = corpus.read("items", ["item_id"]).num_rows
             message = f"{waiting} items wait for people: `curate annotate up`"
             return Receipt(changed=False, counts={}, message=message)
-        connection = connections.connection(corpus.workspace.root)
+        connection = connections.connection(corpus.workspace.local)
         pulled = _pull(corpus, connection)
         pushed = push(corpus, tools, self, connection)
         _raise_for(pulled)

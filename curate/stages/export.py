@@ -1,7 +1,7 @@
 """Write a release: Parquet shards, manifest and data card."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -10,6 +10,7 @@ from curate import __version__
 from curate.assets import find_asset
 from curate.errors import InvalidInput
 from curate.hub.card import CardFacts, render_card
+from curate.media.faces import licence_note
 from curate.release.build import Plan, SplitSettings, plan_release, write_release
 from curate.release.features import card_features, release_features
 from curate.release.folder import VERSION, Releases
@@ -20,7 +21,7 @@ from curate.stage import DriverStage, Receipt, Tools
 from curate.stages.splitting import splits_of
 from curate.storage.corpus import Corpus
 
-Key = Literal["source", "speaker", "participant", "group"]
+Key = Literal["source", "speaker", "participant", "identity", "group"]
 MEGABYTE = 2**20
 _SPLIT = re.compile(r"[A-Za-z]\w{0,39}")
 _ANNOTATION = ("annotation_id", "judgement_id", "item_id", "annotator", "action", "acted_at", "origins")
@@ -42,6 +43,7 @@ class Split(BaseModel):
     __pydantic_extra__: dict[str, float] = Field(init=False)
 
     disjoint_by: tuple[Key, ...] = ("source", "speaker")
+    """``identity`` is whose face an item shows, as a model pack with a recognition network tells."""
 
     @model_validator(mode="after")
     def _check_ratios(self) -> "Split":
@@ -80,7 +82,7 @@ class Export(DriverStage):
         settings = self.split_settings(tools.seed)
         tables = read_tables(corpus, tools)
         known = self._known(corpus, tables, tools, settings)
-        if (content := recall(corpus.workspace.root, known)) and (same := self._same(releases, recipe, content)):
+        if (content := recall(corpus.workspace.local, known)) and (same := self._same(releases, recipe, content)):
             return _unchanged(same)
         rows = ReleaseRows(tables, tools.labels, secret=corpus.workspace.secret)
         item_ids = rows.item_ids(reviewed_only=self.reviewed_only)
@@ -90,7 +92,7 @@ class Export(DriverStage):
         splits = splits_of(tables.items, tables.sources, corpus, settings)
         plan = plan_release(rows, item_ids, splits, tools.labels, tools.blobs, names=self.split.ratios)
         if same := self._same(releases, recipe, plan.content_sha256):
-            note(corpus.workspace.root, known, plan.content_sha256)
+            note(corpus.workspace.local, known, plan.content_sha256)
             return _unchanged(same)
         about = {
             "version": self.release or releases.next_version(),
@@ -99,7 +101,7 @@ class Export(DriverStage):
             "split_settings": settings.identity,
             "tool": f"curate {__version__}",
         }
-        template = _read_template(self.card, tools)
+        template, notices = _read_template(self.card, tools), _notices(corpus, tables, plan)
         manifest = write_release(
             plan,
             rows,
@@ -108,9 +110,9 @@ class Export(DriverStage):
             releases=releases,
             about=about,
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
-            card=lambda: render_card(template, self._facts(about, plan, tools), plan.statistics),
+            card=lambda: render_card(template, self._facts(about, plan, tools, notices), plan.statistics),
         )
-        note(corpus.workspace.root, self._known(corpus, tables, tools, settings), plan.content_sha256)
+        note(corpus.workspace.local, self._known(corpus, tables, tools, settings), plan.content_sha256)
         return Receipt(True, _counts(manifest), self._message(releases, manifest))
 
     def split_settings(self, seed: int) -> SplitSettings:
@@ -134,7 +136,7 @@ class Export(DriverStage):
         candidates = [each for each in made if each.version == self.release] if self.release else made[-1:]
         return next((each for each in candidates if each.content_sha256 == content_sha256), None)
 
-    def _facts(self, about: Mapping[str, Any], plan: Plan, tools: Tools) -> CardFacts:
+    def _facts(self, about: Mapping[str, Any], plan: Plan, tools: Tools, notices: Sequence[str]) -> CardFacts:
         return CardFacts(
             name=about["recipe"].replace("_", " "),
             version=about["version"],
@@ -145,10 +147,11 @@ class Export(DriverStage):
             features=card_features(release_features(tools.labels)),
             disjoint_by=self.split.disjoint_by,
             tool=about["tool"],
+            notices=notices,
         )
 
     def _message(self, releases: Releases, manifest: Manifest) -> str:
-        place = releases.folder(manifest.version)
+        place = releases.place(manifest.version)
         empty = [name for name in self.split.ratios if name not in manifest.splits]
         few = f"; too few independent items for split {', '.join(empty)}" if empty else ""
         return f"release {manifest.version} is in {place}{few}"
@@ -163,6 +166,17 @@ def read_tables(corpus: Corpus, tools: Tools) -> ReleaseTables:
         annotations=corpus.read("annotations", [*_ANNOTATION, *tools.labels.fields]),
         labels=corpus.read("labels"),
     )
+
+
+def _notices(corpus: Corpus, tables: ReleaseTables, plan: Plan) -> list[str]:
+    """The licence notes of the detectors that found the released faces."""
+    released = {item for items in plan.splits.values() for item in items}
+    shown = zip(tables.items["item_id"].to_pylist(), tables.items["face_id"].to_pylist(), strict=True)
+    faces = {face for item, face in shown if item in released}
+    found = corpus.read("faces", ["face_id", "detector"])
+    rows = zip(found["face_id"].to_pylist(), found["detector"].to_pylist(), strict=True)
+    detectors = sorted({detector for face, detector in rows if face in faces})
+    return [note for detector in detectors if (note := licence_note(detector))]
 
 
 def _read_template(name: str, tools: Tools) -> str:

@@ -46,7 +46,7 @@ class Ingest(BatchStage):
 
     stage: Literal["ingest"] = "ingest"
     files: str | Annotated[tuple[str, ...], Field(min_length=1)]
-    """Globs relative to the recipe's folder; ``**`` reaches into folders."""
+    """Globs relative to the recipe's folder; ``**`` reaches into folders. Workers elsewhere read the same paths."""
     licence: str | None = None
     collection: str | None = None
     consent: str | None = None

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -174,7 +174,7 @@ class Prelabel(BatchStage):
         chat = Chat(self, corpus, tools)
         asked = [request for item in sample for request in chat.first_requests(item)]
         total = round(len(asked) * todo.num_rows / len(sample))
-        with closing(Answers(_place(tools))) as answers:
+        with closing(Answers(tools.answers)) if tools.answers else nullcontext() as answers:
             cost = estimate(asked, total, load_prices(tools.folder), answers, batch=self.mode == "batch")
         return _words(cost, reviews=todo.num_rows if self.review else 0)
 

@@ -1,6 +1,7 @@
 """The settings of the prelabel stage."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -67,7 +68,7 @@ class LabellerSettings(_Settings):
 
     def open_local(self, beside: Path) -> TextLabeller:
         """The labeller itself, where it is local; ``beside`` is the recipe's folder."""
-        return open_offline(next(name for name in LOCAL if name == self.model), beside)
+        return _opened(next(name for name in LOCAL if name == self.model), beside)
 
     @property
     def asks(self) -> str:
@@ -127,3 +128,8 @@ class BudgetSettings(_Settings):
 
     usd: Annotated[float, Setting(gt=0)] | None = None
     tokens: Annotated[int, Setting(gt=0)] | None = None
+
+
+@cache
+def _opened(name: OfflineName, beside: Path) -> TextLabeller:
+    return open_offline(name, beside)

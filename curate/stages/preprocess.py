@@ -1,6 +1,7 @@
 """Preprocess: cut each source into items to annotate, with their sound, viewing copy, face and words."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -12,36 +13,36 @@ from curate.errors import InvalidRow
 from curate.labels import LabelSchema
 from curate.media import units
 from curate.media.container import AUDIO_RATE_HZ
-from curate.media.crops import crop_picture
-from curate.media.decode import Samples, Span, cut, read_audio, read_channels
-from curate.media.duplicates import picture_hash, sound_hash
-from curate.media.face_tracks import FaceTrack, Watched
-from curate.media.faces import open_detector, pack_files
-from curate.media.language import language_of
+from curate.media.decode import Span, cut, read_audio, read_channels
+from curate.media.dnsmos import DNSMOS
+from curate.media.duplicates import sound_hash
+from curate.media.face_tracks import Watched
+from curate.media.faces import licence_note, open_detector, pack_files, pack_name
 from curate.media.onnx_models import CENTERFACE, SILERO_VAD
-from curate.media.pictures import encode_jpeg, load_rgb
-from curate.media.probe import probe
-from curate.media.render import render_audio, render_video
-from curate.media.speakers import SUFFIXES as SPEAKER_SUFFIXES
-from curate.media.speakers import Turn, find_turns, load_turns, speakers_of
-from curate.media.subtitles import Cue
-from curate.media.text import Passage, sentences, turns
-from curate.media.tracks import Track
+from curate.media.speakers import Turn, find_turns, load_turns, speakers_of, told_files
+from curate.media.transcript import said_in
+from curate.media.voices import D_VECTORS
 from curate.media.whisper import model_hash, model_problem
-from curate.stage import BatchStage, Outcome, Problem, Rejection, Tools
+from curate.stage import Outcome, PartedStage, Problem, Rejection, Split, Tools
+from curate.stages.preprocess_chunks import Chunk, Voice, cut_up, discard, join_shots, load_sound, points
+from curate.stages.preprocess_corpus import mark_repeats, name_faces
 from curate.stages.preprocess_rows import Part, face_rows, item_row, make_part, passed, repeated, shot_rows
-from curate.stages.preprocess_settings import Faces, Filters, Transcript, Unit
+from curate.stages.preprocess_settings import Faces, Filters, Quality, Speakers, Transcript, Unit
 from curate.stages.preprocess_sound import (
     Channel,
     Spoken,
     cues_of,
     listen,
-    said_by_span,
     speaker_columns,
+    timed_by_span,
+    timed_by_word,
     transcribers,
     utterances_of,
+    voice_turns,
 )
-from curate.stages.preprocess_video import face_columns, find_shots, show_faces, watch_faces
+from curate.stages.preprocess_stills import picture_items, post_items
+from curate.stages.preprocess_video import shot_spans, show_faces, store_media, watch_faces
+from curate.storage.corpus import Corpus
 
 _POSTS_TOGETHER = 512
 _LABELLED: dict[str, str] = {
@@ -52,14 +53,18 @@ _LABELLED: dict[str, str] = {
     "clip": "clip",
 }
 """What the label schema calls each way to cut."""
-_SHORTEST_VIDEO_S = 0.5
 _TOUCHING_S = 0.001
+_NO_SHOTS = "{} has no moving pictures to find shots in"
 
 
-class Preprocess(BatchStage):
-    """Sound becomes utterances or other units, pictures and posts stay whole; faces are found, in a video followed."""
+class Preprocess(PartedStage):
+    """Sound becomes utterances or other units, pictures and posts stay whole; faces are found, in a video followed.
 
-    version: ClassVar[int] = 2
+    The sound of a long file is listened to as a whole, then chunks of it are worked on by any worker; ``points`` tells
+    where they end. A face track ends with its chunk, which is at a gap or a cut where there is one.
+    """
+
+    version: ClassVar[int] = 3
     reads: ClassVar[str] = "sources"
     writes: ClassVar[tuple[str, ...]] = ("items", "faces", "shots")
     uses: ClassVar[tuple[str, ...] | None] = (
@@ -80,25 +85,30 @@ class Preprocess(BatchStage):
     hop_s: float | None = Field(None, ge=0.02, le=600)
     """From the start of one window to the next; as long as a window by default."""
     max_clip_s: float = Field(120.0, ge=1, le=600)
+    chunk_s: float = Field(300.0, ge=2, le=7200)
+    """Longer files are worked on in chunks with about so many seconds of items, by several workers at once."""
     channels: Literal["mix", "separate"] = "mix"
     """``separate`` takes each channel for a voice track of its own."""
-    speakers: str | None = None
-    """RTTM or CSV file that tells who speaks when, or a folder with one for each source; relative to the recipe."""
+    speakers: Speakers = Speakers()
     posts: Literal["whole", "sentences", "turns"] = "whole"
     transcript: Transcript = Transcript()
     faces: Faces = Faces()
+    quality: Quality = Quality()
     filters: Filters = Filters()
 
     def assets(self, tools: Tools) -> Iterable[str]:
         yield SILERO_VAD.sha256
         pack = self._path(tools.folder, self.faces.model_pack)
         whisper = self._path(tools.folder, self.transcript.whisper_model)
-        told = self._path(tools.folder, self.speakers)
+        told = self._path(tools.folder, self.speakers.file)
         yield from (CENTERFACE.sha256,) if pack is None else (_sha256(path) for path in pack_files(pack))
         if whisper is not None and whisper.is_dir():
             yield model_hash(whisper)
-        for path in _told_files(told):
-            yield f"{path.name}:{_sha256(path)}"
+        yield from (f"{path.name}:{_sha256(path)}" for path in told_files(told))
+        if self.speakers.cluster:
+            yield D_VECTORS.sha256
+        if self.quality.dnsmos:
+            yield DNSMOS.sha256
 
     def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
         pack, whisper = self._path(folder, self.faces.model_pack), self._path(folder, self.transcript.whisper_model)
@@ -106,9 +116,12 @@ class Preprocess(BatchStage):
             yield ("faces", "model_pack"), f"the face model pack {pack} holds no .onnx file"
         if whisper is not None and (problem := model_problem(whisper)):
             yield ("transcript", "whisper_model"), problem
-        told = self._path(folder, self.speakers)
-        if told is not None and not _told_files(told):
-            yield ("speakers",), f"{told} is neither an RTTM or CSV file nor a folder with some"
+        told = self._path(folder, self.speakers.file)
+        if told is not None and not told_files(told):
+            yield ("speakers", "file"), f"{told} is neither an RTTM or CSV file nor a folder with some"
+        asked = [name for name, value in self.filters if name.startswith("min_dnsmos") and value is not None]
+        if asked and not self.quality.dnsmos:
+            yield ("filters", asked[0]), f"{asked[0]} needs quality: {{dnsmos: true}}"
 
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
         """The sources, each with the earlier source that it repeats where near-duplicates are to be dropped."""
@@ -126,34 +139,88 @@ class Preprocess(BatchStage):
         posts = [place for place in todo if kinds[place] == "text"]
         yield from (posts[at : at + _POSTS_TOGETHER] for at in range(0, len(posts), _POSTS_TOGETHER))
 
-    def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
-        outcome = Outcome(rows={name: [] for name in self.writes})
+    def begin(self, batch: pa.Table, tools: Tools) -> Outcome | Split:
+        """The outcome; of a long file only what its sound tells, and the chunks that are left to do."""
+        parts = []
         for row in batch.to_pylist():
-            source_id, part = row["source_id"], make_part()
+            part = make_part()
             try:
-                self._source(row, tools, part)
+                chunks = self._source(row, tools, part)
+                if chunks:
+                    return Split(chunks, _outcome([part]))
+                self._check_kept(row, part)
             except InvalidRow as error:
-                outcome.rejections.extend(part.rejections)
-                outcome.rejections.append(Rejection(source_id, source_id, error.reason, error.message))
-                continue
-            for name in self.writes:
-                outcome.rows[name].extend(getattr(part, name))
-            outcome.rejections.extend(part.rejections)
-        return outcome
+                part = _dropped(row, part, error)
+            parts.append(part)
+        return _outcome(parts)
 
-    def _source(self, row: dict[str, Any], tools: Tools, part: Part) -> None:
-        """Fill ``part``; raises ``InvalidRow`` where nothing of the source is kept."""
+    def apply_part(self, part: Chunk, tools: Tools) -> Outcome:
+        """The items, face tracks and shots of a chunk, not yet compared with those of the others."""
+        found = make_part()
+        alone = self.filters.model_copy(update={"drop_near_duplicates": False})
+        try:
+            self._chunk(part, alone, tools, found)
+        except InvalidRow as error:
+            row = part.row
+            rejection = Rejection(row["source_id"], f"{row['file']}#video", error.reason, error.message)
+            found = found._replace(items=[], rejections=[*found.rejections, rejection])
+        return _outcome([found])
+
+    def join(self, batch: pa.Table, split: Split, outcomes: Sequence[Outcome], tools: Tools) -> Outcome:
+        row, part = batch.to_pylist()[0], make_part()
+        told: dict[tuple[str, str], Rejection] = {}
+        for one in (one for found in (split.so_far, *outcomes) for one in found.rejections):
+            told.setdefault((one.subject, one.reason), one)
+        part.rejections.extend(told.values())
+        items = [item for found in outcomes for item in found.rows["items"]]
+        items.sort(key=lambda item: (item["start_s"], item["end_s"], item.get("channel") or 0))
+        part.items.extend(passed(items, self.filters, part.rejections))
+        part.faces.extend(face for found in outcomes for face in found.rows["faces"])
+        shots = [[Span(shot["start_s"], shot["end_s"]) for shot in found.rows["shots"]] for found in outcomes]
+        part.shots.extend(shot_rows(row["source_id"], join_shots(split.parts, shots)))
+        try:
+            self._check_kept(row, part)
+        except InvalidRow as error:
+            part = _dropped(row, part, error)
+        return _outcome([part])
+
+    def discard(self, split: Split, tools: Tools) -> None:
+        discard(split.parts, tools.blobs)
+
+    def notices(self, tools: Tools) -> Iterable[str]:
+        pack = self._path(tools.folder, self.faces.model_pack)
+        if pack is not None and (note := licence_note(pack_name(pack.resolve()))):
+            yield note
+
+    def conclude(self, corpus: Corpus, tools: Tools) -> bool:
+        """Tell which items repeat those of other sources, and which faces are of one person wherever they are seen."""
+        is_changed = self.filters.drop_near_duplicates and mark_repeats(corpus, self.stage)
+        return (self.faces.model_pack is not None and name_faces(corpus)) or is_changed
+
+    def _check_kept(self, row: dict[str, Any], part: Part) -> None:
+        """Raises ``InvalidRow`` where nothing of a source is kept."""
+        if not part.items and self.unit == "shot" and row["kind"] == "video" and not part.shots:
+            raise InvalidRow(_NO_SHOTS.format(row["file"]), reason="no_unit")
+        if not part.items:
+            raise InvalidRow(f"nothing of {row['file']} passes the filters", reason="filtered")
+
+    def _source(self, row: dict[str, Any], tools: Tools, part: Part) -> list[Chunk]:
+        """Fill ``part``, or give the chunks of a long source; raises ``InvalidRow`` where nothing of it is kept."""
         if row["repeats"]:
             raise InvalidRow(f"{row['file']} repeats {row['repeats']}", reason="near_duplicate")
         way, unit = self._unit(row["kind"], tools.labels.units)
         if way == "post":
-            self._post(row, unit, part)
+            part.items.extend(passed(post_items(row, unit, self.posts), self.filters, part.rejections))
         elif way == "image":
-            self._picture(row, tools, part)
+            pack = self._path(tools.folder, self.faces.model_pack)
+            picture_items(row, self.faces, self.filters, pack, tools, part)
         else:
-            self._sound(row, way, unit, tools, part)
-        if not part.items:
-            raise InvalidRow(f"nothing of {row['file']} passes the filters", reason="filtered")
+            whole = self._hear(row, way, unit, tools, part)
+            at = points(whole, tools.folder / row["file"], self.chunk_s)
+            if at:
+                return cut_up(whole, at, tools.blobs)
+            self._chunk(whole, self.filters, tools, part)
+        return []
 
     def _unit(self, kind: str, asked: Sequence[str]) -> tuple[str, str]:
         """How a source of some kind is cut, and what the label schema calls the result."""
@@ -170,48 +237,8 @@ class Preprocess(BatchStage):
             raise InvalidRow(message, reason="no_unit")
         return found
 
-    def _post(self, row: dict[str, Any], unit: str, part: Part) -> None:
-        text = row["text"]
-        whole = [Passage(0, text)]
-        cut = {"whole": lambda _: whole, "sentences": sentences, "turns": turns}[self.posts](text)
-        items, whole_language = [], language_of(text)
-        for passage in cut or whole:
-            detail = None if self.posts == "whole" else str(passage.start)
-            item = item_row(row, unit, "text", None, detail=detail)
-            item |= {
-                "text": passage.text,
-                "text_source": "post",
-                "language": language_of(passage.text) or whole_language,
-            }
-            item["speaker"] = passage.speaker or row["speaker"]
-            item["speaker_source"] = "post" if item["speaker"] else None
-            items.append(item)
-        part.items.extend(passed(items, self.filters, part.rejections))
-
-    def _picture(self, row: dict[str, Any], tools: Tools, part: Part) -> None:
-        rgb = load_rgb(tools.folder / row["file"])
-        pack = self._path(tools.folder, self.faces.model_pack)
-        detector = open_detector(pack)
-        seen = [face for face in detector.detect(rgb) if face.size_px >= self.faces.min_face_px]
-        crops = [(face, crop_picture(rgb, face, size_px=self.faces.size_px)) for face in seen]
-        found = [FaceTrack(Track([0.0], [face]), {0: crop}) for face, crop in crops if crop is not None]
-        found.sort(key=lambda one: -one.size_px)
-        whole = {"image": tools.blobs.put(encode_jpeg(rgb), "jpg"), "height_px": rgb.shape[0], "width_px": rgb.shape[1]}
-        items = []
-        for number, one in enumerate(found[:1] if self.faces.of_image == "largest" else found):
-            item = item_row(row, "image", "image", None, detail=str(number) if number else None)
-            items.append(item | whole | face_columns(row["source_id"], one, one.crop, tools))
-        if not found:
-            items.append(item_row(row, "image", "image", None) | whole)
-            detail = f"no face of {self.faces.min_face_px} px is found in {row['file']}"
-            part.rejections.append(Rejection(row["source_id"], f"{items[0]['item_id']}#face", "no_face", detail))
-        items[0]["picture_hash"] = picture_hash(rgb)
-        part.items.extend(passed(items, self.filters, part.rejections))
-        shown = {item.get("face_id") for item in part.items}
-        rows = face_rows(row["source_id"], found, detector.name, pack, tools)
-        part.faces.extend(face for face in rows if face["face_id"] in shown)
-
-    def _sound(self, row: dict[str, Any], way: str, unit: str, tools: Tools, part: Part) -> None:
+    def _hear(self, row: dict[str, Any], way: str, unit: str, tools: Tools, part: Part) -> Chunk:
+        """What the sound of a whole source tells: where its items are, and what is said by whom."""
         path, is_video = tools.folder / row["file"], row["kind"] == "video"
         channels = self._channels(path, is_optional=is_video and way in ("clip", "shot", "cue"))
         heard_s = max((len(one.samples) / AUDIO_RATE_HZ for one in channels if one.samples is not None), default=0.0)
@@ -220,23 +247,45 @@ class Preprocess(BatchStage):
         whisper = self._path(tools.folder, self.transcript.whisper_model)
         asked = transcribers(row, self.transcript, tools.folder, whisper, tools.answers)
         spoken = cues_of(row, channels, speech, self.transcript, asked, part)
-        spans = self._spans(way, row, path, duration_s, speech, spoken)
+        spans = self._spans(way, row, duration_s, speech, spoken)
+        by_word = way in ("window", "shot")
+        voices = [
+            Voice(
+                channel,
+                mine,
+                None if by_word else said_in(cues, mine),
+                cues,
+                uttered,
+                voice_turns(row["source_id"], channel, uttered, self.speakers),
+            )
+            for channel, mine, cues, uttered in zip(channels, spans, spoken.cues, speech, strict=True)
+        ]
+        seen = [Span(0.0, duration_s)] if way == "shot" else [span for mine in spans for span in mine]
         told = self._turns(row, tools, part)
+        everywhere = Span(0.0, math.inf)
+        return Chunk(row, way, unit, duration_s, everywhere, "gap", seen, spoken.source, spoken.language, told, voices)
+
+    def _chunk(self, chunk: Chunk, filters: Filters, tools: Tools, part: Part) -> None:
+        """The items of a chunk with their media, and its faces and shots."""
+        path, is_video = tools.folder / chunk.row["file"], chunk.row["kind"] == "video"
+        channels = [load_sound(voice.sound, chunk.row["source_id"], tools.blobs) for voice in chunk.voices]
+        watched = self._watch(path, chunk, tools, part) if is_video else None
+        shots = None
+        if chunk.way == "shot":
+            shots = shot_spans(watched, min(chunk.span.end_s, chunk.duration_s)) if watched is not None else []
         found: list[tuple[dict[str, Any], Span]] = []
-        watched = (
-            self._watch(path, way, [span for mine in spans for span in mine], tools, row, part) if is_video else None
-        )
-        for channel, mine, cues, uttered in zip(channels, spans, spoken.cues, speech, strict=True):
-            items = self._items(row, way, unit, channel, mine, cues, spoken, told)
+        for channel, voice in zip(channels, chunk.voices, strict=True):
+            mine = voice.spans if shots is None else shots
+            items = self._items(chunk, channel, voice, mine)
             if watched is not None:
-                show_faces(items, mine, uttered if way == "window" else mine, channel, watched, tools)
+                show_faces(items, mine, voice.uttered if chunk.way == "window" else mine, channel, watched, tools)
             found += zip(items, mine, strict=True)
         found.sort(key=lambda one: (one[1], one[0].get("channel") or 0))
-        kept = {item["item_id"] for item in passed([item for item, _ in found], self.filters, part.rejections)}
+        kept = {item["item_id"] for item in passed([item for item, _ in found], filters, part.rejections)}
         by_number = {channel.number: channel.samples for channel in channels}
         for item, span in found:
             if item["item_id"] in kept:
-                self._store(item, span, path, by_number[item.get("channel")], tools, part, is_video=is_video)
+                store_media(item, span, path, by_number[item.get("channel")], tools, part, is_video=is_video)
                 part.items.append(item)
 
     def _channels(self, path: Path, *, is_optional: bool) -> list[Channel]:
@@ -256,9 +305,9 @@ class Preprocess(BatchStage):
         return utterances_of(channel, how)
 
     def _spans(
-        self, way: str, row: dict[str, Any], path: Path, duration_s: float, speech: list[list[Span]], spoken: Spoken
+        self, way: str, row: dict[str, Any], duration_s: float, speech: list[list[Span]], spoken: Spoken
     ) -> list[list[Span]]:
-        """The units of each channel."""
+        """The units of each channel; none yet where they are shots."""
         file, everywhere = row["file"], len(speech)
         if way == "speech":
             if not any(speech):
@@ -275,56 +324,48 @@ class Preprocess(BatchStage):
                 raise InvalidRow(f"{file} is shorter than window_s ({self.window_s:g} s)", reason="too_short")
             return [windows] * everywhere
         if way == "shot":
-            shots = find_shots(path, duration_s) if row["kind"] == "video" else []
-            if not shots:
-                raise InvalidRow(f"{file} has no moving pictures to find shots in", reason="no_unit")
-            return [shots] * everywhere
+            if row["kind"] != "video":
+                raise InvalidRow(_NO_SHOTS.format(file), reason="no_unit")
+            return [[]] * everywhere
         if duration_s > self.max_clip_s:
             raise InvalidRow(f"{file} is longer than max_clip_s ({self.max_clip_s:g} s)", reason="too_long")
         return [[Span(0.0, duration_s)]] * everywhere
 
-    def _items(
-        self,
-        row: dict[str, Any],
-        way: str,
-        unit: str,
-        channel: Channel,
-        spans: Sequence[Span],
-        cues: Sequence[Cue],
-        spoken: Spoken,
-        told: Sequence[Turn],
-    ) -> list[dict[str, Any]]:
-        align = self.transcript.align and spoken.language == "en"
-        said = said_by_span(channel, cues, spans, by_word=way in ("window", "shot"), align=align)
-        named = speakers_of(told, spans)
+    def _items(self, chunk: Chunk, channel: Channel, voice: Voice, spans: Sequence[Span]) -> list[dict[str, Any]]:
+        align = self.transcript.align and chunk.language == "en"
+        if voice.said is None:
+            said = timed_by_word(channel, voice.cues, spans, align=align)
+        else:
+            said = timed_by_span(channel, voice.said, spans, align=align)
+        named, voiced = (speakers_of(some, spans) for some in (chunk.told, voice.named))
         items = []
-        for span, words, name in zip(spans, said, named, strict=True):
+        for span, words, name, heard in zip(spans, said, named, voiced, strict=True):
             detail = None if channel.number is None else f"channel {channel.number}"
-            item = item_row(row, unit, "audio", span, detail=detail) | channel.columns(span)
-            item |= {"text": words.text, "text_source": spoken.source if words.text else None}
-            item |= {"language": spoken.language if words.text else None, "word_time_source": words.word_times}
+            item = item_row(chunk.row, chunk.unit, "audio", span, detail=detail) | channel.columns(span, self.quality)
+            item |= {"text": words.text, "text_source": chunk.text_source if words.text else None}
+            item |= {"language": chunk.language if words.text else None, "word_time_source": words.word_times}
             item["words"] = [{"word": one.text, "start_s": one.start_s, "end_s": one.end_s} for one in words.words]
             item["sound_hash"] = None if channel.samples is None else sound_hash(cut(channel.samples, span))
-            items.append(item | speaker_columns(row["source_id"], name, words.speaker, channel))
+            items.append(item | speaker_columns(chunk.row["source_id"], name, words.speaker, heard, channel))
         return items
 
-    def _watch(
-        self, path: Path, way: str, spans: Sequence[Span], tools: Tools, row: dict[str, Any], part: Part
-    ) -> Watched | None:
-        pack = self._path(tools.folder, self.faces.model_pack)
+    def _watch(self, path: Path, chunk: Chunk, tools: Tools, part: Part) -> Watched | None:
+        pack, source_id = self._path(tools.folder, self.faces.model_pack), chunk.row["source_id"]
         detector = open_detector(pack)
-        gap_s = _TOUCHING_S if way == "window" else 0.0
+        gap_s = _TOUCHING_S if chunk.way == "window" else 0.0
         try:
-            watched = watch_faces(path, spans, self.faces, detector, tools, gap_s=gap_s)
+            watched = watch_faces(path, chunk.seen, self.faces, detector, tools, gap_s=gap_s)
         except InvalidRow as error:
-            part.rejections.append(Rejection(row["source_id"], f"{row['file']}#video", error.reason, error.message))
+            if chunk.way == "shot":
+                raise
+            part.rejections.append(Rejection(source_id, f"{chunk.row['file']}#video", error.reason, error.message))
             return None
-        part.faces.extend(face_rows(row["source_id"], watched.tracks, detector.name, pack, tools))
-        part.shots.extend(shot_rows(row["source_id"], watched.shots))
+        part.faces.extend(face_rows(source_id, watched.tracks, detector.name, pack, tools))
+        part.shots.extend(shot_rows(source_id, watched.shots))
         return watched
 
     def _turns(self, row: dict[str, Any], tools: Tools, part: Part) -> list[Turn]:
-        folder = self._path(tools.folder, self.speakers)
+        folder = self._path(tools.folder, self.speakers.file)
         file = None if folder is None else find_turns(folder, row["file"])
         if file is None:
             return []
@@ -334,47 +375,20 @@ class Preprocess(BatchStage):
             part.rejections.append(Rejection(row["source_id"], file.name, error.reason, error.message))
             return []
 
-    def _store(
-        self,
-        item: dict[str, Any],
-        span: Span,
-        path: Path,
-        samples: Samples | None,
-        tools: Tools,
-        part: Part,
-        *,
-        is_video: bool,
-    ) -> None:
-        """The media of an item: its exact sound and, where it is long enough to be watched, a viewing copy."""
-        if samples is not None:
-            item["audio"] = tools.blobs.put(render_audio(samples, span), "flac")
-        if is_video and span.end_s - span.start_s >= _SHORTEST_VIDEO_S:
-            try:
-                item |= _viewing_copy(render_video(path, span, samples), tools)
-                item["layout"] = "video"
-            except InvalidRow as error:
-                if samples is None:
-                    raise
-                subject = f"{item['item_id']}#video"
-                part.rejections.append(Rejection(item["source_id"], subject, error.reason, error.message))
-
     @staticmethod
     def _path(folder: Path, setting: str | None) -> Path | None:
         return folder / Path(setting).expanduser() if setting else None
 
 
-def _viewing_copy(mp4: bytes, tools: Tools) -> dict[str, Any]:
-    name = tools.blobs.put(mp4, "mp4")
-    seen = probe(tools.blobs.path(name))
-    return {"video": name, "frame_rate_hz": seen.frame_rate_hz, "width_px": seen.width, "height_px": seen.height}
+def _outcome(parts: Sequence[Part]) -> Outcome:
+    rows = {name: [row for part in parts for row in getattr(part, name)] for name in Preprocess.writes}
+    return Outcome(rows, [rejection for part in parts for rejection in part.rejections])
 
 
-def _told_files(path: Path | None) -> list[Path]:
-    """The files that tell speakers."""
-    if path is None:
-        return []
-    files = [path] if path.is_file() else sorted(path.glob("*")) if path.is_dir() else []
-    return [file for file in files if file.suffix.lower() in SPEAKER_SUFFIXES and file.is_file()]
+def _dropped(row: dict[str, Any], part: Part, error: InvalidRow) -> Part:
+    """What is left of a source of which nothing is kept."""
+    why = Rejection(row["source_id"], row["source_id"], error.reason, error.message)
+    return make_part()._replace(rejections=[*part.rejections, why])
 
 
 def _sha256(path: Path) -> str:

@@ -123,6 +123,9 @@ def _failure(item: dict[str, Any], filters: Filters) -> tuple[str, str] | None:
         ("clipped", "clipping_share", item.get("clipping_share"), None, filters.max_clipping_share),
         ("silent", "silence_share", item.get("silence_share"), None, filters.max_silence_share),
         ("too_short", "seconds of speech", speech_s, filters.min_speech_s, None),
+        ("low_mos", "dnsmos_sig", item.get("dnsmos_sig"), filters.min_dnsmos_sig, None),
+        ("low_mos", "dnsmos_bak", item.get("dnsmos_bak"), filters.min_dnsmos_bak, None),
+        ("low_mos", "dnsmos_ovr", item.get("dnsmos_ovr"), filters.min_dnsmos_ovr, None),
         ("small_face", "face_px", item.get("face_px"), filters.min_face_px, None),
         ("blurred", "sharpness", item.get("face_sharpness"), filters.min_sharpness, None),
         ("badly_lit", "brightness", item.get("face_brightness"), filters.min_brightness, filters.max_brightness),
@@ -137,7 +140,7 @@ def _failure(item: dict[str, Any], filters: Filters) -> tuple[str, str] | None:
     language = item.get("language")
     if filters.languages is not None and language not in filters.languages:
         return "other_language", f"its language is {language or 'unknown'}, not {' or '.join(filters.languages)}"
-    if filters.need_face and not item.get("face_id"):
+    if filters.need_face and (not item.get("face_id") or item.get("face_outcome") == "uncertain"):
         return "no_face", "no face is shown as the speaker's"
     if filters.need_text and not text:
         return "no_text", "nothing of it is transcribed"

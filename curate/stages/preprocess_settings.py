@@ -43,6 +43,24 @@ class Transcript(Settings):
     """Align the words of English transcripts with the sound; else they are spread over the speech."""
 
 
+class Speakers(Settings):
+    """How it is told who speaks, besides subtitles and separate channels."""
+
+    file: str | None = None
+    """RTTM or CSV file that tells who speaks when, or a folder with one for each source; relative to the recipe."""
+    cluster: bool = False
+    """Tell the voices of each source apart where nothing names them; needs the weights of resemblyzer."""
+    count: int | None = Field(None, ge=1, le=100)
+    """How many people speak in each source, where that is known: surer than to go by how unlike voices are."""
+
+
+class Quality(Settings):
+    """What is measured besides what costs next to nothing."""
+
+    dnsmos: bool = False
+    """Rate sound as people would (DNSMOS P.835); needs the extra ``dnsmos``, and a third of a second an item."""
+
+
 class Filters(Settings):
     """What an item must be like. One that is not becomes a rejection that tells the value; unknown values pass."""
 
@@ -51,6 +69,9 @@ class Filters(Settings):
     max_clipping_share: float | None = Field(None, ge=0, le=1)
     max_silence_share: float | None = Field(None, ge=0, le=1)
     min_speech_s: float | None = Field(None, ge=0)
+    min_dnsmos_sig: float | None = Field(None, ge=1, le=5)
+    min_dnsmos_bak: float | None = Field(None, ge=1, le=5)
+    min_dnsmos_ovr: float | None = Field(None, ge=1, le=5)
     min_face_px: float | None = Field(None, ge=0)
     min_sharpness: float | None = Field(None, ge=0)
     min_brightness: float | None = Field(None, ge=0, le=255)
@@ -60,6 +81,7 @@ class Filters(Settings):
     languages: tuple[str, ...] | None = None
     """Items in another language, or in none that can be told, are rejected."""
     need_face: bool = False
+    """Items without a face are rejected, and those where it is uncertain whether the face is the speaker's."""
     need_text: bool = False
     drop_near_duplicates: bool = False
-    """Rejects what repeats an earlier source or an earlier item of its source, even if encoded otherwise."""
+    """Rejects what repeats an earlier source or item, by file name and time, even if encoded otherwise."""

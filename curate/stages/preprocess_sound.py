@@ -12,8 +12,10 @@ from curate.llm import openai_audio
 from curate.media import quality, speech
 from curate.media.alignment import LONGEST_S, align_english, clip_ends
 from curate.media.container import AUDIO_RATE_HZ, encode_flac
-from curate.media.decode import Samples, Span
+from curate.media.decode import Samples, Span, cut
+from curate.media.dnsmos import rate_speech
 from curate.media.language import language_of
+from curate.media.speakers import Turn
 from curate.media.subtitles import Cue
 from curate.media.transcript import (
     Embedded,
@@ -23,14 +25,14 @@ from curate.media.transcript import (
     Sidecar,
     Transcriber,
     first_transcript,
-    said_in,
     words_in,
 )
+from curate.media.voices import tell_voices
 from curate.media.whisper import Whisper
 from curate.media.words import Word, WordTimes, speech_in, spread
 from curate.stage import Rejection
 from curate.stages.preprocess_rows import Part
-from curate.stages.preprocess_settings import Transcript
+from curate.stages.preprocess_settings import Quality, Speakers, Transcript
 
 _SHORT = 12
 
@@ -43,11 +45,13 @@ class Channel(NamedTuple):
     probabilities: NDArray[np.float32]
     powers: NDArray[np.float32]
 
-    def columns(self, span: Span) -> dict[str, Any]:
+    def columns(self, span: Span, settings: Quality) -> dict[str, Any]:
         """What is measured of a span, by the columns of ``items``."""
         if self.samples is None:
             return {}
         measured = quality.sound_quality(self.samples, span, self.probabilities, self.powers)._asdict()
+        if settings.dnsmos:
+            measured |= rate_speech(cut(self.samples, span))._asdict()
         return {"speech_share": speech.speech_share(self.probabilities, span), "channel": self.number, **measured}
 
 
@@ -122,22 +126,23 @@ def cues_of(
     return Spoken(by_channel, None, settings.language)
 
 
-def said_by_span(
-    channel: Channel, cues: Sequence[Cue], spans: Sequence[Span], *, by_word: bool, align: bool
-) -> list[Said]:
-    """What is said in each span with the times of the words. ``by_word`` parts cues between spans word by word."""
-    if by_word:
-        timed: list[tuple[Word, str | None]] = []
-        sources: set[WordTimes] = set()
-        for cue in cues:
-            words, source = _times(channel, Said(cue.text, None, cue.words, None, (cue,)), cue.span, align=align)
-            timed += [(word, cue.speaker) for word in words]
-            sources.add(source)
-        # Where sources are mixed the weakest is named.
-        weakest = next((name for name in ("proportional", "aligned") if name in sources), "native")
-        return words_in(timed, spans, weakest)  # type: ignore[arg-type]
+def timed_by_word(channel: Channel, cues: Sequence[Cue], spans: Sequence[Span], *, align: bool) -> list[Said]:
+    """What is said in each span, cues between spans being parted word by word."""
+    timed: list[tuple[Word, str | None]] = []
+    sources: set[WordTimes] = set()
+    for cue in cues:
+        words, source = _times(channel, Said(cue.text, None, cue.words, None, (cue,)), cue.span, align=align)
+        timed += [(word, cue.speaker) for word in words]
+        sources.add(source)
+    # Where sources are mixed the weakest is named.
+    weakest = next((name for name in ("proportional", "aligned") if name in sources), "native")
+    return words_in(timed, spans, weakest)  # type: ignore[arg-type]
+
+
+def timed_by_span(channel: Channel, asked: Sequence[Said], spans: Sequence[Span], *, align: bool) -> list[Said]:
+    """What is said in each span with the times of its words."""
     found = []
-    for said, span in zip(said_in(cues, spans), spans, strict=True):
+    for said, span in zip(asked, spans, strict=True):
         if said.text is None:
             found.append(said)
             continue
@@ -154,16 +159,26 @@ def utterances_of(channel: Channel, settings: dict[str, float]) -> list[Span]:
     return [one.span for one in speech.utterances(channel.probabilities, duration_s=duration_s, **settings)]
 
 
-def speaker_columns(source_id: str, told: str | None, subtitled: str | None, channel: Channel) -> dict[str, Any]:
+def voice_turns(source_id: str, channel: Channel, uttered: Sequence[Span], settings: Speakers) -> list[Turn]:
+    """The utterances of a channel of several voices, each with a name for its voice, where they are to be told apart.
+
+    Raises ``MissingDependency`` where the model is not installed.
+    """
+    if not settings.cluster or channel.samples is None or channel.number is not None:
+        return []
+    voices = tell_voices(channel.samples, uttered, count=settings.count)
+    named = zip(uttered, voices, strict=True)
+    return [Turn(span, f"{source_id[:_SHORT]}#voice{voice + 1}") for span, voice in named if voice is not None]
+
+
+def speaker_columns(
+    source_id: str, told: str | None, subtitled: str | None, voice: str | None, channel: Channel
+) -> dict[str, Any]:
     """Who speaks, and how that is known; without any sign nobody is named."""
-    if told:
-        return {"speaker": told, "speaker_source": "file"}
-    if channel.number is not None:
-        named = subtitled or f"{source_id[:_SHORT]}#channel{channel.number}"
-        return {"speaker": named, "speaker_source": "subtitles" if subtitled else "channel"}
-    if subtitled:
-        return {"speaker": subtitled, "speaker_source": "subtitles"}
-    return {"speaker": None, "speaker_source": "unknown"}
+    apart = None if channel.number is None else f"{source_id[:_SHORT]}#channel{channel.number}"
+    signs = {"file": told, "subtitles": subtitled, "channel": apart, "clustered": voice}
+    source, name = next(((how, name) for how, name in signs.items() if name), ("unknown", None))
+    return {"speaker": name, "speaker_source": source}
 
 
 def _windows(span: Span) -> slice:

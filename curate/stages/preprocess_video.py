@@ -1,32 +1,54 @@
 """The pictures of one source: shots, faces, and whose face goes with each item."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from curate.errors import InvalidRow
+from curate.media.container import open_media
 from curate.media.crops import Crop
-from curate.media.decode import Span, merge, read_pictures
+from curate.media.decode import Samples, Span, merge, read_pictures
 from curate.media.face_tracks import FaceTrack, Watched, watch
 from curate.media.faces import FaceDetector
+from curate.media.probe import probe
+from curate.media.render import render_audio, render_video
 from curate.media.shots import ShotFinder
 from curate.media.speaking import who_speaks
-from curate.stage import Tools
-from curate.stages.preprocess_rows import face_id
+from curate.stage import Rejection, Tools
+from curate.stages.preprocess_rows import Part, face_id
 from curate.stages.preprocess_settings import Faces
 from curate.stages.preprocess_sound import Channel
 
+_BEFORE_S = 1.0
+_SHORTEST_VIDEO_S = 0.5
 
-def find_shots(path: Path, duration_s: float) -> list[Span]:
-    """The shots of a whole video, the last one up to its end. Raises ``InvalidRow`` where it cannot be read."""
+
+def has_keyframes(path: Path) -> bool:
+    """Whether decoding can begin anywhere in a video."""
+    with open_media(path) as media:
+        return media.video is None or bool(media.keyframes())
+
+
+def cuts_after(path: Path, start_s: float, end_s: float) -> Iterator[float]:
+    """When the shots begin that begin between two times, as they are found; none where the video cannot be read."""
     finder = ShotFinder()
-    with closing(read_pictures(path, [Span(0.0, duration_s)], ahead=True)) as pictures:
-        for picture in pictures:
-            finder.see(picture.time_s, picture.to_planes().thumb())
-    finder.pause()
-    shots = [Span(round(start_s, 3), round(end_s, 3)) for start_s, end_s in finder.shots]
-    return [*shots[:-1], shots[-1]._replace(end_s=max(shots[-1].end_s, duration_s))] if shots else []
+    # A cut is told by the few frames before it.
+    seen = Span(max(0.0, start_s - _BEFORE_S), end_s)
+    try:
+        with closing(read_pictures(path, [seen], ahead=True)) as pictures:
+            for picture in pictures:
+                if finder.see(picture.time_s, picture.to_planes().thumb()) and picture.time_s >= start_s:
+                    yield picture.time_s
+    except InvalidRow:
+        return
+
+
+def shot_spans(watched: Watched, end_s: float) -> list[Span]:
+    """The shots as items, in whole milliseconds, the last one up to where the pictures or the sound end."""
+    shots = [Span(round(start_s, 3), round(end_s, 3)) for start_s, end_s in watched.shots]
+    return [*shots[:-1], shots[-1]._replace(end_s=round(max(shots[-1].end_s, end_s), 3))] if shots else []
 
 
 def watch_faces(
@@ -53,7 +75,7 @@ def show_faces(
     watched: Watched,
     tools: Tools,
 ) -> None:
-    """Give each item the face of who speaks in it; where nobody does, the face that is seen most.
+    """Give each item the face of who speaks in it, or likeliest does; where nobody does, the face that is seen most.
 
     Who speaks is asked of the spans ``heard``, in order and apart: the utterances where items are too short to tell.
     """
@@ -95,3 +117,33 @@ def face_columns(source_id: str, track: FaceTrack, crop: Crop, tools: Tools) -> 
         "face_sharpness": crop.quality.sharpness,
         "face_brightness": crop.quality.brightness,
     }
+
+
+def store_media(
+    item: dict[str, Any],
+    span: Span,
+    path: Path,
+    samples: Samples | None,
+    tools: Tools,
+    part: Part,
+    *,
+    is_video: bool,
+) -> None:
+    """The media of an item: its exact sound and, where it is long enough to be watched, a viewing copy."""
+    if samples is not None:
+        item["audio"] = tools.blobs.put(render_audio(samples, span), "flac")
+    if is_video and span.end_s - span.start_s >= _SHORTEST_VIDEO_S:
+        try:
+            item |= _viewing_copy(render_video(path, span, samples), tools)
+            item["layout"] = "video"
+        except InvalidRow as error:
+            if samples is None:
+                raise
+            subject = f"{item['item_id']}#video"
+            part.rejections.append(Rejection(item["source_id"], subject, error.reason, error.message))
+
+
+def _viewing_copy(mp4: bytes, tools: Tools) -> dict[str, Any]:
+    name = tools.blobs.put(mp4, "mp4")
+    seen = probe(tools.blobs.path(name))
+    return {"video": name, "frame_rate_hz": seen.frame_rate_hz, "width_px": seen.width, "height_px": seen.height}

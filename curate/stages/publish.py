@@ -39,7 +39,7 @@ class Publish(DriverStage):
         if not made:
             raise InvalidInput("there is no release to publish", hint="put the stage export before publish")
         newest = made[-1]
-        folder = releases.folder(newest.version)
+        folder = releases.fetch(newest)
         check_files(folder, newest)
         paths = [*(file.path for file in newest.files), FILE]
         tag = self.tag or newest.version

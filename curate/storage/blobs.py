@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,59 @@ class Blobs:
     root: Path
 
     def put(self, data: bytes, suffix: str) -> str:
-        """The name under which ``data`` is now stored; writing the same bytes again costs one look at the disk."""
+        """The name under which ``data`` is stored, for good after ``settle``; the same bytes again cost one look."""
         name_hash = hashlib.sha256(data).hexdigest()
         name = f"{name_hash[:2]}/{name_hash}.{suffix.lstrip('.')}"
-        path = self.path(name)
+        self._keep(name, data)
+        return name
+
+    def settle(self) -> None:
+        """Return when everything that was put is stored; raises what went wrong on the way."""
+
+    def path(self, name: str) -> Path:
+        """Where a blob lies on this disk. Raises ``InvalidInput`` for anything that is not a blob's name."""
+        return self._place(name)
+
+    def read(self, name: str) -> bytes:
+        """A blob's bytes. Raises ``StorageFailed`` when it is gone."""
+        try:
+            return self._place(name).read_bytes()
+        except OSError as error:
+            raise _gone(name, error.strerror) from error
+
+    def remove(self, name: str) -> None:
+        """Remove what was stored for a while only; gone already is all right."""
+        with suppress(OSError):
+            self._place(name).unlink()
+
+    def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
+        """The bytes of several blobs by name. Raises ``StorageFailed`` when one is gone."""
+        return {name: self.read(name) for name in names}
+
+    def sizes(self) -> Callable[[str], int]:
+        """A function that gives a blob's size in bytes, and raises ``StorageFailed`` when it is gone."""
+
+        def size(name: str) -> int:
+            try:
+                return self._place(name).stat().st_size
+            except OSError as error:
+                raise _gone(name, error.strerror) from error
+
+        return size
+
+    def folder_with(self, names: Iterable[str]) -> Path:
+        """A folder of this disk in which these blobs lie under their names, for a program that reads them itself."""
+        return self.root
+
+    def _place(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise InvalidInput(f"{name!r} is not the name of a blob")
+        return self.root / name
+
+    def _keep(self, name: str, data: bytes) -> None:
+        path = self._place(name)
         if path.exists():
-            return name
+            return
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,20 +84,7 @@ class Blobs:
             raise StorageFailed(
                 f"cannot write media to {self.root}: {error.strerror}", hint="free some space or choose another -w"
             ) from error
-        return name
 
-    def path(self, name: str) -> Path:
-        """Where a blob lies. Raises ``InvalidInput`` for anything that is not a blob's name."""
-        if not _NAME.fullmatch(name):
-            raise InvalidInput(f"{name!r} is not the name of a blob")
-        return self.root / name
 
-    def read(self, name: str) -> bytes:
-        """A blob's bytes. Raises ``StorageFailed`` when it is gone."""
-        try:
-            return self.path(name).read_bytes()
-        except OSError as error:
-            raise StorageFailed(
-                f"blob {name} cannot be read: {error.strerror}",
-                hint="restore it, or run again in a new workspace",
-            ) from error
+def _gone(name: str, why: str | None) -> StorageFailed:
+    return StorageFailed(f"blob {name} cannot be read: {why}", hint="restore it, or delete the workspace and run again")

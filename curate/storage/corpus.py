@@ -22,11 +22,12 @@ class Corpus:
         self.labels = labels
         self.live = dict(live)
 
-    def read(self, table: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """The current rows of a table, sorted by key."""
+    def read(self, table: str, columns: Sequence[str] | None = None, *, with_repeats: bool = False) -> pa.Table:
+        """The current rows of a table, sorted by key; items that repeat others only ``with_repeats``."""
         stored = self.workspace.table(table, self.labels)
         by = "work" if "work" in stored.spec.schema.names else "item_id"
-        wanted = list(dict.fromkeys([*columns, by, stored.spec.key])) if columns else None
+        marks = ["repeats"] if table == "items" and not with_repeats else []
+        wanted = list(dict.fromkeys([*columns, by, stored.spec.key, *marks])) if columns else None
         rows = stored.read(wanted)
         if by == "item_id":
             works = frozenset(self.read("items", ["item_id"])["item_id"].to_pylist())
@@ -35,8 +36,25 @@ class Corpus:
         else:
             works = self.live.get(table, frozenset())
         rows = rows.filter(pc.is_in(rows[by], value_set=pa.array(sorted(works), pa.string())))
+        for mark in marks:
+            rows = rows.filter(pc.is_null(rows[mark]))
         rows = rows.sort_by(stored.spec.key)
         return rows.select(list(columns)) if columns else rows
+
+    def amend(
+        self, table: str, column: str, values: Mapping[str, Any], *, metadata: Mapping[str, str] | None = None
+    ) -> int:
+        """Set one column of the current rows with these keys, in one transaction; gives the number that differed."""
+        stored = self.workspace.table(table, self.labels)
+        schema = pa.schema([stored.spec.schema.field(name) for name in (stored.spec.key, column, "work")])
+        rows = self.read(table, schema.names, with_repeats=True).to_pylist()
+        changed = [
+            row | {column: values[row[stored.spec.key]]}
+            for row in rows
+            if row[stored.spec.key] in values and row[column] != values[row[stored.spec.key]]
+        ]
+        stored.update(pa.Table.from_pylist(changed, schema=schema), metadata=metadata or {})
+        return len(changed)
 
     def append(self, table: str, rows: Sequence[Mapping[str, Any]], *, metadata: Mapping[str, str]) -> int:
         """Append rows whose key is not there yet, in one transaction; gives the number that were new."""

@@ -5,22 +5,28 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from curate.errors import StorageFailed, WorkspaceUnusable
+from curate.storage.remote import is_url
+from curate.storage.remote_errors import to_error
 from curate.storage.spec import TableSpec
 
+if TYPE_CHECKING:
+    from curate.storage.folder import Folder
+
 _FILES_BEFORE_COMPACTION = 24
+_PATIENCE = {"connect_timeout": "10s", "timeout": "60s", "max_retries": "4", "retry_timeout": "60s"}
 _NO_SPACE = re.compile(r"no space left|read-only file system|permission denied|quota exceeded", re.IGNORECASE)
 
 
 class Table:
     """One table of a workspace. Reading needs no lock; committing is for the driver that holds it."""
 
-    def __init__(self, folder: Path, spec: TableSpec) -> None:
+    def __init__(self, folder: "Folder", spec: TableSpec) -> None:
         self.folder = folder
         self.spec = spec
 
@@ -32,10 +38,11 @@ class Table:
         delta = self._open()
         if delta is None:
             return schema.empty_table()
-        with storage_errors(self.folder):
+        with storage_errors(self.folder.place):
             # Arrow's own reader on the list of live files: the library's wrapper calls back into Python from threads
             # that outlive the interpreter and abort it.
-            live = dataset.dataset(delta.file_uris(), schema=pa.schema(delta.schema().to_arrow()), format="parquet")
+            stored = pa.schema(delta.schema().to_arrow())
+            live = dataset.dataset(self._live_files(delta), schema=stored, format="parquet")
             known = [name for name in schema.names if name in live.schema.names]
             table = live.to_table(columns=known)
         arrays = [
@@ -48,37 +55,57 @@ class Table:
         self, rows: Sequence[Mapping[str, Any]], *, replacing: Collection[str] = (), metadata: Mapping[str, str]
     ) -> None:
         """Append ``rows`` and drop every older row whose ``work`` is in ``replacing``, in one transaction."""
-        from deltalake import CommitProperties, write_deltalake
+        from deltalake import CommitProperties
 
         if not rows and not replacing:
             return
         table = pa.Table.from_pylist([dict(row) for row in rows], schema=self.spec.schema)
         properties = CommitProperties(custom_metadata=dict(metadata))
-        with storage_errors(self.folder):
+        with storage_errors(self.folder.place):
             self._admit_columns()
             if replacing:
                 works = {*replacing, *(table["work"].to_pylist())}
                 listed = ", ".join(f"'{work}'" for work in sorted(works))
                 predicate = f"work IN ({listed})"
-                write_deltalake(self.folder, table, mode="overwrite", predicate=predicate, commit_properties=properties)
+                self._write(
+                    table, mode="overwrite", schema_mode="merge", predicate=predicate, commit_properties=properties
+                )
             else:
-                write_deltalake(self.folder, table, mode="append", schema_mode="merge", commit_properties=properties)
+                self._write(table, mode="append", schema_mode="merge", commit_properties=properties)
+
+    def update(self, changes: pa.Table, *, metadata: Mapping[str, str]) -> None:
+        """Set columns of the rows with the key and ``work`` of a row of ``changes``, in one transaction."""
+        from deltalake import CommitProperties
+
+        delta = self._open()
+        if delta is None or not changes.num_rows:
+            return
+        by = (self.spec.key, "work")
+        matched = {name: f"new.{name}" for name in changes.column_names if name not in by}
+        with storage_errors(self.folder.place):
+            same = " AND ".join(f"old.{name} = new.{name}" for name in by)
+            properties = CommitProperties(custom_metadata=dict(metadata))
+            merging = delta.merge(changes, same, "new", "old", merge_schema=True, commit_properties=properties)
+            merging.when_matched_update(matched).execute()
 
     def replace_all(self, table: pa.Table, *, metadata: Mapping[str, str]) -> None:
         """Make ``table`` the whole content, in one transaction; older versions stay readable by time travel."""
-        from deltalake import CommitProperties, write_deltalake
+        from deltalake import CommitProperties
 
-        with storage_errors(self.folder):
+        with storage_errors(self.folder.place):
             properties = CommitProperties(custom_metadata=dict(metadata))
             table = table.cast(self.spec.schema)
-            write_deltalake(self.folder, table, mode="overwrite", schema_mode="overwrite", commit_properties=properties)
+            self._write(table, mode="overwrite", schema="overwrite", commit_properties=properties)
 
     def compact(self) -> None:
         """Merge the many small files that frequent commits leave behind."""
         delta = self._open()
-        if delta is not None and len(delta.file_uris()) > _FILES_BEFORE_COMPACTION:
-            with storage_errors(self.folder):
+        if delta is None:
+            return
+        with storage_errors(self.folder.place):
+            if len(delta.file_uris()) > _FILES_BEFORE_COMPACTION:
                 delta.optimize.compact()
+            self.folder.forget_but(_names(delta))
 
     def metadata(self) -> dict[str, str]:
         """What the newest transaction said of itself; empty where there is none."""
@@ -92,11 +119,27 @@ class Table:
 
     def _open(self) -> Any:
         from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
 
-        if not (self.folder / "_delta_log").is_dir():
-            return None
-        with storage_errors(self.folder):
-            return DeltaTable(self.folder) if DeltaTable.is_deltatable(str(self.folder)) else None
+        with storage_errors(self.folder.place):
+            try:
+                return DeltaTable(self.folder.place, storage_options=self._options)
+            except TableNotFoundError:
+                return None
+
+    def _write(self, table: pa.Table, *, schema: str = "merge", **how: Any) -> None:
+        from deltalake import write_deltalake
+
+        write_deltalake(self.folder.place, table, schema_mode=schema, storage_options=self._options, **how)
+
+    @property
+    def _options(self) -> dict[str, str] | None:
+        # Keys and the address of the server come from the environment, which the library reads itself.
+        return _PATIENCE if is_url(self.folder.place) else None
+
+    def _live_files(self, delta: Any) -> list[str]:
+        """The files of the newest version on this disk; a file never changes, so that a copy is one for good."""
+        return [str(path) for path in self.folder.fetch(_names(delta))]
 
     def _admit_columns(self) -> None:
         delta = self._open()
@@ -112,6 +155,10 @@ class Table:
                 )
 
 
+def _names(delta: Any) -> list[str]:
+    return [PurePosixPath(uri).name for uri in delta.file_uris()]
+
+
 def _same_type(one: pa.DataType, other: pa.DataType) -> bool:
     # Delta names the members of a list "element" where Arrow says "item".
     if pa.types.is_list(one) and pa.types.is_list(other):
@@ -123,18 +170,22 @@ def _same_type(one: pa.DataType, other: pa.DataType) -> bool:
 
 
 @contextmanager
-def storage_errors(place: Path) -> Iterator[None]:
-    """Turn a full, read-only or damaged disk below ``place`` into one clear error."""
+def storage_errors(place: str) -> Iterator[None]:
+    """Turn a full, read-only or damaged disk below ``place``, or a store that cannot be used, into one clear error."""
     from deltalake.exceptions import DeltaError
 
     try:
         yield
     except OSError as error:
+        if is_url(place):
+            raise to_error(place, error) from error
         reason = error.strerror or str(error)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         hint = "free some space and run again" if full else "check the disk and its permissions, then run again"
         raise StorageFailed(f"cannot use {place}: {reason}", hint=hint) from error
     except (DeltaError, pa.ArrowException, json.JSONDecodeError) as error:
+        if is_url(place) and not isinstance(failure := to_error(place, error), StorageFailed):
+            raise failure from error
         if found := _NO_SPACE.search(str(error)):
             raise StorageFailed(f"cannot write {place}: {found[0].lower()}", hint="mend that and run again") from error
         first = str(error).splitlines()[0] if str(error) else type(error).__name__

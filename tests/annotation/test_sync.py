@@ -208,7 +208,7 @@ def test_pull_without_its_notes_finds_nothing_new(loop: Loop) -> None:
     for task in loop.tasks():
         loop.judge(task["id"])
     assert loop.pull().created == 3
-    notes = Notes(loop.corpus.workspace.root, loop.connection.name)
+    notes = Notes(loop.corpus.workspace.local, loop.connection.name)
     notes.path(ProjectKey(loop.recipe, loop.corpus.labels.name, "text")).unlink()
     assert loop.pull().new == 0
 
@@ -386,7 +386,7 @@ def test_local_media_is_shown_when_the_workspace_is_reached_by_a_link(
     make_root: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = make_root()
-    Workspace(tmp_path / "new").root.joinpath("curate.yaml").rename(real / "curate.yaml")
+    Workspace(tmp_path / "new").local.joinpath("curate.yaml").rename(real / "curate.yaml")
     link = tmp_path / "link"
     link.symlink_to(real)
     monkeypatch.chdir(tmp_path)

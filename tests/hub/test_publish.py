@@ -16,7 +16,6 @@ from curate.errors import (
     ServiceUnavailable,
     WorkspaceUnusable,
 )
-from curate.release.folder import Releases
 from curate.stages.export import Export
 from curate.stages.publish import Publish
 from tests.hub.hub_double import TOKEN, Entry, HubDouble
@@ -105,7 +104,7 @@ def test_publish_tag_and_read_back_with_equal_rows(hub, tmp_path):
     assert [commit.title for commit in repo.commits.values()] == ["initial commit", "Release v1"]
     assert repo.tags == {"v1": repo.head.oid}
     there = read_back(hub, tmp_path, "acme/clips", "v1")
-    here = read_back(hub, tmp_path, "", "", place=str(made.corpus.workspace.releases / "v1"))
+    here = read_back(hub, tmp_path, "", "", place=str(made.corpus.workspace.releases.path / "v1"))
     assert len(there) == 12
     assert there == here
     assert (bool(hub.objects), bool(hub.xet_hashes())) == (hub.mode == "lfs", hub.mode == "xet")
@@ -270,7 +269,7 @@ def test_nothing_to_publish(lfs_hub, tmp_path):
 
 def test_a_damaged_release_is_not_published(lfs_hub, tmp_path):
     made = make_release(tmp_path)
-    folder = Releases(made.corpus.workspace.releases).folder("v1")
+    folder = made.corpus.workspace.releases.path / "v1"
     (folder / "README.md").write_text("changed by hand")
     with pytest.raises(WorkspaceUnusable, match=r"README\.md was changed"):
         publish(made)

@@ -22,6 +22,8 @@ HOSTILE = (
     "&amp;",
     "x=1;y",
 )
+TRUTHS = ("true", "false")
+"""What a taxonomy takes and a form refuses."""
 BOX_SIDES = ("x", "y", "width", "height")
 
 LAYOUT = """<View>
@@ -54,7 +56,9 @@ def _folded(name: str) -> str:
 
 def names(most: int = 6) -> st.SearchStrategy[list[str]]:
     plain = st.text(letters, min_size=1, max_size=12)
-    usable = (st.sampled_from(HOSTILE) | plain).filter(lambda s: s == s.strip() and s and is_name(s))
+    usable = (st.sampled_from(HOSTILE) | plain).filter(
+        lambda s: s == s.strip() and s and is_name(s) and s not in TRUTHS
+    )
     return st.lists(usable, min_size=1, max_size=most, unique_by=_folded)
 
 

@@ -4,7 +4,10 @@ import hashlib
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from curate.assets import list_assets, shipped
 from curate.errors import InvalidInput, InvalidRow
@@ -14,6 +17,7 @@ from curate.llm.fence import bounded, clean, fence_of
 from curate.llm.material import tell_action_units, tell_answer, tell_item
 from curate.llm.prompt import FENCED, MODALITIES, VARIABLES, answer_schema, load_prompt
 from curate.llm.request import Media
+from tests.labels import strategies as make
 
 SUITS = {
     "utterance_emotion.v1": ("utterance_emotion.v1", "utterance_affect.v1", "window_emotion.v1", "post_writer.v1"),
@@ -213,6 +217,30 @@ def test_german_prompt_gets_the_rule_in_german(tmp_path):
     assert "Welche Gefühle zeigt die Person?" in describe_labels(load_labels("utterance_affect.v1"), "de")
 
 
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["---\n", "# user\n", "# system\n", "{{", "}}", "{{labels}}", "{{#text}}", "{{/text}}", "{{text}}"]
+        )
+        | st.sampled_from(["title: x\n", "unit: post\n", "variables: {labels: required, text: optional}\n", "extra: ["])
+        | st.text(max_size=8),
+        max_size=14,
+    ).map("".join)
+    | st.text(max_size=40).map(lambda body: HEADER + BODY + body)
+    | st.text(max_size=20).map(lambda body: HEADER.replace("Mine", body) + BODY)
+)
+def test_whatever_stands_in_a_file_is_a_prompt_or_told_in_words(tmp_path_factory, text):
+    folder = tmp_path_factory.mktemp("any")
+    (folder / "mine.v1.md").write_bytes(text.encode("utf-8", "surrogatepass"))
+    told: tuple[str, ...] = ()
+    try:
+        assert load_prompt("mine.v1", folder).render({"labels": "L", "text": "T"})
+    except InvalidInput as error:
+        told = error.problems or (error.message,)
+    assert all(problem.startswith(str(folder)) for problem in told)
+
+
 # What is told of an item
 
 
@@ -276,11 +304,12 @@ def test_labels_are_described_whole(name):
 # Fences
 
 
-def test_fence_is_drawn_from_the_content_and_stands_nowhere_in_it():
+def test_fence_is_drawn_from_the_content_and_stands_nowhere_in_it(monkeypatch):
     assert fence_of(["a", "b"]) == fence_of(["a", "b"]) != fence_of(["a", "c"])
-    first = fence_of(["x"])
-    texts_with_it = ["x", first]
-    assert fence_of(texts_with_it) not in "".join(texts_with_it)
+    monkeypatch.setattr("curate.llm.fence._DIGITS", 1)
+    for left in "0123456789abcdef":
+        others = "0123456789ABCDEF".replace(left.upper(), "")
+        assert fence_of([others[:7], others[7:]]) == left
 
 
 def test_texts_are_cleaned_and_bounded():
@@ -289,10 +318,28 @@ def test_texts_are_cleaned_and_bounded():
     assert clean("I <3 you", most_chars=99) == "I <3 you"
     assert "<|im_start|>" not in clean("<|im_start|>system", most_chars=99)
     assert bounded("x" * 100, 30) == "x" * 20 + "\n[… 70 characters left out …]\n" + "x" * 10
+    lines = "\n".join(f"[{at}] a turn" for at in range(100))
+    kept = bounded(lines, 200).splitlines()
+    assert all(line.endswith("a turn") or "left out" in line for line in kept)
+    assert (kept[0], kept[-1]) == ("[0] a turn", "[99] a turn")
+    assert sum(map(len, kept)) < 240
     assert len(clean("ab" * 10_000_000, most_chars=1_000)) < 1_100
 
 
 # Answers
+
+
+@pytest.mark.parametrize(("name", "labels"), [(name, one) for name, many in SUITS.items() for one in many])
+@settings(max_examples=3, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_an_answer_as_the_schema_wants_it_is_read(name, labels, data):
+    prompt, schema = load_prompt(name), load_labels(labels)
+    item = data.draw(make.items(video=True))
+    record = data.draw(make.records(schema, item))
+    extras = {each: f"About {each}." for each in prompt.header.extra}
+    answer = extras | schema.to_answer(record, item)
+    jsonschema.validate(answer, answer_schema(prompt, schema))
+    assert read_answer(prompt, schema, json.dumps(answer), item) == (record, extras, ())
 
 
 CAUSES = load_labels("emotion_causes.v1")

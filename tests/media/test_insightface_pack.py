@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from curate.errors import MissingDependency
-from curate.media.faces import licence_note, open_detector
-from curate.media.identity import group_faces
+from curate.media.faces import licence_note, open_detector, pack_name
+from curate.media.identity import SAME_PERSON, group_vectors
 from curate.media.insightface_pack import embed_faces
 
 STRIDES = (8, 16, 32)
@@ -132,8 +132,8 @@ def test_faces_are_grouped_by_whose_they_are(tmp_path, opencv):
     vectors = embed_faces(folder, crops)
     assert vectors.shape == (4, 12)
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    assert group_faces(vectors) == [0, 1, 0, 1]
-    assert group_faces(vectors[:1]) == [0]
+    assert group_vectors(vectors, same=SAME_PERSON) == [0, 1, 0, 1]
+    assert group_vectors(vectors[:1], same=SAME_PERSON) == [0]
     assert embed_faces(folder, []).shape == (0, 12)
 
 
@@ -142,8 +142,8 @@ def test_a_pack_without_recognition_gives_no_vectors(tmp_path, opencv):
 
 
 def test_the_licence_of_a_pack_is_stated():
-    assert licence_note(None) is None
-    note = licence_note(Path("models/buffalo_l"))
+    assert licence_note("centerface") is None
+    note = licence_note(pack_name(Path("models/buffalo_l")))
     assert "buffalo_l" in note
     assert "non-commercial research" in note
 

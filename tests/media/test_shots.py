@@ -32,6 +32,25 @@ def test_every_cut_of_a_fast_sequence():
     assert len(shots) == 6
 
 
+def test_frames_taken_at_once_give_the_same_cuts():
+    ramp = np.linspace(1, 0, 12)
+    thumbs = [make_scene(seed) for seed in range(4) for _ in range(7)] + [make_scene(3)] * 20
+    thumbs += [(make_scene(3) * gain).astype(np.uint8) for gain in ramp] + [make_scene(4)] * 13
+    finder, cuts, asked = ShotFinder(), [], []
+
+    def thumb(place):
+        asked.append(start + place)
+        return thumbs[start + place]
+
+    for start in range(0, len(thumbs), 5):
+        times_s = [index / 25 for index in range(start, min(start + 5, len(thumbs)))]
+        cuts += [start + place for place in finder.cuts(times_s, thumb)]
+    finder.pause()
+    assert (cuts, finder.shots) == find(thumbs)
+    assert cuts == [7, 14, 21, 60]
+    assert len(set(asked)) < 0.8 * len(thumbs)
+
+
 def test_light_that_changes_slowly_is_no_cut():
     assert find([make_scene(0, level=step) for step in range(60)])[0] == []
 

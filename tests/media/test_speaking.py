@@ -14,7 +14,7 @@ from tests.media.people import Turn, make_dialogue
 def places(watched, answers):
     """For each answer the place of the head from left to right, or the outcome where it is nobody's."""
     order = sorted(range(len(watched.tracks)), key=lambda i: watched.tracks[i].track.faces[0].box[0])
-    return [order.index(a.track) if a.track is not None else a.outcome for a in answers]
+    return [order.index(a.track) if a.outcome == "speaker face" else a.outcome for a in answers]
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,15 @@ def test_of_two_faces_the_one_that_speaks_is_chosen(dialogue):
     spoken = [(place, speaker) for place, speaker in found if speaker is not None]
     assert np.mean([place == speaker for place, speaker in spoken]) >= 0.9
     assert not any(place == 1 - speaker for place, speaker in spoken)
+
+
+def test_where_it_is_uncertain_the_likeliest_face_is_kept(dialogue):
+    _, spans, watched, answers = dialogue
+    assert all((answer.track is None) == (answer.outcome == "off screen") for answer in answers)
+    assert all(answer.score <= 0.5 for answer in answers if answer.outcome == "uncertain")
+    starts = [Span(span.start_s, span.start_s + 0.3) for span in spans]
+    short = who_speaks(watched, np.zeros(0, np.int16), starts)
+    assert all(answer.outcome == "uncertain" and answer.track is not None for answer in short)
 
 
 def test_a_voice_off_screen_is_nobodys(dialogue):
@@ -65,6 +74,6 @@ def test_without_a_face_and_too_short_and_silent():
     short, silent, beyond = who_speaks(
         watched, np.zeros(0, np.int16), [Span(1.0, 1.1), Span(0.5, 1.9), Span(36_000.0, 36_001.0)]
     )
-    assert (short.track, short.outcome) == (None, "uncertain")
+    assert short == (0, "uncertain", 0.0)
     assert 0 <= silent.score <= 1
     assert beyond.outcome == "off screen"

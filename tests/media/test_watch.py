@@ -1,12 +1,14 @@
 """Watching a video: faces that come and go, cuts, gaps, and what is kept."""
 
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from curate.errors import StorageFailed
+from curate.media.aside import Aside
 from curate.media.centerface import CenterFace
 from curate.media.decode import Span, read_frames
 from curate.media.face_tracks import watch
@@ -149,7 +151,30 @@ def test_a_full_disk_ends_the_reading(tmp_path):
 
     with pytest.raises(StorageFailed):
         watch(path, WHOLE, CenterFace(), crops="frames", keep=keep)
-    assert not [thread for thread in threading.enumerate() if thread.name == "curate-decode"]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("curate-")]
+
+
+def test_jobs_are_done_in_order_and_few_wait():
+    aside, done, gate = Aside(10), [], threading.Event()
+    aside.do(gate.wait, size_bytes=4)
+    aside.do(partial(done.append, 1), size_bytes=6)
+    third = threading.Thread(target=aside.do, args=(partial(done.append, 2),), kwargs={"size_bytes": 1})
+    third.start()
+    third.join(0.1)
+    assert third.is_alive()
+    gate.set()
+    third.join()
+    aside.finish()
+    aside.close()
+    assert done == [1, 2]
+
+
+def test_what_a_job_raises_is_raised():
+    aside = Aside(0)
+    aside.do(partial(int, "x"))
+    with pytest.raises(ValueError, match="invalid literal"):
+        aside.finish()
+    aside.close()
 
 
 def test_somewhere_to_keep_crops_is_needed():

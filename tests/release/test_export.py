@@ -23,7 +23,7 @@ def make_release(made, **settings):
     receipt = Export(stage="export", **settings).perform(*made)
     releases = Releases(made.corpus.workspace.releases)
     manifests = releases.manifests()
-    return receipt, releases.folder(manifests[-1].version) if manifests else None
+    return receipt, releases.fetch(manifests[-1]) if manifests else None
 
 
 def hashes(folder):
@@ -214,10 +214,10 @@ def test_media_stay_out_of_the_footer_and_uncompressed(tmp_path):
 
 def test_a_killed_build_is_no_release_and_is_cleared_away(tmp_path):
     made = make_corpus(tmp_path / "ws")
-    releases = made.corpus.workspace.releases
+    releases = made.corpus.workspace.releases.path
     (releases / ".building" / "data").mkdir(parents=True)
     (releases / ".building" / "data" / "train-00000-of-00001.parquet").write_bytes(b"half")
-    assert Releases(releases).manifests() == []
+    assert Releases(made.corpus.workspace.releases).manifests() == []
     _, folder = make_release(made)
     assert sorted(path.name for path in releases.iterdir()) == ["v1"]
     check_files(folder, read_manifest(folder))
@@ -292,7 +292,7 @@ def test_a_template_that_cannot_be_filled_is_told(tmp_path, template, words):
     (tmp_path / "data_cards" / "mine.md").write_text(template, errors="surrogateescape")
     with pytest.raises(InvalidInput, match=words):
         make_release(made, card="mine")
-    assert not list(made.corpus.workspace.releases.glob("*"))
+    assert not list(made.corpus.workspace.releases.path.glob("*"))
 
 
 def test_a_field_may_not_be_named_like_a_column(tmp_path):

@@ -10,24 +10,28 @@ from curate.release.splits import assign_splits
 from curate.stages.export import Export
 
 RATIOS = {"train": 0.6, "validation": 0.2, "test": 0.2}
-COLUMNS = ("item_id", "source_id", "speaker", "participant", "group")
+COLUMNS = ("item_id", "source_id", "speaker", "participant", "group", "face_identity")
 names = st.one_of(st.none(), st.sampled_from("abcdefgh"))
-rows = st.lists(st.tuples(st.sampled_from("pqrstuvw"), names, names, names), min_size=1, max_size=60)
+rows = st.lists(st.tuples(st.sampled_from("pqrstuvw"), names, names, names, names), min_size=1, max_size=60)
 
 
 def make_items(rows):
     numbered = [(f"item-{at:03d}", *row) for at, row in enumerate(rows)]
-    return pa.table({name: [row[at] for row in numbered] for at, name in enumerate(COLUMNS)})
+    return pa.table({name: [row[at] if at < len(row) else None for row in numbered] for at, name in enumerate(COLUMNS)})
 
 
-@given(rows, st.lists(st.sampled_from(["source", "speaker", "participant", "group"]), unique=True), st.integers(0, 5))
+@given(
+    rows,
+    st.lists(st.sampled_from(["source", "speaker", "participant", "identity", "group"]), unique=True),
+    st.integers(0, 5),
+)
 @settings(max_examples=150, deadline=None)
 def test_nothing_named_by_disjoint_by_is_in_two_splits(rows, disjoint_by, seed):
     items = make_items(rows)
     splits = assign_splits(items, RATIOS, disjoint_by=disjoint_by, seed=seed)
     assert set(splits) == set(items["item_id"].to_pylist())
     assert set(splits.values()) <= set(RATIOS)
-    column = {"source": "source_id"}
+    column = {"source": "source_id", "identity": "face_identity"}
     for key in disjoint_by:
         where = {}
         for row in items.to_pylist():
@@ -86,7 +90,7 @@ def test_row_order_does_not_matter_and_the_seed_does():
         ({"train": 1.5, "test": -0.5}, "above 0"),
         ({"tr/ain": 1.0}, "cannot name a split"),
         ({"all": 1.0}, "cannot name a split"),
-        ({"train": 1.0, "disjoint_by": ["colour"]}, "'source', 'speaker', 'participant' or 'group'"),
+        ({"train": 1.0, "disjoint_by": ["colour"]}, "'source', 'speaker', 'participant', 'identity' or"),
         ({"train": "much"}, "number"),
         ({"train": float("nan")}, "above 0"),
     ],

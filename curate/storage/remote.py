@@ -1,0 +1,195 @@
+"""Objects behind a URL, such as a bucket of S3. The only importer of fsspec."""
+
+import importlib.util
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from curate.errors import CurateError, InvalidInput, MissingDependency
+from curate.storage.remote_errors import code_of, has_no_bucket, to_error
+
+_PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs"}
+_CONNECT_S, _READ_S, _RETRIES = 10, 30, 3
+
+
+def is_url(root: str) -> bool:
+    """Whether a workspace is named by a URL."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", root) is not None
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A prefix of an object store; keys are taken from the environment of whatever process uses it.
+
+    Names are relative, with slashes. An object is there whole or not at all. Every failure is one of the errors of
+    ``curate.errors`` and names no key, except that ``read`` and ``download`` raise ``FileNotFoundError``.
+    """
+
+    url: str
+
+    def child(self, name: str) -> "Remote":
+        return Remote(f"{self.url}/{name}")
+
+    @property
+    def scheme(self) -> str:
+        return urlsplit(self.url).scheme
+
+    def read(self, name: str) -> bytes:
+        """An object's bytes."""
+        with self._errors():
+            return bytes(self._files.cat_file(self._key(name)))
+
+    def read_many(self, names: Sequence[str]) -> dict[str, bytes]:
+        """The bytes of several objects, asked for at the same time; those that are not there are left out."""
+        keys = {self._key(name): name for name in names}
+        with self._errors():
+            found = self._files.cat(list(keys), on_error="return") if keys else {}
+            for data in found.values():
+                if isinstance(data, BaseException) and not isinstance(data, FileNotFoundError):
+                    raise data
+        return {keys[key]: bytes(data) for key, data in found.items() if isinstance(data, bytes)}
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put an object, in place of another where there is one."""
+        with self._errors():
+            self._files.pipe_file(self._key(name), data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Put an object unless there is one; whether it was put. The store decides, so of two callers one wins."""
+        with self._errors():
+            try:
+                self._files.pipe_file(self._key(name), data, mode="create")
+            except OSError as error:
+                if isinstance(error, FileExistsError) or code_of(error) in ("PreconditionFailed", "412", "409"):
+                    return False
+                raise
+        return True
+
+    def upload(self, path: Path, name: str) -> None:
+        """Put the content of a file."""
+        with self._errors():
+            self._files.put_file(str(path), self._key(name))
+
+    def download(self, name: str, path: Path) -> None:
+        """Write an object's content to a file."""
+        with self._errors():
+            self._files.get_file(self._key(name), str(path))
+
+    def remove(self, name: str) -> None:
+        """Delete an object; nothing happens where there is none."""
+        with self._errors():
+            try:
+                self._files.rm_file(self._key(name))
+            except FileNotFoundError:
+                return
+
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of that name."""
+        return self.mark(name) is not None
+
+    def mark(self, name: str) -> str | None:
+        """What changes whenever the object does, or None where there is none."""
+        with self._errors():
+            try:
+                about = self._files.info(self._key(name))
+            except FileNotFoundError as error:
+                if has_no_bucket(error):
+                    raise
+                return None
+        seen = [about.get(key) for key in ("ETag", "etag", "md5Hash", "generation", "LastModified", "mtime", "size")]
+        return str(seen) if about.get("type") == "file" else None
+
+    def sizes(self) -> Mapping[str, int]:
+        """The size in bytes of every object below, by name."""
+        with self._errors():
+            found = self._files.find(self._key(""), detail=True)
+        prefix = self._key("")
+        return {key.removeprefix(prefix): int(about["size"]) for key, about in found.items() if key != prefix}
+
+    def children(self) -> set[str]:
+        """The first part of the name of every object below."""
+        with self._errors():
+            try:
+                found = self._files.ls(self._key("").rstrip("/"), detail=False)
+            except FileNotFoundError as error:
+                if has_no_bucket(error):
+                    raise
+                return set()
+        return {key.rstrip("/").rpartition("/")[2] for key in found} - {""}
+
+    @property
+    def _files(self) -> Any:
+        return _open(self.scheme, os.environ.get("AWS_ENDPOINT_URL"), os.environ.get("AWS_REGION"))
+
+    def _key(self, name: str) -> str:
+        return f"{self.url.partition('://')[2]}/{name}"
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            if has_no_bucket(error):
+                raise to_error(self.url, error) from error
+            raise
+        except CurateError:
+            raise
+        except (OSError, ValueError) as error:
+            raise to_error(self.url, error) from error
+        except _client_errors(self.scheme) as error:
+            raise to_error(self.url, error) from error
+
+
+def check_url(url: str) -> str:
+    """The URL of a workspace in one form. Raises ``InvalidInput`` and ``MissingDependency`` where it cannot be used."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise InvalidInput(
+            f"the {parts.scheme}:// URL of the workspace has more in it than a place",
+            hint="write s3://bucket/prefix; keys come from the environment, such as AWS_ACCESS_KEY_ID",
+        )
+    if parts.scheme not in _PACKAGES:
+        raise InvalidInput(
+            f"a workspace cannot lie at {parts.scheme}://", hint=f"use a folder, or one of {', '.join(_PACKAGES)}"
+        )
+    names = parts.path.strip("/").split("/")
+    if not parts.netloc or not all(name not in (".", "..") for name in names) or "" in names[1:]:
+        raise InvalidInput(f"{url} does not name a place", hint="write s3://bucket/prefix")
+    package = _PACKAGES[parts.scheme]
+    if importlib.util.find_spec(package) is None:
+        extra = "'curate[s3]'" if package == "s3fs" else package
+        raise MissingDependency(f"{parts.scheme}:// needs the package {package}", hint=f"pip install {extra}")
+    return f"{parts.scheme}://{parts.netloc}/{parts.path.strip('/')}".rstrip("/")
+
+
+@cache
+def _open(scheme: str, endpoint_url: str | None, region: str | None) -> Any:
+    import fsspec
+
+    options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
+    if scheme == "s3":
+        given = {"endpoint_url": endpoint_url, "region_name": region}
+        options["client_kwargs"] = {name: value for name, value in given.items() if value}
+        options["config_kwargs"] = {
+            "connect_timeout": _CONNECT_S,
+            "read_timeout": _READ_S,
+            "retries": {"max_attempts": _RETRIES},
+        }
+    files = fsspec.filesystem(scheme, **options)
+    # Each of these is what botocore has tried several times already.
+    files.retries = 2
+    return files
+
+
+def _client_errors(scheme: str) -> tuple[type[Exception], ...]:
+    if scheme != "s3":
+        return ()
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return BotoCoreError, ClientError
