@@ -58,7 +58,7 @@ _TOUCHING_S = 0.001
 class Preprocess(BatchStage):
     """Sound becomes utterances or other units, pictures and posts stay whole; faces are found, in a video followed."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[str] = "sources"
     writes: ClassVar[tuple[str, ...]] = ("items", "faces", "shots")
     uses: ClassVar[tuple[str, ...] | None] = (
