@@ -260,7 +260,7 @@ def test_a_plan_tells_the_cost_and_asks_nothing(corpus: Corpus, double: ChatDoub
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"model": "gpt-5"}, "'gpt-5' is no labeller"),
+        ({"model": "gpt-5"}, "model is 'gpt-5'; valid: offline"),
         ({"model": "offline", "labellers": [ONE]}, "give either `model` or `labellers`"),
         ({"labellers": []}, "at least 1"),
         ({"labellers": [ONE, {**ONE}]}, "two labellers are called openai/gpt-5-mini"),
