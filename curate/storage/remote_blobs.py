@@ -5,6 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -77,6 +78,14 @@ class RemoteBlobs(Blobs):
             return listed[name]
 
         return size
+
+    def remove(self, name: str) -> None:
+        """Remove what was stored for a while only; gone already is all right."""
+        self.settle()
+        self._place(name)
+        self.remote.remove(name)
+        with suppress(OSError):
+            (_copies() / name).unlink()
 
     def folder_with(self, names: Iterable[str]) -> Path:
         """A folder of this machine, out of the cache so that nothing is cleared away while people look at it."""
