@@ -337,6 +337,8 @@ def test_blobs_are_checked_copied_and_listed(here, place, store, tmp_path):
     here("second")
     assert blobs.path(names[0]).read_bytes() == b"one"
     assert blobs.path(names[0]).is_relative_to(tmp_path / "second" / "cache")
+    (tmp_path / "second" / "cache" / "blobs" / names[0]).write_bytes(b"")
+    assert blobs.path(names[0]).read_bytes() == b"one", "a spoilt copy is fetched again"
     assert blobs.read_many(names) == {names[0]: b"one", names[1]: b"two"}
     shown = blobs.folder_with(names)
     assert {path.relative_to(shown).as_posix() for path in shown.rglob("*.jpg")} == set(names)
