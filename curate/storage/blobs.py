@@ -60,6 +60,11 @@ class Blobs:
 
         return size
 
+    def remove(self, name: str) -> None:
+        """Remove what was stored for a while only; gone already is all right."""
+        with suppress(OSError):
+            self._place(name).unlink()
+
     def folder_with(self, names: Iterable[str]) -> Path:
         """A folder of this disk in which these blobs lie under their names, for a program that reads them itself."""
         return self.root
