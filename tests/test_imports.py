@@ -11,7 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "curate"
 HEAVY = ("av", "cv2", "datasets", "deltalake", "duckdb", "huggingface_hub", "insightface", "label_studio_sdk",
          "faster_whisper", "pocketsphinx", "py3langid", "onnx", "onnxruntime", "openai",
-         "pydub", "ffmpeg", "ray", "scipy", "torch", "skimage")  # fmt: skip
+         "pydub", "ffmpeg", "nltk", "ray", "scipy", "textblob", "torch", "skimage",
+         "vaderSentiment")  # fmt: skip
 ONE_IMPORTER = (
     "av",
     "cv2",
@@ -25,6 +26,8 @@ ONE_IMPORTER = (
     "faster_whisper",
     "pocketsphinx",
     "py3langid",
+    "textblob",
+    "vaderSentiment",
 )
 
 

@@ -14,13 +14,15 @@ class Proposal(NamedTuple):
     values: Mapping[str, Any]
     scores: Mapping[str, Mapping[str, float]]
     outcome: PrelabelOutcome
+    model: str = ""
+    """What is behind it, with its version, where that is not the labeller as a whole."""
 
 
 class Labeller(Protocol):
     """Proposes labels for items."""
 
     name: str
-    """As it stands in the table, with its version: ``offline-lexicon.v1``."""
+    """As it stands in the table, with its version: ``offline-ngrams.v1``."""
 
     def propose(self, item: Mapping[str, Any], labels: LabelSchema) -> Proposal:
         """A proposal for one row of ``items``; what it cannot judge it leaves out, or abstains."""
