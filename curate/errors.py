@@ -9,7 +9,6 @@ CurateError
 ├── StorageFailed        free or unlock the disk, then run again
 ├── ServiceUnavailable   start the service, or try again later
 ├── ServiceRefused       check the key and its rights
-├── LimitReached         raise the budget or the deadline, and run again: what is done is kept
 ├── ServiceConflict      the other side was changed by hand: decide, then run again
 └── Interrupted          nothing, or raise the limit: the user stopped it, and what is done is kept
 
@@ -78,10 +77,6 @@ class ServiceUnavailable(CurateError):
 
 class ServiceRefused(CurateError):
     """A server answers that this key may not do this."""
-
-
-class LimitReached(CurateError):
-    """A limit that the user set, of money, tokens or time, is used up; everything finished is kept."""
 
 
 class ServiceConflict(CurateError):

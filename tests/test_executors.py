@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from curate.errors import InvalidRow
-from curate.executors import WorkerDied
+from curate.executors import AHEAD_PER_WORKER, WorkerDied
 from curate.executors.local import LocalExecutor
 
 
@@ -86,7 +87,38 @@ def test_tasks_are_taken_as_they_are_needed(executor):
     results = executor.map(square, tasks(), resources=None, stop=never)
     next(results)
     results.close()
-    assert len(taken) <= executor.workers * 2 + 1
+    assert len(taken) <= executor.workers * AHEAD_PER_WORKER + 1
+
+
+def wait_for_the_others(task: tuple[int, Path]) -> int:
+    number, folder = task
+    (folder / str(number)).touch()
+    deadline = time.monotonic() + 60
+    while number == 0 and len(list(folder.iterdir())) < 7 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return len(list(folder.iterdir()))
+
+
+@pytest.mark.parametrize("executor", [one for one in EVERY if not one.endswith("x1")], indirect=True)
+def test_a_long_task_does_not_hold_up_the_others(executor, tmp_path):
+    seen = list(executor.map(wait_for_the_others, [(at, tmp_path) for at in range(9)], resources=None, stop=never))
+    assert seen[0] >= 7, "while the first was at work"
+
+
+def test_tasks_may_grow_out_of_results(executor):
+    given, results = [2, 3], []
+
+    def tasks():
+        asked = 0
+        while given or asked > len(results):
+            asked += bool(given)
+            yield given.pop(0) if given else None
+
+    for result in executor.map(square, tasks(), resources=None, stop=never):
+        results.append(result)
+        if result < 50:
+            given.append(result)
+    assert sorted(results) == [4, 9, 16, 81, 256]
 
 
 @pytest.mark.parametrize("executor", EVERY[1:], indirect=True)

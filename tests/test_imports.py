@@ -11,7 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "curate"
 HEAVY = ("av", "cv2", "datasets", "deltalake", "duckdb", "huggingface_hub", "insightface", "label_studio_sdk",
          "faster_whisper", "pocketsphinx", "py3langid", "onnx", "onnxruntime", "openai",
-         "pydub", "ffmpeg", "ray", "scipy", "torch", "skimage", "fsspec", "s3fs", "botocore")  # fmt: skip
+         "pydub", "ffmpeg", "nltk", "ray", "scipy", "textblob", "torch", "skimage", "fsspec", "s3fs", "botocore",
+         "vaderSentiment")  # fmt: skip
 ONE_IMPORTER = (
     "av",
     "cv2",
@@ -27,6 +28,8 @@ ONE_IMPORTER = (
     "py3langid",
     "fsspec",
     "botocore",
+    "textblob",
+    "vaderSentiment",
 )
 
 

@@ -43,7 +43,7 @@ def test_all_problems_at_once_in_order_of_their_lines(tmp_path):
         (7, "nothing/*.mp4"),
         (9, "max_pause is not a setting of preprocess; did you mean max_pause_s?"),
         (10, "min_face is not a setting of faces; did you mean min_face_px?"),
-        (12, "model is 'gpt'; valid: offline"),
+        (12, "model is 'gpt'; valid: offline, lexicon, vader, textblob"),
         (14, "add up to 0.5"),
         (16, "method is 'x'; valid: majority"),
     ]

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from curate.errors import CurateError, Interrupted, LimitReached
+from curate.errors import CurateError, Interrupted
 from curate.llm.batch_lines import MOST_REQUESTS, Line, read_lines, why_ended, write_lines
 from curate.llm.batch_service import BatchService
 from curate.llm.budget import Budget
@@ -99,7 +99,7 @@ class BatchCourier:
                 return await asked.reply
         except TimeoutError:
             said = f"the deadline of {self._settings.deadline_s:g} s has passed"
-            raise LimitReached(said, hint="run again to go on: batches under way are found again") from None
+            raise Interrupted(said, hint="run again to go on: batches under way are found again") from None
         finally:
             self._waiting.pop(request.key, None)
 
@@ -345,7 +345,7 @@ class BatchCourier:
     def _end(self, error: CurateError) -> None:
         """Send nothing new. Where only money is missing, what batches under way will answer is still waited for."""
         self._fatal = self._fatal or error
-        under_way = () if isinstance(error, LimitReached) else self._waiting.values()
+        under_way = () if isinstance(error, Interrupted) else self._waiting.values()
         for asked in (*self._queue, *under_way):
             if not asked.reply.done():
                 asked.reply.set_exception(repeated(error))

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import secrets
 
-from curate.errors import LimitReached
+from curate.errors import Interrupted
 from curate.storage.answers import Answers, Spend, drop_spend, now, put_spend
 from curate.storage.group_commit import Statement
 
@@ -46,7 +46,7 @@ class Budget:
     async def reserve(self, labeller: str, key: str, *, usd: float | None, tokens_in: int, tokens_out: int) -> Spend:
         """Set aside the most that a request may cost, on the disk before it returns.
 
-        While requests under way hold what is missing, it waits for them. Raises ``LimitReached`` where the pot cannot
+        While requests under way hold what is missing, it waits for them. Raises ``Interrupted`` where the pot cannot
         hold it.
         """
         while (spend := self.hold(labeller, key, usd=usd, tokens_in=tokens_in, tokens_out=tokens_out)) is None:
@@ -81,9 +81,9 @@ class Budget:
         """Whether requests under way may still give back a part of what is reserved."""
         return bool(self._open)
 
-    def refusal(self) -> LimitReached:
+    def refusal(self) -> Interrupted:
         """The error for a request that does not fit, with nothing left to wait for."""
-        return LimitReached(self._sentence(), hint="raise the budget and run again: what is done is kept")
+        return Interrupted(self._sentence(), hint="raise the budget and run again: what is done is kept")
 
     def take_over(self, spend: Spend) -> None:
         """Count a reservation that an earlier run left open, to be settled by this one."""

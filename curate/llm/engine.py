@@ -142,7 +142,7 @@ class Engine:
 
         An answer that ``check`` refuses is shown to the model once, with the reason; one that was cut off is asked for
         once more with twice the room. Each of these is a request of its own, stored and paid for once. Raises
-        ``ServiceRefused``, ``ServiceUnavailable``, ``LimitReached`` and ``StorageFailed`` where nothing else can be
+        ``ServiceRefused``, ``ServiceUnavailable``, ``Interrupted`` and ``StorageFailed`` where nothing else can be
         asked either.
         """
         tally = self._tallies.get(labeller) or self._tallies.setdefault(labeller, Tally())

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple, NoReturn
 
-from curate.errors import CurateError, Interrupted, LimitReached, ServiceRefused, ServiceUnavailable
+from curate.errors import CurateError, Interrupted, ServiceRefused, ServiceUnavailable
 from curate.llm.budget import Budget
 from curate.llm.completion import Completion, Usage, read_completion
 from curate.llm.engine import EngineSettings, Fetched
@@ -223,7 +223,7 @@ class Online:
             raise repeated(self._fatal)
         if self._until is not None and time.monotonic() >= self._until:
             said = f"the deadline of {self._settings.deadline_s:g} s has passed"
-            self._stop(LimitReached(said, hint="run again to go on: what is done is kept"))
+            self._stop(Interrupted(said, hint="run again to go on: what is done is kept"))
 
     def _timeout_s(self) -> float:
         if self._until is None:

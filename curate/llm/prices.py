@@ -74,7 +74,7 @@ def load_prices(beside: Path | None) -> Prices:
 
     Raises ``InvalidInput`` with the file and the entry where it is no price table.
     """
-    path = find_asset("recipes", "prices", suffix=".yaml", beside=beside)
+    path = find_asset("recipes/prices", "prices", suffix=".yaml", beside=beside)
     try:
         return Prices.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -30,6 +30,8 @@ _TICKS = 90_000
 _BT709, _UNKNOWN, _FULL_RANGE = 1, 2, 2
 """Numbers of ITU-T H.273 and FFmpeg for colour spaces and ranges."""
 _RECOVERABLE_PACKETS = 500
+_INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+_WELL_BEFORE_S = 5.0
 
 
 class FirstFrame(NamedTuple):
@@ -195,6 +197,7 @@ class Media:
             return
         waiting, failures = list(reversed(ranges)), 0
         is_feeding = False
+        self._approach(ranges[0][0])
         for packet in self.packets(self.video):
             time_s = self._seconds(packet.dts if packet.dts is not None else packet.pts, packet)
             if is_feeding and packet.size and time_s >= waiting[-1][1]:
@@ -212,6 +215,14 @@ class Media:
                 failures += frames is None
                 if failures > _RECOVERABLE_PACKETS:
                     return
+
+    def _approach(self, time_s: float) -> None:
+        """Pass over, unread, what lies well before a keyframe, where the format tells how."""
+        if self.video is None or time_s < _WELL_BEFORE_S or self.container.format.name not in _INDEXED:
+            return
+        stamp = int((time_s - _WELL_BEFORE_S + self.origin_s) / self.video.time_base)
+        with suppress(_av().FFmpegError):
+            self.container.seek(stamp, stream=self.video)
 
     def _seconds(self, stamp: int | None, packet: Any) -> float:
         return -math.inf if stamp is None else float(stamp * packet.time_base) - self.origin_s

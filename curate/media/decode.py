@@ -1,5 +1,6 @@
 """Sound and pictures of a file on one clock: second 0 is where the file starts to play."""
 
+import functools
 import math
 import queue
 import threading
@@ -96,9 +97,7 @@ def read_pictures(path: Path, spans: Sequence[Span], *, ahead: bool = False) -> 
     Frames between spans that lie close together are given as well. A stream that breaks ends the frames. With ``ahead``
     two threads decode while the frames before are worked on; close the iterator to end them early.
     """
-    merged = merge(spans, MERGE_S)
-    with open_media(path) as media:
-        keyframes = media.keyframes() if media.video is not None else []
+    merged, keyframes = merge(spans, MERGE_S), keyframes_of(path)
     with open_media(path, threads=2 if ahead else 1) as media:
         pictures = media.pictures(merged, keyframes)
         if not ahead or media.video is None:
@@ -107,6 +106,22 @@ def read_pictures(path: Path, spans: Sequence[Span], *, ahead: bool = False) -> 
         size_bytes = media.video.codec_context.width * media.video.codec_context.height * 3 // 2
         with closing(_ahead(pictures, min(48, max(2, _AHEAD_BYTES // max(1, size_bytes))))) as waiting:
             yield from waiting
+
+
+def keyframes_of(path: Path) -> Sequence[float]:
+    """When decoding of a video can begin, in seconds and in order; empty where that cannot be told."""
+    try:
+        state = path.stat()
+    except OSError:
+        return _keyframes(path, 0, 0)
+    return _keyframes(path, state.st_size, state.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)
+def _keyframes(path: Path, size_bytes: int, mtime_ns: int) -> Sequence[float]:
+    # Told from all packets of a file, which is read in several stretches.
+    with open_media(path) as media:
+        return media.keyframes() if media.video is not None else []
 
 
 def _ahead(pictures: Iterator[Picture], most: int) -> Generator[Picture, None, None]:

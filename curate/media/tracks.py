@@ -90,11 +90,9 @@ class Tracker:
         self._open = [track for track in self._open if time_s - track.times_s[-1] <= MAX_GAP_S]
         found: list[Track | None] = [None] * len(faces)
         if self._open and faces:
-            from scipy.optimize import linear_sum_assignment
-
             expected = np.stack([track.predict(time_s) for track in self._open])
             overlap = closeness(expected, np.stack([face.box for face in faces]))
-            for row, column in zip(*linear_sum_assignment(-overlap), strict=True):
+            for row, column in _pairs(overlap):
                 if overlap[row, column] >= MIN_CLOSENESS:
                     found[column] = self._open[row]
         result = []
@@ -110,3 +108,15 @@ class Tracker:
         self.tracks.append(track)
         self._open.append(track)
         return track
+
+
+def _pairs(overlap: NDArray[np.float32]) -> list[tuple[int, int]]:
+    """Rows and columns paired so that their overlaps sum to the most."""
+    rows, columns = overlap.shape
+    best = overlap.argmax(axis=int(rows <= columns))
+    if len(set(best.tolist())) == len(best):
+        # Where no two want the same one, that is the answer, and scipy (45 MB) need not be loaded.
+        return [(place, int(other)) if rows <= columns else (int(other), place) for place, other in enumerate(best)]
+    from scipy.optimize import linear_sum_assignment
+
+    return [(int(row), int(column)) for row, column in zip(*linear_sum_assignment(-overlap), strict=True)]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from curate.errors import StorageFailed
 from curate.labels import LabelSchema
 from curate.report.words import show_span, show_text, show_value
 from curate.storage.blobs import Blobs
@@ -84,6 +85,6 @@ def _picture(item: Row, blobs: Blobs) -> str:
         small.thumbnail((_PICTURE_PX, _PICTURE_PX))
         out = io.BytesIO()
         small.save(out, "JPEG", quality=80)
-    except (OSError, UnidentifiedImageError):
+    except (OSError, UnidentifiedImageError, StorageFailed):
         return '<div class="blank"></div>'
     return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}">'

@@ -7,6 +7,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+from curate.errors import StorageFailed
 from curate.report.words import show_clock, show_duration, show_span, show_text
 from curate.storage.blobs import Blobs
 
@@ -222,6 +223,6 @@ def _picture(blob: str | None, blobs: Blobs) -> str:
         small.thumbnail((_PICTURE_PX, _PICTURE_PX))
         out = io.BytesIO()
         small.save(out, "JPEG", quality=82)
-    except (OSError, UnidentifiedImageError):
+    except (OSError, UnidentifiedImageError, StorageFailed):
         return '<div class="blank"></div>'
     return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}">'

@@ -1,5 +1,6 @@
 """Cut the work on a long source into chunks that any worker may do, and join what they give."""
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -9,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.media.container import AUDIO_RATE_HZ
-from curate.media.decode import MERGE_S, Span, merge
+from curate.media.decode import MERGE_S, Span, keyframes_of, merge
 from curate.media.quality import NEIGHBOURHOOD_S
 from curate.media.speakers import Turn
 from curate.media.speech import HOP_S
 from curate.media.subtitles import Cue
 from curate.media.transcript import Said
 from curate.stages.preprocess_sound import Channel
-from curate.stages.preprocess_video import cuts_after, has_keyframes
+from curate.stages.preprocess_video import cuts_after
 from curate.storage.blobs import Blobs
 
 _REACH_S = 30.0
@@ -83,8 +84,9 @@ def points(whole: Chunk, path: Path, length_s: float) -> list[Point]:
 
     In a gap of two seconds between items, where pictures are not looked at and nothing is lost, up to half as long
     again; else at a cut of the pictures in a pause of the speech, up to 30 s later; else in the longest pause up to
-    there, which ends the face tracks. Shots that are items are never cut: a chunk ends with the first that ends after
-    its wanted length. A video without an index of keyframes is not cut, since each chunk would decode all before it.
+    there or the next one, which ends the face tracks. Shots that are items are never cut: a chunk ends with the first
+    that ends after its wanted length. A video without keyframes that can be found is not cut, since the work on each
+    chunk would decode all before it.
     """
     if whole.way == "clip":
         return []
@@ -94,7 +96,7 @@ def points(whole: Chunk, path: Path, length_s: float) -> list[Point]:
     at_s = 0.0
     while (high_s := _after(seen, at_s, 1.5 * length_s)) is not None:
         low_s = _after(seen, at_s, length_s)
-        if low_s is None or (film and not found and not has_keyframes(film)):
+        if low_s is None or (film and not found and not keyframes_of(film)):
             break
         point = _next(whole, seen, film, low_s, high_s)
         if point is None:
@@ -125,12 +127,15 @@ def _next(whole: Chunk, seen: Sequence[Span], film: Path | None, low_s: float, h
     spoken = seen if whole.way != "window" else merge([one for v in whole.voices for one in v.uttered], 0.0)
     pauses = [Span(a.end_s, b.start_s) for a, b in pairwise([Span(-1.0, 0.0), *spoken, Span(whole.duration_s, 1e9)])]
     near = [Span(max(one.start_s, low_s), min(one.end_s, high_s)) for one in pauses]
-    near = [one for one in near if one.end_s >= one.start_s]
+    near = [one for one in near if one.end_s >= one.start_s] or [
+        next((one for one in pauses if one.start_s > high_s), pauses[-1])
+    ]
     for cut_s in cuts_after(film, low_s, high_s) if film else ():
         if any(one.start_s <= cut_s <= one.end_s for one in near):
             return Point(cut_s, "cut")
-    longest = max(near, key=lambda one: one.end_s - one.start_s, default=Span(low_s, low_s))
-    return Point((longest.start_s + longest.end_s) / 2, "through")
+    longest = max(near, key=lambda one: one.end_s - one.start_s)
+    middle_s = (longest.start_s + longest.end_s) / 2
+    return Point(middle_s, "through") if middle_s < seen[-1].end_s else None
 
 
 def cut_up(whole: Chunk, at: Sequence[Point], blobs: Blobs) -> list[Chunk]:
@@ -143,8 +148,21 @@ def cut_up(whole: Chunk, at: Sequence[Point], blobs: Blobs) -> list[Chunk]:
         voices = [_voice(voice, span, whole, blobs) for voice in whole.voices]
         told = [turn for turn in whole.told if any(_meet(turn.span, _reach(voice, span)) for voice in voices)]
         seen = [Span(max(one.start_s, start_s), min(one.end_s, end_s)) for one in whole.seen if _meet(one, span)]
+        seen = sorted([*seen, *(_bridge(time_s) for time_s in span if _is_in_passing(whole.seen, time_s))])
         chunks.append(whole._replace(span=span, ending=ending, seen=seen, told=told, voices=voices))
     return chunks
+
+
+def _is_in_passing(seen: Sequence[Span], at_s: float) -> bool:
+    """Whether the pictures of a pause are looked at because it is short."""
+    before = max((one.end_s for one in seen if one.end_s <= at_s), default=-math.inf)
+    after = min((one.start_s for one in seen if one.start_s >= at_s), default=math.inf)
+    return after - before < MERGE_S
+
+
+def _bridge(at_s: float) -> Span:
+    """A span without a frame that has the pictures between it and the items near it looked at as well."""
+    return Span(at_s - 0.001, at_s - 0.0005)
 
 
 def _voice(voice: Voice, span: Span, whole: Chunk, blobs: Blobs) -> Voice:

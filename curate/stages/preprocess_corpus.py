@@ -28,7 +28,7 @@ def name_faces(corpus: Corpus) -> bool:
     face_ids = faces["face_id"].to_pylist()
     vectors = np.asarray(pc.list_flatten(faces["embedding"]), np.float32).reshape(len(face_ids), -1)
     people = dict(zip(face_ids, name_people(face_ids, faces["source_id"].to_pylist(), vectors), strict=True))
-    items = corpus.read("items", ["item_id", "face_id"])
+    items = corpus.read("items", ["item_id", "face_id"], with_repeats=True)
     shown = zip(items["item_id"].to_pylist(), items["face_id"].to_pylist(), strict=True)
     # Items last: what is noted there says that all is done.
     changed = corpus.amend("faces", "identity", people)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import InvalidRow
-from curate.media.container import open_media
 from curate.media.crops import Crop
 from curate.media.decode import Samples, Span, merge, read_pictures
 from curate.media.face_tracks import FaceTrack, Watched, watch
@@ -23,12 +22,6 @@ from curate.stages.preprocess_sound import Channel
 
 _BEFORE_S = 1.0
 _SHORTEST_VIDEO_S = 0.5
-
-
-def has_keyframes(path: Path) -> bool:
-    """Whether decoding can begin anywhere in a video."""
-    with open_media(path) as media:
-        return media.video is None or bool(media.keyframes())
 
 
 def cuts_after(path: Path, start_s: float, end_s: float) -> Iterator[float]:

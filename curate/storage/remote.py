@@ -1,4 +1,4 @@
-"""Objects behind a URL, such as a bucket of S3. The only importer of fsspec."""
+"""Objects in a bucket of S3, or of a server that speaks like it. The only importer of fsspec."""
 
 import importlib.util
 import os
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from curate.errors import CurateError, InvalidInput, MissingDependency
 from curate.storage.remote_errors import code_of, has_no_bucket, to_error
 
-_PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs"}
+_PART = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.=+-]+")
 _CONNECT_S, _READ_S, _RETRIES = 10, 30, 3
 
 
@@ -35,10 +35,6 @@ class Remote:
 
     def child(self, name: str) -> "Remote":
         return Remote(f"{self.url}/{name}")
-
-    @property
-    def scheme(self) -> str:
-        return urlsplit(self.url).scheme
 
     def read(self, name: str) -> bytes:
         """An object's bytes."""
@@ -102,8 +98,9 @@ class Remote:
                 if has_no_bucket(error):
                     raise
                 return None
-        seen = [about.get(key) for key in ("ETag", "etag", "md5Hash", "generation", "LastModified", "mtime", "size")]
-        return str(seen) if about.get("type") == "file" else None
+        if about["type"] != "file":
+            return None
+        return f"{about['ETag']} {about['LastModified']} {about['size']}"
 
     def sizes(self) -> Mapping[str, int]:
         """The size in bytes of every object below, by name."""
@@ -125,7 +122,7 @@ class Remote:
 
     @property
     def _files(self) -> Any:
-        return _open(self.scheme, os.environ.get("AWS_ENDPOINT_URL"), os.environ.get("AWS_REGION"))
+        return _open(os.environ.get("AWS_ENDPOINT_URL"), os.environ.get("AWS_REGION"))
 
     def _key(self, name: str) -> str:
         return f"{self.url.partition('://')[2]}/{name}"
@@ -142,54 +139,52 @@ class Remote:
             raise
         except (OSError, ValueError) as error:
             raise to_error(self.url, error) from error
-        except _client_errors(self.scheme) as error:
+        except _client_errors() as error:
             raise to_error(self.url, error) from error
 
 
 def check_url(url: str) -> str:
     """The URL of a workspace in one form. Raises ``InvalidInput`` and ``MissingDependency`` where it cannot be used."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise InvalidInput("the URL of the workspace is none", hint="write s3://bucket/prefix") from error
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise InvalidInput(
             f"the {parts.scheme}:// URL of the workspace has more in it than a place",
             hint="write s3://bucket/prefix; keys come from the environment, such as AWS_ACCESS_KEY_ID",
         )
-    if parts.scheme not in _PACKAGES:
+    if parts.scheme != "s3":
+        raise InvalidInput(f"a workspace cannot lie at {parts.scheme}://", hint="use a folder, or s3://bucket/prefix")
+    names = [parts.netloc, *parts.path.strip("/").split("/")] if parts.path.strip("/") else [parts.netloc]
+    if not all(_PART.fullmatch(name) for name in names):
         raise InvalidInput(
-            f"a workspace cannot lie at {parts.scheme}://", hint=f"use a folder, or one of {', '.join(_PACKAGES)}"
+            f"{url} does not name a place", hint="write s3://bucket/prefix, with letters, digits and . _ - = + in it"
         )
-    names = parts.path.strip("/").split("/")
-    if not parts.netloc or not all(name not in (".", "..") for name in names) or "" in names[1:]:
-        raise InvalidInput(f"{url} does not name a place", hint="write s3://bucket/prefix")
-    package = _PACKAGES[parts.scheme]
-    if importlib.util.find_spec(package) is None:
-        extra = "'curate[s3]'" if package == "s3fs" else package
-        raise MissingDependency(f"{parts.scheme}:// needs the package {package}", hint=f"pip install {extra}")
-    return f"{parts.scheme}://{parts.netloc}/{parts.path.strip('/')}".rstrip("/")
+    if importlib.util.find_spec("s3fs") is None:
+        raise MissingDependency("a workspace at s3:// needs the package s3fs", hint="pip install 'curate[s3]'")
+    return f"s3://{'/'.join(names)}"
 
 
 @cache
-def _open(scheme: str, endpoint_url: str | None, region: str | None) -> Any:
+def _open(endpoint_url: str | None, region: str | None) -> Any:
     import fsspec
 
-    options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
-    if scheme == "s3":
-        given = {"endpoint_url": endpoint_url, "region_name": region}
-        options["client_kwargs"] = {name: value for name, value in given.items() if value}
-        options["config_kwargs"] = {
-            "connect_timeout": _CONNECT_S,
-            "read_timeout": _READ_S,
-            "retries": {"max_attempts": _RETRIES},
-        }
-    files = fsspec.filesystem(scheme, **options)
+    given = {"endpoint_url": endpoint_url, "region_name": region}
+    patience = {"connect_timeout": _CONNECT_S, "read_timeout": _READ_S, "retries": {"max_attempts": _RETRIES}}
+    files = fsspec.filesystem(
+        "s3",
+        client_kwargs={name: value for name, value in given.items() if value},
+        config_kwargs=patience,
+        use_listings_cache=False,
+        skip_instance_cache=True,
+    )
     # Each of these is what botocore has tried several times already.
     files.retries = 2
     return files
 
 
-def _client_errors(scheme: str) -> tuple[type[Exception], ...]:
-    if scheme != "s3":
-        return ()
+def _client_errors() -> tuple[type[Exception], ...]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     return BotoCoreError, ClientError

@@ -170,7 +170,7 @@ class _Parts(NamedTuple):
 
 def _open(root: str | Path) -> _Parts:
     root = str(root)
-    if not is_url(root) or urlsplit(root).scheme == "file":
+    if not is_url(root) or root.lower().startswith("file:"):
         path = Path(url2pathname(urlsplit(root).path) if is_url(root) else root).absolute()
         return _Parts(DiskFolder(path), path, Blobs(path / "blobs"), None)
     remote, server = Remote(check_url(root)), endpoint()

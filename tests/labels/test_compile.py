@@ -461,7 +461,7 @@ def test_what_is_not_asked_of_the_settled_label_is_not_settled(mine):
 
 
 def test_offline_labeller_proposes_only_what_is_asked(mine):
-    from curate.llm.offline import OfflineLabeller
+    from curate.llm.offline import open_offline
 
     text = """name: mine.v1
 unit: post
@@ -470,7 +470,7 @@ fields:
   again: {type: category, taxonomy: feelings.v1, when: {emotion: other}}
   graded: {type: category, taxonomy: feelings.v1, multiple: true, intensity: [A, B]}
 """
-    proposal = OfflineLabeller().propose({"text": "What a joy!"}, mine(text))
+    proposal = open_offline("lexicon").propose({"text": "What a joy!"}, mine(text))
     assert proposal.values == {"emotion": "joy"}
     assert list(proposal.scores) == ["emotion"]
 

@@ -162,13 +162,13 @@ def test_a_budget_holds_in_batches_and_what_fits_is_answered(double, tmp_path):
     whole = ask_items(tmp_path / "a", batch_settings(double), TEXTS)
     budget = whole.usd / 2
     seen = ask_items(tmp_path / "b", batch_settings(double, budget_usd=budget), TEXTS)
-    assert type(seen.error).__name__ == "LimitReached"
+    assert type(seen.error).__name__ == "Interrupted"
     assert 0 < seen.usd <= budget
     done = len(stored(tmp_path / "b"))
     assert 0 < done < 12
     # Nothing more is begun by another run, not even online.
     online = ask_items(tmp_path / "b", make_settings(double, budget_usd=budget), TEXTS)
-    assert type(online.error).__name__ == "LimitReached"
+    assert type(online.error).__name__ == "Interrupted"
     assert account(tmp_path / "b")[1] <= budget
     richer = ask_items(tmp_path / "b", batch_settings(double, budget_usd=1.0), TEXTS)
     assert outcomes(richer) == ["ok"] * 12

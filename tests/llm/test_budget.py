@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from curate.errors import InvalidInput, LimitReached
+from curate.errors import Interrupted, InvalidInput
 from curate.llm.budget import Budget
 from curate.llm.engine import open_engine
 from curate.storage.answers import Answers
@@ -39,7 +39,7 @@ def test_what_is_reserved_waits_for_what_is_settled(answers):
         spend = await asyncio.wait_for(second, 1)
         await answers.commit([budget.lose(spend)])
         assert (budget.spent_usd, budget.spent_tokens) == (pytest.approx(0.7), 30)
-        with pytest.raises(LimitReached, match=r"\$0.7000 of \$1") as caught:
+        with pytest.raises(Interrupted, match=r"\$0.7000 of \$1") as caught:
             await budget.reserve("l", "k", usd=0.6, tokens_in=10, tokens_out=10)
         assert "raise the budget" in caught.value.hint
         free = await budget.reserve("l", "k", usd=0.3, tokens_in=1, tokens_out=1)
@@ -62,7 +62,7 @@ def test_a_budget_ends_the_stage_with_what_is_done_kept(answers, limit):
     done = []
     with ChatDouble() as double:
         for _ in range(3):  # a restart changes nothing
-            with pytest.raises(LimitReached, match="budget is spent"):
+            with pytest.raises(Interrupted, match="budget is spent"):
                 ask_all(answers, make_settings(double, **limit), requests)
             done.append(double.done)
         tokens_in, tokens_out = double.tokens["in"], double.tokens["out"]

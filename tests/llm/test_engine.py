@@ -7,8 +7,8 @@ import time
 import pytest
 
 from curate.errors import (
+    Interrupted,
     InvalidInput,
-    LimitReached,
     MissingDependency,
     ServiceRefused,
     ServiceUnavailable,
@@ -362,7 +362,7 @@ def test_replay_asks_nobody(double, answers):
 def test_a_deadline_ends_the_run_and_keeps_what_is_done(answers):
     with ChatDouble(latency_s=0.1) as double:
         requests = [make_request(f"item {n}") for n in range(500)]
-        with pytest.raises(LimitReached, match=r"deadline of 0\.5 s"):
+        with pytest.raises(Interrupted, match=r"deadline of 0\.5 s"):
             ask_all(answers, make_settings(double, in_flight=4, deadline_s=0.5), requests)
         done = double.done
         assert 0 < done < 100

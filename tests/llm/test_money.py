@@ -41,11 +41,11 @@ def test_a_budget_is_kept_over_restarts_and_modes_whatever_fails(double, tmp_pat
         seen = ask_items(tmp_path, settings, [f"run {at}: {text}" for text in texts])
         assert seen.usd <= budget
         assert price_of(double) <= budget * 2  # batches are charged by half
-    assert type(seen.error).__name__ == "LimitReached"
+    assert type(seen.error).__name__ == "Interrupted"
     assert "$" in seen.error.message
     assert not [row for row in rows(tmp_path, "spend") if row["state"] == "reserved"]
     asked = double.requests + len(double.batches)
-    assert type(ask_items(tmp_path, settings, ["one more"]).error).__name__ == "LimitReached"
+    assert type(ask_items(tmp_path, settings, ["one more"]).error).__name__ == "Interrupted"
     assert double.requests + len(double.batches) == asked
 
 
@@ -60,7 +60,7 @@ def test_a_budget_in_tokens_needs_no_price(tmp_path):
     with ChatDouble(models=["local-model"]) as double:
         always_good(double)
         seen = ask_items(tmp_path, make_settings(double, budget_tokens=1500), TEXTS, model="local-model")
-        assert type(seen.error).__name__ == "LimitReached"
+        assert type(seen.error).__name__ == "Interrupted"
         assert 0 < double.done < 40
         assert double.tokens["in"] + double.tokens["out"] <= 1500
         assert all(row["usd"] is None for row in rows(tmp_path, "answers"))

@@ -110,7 +110,7 @@ def test_faces_are_cut_from_the_viewing_copy_by_their_track():
 def test_faces_that_cannot_be_seen_are_not_shown():
     (frame,) = list(read_frames(sample(), [Span(1.0, 1.03)]))[:1]
     face = CenterFace().detect(frame.rgb)[0]
-    outside = face.moved(1.0, np.array([5_000, 0], np.float32))
+    outside = face._replace(box=face.box + 5_000, landmarks=face.landmarks + 5_000)
     assert sample_faces(sample(), [(1.0, outside)], 3) == []
     beyond = [(900.0, face)]
     assert sample_faces(sample(), beyond, 3) == []

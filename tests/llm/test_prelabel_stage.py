@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 from curate.cli.output import describe_spending
-from curate.errors import CurateError as Interrupted
-from curate.errors import InvalidInput, MissingDependency, ServiceRefused
+from curate.errors import Interrupted, InvalidInput, MissingDependency, ServiceRefused
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
 from curate.pipeline import plan, run

@@ -1,5 +1,7 @@
 """Faces: found, followed, set upright."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,7 +10,7 @@ from curate.media.align import TEMPLATE, align, measure, pose, similarity
 from curate.media.centerface import CenterFace
 from curate.media.crops import crop_picture
 from curate.media.faces import Face, intersection_over_union
-from curate.media.tracks import Tracker
+from curate.media.tracks import Tracker, _pairs
 from tests.media.builders import make_frames, make_portrait
 
 
@@ -100,6 +102,20 @@ def test_tracks_end_at_cuts_and_after_long_absence():
     tracker.update(0.4, [make_face(12, 10)])
     tracker.update(5.0, [make_face(12, 10)])
     assert [len(track.times_s) for track in tracker.tracks] == [2, 1, 1]
+
+
+def test_faces_and_tracks_are_paired_for_the_most_overlap():
+    rng = np.random.default_rng(0)
+    for shape in [(1, 1), (1, 4), (3, 2), (2, 3), (4, 4)] * 8:
+        overlap = rng.random(shape, np.float32)
+        pairs = _pairs(overlap)
+        most = max(
+            sum(overlap[row, column] for row, column in zip(rows, columns, strict=False))
+            for rows in permutations(range(shape[0]))
+            for columns in permutations(range(shape[1]))
+        )
+        assert len(pairs) == min(shape)
+        assert sum(overlap[pair] for pair in pairs) == pytest.approx(most)
 
 
 def test_a_small_picture_gives_the_same_face():

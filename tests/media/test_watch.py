@@ -1,6 +1,7 @@
 """Watching a video: faces that come and go, cuts, gaps, and what is kept."""
 
 import threading
+import time
 from functools import partial
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from curate.errors import StorageFailed
+from curate.media import face_tracks
 from curate.media.aside import Aside
 from curate.media.centerface import CenterFace
 from curate.media.decode import Span, read_frames
@@ -141,6 +143,48 @@ def test_crops_and_track_videos_are_kept(tmp_path, crops):
         CenterFace().detect(np.asarray(Image.fromarray(f.rgb).resize((256, 256))))[0].landmarks for f in frames[::10]
     ]
     assert np.ptp(np.stack(spots), axis=0).max() < 12
+
+
+def test_a_track_video_is_stored_as_soon_as_the_track_is_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(face_tracks, "_ASIDE_BYTES", 0)
+    frames = [make_stage(*([(240, 90)] if step % 60 < 20 else [])) for step in range(140)]
+    path = write_media(tmp_path / "a.mp4", frames=frames)
+    stored_while = []
+
+    def keep(data, suffix):
+        stored_while.append(seen_s[-1])
+        return f"{len(stored_while)}.{suffix}"
+
+    class Watching(Counting):
+        def detect(self, rgb):
+            seen_s.append(len(seen_s))
+            return super().detect(rgb)
+
+    seen_s = []
+    tracks = watch(path, WHOLE, Watching(), crops="video", keep=keep).tracks
+    assert [found.video for found in tracks] == ["1.mp4", "2.mp4", "3.mp4"]
+    assert stored_while[0] < stored_while[1] < stored_while[2]
+
+
+@pytest.mark.parametrize("crops", ["frames", "video"])
+def test_the_same_whatever_the_threads_do(tmp_path, monkeypatch, crops):
+    frames = [make_stage((40 + 4 * step, 60), (420 - 2 * step, 150)) for step in range(40)]
+    path = write_media(tmp_path / "a.mp4", frames=frames)
+    kept = []
+
+    def keep(data, suffix):
+        time.sleep(0.002 * (len(kept) % 5))
+        kept.append(data)
+        return str(len(kept))
+
+    rows = []
+    for aside_bytes in (0, 10**9):
+        kept.clear()
+        monkeypatch.setattr(face_tracks, "_ASIDE_BYTES", aside_bytes)
+        tracks = watch(path, WHOLE, CenterFace(), crops=crops, keep=keep).tracks
+        rows.append([(list(kept), one.track.times_s, one.frames, one.video, one.mouth.mouth) for one in tracks])
+    assert len(rows[0]) == 2
+    assert rows[0] == rows[1]
 
 
 def test_a_full_disk_ends_the_reading(tmp_path):

@@ -1,0 +1,63 @@
+"""The only module that touches vaderSentiment: how positive or negative an English text is, by a lexicon and rules."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from importlib.metadata import version
+from typing import Any
+
+from curate.labels import Field, LabelSchema
+from curate.llm.model import Proposal
+from curate.llm.offline.proposing import (
+    Guess,
+    TextLabeller,
+    english_text_of,
+    is_pleasantness,
+    on_scale,
+    sentiment_label,
+    to_proposal,
+)
+
+_MOST_CHARS = 2_000
+"""It takes time with the square of a text's words, and every emoji is several."""
+_BORDER = 0.05
+"""Up to this compound score, either way, a text is neutral; the authors' advice."""
+
+
+class VaderLabeller(TextLabeller):
+    """VADER's compound score (-1 to 1), made for short English posts.
+
+    It fills interval scales named ``valence`` or ``polarity`` (ends to ends) and categories with labels ``positive``
+    and ``negative``, and nothing else; it reads the first 2,000 characters and abstains from other languages.
+    Hutto, C. J. & Gilbert, E. (2014). VADER: a parsimonious rule-based model for sentiment analysis of social media
+    text. ICWSM 2014.
+    """
+
+    def __init__(self) -> None:
+        self.name = f"vader-{version('vaderSentiment')}"
+
+    def propose_many(self, items: Sequence[Mapping[str, Any]], labels: LabelSchema) -> list[Proposal]:
+        return [to_proposal(labels, partial(self.guess, text=english_text_of(item)), name=self.name) for item in items]
+
+    def guess(self, field: Field, text: str) -> Guess | None:
+        """The value of a field that VADER can tell."""
+        if not text:
+            return None
+        if is_pleasantness(field):
+            return Guess(on_scale(field, (_compound(text) + 1) / 2), {}, self.name)
+        if sentiment_label(field, 1) is None:
+            return None
+        compound = _compound(text)
+        label = sentiment_label(field, 0 if abs(compound) < _BORDER else 1 if compound > 0 else -1)
+        return Guess(label, {}, self.name) if label else None
+
+
+def _compound(text: str) -> float:
+    # Its lexicon of negations has straight apostrophes only.
+    return float(_analyzer().polarity_scores(text[:_MOST_CHARS].replace("’", "'"))["compound"])
+
+
+@cache
+def _analyzer() -> Any:
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+    return SentimentIntensityAnalyzer()
