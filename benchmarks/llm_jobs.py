@@ -1,6 +1,7 @@
 """The jobs of benchmarks/prelabel.py that ask a server, each run in a process of its own; prints figures as JSON."""
 
 import asyncio
+import importlib
 import json
 import os
 import resource
@@ -226,6 +227,8 @@ def main() -> None:
     name, url, count, in_flight, *rest = sys.argv[1:]
     jobs = {"generator": generator, "plain": plain, "engine": engine, "images": images, "items": items}
     os.environ["OPENAI_API_KEY"] = "sk-benchmark"
+    for module in ("openai", "curate.labels", "curate.llm.online", "curate.llm.stream", "jsonschema"):
+        importlib.import_module(module)
     print(json.dumps(jobs[name](url, int(count), int(in_flight), *rest)))
 
 

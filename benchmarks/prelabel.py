@@ -11,6 +11,7 @@ Throughput is the share of ``in_flight / latency``, which nothing can exceed. St
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import llm_jobs
+from tests.builders import make_recipe
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,13 +31,14 @@ IN_FLIGHT = 64
 DISTILABEL = "1.5.3"
 THROUGHPUT = {0.4: 0.95, 0.2: 0.90}
 CPU_RATIO, CACHED_S = 1.3, 15.0
-SKIPPABLE = ("throughput", "distilabel", "cpu", "images", "items")
+SKIPPABLE = ("throughput", "distilabel", "cpu", "images", "items", "stage")
 
 
 @contextmanager
-def server(latency_s: float) -> Iterator[str]:
+def server(latency_s: float, say: str | None = llm_jobs.SAY) -> Iterator[str]:
     """The address of a server that takes so long for every answer."""
-    command = [sys.executable, "-m", "tests.llm.chat_double", "--latency", str(latency_s), "--say", llm_jobs.SAY]
+    command = [sys.executable, "-m", "tests.llm.chat_double", "--latency", str(latency_s)]
+    command += [] if say is None else ["--say", say]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
         try:
             yield json.loads(process.stdout.readline())["url"] if process.stdout else ""
@@ -114,6 +117,40 @@ def cpu(count: int) -> None:
     print(f"(limit {CPU_RATIO})", flush=True)
 
 
+def stage(count: int) -> None:
+    """``curate run`` over posts: every item asked, and in another workspace every reply from the cache."""
+    with tempfile.TemporaryDirectory() as name, server(0, say=None) as url:
+        folder = Path(name)
+        lines = (json.dumps({"text": llm_jobs.text(at), "author": f"writer {at % 100}"}) for at in range(count))
+        (folder / "posts.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        asks = {"stage": "prelabel", "labellers": [{"model": f"openai/{llm_jobs.MODEL}", "scores": False}]}
+        stages = ({"stage": "ingest", "files": "posts.jsonl", "licence": "CC0-1.0"}, {"stage": "preprocess"}, asks)
+        recipe = make_recipe(folder, *stages)
+        environment = {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "sk-benchmark", "PYTHONPATH": str(ROOT)}
+        for title, workspace in ((f"{count} items asked", folder / "a"), ("all from the cache", folder / "b")):
+            command = [sys.executable, "-m", "curate", "run", str(recipe), "-w", str(workspace)]
+            measured([*command, "--until", "preprocess"], environment)
+            if workspace.name == "b":
+                shutil.copy(folder / "a" / "answers.sqlite", workspace)
+            done = measured(command, environment)
+            print(
+                f"curate run, {title}: {done['wall']:.1f} s, CPU {done['cpu']:.1f} s, peak {done['peak']:.0f} MB"
+                + (f" (limit {CACHED_S:.0f} s)" if workspace.name == "b" else ""),
+                flush=True,
+            )
+
+
+def measured(command: list[str], environment: dict[str, str]) -> dict[str, float]:
+    """Seconds, CPU seconds and peak memory (MB) of a process."""
+    began = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **environment}, cwd=ROOT)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{command} failed")
+    wall = time.monotonic() - began
+    return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss / 1024}
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--requests", type=int, default=1280)
@@ -152,6 +189,9 @@ def main() -> None:
                 f"asked {done['asked']:.0f}; "
                 f"peak {done['peak']:.0f} MB"
             )
+    if "stage" not in skip:
+        print()
+        stage(given.items)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from curate.llm.batch_service import BatchService
 from curate.llm.budget import Budget
 from curate.llm.completion import Completion, Usage, read_completion
 from curate.llm.engine import EngineSettings, Fetched
-from curate.llm.faults import Verdict, judge_status
+from curate.llm.faults import Verdict, judge_status, repeated
 from curate.llm.prices import check_priced, load_prices, tokens_in
 from curate.llm.request import Request
 from curate.llm.tally import Tally
@@ -85,7 +85,7 @@ class BatchCourier:
             self._attaching = self._start(self._attach())
         await asyncio.shield(self._attaching)
         if self._fatal is not None:
-            raise _copy(self._fatal)
+            raise repeated(self._fatal)
         asked = _Asked(request, labeller, tally, asyncio.get_running_loop().create_future())
         if request.key in self._sent:
             self._waiting[request.key] = asked
@@ -348,14 +348,10 @@ class BatchCourier:
         under_way = () if isinstance(error, Interrupted) else self._waiting.values()
         for asked in (*self._queue, *under_way):
             if not asked.reply.done():
-                asked.reply.set_exception(_copy(error))
+                asked.reply.set_exception(repeated(error))
         self._queue = []
 
 
 def _resolve(asked: _Asked, result: Fetched) -> None:
     with suppress(asyncio.InvalidStateError):
         asked.reply.set_result(result)
-
-
-def _copy(error: CurateError) -> CurateError:
-    return type(error)(error.message, hint=error.hint)
