@@ -4,6 +4,8 @@ import math
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -285,3 +287,29 @@ def test_a_run_stopped_in_the_middle_of_a_file_keeps_nothing_of_it(tmp_path, tal
     assert not leftovers(tmp_path / "w")
     run_quietly(recipe, tmp_path / "w")
     assert_same(contents(tmp_path / "w"), expected)
+
+
+DIE_AT_CHUNK = """
+import os, signal, sys
+from pathlib import Path
+from curate.stages import preprocess
+from tests.test_recovery import run_quietly
+chunks = []
+def deadly(self, part, tools, apply=preprocess.Preprocess.apply_part):
+    chunks.append(part)
+    if len(chunks) == 3: os.kill(os.getpid(), signal.SIGKILL)
+    return apply(self, part, tools)
+preprocess.Preprocess.apply_part = deadly
+run_quietly(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_a_run_killed_in_the_middle_of_a_file_leaves_nothing_half_written(tmp_path, talk_alone):
+    recipe, expected = talk_alone
+    command = [sys.executable, "-c", DIE_AT_CHUNK, str(recipe), str(tmp_path / "w")]
+    assert subprocess.run(command, cwd=Path(__file__).parent.parent, timeout=120).returncode == -signal.SIGKILL
+    assert contents(tmp_path / "w")["items"].num_rows in (0, 2)
+    assert leftovers(tmp_path / "w")
+    run_quietly(recipe, tmp_path / "w")
+    assert_same(contents(tmp_path / "w"), expected)
+    assert not leftovers(tmp_path / "w")
