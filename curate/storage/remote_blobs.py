@@ -59,13 +59,6 @@ class RemoteBlobs(Blobs):
                 raise _missing(lost[0])
         return found
 
-    def remove(self, name: str) -> None:
-        """See ``Blobs.remove``; what is still on its way is waited for first."""
-        self._place(name)
-        _uploads(self.remote).settle()
-        (_copies() / name).unlink(missing_ok=True)
-        self.remote.remove(name)
-
     def sizes(self) -> Callable[[str], int]:
         """The sizes that one listing of the store gives."""
         listed = self.remote.sizes()
