@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import cached_property
+from typing import Any, NoReturn
 
 from curate.labels.fields import Field
+from curate.labels.fits import compile_check
 from curate.labels.item import ItemContext
-
-if TYPE_CHECKING:
-    from jsonschema.protocols import Validator
 
 _MOST_CHARS = 2_000_000
 _MOST_SHOWN = 120
@@ -79,10 +78,31 @@ def to_answer(fields: Mapping[str, Field], values: Mapping[str, Any], item: Item
     }
 
 
-def parse_answer(fields: Mapping[str, Field], validator: "Validator", text: str, item: ItemContext) -> dict[str, Any]:
+class Validator:
+    """What checks answers against a JSON schema. Making one costs as much as hundreds of checks."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._schema = schema
+        self._fits = compile_check(schema)
+
+    def misfits(self, answer: Any) -> list[str]:
+        """A sentence for everything about an answer that does not fit; empty where all of it does."""
+        if self._fits(answer):
+            return []
+        errors = sorted(self._validator.iter_errors(answer), key=lambda error: list(map(str, error.path)))
+        return [_sentence(error) for error in errors]
+
+    @cached_property
+    def _validator(self) -> Any:
+        from jsonschema import Draft202012Validator
+
+        return Draft202012Validator(self._schema)
+
+
+def parse_answer(fields: Mapping[str, Field], validator: Validator, text: str, item: ItemContext) -> dict[str, Any]:
     """The record that a reply holds; see ``LabelSchema.parse_answer``."""
     answer = parse_json(text)
-    _raise_for(_misfits(validator, answer))
+    _raise_for(validator.misfits(answer))
     values: dict[str, Any] = {}
     problems: list[str] = []
     for name, field in fields.items():
@@ -95,11 +115,11 @@ def parse_answer(fields: Mapping[str, Field], validator: "Validator", text: str,
 
 
 def mend_answer(
-    fields: Mapping[str, Field], validator: "Validator", text: str, item: ItemContext
+    fields: Mapping[str, Field], validator: Validator, text: str, item: ItemContext
 ) -> tuple[str, list[str]]:
     """A reply with its slips put right; see ``LabelSchema.mend_answer``."""
     answer = parse_json(text)
-    _raise_for(_misfits(validator, answer))
+    _raise_for(validator.misfits(answer))
     told: list[str] = []
     for name, field in fields.items():
         if answer[name] is not None:
@@ -108,25 +128,12 @@ def mend_answer(
     return (json.dumps(answer, ensure_ascii=False) if told else text), told
 
 
-def make_validator(schema: Mapping[str, Any]) -> "Validator":
-    """What checks answers against a JSON schema; making it costs as much as hundreds of checks."""
-    from jsonschema import Draft202012Validator
-
-    return Draft202012Validator(schema)
-
-
-def _misfits(validator: "Validator", answer: Any) -> list[str]:
-    if validator.is_valid(answer):
-        return []
-    return [_sentence(error) for error in sorted(validator.iter_errors(answer), key=lambda e: list(map(str, e.path)))]
-
-
 def parse_json(text: str) -> Any:
     """What a reply holds as JSON. Raises ``ValueError`` for what is none, repeated names and numbers that are none."""
     if len(text) > _MOST_CHARS:
         raise ValueError(f"the reply has {len(text)} characters, more than {_MOST_CHARS}")
     try:
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"the reply is not JSON: {error.msg} at character {error.pos}") from error
     except RecursionError as error:
@@ -157,6 +164,9 @@ def _sentence(error: Any) -> str:
     if error.validator in ("maxLength", "maxItems", "minItems", "minLength"):
         return f"{place}: {len(error.instance)} long, where {error.validator} is {error.validator_value}"
     return f"{place}: {error.message if len(error.message) <= _MOST_SHOWN else error.message[:_MOST_SHOWN] + '…'}"
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_object)
 
 
 def _short(value: Any) -> str:

@@ -46,8 +46,8 @@ class LabelSchema(BaseModel):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     @cached_property
-    def _validator(self) -> Any:
-        return answers.make_validator(self.json_schema())
+    def _validator(self) -> answers.Validator:
+        return answers.Validator(self.json_schema())
 
     def json_schema(self) -> dict[str, Any]:
         """The JSON schema in which a model must answer, bounded and within what strict mode allows."""
