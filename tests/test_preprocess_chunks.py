@@ -4,6 +4,8 @@ import math
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -149,14 +151,16 @@ def test_near_duplicates_and_filters_hold_across_chunks(tmp_path):
     assert [one.reason for one in none.rejections if len(one.subject) == 64] == ["filtered"]
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_reading_can_begin_far_into_a_file(tmp_path, suffix):
+@pytest.mark.parametrize(("suffix", "start_s"), [("mp4", 0.0), ("mkv", 0.0), ("mkv", 36_000.0), ("ts", 36_000.0)])
+def test_reading_can_begin_far_into_a_file(tmp_path, suffix, start_s):
+    """Also where its timestamps begin at ten hours."""
     frames = [np.full((48, 64, 3), 20 + at % 200, np.uint8) for at in range(300)]
-    film = write_media(tmp_path / f"a.{suffix}", frames=frames, fps=10)
-    shown = [round(picture.time_s, 3) for picture in read_pictures(film, [Span(25.0, 26.0)])]
-    assert shown == pytest.approx([25.0 + at / 10 for at in range(10)], abs=0.002)
-    values = [picture.to_rgb().mean() for picture in read_pictures(film, [Span(25.0, 26.0)])]
-    assert values == pytest.approx([20 + at % 200 for at in range(250, 260)], abs=3)
+    times_s = [start_s + at / 10 for at in range(300)]
+    film = write_media(tmp_path / f"a.{suffix}", frames=frames, times_s=times_s, fps=10)
+    shown = list(read_pictures(film, [Span(25.0, 26.0)]))
+    assert [one.time_s for one in shown] == pytest.approx([25.0 + at / 10 for at in range(10)], abs=0.002)
+    grey = [one.to_rgb().mean() for one in shown]
+    assert grey == pytest.approx([20 + at % 200 for at in range(250, 260)], abs=3)
 
 
 def make_corpus(folder: Path, *files: Path) -> Path:
@@ -283,3 +287,29 @@ def test_a_run_stopped_in_the_middle_of_a_file_keeps_nothing_of_it(tmp_path, tal
     assert not leftovers(tmp_path / "w")
     run_quietly(recipe, tmp_path / "w")
     assert_same(contents(tmp_path / "w"), expected)
+
+
+DIE_AT_CHUNK = """
+import os, signal, sys
+from pathlib import Path
+from curate.stages import preprocess
+from tests.test_recovery import run_quietly
+chunks = []
+def deadly(self, part, tools, apply=preprocess.Preprocess.apply_part):
+    chunks.append(part)
+    if len(chunks) == 3: os.kill(os.getpid(), signal.SIGKILL)
+    return apply(self, part, tools)
+preprocess.Preprocess.apply_part = deadly
+run_quietly(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_a_run_killed_in_the_middle_of_a_file_leaves_nothing_half_written(tmp_path, talk_alone):
+    recipe, expected = talk_alone
+    command = [sys.executable, "-c", DIE_AT_CHUNK, str(recipe), str(tmp_path / "w")]
+    assert subprocess.run(command, cwd=Path(__file__).parent.parent, timeout=120).returncode == -signal.SIGKILL
+    assert contents(tmp_path / "w")["items"].num_rows in (0, 2)
+    assert leftovers(tmp_path / "w")
+    run_quietly(recipe, tmp_path / "w")
+    assert_same(contents(tmp_path / "w"), expected)
+    assert not leftovers(tmp_path / "w")

@@ -337,10 +337,17 @@ def test_blobs_are_checked_copied_and_listed(here, place, store, tmp_path):
     here("second")
     assert blobs.path(names[0]).read_bytes() == b"one"
     assert blobs.path(names[0]).is_relative_to(tmp_path / "second" / "cache")
+    (tmp_path / "second" / "cache" / "blobs" / names[0]).write_bytes(b"")
+    assert blobs.path(names[0]).read_bytes() == b"one", "a spoilt copy is fetched again"
     assert blobs.read_many(names) == {names[0]: b"one", names[1]: b"two"}
     shown = blobs.folder_with(names)
     assert {path.relative_to(shown).as_posix() for path in shown.rglob("*.jpg")} == set(names)
     assert not shown.is_relative_to(tmp_path / "second" / "cache"), "people may be looking at it"
+    passing = blobs.put(b"for a while", "wav")
+    blobs.remove(passing)
+    blobs.remove(passing)
+    with pytest.raises(StorageFailed, match="it is gone"):
+        blobs.path(passing)
     here("third")
     store.files().pipe_file(f"{place}/blobs/{names[0]}", b"other")
     for look in (blobs.path, blobs.read):
@@ -352,6 +359,26 @@ def test_blobs_are_checked_copied_and_listed(here, place, store, tmp_path):
     for look in (blobs.path, blobs.read, blobs.sizes()):
         with pytest.raises(StorageFailed, match="it is gone"):
             look(names[1])
+
+
+def test_no_outcome_names_media_that_did_not_arrive(here, place, monkeypatch):
+    from curate.stage import Outcome, Task, Tools, run_task
+
+    class Stage:
+        def apply(self, batch, tools):
+            return Outcome({"items": [{"image": tools.blobs.put(b"a picture", "jpg")}]})
+
+    def fail(self, name, data):
+        raise ServiceUnavailable("gone")
+
+    tools = Tools(Workspace(place).blobs, load_labels("utterance_emotion.v1"), Path())
+    with monkeypatch.context() as gone:
+        gone.setattr(remote.Remote, "create", fail)
+        with pytest.raises(ServiceUnavailable):
+            run_task(Task(Stage(), None, tools))
+    (row,) = run_task(Task(Stage(), None, tools)).rows["items"]
+    here("second")
+    assert tools.blobs.read(row["image"]) == b"a picture"
 
 
 def test_copies_are_bounded(tmp_path):

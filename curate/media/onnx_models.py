@@ -34,13 +34,12 @@ def find_weights(weights: Weights) -> Path:
     return _find(weights)
 
 
-def session_options(*, threads: int = 1) -> Any:
-    """Quiet threads that do not spin: workers are processes, and spinning threads slow each other down."""
+def session_options() -> Any:
+    """One quiet thread: workers are processes, and each has pictures to decode and to encode at the same time."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return options
 
@@ -79,7 +78,7 @@ def open_centerface() -> Any:
         for dim, name in ((dims[0], "B"), (dims[2], sides[0]), (dims[3], sides[1])):
             dim.dim_param = name
     del model.graph.value_info[:]
-    return _session(model.SerializeToString(), threads=2)
+    return _session(model.SerializeToString())
 
 
 def open_lstm(weights: Mapping[str, NDArray[np.float32]]) -> Any:
@@ -116,11 +115,10 @@ def open_lstm(weights: Mapping[str, NDArray[np.float32]]) -> Any:
     return _session(model.SerializeToString())
 
 
-def _session(model: bytes, *, threads: int = 1) -> Any:
+def _session(model: bytes) -> Any:
     import onnxruntime
 
-    options = session_options(threads=threads)
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, session_options(), providers=["CPUExecutionProvider"])
 
 
 @functools.cache

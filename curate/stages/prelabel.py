@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from curate.document import Findings
 from curate.errors import CurateError, InvalidInput
 from curate.labels import LabelSchema
 from curate.labels.fields.base import How
@@ -32,6 +33,7 @@ from curate.stages.prelabel_settings import (
     PictureSettings,
     ReviewSettings,
     Shown,
+    model_problem,
 )
 from curate.storage.answers import Answers
 from curate.storage.corpus import Corpus
@@ -56,7 +58,9 @@ class Prelabel(BatchStage):
     """
 
     stage: Literal["prelabel"]
-    labellers: Annotated[tuple[LabellerSettings, ...], Field(min_length=1, max_length=12)]
+    labellers: Annotated[tuple[LabellerSettings, ...], Field(min_length=1, max_length=12)] = (
+        LabellerSettings(model="offline"),
+    )
     """Or ``model: …``, for one labeller with nothing else to set"""
     combine: How = "majority"
     """How several answers become one: those of several labellers, and several samples of one"""
@@ -97,7 +101,9 @@ class Prelabel(BatchStage):
         if not isinstance(given, dict) or "model" not in given:
             return given
         if "labellers" in given:
-            raise ValueError("give either `model` or `labellers`")
+            raise Findings([(("model",), "give either `model` or `labellers`")])
+        if problem := model_problem(given["model"]):
+            raise Findings([(("model",), problem)])
         one = {name: given[name] for name in _SHORTHAND if name in given}
         return {**{name: value for name, value in given.items() if name not in _SHORTHAND}, "labellers": [one]}
 

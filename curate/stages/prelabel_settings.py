@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as Setting
 
+from curate.document import Findings
 from curate.llm.offline import OfflineName, TextLabeller, open_offline
 
 LOCAL: tuple[OfflineName, ...] = get_args(OfflineName)
@@ -18,6 +19,13 @@ _MODEL = re.compile(rf"({'|'.join((*LOCAL, REPLAY))})|{_PREFIX}\S{{1,200}}")
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,80}$"
 
 Shown = Literal["image", "faces", "frames", "audio"]
+
+
+def model_problem(model: Any) -> str | None:
+    """What is wrong with the name of a labeller's model; None where nothing is."""
+    if isinstance(model, str) and _MODEL.fullmatch(model):
+        return None
+    return f"model is {model!r}; valid: {', '.join((*LOCAL, REPLAY))}, or openai/<model>"
 
 
 class _Settings(BaseModel):
@@ -46,8 +54,8 @@ class LabellerSettings(_Settings):
 
     @model_validator(mode="after")
     def _check(self) -> "LabellerSettings":
-        if not _MODEL.fullmatch(self.model):
-            raise ValueError(f"{self.model!r} is no labeller; valid: {', '.join((*LOCAL, REPLAY))}, openai/<model>")
+        if problem := model_problem(self.model):
+            raise Findings([(("model",), problem)])
         if self.is_local and (strange := sorted(self.model_fields_set - {"model", "name"})):
             raise ValueError(f"{self.model} has no setting {strange[0]}")
         if self.of is not None and self.model != REPLAY:

@@ -5,6 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,7 @@ class RemoteBlobs(Blobs):
     """Blobs of an object store. Workers write to the store themselves, with the keys of their own environment.
 
     ``root`` is where blobs that another program reads are kept for as long as the workspace is used from here. Other
-    copies lie in the user's cache folder, the same for all workspaces, checked by their hash when they come.
+    copies lie in the user's cache folder, the same for all workspaces, checked by their hash whenever they are used.
     """
 
     remote: Remote
@@ -35,16 +36,12 @@ class RemoteBlobs(Blobs):
 
     def path(self, name: str) -> Path:
         """Where a copy of a blob lies on this disk; it is fetched first where need be."""
-        self._place(name)
-        copy = _copies() / name
-        try:
-            os.utime(copy)
-        except FileNotFoundError:
+        if self._copied(name) is None:
             try:
                 self._copy(name, self.remote.read(name))
             except FileNotFoundError as error:
                 raise _missing(name) from error
-        return copy
+        return _copies() / name
 
     def read(self, name: str) -> bytes:
         """A blob's bytes. Raises ``StorageFailed`` when it is gone, or is not what its name says."""
@@ -54,25 +51,13 @@ class RemoteBlobs(Blobs):
         """The bytes of several blobs by name, asked for at the same time; raises as ``read``."""
         found: dict[str, bytes] = {}
         for part in _parts(dict.fromkeys(names)):
-            for name in part:
-                self._place(name)
-                try:
-                    found[name] = (_copies() / name).read_bytes()
-                except FileNotFoundError:
-                    continue
+            found |= {name: data for name in part if (data := self._copied(name)) is not None}
             fetched = self.remote.read_many([name for name in part if name not in found])
             for name, data in fetched.items():
                 found[name] = _checked(name, data)
             if lost := [name for name in part if name not in found]:
                 raise _missing(lost[0])
         return found
-
-    def remove(self, name: str) -> None:
-        """See ``Blobs.remove``; what is still on its way is waited for first."""
-        self._place(name)
-        _uploads(self.remote).settle()
-        (_copies() / name).unlink(missing_ok=True)
-        self.remote.remove(name)
 
     def sizes(self) -> Callable[[str], int]:
         """The sizes that one listing of the store gives."""
@@ -85,6 +70,14 @@ class RemoteBlobs(Blobs):
 
         return size
 
+    def remove(self, name: str) -> None:
+        """Remove what was stored for a while only; gone already is all right."""
+        self.settle()
+        self._place(name)
+        self.remote.remove(name)
+        with suppress(OSError):
+            (_copies() / name).unlink()
+
     def folder_with(self, names: Iterable[str]) -> Path:
         """A folder of this machine, out of the cache so that nothing is cleared away while people look at it."""
         for part in _parts(name for name in names if not self._place(name).is_file()):
@@ -94,9 +87,20 @@ class RemoteBlobs(Blobs):
         return self.root
 
     def _keep(self, name: str, data: bytes) -> None:
-        if not (_copies() / name).exists():
+        if self._copied(name) is None:
             self._copy(name, data)
         _uploads(self.remote).add(name, data)
+
+    def _copied(self, name: str) -> bytes | None:
+        """The copy on this disk, now used; None where there is none, or a disk that failed has spoilt it."""
+        self._place(name)
+        copy = _copies() / name
+        try:
+            os.utime(copy)
+            data = copy.read_bytes()
+        except FileNotFoundError:
+            return None
+        return data if _is_named(name, data) else None
 
     def _copy(self, name: str, data: bytes) -> None:
         with whole(_copies() / name) as partial:
@@ -150,12 +154,16 @@ def _bound(folder: Path) -> Bound:
 
 
 def _checked(name: str, data: bytes) -> bytes:
-    if hashlib.sha256(data).hexdigest() != name[3:67]:
+    if not _is_named(name, data):
         raise StorageFailed(
             f"blob {name} is not what its name says: the store gave {len(data):,} other bytes",
             hint="restore it, or delete it there and run again in a new workspace",
         )
     return data
+
+
+def _is_named(name: str, data: bytes) -> bool:
+    return hashlib.sha256(data).hexdigest() == name[3:67]
 
 
 def _missing(name: str) -> StorageFailed:

@@ -67,11 +67,9 @@ class Table:
                 works = {*replacing, *(table["work"].to_pylist())}
                 listed = ", ".join(f"'{work}'" for work in sorted(works))
                 predicate = f"work IN ({listed})"
-                self._write(
-                    table, mode="overwrite", schema_mode="merge", predicate=predicate, commit_properties=properties
-                )
+                self._write(table, mode="overwrite", predicate=predicate, commit_properties=properties)
             else:
-                self._write(table, mode="append", schema_mode="merge", commit_properties=properties)
+                self._write(table, mode="append", commit_properties=properties)
 
     def update(self, changes: pa.Table, *, metadata: Mapping[str, str]) -> None:
         """Set columns of the rows with the key and ``work`` of a row of ``changes``, in one transaction."""

@@ -152,7 +152,7 @@ def test_nothing_is_asked_twice(corpus: Corpus, double: ChatDouble) -> None:
     corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in reversed(range(7))])
     corpus.run(labellers=[ONE])
     assert asked(double) == 12  # who writes is part of what is asked, and all writers but one have changed places
-    shutil.rmtree(corpus.workspace.root / "tables" / "prelabels")
+    shutil.rmtree(corpus.workspace.local / "tables" / "prelabels")
     corpus.run(labellers=[ONE])
     assert asked(double) == 12
     corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(6)])
@@ -229,7 +229,7 @@ def test_people_see_the_spending(corpus: Corpus, double: ChatDouble) -> None:
     account = next(result.account for result in done.stages if result.stage == "prelabel")
     assert describe_spending(account.values()).startswith("6 asked, 0 from cache")
     assert "USD" in describe_spending(account.values())
-    record = json.loads((corpus.workspace.runs / done.run_id / "run.json").read_text())
+    record = json.loads((corpus.workspace.local / "runs" / done.run_id / "run.json").read_text())
     told = next(stage["account"] for stage in record["stages"] if stage["stage"] == "prelabel")
     assert told["openai/gpt-5-mini"]["requests"] == 6
     assert told["openai/gpt-5-mini"]["usd"] == pytest.approx(sum(row["usd"] for row in corpus.rows()))
@@ -260,7 +260,7 @@ def test_a_plan_tells_the_cost_and_asks_nothing(corpus: Corpus, double: ChatDoub
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"model": "gpt-5"}, "'gpt-5' is no labeller"),
+        ({"model": "gpt-5"}, "model is 'gpt-5'; valid: offline"),
         ({"model": "offline", "labellers": [ONE]}, "give either `model` or `labellers`"),
         ({"labellers": []}, "at least 1"),
         ({"labellers": [ONE, {**ONE}]}, "two labellers are called openai/gpt-5-mini"),
@@ -338,6 +338,6 @@ def test_examples_are_items_that_people_corrected(corpus: Corpus, double: ChatDo
 
 def test_dumped_recipes_can_be_run_again(corpus: Corpus, double: ChatDouble) -> None:
     done = corpus.run(labellers=[ONE], budget={"usd": 3})
-    dumped = yaml.safe_load((corpus.workspace.runs / done.run_id / "recipe.yaml").read_text())
+    dumped = yaml.safe_load((corpus.workspace.local / "runs" / done.run_id / "recipe.yaml").read_text())
     (corpus.folder / "again.yaml").write_text(yaml.safe_dump(dumped))
     assert load_recipe(corpus.folder / "again.yaml").recipe == corpus.loaded.recipe

@@ -27,6 +27,7 @@ from curate.llm.offline.vader import VaderLabeller
 
 SOURCE = "goemotions.v1"
 _LEAST_SCORE = 0.01
+_UNNAMED = ""
 
 Probabilities = NDArray[np.float64]
 
@@ -35,6 +36,7 @@ class Reached(NamedTuple):
     """The labels of a taxonomy that the model can tell: each shown where any of its sources is."""
 
     names: tuple[str, ...]
+    """``_UNNAMED`` for the absence of emotion in a taxonomy that has no label for it."""
     sources: tuple[NDArray[np.int64], ...]
     thresholds: Probabilities
     """From which probability on each is taken where several may be."""
@@ -56,13 +58,17 @@ class Reached(NamedTuple):
             if multiple and chance >= threshold
         }
         if not ratios:
-            return [self.names[best]] if chances[best] > other else []
+            return self._named([self.names[best]]) if chances[best] > other else []
         shown = {name: ratio for name, ratio in ratios.items() if name not in self.absent}
         if len(shown) in {0, len(ratios)}:
-            return list(ratios)
+            return self._named(list(ratios))
         # The label of absence stands alone, or not at all.
         alone = max(ratios, key=ratios.__getitem__)
-        return [alone] if alone in self.absent else list(shown)
+        return self._named([alone]) if alone in self.absent else list(shown)
+
+    @staticmethod
+    def _named(labels: list[str]) -> list[str]:
+        return [label for label in labels if label != _UNNAMED]
 
 
 class NgramLabeller(TextLabeller):
@@ -107,7 +113,11 @@ class NgramLabeller(TextLabeller):
                 return self._lexicon.guess(field, texts[at])
             shown, other = (part[row_of[at]] for part in chances[field.name])
             chosen = way.choose(shown, other, multiple=field.multiple)
-            scores = {name: score for name, score in zip(way.names, shown, strict=True) if score >= _LEAST_SCORE}
+            scores = {
+                name: score
+                for name, score in zip(way.names, shown, strict=True)
+                if score >= _LEAST_SCORE and name != _UNNAMED
+            }
             return Guess(chosen if field.multiple else chosen[0], scores, self.name) if chosen else None
 
         return [to_proposal(labels, partial(guess, at=at), name=self.name) for at in range(len(items))]
@@ -141,12 +151,15 @@ def reached_by(found: TaxonomyMap) -> Reached | None:
     }
     if not sources:
         return None
+    absent = {label.name for label in found.source.labels if label.absence}
+    if silent := [at for at, name in enumerate(model.labels) if name in absent.intersection(found.dropped)]:
+        sources[_UNNAMED] = np.array(silent)
     return Reached(
         names=tuple(sources),
         sources=tuple(sources.values()),
         thresholds=np.array([model.thresholds[source].max() for source in sources.values()], np.float64),
-        absent=frozenset(label.name for label in found.target.labels if label.absence),
-        dropped=np.array([model.labels.index(name) for name in found.dropped], np.int64),
+        absent=frozenset((_UNNAMED, *(label.name for label in found.target.labels if label.absence))),
+        dropped=np.array([model.labels.index(name) for name in found.dropped if name not in absent], np.int64),
     )
 
 

@@ -1,5 +1,6 @@
 """The only module that touches vaderSentiment: how positive or negative an English text is, by a lexicon and rules."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from importlib.metadata import version
@@ -18,7 +19,9 @@ from curate.llm.offline.proposing import (
 )
 
 _MOST_CHARS = 2_000
+_MOST_EMOJI = 100
 """It takes time with the square of a text's words, and every emoji is several."""
+_EMOJI = re.compile("[\u2190-\U0010ffff]")
 _BORDER = 0.05
 """Up to this compound score, either way, a text is neutral; the authors' advice."""
 
@@ -27,7 +30,7 @@ class VaderLabeller(TextLabeller):
     """VADER's compound score (-1 to 1), made for short English posts.
 
     It fills interval scales named ``valence`` or ``polarity`` (ends to ends) and categories with labels ``positive``
-    and ``negative``, and nothing else; it reads the first 2,000 characters and abstains from other languages.
+    and ``negative``, and nothing else; it reads 2,000 characters or 100 emoji and abstains from other languages.
     Hutto, C. J. & Gilbert, E. (2014). VADER: a parsimonious rule-based model for sentiment analysis of social media
     text. ICWSM 2014.
     """
@@ -53,7 +56,10 @@ class VaderLabeller(TextLabeller):
 
 def _compound(text: str) -> float:
     # Its lexicon of negations has straight apostrophes only.
-    return float(_analyzer().polarity_scores(text[:_MOST_CHARS].replace("’", "'"))["compound"])
+    short = text[:_MOST_CHARS].replace("’", "'")
+    if emoji := [match.start() for match in _EMOJI.finditer(short)][_MOST_EMOJI:]:
+        short = short[: emoji[0]]
+    return float(_analyzer().polarity_scores(short)["compound"])
 
 
 @cache
