@@ -210,7 +210,7 @@ class Told(Quiet):
     def __init__(self):
         self.advanced = []
 
-    def stage_advanced(self, name, inputs):
+    def stage_advanced(self, name, inputs, account):
         if name == "preprocess":
             self.advanced.append(inputs)
 

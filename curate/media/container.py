@@ -1,7 +1,6 @@
 """The only module that touches PyAV: opened media files, their packets, sound and pictures."""
 
 import math
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import InvalidRow
+from curate.media.keyframes import decoded_ranges
 from curate.media.planes import Picture, Planes, yuv_to_rgb
 from curate.media.timeline import MAX_JUMP_S, Timeline
 
@@ -181,7 +181,7 @@ class Media:
         rate = float(self.video.average_rate or self.video.guessed_rate or 25)
         # A picture may outlive the opened file, the stream may not.
         place, aspect = 0, _aspect(self.video)
-        for number, frame in enumerate(self._frames(_ranges(spans, keyframes) if keyframes else [])):
+        for number, frame in enumerate(self._frames(decoded_ranges(spans, keyframes) if keyframes else [])):
             time_s = number / rate if frame.time is None else frame.time - self.origin_s
             while time_s >= spans[place][1]:
                 place += 1
@@ -387,18 +387,6 @@ def _decode(stream: Any, packet: Any) -> list[Any] | None:
         if frame.time_base is None:
             frame.time_base = stream.time_base
     return frames
-
-
-def _ranges(spans: Sequence[tuple[float, float]], keyframes: Sequence[float]) -> list[tuple[float, float]]:
-    """From which keyframe to which time to decode; spans that share a keyframe's pictures are one range."""
-    ranges: list[tuple[float, float]] = []
-    for start_s, end_s in spans:
-        begin_s = keyframes[max(0, bisect_right(keyframes, start_s) - 1)]
-        if ranges and begin_s < ranges[-1][1]:
-            ranges[-1] = (ranges[-1][0], end_s)
-        else:
-            ranges.append((begin_s, end_s))
-    return ranges
 
 
 def _clean(text: str | None) -> str | None:
