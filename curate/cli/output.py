@@ -113,11 +113,11 @@ class ProgressLines:
 def show_account(account: Mapping[str, "Spent"]) -> None:
     """What each labeller was asked and cost, where any was paid for."""
     rows = [
-        (name, s.requests, s.from_cache, s.retries, s.tokens_in, s.tokens_out, _usd(s.usd), counted(s.outcomes))
+        (name, s.requests, s.from_cache, f"{s.tokens_in:,} / {s.tokens_out:,}", _usd(s.usd), counted(s.outcomes))
         for name, s in account.items()
     ]
     if rows:
-        show_table(["labeller", "asked", "from cache", "retries", "tokens in", "out", "USD", "outcomes"], rows)
+        show_table(["labeller", "asked", "cached", "tokens in / out", "USD", "outcomes"], rows)
 
 
 def describe_spending(account: Iterable["Spent"]) -> str:

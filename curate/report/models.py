@@ -62,7 +62,7 @@ def _account(stages: Sequence[Mapping[str, Any]]) -> str:
     names = ("asked", "from cache", "retries", "tokens in", "tokens out", "USD")
     head = "".join(f'<th class="number">{name}</th>' for name in names)
     table = f"<table><thead><tr><th>labeller</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    return f'<h3>Asked and paid in this run</h3><div class="panel">{table}</div>'
+    return f'<h2>Asked and paid in this run</h2><div class="panel">{table}</div>'
 
 
 def _usd(amount: float | None) -> str:
