@@ -17,7 +17,7 @@ AGAIN_SIDE_PX = 480
 """The first look at a shot is the sharpest: small faces that are there from the start are the most."""
 _STILL = 3.0
 _NEAR_SIDE_PX = 96
-_REACH = 1.6
+_REACH = 1.8
 _MIN_REGION_PX = 48
 _CENTRAL = 0.3
 _EDGE_PX = 2
