@@ -143,7 +143,8 @@ def stage(count: int) -> None:
 def measured(command: list[str], environment: dict[str, str]) -> dict[str, float]:
     """Seconds, CPU seconds and peak memory (MB) of a process."""
     began = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **environment}, cwd=ROOT)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, **quiet, env={**os.environ, **environment}, cwd=ROOT)
     _, status, used = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{command} failed")
