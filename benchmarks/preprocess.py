@@ -105,8 +105,9 @@ def main() -> None:
     if "script" not in skip:
         script, same = job("script", film), job("like_script", film)
         print(
-            f"the obvious script over {script['seconds']:.0f} s of utterances: {script['wall']:.1f} s; ours "
-            f"{same['wall']:.1f} s: {script['wall'] / same['wall']:.1f} x the throughput (limit 3)"
+            f"the obvious script: {script['wall']:.1f} s ({script['cpu']:.0f} CPU s) for {script['seconds']:.0f} s of "
+            f"utterances; ours {same['wall']:.1f} s ({same['cpu']:.0f} CPU s) for {same['seconds']:.0f} s: "
+            f"{script['wall'] / same['wall']:.1f} x the throughput (limit 3)"
         )
     print(f"peak of the largest process: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MB")
 

@@ -361,6 +361,29 @@ def test_blobs_are_checked_copied_and_listed(here, place, store, tmp_path):
             look(names[1])
 
 
+def test_a_label_studio_of_this_machine_shows_copies(here, place):
+    from curate.annotation.connection import Connection
+    from curate.annotation.label_studio import LabelStudioServer
+
+    asked = []
+
+    class Recording(LabelStudioServer):
+        def _call(self, method, path, **about):
+            asked.append(about.get("content"))
+            return []
+
+    opened = Workspace(place)
+    name = opened.blobs.put(b"a clip", "mp4")
+    opened.blobs.settle()
+    here("second")
+    opened = Workspace(place)
+    server = Recording(Connection("http://127.0.0.1:1", "key", local=True, name="own"))
+    shown = server.share_media(1, opened.blobs, [name], print)[name]
+    document_root = opened.local.resolve()
+    assert (document_root / shown.partition("?d=")[2]).read_bytes() == b"a clip"
+    assert asked[-1]["path"] == str(document_root / "blobs")
+
+
 def test_no_outcome_names_media_that_did_not_arrive(here, place, monkeypatch):
     from curate.stage import Outcome, Task, Tools, run_task
 

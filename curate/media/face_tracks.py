@@ -18,7 +18,7 @@ from curate.media.looking import Looker
 from curate.media.mouth import MouthMotion
 from curate.media.planes import Planes
 from curate.media.shots import Shot, ShotFinder
-from curate.media.tracks import Track
+from curate.media.tracks import MAX_GAP_S, Track
 
 Crops = Literal["none", "best", "frames", "video"]
 Keep = Callable[[bytes, str], str]
@@ -26,6 +26,7 @@ Keep = Callable[[bytes, str], str]
 _MOUTH_S = 0.055
 """Frames nearer than this to the last sample of the mouth are passed over."""
 _ASIDE_BYTES = 24_000_000
+_MOST_TOGETHER = 25
 
 
 class KeptFrame(NamedTuple):
@@ -117,6 +118,7 @@ class _Watcher:
         self._shares: dict[int, list[float]] = {}
         self._since: list[tuple[float, Planes]] = []
         self._waiting: list[tuple[float, Planes]] = []
+        self._count = 0
 
     def see(self, time_s: float, planes: Planes) -> None:
         if self._stretches and time_s >= self._stretches[0].end_s:
@@ -126,7 +128,8 @@ class _Watcher:
         while self._stretches and time_s >= self._stretches[0].end_s:
             self._stretches.pop(0)
         self._waiting.append((time_s, planes))
-        if not self._since or len(self._since) + len(self._waiting) > self._every:
+        newest = self._count + len(self._waiting) - 1
+        if newest % self._every == 0 or len(self._waiting) == _MOST_TOGETHER:
             self._settle()
 
     def _settle(self) -> None:
@@ -138,10 +141,13 @@ class _Watcher:
         for place, frame in enumerate(frames):
             if place in cuts:
                 self._finish_stretch()
-            is_due = len(self._since) in (0, self._every)
+            if self._since and frame[0] - self._since[0][0] > MAX_GAP_S:
+                # No track is followed over more, so that what lies between will not be gone over.
+                del self._since[:-1]
             self._since.append(frame)
-            if is_due:
+            if self._count % self._every == 0:
                 self._look(*frame)
+            self._count += 1
 
     def finish(self) -> Watched:
         self._settle()
@@ -159,7 +165,7 @@ class _Watcher:
             self._look(*self._since[-1])
         self._aside.do(self._keeper.end_videos)
         self._looker.reset()
-        self._since = []
+        self._since, self._count = [], 0
 
     def _look(self, time_s: float, planes: Planes) -> None:
         place = next((i for i, span in enumerate(self._spans) if span.start_s <= time_s <= span.end_s), None)

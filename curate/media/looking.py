@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from curate.media.faces import Face, FaceDetector, not_suppressed
 from curate.media.planes import Planes, Region
-from curate.media.tracks import MIN_CLOSENESS, Track, Tracker, closeness
+from curate.media.tracks import MAX_GAP_S, MIN_CLOSENESS, Track, Tracker, closeness
 
 WHOLE_EVERY_S = 1.0
 STILL_EVERY_S = 4.0
@@ -129,6 +129,8 @@ class Looker:
 
     def _look_back(self, track: Track, others: list[Track]) -> None:
         for time_s, planes in reversed(self._recent):
+            if track.times_s[0] - time_s > MAX_GAP_S:
+                return
             box = track.recall(time_s)
             taken = [other.at(time_s) for other in others if other is not track]
             if _is_there(box, [face for face in taken if face is not None]):

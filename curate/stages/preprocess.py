@@ -18,6 +18,7 @@ from curate.media.dnsmos import DNSMOS
 from curate.media.duplicates import sound_hash
 from curate.media.face_tracks import Watched
 from curate.media.faces import licence_note, open_detector, pack_files, pack_name
+from curate.media.memory import make_room
 from curate.media.onnx_models import CENTERFACE, SILERO_VAD
 from curate.media.speakers import Turn, find_turns, load_turns, speakers_of, told_files
 from curate.media.transcript import said_in
@@ -54,6 +55,7 @@ _LABELLED: dict[str, str] = {
 }
 """What the label schema calls each way to cut."""
 _TOUCHING_S = 0.001
+_MUCH_SOUND_S = 1200.0
 _NO_SHOTS = "{} has no moving pictures to find shots in"
 
 
@@ -240,6 +242,8 @@ class Preprocess(PartedStage):
     def _hear(self, row: dict[str, Any], way: str, unit: str, tools: Tools, part: Part) -> Chunk:
         """What the sound of a whole source tells: where its items are, and what is said by whom."""
         path, is_video = tools.folder / row["file"], row["kind"] == "video"
+        if (row["duration_s"] or 0.0) > _MUCH_SOUND_S:
+            make_room()
         channels = self._channels(path, is_optional=is_video and way in ("clip", "shot", "cue"))
         heard_s = max((len(one.samples) / AUDIO_RATE_HZ for one in channels if one.samples is not None), default=0.0)
         duration_s = round(max(heard_s, row["duration_s"] or 0.0), 3)

@@ -22,6 +22,8 @@ from curate.storage.blobs import Blobs
 
 _REACH_S = 30.0
 """How far beyond its wanted length a chunk goes on to end at a cut, where people speak without a long pause."""
+_BETWEEN = 0.25
+"""What a second between items counts: it is heard with them, but not looked at."""
 _AROUND_S = NEIGHBOURHOOD_S + 1.0
 
 Ending = Literal["gap", "cut", "through"]
@@ -107,12 +109,18 @@ def points(whole: Chunk, path: Path, length_s: float) -> list[Point]:
 
 
 def _after(blocks: Sequence[Span], at_s: float, seconds: float) -> float | None:
-    """When so many seconds of the blocks have passed since a time; None where fewer are left."""
+    """When so many seconds have passed since a time; None where fewer are left. Those between blocks count less."""
     for block in blocks:
         start_s = max(block.start_s, at_s)
-        if block.end_s - start_s > seconds:
-            return start_s + seconds
-        seconds -= max(0.0, block.end_s - start_s)
+        if block.end_s <= start_s:
+            continue
+        between = (start_s - at_s) * _BETWEEN
+        if between > seconds:
+            return at_s + seconds / _BETWEEN
+        if between + block.end_s - start_s > seconds:
+            return start_s + seconds - between
+        seconds -= between + block.end_s - start_s
+        at_s = block.end_s
     return None
 
 
@@ -120,9 +128,9 @@ def _next(whole: Chunk, seen: Sequence[Span], film: Path | None, low_s: float, h
     if whole.way == "shot":
         cut_s = next(cuts_after(film, low_s, whole.duration_s), None) if film else None
         return None if cut_s is None else Point(cut_s, "cut")
-    for gap in (Span(a.end_s, b.start_s) for a, b in pairwise(seen)):
+    for gap in (Span(a.end_s, b.start_s) for a, b in pairwise([Span(0.0, 0.0), *seen])):
         if gap.end_s - gap.start_s >= MERGE_S and gap.end_s > low_s and gap.start_s < high_s:
-            return Point((gap.start_s + gap.end_s) / 2, "gap")
+            return Point(min(max(low_s, gap.start_s), gap.end_s), "gap")
     high_s = min(high_s, low_s + _REACH_S)
     spoken = seen if whole.way != "window" else merge([one for v in whole.voices for one in v.uttered], 0.0)
     pauses = [Span(a.end_s, b.start_s) for a, b in pairwise([Span(-1.0, 0.0), *spoken, Span(whole.duration_s, 1e9)])]
@@ -139,16 +147,18 @@ def _next(whole: Chunk, seen: Sequence[Span], film: Path | None, low_s: float, h
 
 
 def cut_up(whole: Chunk, at: Sequence[Point], blobs: Blobs) -> list[Chunk]:
-    """The chunks between the points, their sound stored in the blobs until ``discard``."""
+    """The chunks between the points that have any item, their sound stored in the blobs until ``discard``."""
     starts = [whole.span.start_s, *(point.time_s for point in at)]
     ends = [*at, Point(whole.span.end_s, whole.ending)]
     chunks = []
     for start_s, (end_s, ending) in zip(starts, ends, strict=True):
         span = Span(start_s, end_s)
+        seen = [Span(max(one.start_s, start_s), min(one.end_s, end_s)) for one in whole.seen if _meet(one, span)]
+        if not seen:
+            continue
+        seen = sorted([*seen, *(_bridge(time_s) for time_s in span if _is_in_passing(whole.seen, time_s))])
         voices = [_voice(voice, span, whole, blobs) for voice in whole.voices]
         told = [turn for turn in whole.told if any(_meet(turn.span, _reach(voice, span)) for voice in voices)]
-        seen = [Span(max(one.start_s, start_s), min(one.end_s, end_s)) for one in whole.seen if _meet(one, span)]
-        seen = sorted([*seen, *(_bridge(time_s) for time_s in span if _is_in_passing(whole.seen, time_s))])
         chunks.append(whole._replace(span=span, ending=ending, seen=seen, told=told, voices=voices))
     return chunks
 
@@ -201,7 +211,7 @@ def _store(sound: Channel | Excerpt, span: Span, source_id: str, blobs: Blobs) -
         first = min(length, max(0, int(span.start_s * AUDIO_RATE_HZ)))
         heard = sound.samples[first : max(first, int(span.end_s * AUDIO_RATE_HZ))]
         # The id keeps apart what two sources share, such as silence: each is removed when its source is done.
-        name = blobs.put(source_id.encode() + heard.tobytes(), "pcm")
+        name = blobs.put(b"".join([source_id.encode(), heard.data]), "pcm")
     return Excerpt(number=sound.number, length=length, first=first, samples=name, window=window,
                    probabilities=sound.probabilities[around], powers=sound.powers[around])  # fmt: skip
 

@@ -40,6 +40,11 @@ class Blobs:
         except OSError as error:
             raise _gone(name, error.strerror) from error
 
+    def remove(self, name: str) -> None:
+        """Remove what was stored for a while only; gone already is all right."""
+        with suppress(OSError):
+            self._place(name).unlink()
+
     def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
         """The bytes of several blobs by name. Raises ``StorageFailed`` when one is gone."""
         return {name: self.read(name) for name in names}
@@ -54,11 +59,6 @@ class Blobs:
                 raise _gone(name, error.strerror) from error
 
         return size
-
-    def remove(self, name: str) -> None:
-        """Remove what was stored for a while only; gone already is all right."""
-        with suppress(OSError):
-            self._place(name).unlink()
 
     def folder_with(self, names: Iterable[str]) -> Path:
         """A folder of this disk in which these blobs lie under their names, for a program that reads them itself."""

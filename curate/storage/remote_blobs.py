@@ -5,7 +5,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -59,6 +58,13 @@ class RemoteBlobs(Blobs):
                 raise _missing(lost[0])
         return found
 
+    def remove(self, name: str) -> None:
+        """See ``Blobs.remove``; what is still on its way is waited for first."""
+        self._place(name)
+        _uploads(self.remote).settle()
+        (_copies() / name).unlink(missing_ok=True)
+        self.remote.remove(name)
+
     def sizes(self) -> Callable[[str], int]:
         """The sizes that one listing of the store gives."""
         listed = self.remote.sizes()
@@ -69,14 +75,6 @@ class RemoteBlobs(Blobs):
             return listed[name]
 
         return size
-
-    def remove(self, name: str) -> None:
-        """Remove what was stored for a while only; gone already is all right."""
-        self.settle()
-        self._place(name)
-        self.remote.remove(name)
-        with suppress(OSError):
-            (_copies() / name).unlink()
 
     def folder_with(self, names: Iterable[str]) -> Path:
         """A folder of this machine, out of the cache so that nothing is cleared away while people look at it."""

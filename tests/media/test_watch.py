@@ -117,6 +117,13 @@ def test_a_cut_ends_tracks_at_the_frame(tmp_path):
     assert [shot.start_s for shot in watched.shots] == pytest.approx([0.0, 33 / 25], abs=0.001)
 
 
+def test_looks_that_lie_far_apart(tmp_path):
+    path = write_media(tmp_path / "a.mp4", frames=[make_stage((200, 100))] * 130)
+    tracks = watch(path, WHOLE, CenterFace(), every=60).tracks
+    assert [time_s for found in tracks for time_s in found.track.times_s] == pytest.approx([0.0, 2.4, 4.8, 5.16])
+    assert len(watch(path, WHOLE, CenterFace(), every=1).tracks[0].track.times_s) == 130
+
+
 def test_gaps_are_not_decoded_and_part_tracks(tmp_path):
     path = write_media(tmp_path / "a.mp4", frames=[make_stage((200, 100))] * 500)
     watched = watch(path, [Span(1.0, 2.0), Span(17.0, 18.0)], CenterFace())
