@@ -111,13 +111,26 @@ def plain(url: str, count: int, in_flight: int, way: str) -> dict[str, float]:
 
 def engine(url: str, count: int, in_flight: int) -> dict[str, float]:
     """The engine of ``curate`` with its store, account, limits and checks, over a stream of items."""
+    load_everything()
     with tempfile.TemporaryDirectory() as folder:
         return timed(lambda: ask_stream(url, count, in_flight, Path(folder)))
 
 
 def items(url: str, count: int, in_flight: int, folder: str) -> dict[str, float]:
     """The same over many items, with the memory on the way."""
+    load_everything()
     return timed(lambda: ask_stream(url, count, in_flight, Path(folder)))
+
+
+def load_everything() -> None:
+    """Import what is imported when it is first used: it is timed for nobody."""
+    import jsonschema  # noqa: F401
+    import openai.types.chat
+
+    import curate.llm.engine
+    import curate.llm.online  # noqa: F401
+
+    openai.DefaultAsyncHttpxClient()
 
 
 def ask_stream(url: str, count: int, in_flight: int, folder: Path) -> dict[str, float]:
