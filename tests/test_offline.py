@@ -1,11 +1,13 @@
 """The labellers that need no network: what they propose, what they leave out, and what nothing may make of them."""
 
+import hashlib
 import os
 import subprocess
 import sys
 from importlib import resources
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +21,11 @@ from curate.llm.offline import open_offline
 from curate.llm.offline.features import BUCKETS, MOST_CHARS, bags
 from curate.llm.offline.model import emotion_model
 from curate.llm.offline.ngrams import SOURCE, reached_by
+from curate.stage import Tools
+from curate.stages.prelabel import Prelabel
+from curate.storage.blobs import Blobs
 
+GOLDEN = ("offline-ngrams.v1", "62b36ea0", {"confusion": 0.58, "curiosity": 0.43})
 NAMES = ("offline", "lexicon", "vader", "textblob")
 
 
@@ -304,6 +310,15 @@ def test_weights_are_small_and_hold_no_objects():
     assert emotion_model().labels == load_taxonomy(SOURCE).names
 
 
+def test_scores_change_only_with_the_name():
+    """Who changes the weights or the n-grams gives the labeller a new name, or old rows would pass for new ones."""
+    packed = resources.files("curate.llm.offline").joinpath("goemotions.v1.npz").read_bytes()
+    model = emotion_model()
+    (row,) = model.probabilities(["What do you mean? I’m not happy 😂"])
+    shown = {label: round(float(score), 2) for label, score in zip(model.labels, row, strict=True) if score >= 0.2}
+    assert (open_offline("offline").name, hashlib.sha256(packed).hexdigest()[:8], shown) == GOLDEN
+
+
 def test_f1_on_goemotions(shared_data):
     """Macro-F1 of Ekman's six and neutral on the test split, with thresholds from the dev split."""
     folder = shared_data / "goemotions"
@@ -320,3 +335,22 @@ def test_f1_on_goemotions(shared_data):
     assert f1_scores(chances["test"] >= thresholds, truth["test"]).mean() >= 0.57
     assert f1_scores(chances["test"] >= reached.thresholds, truth["test"]).mean() >= 0.57
     assert abs(chances["test"].mean() - truth["test"].mean()) < 0.02, "scores are probabilities"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stage(name, tmp_path):
+    tools = Tools(Blobs(tmp_path), load_labels("utterance_emotion.v1"), tmp_path)
+    texts = ["I am so happy!", None, "Ich bin so happy"]
+    batch = pa.table({"item_id": ["a", "b", "c"], "text": texts, "language": ["en", None, "de"]})
+    stage = Prelabel(stage="prelabel", model=name)
+    rows = stage.apply(batch, tools).rows["prelabels"]
+    assert [row["item_id"] for row in rows] == ["a", "b", "c"]
+    assert {row["labeller"] for row in rows} == {name}
+    by_words = name in {"offline", "lexicon"}
+    assert [row["outcome"] for row in rows] == ["ok", "abstained", "ok" if by_words else "abstained"]
+    assert [row.get("emotion") for row in rows] == ([["happiness"], None, ["happiness"]] if by_words else [None] * 3)
+    assert ("valence" in rows[0]) == (name != "lexicon")
+    assert len({row["prelabel_id"] for row in rows}) == 3
+    assert "lexicon" not in rows[2]["model"] or by_words
+    others = {Prelabel(stage="prelabel", model=other).identity(tools) for other in NAMES}
+    assert len(others) == len(NAMES)
