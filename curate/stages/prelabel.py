@@ -225,6 +225,7 @@ class Prelabel(BatchStage):
             budget_usd=self.budget.usd,
             budget_tokens=self.budget.tokens,
             prices=tools.folder,
+            replayed=frozenset(one.label for _, one in self._asked() if one.model == REPLAY),
         )
         return open_engine(settings, answers, tools.blobs.read, models=models)
 

@@ -1,6 +1,7 @@
 """Ask models about an item: what they are shown, how often they are asked, and what is made of their answers."""
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +12,7 @@ from curate.llm.engine import Asker, Reply
 from curate.llm.examples import retrieve, tell_examples
 from curate.llm.material import tell_answer, tell_item
 from curate.llm.prompt import Prompt, answer_schema, load_prompt
-from curate.llm.request import Media, Request
+from curate.llm.request import Media, Message, Request
 from curate.llm.scores import Scored, split_scores, with_scores
 from curate.stage import Tools
 from curate.stages.prelabel_context import AROUND, open_pool
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from curate.stages.prelabel import Prelabel
 
 Row = dict[str, Any]
+_FORM = "Answer with one JSON object, and nothing else, of the form that this JSON schema tells:"
 
 
 class _Asked(NamedTuple):
@@ -115,7 +117,13 @@ class Chat:
     def _request(self, asked: _Asked, told: _Told, sample: int) -> Request:
         messages = asked.prompt.render(self._all(asked, told), told.media, most_chars=self._stage.max_text_chars)
         settings = asked.settings
-        return Request(settings.asks, messages, asked.schema, parameters=settings.parameters(), sample=sample)
+        schema: Mapping[str, Any] | None = asked.schema
+        if settings.structured != "json_schema":
+            form = f"\n\n{_FORM}\n\n{json.dumps(schema, ensure_ascii=False)}"
+            # In the first message, as many services know one of the system only.
+            messages = (Message(messages[0].role, (*messages[0].parts, form)), *messages[1:])
+            schema = None
+        return Request(settings.asks, messages, schema, parameters=settings.parameters(), sample=sample)
 
     def _all(self, asked: _Asked, told: _Told) -> Mapping[str, str]:
         return {**told.variables, "labels": asked.described}

@@ -43,6 +43,8 @@ class LabellerSettings(_Settings):
     of: str | None = None
     """With ``replay``: whose replies, where several models answered the same requests"""
     samples: Annotated[int, Setting(ge=1, le=50)] = 1
+    structured: Literal["json_schema", "json_object", "none"] = "json_schema"
+    """How the service binds the reply: to the schema, to JSON, or not at all; then the prompt tells the schema"""
     scores: bool = True
     """Whether the model also says how likely each label is, and how sure it is of the whole"""
     temperature: Annotated[float, Setting(ge=0, le=2)] | None = None
@@ -91,6 +93,7 @@ class LabellerSettings(_Settings):
             "seed": self.seed,
             "reasoning_effort": self.reasoning_effort,
             "max_completion_tokens": self.max_tokens,
+            "response_format": {"type": "json_object"} if self.structured == "json_object" else None,
         }
         return {name: value for name, value in given.items() if value is not None}
 

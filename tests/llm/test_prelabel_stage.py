@@ -211,6 +211,25 @@ def test_replay_asks_nobody(corpus: Corpus, double: ChatDouble, monkeypatch: pyt
         corpus.run(labellers=[ONE], name="another")
 
 
+@pytest.mark.parametrize("structured", ["json_object", "none"])
+def test_services_that_know_no_schema_are_told_it(corpus: Corpus, double: ChatDouble, structured: str) -> None:
+    good = {"reasons": "It says so.", "emotion": ["happiness"], "intensity": 2, "valence": 0.5, "description": None}
+    double.answer = lambda body: json.dumps(good)
+    corpus.run(labellers=[{**ONE, "structured": structured, "scores": False}])
+    assert {(row["outcome"], tuple(row["emotion"])) for row in corpus.rows()} == {("ok", ("happiness",))}
+    body = next(call.body for call in double.calls if call.path == "/v1/chat/completions")
+    assert body.get("response_format") == ({"type": "json_object"} if structured == "json_object" else None)
+    assert '"additionalProperties": false' in body["messages"][0]["content"]
+
+
+def test_one_labeller_may_replay_while_another_asks(corpus: Corpus, double: ChatDouble) -> None:
+    corpus.run(labellers=[ONE])
+    corpus.run(labellers=[{"model": "replay", "of": "openai/gpt-5-mini"}, {"model": "openai/gpt-5"}])
+    assert {row["outcome"] for row in corpus.rows()} == {"ok"}
+    asked_of = [call.body["model"] for call in double.calls if call.path == "/v1/chat/completions"]
+    assert (asked_of.count("gpt-5-mini"), asked_of.count("gpt-5")) == (6, 6)
+
+
 def test_the_key_is_written_nowhere(corpus: Corpus, double: ChatDouble, monkeypatch: pytest.MonkeyPatch) -> None:
     double.answer = lambda body: json.dumps({"echo": KEY})
     double.on("(post 1)", status(500, retry_after="0"))
