@@ -143,9 +143,11 @@ class Looker:
 
 
 def _around(box: NDArray[np.float32]) -> Region:
+    """A region in coarse steps, so that a face at rest is seen in the same one again and does not seem to tremble."""
     middle = (box[:2] + box[2:]) / 2
-    side = int(max(_REACH * max(float(box[2] - box[0]), float(box[3] - box[1])), _MIN_REGION_PX)) // 2 * 2
-    x0, y0 = (int(at - side / 2) // 2 * 2 for at in middle)
+    least = max(_REACH * max(float(box[2] - box[0]), float(box[3] - box[1])), _MIN_REGION_PX)
+    side = round(2 ** (round(4 * np.log2(least)) / 4) / 16) * 16
+    x0, y0 = (round((float(at) - side / 2) / (side // 8)) * (side // 8) for at in middle)
     return Region(x0, y0, x0 + side, y0 + side)
 
 

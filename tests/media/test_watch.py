@@ -117,6 +117,13 @@ def test_a_cut_ends_tracks_at_the_frame(tmp_path):
     assert [shot.start_s for shot in watched.shots] == pytest.approx([0.0, 33 / 25], abs=0.001)
 
 
+def test_a_face_at_rest_does_not_tremble(tmp_path):
+    path = write_media(tmp_path / "a.mp4", frames=[make_portrait()] * 60)
+    mouth = watch(path, WHOLE, CenterFace(), crops="none").tracks[0].mouth
+    assert len(mouth.mouth) > 25
+    assert np.mean(mouth.mouth) < 0.01
+
+
 def test_looks_that_lie_far_apart(tmp_path):
     path = write_media(tmp_path / "a.mp4", frames=[make_stage((200, 100))] * 130)
     tracks = watch(path, WHOLE, CenterFace(), every=60).tracks
