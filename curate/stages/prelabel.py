@@ -115,6 +115,9 @@ class Prelabel(BatchStage):
     @model_validator(mode="after")
     def _check(self) -> "Prelabel":
         names = [one.label for one in (*self.labellers, *([self.review] if self.review else []))]
+        names += (
+            [self.examples.by] if self.examples and self.examples.embeds else []
+        )  # it has a line of its own in the account
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two labellers are called {twice}; give one another `name`")
         if self.review is not None and self.review.is_local:

@@ -110,7 +110,9 @@ class Chat:
             prompt_sha256=prompt.sha256,
         )
         if lacking := prompt.lacking(self._all(asked, told), told.media):
-            return replace(about, detail=f"the item has no {lacking[0]}, which the prompt needs")
+            # What it has was left out: it is too long (`max_sound_s`), or cannot be decoded.
+            usable = " that can be sent" if told.item.get(lacking[0]) else ""
+            return replace(about, detail=f"the item has no {lacking[0]}{usable}, which the prompt needs")
 
         def check(text: str) -> tuple[Answer, Scored]:
             scored = split_scores(text, self._labels) if settings.scores else Scored(text, {}, None)

@@ -14,6 +14,7 @@ from curate.llm.engine import EngineSettings
 from curate.pipeline import plan, run
 from curate.recipe import load_recipe
 from tests.builders import TEXTS, make_recipe
+from tests.llm.asking import rows
 from tests.llm.chat_double import ChatDouble
 from tests.llm.chat_faults import expired_key
 from tests.llm.chat_rules import Refused
@@ -152,6 +153,20 @@ def test_a_service_that_does_not_embed_ends_the_stage_before_anything_is_asked(c
         run_it()()
     assert not [call for call in double.calls if is_chat(call) or call.path == "/v1/batches"]
     double.vector = by_language
+
+
+@pytest.mark.parametrize("mode", ["online", "batch"])
+def test_questions_and_vectors_share_one_budget(corpus, double, mode, monkeypatch):
+    quick = partial(EngineSettings, batch_idle_s=0.05, batch_poll_s=0.05)
+    monkeypatch.setattr("curate.stages.prelabel.EngineSettings", quick)
+    for _ in range(2):
+        with pytest.raises(Interrupted, match="the budget is spent"):
+            corpus.run(labellers=[ONE], examples=EXAMPLES, mode=mode, in_flight=2, budget={"tokens": 4_500})
+    entries = rows(corpus.workspace.local, "spend")
+    assert {entry["labeller"] for entry in entries} == {BY, ONE["model"]}
+    assert {entry["state"] for entry in entries} == {"settled"}
+    assert 1_000 < sum(entry["tokens_in"] + entry["tokens_out"] for entry in entries) <= 4_500
+    assert len(set(embedded(double))) == len(embedded(double))
 
 
 def test_without_examples_nothing_is_embedded(tmp_path, double, monkeypatch):
