@@ -57,16 +57,19 @@ class BatchCourier:
     """
 
     def __init__(
-        self, settings: EngineSettings, answers: Answers, read: Callable[[str], bytes], models: tuple[str, ...] = ()
+        self,
+        settings: EngineSettings,
+        answers: Answers,
+        read: Callable[[str], bytes],
+        budget: Budget,
+        models: tuple[str, ...] = (),
     ) -> None:
         self._settings, self._answers, self._read = settings, answers, read
         self._prices = load_prices(settings.prices)
         if settings.budget_usd is not None:
             check_priced(self._prices, models)
         self._service = BatchService(settings)
-        self._budget = Budget(
-            answers, pot=settings.pot, run=settings.run, usd=settings.budget_usd, tokens=settings.budget_tokens
-        )
+        self._budget = budget
         self._until = None if settings.deadline_s is None else time.monotonic() + settings.deadline_s
         self._most = MOST_REQUESTS
         self._queue: list[_Asked] = []

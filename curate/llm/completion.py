@@ -41,7 +41,7 @@ def read_completion(body: str | bytes) -> Completion:
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
     model = page.get("model")
-    about = (model[:200] if isinstance(model, str) else None, _usage(page.get("usage")))
+    about = (model[:200] if isinstance(model, str) else None, read_usage(page.get("usage")))
     text, refusal = _text(message.get("content")), message.get("refusal")
     if choice.get("finish_reason") == "content_filter":
         return Completion("filtered", text or "", *about, "the service filtered the answer")
@@ -63,7 +63,8 @@ def _text(content: Any) -> str | None:
     return "".join(text for text in texts if isinstance(text, str)) or None
 
 
-def _usage(usage: Any) -> Usage | None:
+def read_usage(usage: Any) -> Usage | None:
+    """The tokens that a reply's ``usage`` names; None where it does not tell, or tells nonsense."""
     if not isinstance(usage, dict):
         return None
     tokens_in, tokens_out = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))

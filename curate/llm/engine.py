@@ -1,14 +1,16 @@
 """Asking chat models: every reply is kept before it is used, asked for once, checked, and mended once."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from curate.errors import CurateError, Interrupted
+from curate.llm.budget import Budget
 from curate.llm.completion import Completion, read_completion
+from curate.llm.embeddings import Embedder, Embedding, EmbeddingCourier
 from curate.llm.faults import masker, repeated
 from curate.llm.model import Spent
 from curate.llm.request import Request
@@ -115,6 +117,10 @@ class Courier(Protocol):
         ...
 
 
+class OnlineCourier(Courier, EmbeddingCourier, Protocol):
+    """One that brings vectors too: there are no batches of these."""
+
+
 class Asker(Protocol):
     """What a stage asks; ``Engine`` is the only one outside of tests."""
 
@@ -122,20 +128,35 @@ class Asker(Protocol):
         """What a model replies, as ``check`` reads it; ``check`` raises ``ValueError`` with a sentence."""
         ...
 
+    async def embed(self, texts: Sequence[str], *, model: str, labeller: str) -> list[Embedding]:
+        """A vector for each text, or why it has none."""
+        ...
+
 
 class Engine:
     """Asks through a courier, with the stored replies before it. For one event loop.
 
-    Nobody is asked for the labellers in ``replayed``.
+    Nobody is asked for the labellers in ``replayed``. ``open_online`` gives the courier for embeddings; without it only
+    stored ones are used.
     """
 
-    def __init__(self, answers: Answers, courier: Courier, *, replayed: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        courier: Courier,
+        *,
+        replayed: frozenset[str] = frozenset(),
+        open_online: Callable[[], OnlineCourier] | None = None,
+    ) -> None:
         self._answers = answers
         self._courier = courier
         self._replay, self._replayed = Replay(answers), replayed
         self._flying: dict[str, asyncio.Task[Fetched]] = {}
         self._fatal: CurateError | None = None
         self._tallies: dict[str, Tally] = {}
+        self._open_online = open_online
+        self._online: OnlineCourier | None = None
+        self._embedders: dict[str, Embedder] = {}
 
     async def ask(self, request: Request, check: Callable[[str], V], *, labeller: str) -> Reply[V]:
         """What a model replies to a request, as ``check`` reads it.
@@ -145,7 +166,7 @@ class Engine:
         ``ServiceRefused``, ``ServiceUnavailable``, ``Interrupted`` and ``StorageFailed`` where nothing else can be
         asked either.
         """
-        tally = self._tallies.get(labeller) or self._tallies.setdefault(labeller, Tally())
+        tally = self._tally(labeller)
         path: list[Fetched] = []
         grown = mended = False
         asked = request
@@ -180,6 +201,20 @@ class Engine:
             return _done(tally, "invalid", None, last.text, problem, _answer(path[-1]).key, path)
         return _done(tally, last.outcome, None, last.text, last.detail, _answer(path[-1]).key, path)
 
+    async def embed(self, texts: Sequence[str], *, model: str, labeller: str) -> list[Embedding]:
+        """A vector of length 1 for each text, or why it has none; each text is asked for and paid once.
+
+        Raises what ``ask`` raises.
+        """
+        embedder = self._embedders.get(model)
+        if embedder is None:
+            if self._online is None and self._open_online is not None:
+                self._online = self._open_online()
+            embedder = self._embedders[model] = Embedder(model, self._answers, self._online)
+        tally = self._tally(labeller)
+        asks = (embedder.embed(text, labeller=labeller, tally=tally) for text in texts)
+        return await asyncio.gather(*asks)
+
     def spent(self) -> dict[str, Spent]:
         """What each labeller has asked and paid through this engine so far."""
         return {name: tally.spent() for name, tally in self._tallies.items()}
@@ -187,12 +222,17 @@ class Engine:
     async def close(self) -> None:
         """Wait a little for what is under way, so that what was paid for is kept, and let go of everything."""
         self._fatal = self._fatal or Interrupted("the run is being stopped")
-        await self._courier.drain(_GRACE_S)
+        couriers = {id(one): one for one in (self._courier, self._online) if one is not None}.values()
+        await asyncio.gather(*(one.drain(_GRACE_S) for one in couriers))
         late = list(self._flying.values())
         for task in late:
             task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-        await self._courier.close()
+        await asyncio.gather(*late, *(one.close() for one in self._embedders.values()), return_exceptions=True)
+        for one in couriers:
+            await one.close()
+
+    def _tally(self, labeller: str) -> Tally:
+        return self._tallies.get(labeller) or self._tallies.setdefault(labeller, Tally())
 
     async def _get(self, request: Request, labeller: str, tally: Tally) -> Fetched:
         key = request.key
@@ -296,11 +336,17 @@ def open_engine(
     """
     if settings.mode == "replay":
         return Engine(answers, Replay(answers))
-    about: Mapping[str, Any] = {"settings": settings, "answers": answers, "read": read, "models": models}
+    # One account, whichever way is asked.
+    budget = Budget(answers, pot=settings.pot, run=settings.run, usd=settings.budget_usd, tokens=settings.budget_tokens)
+    about: Mapping[str, Any] = {
+        "settings": settings, "answers": answers, "read": read, "models": models, "budget": budget,
+    }  # fmt: skip
+    from curate.llm.online import Online
+
     if settings.mode == "batch":
         from curate.llm.batch import BatchCourier
 
-        return Engine(answers, BatchCourier(**about), replayed=settings.replayed)
-    from curate.llm.online import Online
-
-    return Engine(answers, Online(**about), replayed=settings.replayed)
+        courier = BatchCourier(**about)
+        return Engine(answers, courier, replayed=settings.replayed, open_online=lambda: Online(**about))
+    online = Online(**about)
+    return Engine(answers, online, replayed=settings.replayed, open_online=lambda: online)

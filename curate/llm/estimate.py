@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from curate.llm.completion import Usage
-from curate.llm.prices import Prices, tokens_in
+from curate.llm.embeddings import EmbeddingRequest, embedded_text
+from curate.llm.prices import Prices, texts_tokens_in, tokens_in
 from curate.llm.request import Request
 from curate.storage.answers import Answers
 
@@ -68,3 +69,20 @@ def estimate(
         round(all_out * scale),
         None if usd is None else usd * scale,
     )
+
+
+def estimate_embeddings(
+    model: str, pool: Sequence[str], sample: Sequence[str], total: int, prices: Prices, answers: Answers | None = None
+) -> Estimate:
+    """About what it costs to embed a pool and ``total`` texts like those of the sample; ``requests`` counts texts."""
+    price = prices.of(model)
+    requests = cached = tokens = 0.0
+    for texts, scale in ((pool, 1.0), (sample, total / max(1, len(sample)))):
+        asked = EmbeddingRequest(model, tuple(cut for text in texts if (cut := embedded_text(text))))
+        known = [answers is not None and answers.find(key) is not None for key in asked.keys]
+        rest = [text for text, is_known in zip(asked.texts, known, strict=True) if not is_known]
+        requests += len(known) * scale
+        cached += sum(known) * scale
+        tokens += texts_tokens_in(rest) * scale
+    usd = None if price is None else price.usd(Usage(round(tokens), 0))
+    return Estimate(round(requests), round(cached), round(tokens), 0, usd)

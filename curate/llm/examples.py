@@ -5,7 +5,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,14 +38,23 @@ class Pool:
     examples: tuple[Example, ...]
     postings: Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]
     """For each word the examples that have it, and what it adds to the score of each."""
-    vectors: NDArray[np.float32] | None = None
+    vectors: NDArray[np.float64] | None = None
     """One unit vector for each example, (examples, size), where an endpoint embeds texts."""
 
-    def with_vectors(self, vectors: NDArray[np.float32]) -> "Pool":
-        """The same, to be searched by the angle between embeddings of ``text_of`` each example, given in its order."""
-        if vectors.ndim != 2 or len(vectors) != len(self.examples):
+    def with_vectors(self, vectors: Sequence[NDArray[np.float32] | None]) -> "Pool":
+        """The examples that have one, to be searched by the angle between embeddings of ``text_of`` each.
+
+        ``vectors`` are given in the order of the examples, all of one size. Raises ``ValueError`` where they are not as
+        many.
+        """
+        if len(vectors) != len(self.examples):
             raise ValueError(f"{len(vectors)} vectors for {len(self.examples)} examples")
-        return replace(self, vectors=_unit(vectors))
+        pairs = [
+            (example, vector) for example, vector in zip(self.examples, vectors, strict=True) if vector is not None
+        ]
+        # In float64, so that the sums, and with them the order, are the same on every machine.
+        matrix = _unit(np.array([vector for _, vector in pairs], np.float64)) if pairs else None
+        return Pool(tuple(example for example, _ in pairs), {}, matrix)
 
 
 def make_pool(
@@ -90,7 +99,7 @@ def retrieve(
     if count < 1 or not pool.examples:
         return []
     if vector is not None and pool.vectors is not None:
-        scores = pool.vectors.astype(np.float64) @ _unit(vector[np.newaxis])[0].astype(np.float64) + 1
+        scores = pool.vectors @ _unit(vector[np.newaxis].astype(np.float64))[0] + 1
     else:
         scores = np.zeros(len(pool.examples))
         for word in dict.fromkeys(words_of(text_of(item))):
@@ -155,9 +164,9 @@ def _index(documents: Sequence[Sequence[str]]) -> dict[str, tuple[NDArray[np.int
     return postings
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1))
 
 
 def _is_apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

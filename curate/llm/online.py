@@ -3,16 +3,17 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Literal, NamedTuple, NoReturn
+from typing import Generic, Literal, NamedTuple, NoReturn, Protocol, TypeVar
 
 from curate.errors import CurateError, Interrupted, ServiceRefused, ServiceUnavailable
 from curate.llm.budget import Budget
 from curate.llm.completion import Completion, Usage, read_completion
+from curate.llm.embeddings import Brought, Embedded, EmbeddingRequest, read_embeddings, shares, to_stored
 from curate.llm.engine import EngineSettings, Fetched
 from curate.llm.faults import Unanswered, Verdict, backoff_s, judge_status, repeated
 from curate.llm.limits import Gate
 from curate.llm.openai_client import HINT, Endpoint, Received
-from curate.llm.prices import Price, check_priced, load_prices, tokens_in
+from curate.llm.prices import Price, check_priced, load_prices, texts_tokens_in, tokens_in
 from curate.llm.request import Request
 from curate.llm.tally import Tally
 from curate.storage.answers import Answer, Answers, Spend, kept_headers, now, put_answer
@@ -23,23 +24,76 @@ _REFUSED_IN_A_ROW = 20
 _LOOK_S = 0.05
 _AGAIN_LATER = "run the same command again later: what is done is kept"
 
-
+_CHAT = "/chat/completions"
 _FINE = Verdict("again", "")
 
 
-class _Sent(NamedTuple):
-    """What came of one try: the verdict counts where there is no completion."""
+class _Readable(Protocol):
+    @property
+    def usage(self) -> Usage | None: ...
+
+    @property
+    def model(self) -> str | None: ...
+
+
+R = TypeVar("R", bound=_Readable)
+
+
+class _Question(NamedTuple, Generic[R]):
+    """What is sent where, the most that it may use, and how its reply is read; ``read`` raises ``ValueError``."""
+
+    path: str
+    model: str
+    key: str
+    payload: bytes
+    most: Usage
+    read: Callable[[bytes], R]
+    is_divisible: bool = False
+    """Parts of it will be asked for where the whole is refused"""
+
+
+class _Sent(NamedTuple, Generic[R]):
+    """What came of one try: the verdict counts where nothing was read."""
 
     verdict: Verdict
     received: Received | None = None
-    completion: Completion | None = None
+    read: R | None = None
+
+
+class _Paid(NamedTuple, Generic[R]):
+    """A whole reply that is yet to be stored, and what it cost."""
+
+    sent: _Sent[R]
+    received: Received
+    usage: Usage
+    usd: float | None
+    is_estimated: bool
+
+
+class _Done(NamedTuple, Generic[R]):
+    """What came of all tries: the answers are stored, none where there is no reply."""
+
+    verdict: Verdict
+    tries: int
+    paid_usd: float
+    answers: tuple[Answer, ...] = ()
+    read: R | None = None
+
+    @property
+    def outcome(self) -> Literal["invalid", "error"]:
+        return "error" if self.verdict.then == "again" else "invalid"
 
 
 class Online:
-    """A courier over HTTP; see ``Courier`` and ``EngineSettings``."""
+    """A courier over HTTP; see ``Courier``, ``EmbeddingCourier`` and ``EngineSettings``."""
 
     def __init__(
-        self, settings: EngineSettings, answers: Answers, read: Callable[[str], bytes], models: tuple[str, ...] = ()
+        self,
+        settings: EngineSettings,
+        answers: Answers,
+        read: Callable[[str], bytes],
+        budget: Budget,
+        models: tuple[str, ...] = (),
     ) -> None:
         self._settings = settings
         self._answers = answers
@@ -48,9 +102,7 @@ class Online:
         if settings.budget_usd is not None:
             check_priced(self._prices, models)
         self._endpoint = Endpoint(settings.base_url, connections=settings.in_flight)
-        self._budget = Budget(
-            answers, pot=settings.pot, run=settings.run, usd=settings.budget_usd, tokens=settings.budget_tokens
-        )
+        self._budget = budget
         self._gate = Gate(
             settings.in_flight,
             requests_per_minute=settings.requests_per_minute,
@@ -67,10 +119,38 @@ class Online:
             payload = await self._payload(request)
         except ValueError as error:
             return Fetched(None, "invalid", str(error))
-        price = self._prices.of(request.model)
+        most = Usage(
+            tokens_in(request, self._prices.of(request.model)), request.most_tokens_out or self._settings.tokens_out
+        )
+        question = _Question(_CHAT, request.model, request.key, payload, most, read_completion)
+        done = await self._bring(question, lambda paid: [_chat_answer(request, paid)], labeller, tally)
+        if not done.answers:
+            return Fetched(None, done.outcome, done.verdict.detail, tries=done.tries, paid_usd=done.paid_usd)
+        return Fetched(done.answers[0], tries=done.tries, paid_usd=done.paid_usd, completion=done.read)
+
+    async def embed(self, request: EmbeddingRequest, *, labeller: str, tally: Tally) -> Brought:
+        """See ``EmbeddingCourier.embed``."""
+        most = Usage(texts_tokens_in(request.texts), 0)
+        count = len(request.texts)
+
+        def read(body: bytes) -> Embedded:
+            return read_embeddings(body, count)
+
+        question = _Question(
+            "/embeddings", request.model, request.key, request.payload(), most, read, is_divisible=count > 1
+        )
+        done = await self._bring(question, lambda paid: _vector_answers(request, paid), labeller, tally)
+        if done.read is None:
+            return Brought(None, done.outcome, done.verdict.detail)
+        return Brought(done.read.embeddings)
+
+    async def _bring(
+        self, question: _Question[R], keep: Callable[[_Paid[R]], list[Answer]], labeller: str, tally: Tally
+    ) -> _Done[R]:
+        """Ask until there is a reply, or asking is no use; ``keep`` makes of a reply what is stored."""
+        price, most = self._prices.of(question.model), question.most
         if price is None and self._settings.budget_usd is not None:
-            check_priced(self._prices, [request.model])
-        most = Usage(tokens_in(request, price), request.most_tokens_out or self._settings.tokens_out)
+            check_priced(self._prices, [question.model])
         worst_usd = None if price is None else price.usd(most)
         tries = failures = waits = 0
         began = time.monotonic()
@@ -78,18 +158,20 @@ class Online:
         while True:
             self._check_open()
             spend = await self._budget.reserve(
-                labeller, request.key, usd=worst_usd, tokens_in=most.tokens_in, tokens_out=most.tokens_out
+                labeller, question.key, usd=worst_usd, tokens_in=most.tokens_in, tokens_out=most.tokens_out
             )
             tries += 1
             self._busy += 1
             try:
-                sent = await self._send(payload, spend, most)
-                if sent.received is not None and (sent.completion or sent.verdict.then == "filtered"):
-                    answer = await self._keep(request, sent, spend, most, price)
-                    tally.answered(answer.tokens_in, answer.tokens_out, answer.usd)
+                sent = await self._send(question, spend)
+                if sent.received is not None and (sent.read is not None or sent.verdict.then == "filtered"):
+                    paid = _paid(sent, sent.received, most, price)
+                    answers = keep(paid)
+                    await self._keep(answers, paid, spend)
+                    tally.answered(paid.usage.tokens_in, paid.usage.tokens_out, paid.usd)
                     self._failed_in_a_row = self._refused_in_a_row = 0
-                    paid_usd += answer.usd or 0.0
-                    return Fetched(answer, tries=tries, paid_usd=paid_usd, completion=sent.completion)
+                    paid_usd += paid.usd or 0.0
+                    return _Done(sent.verdict, tries, paid_usd, tuple(answers), sent.read)
             finally:
                 self._busy -= 1
             judged = sent.verdict
@@ -107,9 +189,9 @@ class Online:
                     tally.retries += 1
                     await self._wait(backoff_s(failures + waits, self._settings.backoff_s, judged.wait_s))
                     continue
-            self._give_up(judged)
-            outcome: Literal["invalid", "error"] = "invalid" if judged.then == "invalid" else "error"
-            return Fetched(None, outcome, judged.detail, tries=tries, paid_usd=paid_usd)
+            if not (judged.then == "invalid" and question.is_divisible):
+                self._give_up(judged)
+            return _Done(judged, tries, paid_usd)
 
     async def drain(self, grace_s: float) -> None:
         """See ``Courier.drain``."""
@@ -127,9 +209,9 @@ class Online:
             return await asyncio.to_thread(request.payload, self._read)
         return request.payload(self._read)
 
-    async def _send(self, payload: bytes, spend: Spend, most: Usage) -> "_Sent":
+    async def _send(self, question: _Question[R], spend: Spend) -> _Sent[R]:
         """One try: a reply as it was read, or what to do without one."""
-        reserved = most.tokens_in + most.tokens_out
+        reserved = question.most.tokens_in + question.most.tokens_out
         try:
             await self._gate.enter(reserved)
             try:
@@ -143,7 +225,7 @@ class Online:
         started = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout_s()):
-                received = await self._endpoint.post("/chat/completions", payload)
+                received = await self._endpoint.post(question.path, question.payload)
         except asyncio.CancelledError:
             self._answers.hand_in([self._budget.lose(spend)])
             raise
@@ -156,7 +238,8 @@ class Online:
             return _Sent(Verdict("invalid" if error.final else "again", error.detail, charged=error.charged))
         finally:
             self._gate.leave()
-        self._gate.observe(received.headers)
+        if question.path == _CHAT:
+            self._gate.observe(received.headers)  # the limits of another model are not those of the gate
         if received.status != 200:
             verdict = judge_status(received.status, received.headers, received.body, self._endpoint.mask)
             if verdict.slow:
@@ -165,26 +248,23 @@ class Online:
                 self._gate.pause(verdict.wait_s)
             return _Sent(verdict, received)
         try:
-            completion = read_completion(received.body)
+            read = question.read(received.body)
         except ValueError as error:
             # A page of a proxy or portal on the way comes from no model.
             return _Sent(Verdict("again", str(error), charged=not received.body.lstrip().startswith(b"<")), received)
         self._gate.went_well()
-        if completion.usage is not None:
-            self._gate.used(reserved, completion.usage.tokens_in + completion.usage.tokens_out)
-        return _Sent(_FINE, received, completion)
+        if read.usage is not None:
+            self._gate.used(reserved, read.usage.tokens_in + read.usage.tokens_out)
+        return _Sent(_FINE, received, read)
 
-    async def _keep(self, request: Request, sent: "_Sent", spend: Spend, most: Usage, price: Price | None) -> Answer:
-        """Store a reply together with what it cost."""
-        usage = _usage(sent.completion, most)
-        usd = None if price is None else price.usd(usage)
-        answer = _answer(request, self._endpoint.url, sent, usage, usd)
-        paid = self._budget.settle(spend, usd=usd, tokens_in=usage.tokens_in, tokens_out=usage.tokens_out)
+    async def _keep(self, answers: list[Answer], paid: _Paid[R], spend: Spend) -> None:
+        """Store what a reply holds together with what it cost."""
+        usage = paid.usage
+        entry = self._budget.settle(spend, usd=paid.usd, tokens_in=usage.tokens_in, tokens_out=usage.tokens_out)
         try:
-            await self._answers.commit([put_answer(answer), paid])
+            await self._answers.commit([*map(put_answer, answers), entry])
         except CurateError as error:
             self._stop(error)
-        return answer
 
     def _give_up(self, verdict: Verdict) -> None:
         """Count a request that failed for good; raises where the next ones will fail too."""
@@ -235,36 +315,56 @@ class Online:
         await asyncio.sleep(max(0.0, min(seconds, left)))
 
 
-def _usage(completion: Completion | None, most: Usage) -> Usage:
-    """What the service says it used; where it does not, all of the input and as much output as there is."""
-    if completion is None:
-        return Usage(0, 0)
-    if completion.usage is not None:
-        return completion.usage
-    return Usage(most.tokens_in, max(1, len(completion.text.encode("utf-8", "replace")) // 3))
+def _paid(sent: _Sent[R], received: Received, most: Usage, price: Price | None) -> _Paid[R]:
+    """What a reply used by its own account; where it gives none, all of the input and as much output as there is."""
+    read = sent.read
+    usage = Usage(0, 0) if read is None else read.usage
+    if usage is None:
+        text = read.text if isinstance(read, Completion) else ""
+        tokens_out = max(1, len(text.encode("utf-8", "replace")) // 3) if most.tokens_out else 0
+        usage = Usage(most.tokens_in, tokens_out)
+    is_estimated = read is not None and read.usage is None
+    return _Paid(sent, received, usage, None if price is None else price.usd(usage), is_estimated)
 
 
-def _answer(request: Request, url: str, sent: _Sent, usage: Usage, usd: float | None) -> Answer:
-    completion, received = sent.completion, sent.received
-    if received is None:
-        raise RuntimeError("no reply to store")
+def _chat_answer(request: Request, paid: _Paid[Completion]) -> Answer:
+    answer = _answer(request.key, request.content_key, request.model, paid)
+    return answer._replace(reply=paid.received.body.decode("utf-8", "replace"))
+
+
+def _vector_answers(request: EmbeddingRequest, paid: _Paid[Embedded]) -> list[Answer]:
+    """One for each text that has a vector, with its share of the cost."""
+    embeddings = paid.sent.read.embeddings if paid.sent.read is not None else ()
+    found = []
+    parts = shares(request.texts, paid.usage.tokens_in)
+    for key, content_key, embedding, tokens in zip(request.keys, request.content_keys, embeddings, parts, strict=False):
+        if embedding.vector is not None:
+            usd = None if paid.usd is None else paid.usd * tokens / max(1, paid.usage.tokens_in)
+            answer = _answer(key, content_key, request.model, paid)
+            found.append(answer._replace(reply=to_stored(embedding.vector), tokens_in=tokens, tokens_cached=0, usd=usd))
+    return found
+
+
+def _answer(key: str, content_key: str, model: str, paid: _Paid[R]) -> Answer:
+    """A reply without its content."""
+    received, read = paid.received, paid.sent.read
     request_id = received.headers.get("x-request-id")
     return Answer(
-        key=request.key,
-        content_key=request.content_key,
-        endpoint=url,
-        model=request.model,
-        answered_by=completion.model if completion else None,
+        key=key,
+        content_key=content_key,
+        endpoint=received.url,
+        model=model,
+        answered_by=read.model if read is not None else None,
         request_id=request_id[:200] if request_id else None,
         created_at=now(),
         seconds=received.seconds,
         status=received.status,
-        fault=None if completion else sent.verdict.detail,
-        reply=received.body.decode("utf-8", "replace"),
+        fault=None if read is not None else paid.sent.verdict.detail,
+        reply="",
         headers=kept_headers(received.headers),
-        tokens_in=usage.tokens_in,
-        tokens_out=usage.tokens_out,
-        tokens_cached=usage.cached,
-        estimated=completion is not None and completion.usage is None,
-        usd=usd,
+        tokens_in=paid.usage.tokens_in,
+        tokens_out=paid.usage.tokens_out,
+        tokens_cached=paid.usage.cached,
+        estimated=paid.is_estimated,
+        usd=paid.usd,
     )

@@ -16,6 +16,7 @@ from curate.llm.request import Media, Request
 
 _BYTES_PER_TOKEN = 3.6
 _TOKENS_PER_MESSAGE = 6
+_TOKENS_PER_TEXT = 2
 _LOW_DETAIL_TOKENS = 85
 _TILE_PX, _PATCH_PX, _MOST_PATCHES = 512, 32, 1536
 _SIDE_PX, _SHORT_SIDE_PX = 1024, 768
@@ -101,6 +102,11 @@ def tokens_in(request: Request, price: Price | None) -> int:
     chars = _text_bytes(request)
     media = sum(_media_tokens(each, price.picture if price else Picture()) for each in request.media)
     return math.ceil(chars / _BYTES_PER_TOKEN) + _TOKENS_PER_MESSAGE * len(request.messages) + media
+
+
+def texts_tokens_in(texts: Iterable[str]) -> int:
+    """About how many tokens texts take by themselves, as they are embedded."""
+    return sum(math.ceil(len(text.encode("utf-8", "replace")) / _BYTES_PER_TOKEN) + _TOKENS_PER_TEXT for text in texts)
 
 
 def _text_bytes(request: Request) -> int:

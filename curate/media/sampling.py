@@ -5,7 +5,7 @@ import wave
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from curate.errors import InvalidRow
 from curate.media.align import pose, sharpness
 from curate.media.container import AUDIO_RATE_HZ, encode_mp3
 from curate.media.crops import crop_frame, square_of
-from curate.media.decode import Span, read_audio, read_pictures
+from curate.media.decode import Span, read_pictures, read_start
 from curate.media.faces import Face
 from curate.media.pictures import encode_jpeg, load_rgb
 from curate.media.planes import Planes
@@ -43,6 +43,13 @@ class Still(NamedTuple):
 
     time_s: float
     jpeg: bytes
+
+
+class Sound(NamedTuple):
+    """A sound file and how long it lasts."""
+
+    data: bytes
+    duration_s: float
 
 
 def choose(looks: Sequence[Look], count: int) -> list[int]:
@@ -149,9 +156,21 @@ def rate_crops(
     return looks
 
 
-def to_wav(path: Path) -> bytes:
-    """The sound of a file as a WAV file, 16 kHz mono; raises ``InvalidRow`` where there is none."""
-    samples = read_audio(path)
+def sample_sound(path: Path, form: Literal["wav", "mp3"], *, most_s: float) -> Sound | None:
+    """The sound of a file, 16 kHz mono, as a WAV file, or as MP3, about a sixth of that; None where it is longer.
+
+    Raises ``InvalidRow`` where there is none, or it cannot be decoded.
+    """
+    samples = read_start(path, most_s + _SLACK_S)
+    if not len(samples):
+        raise InvalidRow(f"{path.name} has no sound that can be decoded", reason="no_audio")
+    duration_s = len(samples) / AUDIO_RATE_HZ
+    if duration_s > most_s:
+        return None
+    return Sound(_to_wav(samples) if form == "wav" else encode_mp3(samples), duration_s)
+
+
+def _to_wav(samples: NDArray[np.int16]) -> bytes:
     sink = io.BytesIO()
     with wave.open(sink, "wb") as writer:
         writer.setnchannels(1)
@@ -159,11 +178,6 @@ def to_wav(path: Path) -> bytes:
         writer.setframerate(AUDIO_RATE_HZ)
         writer.writeframes(samples.astype("<i2").tobytes())
     return sink.getvalue()
-
-
-def to_mp3(path: Path) -> bytes:
-    """The sound of a file as an MP3 file, 16 kHz mono: about a sixth of the WAV file."""
-    return encode_mp3(read_audio(path))
 
 
 def _small(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:

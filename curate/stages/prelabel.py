@@ -15,7 +15,7 @@ from curate.errors import CurateError, InvalidInput
 from curate.labels import LabelSchema
 from curate.labels.fields.base import How
 from curate.llm.engine import Engine, EngineSettings, open_engine
-from curate.llm.estimate import Estimate, estimate
+from curate.llm.estimate import Estimate, estimate, estimate_embeddings
 from curate.llm.model import Spent
 from curate.llm.prices import load_prices
 from curate.llm.prompt import load_prompt
@@ -33,6 +33,7 @@ from curate.stages.prelabel_settings import (
     PictureSettings,
     ReviewSettings,
     Shown,
+    SoundForm,
     model_problem,
 )
 from curate.storage.answers import Answers
@@ -70,6 +71,10 @@ class Prelabel(BatchStage):
     pictures: PictureSettings = PictureSettings()
     show: tuple[Shown, ...] = ("image", "faces")
     """What is sent besides words, of what a prompt can do without; not every model takes ``audio``"""
+    sound: SoundForm = "wav"
+    """How sound is sent; MP3 is a sixth as long, and not every server reads it"""
+    max_sound_s: Annotated[float, Field(gt=0, le=3_600)] = 60.0
+    """Longer sounds are left out"""
     max_text_chars: Annotated[int, Field(ge=100, le=1_000_000)] = 8_000
     """Longer texts are cut for the prompt"""
     mode: Literal["online", "batch"] = "online"
@@ -82,7 +87,7 @@ class Prelabel(BatchStage):
     """The stage ends after this time and keeps what is done"""
     tries: Annotated[int, Field(ge=1, le=20)] = 5
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[str] = "items"
     writes: ClassVar[tuple[str, ...]] = ("prelabels",)
     batch_rows: ClassVar[int] = 256
@@ -110,6 +115,9 @@ class Prelabel(BatchStage):
     @model_validator(mode="after")
     def _check(self) -> "Prelabel":
         names = [one.label for one in (*self.labellers, *([self.review] if self.review else []))]
+        names += (
+            [self.examples.by] if self.examples and self.examples.embeds else []
+        )  # it has a line of its own in the account
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two labellers are called {twice}; give one another `name`")
         if self.review is not None and self.review.is_local:
@@ -181,8 +189,14 @@ class Prelabel(BatchStage):
         asked = [request for item in sample for request in chat.first_requests(item)]
         total = round(len(asked) * todo.num_rows / len(sample))
         with closing(Answers(tools.answers)) if tools.answers else nullcontext() as answers:
-            cost = estimate(asked, total, load_prices(tools.folder), answers, batch=self.mode == "batch")
-        return _words(cost, reviews=todo.num_rows if self.review else 0)
+            prices = load_prices(tools.folder)
+            cost = estimate(asked, total, prices, answers, batch=self.mode == "batch")
+            told = _requested(cost, reviews=todo.num_rows if self.review else 0)
+            if chat.examples is None or self.examples is None or self.examples.embeds is None:
+                return told
+            pool, texts = chat.examples.texts(sample)
+            vectors = estimate_embeddings(self.examples.embeds, pool, texts, todo.num_rows, prices, answers)
+        return told + _embedded(vectors)
 
     def _stream(
         self, inputs: pa.Table, corpus: Corpus, tools: Tools, account: dict[str, Spent], stop: Callable[[], bool]
@@ -214,6 +228,7 @@ class Prelabel(BatchStage):
 
     def _open(self, answers: Answers, tools: Tools) -> Engine:
         models = tuple(dict.fromkeys(one.asks for _, one in self._asked() if one.model != REPLAY))
+        embeds = self.examples.embeds if self.examples and models else None
         settings = EngineSettings(
             mode=self.mode if models else "replay",
             in_flight=self.in_flight,
@@ -227,7 +242,7 @@ class Prelabel(BatchStage):
             prices=tools.folder,
             replayed=frozenset(one.label for _, one in self._asked() if one.model == REPLAY),
         )
-        return open_engine(settings, answers, tools.blobs.read, models=models)
+        return open_engine(settings, answers, tools.blobs.read, models=(*models, *([embeds] if embeds else [])))
 
     @property
     def _has_context(self) -> bool:
@@ -251,11 +266,22 @@ def _place(tools: Tools) -> Path:
     return tools.answers
 
 
-def _words(cost: Estimate, *, reviews: int) -> str:
+def _requested(cost: Estimate, *, reviews: int) -> str:
     """``about 18 requests (6 answered before), 12,000 tokens in, 5,400 out, 0.42 USD``."""
     known = f" ({cost.cached:,} answered before)" if cost.cached else ""
-    usd = "price unknown" if cost.usd is None else f"{cost.usd:,.2f} USD"
     more = f"; and {reviews:,} reviews" if reviews else ""
     return (
-        f"about {cost.requests:,} requests{known}, {cost.tokens_in:,} tokens in, {cost.tokens_out:,} out, {usd}{more}"
+        f"about {cost.requests:,} requests{known}, {cost.tokens_in:,} tokens in, {cost.tokens_out:,} out, "
+        f"{_dollars(cost)}{more}"
     )
+
+
+def _embedded(cost: Estimate) -> str:
+    """``; and about 40 texts to embed (20 embedded before), 300 tokens, 0.00 USD``; empty where there are none."""
+    known = f" ({cost.cached:,} embedded before)" if cost.cached else ""
+    told = f"; and about {cost.requests:,} texts to embed{known}, {cost.tokens_in:,} tokens, {_dollars(cost)}"
+    return told if cost.requests else ""
+
+
+def _dollars(cost: Estimate) -> str:
+    return "price unknown" if cost.usd is None else f"{cost.usd:,.2f} USD"

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from curate.labels import ItemContext, describe_labels, to_context
 from curate.llm.answer import Answer, read_answer
 from curate.llm.engine import Asker, Reply
-from curate.llm.examples import retrieve, tell_examples
 from curate.llm.material import tell_answer, tell_item
 from curate.llm.prompt import Prompt, answer_schema, load_prompt
 from curate.llm.request import Media, Message, Request
 from curate.llm.scores import Scored, split_scores, with_scores
 from curate.stage import Tools
-from curate.stages.prelabel_context import AROUND, open_pool
+from curate.stages.prelabel_context import AROUND
+from curate.stages.prelabel_examples import Found, ItemExamples
 from curate.stages.prelabel_rows import Proposed, combined, proposed_by, rows_of
 from curate.stages.prelabel_settings import LabellerSettings
 from curate.stages.prelabel_shown import ItemMedia
@@ -44,6 +44,8 @@ class _Told(NamedTuple):
     variables: Mapping[str, str]
     media: Mapping[str, Sequence[Media]]
     context: ItemContext
+    lacking: str = ""
+    """What could not be told though it was asked for"""
 
 
 class Chat:
@@ -61,12 +63,16 @@ class Chat:
             for name, need in asked.prompt.modalities.items()
             if need == "required" or name.removesuffix("_b") in stage.show
         }
-        self._media = ItemMedia(wanted, stage.pictures, corpus, tools)
-        self._pool = open_pool(corpus, tools) if stage.examples else None
+        self._media = ItemMedia(
+            wanted, stage.pictures, corpus, tools, sound=stage.sound, most_sound_s=stage.max_sound_s
+        )
+        self.examples = ItemExamples(stage.examples, corpus, tools) if stage.examples else None
 
     async def rows(self, asker: Asker, item: Row) -> list[Row]:
         """All proposals for an item as rows of ``prelabels``."""
-        told = _Told(item, self._words(item), await self._media.of(item), to_context(item))
+        found = await self.examples.of(asker, item) if self.examples else Found("")
+        words = self._words(item, found.told)
+        told = _Told(item, words, await self._media.of(item), to_context(item), found.lacking)
         proposals = [
             proposed_by(one.label, model.name, model.propose(item, self._labels)) for one, model in self._local
         ]
@@ -80,7 +86,8 @@ class Chat:
 
     def first_requests(self, item: Row) -> Iterator[Request]:
         """What would be asked about an item before any answer is known; pictures and sounds are only guessed."""
-        told = _Told(item, self._words(item), self._media.guessed(item), to_context(item))
+        examples = self.examples.guessed(item) if self.examples else ""
+        told = _Told(item, self._words(item, examples), self._media.guessed(item), to_context(item))
         for asked in self._asked:
             if not asked.prompt.lacking(self._all(asked, told), told.media):
                 for sample in range(asked.settings.samples):
@@ -105,14 +112,17 @@ class Chat:
             prompt_sha256=prompt.sha256,
         )
         if lacking := prompt.lacking(self._all(asked, told), told.media):
-            return replace(about, detail=f"the item has no {lacking[0]}, which the prompt needs")
+            # What it has was left out: it is too long (`max_sound_s`), or cannot be decoded.
+            usable = " that can be sent" if told.item.get(lacking[0]) else ""
+            return replace(about, detail=f"the item has no {lacking[0]}{usable}, which the prompt needs")
 
         def check(text: str) -> tuple[Answer, Scored]:
             scored = split_scores(text, self._labels) if settings.scores else Scored(text, {}, None)
             return read_answer(prompt, self._labels, scored.rest, told.context), scored
 
         reply = await asker.ask(self._request(asked, told, sample), check, labeller=settings.label)
-        return _taken(about, reply)
+        taken = _taken(about, reply)
+        return replace(taken, detail="; ".join(filter(None, (taken.detail, told.lacking))))
 
     def _request(self, asked: _Asked, told: _Told, sample: int) -> Request:
         messages = asked.prompt.render(self._all(asked, told), told.media, most_chars=self._stage.max_text_chars)
@@ -134,16 +144,13 @@ class Chat:
         schema = with_scores(schema, tools.labels) if settings.scores else schema
         return _Asked(settings, prompt, schema, describe_labels(tools.labels, prompt.language))
 
-    def _words(self, item: Row) -> dict[str, str]:
+    def _words(self, item: Row, examples: str) -> dict[str, str]:
         """What of an item is told in words."""
         context = self._stage.context
         around, turn = (item.get(name) for name in AROUND)
         shown = {**item, "dialogue": around, "turn": turn} if around else item
         words = tell_item(shown, turns_before=context.before, turns_after=context.after)
-        if self._stage.examples is not None and self._pool is not None:
-            found = retrieve(item, self._pool, self._stage.examples.count)
-            words |= {"examples": tell_examples(found, self._labels)} if found else {}
-        return words
+        return {**words, "examples": examples} if examples else words
 
 
 def _taken(about: Proposed, reply: Reply[tuple[Answer, Scored]]) -> Proposed:

@@ -19,6 +19,7 @@ _MODEL = re.compile(rf"({'|'.join((*LOCAL, REPLAY))})|{_PREFIX}\S{{1,200}}")
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,80}$"
 
 Shown = Literal["image", "faces", "frames", "audio"]
+SoundForm = Literal["wav", "mp3"]
 
 
 def model_problem(model: Any) -> str | None:
@@ -113,9 +114,14 @@ class ExampleSettings(_Settings):
 
     @model_validator(mode="after")
     def _check(self) -> "ExampleSettings":
-        if self.by != "bm25" and not self.by.startswith(_PREFIX):
+        if self.by != "bm25" and not re.fullmatch(rf"{_PREFIX}\S{{1,200}}", self.by):
             raise ValueError(f"by: {self.by!r} is neither bm25 nor openai/<embedding model>")
         return self
+
+    @property
+    def embeds(self) -> str | None:
+        """The embedding model as its endpoint names it; None where words are compared."""
+        return None if self.by == "bm25" else self.by.removeprefix(_PREFIX)
 
 
 class ContextSettings(_Settings):

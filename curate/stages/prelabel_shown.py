@@ -10,9 +10,9 @@ import pyarrow as pa
 from curate.errors import InvalidRow
 from curate.llm.request import Media
 from curate.media.faces import Face
-from curate.media.sampling import choose, rate_crops, sample_faces, sample_frames, to_wav
+from curate.media.sampling import choose, rate_crops, sample_faces, sample_frames, sample_sound
 from curate.stage import Tools
-from curate.stages.prelabel_settings import PictureSettings
+from curate.stages.prelabel_settings import PictureSettings, SoundForm
 from curate.storage.corpus import Corpus
 
 Row = dict[str, Any]
@@ -24,8 +24,19 @@ _TRACK = ("face_id", "times_s", "boxes", "landmarks", "scores", "frames")
 class ItemMedia:
     """Chooses and prepares what prompts ask for; what is cut from a clip is stored as blobs like everything else."""
 
-    def __init__(self, wanted: Iterable[str], pictures: PictureSettings, corpus: Corpus, tools: Tools) -> None:
+    def __init__(
+        self,
+        wanted: Iterable[str],
+        pictures: PictureSettings,
+        corpus: Corpus,
+        tools: Tools,
+        *,
+        sound: SoundForm,
+        most_sound_s: float,
+    ) -> None:
         self._pictures, self._blobs = pictures, tools.blobs
+        self._form: SoundForm = sound
+        self._most_sound_s = most_sound_s
         makers: dict[str, Callable[[Row], list[Media]]] = {
             "image": lambda item: self._one(item["image"]),
             "faces": self._faces,
@@ -50,7 +61,8 @@ class ItemMedia:
         whole = self._one(item["image"] or item["face"])
         moving = whole * self._pictures.count if item["video"] else whole
         seconds = (item["end_s"] or 0.0) - (item["start_s"] or 0.0)
-        sound = [Media(item["audio"], "audio", seconds=seconds)] if item["audio"] else []
+        is_sent = item["audio"] and seconds <= self._most_sound_s
+        sound = [Media(item["audio"], "audio", seconds=seconds)] if is_sent else []
         found = {"image": whole if item["image"] else [], "faces": moving if item["face"] else []}
         found |= {"frames": moving, "audio": sound}
         return {name: media for name, media in found.items() if media and name in self._makers}
@@ -112,9 +124,10 @@ class ItemMedia:
     def _sound(self, item: Row, column: str) -> list[Media]:
         if item[column] is None:
             return []
-        seconds = (item["end_s"] or 0.0) - (item["start_s"] or 0.0)
-        wav = self._blobs.put(to_wav(self._blobs.path(item[column])), "wav")
-        return [Media(wav, "audio", seconds=seconds)]
+        sound = sample_sound(self._blobs.path(item[column]), self._form, most_s=self._most_sound_s)
+        if sound is None:
+            return []
+        return [Media(self._blobs.put(sound.data, self._form), "audio", seconds=sound.duration_s)]
 
     def _one(self, name: str | None) -> list[Media]:
         pictures = self._pictures

@@ -104,6 +104,8 @@ class ChatDouble:
         self.plans: deque[BatchPlan] = deque()
         self.answer: Callable[[dict[str, Any]], str] | None = None
         """Text to answer a request with, instead of a value of its schema."""
+        self.vector: Callable[[str], Any] = vector_of
+        """The embedding of a text; raises ``Refused``."""
         self.usage: Mapping[str, Any] | None = None
         self._next: deque[Fault] = deque()
         self._marked: dict[str, deque[Fault]] = {}
@@ -429,13 +431,20 @@ class ChatDouble:
 
     def _embeddings(self, body: Any) -> dict[str, Any]:
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
-        vectors = [_vector(text) for text in texts]
+        if body.get("model") not in self.models:
+            raise Refused(f"The model `{body.get('model')}` does not exist", "model_not_found")
+        if not texts or len(texts) > 2048 or not all(isinstance(text, str) and text for text in texts):
+            raise Refused("'$.input' is invalid")
+        vectors = [self.vector(text) for text in texts]
         as_text = body.get("encoding_format") == "base64"
         data = [
             {"object": "embedding", "index": at, "embedding": _as_base64(vector) if as_text else vector}
+            if isinstance(vector, list)
+            else {"object": "embedding", "index": at, "embedding": vector}
             for at, vector in enumerate(vectors)
         ]
         tokens = sum(1 + len(text) // 4 for text in texts)
+        self.tokens["in"] += tokens
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return {"object": "list", "data": data, "model": body["model"], "usage": usage}
 
@@ -567,7 +576,7 @@ def _tokens_of(content: Any) -> int:
     )
 
 
-def _vector(text: str, size: int = 64) -> list[float]:
+def vector_of(text: str, size: int = 64) -> list[float]:
     """Words hashed into a vector of length 1: texts that share words are near each other."""
     vector = [0.0] * size
     for word in re.findall(r"\w+", text.casefold()):

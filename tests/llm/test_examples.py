@@ -136,9 +136,13 @@ def test_examples_are_told_one_a_line():
 
 
 def test_by_vectors():
-    pool = pool_of().with_vectors(np.eye(6, dtype=np.float32) * 5)
+    pool = pool_of().with_vectors(list(np.eye(6, dtype=np.float32) * 5))
     towards = np.array([0, 0, 1, 0.5, 0, 0], np.float32)
     assert ids(retrieve(ASKED, pool, 2, vector=towards)) == ["i3", "i2"]
-    assert ids(retrieve(ASKED, pool, 1)) == ["i0"]
+    assert retrieve(ASKED, pool, 1) == []
     with pytest.raises(ValueError, match="5 vectors for 6 examples"):
-        pool_of().with_vectors(np.zeros((5, 2), np.float32))
+        pool_of().with_vectors(list(np.zeros((5, 2), np.float32)))
+    lacking = pool_of().with_vectors([None if at == 3 else row for at, row in enumerate(np.eye(6, dtype=np.float32))])
+    assert ids(retrieve(ASKED, lacking, 1, vector=towards)) == ["i2"]
+    assert "i3" not in ids(retrieve(ASKED, lacking, 9, vector=towards))
+    assert retrieve(ASKED, pool_of().with_vectors([None] * 6), 9, vector=towards) == []

@@ -16,7 +16,7 @@ from curate.media.centerface import CenterFace
 from curate.media.container import encode_flac
 from curate.media.decode import Span, read_audio, read_frames
 from curate.media.pictures import encode_jpeg
-from curate.media.sampling import Look, choose, rate_crops, sample_faces, sample_frames, to_mp3, to_wav
+from curate.media.sampling import Look, choose, rate_crops, sample_faces, sample_frames, sample_sound
 from tests.media.builders import make_portrait, make_speech, make_tone, sample, write_media
 
 looks = st.lists(st.builds(Look, st.floats(0, 9), st.floats(0, 1), st.floats(0, 255)), max_size=40).map(
@@ -141,12 +141,15 @@ def test_sound_as_wav_is_exact_and_as_mp3_small(tmp_path):
     speech = make_speech()[:48_000]
     path = tmp_path / "speech.flac"
     path.write_bytes(encode_flac(speech))
-    with wave.open(io.BytesIO(to_wav(path))) as reader:
+    wav, duration_s = sample_sound(path, "wav", most_s=3.0)
+    assert duration_s == 3.0
+    with wave.open(io.BytesIO(wav)) as reader:
         assert (reader.getnchannels(), reader.getsampwidth(), reader.getframerate()) == (1, 2, 16_000)
         assert np.array_equal(np.frombuffer(reader.readframes(99_999_999), "<i2"), speech)
-    mp3 = to_mp3(path)
-    assert len(mp3) < len(to_wav(path)) / 5
-    assert hashlib.sha256(mp3).digest() == hashlib.sha256(to_mp3(path)).digest()
+    mp3, _ = sample_sound(path, "mp3", most_s=3.0)
+    assert len(mp3) < len(wav) / 5
+    assert hashlib.sha256(mp3).digest() == hashlib.sha256(sample_sound(path, "mp3", most_s=9.0).data).digest()
+    assert sample_sound(path, "wav", most_s=2.9) is None
     (tmp_path / "speech.mp3").write_bytes(mp3)
     heard = read_audio(tmp_path / "speech.mp3")
     assert abs(len(heard) - len(speech)) < 2_500
@@ -158,4 +161,4 @@ def test_sound_as_wav_is_exact_and_as_mp3_small(tmp_path):
 def test_sound_of_a_film_without_any(tmp_path):
     path = write_media(tmp_path / "mute.mp4", frames=[make_portrait()] * 3)
     with pytest.raises(InvalidRow, match="no sound"):
-        to_wav(path)
+        sample_sound(path, "wav", most_s=9.0)

@@ -222,12 +222,13 @@ def test_services_that_know_no_schema_are_told_it(corpus: Corpus, double: ChatDo
     assert '"additionalProperties": false' in body["messages"][0]["content"]
 
 
-def test_one_labeller_may_replay_while_another_asks(corpus: Corpus, double: ChatDouble) -> None:
+def test_replies_are_replayed_beside_models_that_are_asked(corpus: Corpus, double: ChatDouble) -> None:
     corpus.run(labellers=[ONE])
-    corpus.run(labellers=[{"model": "replay", "of": "openai/gpt-5-mini"}, {"model": "openai/gpt-5"}])
-    assert {row["outcome"] for row in corpus.rows()} == {"ok"}
-    asked_of = [call.body["model"] for call in double.calls if call.path == "/v1/chat/completions"]
-    assert (asked_of.count("gpt-5-mini"), asked_of.count("gpt-5")) == (6, 6)
+    before = {row["item_id"]: row["request_id"] for row in corpus.rows()}
+    corpus.run(labellers=[{"model": "openai/gpt-5"}, {"model": "replay", "name": "earlier"}])
+    rows = [row for row in corpus.rows() if row["labeller"] == "earlier"]
+    assert {row["item_id"]: row["request_id"] for row in rows} == before
+    assert asked(double) == 12
 
 
 def test_the_key_is_written_nowhere(corpus: Corpus, double: ChatDouble, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,6 +289,10 @@ def test_a_plan_tells_the_cost_and_asks_nothing(corpus: Corpus, double: ChatDoub
         ({"labellers": [{**ONE, "of": "openai/gpt-5"}]}, "`of` goes with `model: replay` only"),
         ({"model": "offline", "review": {"model": "vader"}}, "vader cannot review"),
         ({"model": "offline", "examples": {"by": "magic"}}, "neither bm25 nor"),
+        ({"model": "offline", "examples": {"by": "openai/"}}, "neither bm25 nor"),
+        ({"labellers": [ONE], "examples": {"by": "openai/gpt-5-mini"}}, "two labellers are called openai/gpt-5-mini"),
+        ({"model": "offline", "sound": "flac"}, "sound"),
+        ({"model": "offline", "max_sound_s": 0}, "greater than 0"),
         ({"model": "offline", "budget": {"usd": 0}}, "greater than 0"),
     ],
 )

@@ -1,0 +1,197 @@
+"""Examples that the stage finds by embeddings: which they are, what they cost, and what happens without a vector."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import pytest
+
+from curate.errors import Interrupted, ServiceRefused, ServiceUnavailable
+from curate.executors.local import LocalExecutor
+from curate.llm.engine import EngineSettings
+from curate.pipeline import plan, run
+from curate.recipe import load_recipe
+from tests.builders import TEXTS, make_recipe
+from tests.llm.asking import rows
+from tests.llm.chat_double import ChatDouble
+from tests.llm.chat_faults import expired_key
+from tests.llm.chat_rules import Refused
+from tests.llm.test_prelabel_stage import KEY, ONE, Corpus, Quiet
+
+BY = "openai/text-embedding-3-small"
+EXAMPLES = {"count": 1, "by": BY}
+
+
+@pytest.fixture
+def double():
+    with ChatDouble(key=KEY) as server:
+        server.vector = by_language
+        yield server
+
+
+@pytest.fixture
+def corpus(tmp_path, double, monkeypatch) -> Corpus:
+    """Posts, two of which people have labelled, with two new ones."""
+    monkeypatch.setenv("OPENAI_BASE_URL", double.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    made = Corpus(tmp_path / "posts")
+    made.run(model="offline")
+    acts = [
+        {
+            "annotation_id": f"a{at}",
+            "judgement_id": f"j{at}",
+            "item_id": next(row["item_id"] for row in made.rows("items") if row["text"].startswith(TEXTS[at])),
+            "annotator": "anna",
+            "action": "created",
+            "acted_at": datetime.now(UTC),
+            "emotion": [emotion],
+            "valence": 0.25,
+        }
+        for at, emotion in ((0, "surprise"), (1, "fear"))
+    ]
+    made.workspace.table("annotations", made.loaded.labels).commit(acts, metadata={})
+    made.run(model="offline")
+    made.write([*(f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(6)), "Ach, wie ekelhaft!", "Wie schön!"])
+    return made
+
+
+def by_language(text: str) -> list[float]:
+    """An embedding that knows what words mean: disgust in one direction, joy in another."""
+    axes = (("disgusting", "ekelhaft"), ("happy", "schön"))
+    return [float(any(word in text for word in words)) for words in axes] + [0.1]
+
+
+def embedded(double: ChatDouble) -> list[str]:
+    return [text for call in double.calls if call.path == "/v1/embeddings" for text in call.body["input"]]
+
+
+def asked_about(double: ChatDouble, text: str) -> list[str]:
+    """The messages of requests about a text, in one piece each."""
+    said = [json.dumps(call.body["messages"], ensure_ascii=False) for call in double.calls if is_chat(call)]
+    if double.batches:
+        lines = [line for batch in double.batches.values() for line in batch["lines"]]
+        said += [json.dumps(line["body"]["messages"], ensure_ascii=False) for line in lines]
+    return [one for one in said if text in one]
+
+
+def is_chat(call: Any) -> bool:
+    return call.path == "/v1/chat/completions"
+
+
+@pytest.mark.parametrize("mode", ["online", "batch"])
+def test_examples_are_those_nearest_in_meaning_and_each_text_is_embedded_once(corpus, double, mode, monkeypatch):
+    quick = partial(EngineSettings, batch_idle_s=0.05, batch_poll_s=0.05)
+    monkeypatch.setattr("curate.stages.prelabel.EngineSettings", quick)
+    done = corpus.run(labellers=[ONE], examples=EXAMPLES, mode=mode)
+    (disgust,), (joy,) = asked_about(double, "Ach, wie ekelhaft!"), asked_about(double, "Wie schön!")
+    assert "take it away" in disgust
+    assert "you came" not in disgust
+    assert "you came" in joy
+    texts = {row["text"] for row in corpus.rows("items")}
+    assert sorted(embedded(double)) == sorted(texts)
+    account = next(result.account for result in done.stages if result.stage == "prelabel")
+    assert account[BY].requests <= 3
+    assert account[BY].outcomes == {"ok": 8}
+    assert account[BY].usd > 0
+    assert len(double.batches) == (mode == "batch")
+    # Once more from the start: nothing is embedded or asked.
+    before = len(double.calls)
+    corpus.run(labellers=[ONE], examples=EXAMPLES, max_text_chars=7_000)
+    assert [call for call in double.calls[before:] if call.method == "POST"] == []
+    corpus.run(labellers=[{"model": "replay"}], examples=EXAMPLES)
+    assert [call for call in double.calls[before:] if call.method == "POST"] == []
+    replayed = [row for row in corpus.rows() if row["labeller"] == "replay"]
+    assert {row["outcome"] for row in replayed} <= {"ok", "abstained"}
+    assert len(replayed) == 8
+
+
+def test_an_item_that_cannot_be_embedded_has_no_examples_and_says_so(corpus, double):
+    def picky(text: str) -> list[float]:
+        if "ekelhaft" in text:
+            raise Refused("this input cannot be embedded")
+        return by_language(text)
+
+    double.vector = picky
+    done = corpus.run(labellers=[ONE, {"model": "lexicon"}], examples=EXAMPLES)
+    by_text = {row["item_id"]: row["text"] for row in corpus.rows("items")}
+    details = {by_text[row["item_id"]]: row["detail"] for row in corpus.rows() if row["labeller"] == ONE["model"]}
+    assert details.pop("Ach, wie ekelhaft!") == ("no examples were shown: status 400: this input cannot be embedded")
+    assert not [detail for detail in details.values() if "examples" in (detail or "")]
+    (said,) = asked_about(double, "Ach, wie ekelhaft!")
+    assert "take it away" not in said
+    account = next(result.account for result in done.stages if result.stage == "prelabel")
+    assert account[BY].outcomes == {"ok": 7, "invalid": 1}
+
+
+def test_an_example_that_cannot_be_embedded_is_none(corpus, double):
+    def picky(text: str) -> list[float]:
+        return [0.0] if "take it away" in text else by_language(text)
+
+    double.vector = picky
+    corpus.run(labellers=[ONE], examples=EXAMPLES)
+    (said,) = asked_about(double, "Ach, wie ekelhaft!")
+    assert "you came" in said
+
+
+@pytest.mark.parametrize("mode", ["online", "batch"])
+def test_a_service_that_does_not_embed_ends_the_stage_before_anything_is_asked(corpus, double, mode):
+    def run_it(**settings: Any) -> Callable[[], Any]:
+        return lambda: corpus.run(labellers=[ONE], mode=mode, **{"examples": EXAMPLES, **settings})
+
+    double.on_path("POST /v1/embeddings", expired_key())
+    for fails, kind, sentence in (
+        (run_it(), ServiceRefused, "refuses the key"),
+        (run_it(examples={"by": "openai/no-such"}), ServiceRefused, "does not know the model"),
+        (run_it(budget={"tokens": 3}), Interrupted, "the budget is spent"),
+    ):
+        with pytest.raises(kind, match=sentence):
+            fails()
+    double.vector = lambda text: [0.0] * 3
+    with pytest.raises(ServiceUnavailable, match=r"none of the 2 examples could be embedded .*: .* vector of zeros"):
+        run_it()()
+    assert not [call for call in double.calls if is_chat(call) or call.path == "/v1/batches"]
+    double.vector = by_language
+
+
+@pytest.mark.parametrize("mode", ["online", "batch"])
+def test_questions_and_vectors_share_one_budget(corpus, double, mode, monkeypatch):
+    quick = partial(EngineSettings, batch_idle_s=0.05, batch_poll_s=0.05)
+    monkeypatch.setattr("curate.stages.prelabel.EngineSettings", quick)
+    for _ in range(2):
+        with pytest.raises(Interrupted, match="the budget is spent"):
+            corpus.run(labellers=[ONE], examples=EXAMPLES, mode=mode, in_flight=2, budget={"tokens": 4_500})
+    entries = rows(corpus.workspace.local, "spend")
+    assert {entry["labeller"] for entry in entries} == {BY, ONE["model"]}
+    assert {entry["state"] for entry in entries} == {"settled"}
+    assert 1_000 < sum(entry["tokens_in"] + entry["tokens_out"] for entry in entries) <= 4_500
+    assert len(set(embedded(double))) == len(embedded(double))
+
+
+def test_without_examples_nothing_is_embedded(tmp_path, double, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", double.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    corpus = Corpus(tmp_path / "posts")
+    corpus.run(labellers=[ONE], examples=EXAMPLES)
+    assert embedded(double) == []
+    assert {row["detail"] for row in corpus.rows()} == {None}
+
+
+def test_a_plan_counts_the_texts_to_embed(corpus, double):
+    stages = [
+        {"stage": "ingest", "files": "posts.jsonl", "licence": "CC0-1.0"},
+        {"stage": "preprocess"},
+        {"stage": "prelabel", "labellers": [ONE], "examples": EXAMPLES},
+    ]
+    loaded = load_recipe(make_recipe(corpus.folder, *stages))
+    executor = LocalExecutor(1)
+    run(loaded, corpus.workspace, executor=executor, listener=Quiet(), until="preprocess")
+    note = plan(loaded, corpus.workspace)[-1].note
+    assert "; and about 10 texts to embed, " in note
+    assert note.endswith("0.00 USD")
+    assert not double.calls
+    run(loaded, corpus.workspace, executor=executor, listener=Quiet())
+    executor.close()
+    recipe = make_recipe(corpus.folder, *stages[:2], {**stages[2], "labellers": [{**ONE, "seed": 1}]})
+    assert "10 texts to embed (10 embedded before), 0 tokens" in plan(load_recipe(recipe), corpus.workspace)[-1].note
