@@ -155,3 +155,14 @@ def test_sound_goes_as_mp3_or_not_at_all(clips, tmp_path):
             heard = read_audio(tmp_path / "sound.mp3")
             assert len(heard) / AUDIO_RATE_HZ == pytest.approx(seconds, abs=0.2)
             assert np.abs(heard).max() > 1_000
+
+
+def test_a_prompt_that_needs_a_sound_is_not_asked_where_it_is_left_out(clips):
+    text = (shipped("recipes") / "prompts" / "clues_then_words.v1.md").read_text(encoding="utf-8")
+    needing = text.replace("audio: optional", "audio: required").replace("frames, audio]", "frames]")
+    needing = needing.replace("{{#audio}}\n", "").replace("{{/audio}}\n", "")
+    (clips.folder / "heard.v1.md").write_text(needing, encoding="utf-8")
+    assert len(clips.run(labellers=[{**ONE, "prompt": "heard.v1"}], max_sound_s=3.0)) == 4
+    rows = [row for row in clips.rows("prelabels") if row["outcome"] == "abstained"]
+    assert {row["detail"] for row in rows} == {"the item has no audio that can be sent, which the prompt needs"}
+    assert len(rows) == 2
