@@ -47,17 +47,29 @@ def test_python_blocks(demo):
 def test_the_recipe_block_is_valid(tmp_path):
     from curate.recipe import load_recipe
 
-    recipe, _ = blocks("yaml")
+    recipe, *_ = blocks("yaml")
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "a.mp4").write_bytes(b"")
     (tmp_path / "interviews.yaml").write_text(recipe)
     assert load_recipe(tmp_path / "interviews.yaml").recipe.recipe == "interviews"
 
 
+def test_the_prelabel_block_is_valid(tmp_path):
+    from curate.recipe import load_recipe
+
+    recipe, _, prelabel = blocks("yaml")
+    line = next(line for line in recipe.splitlines(keepends=True) if "stage: prelabel" in line)
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.mp4").write_bytes(b"")
+    (tmp_path / "interviews.yaml").write_text(recipe.replace(line, prelabel))
+    stage = next(each for each in load_recipe(tmp_path / "interviews.yaml").recipe.stages if each.stage == "prelabel")
+    assert [one.model for one in stage.labellers] == ["openai/gpt-5-mini", "offline"]
+
+
 def test_the_label_schema_block_is_valid(tmp_path):
     from curate.labels import load_labels
 
-    _, schema = blocks("yaml")
+    _, schema, _ = blocks("yaml")
     (tmp_path / "my_study.v1.yaml").write_text(schema)
     assert set(load_labels("my_study.v1", tmp_path).fields) == {"emotion", "other", "arousal", "causes"}
 

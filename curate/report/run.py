@@ -75,7 +75,7 @@ def _tiles(tables: Mapping[str, list[Row]], faces: int, judged: int) -> str:
         ("items", f"{len(tables['items']):,}"),
         ("of speech and video", show_duration(seconds)),
         ("face tracks", f"{faces:,}"),
-        ("pre-labelled", f"{sum(row['final'] and row['outcome'] == 'ok' for row in tables['prelabels']):,}"),
+        ("pre-labelled", f"{sum(bool(row['final']) and row['outcome'] == 'ok' for row in tables['prelabels']):,}"),
         ("seen by people", f"{judged:,}"),
         ("labelled by people", f"{reviewed:,}"),
         ("rejected", f"{len(tables['rejections']):,}"),

@@ -46,6 +46,7 @@ def make_prelabel(item: Mapping[str, Any], labels: LabelSchema | None = None, **
     prelabel = {
         "item_id": item["item_id"],
         "labeller": "offline",
+        "final": True,
         "model": "offline 1",
         "outcome": "ok",
         "scores": [{"field": "emotion", "label": "anger", "score": 0.8}],

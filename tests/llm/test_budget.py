@@ -80,7 +80,7 @@ def test_tries_that_may_have_been_charged_count(answers):
     with ChatDouble() as double:
         double.on("item 1", hang(), says("{"), status(429))
         double.answer = lambda body: '{"emotion": "joy"}'
-        settings = make_settings(double, request_timeout_s=0.2, budget_usd=1.0)
+        settings = make_settings(double, request_timeout_s=1.0, budget_usd=1.0)
         (reply,), spent = ask_all(answers, settings, [make_request()])
     assert reply.outcome == "ok"
     # The one that hung is counted as it was reserved; the limit cost nothing.

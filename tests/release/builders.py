@@ -70,6 +70,7 @@ def make_corpus(
                 "prelabel_id": f"pre-{number}",
                 "item_id": item,
                 "labeller": "offline",
+                "final": True,
                 "model": "words 1",
                 "outcome": "ok",
             }
