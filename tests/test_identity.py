@@ -91,7 +91,7 @@ def test_faces_of_one_person_carry_one_name_in_all_sources(tmp_path, opencv):  #
     splits = releases.splits(releases.manifests("sample")[-1])
     whose = {item["item_id"]: item["face_identity"] for item in items}
     assert len({(whose[item], split) for item, split in splits.items()}) == 2
-    assert NOTE in (first.release / "README.md").read_text()
+    assert NOTE in (Path(first.release) / "README.md").read_text()
     record = json.loads((Workspace(tmp_path / "one").runs / first.run_id / "run.json").read_text())
     (told,) = [stage["message"] for stage in record["stages"] if stage["stage"] == "preprocess"]
     assert NOTE in told
@@ -130,11 +130,11 @@ def test_without_recognition_nobody_is_named(tmp_path, opencv):  # noqa: F811
     recipe = make_album(tmp_path / "album", pack=make_pack(tmp_path / "plain"))
     done = run_quietly(recipe, tmp_path / "w")
     assert {face["identity"] for face in rows(recipe, tmp_path / "w", "faces")} == {None}
-    assert NOTE in (done.release / "README.md").read_text()
+    assert NOTE in (Path(done.release) / "README.md").read_text()
 
 
 def test_the_embedded_detector_needs_no_note(tmp_path):
     recipe = make_album(tmp_path / "album", pack=None, pictures=1)
     done = run_quietly(recipe, tmp_path / "w")
-    assert NOTE not in (done.release / "README.md").read_text()
+    assert NOTE not in (Path(done.release) / "README.md").read_text()
     assert not any(stage.message for stage in done.stages if stage.stage == "preprocess")

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pytest
 
 from curate.labels import load_labels
+from curate.storage.folder import DiskFolder
 from curate.storage.spec import table_spec
 from curate.storage.tables import Table
 
@@ -14,8 +15,8 @@ def items(tmp_path):
     spec = table_spec("items", load_labels("utterance_emotion.v1"))
     old = pa.schema([field for field in spec.schema if field.name not in ("repeats", "face_identity")])
     rows = [{"item_id": name, "source_id": "s", "text": name * 3, "work": f"w{name}"} for name in "abc"]
-    Table(tmp_path / "items", spec._replace(schema=old)).commit(rows, metadata={})
-    return Table(tmp_path / "items", spec)
+    Table(DiskFolder(tmp_path / "items"), spec._replace(schema=old)).commit(rows, metadata={})
+    return Table(DiskFolder(tmp_path / "items"), spec)
 
 
 def content(table: Table, column: str) -> dict[str, str | None]:
