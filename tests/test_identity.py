@@ -92,7 +92,7 @@ def test_faces_of_one_person_carry_one_name_in_all_sources(tmp_path, opencv):  #
     whose = {item["item_id"]: item["face_identity"] for item in items}
     assert len({(whose[item], split) for item, split in splits.items()}) == 2
     assert NOTE in (Path(first.release) / "README.md").read_text()
-    record = json.loads((Workspace(tmp_path / "one").runs / first.run_id / "run.json").read_text())
+    record = json.loads((Workspace(tmp_path / "one").local / "runs" / first.run_id / "run.json").read_text())
     (told,) = [stage["message"] for stage in record["stages"] if stage["stage"] == "preprocess"]
     assert NOTE in told
     assert "colours" in told
