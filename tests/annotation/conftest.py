@@ -111,8 +111,9 @@ def served(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     server.down(root)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """One browser for the tests of a file: as long as it is open, an event loop runs in this thread."""
     if not os.access(CHROMIUM, os.X_OK):
         pytest.skip(f"no Chromium at {CHROMIUM}; name one in CHROMIUM")
     playwright = pytest.importorskip("playwright.sync_api")
