@@ -3,6 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from curate.labels import Field, LabelSchema
@@ -38,6 +39,18 @@ class TextLabeller(ABC):
     def assets(self, labels: LabelSchema) -> Iterable[str]:
         """What, besides text, schema and ``name``, decides what is proposed."""
         return ()
+
+
+class EnglishLabeller(TextLabeller):
+    """A text labeller that judges one field after another, and only English text."""
+
+    @abstractmethod
+    def guess(self, field: Field, text: str) -> Guess | None:
+        """What it can tell of a field from a text; None for nothing, as from an empty one."""
+
+    def propose_many(self, items: Sequence[Mapping[str, Any]], labels: LabelSchema) -> list[Proposal]:
+        """See ``TextLabeller.propose_many``."""
+        return [to_proposal(labels, partial(self.guess, text=english_text_of(item)), name=self.name) for item in items]
 
 
 def text_of(item: Mapping[str, Any]) -> str:

@@ -1,21 +1,17 @@
 """The only module that touches TextBlob: polarity and subjectivity of an English text, by a lexicon of adjectives."""
 
-from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-from curate.labels import Field, LabelSchema
+from curate.labels import Field
 from curate.labels.fields import Scale
-from curate.llm.model import Proposal
 from curate.llm.offline.proposing import (
+    EnglishLabeller,
     Guess,
-    TextLabeller,
-    english_text_of,
     is_pleasantness,
     on_scale,
     sentiment_label,
-    to_proposal,
 )
 
 
@@ -24,7 +20,7 @@ class _Opinion(NamedTuple):
     subjectivity: float
 
 
-class TextBlobLabeller(TextLabeller):
+class TextBlobLabeller(EnglishLabeller):
     """TextBlob's sentiment (the lexicon of pattern.en): polarity (-1 to 1) and subjectivity (0 to 1).
 
     Polarity fills interval scales named ``valence`` or ``polarity`` and categories with labels ``positive`` and
@@ -34,9 +30,6 @@ class TextBlobLabeller(TextLabeller):
 
     def __init__(self) -> None:
         self.name = f"textblob-{version('textblob')}"
-
-    def propose_many(self, items: Sequence[Mapping[str, Any]], labels: LabelSchema) -> list[Proposal]:
-        return [to_proposal(labels, partial(self.guess, text=english_text_of(item)), name=self.name) for item in items]
 
     def guess(self, field: Field, text: str) -> Guess | None:
         """The value of a field that TextBlob can tell."""

@@ -1,21 +1,17 @@
 """The only module that touches vaderSentiment: how positive or negative an English text is, by a lexicon and rules."""
 
 import re
-from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from curate.labels import Field, LabelSchema
-from curate.llm.model import Proposal
+from curate.labels import Field
 from curate.llm.offline.proposing import (
+    EnglishLabeller,
     Guess,
-    TextLabeller,
-    english_text_of,
     is_pleasantness,
     on_scale,
     sentiment_label,
-    to_proposal,
 )
 
 _MOST_CHARS = 2_000
@@ -26,7 +22,7 @@ _BORDER = 0.05
 """Up to this compound score, either way, a text is neutral; the authors' advice."""
 
 
-class VaderLabeller(TextLabeller):
+class VaderLabeller(EnglishLabeller):
     """VADER's compound score (-1 to 1), made for short English posts.
 
     It fills interval scales named ``valence`` or ``polarity`` (ends to ends) and categories with labels ``positive``
@@ -37,9 +33,6 @@ class VaderLabeller(TextLabeller):
 
     def __init__(self) -> None:
         self.name = f"vader-{version('vaderSentiment')}"
-
-    def propose_many(self, items: Sequence[Mapping[str, Any]], labels: LabelSchema) -> list[Proposal]:
-        return [to_proposal(labels, partial(self.guess, text=english_text_of(item)), name=self.name) for item in items]
 
     def guess(self, field: Field, text: str) -> Guess | None:
         """The value of a field that VADER can tell."""
