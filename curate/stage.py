@@ -69,7 +69,7 @@ class Tools(NamedTuple):
     seed: int = 0
     recipe: str = ""
     answers: Path | None = None
-    """The file that keeps what models replied; only the driver opens it."""
+    """The file that keeps what models replied, on the driver's machine; only the driver adds to it."""
     split: SplitSettings | None = None
     """How the recipe's release is divided, where it makes one."""
 
@@ -101,6 +101,15 @@ class Split(NamedTuple):
     parts: Sequence[Any]
     so_far: Outcome = Outcome()
     """What is known before the parts are done"""
+
+
+class Recalled(NamedTuple):
+    """What of a batch was known without asking anybody."""
+
+    known: Sequence[int]
+    """The places within the batch of the inputs that ``outcome`` is of"""
+    outcome: Outcome
+    account: Mapping[str, Spent]
 
 
 class Receipt(NamedTuple):
@@ -178,6 +187,17 @@ class BatchStage(Stage):
         """
         return None
 
+    def recalls(self, todo: pa.Table, tools: Tools) -> bool:
+        """Whether ``recall`` should come before ``stream``: where much is known, many workers are sooner through it."""
+        return False
+
+    def recall(self, batch: pa.Table, tools: Tools) -> Recalled:
+        """The outcome of those inputs about which ``stream`` would ask nobody, the same as it would make it.
+
+        Runs on workers of this machine, which may read ``tools.answers``.
+        """
+        raise NotImplementedError
+
     def estimate(self, todo: pa.Table, corpus: Corpus, tools: Tools) -> str:
         """What doing this would cost, in a few words for ``curate plan``; empty where it costs only time."""
         return ""
@@ -253,6 +273,11 @@ class Task(NamedTuple):
     batch: pa.Table
     tools: Tools
     part: Any = None
+
+
+def run_recall(task: Task) -> Recalled:
+    """What executors run for ``BatchStage.recall``."""
+    return task.stage.recall(task.batch, task.tools)
 
 
 def run_task(task: Task) -> Outcome | Split:

@@ -85,6 +85,10 @@ class Validator:
         self._schema = schema
         self._fits = compile_check(schema)
 
+    def __reduce__(self) -> tuple[type["Validator"], tuple[Mapping[str, Any]]]:
+        # Workers compile their own: functions within functions cannot be sent to them.
+        return type(self), (self._schema,)
+
     def misfits(self, answer: Any) -> list[str]:
         """A sentence for everything about an answer that does not fit; empty where all of it does."""
         if self._fits(answer):
@@ -99,9 +103,8 @@ class Validator:
         return Draft202012Validator(self._schema)
 
 
-def parse_answer(fields: Mapping[str, Field], validator: Validator, text: str, item: ItemContext) -> dict[str, Any]:
-    """The record that a reply holds; see ``LabelSchema.parse_answer``."""
-    answer = parse_json(text)
+def from_answer(fields: Mapping[str, Field], validator: Validator, answer: Any, item: ItemContext) -> dict[str, Any]:
+    """The record that an answer holds; see ``LabelSchema.from_answer``."""
     _raise_for(validator.misfits(answer))
     values: dict[str, Any] = {}
     problems: list[str] = []
@@ -115,17 +118,17 @@ def parse_answer(fields: Mapping[str, Field], validator: Validator, text: str, i
 
 
 def mend_answer(
-    fields: Mapping[str, Field], validator: Validator, text: str, item: ItemContext
-) -> tuple[str, list[str]]:
-    """A reply with its slips put right; see ``LabelSchema.mend_answer``."""
-    answer = parse_json(text)
+    fields: Mapping[str, Field], validator: Validator, answer: Any, item: ItemContext
+) -> tuple[dict[str, Any], list[str]]:
+    """An answer with its slips put right; see ``LabelSchema.mend_answer``."""
     _raise_for(validator.misfits(answer))
+    mended: dict[str, Any] = dict(answer)
     told: list[str] = []
     for name, field in fields.items():
         if answer[name] is not None:
-            answer[name], mended = field.mend_answer(answer[name], item)
-            told += mended
-    return (json.dumps(answer, ensure_ascii=False) if told else text), told
+            mended[name], slips = field.mend_answer(answer[name], item)
+            told += slips
+    return mended, told
 
 
 def parse_json(text: str) -> Any:

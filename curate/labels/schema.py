@@ -57,17 +57,24 @@ class LabelSchema(BaseModel):
         """A record as a model is to write it, for examples in prompts."""
         return answers.to_answer(self.fields, values, item or ItemContext())
 
+    def from_answer(self, answer: Any, item: ItemContext | None = None) -> dict[str, Any]:
+        """The checked record that a model's answer, as JSON gives it, holds; the inverse of ``to_answer``.
+
+        Raises ``ValueError`` listing what is wrong with it.
+        """
+        return answers.from_answer(self.fields, self._validator, answer, item or ItemContext())
+
     def parse_answer(self, text: str, item: ItemContext | None = None) -> dict[str, Any]:
-        """The checked record that a model's reply holds. Raises ``ValueError`` listing what is wrong with it."""
-        return answers.parse_answer(self.fields, self._validator, text, item or ItemContext())
+        """The same of a reply that is nothing but the answer's JSON."""
+        return self.from_answer(answers.parse_json(text), item)
 
-    def mend_answer(self, text: str, item: ItemContext | None = None) -> tuple[str, list[str]]:
-        """A reply that does not fit the item, with quotations moved to the nearest words that stand in its text.
+    def mend_answer(self, answer: Any, item: ItemContext | None = None) -> tuple[dict[str, Any], list[str]]:
+        """An answer that does not fit the item, with quotations moved to the nearest words that stand in its text.
 
-        Gives the reply to parse once more and a sentence for everything changed, none where there was nothing to mend.
+        Gives the answer to read once more and a sentence for everything changed, none where there was nothing to mend.
         Raises ``ValueError`` where it is no answer in the first place.
         """
-        return answers.mend_answer(self.fields, self._validator, text, item or ItemContext())
+        return answers.mend_answer(self.fields, self._validator, answer, item or ItemContext())
 
     def is_asked(self, name: str, values: Mapping[str, Any]) -> bool:
         """Whether the condition of field ``name`` holds in a record."""

@@ -84,6 +84,8 @@ class Reply(NamedTuple, Generic[V]):
     paid_usd: float = 0.0
     tries: int = 0
     from_cache: bool = False
+    replies: int = 0
+    """How many stored replies are behind it"""
 
 
 class Fetched(NamedTuple):
@@ -300,6 +302,7 @@ def _done(
         paid_usd=sum(got.paid_usd for got in path),
         tries=sum(got.tries for got in path),
         from_cache=bool(path) and all(got.from_cache for got in path),
+        replies=len(answers),
     )
 
 

@@ -39,7 +39,10 @@ def clean(text: str, *, most_chars: int) -> str:
     emoji stay), lone surrogates replaced, line ends made ``\\n``. An invisible joiner parts what a server could take
     for a mark between messages. Of a text that is too long the middle is left out, and the text says so.
     """
-    text = _LINE_ENDS.sub("\n", bounded(text, most_chars))
+    text = bounded(text, most_chars)
+    if text.isascii() and text.isprintable() and "<" not in text and "[" not in text:
+        return text  # most are
+    text = _LINE_ENDS.sub("\n", text)
     text = _TURNS_THE_LINE.sub("", _UNSEEN.sub("", text))
     text = _CONTROL.sub("", _LONE.sub("\ufffd", text))
     return _MARK.sub(lambda found: found[0] + _PARTED, text)

@@ -37,6 +37,21 @@ class Spent:
     """Requests answered a second over the last few seconds"""
     outcomes: Mapping[str, int] = field(default_factory=dict)
 
+    def __add__(self, more: "Spent") -> "Spent":
+        return Spent(
+            requests=self.requests + more.requests,
+            from_cache=self.from_cache + more.from_cache,
+            retries=self.retries + more.retries,
+            tokens_in=self.tokens_in + more.tokens_in,
+            tokens_out=self.tokens_out + more.tokens_out,
+            usd=None if self.usd is None or more.usd is None else self.usd + more.usd,
+            per_s=self.per_s + more.per_s,
+            outcomes={
+                name: self.outcomes.get(name, 0) + more.outcomes.get(name, 0)
+                for name in {**self.outcomes, **more.outcomes}
+            },
+        )
+
 
 class Labeller(Protocol):
     """Proposes labels for items."""

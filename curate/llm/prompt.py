@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -114,11 +115,10 @@ class Prompt:
 
     def lacking(self, variables: Mapping[str, str], media: Mapping[str, Sequence[Media]]) -> list[str]:
         """What an item lacks that the prompt must have, in words; empty where it can be rendered."""
-        needs = {**self.variables, **self.modalities}
-        there = {name for name, value in (*variables.items(), *media.items()) if value}
-        found = [name for name, need in needs.items() if need == "required" and name not in there]
-        if self.header.any_of and not there & set(self.header.any_of):
-            found.append(" or ".join(self.header.any_of))
+        found = [name for name in self._required if not (variables.get(name) or media.get(name))]
+        any_of = self.header.any_of
+        if any_of and not any(variables.get(name) or media.get(name) for name in any_of):
+            found.append(" or ".join(any_of))
         return found
 
     def render(
@@ -135,17 +135,30 @@ class Prompt:
         """
         if lacking := self.lacking(variables, media):
             raise InvalidRow(f"the item has no {lacking[0]}, which prompt {self.name} needs", reason="invalid")
-        told = {name: clean(value, most_chars=most_chars) for name, value in variables.items() if name in FENCED}
-        used = {name: text for name, text in told.items() if name in self.variables and text.strip()}
+        told = {name: clean(value, most_chars=most_chars) for name, value in variables.items() if name in self._fenced}
+        used = {name: text for name, text in told.items() if text.strip()}
         digits = fence_of(used.values())
         values: dict[str, Sequence[Part]] = {name: (fenced(name, text, digits),) for name, text in used.items()}
         values |= {name: (variables[name],) for name in PLAIN if name in self.variables and variables.get(name)}
         values |= {name: tuple(parts) for name, parts in media.items() if name in self.modalities}
-        empty: dict[str, Sequence[Part]] = dict.fromkeys((*self.variables, *self.modalities), ())
-        system, user = self.system.render(empty | values), self.user.render(empty | values)
-        if any(name in FENCED for name in self.variables):
-            system = ("\n\n".join([*(part for part in system if isinstance(part, str)), rule(self.language)]),)
-        return tuple(Message(role, parts) for role, parts in (("system", system), ("user", user)) if parts)  # type: ignore[arg-type]
+        system = _system(self.system, variables["labels"], rule(self.language) if self._fenced else "")
+        user = self.user.render(values)
+        return (*system, Message("user", user)) if user else system
+
+    @cached_property
+    def _fenced(self) -> frozenset[str]:
+        return frozenset(self.variables).intersection(FENCED)
+
+    @cached_property
+    def _required(self) -> tuple[str, ...]:
+        return tuple(name for name, need in {**self.variables, **self.modalities}.items() if need == "required")
+
+
+@lru_cache(maxsize=64)
+def _system(template: Template, labels: str, closing: str) -> tuple[Message, ...]:
+    """The system message, which depends on the labels alone; nothing where there is none."""
+    told = [part for part in (*template.render({"labels": (labels,)}), closing) if isinstance(part, str) and part]
+    return (Message("system", ("\n\n".join(told),)),) if told else ()
 
 
 def load_prompt(name: str, beside: Path | None = None) -> Prompt:

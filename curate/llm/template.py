@@ -24,6 +24,10 @@ class Section(NamedTuple):
     inside: tuple["str | Name", ...]
     line: int
 
+    def stands(self, values: Mapping[str, Sequence[Part]]) -> bool:
+        """Whether it stands where these values are there."""
+        return bool(values.get(self.name)) == (self.kind == "#")
+
 
 Node = str | Name | Section
 
@@ -47,15 +51,12 @@ class Template(NamedTuple):
         return (node for node in self.nodes if isinstance(node, Section))
 
     def render(self, values: Mapping[str, Sequence[Part]]) -> tuple[Part, ...]:
-        """The parts of a message: text joined, without blank ends, and media in their places."""
+        """The parts of a message: text joined, without blank ends, and media in their places; nothing for no value."""
         parts: list[Part] = []
         for node in self.nodes:
-            if isinstance(node, Section):
-                if bool(values.get(node.name)) == (node.kind == "#"):
-                    for each in node.inside:
-                        parts += values[each.name] if isinstance(each, Name) else [each]
-            else:
-                parts += values[node.name] if isinstance(node, Name) else [node]
+            inside = (node,) if not isinstance(node, Section) else node.inside if node.stands(values) else ()
+            for each in inside:
+                parts += values.get(each.name, ()) if isinstance(each, Name) else (each,)
         return tuple(_joined(parts))
 
 

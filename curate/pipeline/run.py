@@ -4,7 +4,7 @@ import json
 import platform
 import secrets
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -19,13 +19,14 @@ from curate import __version__
 from curate.document import nearest
 from curate.errors import Interrupted, InvalidInput
 from curate.executors import Executor, WorkerDied
+from curate.executors.local import LocalExecutor
 from curate.llm.model import Spent
 from curate.pipeline.plan import ANSWERS, BatchWork, Step, make_tools, walk
 from curate.pipeline.tasks import Advance, Flow
 from curate.recipe import LoadedRecipe, dump_recipe
 from curate.release.folder import Releases
 from curate.report.run import write_report
-from curate.stage import DriverStage, Outcome, digest, run_task
+from curate.stage import DriverStage, Outcome, Task, digest, run_recall, run_task
 from curate.storage.corpus import Corpus
 from curate.storage.ledger import Entry, Ledger
 from curate.storage.spec import parent_column
@@ -34,6 +35,7 @@ from curate.storage.workspace import Workspace
 
 _COMMIT_EVERY_S = 2.0
 _COMMIT_EVERY_ROWS = 5_000
+_RECALL_ROWS = 1_000
 
 
 class Listener(Protocol):
@@ -201,13 +203,27 @@ class _Driver:
         stage = work.stage
         if not todo:
             return
-        streamed = stage.stream(
-            work.inputs.take(pa.array(todo)), corpus, self.tools, account=result.account, stop=self.stop
-        )
+        inputs = work.inputs.take(pa.array(todo))
+        if stage.recalls(inputs, self.tools):
+            known: set[int] = set()
+            for advance in self._recall(work, todo, result):
+                known.update(advance.batch)
+                yield advance
+            todo = [at for at in todo if at not in known]
+            if not todo:
+                return
+            inputs = work.inputs.take(pa.array(todo))
+        account: dict[str, Spent] = {}
+        streamed = stage.stream(inputs, corpus, self.tools, account=account, stop=self.stop)
         if streamed is not None:
-            places = iter(todo)
-            with closing(streamed):
-                yield from (Advance(list(islice(places, count)), count, outcome) for count, outcome in streamed)
+            before, places = dict(result.account), iter(todo)
+            try:
+                with closing(streamed):
+                    for count, outcome in streamed:
+                        _add(result.account, before, account)
+                        yield Advance(list(islice(places, count)), count, outcome)
+            finally:
+                _add(result.account, before, account)
             return
         flow = Flow(stage, work.inputs, list(stage.cut(work.inputs, todo)), self.tools)
         results = self.executor.map(run_task, flow.tasks(), resources=stage.resources, stop=self.stop)
@@ -215,6 +231,17 @@ class _Driver:
             yield from flow.follow(results)
         finally:
             flow.discard()
+
+    def _recall(self, work: BatchWork, todo: Sequence[int], result: StageResult) -> Iterator[Advance]:
+        """What is known without asking anybody, made by workers of this machine: others lack the stored replies."""
+        batches = [todo[at : at + _RECALL_ROWS] for at in range(0, len(todo), _RECALL_ROWS)]
+        tasks = (Task(work.stage, work.inputs.take(pa.array(batch)), self.tools) for batch in batches)
+        executor = self.executor if isinstance(self.executor, LocalExecutor) else LocalExecutor(1)
+        made = executor.map(run_recall, tasks, resources=work.stage.resources, stop=self.stop)
+        for batch, recalled in zip(batches, made, strict=False):
+            if not isinstance(recalled, WorkerDied):  # else `stream` does it all the same
+                _add(result.account, dict(result.account), recalled.account)
+                yield Advance([batch[at] for at in recalled.known], len(recalled.known), recalled.outcome)
 
     def _commit(self, ledger: Ledger, entries: Sequence[Entry], result: StageResult) -> None:
         works = digest(sorted(entry.work for entry in entries))
@@ -256,6 +283,11 @@ class _Driver:
                 **{name: version_of(name) for name in packages},
             },
         }
+
+
+def _add(account: dict[str, Spent], before: Mapping[str, Spent], more: Mapping[str, Spent]) -> None:
+    """Make ``account`` what it was before and more."""
+    account.update({name: before[name] + spent if name in before else spent for name, spent in more.items()})
 
 
 def _entries(work: BatchWork, batch: Sequence[int], outcome: Outcome | WorkerDied) -> list[Entry]:

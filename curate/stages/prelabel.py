@@ -1,5 +1,6 @@
 """Items to proposed labels, for people to correct."""
 
+import asyncio
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, nullcontext
@@ -16,11 +17,12 @@ from curate.labels import LabelSchema
 from curate.labels.fields.base import How
 from curate.llm.engine import Engine, EngineSettings, open_engine
 from curate.llm.estimate import Estimate, estimate, estimate_embeddings
+from curate.llm.memory import Memory
 from curate.llm.model import Spent
 from curate.llm.prices import load_prices
 from curate.llm.prompt import load_prompt
 from curate.llm.stream import stream
-from curate.stage import BatchStage, Outcome, Problem, Tools
+from curate.stage import BatchStage, Outcome, Problem, Recalled, Tools
 from curate.stages.prelabel_chat import Chat
 from curate.stages.prelabel_context import AROUND, with_neighbours
 from curate.stages.prelabel_rows import combined, proposed_by, rows_of
@@ -46,6 +48,9 @@ _ROOM = 8
 """How many times as many items are at work as requests may be in flight, so that one that hangs holds nothing up."""
 _BATCH_ROOM = 50_000
 _SAMPLE = 200
+_RECALL_FROM = 4_000
+"""Fewer items are through before workers have begun."""
+_RECALL_SAMPLE = 64
 _READ_ROWS = 256
 _YIELD_ROWS = 256
 _YIELD_S = 0.5
@@ -179,12 +184,29 @@ class Prelabel(BatchStage):
         """See ``BatchStage.stream``: None where no model is to be asked."""
         return self._stream(inputs, corpus, tools, account, stop) if self._asked() else None
 
+    def recalls(self, todo: pa.Table, tools: Tools) -> bool:
+        """See ``BatchStage.recalls``: where at least half of a sample was answered before."""
+        if todo.num_rows < _RECALL_FROM or not self._asked() or self.examples or not _place(tools).is_file():
+            return False
+        sample = _spread(todo, _RECALL_SAMPLE)
+        known = self.recall(sample, tools).known
+        return 2 * len(known) >= len(sample)
+
+    def recall(self, batch: pa.Table, tools: Tools) -> Recalled:
+        """See ``BatchStage.recall``; items with media that are decoded first are left to ``stream``."""
+        chat = Chat(self, None, tools)
+        with closing(Answers(_place(tools))) as answers:
+            memory = Memory(answers)
+            by_item = asyncio.run(chat.recalled(memory, batch.to_pylist()))
+        known = [at for at, rows in enumerate(by_item) if rows is not None]
+        rows = [row for own in by_item if own is not None for row in own]
+        return Recalled(known, Outcome({"prelabels": rows}), memory.spent())
+
     def estimate(self, todo: pa.Table, corpus: Corpus, tools: Tools) -> str:
         """See ``BatchStage.estimate``: requests, tokens and dollars, from at most 200 items spread over those to do."""
         if not self._asked():
             return ""
-        step = max(1, todo.num_rows // _SAMPLE)
-        sample = todo.take(list(range(0, todo.num_rows, step))).to_pylist()
+        sample = _spread(todo, _SAMPLE).to_pylist()
         chat = Chat(self, corpus, tools)
         asked = [request for item in sample for request in chat.first_requests(item)]
         total = round(len(asked) * todo.num_rows / len(sample))
@@ -258,6 +280,11 @@ class Prelabel(BatchStage):
 
 def _outcome(rows: list[list[Row]]) -> tuple[int, Outcome]:
     return len(rows), Outcome({"prelabels": [row for own in rows for row in own]})
+
+
+def _spread(todo: pa.Table, most: int) -> pa.Table:
+    """About so many rows from all over a table."""
+    return todo.take(list(range(0, todo.num_rows, max(1, todo.num_rows // most))))
 
 
 def _place(tools: Tools) -> Path:

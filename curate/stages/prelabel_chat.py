@@ -3,16 +3,16 @@
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.labels import ItemContext, describe_labels, to_context
 from curate.llm.answer import Answer, read_answer
 from curate.llm.engine import Asker, Reply
 from curate.llm.material import tell_answer, tell_item
+from curate.llm.memory import Memory
 from curate.llm.prompt import Prompt, answer_schema, load_prompt
 from curate.llm.request import Media, Message, Request
-from curate.llm.scores import Scored, split_scores, with_scores
+from curate.llm.scores import Scoring
 from curate.stage import Tools
 from curate.stages.prelabel_context import AROUND
 from curate.stages.prelabel_examples import Found, ItemExamples
@@ -35,6 +35,7 @@ class _Asked(NamedTuple):
     prompt: Prompt
     schema: Mapping[str, Any]
     described: str
+    scoring: Scoring | None
 
 
 class _Told(NamedTuple):
@@ -49,9 +50,12 @@ class _Told(NamedTuple):
 
 
 class Chat:
-    """The work on one item after another; many are under way at once."""
+    """The work on one item after another; many are under way at once.
 
-    def __init__(self, stage: "Prelabel", corpus: Corpus, tools: Tools) -> None:
+    Without a corpus there are no examples, and no media that are decoded.
+    """
+
+    def __init__(self, stage: "Prelabel", corpus: Corpus | None, tools: Tools) -> None:
         self._stage, self._labels = stage, tools.labels
         self._local = [(one, one.open_local(tools.folder)) for one in stage.labellers if one.is_local]
         self._asked = [self._open(one, tools) for one in stage.labellers if not one.is_local]
@@ -66,7 +70,7 @@ class Chat:
         self._media = ItemMedia(
             wanted, stage.pictures, corpus, tools, sound=stage.sound, most_sound_s=stage.max_sound_s
         )
-        self.examples = ItemExamples(stage.examples, corpus, tools) if stage.examples else None
+        self.examples = ItemExamples(stage.examples, corpus, tools) if stage.examples and corpus else None
 
     async def rows(self, asker: Asker, item: Row) -> list[Row]:
         """All proposals for an item as rows of ``prelabels``."""
@@ -83,6 +87,17 @@ class Chat:
         together = combined(proposals, self._labels, self._stage.combine)
         review = await self._reviewed(asker, told, [together] if together else proposals)
         return rows_of(item["item_id"], proposals, self._labels, together=together, review=review)
+
+    async def recalled(self, memory: Memory, items: Sequence[Row]) -> list[list[Row] | None]:
+        """The rows of each item; None where somebody would have to be asked, or media decoded to know."""
+        found: list[list[Row] | None] = []
+        for item in items:
+            rows = None if self._media.are_decoded(item) else await self.rows(memory, item)
+            if rows is not None and any(row["outcome"] == "error" for row in rows):
+                rows = None
+            memory.settle(is_used=rows is not None)
+            found.append(rows)
+        return found
 
     def first_requests(self, item: Row) -> Iterator[Request]:
         """What would be asked about an item before any answer is known; pictures and sounds are only guessed."""
@@ -114,15 +129,14 @@ class Chat:
         if lacking := prompt.lacking(self._all(asked, told), told.media):
             # What it has was left out: it is too long (`max_sound_s`), or cannot be decoded.
             usable = " that can be sent" if told.item.get(lacking[0]) else ""
-            return replace(about, detail=f"the item has no {lacking[0]}{usable}, which the prompt needs")
+            return about._replace(detail=f"the item has no {lacking[0]}{usable}, which the prompt needs")
 
-        def check(text: str) -> tuple[Answer, Scored]:
-            scored = split_scores(text, self._labels) if settings.scores else Scored(text, {}, None)
-            return read_answer(prompt, self._labels, scored.rest, told.context), scored
+        def check(text: str) -> Answer:
+            return read_answer(prompt, self._labels, text, told.context, scoring=asked.scoring)
 
         reply = await asker.ask(self._request(asked, told, sample), check, labeller=settings.label)
         taken = _taken(about, reply)
-        return replace(taken, detail="; ".join(filter(None, (taken.detail, told.lacking))))
+        return taken._replace(detail="; ".join(filter(None, (taken.detail, told.lacking)))) if told.lacking else taken
 
     def _request(self, asked: _Asked, told: _Told, sample: int) -> Request:
         messages = asked.prompt.render(self._all(asked, told), told.media, most_chars=self._stage.max_text_chars)
@@ -141,8 +155,9 @@ class Chat:
     def _open(self, settings: LabellerSettings, tools: Tools) -> _Asked:
         prompt = load_prompt(settings.prompt, tools.folder)
         schema = answer_schema(prompt, tools.labels)
-        schema = with_scores(schema, tools.labels) if settings.scores else schema
-        return _Asked(settings, prompt, schema, describe_labels(tools.labels, prompt.language))
+        scoring = Scoring(tools.labels) if settings.scores else None
+        schema = scoring.ask(schema) if scoring else schema
+        return _Asked(settings, prompt, schema, describe_labels(tools.labels, prompt.language), scoring)
 
     def _words(self, item: Row, examples: str) -> dict[str, str]:
         """What of an item is told in words."""
@@ -153,10 +168,9 @@ class Chat:
         return {**words, "examples": examples} if examples else words
 
 
-def _taken(about: Proposed, reply: Reply[tuple[Answer, Scored]]) -> Proposed:
+def _taken(about: Proposed, reply: Reply[Answer]) -> Proposed:
     """A reply as a proposal."""
-    taken = replace(
-        about,
+    taken = about._replace(
         outcome=reply.outcome,
         detail=reply.detail,
         model_answered=reply.model,
@@ -169,11 +183,10 @@ def _taken(about: Proposed, reply: Reply[tuple[Answer, Scored]]) -> Proposed:
     )
     if reply.outcome != "ok" or reply.value is None:
         return taken
-    answer, scored = reply.value
+    answer, scored = reply.value, reply.value.scored
     is_empty = all(value is None for value in answer.values.values())
     mended = "; ".join(answer.mended)
-    return replace(
-        taken,
+    return taken._replace(
         outcome="abstained" if is_empty else "ok",
         values=answer.values,
         scores={name: by_label for name, by_label in scored.scores.items() if answer.values.get(name) is not None},

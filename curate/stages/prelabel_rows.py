@@ -1,9 +1,10 @@
 """Proposals for an item as rows of ``prelabels``, one of which stands for the item."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from curate.labels import LabelSchema
 from curate.labels.fields.base import How
@@ -12,20 +13,20 @@ from curate.llm.model import PrelabelOutcome, Proposal
 from curate.stage import digest
 
 Row = dict[str, Any]
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Proposed:
+class Proposed(NamedTuple):
     """What one labeller said of an item in one answer, and where that comes from."""
 
     labeller: str
     model: str | None
     outcome: PrelabelOutcome
-    values: Mapping[str, Any] = field(default_factory=dict)
-    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    values: Mapping[str, Any] = _NONE
+    scores: Mapping[str, Mapping[str, float]] = _NONE
     confidence: float | None = None
     detail: str = ""
-    extras: Mapping[str, str] = field(default_factory=dict)
+    extras: Mapping[str, str] = _NONE
     sample: int = 0
     prompt: str | None = None
     prompt_sha256: str | None = None
@@ -77,10 +78,10 @@ def rows_of(
 
 
 def _row(item_id: str, one: Proposed, labels: LabelSchema, *, is_final: bool) -> Row:
-    shown = {name: getattr(one, name) for name in _SHOWN}
+    identity = [item_id, one.labeller, one.sample, labels.sha256, one.request_key, dict(one.values)]
     return {
-        **shown,
-        "prelabel_id": digest([item_id, one.labeller, one.sample, labels.sha256, one.request_key, one.values])[:24],
+        **dict(zip(_SHOWN, _shown(one), strict=True)),
+        "prelabel_id": digest(identity)[:24],
         "item_id": item_id,
         "final": is_final,
         "detail": one.detail or None,
@@ -99,3 +100,4 @@ _SHOWN = (
     *("labeller", "sample", "model", "model_answered", "outcome", "confidence", "prompt", "prompt_sha256"),
     *("request_key", "request_id", "answered_at", "tokens_in", "tokens_out", "usd"),
 )
+_shown = attrgetter(*_SHOWN)

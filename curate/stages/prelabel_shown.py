@@ -18,6 +18,14 @@ from curate.storage.corpus import Corpus
 Row = dict[str, Any]
 Shown = Mapping[str, Sequence[Media]]
 
+_DECODED = {
+    "faces": ("video",),
+    "frames": ("video",),
+    "frames_b": ("video_b",),
+    "audio": ("audio",),
+    "audio_b": ("audio_b",),
+}
+"""The media that are decoded to choose what is shown, by modality."""
 _TRACK = ("face_id", "times_s", "boxes", "landmarks", "scores", "frames")
 
 
@@ -28,7 +36,7 @@ class ItemMedia:
         self,
         wanted: Iterable[str],
         pictures: PictureSettings,
-        corpus: Corpus,
+        corpus: Corpus | None,
         tools: Tools,
         *,
         sound: SoundForm,
@@ -46,7 +54,8 @@ class ItemMedia:
             "audio_b": lambda item: self._sound(item, "audio_b"),
         }
         self._makers = {name: makers[name] for name in sorted(set(wanted))}
-        self._tracks = _Tracks(corpus) if "faces" in self._makers else None
+        self._tracks = _Tracks(corpus) if corpus and "faces" in self._makers else None
+        self._decoded = [name for name in self._makers if name != "image"]
 
     async def of(self, item: Row) -> Shown:
         """By modality the pictures and sounds of an item, without those that it lacks or that cannot be decoded."""
@@ -54,7 +63,11 @@ class ItemMedia:
             item[name] for name in ("image", "face", "video", "audio", "video_b", "audio_b")
         ):
             return {}
-        return await asyncio.to_thread(self._make, item)
+        return await asyncio.to_thread(self._make, item) if self.are_decoded(item) else self._make(item)
+
+    def are_decoded(self, item: Row) -> bool:
+        """Whether media of an item must be decoded to know what is shown of it."""
+        return any(item[column] for name in self._decoded for column in _DECODED[name])
 
     def guessed(self, item: Row) -> Shown:
         """The same as far as an estimate of size and cost needs it, with nothing decoded."""

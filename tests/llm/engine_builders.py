@@ -10,7 +10,6 @@ from curate.llm.stream import stream
 from curate.storage.answers import Answers
 from tests.llm.chat_double import ChatDouble
 
-KEY = "sk-double-0123456789abcdef"
 SCHEMA = {
     "type": "object",
     "properties": {"emotion": {"type": "string", "enum": ["joy", "anger"]}},

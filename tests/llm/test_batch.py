@@ -13,16 +13,15 @@ import pytest
 from curate.llm.batch_lines import read_lines, write_lines
 from curate.storage.answers import Answers
 from tests.llm.asking import account, always_good, ask_items, make_request, make_settings, rows, stored
-from tests.llm.chat_double import BatchPlan, ChatDouble
+from tests.llm.chat_double import BatchPlan
 from tests.llm.chat_faults import Fault, cut, drop, error_body, expired_key, html, refusal, says, status
 
 TEXTS = [f"item {at} of 12" for at in range(12)]
 
 
 @pytest.fixture
-def double():
-    with ChatDouble() as server:
-        yield always_good(server)
+def double(double):
+    return always_good(double)
 
 
 def batch_settings(double, **options):

@@ -10,12 +10,7 @@ from curate.llm.engine import open_engine
 from curate.storage.answers import Answers
 from tests.llm.chat_double import ChatDouble
 from tests.llm.chat_faults import hang, says, status
-from tests.llm.engine_builders import KEY, ask_all, make_request, make_settings
-
-
-@pytest.fixture(autouse=True)
-def _key(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+from tests.llm.engine_builders import ask_all, make_request, make_settings
 
 
 @pytest.fixture

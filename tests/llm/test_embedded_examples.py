@@ -14,29 +14,26 @@ from curate.llm.engine import EngineSettings
 from curate.pipeline import plan, run
 from curate.recipe import load_recipe
 from tests.builders import TEXTS, make_recipe
-from tests.llm.asking import rows
+from tests.llm.asking import KEY, rows
 from tests.llm.chat_double import ChatDouble
 from tests.llm.chat_faults import expired_key
 from tests.llm.chat_rules import Refused
-from tests.llm.test_prelabel_stage import KEY, ONE, Corpus, Quiet
+from tests.llm.posts import ONE, Posts, Quiet
 
 BY = "openai/text-embedding-3-small"
 EXAMPLES = {"count": 1, "by": BY}
 
 
 @pytest.fixture
-def double():
-    with ChatDouble(key=KEY) as server:
-        server.vector = by_language
-        yield server
+def double(double):
+    double.vector = by_language
+    return double
 
 
 @pytest.fixture
-def corpus(tmp_path, double, monkeypatch) -> Corpus:
+def corpus(corpus) -> Posts:
     """Posts, two of which people have labelled, with two new ones."""
-    monkeypatch.setenv("OPENAI_BASE_URL", double.url)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    made = Corpus(tmp_path / "posts")
+    made = corpus
     made.run(model="offline")
     acts = [
         {
@@ -172,7 +169,7 @@ def test_questions_and_vectors_share_one_budget(corpus, double, mode, monkeypatc
 def test_without_examples_nothing_is_embedded(tmp_path, double, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", double.url)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    corpus = Corpus(tmp_path / "posts")
+    corpus = Posts(tmp_path / "posts")
     corpus.run(labellers=[ONE], examples=EXAMPLES)
     assert embedded(double) == []
     assert {row["detail"] for row in corpus.rows()} == {None}

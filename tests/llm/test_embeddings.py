@@ -25,12 +25,6 @@ MODEL = "text-embedding-3-small"
 PATH = "POST /v1/embeddings"
 
 
-@pytest.fixture
-def double():
-    with ChatDouble() as server:
-        yield server
-
-
 def embed(
     folder: Path, settings: EngineSettings, texts: Sequence[str], *, model: str = MODEL
 ) -> tuple[list[Embedding], Spent]:

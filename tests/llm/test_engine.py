@@ -18,6 +18,7 @@ from curate.llm.engine import open_engine
 from curate.llm.request import Media, Message, Request
 from curate.llm.stream import stream
 from curate.storage.answers import Answers
+from tests.llm.asking import KEY
 from tests.llm.chat_double import ChatDouble
 from tests.llm.chat_faults import (
     Fault,
@@ -37,20 +38,9 @@ from tests.llm.chat_faults import (
     too_long,
     unknown_model,
 )
-from tests.llm.engine_builders import KEY, ask_all, make_request, make_settings, read_emotion
+from tests.llm.engine_builders import ask_all, make_request, make_settings, read_emotion
 
 JOY = '{"emotion": "joy"}'
-
-
-@pytest.fixture(autouse=True)
-def _key(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-
-
-@pytest.fixture
-def double():
-    with ChatDouble(key=KEY) as double:
-        yield double
 
 
 @pytest.fixture

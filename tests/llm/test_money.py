@@ -18,9 +18,8 @@ TEXTS = [f"item {at} of 40" for at in range(40)]
 
 
 @pytest.fixture
-def double():
-    with ChatDouble() as server:
-        yield always_good(server)
+def double(double):
+    return always_good(double)
 
 
 def price_of(double):

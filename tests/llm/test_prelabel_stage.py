@@ -19,81 +19,14 @@ from curate.recipe import load_recipe
 from curate.stages.prelabel_context import with_neighbours
 from curate.stages.prelabel_settings import ContextSettings
 from curate.storage.spec import table_spec
-from curate.storage.workspace import Workspace
 from tests.builders import TEXTS, make_recipe
+from tests.llm.asking import KEY
 from tests.llm.chat_double import ChatDouble
 from tests.llm.chat_faults import refusal, says, status
-
-KEY = "sk-secret-0123456789abcdef"
-ONE = {"model": "openai/gpt-5-mini"}
+from tests.llm.posts import ONE, Posts, Quiet, asked
 
 
-class Quiet:
-    """A listener that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.accounts: list[dict[str, Any]] = []
-
-    def stage_started(self, name, total, done): ...
-    def stage_finished(self, result): ...
-
-    def stage_advanced(self, name, inputs, account):
-        if account:
-            self.accounts.append(dict(account))
-
-
-class Corpus:
-    """A folder of posts, its recipe and its workspace."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.listener = Quiet()
-        self.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(6)])
-
-    def write(self, texts) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps({"text": text, "author": f"writer {at}"}) for at, text in enumerate(texts)]
-        (self.folder / "posts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-    def run(self, *, workers: int = 1, name: str = "ws", **settings: Any):
-        recipe = make_recipe(
-            self.folder,
-            {"stage": "ingest", "files": "posts.jsonl", "licence": "CC0-1.0"},
-            {"stage": "preprocess"},
-            {"stage": "prelabel", **settings},
-            {"stage": "aggregate"},
-            {"stage": "export"},
-        )
-        self.loaded = load_recipe(recipe)
-        self.workspace = Workspace(self.folder / name)
-        executor = LocalExecutor(workers)
-        try:
-            return run(self.loaded, self.workspace, executor=executor, listener=self.listener)
-        finally:
-            executor.close()
-
-    def rows(self, table: str = "prelabels") -> list[dict[str, Any]]:
-        return self.workspace.table(table, self.loaded.labels).read().to_pylist()
-
-
-@pytest.fixture
-def double():
-    with ChatDouble(key=KEY) as server:
-        yield server
-
-
-@pytest.fixture
-def corpus(tmp_path, double, monkeypatch) -> Corpus:
-    monkeypatch.setenv("OPENAI_BASE_URL", double.url)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    return Corpus(tmp_path / "posts")
-
-
-def asked(double: ChatDouble) -> int:
-    return sum(call.path == "/v1/chat/completions" for call in double.calls)
-
-
-def test_every_answer_is_a_row_and_one_stands_for_the_item(corpus: Corpus, double: ChatDouble) -> None:
+def test_every_answer_is_a_row_and_one_stands_for_the_item(corpus: Posts, double: ChatDouble) -> None:
     done = corpus.run(
         labellers=[
             {**ONE, "samples": 2, "temperature": 1.0},
@@ -142,7 +75,7 @@ def test_every_answer_is_a_row_and_one_stands_for_the_item(corpus: Corpus, doubl
     assert labels == finals
 
 
-def test_nothing_is_asked_twice(corpus: Corpus, double: ChatDouble) -> None:
+def test_nothing_is_asked_twice(corpus: Posts, double: ChatDouble) -> None:
     corpus.run(labellers=[ONE])
     first = {row["prelabel_id"]: {**row, "work": None} for row in corpus.rows()}
     assert asked(double) == 6
@@ -162,7 +95,7 @@ def test_nothing_is_asked_twice(corpus: Corpus, double: ChatDouble) -> None:
     assert {key: again[key] for key in first} == first
 
 
-def test_a_budget_stops_the_stage_and_keeps_what_is_done(corpus: Corpus, double: ChatDouble) -> None:
+def test_a_budget_stops_the_stage_and_keeps_what_is_done(corpus: Posts, double: ChatDouble) -> None:
     def spent() -> int:
         return double.tokens["in"] + double.tokens["out"]
 
@@ -182,7 +115,7 @@ def test_a_budget_stops_the_stage_and_keeps_what_is_done(corpus: Corpus, double:
     assert len(corpus.rows()) == 6
 
 
-def test_what_failed_for_no_fault_of_the_item_is_tried_again(corpus: Corpus, double: ChatDouble) -> None:
+def test_what_failed_for_no_fault_of_the_item_is_tried_again(corpus: Posts, double: ChatDouble) -> None:
     double.on("(post 3)", status(500), status(500))
     double.on("(post 4)", refusal())
     double.on("(post 5)", says("no JSON"), says('{"still": "none"}'))
@@ -196,7 +129,7 @@ def test_what_failed_for_no_fault_of_the_item_is_tried_again(corpus: Corpus, dou
     assert asked(double) == before + 1
 
 
-def test_replay_asks_nobody(corpus: Corpus, double: ChatDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replay_asks_nobody(corpus: Posts, double: ChatDouble, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus.run(labellers=[ONE])
     before = {row["item_id"]: row["emotion"] for row in corpus.rows()}
     monkeypatch.delenv("OPENAI_API_KEY")
@@ -212,7 +145,7 @@ def test_replay_asks_nobody(corpus: Corpus, double: ChatDouble, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("structured", ["json_object", "none"])
-def test_services_that_know_no_schema_are_told_it(corpus: Corpus, double: ChatDouble, structured: str) -> None:
+def test_services_that_know_no_schema_are_told_it(corpus: Posts, double: ChatDouble, structured: str) -> None:
     good = {"reasons": "It says so.", "emotion": ["happiness"], "intensity": 2, "valence": 0.5, "description": None}
     double.answer = lambda body: json.dumps(good)
     corpus.run(labellers=[{**ONE, "structured": structured, "scores": False}])
@@ -222,7 +155,7 @@ def test_services_that_know_no_schema_are_told_it(corpus: Corpus, double: ChatDo
     assert '"additionalProperties": false' in body["messages"][0]["content"]
 
 
-def test_replies_are_replayed_beside_models_that_are_asked(corpus: Corpus, double: ChatDouble) -> None:
+def test_replies_are_replayed_beside_models_that_are_asked(corpus: Posts, double: ChatDouble) -> None:
     corpus.run(labellers=[ONE])
     before = {row["item_id"]: row["request_id"] for row in corpus.rows()}
     corpus.run(labellers=[{"model": "openai/gpt-5"}, {"model": "replay", "name": "earlier"}])
@@ -231,7 +164,7 @@ def test_replies_are_replayed_beside_models_that_are_asked(corpus: Corpus, doubl
     assert asked(double) == 12
 
 
-def test_the_key_is_written_nowhere(corpus: Corpus, double: ChatDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_is_written_nowhere(corpus: Posts, double: ChatDouble, monkeypatch: pytest.MonkeyPatch) -> None:
     double.answer = lambda body: json.dumps({"echo": KEY})
     double.on("(post 1)", status(500, retry_after="0"))
     corpus.run(labellers=[ONE], tries=2)
@@ -244,7 +177,7 @@ def test_the_key_is_written_nowhere(corpus: Corpus, double: ChatDouble, monkeypa
     assert [path for path in files if KEY.encode() in path.read_bytes() and path.suffix != ".sqlite"] == []
 
 
-def test_people_see_the_spending(corpus: Corpus, double: ChatDouble) -> None:
+def test_people_see_the_spending(corpus: Posts, double: ChatDouble) -> None:
     done = corpus.run(labellers=[ONE])
     account = next(result.account for result in done.stages if result.stage == "prelabel")
     assert describe_spending(account.values()).startswith("6 asked, 0 from cache")
@@ -256,7 +189,7 @@ def test_people_see_the_spending(corpus: Corpus, double: ChatDouble) -> None:
     assert "Asked and paid in this run" in done.report.read_text()
 
 
-def test_a_plan_tells_the_cost_and_asks_nothing(corpus: Corpus, double: ChatDouble) -> None:
+def test_a_plan_tells_the_cost_and_asks_nothing(corpus: Posts, double: ChatDouble) -> None:
     corpus.run(labellers=[ONE])
     corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(9)])
     recipe = make_recipe(
@@ -331,7 +264,7 @@ def test_neighbours_are_those_of_the_source_in_order_of_time() -> None:
     assert around["c"] == around["e"] == (None, None)
 
 
-def test_examples_are_items_that_people_corrected(corpus: Corpus, double: ChatDouble) -> None:
+def test_examples_are_items_that_people_corrected(corpus: Posts, double: ChatDouble) -> None:
     corpus.run(labellers=[ONE])
     labels, items = corpus.loaded.labels, corpus.rows("items")
     first = next(row["item_id"] for row in items if row["text"].startswith(TEXTS[0]))
@@ -360,7 +293,7 @@ def test_examples_are_items_that_people_corrected(corpus: Corpus, double: ChatDo
     assert len(said) == 6
 
 
-def test_dumped_recipes_can_be_run_again(corpus: Corpus, double: ChatDouble) -> None:
+def test_dumped_recipes_can_be_run_again(corpus: Posts, double: ChatDouble) -> None:
     done = corpus.run(labellers=[ONE], budget={"usd": 3})
     dumped = yaml.safe_load((corpus.workspace.local / "runs" / done.run_id / "recipe.yaml").read_text())
     (corpus.folder / "again.yaml").write_text(yaml.safe_dump(dumped))

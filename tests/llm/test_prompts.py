@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from curate.assets import list_assets, shipped
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import ItemContext, Turn, describe_labels, load_labels, strict_problems, to_context
-from curate.llm.answer import read_answer, split_answer
+from curate.llm.answer import read_answer
 from curate.llm.fence import bounded, clean, fence_of
 from curate.llm.material import tell_action_units, tell_answer, tell_item
 from curate.llm.prompt import FENCED, MODALITIES, VARIABLES, answer_schema, load_prompt
 from curate.llm.request import Media
+from curate.llm.scores import UNSCORED
 from tests.labels import strategies as make
 
 SUITS = {
@@ -339,7 +340,7 @@ def test_an_answer_as_the_schema_wants_it_is_read(name, labels, data):
     extras = {each: f"About {each}." for each in prompt.header.extra}
     answer = extras | schema.to_answer(record, item)
     jsonschema.validate(answer, answer_schema(prompt, schema))
-    assert read_answer(prompt, schema, json.dumps(answer), item) == (record, extras, ())
+    assert read_answer(prompt, schema, json.dumps(answer), item) == (record, extras, (), UNSCORED)
 
 
 CAUSES = load_labels("emotion_causes.v1")
@@ -395,16 +396,14 @@ def test_quotations_that_stand_nowhere_are_refused(quoted):
 def test_occurrence_beyond_the_last_is_the_last():
     labels = load_labels("emotion_causes.v1")
     item = ItemContext(dialogue=(Turn("A", "no no no"),))
-    text = json.dumps(
-        {
-            "causes": {
-                "spans": [{"id": "a", "turn": 0, "text": "no", "occurrence": 9, "label": "anger"}],
-                "relations": [],
-            }
+    answer = {
+        "causes": {
+            "spans": [{"id": "a", "turn": 0, "text": "no", "occurrence": 9, "label": "anger"}],
+            "relations": [],
         }
-    )
-    mended, told = labels.mend_answer(text, item)
-    assert labels.parse_answer(mended, item)["causes"]["spans"][0]["start"] == 6
+    }
+    mended, told = labels.mend_answer(answer, item)
+    assert labels.from_answer(mended, item)["causes"]["spans"][0]["start"] == 6
     assert len(told) == 1
 
 
@@ -425,15 +424,15 @@ def test_replies_that_do_not_fit(text, says):
 
 
 def test_what_is_said_beside_the_labels_never_spoils_them():
-    prompt = load_prompt("dialogue_causes.v1")
-    extras, labels = split_answer(prompt, json.dumps({"reasons": "\ud800" + "x" * 9_000, "causes": None}))
-    assert extras["reasons"].startswith("\ufffdxxx")
-    assert len(extras["reasons"]) == 4_000
-    assert json.loads(labels) == {"causes": None}
-    assert split_answer(prompt, '{"reasons": " ", "causes": null}').extras == {}
+    quoted = (1, "I forgot the keys", "cause")
+    answer = read(make_answer(quoted, reasons="\ud800" + "x" * 9_000))
+    assert answer.extras["reasons"].startswith("\ufffdxxx")
+    assert len(answer.extras["reasons"]) == 4_000
+    assert answer.values == read(make_answer(quoted)).values
+    assert read(make_answer(quoted, reasons=" ")).extras == {}
 
 
 def test_mending_leaves_an_utterance_to_its_own_words():
     item = to_context({"text": "I am so happy", "dialogue": None})
-    with pytest.raises(ValueError, match="not JSON"):
+    with pytest.raises(ValueError, match="not of type 'object'"):
         CAUSES.mend_answer("no", item)

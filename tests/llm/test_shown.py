@@ -18,8 +18,9 @@ from curate.pipeline import run
 from curate.recipe import load_recipe
 from curate.storage.workspace import Workspace
 from tests.builders import make_recipe
+from tests.llm.asking import KEY
 from tests.llm.chat_double import ChatDouble
-from tests.llm.test_prelabel_stage import KEY, Quiet
+from tests.llm.posts import Quiet
 
 SIDE_PX = 200
 ONE = {"model": "openai/gpt-5-mini", "prompt": "clues_then_words.v1"}
