@@ -188,6 +188,8 @@ def images(url: str, count: int, in_flight: int) -> dict[str, float]:
             await asyncio.sleep(0.005)
             longest[0] = max(longest[0], time.perf_counter() - began - 0.005)
 
+    load_everything()
+
     def everything() -> dict[str, float]:
         watching: list[asyncio.Task[None]] = []
         with tempfile.TemporaryDirectory() as folder, Answers(Path(folder) / "answers.sqlite") as answers:

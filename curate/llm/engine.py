@@ -154,6 +154,7 @@ class Engine:
         self._courier = courier
         self._replay, self._replayed = Replay(answers), replayed
         self._flying: dict[str, asyncio.Task[Fetched]] = {}
+        self._wanted: dict[str, list[asyncio.Future[Answer | None]]] = {}
         self._fatal: CurateError | None = None
         self._tallies: dict[str, Tally] = {}
         self._open_online = open_online
@@ -239,12 +240,12 @@ class Engine:
     async def _get(self, request: Request, labeller: str, tally: Tally) -> Fetched:
         key = request.key
         task = self._flying.get(key)
+        if task is None and (answer := await self._find(key)) is not None:
+            tally.from_cache += 1
+            return Fetched(answer, from_cache=True)
+        task = task or self._flying.get(key)  # another may have begun it meanwhile
         shared = task is not None
         if task is None:
-            answer = self._answers.find(key)
-            if answer is not None:
-                tally.from_cache += 1
-                return Fetched(answer, from_cache=True)
             if labeller in self._replayed:
                 return await self._replay.fetch(request, labeller=labeller, tally=tally)
             if self._fatal is not None:
@@ -258,6 +259,30 @@ class Engine:
             tally.from_cache += 1
             got = got._replace(from_cache=True, paid_usd=0.0, tries=0)
         return got
+
+    def _find(self, key: str) -> "asyncio.Future[Answer | None]":
+        """A stored reply, looked up together with all that are wanted in this turn of the loop."""
+        loop = asyncio.get_running_loop()
+        if not self._wanted:
+            loop.call_soon(self._look_up)
+        # One for each who asks: whoever is cancelled takes their own with them.
+        found: asyncio.Future[Answer | None] = loop.create_future()
+        self._wanted.setdefault(key, []).append(found)
+        return found
+
+    def _look_up(self) -> None:
+        wanted, self._wanted = self._wanted, {}
+        try:
+            found = self._answers.find_many(list(wanted))
+        except CurateError as error:
+            for future in (each for futures in wanted.values() for each in futures):
+                if not future.done():
+                    future.set_exception(repeated(error))
+            return
+        for key, futures in wanted.items():
+            for future in futures:
+                if not future.done():
+                    future.set_result(found.get(key))
 
     def _landed(self, key: str, task: asyncio.Task[Fetched]) -> None:
         self._flying.pop(key, None)

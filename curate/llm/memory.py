@@ -1,4 +1,4 @@
-"""What models replied before, asked for like a model."""
+"""What models replied before: looked up many requests at a time, and asked for like a model."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -14,16 +14,38 @@ V = TypeVar("V")
 
 
 class Memory:
-    """An ``Asker`` that asks nobody: what is not stored has the outcome ``error``.
-
-    Replies are counted once they are settled as used, so that what is asked again elsewhere is not counted twice.
-    """
+    """The stored replies of a file, and a count of those that were used."""
 
     def __init__(self, answers: Answers) -> None:
         self._engine = Engine(answers, Replay(answers))
-        self._heard: list[tuple[str, str, int]] = []
         self._outcomes: dict[str, Counter[str]] = defaultdict(Counter)
         self._replies: Counter[str] = Counter()
+
+    def listen(self) -> "Listening":
+        """An asker for one item."""
+        return Listening(self._engine, self._count)
+
+    def spent(self) -> dict[str, Spent]:
+        """The replies used so far, by labeller."""
+        return {
+            name: Spent(from_cache=self._replies[name], outcomes=dict(outcomes))
+            for name, outcomes in self._outcomes.items()
+        }
+
+    def _count(self, labeller: str, outcome: str, replies: int) -> None:
+        self._outcomes[labeller][outcome] += 1
+        self._replies[labeller] += replies
+
+
+class Listening:
+    """An ``Asker`` that asks nobody: what is not stored has the outcome ``error``.
+
+    What it heard is counted when it is kept, so that what is asked again elsewhere is not counted twice.
+    """
+
+    def __init__(self, engine: Engine, count: Callable[[str, str, int], None]) -> None:
+        self._engine, self._count = engine, count
+        self._heard: list[tuple[str, str, int]] = []
 
     async def ask(self, request: Request, check: Callable[[str], V], *, labeller: str) -> Reply[V]:
         """See ``Asker.ask``."""
@@ -35,16 +57,7 @@ class Memory:
         """See ``Asker.embed``."""
         return await self._engine.embed(texts, model=model, labeller=labeller)
 
-    def settle(self, *, is_used: bool) -> None:
-        """Say whether the replies since the last time were used."""
-        for labeller, outcome, replies in self._heard if is_used else ():
-            self._outcomes[labeller][outcome] += 1
-            self._replies[labeller] += replies
-        self._heard.clear()
-
-    def spent(self) -> dict[str, Spent]:
-        """The replies used so far, by labeller."""
-        return {
-            name: Spent(from_cache=self._replies[name], outcomes=dict(outcomes))
-            for name, outcomes in self._outcomes.items()
-        }
+    def keep(self) -> None:
+        """Say that what was heard is used."""
+        for each in self._heard:
+            self._count(*each)

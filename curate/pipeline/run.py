@@ -18,7 +18,7 @@ import pyarrow as pa
 from curate import __version__
 from curate.document import nearest
 from curate.errors import Interrupted, InvalidInput
-from curate.executors import Executor, WorkerDied
+from curate.executors import Executor, WorkerDied, collecting_seldom
 from curate.executors.local import LocalExecutor
 from curate.llm.model import Spent
 from curate.pipeline.plan import ANSWERS, BatchWork, Step, make_tools, walk
@@ -103,7 +103,7 @@ def run(
     for option, name in (("--until", until), ("--only", only)):
         if name is not None and name not in names:
             raise InvalidInput(f"{option} {name}: the recipe has no such stage{nearest(name, names)}")
-    with workspace.lock():
+    with workspace.lock(), collecting_seldom():
         workspace.claim(loaded.recipe.recipe, loaded.path)
         return _Driver(loaded, workspace, executor, listener, stop).run(until, only)
 

@@ -90,14 +90,17 @@ class Chat:
 
     async def recalled(self, memory: Memory, items: Sequence[Row]) -> list[list[Row] | None]:
         """The rows of each item; None where somebody would have to be asked, or media decoded to know."""
-        found: list[list[Row] | None] = []
-        for item in items:
-            rows = None if self._media.are_decoded(item) else await self.rows(memory, item)
-            if rows is not None and any(row["outcome"] == "error" for row in rows):
-                rows = None
-            memory.settle(is_used=rows is not None)
-            found.append(rows)
-        return found
+        return await asyncio.gather(*(self._recall(memory, item) for item in items))
+
+    async def _recall(self, memory: Memory, item: Row) -> list[Row] | None:
+        if self._media.are_decoded(item):
+            return None
+        asker = memory.listen()
+        rows = await self.rows(asker, item)
+        if any(row["outcome"] == "error" for row in rows):
+            return None
+        asker.keep()
+        return rows
 
     def first_requests(self, item: Row) -> Iterator[Request]:
         """What would be asked about an item before any answer is known; pictures and sounds are only guessed."""

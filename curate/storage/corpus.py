@@ -35,7 +35,7 @@ class Corpus:
             works = frozenset().union(*self.live.values())
         else:
             works = self.live.get(table, frozenset())
-        rows = rows.filter(pc.is_in(rows[by], value_set=pa.array(sorted(works), pa.string())))
+        rows = rows.filter(pc.is_in(rows[by], value_set=pa.array(list(works), pa.string())))
         for mark in marks:
             rows = rows.filter(pc.is_null(rows[mark]))
         rows = rows.sort_by(stored.spec.key)

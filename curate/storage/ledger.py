@@ -5,7 +5,6 @@ rejections with the input itself as the subject. The other tables are committed 
 moment a process is killed at, work that is not done leaves at most rows that doing it again replaces.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -53,10 +52,11 @@ class Ledger:
         self.tables = {name: workspace.table(name, labels) for name in writes}
         self.first = writes[0]
         self.rejections = workspace.table("rejections", labels)
-        self.works: dict[str, dict[str, set[str]]] = {}
+        self.works: dict[str, dict[str, tuple[str, ...]]] = {}
         self.owners: dict[str, tuple[str, str]] = {}
         for name, table in self.tables.items():
-            self.works[name] = self._works_of(table)
+            rows = table.read([table.spec.parent, "work"])
+            self.works[name] = _by_parent(zip(*(column.to_pylist() for column in rows.columns), strict=True))
         first = self.tables[self.first]
         rows = first.read([first.spec.key, first.spec.parent, "work"])
         for key, parent, work in zip(*(column.to_pylist() for column in rows.columns), strict=True):
@@ -68,14 +68,11 @@ class Ledger:
             self.finished -= set(rows.filter(pc.equal(rows[column], again))["work"].to_pylist())
         self.dropped: set[str] = set()
         rejected = self.rejections.read(["stage", "parent_id", "subject", "reason", "work"])
-        by_parent: dict[str, set[str]] = defaultdict(set)
-        for row in rejected.to_pylist():
-            if row["stage"] != stage:
-                continue
-            by_parent[row["parent_id"]].add(row["work"])
+        own = rejected.filter(pc.equal(rejected["stage"], stage)).to_pylist()
+        for row in own:
             if row["subject"] == row["parent_id"] and row["reason"] not in RETRIED:
                 self.dropped.add(row["work"])
-        self.works["rejections"] = by_parent
+        self.works["rejections"] = _by_parent((row["parent_id"], row["work"]) for row in own)
 
     def is_done(self, work: str) -> bool:
         """Whether this work needs no doing."""
@@ -102,19 +99,20 @@ class Ledger:
 
     def _without_duplicates(self, entry: Entry) -> Entry:
         """The entry without rows whose key another live input already has; they become rejections."""
-        spec = self.tables[self.first].spec
+        key = self.tables[self.first].spec.key
         kept, rejected = [], list(entry.rejected)
+        own = (entry.input_id, entry.work)
         for row in entry.rows.get(self.first, ()):
-            owner, work = self.owners.get(row[spec.key], (entry.input_id, entry.work))
-            if owner != entry.input_id and work in self.live:
-                rejected.append((entry.input_id, "duplicate", f"the same content as {owner}"))
-                continue
+            owner, work = self.owners.get(row[key], own)
             if owner != entry.input_id:
-                self.works[self.first].setdefault(entry.input_id, set()).add(work)
-            self.owners[row[spec.key]] = (entry.input_id, entry.work)
+                if work in self.live:
+                    rejected.append((entry.input_id, "duplicate", f"the same content as {owner}"))
+                    continue
+                self.works[self.first][entry.input_id] = (*self.works[self.first].get(entry.input_id, ()), work)
+            self.owners[row[key]] = own
             kept.append(row)
-        rows = {**entry.rows, self.first: kept}
-        return entry._replace(rows=rows if kept else {}, rejected=list(dict.fromkeys(rejected)))
+        rows = {**entry.rows, self.first: kept} if kept else {}
+        return Entry(*own, rows, list(dict.fromkeys(rejected)) if rejected else rejected)
 
     def _rows(self, name: str, entry: Entry) -> list[dict[str, Any]]:
         return [{**row, "work": entry.work} for row in entry.rows.get(name, ())]
@@ -144,16 +142,19 @@ class Ledger:
         index = self.works[name]
         replacing: set[str] = set()
         for entry, own in zip(entries, rows, strict=True):
-            stored = index.get(entry.input_id, set())
-            stale = {work for work in stored if work == entry.work or work not in self.live}
-            replacing |= stale
-            index[entry.input_id] = (stored - stale) | ({entry.work} if own else set())
+            stored = index.pop(entry.input_id, ())
+            stays = tuple(work for work in stored if work != entry.work and work in self.live)
+            replacing.update(work for work in stored if work not in stays)
+            if own or stays:
+                index[entry.input_id] = (*stays, entry.work) if own else stays
         table.commit([row for own in rows for row in own], replacing=replacing, metadata=metadata)
 
-    @staticmethod
-    def _works_of(table: Table) -> dict[str, set[str]]:
-        works: dict[str, set[str]] = defaultdict(set)
-        rows = table.read([table.spec.parent, "work"])
-        for parent, work in zip(rows[table.spec.parent].to_pylist(), rows["work"].to_pylist(), strict=True):
-            works[parent].add(work)
-        return works
+
+def _by_parent(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """The works by the input that they are about; most have one."""
+    found: dict[str, tuple[str, ...]] = {}
+    for parent, work in pairs:
+        before = found.get(parent, ())
+        if work not in before:
+            found[parent] = (*before, work)
+    return found

@@ -59,7 +59,7 @@ class Table:
 
         if not rows and not replacing:
             return
-        table = pa.Table.from_pylist([dict(row) for row in rows], schema=self.spec.schema)
+        table = pa.Table.from_pylist(list(rows), schema=self.spec.schema)
         properties = CommitProperties(custom_metadata=dict(metadata))
         with storage_errors(self.folder.place):
             self._admit_columns()
