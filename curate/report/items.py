@@ -2,9 +2,12 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.errors import StorageFailed
 from curate.labels import LabelSchema
@@ -17,30 +20,34 @@ _PICTURE_PX = 168
 Row = dict[str, Any]
 
 
-def item_cards(tables: Mapping[str, list[Row]], schema: LabelSchema, blobs: Blobs) -> str:
+def item_cards(tables: Mapping[str, pa.Table], schema: LabelSchema, blobs: Blobs) -> str:
     """Cards of at most 200 items, evenly spaced over the corpus."""
-    titles = {row["source_id"]: row["title"] or row["file"] for row in tables["sources"]}
-    labels = {row["item_id"]: row for row in tables["labels"]}
-    prelabels: dict[str, Row] = {}
-    for row in tables["prelabels"]:
-        if row["final"] and row["outcome"] == "ok":
-            prelabels.setdefault(row["item_id"], row)
-
-    def order(row: Row) -> tuple[str, float, str]:
-        return str(titles.get(row["source_id"])), row["start_s"] or 0, row["item_id"]
-
-    ordered = sorted(tables["items"], key=order)
-    shown = spread(ordered, MOST_ITEMS)
+    sources, items = tables["sources"], tables["items"]
+    has_title = pc.greater(pc.utf8_length(pc.fill_null(sources["title"], "")), 0)
+    titles = pc.if_else(has_title, sources["title"], sources["file"])
+    places = pc.index_in(items["source_id"], value_set=sources["source_id"])
+    order = pa.table(
+        {"title": titles.take(places), "start_s": pc.fill_null(items["start_s"], 0.0), "id": items["item_id"]}
+    )
+    ordered = pc.sort_indices(order, [(name, "ascending") for name in order.column_names])
+    at = _spread(len(ordered), MOST_ITEMS)
+    chosen = ordered.take(pa.array(at, pa.int64()))
+    shown = items.take(chosen).to_pylist()
+    names = order["title"].take(chosen).to_pylist()
+    ids = [item["item_id"] for item in shown]
+    labels = {row["item_id"]: row for row in rows_with(tables["labels"], "item_id", ids).to_pylist()}
+    proposals = standing(rows_with(tables["prelabels"], "item_id", ids)).to_pylist()
+    prelabels = {row["item_id"]: row for row in reversed(proposals)}
     cards = [
         _card(
             item,
-            str(titles.get(item["source_id"]) or ""),
+            name or "",
             labels.get(item["item_id"], {}),
             prelabels.get(item["item_id"], {}),
             schema,
             _picture(item, blobs),
         )
-        for item in shown
+        for item, name in zip(shown, names, strict=True)
     ]
     if not cards:
         return ""
@@ -48,11 +55,19 @@ def item_cards(tables: Mapping[str, list[Row]], schema: LabelSchema, blobs: Blob
     return f'<h2>Items</h2><p class="soft">{note}</p><div class="items">{"".join(cards)}</div>'
 
 
-def spread(rows: Sequence[Row], most: int) -> list[Row]:
-    """At most ``most`` rows, evenly spaced."""
-    if len(rows) <= most:
-        return list(rows)
-    return [rows[at * len(rows) // most] for at in range(most)]
+def standing(prelabels: pa.Table) -> pa.Table:
+    """The proposals that stand for their items."""
+    return prelabels.filter(pc.and_(pc.fill_null(prelabels["final"], False), pc.equal(prelabels["outcome"], "ok")))
+
+
+def rows_with(table: pa.Table, column: str, values: Iterable[str]) -> pa.Table:
+    """The rows whose column has one of these values."""
+    return table.filter(pc.is_in(table[column], value_set=pa.array(list(values), pa.string())))
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """At most ``most`` places, evenly spaced."""
+    return list(range(count)) if count <= most else [at * count // most for at in range(most)]
 
 
 def _card(item: Row, title: str, label: Row, proposal: Row, schema: LabelSchema, picture: str) -> str:

@@ -4,6 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from curate.report.words import show_count, show_text
 
 _EXAMPLES = 3
@@ -11,18 +14,20 @@ _EXAMPLES = 3
 Row = dict[str, Any]
 
 
-def models_section(prelabels: Sequence[Row], stages: Sequence[Mapping[str, Any]]) -> str:
+def models_section(prelabels: pa.Table, stages: Sequence[Mapping[str, Any]]) -> str:
     """A table of outcomes by labeller, why answers failed, and the account of this run; empty where there is none."""
     return _outcomes(prelabels) + _account(stages)
 
 
-def _outcomes(prelabels: Sequence[Row]) -> str:
+def _outcomes(prelabels: pa.Table) -> str:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in prelabels.group_by(["labeller", "outcome"]).aggregate([([], "count_all")]).to_pylist():
+        counts[row["labeller"]][row["outcome"]] = row["count_all"]
     reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for row in prelabels:
-        counts[row["labeller"]][row["outcome"]] += 1
-        if row["outcome"] != "ok" and row["detail"] and len(reasons[row["labeller"], row["outcome"]]) < _EXAMPLES:
-            reasons[row["labeller"], row["outcome"]].append(row["detail"])
+    for row in prelabels.filter(pc.not_equal(prelabels["outcome"], "ok")).to_pylist():
+        known = reasons[row["labeller"], row["outcome"]]
+        if row["detail"] and len(known) < _EXAMPLES:
+            known.append(row["detail"])
     if not counts:
         return ""
     shown = sorted(

@@ -7,9 +7,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from curate.labels import LabelSchema
 from curate.report.figures import Bar, bar_table, histogram
-from curate.report.items import item_cards
+from curate.report.items import item_cards, rows_with, standing
 from curate.report.models import models_section
 from curate.report.page import write_page
 from curate.report.words import show_count, show_duration, show_text
@@ -40,7 +43,9 @@ def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:
         "prelabels": ("item_id", "labeller", "final", "outcome", "detail", *corpus.labels.fields),
         "rejections": ("stage", "reason", "subject", "detail"),
     }
-    tables = {name: corpus.read(name, columns).to_pylist() for name, columns in shown.items()}
+    # As Arrow: of a large corpus few rows are shown, and the rest is only counted.
+    tables = {name: corpus.read(name, columns) for name, columns in shown.items()}
+    rejections = tables["rejections"].to_pylist()
     people = set(corpus.read("annotations", ["item_id"])["item_id"].to_pylist())
     faces = corpus.read("faces", ["face_id"]).num_rows
     recipe = escape(str(run_record.get("recipe") or "corpus"))
@@ -53,7 +58,7 @@ def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:
         _next_steps(tables, people),
         _distributions(corpus.labels, tables["labels"]),
         item_cards(tables, corpus.labels, corpus.workspace.blobs),
-        _rejections(tables["rejections"]),
+        _rejections(rejections),
         _sources(tables),
         _footer(run_record.get("versions") or {}),
     ]
@@ -67,21 +72,25 @@ def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:
     )
 
 
-def _tiles(tables: Mapping[str, list[Row]], faces: int, judged: int) -> str:
-    seconds = sum((row["end_s"] or 0) - (row["start_s"] or 0) for row in tables["items"])
-    reviewed = sum(row["label_source"] == "human" for row in tables["labels"])
+def _tiles(tables: Mapping[str, pa.Table], faces: int, judged: int) -> str:
+    items = tables["items"]
+    seconds = pc.sum(pc.subtract(pc.fill_null(items["end_s"], 0.0), pc.fill_null(items["start_s"], 0.0))).as_py()
     figures = [
-        ("sources", f"{len(tables['sources']):,}"),
-        ("items", f"{len(tables['items']):,}"),
-        ("of speech and video", show_duration(seconds)),
+        ("sources", f"{tables['sources'].num_rows:,}"),
+        ("items", f"{items.num_rows:,}"),
+        ("of speech and video", show_duration(seconds or 0.0)),
         ("face tracks", f"{faces:,}"),
-        ("pre-labelled", f"{sum(bool(row['final']) and row['outcome'] == 'ok' for row in tables['prelabels']):,}"),
+        ("pre-labelled", f"{standing(tables['prelabels']).num_rows:,}"),
         ("seen by people", f"{judged:,}"),
-        ("labelled by people", f"{reviewed:,}"),
-        ("rejected", f"{len(tables['rejections']):,}"),
+        ("labelled by people", f"{_by_people(tables['labels']):,}"),
+        ("rejected", f"{tables['rejections'].num_rows:,}"),
     ]
     tiles = "".join(f'<div class="panel"><b>{number}</b><span>{what}</span></div>' for what, number in figures)
     return f'<div class="tiles">{tiles}</div>'
+
+
+def _by_people(labels: pa.Table) -> int:
+    return labels.filter(pc.equal(labels["label_source"], "human")).num_rows
 
 
 def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
@@ -105,11 +114,11 @@ def _outcome(stage: Mapping[str, Any]) -> str:
     return "; ".join(show_text(part) for part in (stage.get("message"), counts) if part)
 
 
-def _next_steps(tables: Mapping[str, list[Row]], people: set[str]) -> str:
-    human = sum(row["label_source"] == "human" for row in tables["labels"])
-    waiting = len(tables["items"]) - len(people)
+def _next_steps(tables: Mapping[str, pa.Table], people: set[str]) -> str:
+    model = tables["labels"].num_rows - _by_people(tables["labels"])
+    waiting = tables["items"].num_rows - len(people)
     steps = []
-    if tables["items"] and waiting > 0:
+    if waiting > 0:
         steps.append(
             f"{waiting:,} items have not been judged by people. <code>curate annotate up</code> starts Label Studio; "
             "<code>curate annotate push</code> puts the items there."
@@ -117,12 +126,11 @@ def _next_steps(tables: Mapping[str, list[Row]], people: set[str]) -> str:
         steps.append(
             "<code>curate annotate pull</code> brings the judgements back; run the recipe again to release them."
         )
-    elif tables["items"]:
+    elif people:
         steps.append("Every item has been judged. Run the recipe again to release what is new.")
-    if tables["rejections"]:
+    if tables["rejections"].num_rows:
         steps.append("Look through what was rejected below; mended files are picked up by the next run.")
-    if tables["labels"] and human < len(tables["labels"]):
-        model = len(tables["labels"]) - human
+    if model:
         steps.append(
             f"{model:,} labels are a model's proposals. Do not report results on them as if people had given them."
         )
@@ -133,22 +141,21 @@ def _next_steps(tables: Mapping[str, list[Row]], people: set[str]) -> str:
     )
 
 
-def _distributions(schema: LabelSchema, labels: Sequence[Row]) -> str:
+def _distributions(schema: LabelSchema, labels: pa.Table) -> str:
     panels = []
     for name, field in schema.fields.items():
-        given = [row for row in labels if row[name] is not None]
-        if not given:
+        given = labels.select([name, "label_source"]).filter(pc.is_valid(labels[name]))
+        if not given.num_rows:
             continue
         if field.labels:
             counts: dict[str, Counter[str]] = defaultdict(Counter)
-            for row in given:
-                kind = "human" if row["label_source"] == "human" else "model"
-                for label in field.labels_of(row[name]):
-                    counts[label][kind] += 1
+            for value, source in zip(given[name].to_pylist(), given["label_source"].to_pylist(), strict=True):
+                for label in field.labels_of(value):
+                    counts[label]["human" if source == "human" else "model"] += 1
             order = sorted(counts, key=lambda label: -counts[label].total())
             bars = [Bar(label, {kind: counts[label][kind] for kind in ("human", "model")}) for label in order]
-        elif isinstance(given[0][name], int | float):
-            bars = histogram([float(row[name]) for row in given])
+        elif pa.types.is_floating(given[name].type) or pa.types.is_integer(given[name].type):
+            bars = histogram([float(value) for value in given[name].to_pylist()])
         else:
             continue
         panels.append(f'<div class="panel"><h3>{escape(name)}</h3>{bar_table(bars)}</div>')
@@ -179,23 +186,26 @@ def _rejections(rejections: Sequence[Row]) -> str:
     )
 
 
-def _sources(tables: Mapping[str, list[Row]]) -> str:
-    if not tables["sources"]:
+def _sources(tables: Mapping[str, pa.Table]) -> str:
+    sources = tables["sources"]
+    if not sources.num_rows:
         return ""
-    counts = Counter(row["source_id"] for row in tables["items"])
-    ordered = sorted(tables["sources"], key=lambda row: (str(row["collection"]), str(row["file"])))
+    first = sources.sort_by([("collection", "ascending"), ("file", "ascending")]).slice(0, _MOST_SOURCES).to_pylist()
+    counts = Counter(
+        rows_with(tables["items"], "source_id", (row["source_id"] for row in first))["source_id"].to_pylist()
+    )
     rows = "".join(
         f"<tr><th scope=row dir=auto>{show_text(row['title'] or row['file'])}</th><td>{show_text(row['kind'])}</td>"
         f'<td class="number">{show_duration(row["duration_s"]) if row["duration_s"] else ""}</td>'
         f"<td>{show_text(row['collection'])}</td><td>{show_text(row['licence'] or 'not stated')}</td>"
         f'<td class="number">{counts[row["source_id"]]:,}</td></tr>'
-        for row in ordered[:_MOST_SOURCES]
+        for row in first
     )
     head = (
         '<thead><tr><th>source</th><th>kind</th><th class="number">length</th><th>collection</th><th>licence</th>'
         '<th class="number">items</th></tr></thead>'
     )
-    more = len(ordered) - _MOST_SOURCES
+    more = sources.num_rows - len(first)
     note = f'<p class="soft">and {more:,} more</p>' if more > 0 else ""
     return f'<h2>Sources</h2><div class="panel"><table>{head}<tbody>{rows}</tbody></table>{note}</div>'
 
