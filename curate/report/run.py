@@ -90,7 +90,7 @@ def _tiles(tables: Mapping[str, pa.Table], faces: int, judged: int) -> str:
 
 
 def _by_people(labels: pa.Table) -> int:
-    return labels.filter(pc.equal(labels["label_source"], "human")).num_rows
+    return int(labels.filter(pc.equal(labels["label_source"], "human")).num_rows)
 
 
 def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
