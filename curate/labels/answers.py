@@ -113,8 +113,8 @@ def from_answer(fields: Mapping[str, Field], validator: Validator, answer: Any, 
             values[name] = None if answer[name] is None else field.from_answer(answer[name], item)
         except ValueError as error:
             problems.append(f"{name}: {error}")
-    _raise_for(problems)
-    return check_record(fields, values, item)
+    _raise_for([*problems, *([] if problems else _incomplete(fields, values, broken={}))])
+    return values
 
 
 def mend_answer(

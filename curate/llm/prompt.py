@@ -211,7 +211,7 @@ def _parts(text: str, begin: int) -> tuple[dict[str, tuple[int, int]], list[tupl
 
 def _template(text: str, part: tuple[int, int] | None) -> Template:
     if part is None:
-        return Template((), ())
+        return Template()
     return parse_template(text[slice(*part)], first_line=_line(text, part[0]))
 
 

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from curate.llm.request import Part
@@ -24,19 +26,16 @@ class Section(NamedTuple):
     inside: tuple["str | Name", ...]
     line: int
 
-    def stands(self, values: Mapping[str, Sequence[Part]]) -> bool:
-        """Whether it stands where these values are there."""
-        return bool(values.get(self.name)) == (self.kind == "#")
-
 
 Node = str | Name | Section
 
 
-class Template(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Template:
     """A parsed template, and what is wrong with it: line and sentence."""
 
-    nodes: tuple[Node, ...]
-    problems: tuple[tuple[int, str], ...]
+    nodes: tuple[Node, ...] = ()
+    problems: tuple[tuple[int, str], ...] = ()
 
     def names(self) -> Iterator[tuple[Name, Section | None]]:
         """Every place that is filled, with the section around it."""
@@ -53,11 +52,21 @@ class Template(NamedTuple):
     def render(self, values: Mapping[str, Sequence[Part]]) -> tuple[Part, ...]:
         """The parts of a message: text joined, without blank ends, and media in their places; nothing for no value."""
         parts: list[Part] = []
-        for node in self.nodes:
-            inside = (node,) if not isinstance(node, Section) else node.inside if node.stands(values) else ()
-            for each in inside:
-                parts += values.get(each.name, ()) if isinstance(each, Name) else (each,)
+        for node in _standing(self, frozenset(name for name, given in values.items() if given)):
+            parts += values[node.name] if isinstance(node, Name) else (node,)
         return tuple(_joined(parts))
+
+
+@lru_cache(maxsize=256)
+def _standing(template: Template, there: frozenset[str]) -> tuple[str | Name, ...]:
+    """What is left of a template where only these names have values: most items have the same."""
+    found: list[str | Name] = []
+    for node in template.nodes:
+        if isinstance(node, Section):
+            found += node.inside if (node.name in there) == (node.kind == "#") else ()
+        else:
+            found.append(node)
+    return tuple(node for node in found if not isinstance(node, Name) or node.name in there)
 
 
 def parse_template(text: str, *, first_line: int) -> Template:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from curate.stages.prelabel import Prelabel
 
 Row = dict[str, Any]
+_NO_ANSWER = Answer({}, {})
 _FORM = "Answer with one JSON object, and nothing else, of the form that this JSON schema tells:"
 
 
@@ -107,7 +108,8 @@ class Chat:
         examples = self.examples.guessed(item) if self.examples else ""
         told = _Told(item, self._words(item, examples), self._media.guessed(item), to_context(item))
         for asked in self._asked:
-            if not asked.prompt.lacking(self._all(asked, told), told.media):
+            told = told._replace(variables={**told.variables, "labels": asked.described})
+            if not asked.prompt.lacking(told.variables, told.media):
                 for sample in range(asked.settings.samples):
                     yield self._request(asked, told, sample)
 
@@ -121,6 +123,7 @@ class Chat:
 
     async def _ask(self, asker: Asker, asked: _Asked, told: _Told, sample: int) -> Proposed:
         settings, prompt = asked.settings, asked.prompt
+        told = told._replace(variables={**told.variables, "labels": asked.described})
         about = Proposed(
             settings.label,
             settings.asks or settings.model,
@@ -129,7 +132,7 @@ class Chat:
             prompt=prompt.name,
             prompt_sha256=prompt.sha256,
         )
-        if lacking := prompt.lacking(self._all(asked, told), told.media):
+        if lacking := prompt.lacking(told.variables, told.media):
             # What it has was left out: it is too long (`max_sound_s`), or cannot be decoded.
             usable = " that can be sent" if told.item.get(lacking[0]) else ""
             return about._replace(detail=f"the item has no {lacking[0]}{usable}, which the prompt needs")
@@ -142,7 +145,7 @@ class Chat:
         return taken._replace(detail="; ".join(filter(None, (taken.detail, told.lacking)))) if told.lacking else taken
 
     def _request(self, asked: _Asked, told: _Told, sample: int) -> Request:
-        messages = asked.prompt.render(self._all(asked, told), told.media, most_chars=self._stage.max_text_chars)
+        messages = asked.prompt.render(told.variables, told.media, most_chars=self._stage.max_text_chars)
         settings = asked.settings
         schema: Mapping[str, Any] | None = asked.schema
         if settings.structured != "json_schema":
@@ -151,9 +154,6 @@ class Chat:
             messages = (Message(messages[0].role, (*messages[0].parts, form)), *messages[1:])
             schema = None
         return Request(settings.asks, messages, schema, parameters=settings.parameters(), sample=sample)
-
-    def _all(self, asked: _Asked, told: _Told) -> Mapping[str, str]:
-        return {**told.variables, "labels": asked.described}
 
     def _open(self, settings: LabellerSettings, tools: Tools) -> _Asked:
         prompt = load_prompt(settings.prompt, tools.folder)
@@ -173,9 +173,16 @@ class Chat:
 
 def _taken(about: Proposed, reply: Reply[Answer]) -> Proposed:
     """A reply as a proposal."""
-    taken = about._replace(
-        outcome=reply.outcome,
-        detail=reply.detail,
+    values, extras, mended, scored = reply.value or _NO_ANSWER
+    is_empty = reply.outcome == "ok" and all(value is None for value in values.values())
+    detail = "; ".join(mended) or ("the model names nothing" if is_empty else reply.detail)
+    return about._replace(
+        outcome="abstained" if is_empty else reply.outcome,
+        values=values,
+        scores={name: by_label for name, by_label in scored.scores.items() if values.get(name) is not None},
+        confidence=scored.confidence,
+        extras=extras,
+        detail=detail,
         model_answered=reply.model,
         request_key=reply.key,
         request_id=reply.request_id,
@@ -183,17 +190,4 @@ def _taken(about: Proposed, reply: Reply[Answer]) -> Proposed:
         tokens_in=reply.tokens_in,
         tokens_out=reply.tokens_out,
         usd=reply.usd,
-    )
-    if reply.outcome != "ok" or reply.value is None:
-        return taken
-    answer, scored = reply.value, reply.value.scored
-    is_empty = all(value is None for value in answer.values.values())
-    mended = "; ".join(answer.mended)
-    return taken._replace(
-        outcome="abstained" if is_empty else "ok",
-        values=answer.values,
-        scores={name: by_label for name, by_label in scored.scores.items() if answer.values.get(name) is not None},
-        confidence=scored.confidence,
-        extras=answer.extras,
-        detail=mended or ("the model names nothing" if is_empty else ""),
     )

@@ -111,7 +111,7 @@ class Field(BaseModel, ABC):
         return value
 
     def from_answer(self, answer: Any, item: ItemContext) -> Any:
-        """The value that a model wrote; None where it says that there is nothing. Raises ``ValueError``."""
+        """The checked value that a model wrote; None where it says that there is nothing. Raises ``ValueError``."""
         return self.check(answer, item)
 
     def mend_answer(self, answer: Any, item: ItemContext) -> tuple[Any, list[str]]:
