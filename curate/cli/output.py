@@ -103,7 +103,8 @@ class ProgressLines:
         said = describe(result)
         if self._task is not None:
             said = "; ".join(filter(None, (said, describe_spending(result.account.values()))))
-            self._progress.update(self._task, total=result.inputs or 1, completed=result.inputs or 1, said=escape(said))
+            total = result.inputs or 1
+            self._progress.update(self._task, total=total, completed=total - result.left, said=escape(said))
             self._progress.stop_task(self._task)
             self._task = None
         if not err.is_terminal:
@@ -139,11 +140,13 @@ def describe(result: "StageResult") -> str:
     """What a stage did, in a few words."""
     if not result.inputs and (result.message or result.counts):
         return "; ".join(part for part in (result.message, counted(result.counts)) if part)
-    new = result.inputs - result.skipped
+    new = result.inputs - result.skipped - result.left
     if not result.inputs:
         return "nothing to work on"
     words = [f"{result.skipped:,} done before"] if result.skipped else []
     words += [f"{new:,} new: {result.rows:,} rows"] if new else []
+    if result.left:
+        words.append(f"{result.left:,} left")
     if result.rejected_in_all:
         words.append(f"{result.rejected_in_all:,} rejected")
     return "; ".join(part for part in (", ".join(words), result.message) if part)

@@ -48,11 +48,15 @@ class Listener(Protocol):
 
 @dataclass
 class StageResult:
-    """What a stage did: inputs found done, done now and rejected now, rows kept, seconds, and a line for the user."""
+    """What a stage did: inputs found done, done now and rejected now, rows kept, seconds, and a line for the user.
+
+    ``left`` inputs were not come to, as it ended before.
+    """
 
     stage: str
     inputs: int = 0
     skipped: int = 0
+    left: int = 0
     rows: int = 0
     rejected: int = 0
     rejected_in_all: int = 0
@@ -151,7 +155,7 @@ class _Driver:
 
     def _perform(self, step: Step, corpus: Corpus) -> None:
         result = StageResult(step.stage.stage)
-        began = time.monotonic()
+        began, is_whole = time.monotonic(), False
         try:
             if step.batch is not None:
                 self._run_batches(step.batch, corpus, result)
@@ -159,13 +163,15 @@ class _Driver:
                 self.listener.stage_started(step.stage.stage, 0, 0)
                 receipt = step.stage.perform(corpus, self.tools)
                 result.changed, result.message, result.counts = receipt.changed, receipt.message, dict(receipt.counts)
+            is_whole = True
         finally:
             result.seconds = round(time.monotonic() - began, 3)
             self.results.append(result)
             if result.changed:
                 self._log("stage", **asdict(result))
                 self.workspace.save_local_files()
-        self.listener.stage_finished(result)
+            if is_whole or result.left:
+                self.listener.stage_finished(result)
         if self.stop():
             raise Interrupted("stopped; what is finished is kept", hint="run the same command again to go on")
 
@@ -173,7 +179,7 @@ class _Driver:
         stage, ledger = work.stage, work.ledger(corpus)
         result.message = "; ".join(stage.notices(self.tools))
         todo = [index for index, one in enumerate(work.works) if not ledger.is_done(one)]
-        result.inputs, result.skipped = len(work.works), len(work.works) - len(todo)
+        result.inputs, result.skipped, result.left = len(work.works), len(work.works) - len(todo), len(todo)
         self.listener.stage_started(stage.stage, result.inputs, result.skipped)
         waiting: list[Entry] = []
         last = time.monotonic()
@@ -181,6 +187,7 @@ class _Driver:
             with closing(self._advances(work, todo, corpus, result)) as advances:
                 for batch, inputs, outcome in advances:
                     if outcome is not None:
+                        result.left -= len(batch)
                         waiting += _entries(work, batch, outcome)
                     self.listener.stage_advanced(stage.stage, inputs, result.account)
                     is_time = len(waiting) >= _COMMIT_EVERY_ROWS or time.monotonic() - last >= _COMMIT_EVERY_S

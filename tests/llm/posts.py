@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.executors.local import LocalExecutor
-from curate.pipeline import run
+from curate.pipeline import StageResult, run
 from curate.recipe import load_recipe
 from curate.storage.workspace import Workspace
 from tests.builders import TEXTS, make_recipe
@@ -19,9 +19,12 @@ class Quiet:
 
     def __init__(self) -> None:
         self.accounts: list[dict[str, Any]] = []
+        self.finished: list[StageResult] = []
 
     def stage_started(self, name, total, done): ...
-    def stage_finished(self, result): ...
+
+    def stage_finished(self, result):
+        self.finished.append(result)
 
     def stage_advanced(self, name, inputs, account):
         if account:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from curate.cli.output import describe_spending
+from curate.cli.output import describe, describe_spending
 from curate.errors import Interrupted, InvalidInput, MissingDependency, ServiceRefused
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
@@ -108,6 +108,9 @@ def test_a_budget_stops_the_stage_and_keeps_what_is_done(corpus: Posts, double: 
     assert 0 < used <= needed
     done = len(corpus.rows())
     assert 0 < done < 6
+    told = corpus.listener.finished[-1]
+    assert describe(told) == f"{done} new: {done} rows, {6 - done} left"
+    assert told.account["openai/gpt-5-mini"].outcomes["ok"] == done
     with pytest.raises(Interrupted, match="budget"):
         corpus.run(labellers=[{**ONE, "max_tokens": 200}], budget={"tokens": needed}, in_flight=1)
     assert spent() - needed == used
