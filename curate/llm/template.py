@@ -62,11 +62,13 @@ def _standing(template: Template, there: frozenset[str]) -> tuple[str | Name, ..
     """What is left of a template where only these names have values: most items have the same."""
     found: list[str | Name] = []
     for node in template.nodes:
-        if isinstance(node, Section):
-            found += node.inside if (node.name in there) == (node.kind == "#") else ()
-        else:
-            found.append(node)
-    return tuple(node for node in found if not isinstance(node, Name) or node.name in there)
+        is_out = isinstance(node, Section) and (node.name in there) != (node.kind == "#")
+        for each in () if is_out else node.inside if isinstance(node, Section) else (node,):
+            if isinstance(each, str) and found and isinstance(last := found[-1], str):
+                found[-1] = last + each
+            elif isinstance(each, str) or each.name in there:
+                found.append(each)
+    return tuple(found)
 
 
 def parse_template(text: str, *, first_line: int) -> Template:
