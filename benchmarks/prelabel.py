@@ -172,9 +172,10 @@ def main() -> None:
         with server(0.4) as url:
             done = job("images", url, given.requests // 4)
         share = given.requests // 4 / done["wall"] * 0.4 / IN_FLIGHT
+        busy = done["cpu"] / done["wall"] / (os.cpu_count() or 1)
         print(
             f"\npictures shrunk and encoded off the event loop: its longest stop {1000 * done['stop_s']:.0f} ms, "
-            f"{1000 * done['picture_s']:.0f} ms of work a picture, throughput {share:.2f}"
+            f"{1000 * done['picture_s']:.0f} ms of work a picture, throughput {share:.2f} with {busy:.0%} of all cores"
         )
     if "items" not in skip:
         with tempfile.TemporaryDirectory() as folder, server(0) as url:
