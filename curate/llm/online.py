@@ -1,8 +1,10 @@
 """Requests sent one by one, as many at once as the service bears, and tried again where that helps."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Literal, NamedTuple, NoReturn, Protocol, TypeVar
 
 from curate.errors import CurateError, Interrupted, ServiceRefused, ServiceUnavailable
@@ -22,6 +24,7 @@ _WAITS_PER_TRY = 4
 _PATIENCE_S = 900.0
 _REFUSED_IN_A_ROW = 20
 _LOOK_S = 0.05
+_AHEAD = 8
 _AGAIN_LATER = "run the same command again later: what is done is kept"
 
 _CHAT = "/chat/completions"
@@ -112,9 +115,19 @@ class Online:
         self._fatal: CurateError | None = None
         self._failed_in_a_row = self._refused_in_a_row = 0
         self._busy = 0
+        # Media are many bytes, and made only for requests whose turn is near; more threads at work on them than there
+        # are cores would keep the loop waiting.
+        self._room = asyncio.Semaphore(settings.in_flight + _AHEAD)
+        self._encoders = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="encoding")
 
     async def fetch(self, request: Request, *, labeller: str, tally: Tally) -> Fetched:
         """See ``Courier.fetch``."""
+        if not request.media:
+            return await self._fetch(request, labeller, tally)
+        async with self._room:
+            return await self._fetch(request, labeller, tally)
+
+    async def _fetch(self, request: Request, labeller: str, tally: Tally) -> Fetched:
         try:
             payload = await self._payload(request)
         except ValueError as error:
@@ -202,12 +215,15 @@ class Online:
 
     async def close(self) -> None:
         """Close the connections."""
+        self._encoders.shutdown(wait=False, cancel_futures=True)
         await self._endpoint.close()
 
     async def _payload(self, request: Request) -> bytes:
-        if request.media:
-            return await asyncio.to_thread(request.payload, self._read)
-        return request.payload(self._read)
+        if not request.media:
+            return request.payload(self._read)
+        names = dict.fromkeys(media.blob for media in request.media)
+        found = await asyncio.to_thread(lambda: {name: self._read(name) for name in names})
+        return await asyncio.get_running_loop().run_in_executor(self._encoders, request.payload, found.__getitem__)
 
     async def _send(self, question: _Question[R], spend: Spend) -> _Sent[R]:
         """One try: a reply as it was read, or what to do without one."""

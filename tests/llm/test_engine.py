@@ -1,5 +1,6 @@
 """Asking through the engine, over a real local server: stored, shared, mended, limited, and never paid twice."""
 
+import itertools
 import sqlite3
 import threading
 import time
@@ -328,6 +329,22 @@ def test_pictures_and_sounds_are_read_in_threads_and_sent_whole(double, answers)
     assert picture["image_url"] == {"url": "data:image/png;base64,Ynl0ZXMgb2YgcG5n", "detail": "low"}
     assert sound["input_audio"] == {"data": "Ynl0ZXMgb2Ygd2F2", "format": "wav"}
     assert not {"asking", "MainThread"} & seen
+
+
+def test_media_are_read_for_requests_whose_turn_is_near(double, answers):
+    lead: list[int] = []
+    read_so_far = itertools.count(1)
+
+    def read(name):
+        lead.append(next(read_so_far) - double.requests)
+        return b"sound"
+
+    double.latency_s = 0.02
+    sounds = [Media(f"ab/{at:064x}.wav", "audio", seconds=1.0) for at in range(60)]
+    requests = [Request("gpt-5-mini", (Message("user", ("listen", sound)),)) for sound in sounds]
+    replies, _ = ask_all(answers, make_settings(double, in_flight=2), requests, check=str, read=read, window=60)
+    assert {reply.outcome for reply in replies} == {"ok"}
+    assert 2 < max(lead) <= 2 + 8
 
 
 def test_replay_asks_nobody(double, answers):
