@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 out = Console(highlight=False, soft_wrap=True, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+_NAME_WIDTH = 24
 
 
 def say(text: str) -> None:
@@ -54,7 +55,10 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
-        table.add_column(column, overflow="fold", justify="right" if numeric else "left", header_style="bold")
+        justify: Literal["right", "left"] = "right" if numeric else "left"
+        # What a row is about stays on its line where the others can give way.
+        least = 0 if index else min(_NAME_WIDTH, max((len(str(row[0])) for row in rows), default=0))
+        table.add_column(column, overflow="fold", justify=justify, header_style="bold", min_width=least)
     for row in rows:
         table.add_row(
             *(escape("" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row)

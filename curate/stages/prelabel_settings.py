@@ -53,6 +53,8 @@ class LabellerSettings(_Settings):
     seed: int | None = None
     max_tokens: Annotated[int, Setting(ge=16, le=1_000_000)] = 1_500
     """The longest reply; one that is cut off is asked for again with twice as many"""
+    limit_name: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    """What the service calls that limit: some servers know only the older name, and else reply at any length"""
     reasoning_effort: Annotated[str, Setting(pattern=r"^[a-z]{1,20}$")] | None = None
 
     @model_validator(mode="after")
@@ -93,7 +95,7 @@ class LabellerSettings(_Settings):
             "top_p": self.top_p,
             "seed": self.seed,
             "reasoning_effort": self.reasoning_effort,
-            "max_completion_tokens": self.max_tokens,
+            self.limit_name: self.max_tokens,
             "response_format": {"type": "json_object"} if self.structured == "json_object" else None,
         }
         return {name: value for name, value in given.items() if value is not None}

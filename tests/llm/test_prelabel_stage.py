@@ -22,7 +22,7 @@ from curate.storage.spec import table_spec
 from tests.builders import TEXTS, make_recipe
 from tests.llm.asking import KEY
 from tests.llm.chat_double import ChatDouble
-from tests.llm.chat_faults import refusal, says, status
+from tests.llm.chat_faults import length, refusal, says, status
 from tests.llm.posts import ONE, Posts, Quiet, asked
 
 
@@ -156,6 +156,14 @@ def test_services_that_know_no_schema_are_told_it(corpus: Posts, double: ChatDou
     body = next(call.body for call in double.calls if call.path == "/v1/chat/completions")
     assert body.get("response_format") == ({"type": "json_object"} if structured == "json_object" else None)
     assert '"additionalProperties": false' in body["messages"][0]["content"]
+
+
+def test_a_service_is_told_the_limit_by_the_name_that_it_knows(corpus: Posts, double: ChatDouble) -> None:
+    double.on("(post 2)", length())
+    corpus.run(labellers=[{**ONE, "limit_name": "max_tokens", "max_tokens": 300}])
+    bodies = [call.body for call in double.calls if call.path == "/v1/chat/completions"]
+    assert sorted(body["max_tokens"] for body in bodies) == [300] * 6 + [600]
+    assert not any("max_completion_tokens" in body for body in bodies)
 
 
 def test_replies_are_replayed_beside_models_that_are_asked(corpus: Posts, double: ChatDouble) -> None:
