@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from curate.executors import collecting_seldom
+from curate.labels import LabelSchema, load_labels
+
 SYSTEM = (
     "You label the emotion that a speaker shows. Judge only what the words themselves show, not what you would feel in "
     "their place. Several emotions may be there at once; name each of them, the strongest first. Use 'neutral' only "
@@ -43,8 +46,6 @@ def messages(number: int) -> list[dict[str, str]]:
 
 def generator(url: str, count: int, in_flight: int) -> dict[str, float]:
     """Bytes made beforehand over bare connections: what the server itself can do."""
-    from curate.labels import load_labels
-
     schema = load_labels("utterance_emotion.v1").json_schema()
     form = {"type": "json_schema", "json_schema": {"name": "labels", "strict": True, "schema": schema}}
     host, port = url.removeprefix("http://").removesuffix("/v1").split(":")
@@ -74,8 +75,6 @@ def plain(url: str, count: int, in_flight: int, way: str) -> dict[str, float]:
 
     import openai
     from pydantic import BaseModel
-
-    from curate.labels import load_labels
 
     class Labels(BaseModel):
         emotion: list[Literal["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]]
@@ -111,38 +110,33 @@ def plain(url: str, count: int, in_flight: int, way: str) -> dict[str, float]:
 
 def engine(url: str, count: int, in_flight: int) -> dict[str, float]:
     """The engine of ``curate`` with its store, account, limits and checks, over a stream of items."""
-    load_everything()
-    with tempfile.TemporaryDirectory() as folder:
-        return timed(lambda: ask_stream(url, count, in_flight, Path(folder)))
+    labels = load_labels("utterance_emotion.v1")
+    with tempfile.TemporaryDirectory() as folder, collecting_seldom():
+        return timed(lambda: ask_stream(url, count, in_flight, Path(folder), labels))
 
 
 def items(url: str, count: int, in_flight: int, folder: str) -> dict[str, float]:
     """The same over many items, with the memory on the way."""
-    load_everything()
-    return timed(lambda: ask_stream(url, count, in_flight, Path(folder)))
+    labels = load_labels("utterance_emotion.v1")
+    with collecting_seldom():
+        return timed(lambda: ask_stream(url, count, in_flight, Path(folder), labels))
 
 
 def load_everything() -> None:
-    """Import what is imported when it is first used: it is timed for nobody."""
-    import jsonschema  # noqa: F401
-    import openai.types.chat
-
-    import curate.llm.engine
-    import curate.llm.online  # noqa: F401
-
-    openai.DefaultAsyncHttpxClient()
+    """Import what is imported when it is first used: that is timed for nobody."""
+    for module in ("anyio._backends._asyncio", "curate.llm.online", "jsonschema", "openai.types.chat"):
+        importlib.import_module(module)
+    importlib.import_module("openai").DefaultAsyncHttpxClient()
 
 
-def ask_stream(url: str, count: int, in_flight: int, folder: Path) -> dict[str, float]:
+def ask_stream(url: str, count: int, in_flight: int, folder: Path, labels: LabelSchema) -> dict[str, float]:
     """Ask about so many items; resident memory after a tenth and at the end, and how many requests went out."""
-    from curate.labels import load_labels
     from curate.labels.item import ItemContext
     from curate.llm.engine import EngineSettings, open_engine
     from curate.llm.request import Message, Request
     from curate.llm.stream import stream
     from curate.storage.answers import Answers
 
-    labels = load_labels("utterance_emotion.v1")
     form = labels.json_schema()
     settings = EngineSettings(base_url=url, in_flight=in_flight)
     resident: list[float] = []
@@ -187,8 +181,6 @@ def images(url: str, count: int, in_flight: int) -> dict[str, float]:
             began = time.perf_counter()
             await asyncio.sleep(0.005)
             longest[0] = max(longest[0], time.perf_counter() - began - 0.005)
-
-    load_everything()
 
     def everything() -> dict[str, float]:
         watching: list[asyncio.Task[None]] = []
@@ -242,11 +234,9 @@ def main() -> None:
     name, url, count, in_flight, *rest = sys.argv[1:]
     jobs = {"generator": generator, "plain": plain, "engine": engine, "images": images, "items": items}
     os.environ["OPENAI_API_KEY"] = "sk-benchmark"
-    for module in ("openai", "curate.labels", "curate.llm.online", "curate.llm.stream", "jsonschema"):
-        importlib.import_module(module)
+    load_everything()
     print(json.dumps(jobs[name](url, int(count), int(in_flight), *rest)))
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent.parent))
     main()
