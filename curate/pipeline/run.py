@@ -217,7 +217,7 @@ class _Driver:
                 known.update(advance.batch)
                 yield advance
             todo = [at for at in todo if at not in known]
-            if not todo:
+            if not todo or self.stop():
                 return
             inputs = work.inputs.take(pa.array(todo))
         account: dict[str, Spent] = {}
