@@ -27,7 +27,7 @@ _LOOK_S = 0.05
 _AHEAD = 8
 _AGAIN_LATER = "run the same command again later: what is done is kept"
 
-_CHAT = "/chat/completions"
+_CHAT, _EMBEDDINGS = "/chat/completions", "/embeddings"
 _FINE = Verdict("again", "")
 
 
@@ -106,11 +106,15 @@ class Online:
             check_priced(self._prices, models)
         self._endpoint = Endpoint(settings.base_url, connections=settings.in_flight)
         self._budget = budget
-        self._gate = Gate(
-            settings.in_flight,
-            requests_per_minute=settings.requests_per_minute,
-            tokens_per_minute=settings.tokens_per_minute,
-        )
+        # Services limit chat and embeddings apart, and one that is slow says nothing of the other.
+        self._gates = {
+            path: Gate(
+                settings.in_flight,
+                requests_per_minute=settings.requests_per_minute,
+                tokens_per_minute=settings.tokens_per_minute,
+            )
+            for path in (_CHAT, _EMBEDDINGS)
+        }
         self._until = None if settings.deadline_s is None else time.monotonic() + settings.deadline_s
         self._fatal: CurateError | None = None
         self._failed_in_a_row = self._refused_in_a_row = 0
@@ -150,7 +154,7 @@ class Online:
             return read_embeddings(body, count)
 
         question = _Question(
-            "/embeddings", request.model, request.key, request.payload(), most, read, is_divisible=count > 1
+            _EMBEDDINGS, request.model, request.key, request.payload(), most, read, is_divisible=count > 1
         )
         done = await self._bring(question, lambda paid: _vector_answers(request, paid), labeller, tally)
         if done.read is None:
@@ -227,13 +231,14 @@ class Online:
 
     async def _send(self, question: _Question[R], spend: Spend) -> _Sent[R]:
         """One try: a reply as it was read, or what to do without one."""
+        gate = self._gates[question.path]
         reserved = question.most.tokens_in + question.most.tokens_out
         try:
-            await self._gate.enter(reserved)
+            await gate.enter(reserved)
             try:
                 self._check_open()  # much may have happened while it waited
             except CurateError:
-                self._gate.leave()
+                gate.leave()
                 raise
         except (asyncio.CancelledError, CurateError):
             self._answers.hand_in([self._budget.free(spend)])
@@ -246,31 +251,30 @@ class Online:
             self._answers.hand_in([self._budget.lose(spend)])
             raise
         except TimeoutError:
-            self._gate.overloaded(started)
+            gate.overloaded(started)
             return _Sent(Verdict("again", "the service does not answer in time", charged=True))
         except Unanswered as error:
             if error.slow:
-                self._gate.overloaded(started)
+                gate.overloaded(started)
             return _Sent(Verdict("invalid" if error.final else "again", error.detail, charged=error.charged))
         finally:
-            self._gate.leave()
-        if question.path == _CHAT:
-            self._gate.observe(received.headers)  # the limits of another model are not those of the gate
+            gate.leave()
+        gate.observe(received.headers)
         if received.status != 200:
             verdict = judge_status(received.status, received.headers, received.body, self._endpoint.mask)
             if verdict.slow:
-                self._gate.overloaded(started)
+                gate.overloaded(started)
             if verdict.limited and verdict.wait_s:
-                self._gate.pause(verdict.wait_s)
+                gate.pause(verdict.wait_s)
             return _Sent(verdict, received)
         try:
             read = question.read(received.body)
         except ValueError as error:
             # A page of a proxy or portal on the way comes from no model.
             return _Sent(Verdict("again", str(error), charged=not received.body.lstrip().startswith(b"<")), received)
-        self._gate.went_well()
+        gate.went_well()
         if read.usage is not None:
-            self._gate.used(reserved, read.usage.tokens_in + read.usage.tokens_out)
+            gate.used(reserved, read.usage.tokens_in + read.usage.tokens_out)
         return _Sent(_FINE, received, read)
 
     async def _keep(self, answers: list[Answer], paid: _Paid[R], spend: Spend) -> None:

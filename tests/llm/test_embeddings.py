@@ -5,6 +5,7 @@ import base64
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ import pytest
 
 from curate.errors import Interrupted, InvalidInput, ServiceRefused, ServiceUnavailable
 from curate.llm.embeddings import Embedding, embedded_text, read_embeddings, shares
-from curate.llm.engine import EngineSettings, open_engine
+from curate.llm.engine import Engine, EngineSettings, open_engine
 from curate.llm.model import Spent
 from curate.storage.answers import Answers
-from tests.llm.asking import make_settings, rows, stored
+from tests.llm.asking import make_request, make_settings, rows, stored
 from tests.llm.chat_double import ChatDouble, vector_of
-from tests.llm.chat_faults import Fault, drop, error_body, expired_key, half_json, html, raw, status
+from tests.llm.chat_faults import Fault, drop, error_body, expired_key, half_json, hang, html, raw, status
 from tests.llm.chat_rules import Refused
 
 MODEL = "text-embedding-3-small"
@@ -212,6 +213,55 @@ def test_a_service_that_is_down_ends_it_or_leaves_an_error(double, tmp_path):
     assert spent.outcomes == {"error": 1}
     with pytest.raises(ServiceUnavailable, match="4 requests in a row"):
         embed(tmp_path, make_settings(double, tries=2), [f"text {at}" for at in range(64 * 5)])
+
+
+LIMITS = {
+    "x-ratelimit-limit-requests": "1",
+    "x-ratelimit-remaining-requests": "0",
+    "x-ratelimit-reset-requests": "60s",
+}
+
+
+def retries(engine: Engine) -> int:
+    return sum(spent.retries for spent in engine.spent().values())
+
+
+@pytest.mark.parametrize(
+    ("fault", "options"),
+    [
+        pytest.param(hang(), {"in_flight": 1}, id="slow"),
+        pytest.param(replace(status(429, retry_after="60"), charged=True), {}, id="busy"),
+        pytest.param(Fault(headers=LIMITS, charged=True), {}, id="limits in headers"),
+        pytest.param(Fault(charged=True), {"requests_per_minute": 1}, id="limits in settings"),
+    ],
+)
+@pytest.mark.parametrize("limited", ["chat", "embeddings"])
+def test_what_holds_up_embeddings_does_not_hold_up_chat_nor_the_other_way_round(
+    double, tmp_path, monkeypatch, limited, fault, options
+):
+    monkeypatch.setattr("curate.llm.engine._GRACE_S", 0.0)
+    double.then(*([fault] if limited == "chat" else []))
+    double.on_path(PATH, *([fault] if limited == "embeddings" else []))
+
+    async def everything(answers: Answers) -> None:
+        engine = open_engine(make_settings(double, **options), answers, lambda blob: b"")
+        asks = {
+            "chat": lambda text: engine.ask(make_request(text), str, labeller="chat"),
+            "embeddings": lambda text: engine.embed([text], model=MODEL, labeller="embeddings"),
+        }
+        free = asks.pop("embeddings" if limited == "chat" else "chat")
+        first = asyncio.create_task(asks[limited]("one"))
+        while not (first.done() or ("in_flight" in options and double.calls) or retries(engine)):
+            await asyncio.sleep(0.01)
+        second = asyncio.create_task(asks[limited]("two"))
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(free("three"), 5)
+        assert ["chat" in call.path for call in double.calls] == [limited == "chat", limited != "chat"]
+        await engine.close()
+        await asyncio.gather(first, second, return_exceptions=True)
+
+    with Answers(tmp_path / "answers.sqlite") as answers:
+        asyncio.run(everything(answers))
 
 
 def test_replay_takes_only_what_is_stored(double, tmp_path):
