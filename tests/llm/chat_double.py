@@ -76,6 +76,7 @@ class ChatDouble:
 
     ``sent`` and ``answered`` count chat requests, by the hash of their body and by their last message's text; answered
     are those whose whole answer was handed to a connection that was still open (or written into a batch's output).
+    Texts to embed are counted in ``sent``, and requests for embeddings in ``done`` once their vectors are made.
     """
 
     def __init__(
@@ -214,6 +215,8 @@ class ChatDouble:
             elif fault.body is None and made.body is not None:
                 fault = replace(fault, status=made.status, body=made.body)
         self.held += fault.hang
+        if path == "/v1/embeddings":
+            await asyncio.sleep(self.latency_s)
         return await self._send(fault, fault.body or b"{}", headers, reader, writer)
 
     # -- chat
@@ -435,6 +438,8 @@ class ChatDouble:
             raise Refused(f"The model `{body.get('model')}` does not exist", "model_not_found")
         if not texts or len(texts) > 2048 or not all(isinstance(text, str) and text for text in texts):
             raise Refused("'$.input' is invalid")
+        if self.keep:
+            self.sent.update(texts)
         vectors = [self.vector(text) for text in texts]
         as_text = body.get("encoding_format") == "base64"
         data = [
@@ -443,8 +448,9 @@ class ChatDouble:
             else {"object": "embedding", "index": at, "embedding": vector}
             for at, vector in enumerate(vectors)
         ]
-        tokens = sum(1 + len(text) // 4 for text in texts)
+        tokens = embedded_tokens(texts)
         self.tokens["in"] += tokens
+        self.done += 1
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return {"object": "list", "data": data, "model": body["model"], "usage": usage}
 
@@ -574,6 +580,11 @@ def _tokens_of(content: Any) -> int:
     return sum(
         4 + len(part.get("text", "")) // 4 if part["type"] == "text" else sizes[part["type"]](part) for part in content
     )
+
+
+def embedded_tokens(texts: Iterable[str]) -> int:
+    """What is charged for texts to embed."""
+    return sum(1 + len(text) // 4 for text in texts)
 
 
 def vector_of(text: str, size: int = 64) -> list[float]:

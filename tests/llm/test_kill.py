@@ -8,17 +8,18 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from curate.llm.completion import read_completion
+from curate.llm.embeddings import EmbeddingRequest
 from tests.llm.asking import rows
-from tests.llm.chat_double import ChatDouble
-from tests.llm.kill_child import make_ask
+from tests.llm.chat_double import ChatDouble, embedded_tokens
+from tests.llm.kill_child import EMBEDDER, WINDOWS, make_ask, make_text
 
-POINTS, BATCH_POINTS = (100, 30) if os.environ.get("CURATE_TEST_ALL") else (30, 10)
-WINDOW = 32
+POINTS, BATCH_POINTS, EMBED_POINTS = (100, 30, 40) if os.environ.get("CURATE_TEST_ALL") else (30, 10, 8)
 
 
 class Runs:
@@ -83,13 +84,14 @@ def texts(folder: Path) -> dict[str, str]:
     return {row["key"]: read_completion(row["reply"]).text for row in rows(folder, "answers")}
 
 
-def kill_over_and_over(double, runs, folder, *, points, most_more, most_s, seed):
-    """Kill after up to ``most_more`` further answers and ``most_s`` seconds; the most replies any kill cost.
+def kill_over_and_over(double, runs, folder, names, *, points, most_more, most_s, seed):
+    """Kill after up to ``most_more`` further answers and ``most_s`` seconds; ``names`` are the texts by key.
 
-    Returns that, and for every stored key how often it had been sent when it was first seen stored.
+    Returns the most replies that any kill cost, and for every stored key how often it had been sent when it was first
+    seen stored.
     """
+    print(f"seed {seed}")
     chance = random.Random(seed)
-    names = {make_ask(number).key: f"item {number:05d}." for number in range(int(runs.line.split()[-1]))}
     frozen: dict[str, int] = {}
     costliest = kills = 0
     while kills < points:
@@ -109,21 +111,22 @@ def kill_over_and_over(double, runs, folder, *, points, most_more, most_s, seed)
         costliest = max(costliest, double.done - before - (len(frozen) - had))
         assert all(double.sent[names[key]] == times for key, times in frozen.items())
         assert status == -9, "it was done before all kill points; raise the number of items"
-    return costliest, frozen, names
+    return costliest, frozen
 
 
 def test_what_was_stored_is_never_asked_again(runs, tmp_path):
     count = 10 * POINTS
     double, killed = runs("online", count, 0.004)
-    costliest, frozen, names = kill_over_and_over(
-        double, killed, tmp_path, points=POINTS, most_more=8, most_s=0.02, seed=1
+    names = {make_ask(number).key: f"item {number:05d}." for number in range(count)}
+    costliest, frozen = kill_over_and_over(
+        double, killed, tmp_path, names, points=POINTS, most_more=8, most_s=0.02, seed=1
     )
     assert 0 < len(frozen) < count
     killed.start()
     assert killed.end() == 0
     assert set(texts(tmp_path)) == set(names)
     assert all(double.sent[names[key]] == times for key, times in frozen.items())
-    assert costliest <= WINDOW
+    assert costliest <= WINDOWS["online"]
     # The account: every stored reply once, as the service counts it, and the rest as it was reserved.
     spend, answers = rows(tmp_path, "spend"), rows(tmp_path, "answers")
     settled = [row for row in spend if row["state"] == "settled"]
@@ -141,6 +144,41 @@ def test_what_was_stored_is_never_asked_again(runs, tmp_path):
     assert other.end() == 0
     other.close()
     assert texts(whole) == texts(tmp_path)
+
+
+def test_a_text_whose_vector_was_stored_is_never_sent_again(runs, tmp_path):
+    count = 400 * EMBED_POINTS
+    double, killed = runs("embed", count, 0.004)
+    names = {EmbeddingRequest(EMBEDDER, (text,)).keys[0]: text for text in map(make_text, range(count))}
+    _, frozen = kill_over_and_over(
+        double, killed, tmp_path, names, points=EMBED_POINTS, most_more=4, most_s=0.03, seed=random.randrange(100_000)
+    )
+    assert 0 < len(frozen) < count
+    killed.start()
+    assert killed.end() == 0
+    vectors = {row["key"]: row["reply"] for row in rows(tmp_path, "answers")}
+    assert set(vectors) == set(names)
+    assert all(double.sent[names[key]] == times for key, times in frozen.items())
+    assert count < double.sent.total() <= count + EMBED_POINTS * WINDOWS["embed"]
+    # The account: every request whose vectors are stored once, as the service counts it, and the rest as reserved.
+    calls = [EmbeddingRequest(EMBEDDER, tuple(call.body["input"])) for call in double.calls]
+    charged = {call.key: embedded_tokens(call.texts) for call in calls}
+    spend = rows(tmp_path, "spend")
+    settled = [row for row in spend if row["state"] == "settled"]
+    lost = [row for row in spend if row["state"] == "lost"]
+    assert len(settled) + len(lost) == len(spend)
+    assert [row["tokens_in"] for row in settled] == [charged[row["key"]] for row in settled]
+    assert sum(row["tokens_in"] for row in settled) == embedded_tokens(names.values())
+    assert sum(row["tokens_in"] for row in settled) == sum(row["tokens_in"] for row in rows(tmp_path, "answers"))
+    assert Counter(call.key for call in calls) <= Counter(row["key"] for row in spend)
+    assert all(row["tokens_in"] >= charged.get(row["key"], 0) for row in lost)
+    # The same vectors as of a run that nobody disturbed.
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    killed.line = f"{double.url} {whole} embed {count}\n"
+    killed.start()
+    assert killed.end() == 0
+    assert {row["key"]: row["reply"] for row in rows(whole, "answers")} == vectors
 
 
 def test_batches_are_paid_once_whenever_the_run_is_killed(runs, tmp_path):
