@@ -118,7 +118,7 @@ class Online:
         self._until = None if settings.deadline_s is None else time.monotonic() + settings.deadline_s
         self._fatal: CurateError | None = None
         self._failed_in_a_row = self._refused_in_a_row = 0
-        self._busy = 0
+        self._storing = 0
         # Media are many bytes, and made only for requests whose turn is near; more threads at work on them than there
         # are cores would keep the loop waiting.
         self._room = asyncio.Semaphore(settings.in_flight + _AHEAD)
@@ -178,19 +178,15 @@ class Online:
                 labeller, question.key, usd=worst_usd, tokens_in=most.tokens_in, tokens_out=most.tokens_out
             )
             tries += 1
-            self._busy += 1
-            try:
-                sent = await self._send(question, spend)
-                if sent.received is not None and (sent.read is not None or sent.verdict.then == "filtered"):
-                    paid = _paid(sent, sent.received, most, price)
-                    answers = keep(paid)
-                    await self._keep(answers, paid, spend)
-                    tally.answered(paid.usage.tokens_in, paid.usage.tokens_out, paid.usd)
-                    self._failed_in_a_row = self._refused_in_a_row = 0
-                    paid_usd += paid.usd or 0.0
-                    return _Done(sent.verdict, tries, paid_usd, tuple(answers), sent.read)
-            finally:
-                self._busy -= 1
+            sent = await self._send(question, spend)
+            if sent.received is not None and (sent.read is not None or sent.verdict.then == "filtered"):
+                paid = _paid(sent, sent.received, most, price)
+                answers = keep(paid)
+                await self._keep(answers, paid, spend)
+                tally.answered(paid.usage.tokens_in, paid.usage.tokens_out, paid.usd)
+                self._failed_in_a_row = self._refused_in_a_row = 0
+                paid_usd += paid.usd or 0.0
+                return _Done(sent.verdict, tries, paid_usd, tuple(answers), sent.read)
             judged = sent.verdict
             if judged.charged:
                 self._answers.hand_in([self._budget.lose(spend)])
@@ -214,7 +210,7 @@ class Online:
         """See ``Courier.drain``."""
         self._fatal = self._fatal or Interrupted("the run is being stopped")
         ends = time.monotonic() + grace_s
-        while self._busy and time.monotonic() < ends:
+        while (self._storing or any(gate.flying for gate in self._gates.values())) and time.monotonic() < ends:
             await asyncio.sleep(_LOOK_S)
 
     async def close(self) -> None:
@@ -281,10 +277,13 @@ class Online:
         """Store what a reply holds together with what it cost."""
         usage = paid.usage
         entry = self._budget.settle(spend, usd=paid.usd, tokens_in=usage.tokens_in, tokens_out=usage.tokens_out)
+        self._storing += 1
         try:
             await self._answers.commit([*map(put_answer, answers), entry])
         except CurateError as error:
             self._stop(error)
+        finally:
+            self._storing -= 1
 
     def _give_up(self, verdict: Verdict) -> None:
         """Count a request that failed for good; raises where the next ones will fail too."""

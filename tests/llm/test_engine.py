@@ -1,5 +1,6 @@
 """Asking through the engine, over a real local server: stored, shared, mended, limited, and never paid twice."""
 
+import asyncio
 import itertools
 import sqlite3
 import threading
@@ -345,6 +346,20 @@ def test_media_are_read_for_requests_whose_turn_is_near(double, answers):
     replies, _ = ask_all(answers, make_settings(double, in_flight=2), requests, check=str, read=read, window=60)
     assert {reply.outcome for reply in replies} == {"ok"}
     assert 2 < max(lead) <= 2 + 8
+
+
+def test_what_waits_its_turn_does_not_hold_up_the_end(double, answers):
+    async def everything():
+        engine = open_engine(make_settings(double, requests_per_minute=1), answers, lambda blob: b"")
+        asks = [asyncio.create_task(engine.ask(make_request(text), str, labeller="one")) for text in ("a", "b")]
+        await asyncio.wait(asks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait_for(engine.close(), 5)  # far less than it waits for what is on its way
+        return await asyncio.gather(*asks, return_exceptions=True)
+
+    done = asyncio.run(everything())
+    assert sorted(getattr(one, "outcome", type(one).__name__) for one in done) == ["CancelledError", "ok"]
+    assert double.requests == 1
+    assert answers.total("prelabel").tokens == done[0].tokens_in + done[0].tokens_out
 
 
 def test_replay_asks_nobody(double, answers):
