@@ -12,7 +12,7 @@ from curate.llm.budget import Budget
 from curate.llm.completion import Completion, Usage, read_completion
 from curate.llm.embeddings import Brought, Embedded, EmbeddingRequest, read_embeddings, shares, to_stored
 from curate.llm.engine import EngineSettings, Fetched
-from curate.llm.faults import Unanswered, Verdict, backoff_s, judge_status, repeated
+from curate.llm.faults import Unanswered, Verdict, backoff_s, judge_error, judge_status, repeated
 from curate.llm.limits import Gate
 from curate.llm.openai_client import HINT, Endpoint, Received
 from curate.llm.prices import Price, check_priced, load_prices, texts_tokens_in, tokens_in
@@ -256,22 +256,29 @@ class Online:
         finally:
             gate.leave()
         gate.observe(received.headers)
+        sent = self._read_reply(question, received)
+        if sent.read is not None:
+            gate.went_well()
+            if sent.read.usage is not None:
+                gate.used(reserved, sent.read.usage.tokens_in + sent.read.usage.tokens_out)
+            return sent
+        if sent.verdict.slow:
+            gate.overloaded(started)
+        if sent.verdict.limited and sent.verdict.wait_s:
+            gate.pause(sent.verdict.wait_s)
+        return sent
+
+    def _read_reply(self, question: _Question[R], received: Received) -> _Sent[R]:
+        about = received.headers, received.body, self._endpoint.mask
         if received.status != 200:
-            verdict = judge_status(received.status, received.headers, received.body, self._endpoint.mask)
-            if verdict.slow:
-                gate.overloaded(started)
-            if verdict.limited and verdict.wait_s:
-                gate.pause(verdict.wait_s)
-            return _Sent(verdict, received)
+            return _Sent(judge_status(received.status, *about), received)
         try:
-            read = question.read(received.body)
+            return _Sent(_FINE, received, question.read(received.body))
         except ValueError as error:
             # A page of a proxy or portal on the way comes from no model.
-            return _Sent(Verdict("again", str(error), charged=not received.body.lstrip().startswith(b"<")), received)
-        gate.went_well()
-        if read.usage is not None:
-            gate.used(reserved, read.usage.tokens_in + read.usage.tokens_out)
-        return _Sent(_FINE, received, read)
+            comes_from_model = not received.body.lstrip().startswith(b"<")
+            unread = Verdict("again", str(error), charged=comes_from_model)
+            return _Sent(judge_error(*about) or unread, received)
 
     async def _keep(self, answers: list[Answer], paid: _Paid[R], spend: Spend) -> None:
         """Store what a reply holds together with what it cost."""

@@ -26,9 +26,11 @@ from tests.llm.chat_faults import (
     Fault,
     content_filter,
     drop,
+    error_200,
     error_body,
     expired_key,
     filtered_400,
+    flagged,
     half_json,
     hang,
     length,
@@ -119,6 +121,7 @@ def test_a_cut_off_answer_gets_twice_the_room_once(double, answers):
         (refusal(), "refused", "can't help"),
         (content_filter(), "filtered", "filtered"),
         (filtered_400(), "filtered", "content management"),
+        (flagged(reasons=["violence"]), "filtered", "status 403: Your input was flagged"),
     ],
 )
 def test_refusals_and_filters_are_final_and_stored(double, answers, fault, outcome, detail):
@@ -141,6 +144,15 @@ def test_faults_on_the_way_are_tried_again(double, answers):
     double.on("item 1", status(500), half_json(), status(429, retry_after="0"), drop())
     (reply,), spent = ask_all(answers, make_settings(double), [make_request()])
     assert (reply.outcome, reply.tries, spent.retries) == ("ok", 5, 4)
+
+
+def test_the_word_of_a_gateway_with_status_200_is_kept_and_not_paid_for(double, answers):
+    double.on("item 1", *[error_200("the model {key} is down", code=502)] * 2)
+    double.on("item 2", Fault(200, b'{"error": {"code": 429}}', {"retry-after": "0"}))
+    replies, spent = ask_all(answers, make_settings(double, tries=2), [make_request(f"item {n}") for n in (1, 2)])
+    assert [reply.outcome for reply in replies] == ["error", "ok"]
+    assert replies[0].detail == "the reply is an error: the model *** is down"
+    assert spent.usd == replies[1].usd
 
 
 def test_what_stays_away_is_an_error_and_asked_for_by_the_next_run(double, answers):
