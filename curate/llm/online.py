@@ -19,6 +19,7 @@ from curate.llm.prices import Price, check_priced, load_prices, texts_tokens_in,
 from curate.llm.request import Request
 from curate.llm.tally import Tally
 from curate.storage.answers import Answer, Answers, Spend, kept_headers, now, put_answer
+from curate.storage.blobs import BlobLost
 
 _WAITS_PER_TRY = 4
 _PATIENCE_S = 900.0
@@ -136,6 +137,8 @@ class Online:
             payload = await self._payload(request)
         except ValueError as error:
             return Fetched(None, "invalid", str(error))
+        except BlobLost as error:
+            return Fetched(None, "error", error.message)
         most = Usage(
             tokens_in(request, self._prices.of(request.model)), request.most_tokens_out or self._settings.tokens_out
         )

@@ -14,12 +14,14 @@ from curate.errors import (
     MissingDependency,
     ServiceRefused,
     ServiceUnavailable,
+    StorageFailed,
     WorkspaceUnusable,
 )
 from curate.llm.engine import open_engine
 from curate.llm.request import Media, Message, Request
 from curate.llm.stream import stream
 from curate.storage.answers import Answers
+from curate.storage.blobs import Blobs
 from tests.llm.asking import KEY
 from tests.llm.chat_double import ChatDouble
 from tests.llm.chat_faults import (
@@ -342,6 +344,22 @@ def test_pictures_and_sounds_are_read_in_threads_and_sent_whole(double, answers)
     assert picture["image_url"] == {"url": "data:image/png;base64,Ynl0ZXMgb2YgcG5n", "detail": "low"}
     assert sound["input_audio"] == {"data": "Ynl0ZXMgb2Ygd2F2", "format": "wav"}
     assert not {"asking", "MainThread"} & seen
+
+
+def test_a_blob_that_is_gone_costs_only_its_own_item(double, answers, tmp_path):
+    blobs = Blobs(tmp_path / "blobs")
+    names = [blobs.put(b"sound %d" % at, "wav") for at in range(4)]
+    requests = [Request("gpt-5-mini", (Message("user", ("hear", Media(name, "audio"))),)) for name in names]
+    blobs.remove(names[1])
+    replies, _ = ask_all(answers, make_settings(double), requests[:3], check=str, read=blobs.read)
+    assert [reply.outcome for reply in replies] == ["ok", "error", "ok"]
+    assert replies[1].detail == f"blob {names[1]} cannot be read: No such file or directory"
+    blobs.put(b"sound 1", "wav")
+    (restored,), _ = ask_all(answers, make_settings(double), requests[1:2], check=str, read=blobs.read)
+    assert restored.outcome == "ok"
+    blobs.root.rename(tmp_path / "elsewhere")
+    with pytest.raises(StorageFailed, match=names[3]):
+        ask_all(answers, make_settings(double), requests[3:], check=str, read=blobs.read)
 
 
 def test_media_are_read_for_requests_whose_turn_is_near(double, answers):
