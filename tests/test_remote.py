@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -361,7 +362,7 @@ def test_blobs_are_checked_copied_and_listed(here, place, store, tmp_path):
         with pytest.raises(BlobLost, match="it is gone"):
             look(names[1])
     with pytest.raises(WorkspaceUnusable, match="there is no bucket nowhere"):
-        Workspace("s3://nowhere/corpus").blobs.read(names[1])
+        replace(blobs, remote=remote.Remote("s3://nowhere/blobs")).read(names[1])
 
 
 def test_a_label_studio_of_this_machine_shows_copies(here, place):
