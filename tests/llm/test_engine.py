@@ -242,6 +242,53 @@ def test_as_many_are_in_flight_as_is_allowed(answers):
     assert double.most_in_flight == 20
 
 
+def test_models_together_are_in_flight_as_many_as_is_allowed(answers):
+    with ChatDouble(latency_s=0.1) as double:
+        requests = [make_request(f"item {n}", model=model) for n in range(20) for model in ("gpt-5-mini", "gpt-5")]
+        ask_all(answers, make_settings(double, in_flight=8), requests, window=40)
+    assert double.most_in_flight == 8
+    assert double.done == 40
+
+
+def test_limits_of_one_model_hold_up_no_other(double, answers):
+    limits = {"x-ratelimit-limit-requests": "1", "x-ratelimit-remaining-requests": "0"}
+    double.on('"gpt-5-nano"', Fault(headers={**limits, "x-ratelimit-reset-requests": "60s"}))
+
+    async def everything():
+        engine = open_engine(make_settings(double), answers, lambda blob: b"")
+        await engine.ask(make_request("first", model="gpt-5-nano"), str, labeller="one")
+        held = asyncio.create_task(engine.ask(make_request("second", model="gpt-5-nano"), str, labeller="one"))
+        await asyncio.sleep(0.01)
+        asks = (engine.ask(make_request(f"item {n}"), str, labeller="one") for n in range(10))
+        replies = await asyncio.wait_for(asyncio.gather(*asks), 5)
+        await engine.close()
+        await asyncio.gather(held, return_exceptions=True)
+        return replies
+
+    assert {reply.outcome for reply in asyncio.run(everything())} == {"ok"}
+    assert double.requests == 11
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [status(429, retry_after="0"), status(500), hang(), drop(), error_200("slow down", code=429)],
+    ids=["429", "500", "timeout", "cut", "429 within 200"],
+)
+def test_tokens_of_a_try_without_a_reply_are_given_back(double, answers, fault):
+    double.then(fault)
+
+    async def everything():
+        settings = make_settings(double, tokens_per_minute=60, request_timeout_s=0.3)
+        engine = open_engine(settings, answers, lambda blob: b"")
+        try:
+            return await asyncio.wait_for(engine.ask(make_request(), str, labeller="one"), 5)
+        finally:
+            await engine.close()
+
+    reply = asyncio.run(everything())
+    assert (reply.outcome, reply.tries) == ("ok", 2)
+
+
 def test_samples_are_requests_of_their_own(double, answers):
     requests = [make_request(sample=sample, seed=7) for sample in range(3)]
     ask_all(answers, make_settings(double), requests)
@@ -389,6 +436,7 @@ def test_what_waits_its_turn_does_not_hold_up_the_end(double, answers):
     done = asyncio.run(everything())
     assert sorted(getattr(one, "outcome", type(one).__name__) for one in done) == ["CancelledError", "ok"]
     assert double.requests == 1
+    answers.commit_now([])  # after what was handed in
     assert answers.total("prelabel").tokens == done[0].tokens_in + done[0].tokens_out
 
 
