@@ -28,7 +28,10 @@ _FLAGGED = re.compile(
     re.IGNORECASE,
 )
 _ABOUT_KEY = re.compile(r"\b(?:accounts?|organi[sz]ations?|projects?|keys?|permissions?|scopes?)\b", re.IGNORECASE)
-_SECRET = re.compile(r"\b(?:sk|rk|pk|sess|hf|gsk|xai|AIza)[-_][A-Za-z0-9_*.\-]{3,}|(?i:\bbearer)\s+\S+|sk-\*+\S*")
+_SECRET = re.compile(
+    r"\b(?:sk|rk|pk|sess|hf|gsk|xai)[-_][A-Za-z0-9_*.\-]{3,}|\bAIza[A-Za-z0-9_*.\-]{3,}"
+    r"|(?i:\bbearer)\s+\S+|sk-\*+\S*"
+)
 
 
 class Unanswered(Exception):

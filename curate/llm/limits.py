@@ -230,5 +230,6 @@ class Gate:
         self._all.admit()
 
 
-def _longest_s(*buckets: Bucket | None) -> float:
-    return max((bucket.wait_s() for bucket in buckets if bucket is not None), default=0.0)
+def _longest_s(first: Bucket | None, second: Bucket | None) -> float:
+    wait_s = 0.0 if first is None else first.wait_s()
+    return wait_s if second is None else max(wait_s, second.wait_s())
