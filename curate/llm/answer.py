@@ -1,14 +1,12 @@
 """What a model replied to a prompt: what was asked besides the labels, and the labels, with slips put right."""
 
-import re
 from typing import Any, NamedTuple
 
 from curate.labels import ItemContext, LabelSchema
 from curate.labels.answers import parse_json
+from curate.llm.fence import well_formed
 from curate.llm.prompt import MOST_EXTRA_CHARS, Prompt
 from curate.llm.scores import UNSCORED, Scored, Scoring
-
-_LONE = re.compile("[\ud800-\udfff]")
 
 
 class Answer(NamedTuple):
@@ -55,6 +53,6 @@ def _take_extras(prompt: Prompt, given: dict[str, Any]) -> dict[str, str]:
         if not isinstance(told, str):
             raise ValueError(f"{name}: {repr(told)[:60]} is not text")  # noqa: TRY004 (a reply that does not fit)
         # What is said beside the labels is not worth paying for another reply.
-        if text := _LONE.sub("\ufffd", told).strip()[:MOST_EXTRA_CHARS]:
+        if text := well_formed(told).strip()[:MOST_EXTRA_CHARS]:
             extras[name] = text
     return extras

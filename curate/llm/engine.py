@@ -192,7 +192,7 @@ class Engine:
                 break
             try:
                 value = check(read.text)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:  # the latter of what is nested too deeply to be told
                 problem = _mask(str(error))
                 if mended or len(read.text) > _MOST_MENDED_CHARS:
                     return _done(tally, "invalid", None, read.text, problem, asked.key, path)

@@ -44,8 +44,13 @@ def clean(text: str, *, most_chars: int) -> str:
         return text  # most are
     text = _LINE_ENDS.sub("\n", text)
     text = _TURNS_THE_LINE.sub("", _UNSEEN.sub("", text))
-    text = _CONTROL.sub("", _LONE.sub("\ufffd", text))
+    text = _CONTROL.sub("", well_formed(text))
     return _MARK.sub(lambda found: found[0] + _PARTED, text)
+
+
+def well_formed(text: str) -> str:
+    """The text with U+FFFD for halves of characters (lone surrogates), which can neither be stored nor sent."""
+    return text if text.isascii() else _LONE.sub("\ufffd", text)
 
 
 def bounded(text: str, most_chars: int) -> str:

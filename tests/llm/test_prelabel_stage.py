@@ -132,6 +132,17 @@ def test_what_failed_for_no_fault_of_the_item_is_tried_again(corpus: Posts, doub
     assert asked(double) == before + 1
 
 
+def test_replies_that_nothing_can_store_or_tell_are_kept_as_rows(corpus: Posts, double: ChatDouble) -> None:
+    double.on("(post 1)", refusal("no \ud800 more"))
+    for depth in range(890, 990, 10):  # about as deep as can be read
+        double.on("(post 2)", says('{"emotion": ' + '{"a":' * depth + "1" + "}" * depth + "}"))
+    corpus.run(labellers=[ONE, *({**ONE, "name": f"seed-{at}", "seed": at} for at in range(4))])
+    rows = [row for row in corpus.rows() if row["labeller"].startswith(("openai", "seed"))]
+    assert len(rows) == 30
+    assert {row["outcome"] for row in rows} == {"ok", "refused", "invalid"}
+    assert "no \ufffd more" in next(row["detail"] for row in rows if row["outcome"] == "refused")
+
+
 def test_replay_asks_nobody(corpus: Posts, double: ChatDouble, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus.run(labellers=[ONE])
     before = {row["item_id"]: row["emotion"] for row in corpus.rows()}

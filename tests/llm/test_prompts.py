@@ -387,6 +387,15 @@ def test_quotations_with_slips_are_mended_once_and_it_is_told(turn, quoted, mean
     assert told.startswith("causes: ")
 
 
+@pytest.mark.parametrize(("turn", "quoted"), [(1.0, "I forgot the keys"), (0.0, "I forgot the keys")])
+def test_whole_numbers_may_be_written_as_others(turn, quoted):
+    answer = json.loads(make_answer((turn, quoted, "cause")))
+    answer["causes"]["spans"][0]["occurrence"] = 1.0
+    (span,) = read(json.dumps(answer)).values["causes"]["spans"]
+    assert (span["turn"], span["start"], span["text"]) == (1, 0, quoted)
+    assert all(type(span[name]) is int for name in ("turn", "start", "end"))
+
+
 @pytest.mark.parametrize("quoted", ["She forgot her umbrella", "!!!", "keys and locks and doors", "?"])
 def test_quotations_that_stand_nowhere_are_refused(quoted):
     with pytest.raises(ValueError, match="stands not in the text"):
