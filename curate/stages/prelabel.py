@@ -1,6 +1,5 @@
 """Items to proposed labels, for people to correct."""
 
-import asyncio
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, nullcontext
@@ -21,7 +20,7 @@ from curate.llm.memory import Memory
 from curate.llm.model import Spent
 from curate.llm.prices import load_prices
 from curate.llm.prompt import load_prompt
-from curate.llm.stream import stream
+from curate.llm.stream import stream, stream_ready
 from curate.stage import BatchStage, Outcome, Problem, Recalled, Tools
 from curate.stages.prelabel_chat import Chat
 from curate.stages.prelabel_context import AROUND, with_neighbours
@@ -200,7 +199,8 @@ class Prelabel(BatchStage):
         chat = Chat(self, None, tools)
         with closing(Answers(_place(tools))) as answers:
             memory = Memory(answers)
-            by_item = asyncio.run(chat.recalled(memory, batch.to_pylist()))
+            work = partial(chat.recall, memory)
+            by_item = list(stream(iter(batch.to_pylist()), work, window=max(1, batch.num_rows)))
         known = [at for at, rows in enumerate(by_item) if rows is not None]
         rows = [row for own in by_item if own is not None for row in own]
         return Recalled(known, Outcome({"prelabels": rows}), memory.spent())
@@ -234,8 +234,8 @@ class Prelabel(BatchStage):
             work = partial(Chat(self, corpus, tools).rows, engine)
             last = time.monotonic()
             try:
-                for rows in stream(items, work, window=window, stop=stop, finish=engine.close):
-                    waiting.append(rows)
+                for ready in stream_ready(items, work, window=window, stop=stop, finish=engine.close):
+                    waiting += ready
                     if len(waiting) >= _YIELD_ROWS or time.monotonic() - last >= _YIELD_S:
                         account.update(engine.spent())
                         yield _outcome(waiting)

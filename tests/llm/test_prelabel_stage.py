@@ -169,6 +169,24 @@ def test_services_that_know_no_schema_are_told_it(corpus: Posts, double: ChatDou
     assert '"additionalProperties": false' in body["messages"][0]["content"]
 
 
+FRAMES = {
+    "bare": "{}",
+    "fenced": "```json\n{}\n```",
+    "introduced": "Here is the JSON {{as asked}}:\n\n{}",
+    "closed": "{}\n\nHope this helps! {{smile}}",
+    "thought": '<think>The form is {{...}}. It is {{"emotion": 1}}.</think>\n{}',
+}
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_a_reply_that_nothing_binds_may_stand_in_other_words(corpus: Posts, double: ChatDouble, frame: str) -> None:
+    good = {"reasons": "It says {so}.", "emotion": ["happiness"], "intensity": 2, "valence": 0.5, "description": None}
+    double.answer = lambda body: FRAMES[frame].format(json.dumps(good))
+    corpus.run(labellers=[{**ONE, "structured": "none", "scores": False}])
+    assert {(row["outcome"], row["extras"][0]["text"]) for row in corpus.rows()} == {("ok", "It says {so}.")}
+    assert asked(double) == 6
+
+
 def test_a_service_is_told_the_limit_by_the_name_that_it_knows(corpus: Posts, double: ChatDouble) -> None:
     double.on("(post 2)", length())
     corpus.run(labellers=[{**ONE, "limit_name": "max_tokens", "max_tokens": 300}])
