@@ -110,7 +110,13 @@ class Prelabel(BatchStage):
     @classmethod
     def _expand(cls, given: Any) -> Any:
         """``model: offline`` is short for ``labellers: [{model: offline}]``."""
-        if not isinstance(given, dict) or "model" not in given:
+        if not isinstance(given, dict):
+            return given
+        own = [name for name in LabellerSettings.model_fields if name not in (*cls.model_fields, *_SHORTHAND)]
+        if strange := [name for name in own if name in given]:
+            example = f"labellers: [{{model: {given.get('model', 'openai/<name>')}, {strange[0]}: …}}]"
+            raise Findings([((name,), f"{name} is a setting of a labeller: `{example}`") for name in strange])
+        if "model" not in given:
             return given
         if "labellers" in given:
             raise Findings([(("model",), "give either `model` or `labellers`")])

@@ -267,6 +267,7 @@ def test_a_plan_tells_the_cost_and_asks_nothing(corpus: Posts, double: ChatDoubl
         ({"model": "offline", "sound": "flac"}, "sound"),
         ({"model": "offline", "max_sound_s": 0}, "greater than 0"),
         ({"model": "offline", "budget": {"usd": 0}}, "greater than 0"),
+        ({"model": "openai/x", "samples": 3}, "samples is a setting of a labeller: `labellers: [{model: openai/x, sam"),
     ],
 )
 def test_mistakes_in_the_recipe_are_told_with_their_line(tmp_path: Path, settings, sentence: str) -> None:
