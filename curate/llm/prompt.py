@@ -37,6 +37,13 @@ _HEADER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILI
 Need: TypeAlias = Literal["required", "optional"]
 
 
+def _check_member(given: Any) -> Any:
+    names = given if isinstance(given, list) else [given]
+    if not names or not all(isinstance(each, str) for each in names):
+        raise ValueError("neither a name nor a list of names")
+    return given
+
+
 class Header(BaseModel):
     """What stands at the top of a prompt."""
 
@@ -50,8 +57,8 @@ class Header(BaseModel):
     )
     variables: dict[str, Need]
     modalities: dict[str, Need] = {}
-    any_of: tuple[str, ...] = ()
-    """Variables and modalities of which an item must have at least one."""
+    any_of: tuple[Annotated[str | tuple[str, ...], BeforeValidator(_check_member)], ...] = ()
+    """Variables and modalities of which an item must have at least one; or several lists of them, and one of each."""
     extra: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], Annotated[str, Field(min_length=1)]] = {}
     """What the reply holds before the labels, by name: what is to be written there."""
 
@@ -62,14 +69,23 @@ class Header(BaseModel):
             *_unknown("modalities", self.modalities, MODALITIES),
         ]
         declared = (*self.variables, *self.modalities)
-        for at, name in enumerate(self.any_of):
-            if name not in declared:
-                found.append((("any_of", at), f"{name} is not declared above{nearest(name, declared)}"))
+        if len({isinstance(each, str) for each in self.any_of}) > 1:
+            found.append((("any_of",), "any_of holds names beside lists; put each name into a list"))
+        for at, each in enumerate(self.any_of):
+            for inner, name in enumerate((each,) if isinstance(each, str) else each):
+                if name not in declared:
+                    found.append((("any_of", at, inner), f"{name} is not declared above{nearest(name, declared)}"))
         if "labels" not in self.variables:
             found.append((("variables",), "a prompt needs the variable labels: what is asked"))
         if found:
             raise Findings(found)
         return self
+
+    @cached_property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The lists of ``any_of``, of each of which an item must have at least one."""
+        names = tuple(each for each in self.any_of if isinstance(each, str))
+        return (names,) if names else tuple(each for each in self.any_of if not isinstance(each, str))
 
 
 def _unknown(part: str, given: Mapping[str, Any], known: Sequence[str]) -> list[tuple[tuple[int | str, ...], str]]:
@@ -115,10 +131,13 @@ class Prompt:
 
     def lacking(self, variables: Mapping[str, str], media: Mapping[str, Sequence[Media]]) -> list[str]:
         """What an item lacks that the prompt must have, in words; empty where it can be rendered."""
-        found = [name for name in self._required if not (variables.get(name) or media.get(name))]
-        any_of = self.header.any_of
-        if any_of and not any(variables.get(name) or media.get(name) for name in any_of):
-            found.append(" or ".join(any_of))
+        found = []
+        for group in self._needed:
+            for name in group:
+                if variables.get(name) or media.get(name):
+                    break
+            else:
+                found.append(" or ".join(group))
         return found
 
     def render(
@@ -150,8 +169,10 @@ class Prompt:
         return frozenset(self.variables).intersection(FENCED)
 
     @cached_property
-    def _required(self) -> tuple[str, ...]:
-        return tuple(name for name, need in {**self.variables, **self.modalities}.items() if need == "required")
+    def _needed(self) -> tuple[tuple[str, ...], ...]:
+        """Of each of these an item must have at least one."""
+        needs = {**self.variables, **self.modalities}
+        return (*((name,) for name, need in needs.items() if need == "required"), *self.header.groups)
 
 
 @lru_cache(maxsize=64)

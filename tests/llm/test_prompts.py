@@ -74,7 +74,8 @@ def test_shipped_prompts_with_all_and_with_as_little_as_may_be(name, full):
     media = {kind: (Media(f"aa/{kind}.jpg", "image"),) * 2 for kind in MODALITIES}
     if not full:
         needs = {**prompt.variables, **prompt.modalities}
-        least = {each for each, need in needs.items() if need == "required"} | set(prompt.header.any_of[:1])
+        least = {each for each, need in needs.items() if need == "required"}
+        least |= {group[0] for group in prompt.header.groups}
         variables = {each: told for each, told in variables.items() if each in least}
         media = {each: parts for each, parts in media.items() if each in least}
     system, user = prompt.render(variables | {"labels": "WHAT IS ASKED"}, media)
@@ -140,6 +141,12 @@ def test_media_stand_where_the_template_says(tmp_path):
         (HEADER, "Stray\n" + BODY, 6, "under no heading"),
         (HEADER, "# user\n{{text}}\n# system\n{{labels}}", 8, "# system must stand above # user"),
         (HEADER.replace("title", "any_of: [faces]\ntitle"), BODY, 2, "faces is not declared above"),
+        (HEADER.replace("title", "any_of: [[text],\n  [faces]]\ntitle"), BODY, 3, "faces is not declared above"),
+        (HEADER.replace("title", "any_of: [labels,\n  txt]\ntitle"), BODY, 3, "did you mean text?"),
+        (HEADER.replace("title", "any_of: [text, [labels]]\ntitle"), BODY, 2, "any_of holds names beside lists"),
+        (HEADER.replace("title", "any_of: [[text],\n  []]\ntitle"), BODY, 3, "neither a name nor a list of names"),
+        (HEADER.replace("title", "any_of: [[text, 7]]\ntitle"), BODY, 2, "any_of, number 1: neither a name"),
+        (HEADER.replace("title", "any_of: text\ntitle"), BODY, 2, "any_of: input should be"),
         (HEADER.replace("title", "title: a\ntitle"), BODY, 3, "title is given twice"),
         (HEADER.replace("Mine", "!!python/object/apply:os.system [touch pwned]"), BODY, 2, "not valid YAML"),
         (HEADER.replace("title", "extra: {Bad-Name: x}\ntitle"), BODY, 2, "allowed is"),
@@ -200,6 +207,28 @@ def test_item_that_lacks_what_a_prompt_needs():
     assert prompt.lacking({"labels": "x"}, {"faces": [PICTURE]}) == []
     with pytest.raises(InvalidRow, match=r"no text, which prompt chain_of_translation\.v1 needs"):
         load_prompt("chain_of_translation.v1").render({"labels": "x", "text": ""})
+
+
+@pytest.mark.parametrize(
+    ("given", "lacks"),
+    [
+        ({"text", "text_b"}, []),
+        ({"frames", "audio_b"}, []),
+        ({"text"}, ["text_b or frames_b or audio_b"]),
+        ({"frames_b", "audio_b"}, ["text or frames or audio"]),
+        ({"context"}, ["text or frames or audio", "text_b or frames_b or audio_b"]),
+    ],
+)
+def test_pair_of_which_one_is_missing_is_not_asked_about(given, lacks):
+    prompt = load_prompt("preference_critique.v1")
+    variables = {"labels": "L"} | dict.fromkeys(given & set(VARIABLES), "Good.")
+    media = {name: [PICTURE] for name in given & set(MODALITIES)}
+    assert prompt.lacking(variables, media) == lacks
+    if not lacks:
+        assert prompt.render(variables, media)[-1].role == "user"
+        return
+    with pytest.raises(InvalidRow, match=lacks[0]):
+        prompt.render(variables, media)
 
 
 def test_prompt_that_does_not_suit_the_label_schema(tmp_path):
