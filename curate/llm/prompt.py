@@ -16,7 +16,7 @@ from curate.errors import InvalidInput, InvalidRow
 from curate.labels import LabelSchema, strict_problems
 from curate.labels.fields.base import Language
 from curate.labels.item import Unit
-from curate.llm.fence import clean, fence_of, fenced, rule
+from curate.llm.fence import clean, fence_of, fenced, is_seen, rule
 from curate.llm.request import Media, Message, Part
 from curate.llm.template import Template, parse_template
 
@@ -130,11 +130,14 @@ class Prompt:
         return found or strict_problems(answer_schema(self, labels))
 
     def lacking(self, variables: Mapping[str, str], media: Mapping[str, Sequence[Media]]) -> list[str]:
-        """What an item lacks that the prompt must have, in words; empty where it can be rendered."""
+        """What an item lacks that the prompt must have, in words; empty where it can be rendered.
+
+        A text of which nothing can be seen is not there.
+        """
         found = []
         for group in self._needed:
             for name in group:
-                if variables.get(name) or media.get(name):
+                if ((text := variables.get(name)) and is_seen(text)) or media.get(name):
                     break
             else:
                 found.append(" or ".join(group))
@@ -154,8 +157,11 @@ class Prompt:
         """
         if lacking := self.lacking(variables, media):
             raise InvalidRow(f"the item has no {lacking[0]}, which prompt {self.name} needs", reason="invalid")
-        told = {name: clean(value, most_chars=most_chars) for name, value in variables.items() if name in self._fenced}
-        used = {name: text for name, text in told.items() if text.strip()}
+        used = {
+            name: clean(value, most_chars=most_chars)
+            for name, value in variables.items()
+            if name in self._fenced and is_seen(value)
+        }
         digits = fence_of(used.values())
         values: dict[str, Sequence[Part]] = {name: (fenced(name, text, digits),) for name, text in used.items()}
         values |= {name: (variables[name],) for name in PLAIN if name in self.variables and variables.get(name)}

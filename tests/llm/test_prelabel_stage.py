@@ -136,6 +136,19 @@ def test_what_failed_for_no_fault_of_the_item_is_tried_again(corpus: Posts, doub
     assert asked(double) == before + 1
 
 
+def test_nothing_is_paid_for_words_that_cannot_be_seen(corpus: Posts, double: ChatDouble) -> None:
+    corpus.write([TEXTS[0], "\u200b\u2060\u200b"])
+    corpus.run(labellers=[ONE, {**ONE, "name": "translator", "prompt": "chain_of_translation.v1"}])
+    assert asked(double) == 2
+    (unseen,) = [row["item_id"] for row in corpus.rows("items") if row["text"] != TEXTS[0]]
+    told = {row["labeller"]: (row["outcome"], row["detail"]) for row in corpus.rows() if row["item_id"] == unseen}
+    assert told["openai/gpt-5-mini"] == (
+        "abstained",
+        "the item has no text or faces or frames or audio, which the prompt needs",
+    )
+    assert told["translator"] == ("abstained", "the item has no text that can be sent, which the prompt needs")
+
+
 def test_replay_asks_nobody(corpus: Posts, double: ChatDouble, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus.run(labellers=[ONE])
     before = {row["item_id"]: row["emotion"] for row in corpus.rows()}

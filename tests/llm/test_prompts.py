@@ -13,7 +13,7 @@ from curate.assets import list_assets, shipped
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import ItemContext, Turn, describe_labels, load_labels, strict_problems, to_context
 from curate.llm.answer import read_answer
-from curate.llm.fence import bounded, clean, fence_of
+from curate.llm.fence import bounded, clean, fence_of, is_seen
 from curate.llm.material import tell_action_units, tell_answer, tell_item
 from curate.llm.prompt import FENCED, MODALITIES, VARIABLES, answer_schema, load_prompt
 from curate.llm.request import Media
@@ -229,6 +229,42 @@ def test_pair_of_which_one_is_missing_is_not_asked_about(given, lacks):
         return
     with pytest.raises(InvalidRow, match=lacks[0]):
         prompt.render(variables, media)
+
+
+UNSEEN = (
+    "",
+    " \n\t",
+    "\u200b\u200b",
+    "\x01\x00",
+    "\ufeff",
+    "\u200d\ufe0f",
+    "\xad",
+    "\u3164",
+    "\u2800",
+    "\U000e0041\u202e",
+)
+
+
+@pytest.mark.parametrize("text", UNSEEN)
+def test_text_of_which_nothing_can_be_seen_is_missing(text):
+    prompt = load_prompt("utterance_emotion.v1")
+    assert prompt.lacking({"labels": "L", "text": text}, {}) == ["text or faces or frames or audio"]
+    (_, user) = prompt.render({"labels": "L", "text": text, "speaker": text}, {"faces": [PICTURE]})
+    assert user == prompt.render({"labels": "L"}, {"faces": [PICTURE]})[1]
+    assert load_prompt("chain_of_translation.v1").lacking({"labels": "L", "text": text}, {}) == ["text"]
+    turns = [{"turn": at, "speaker": "Ann", "text": text} for at in (0, 1)]
+    assert tell_item({"dialogue": turns}) == tell_item({"dialogue": turns, "turn": 1}) == {}
+
+
+@pytest.mark.parametrize("text", ["a", "\u200b.", "\x00😀", "👩\u200d👧", "می\u200cخواهم", " \u202e7", "\ufffd", "<"])
+def test_text_of_which_anything_can_be_seen_is_there(text):
+    assert load_prompt("utterance_emotion.v1").lacking({"labels": "L", "text": text}, {}) == []
+
+
+@settings(max_examples=150)
+@given(st.lists(st.sampled_from([*UNSEEN, "\ud800", "x" * 40]) | st.text(max_size=3), max_size=6).map("".join))
+def test_what_can_be_seen_is_left_when_it_is_cleaned(text):
+    assert not is_seen(text) or is_seen(clean(text, most_chars=50))
 
 
 def test_prompt_that_does_not_suit_the_label_schema(tmp_path):
