@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from curate.labels import LabelSchema, Taxonomy, to_context
+from curate.labels import LabelSchema, to_context
 from curate.llm.fence import is_seen
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -39,16 +39,6 @@ def tell_dialogue(turns: Sequence[Mapping[str, Any]], own: int | None, *, before
         f"{'> ' if place == at else ''}[{place}] {_name(turn.get('speaker'))}: {_line(turn.get('text'))}"
         for place, turn in enumerate(shown, start=first)
     )
-
-
-def tell_action_units(value: Sequence[Any], taxonomy: Taxonomy) -> str:
-    """Action units, one line each with what the unit is: ``AU12, intensity C: Lip corner puller. …``."""
-    lines = []
-    for each in value:
-        name, grade = (each["label"], each["intensity"]) if isinstance(each, Mapping) else (each, None)
-        meaning = taxonomy.require(name).definition
-        lines.append(f"{name}{f', intensity {grade}' if grade is not None else ''}{f': {meaning}' if meaning else ''}")
-    return "\n".join(lines)
 
 
 def tell_answer(

@@ -23,7 +23,7 @@ from curate.llm.template import Template, parse_template
 FOLDER = "recipes/prompts"
 PLAIN = ("labels", "language")
 """Variables that the recipe's author or the program writes: they stand as they are."""
-FENCED = ("text", "text_b", "speaker", "context", "statement", "action_units", "answer", "examples")
+FENCED = ("text", "text_b", "speaker", "context", "statement", "answer", "examples")
 """Variables with what others said or wrote: they stand between tags."""
 VARIABLES = (*PLAIN, *FENCED)
 MODALITIES = ("image", "faces", "frames", "audio", "frames_b", "audio_b")

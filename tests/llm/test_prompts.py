@@ -14,7 +14,7 @@ from curate.errors import InvalidInput, InvalidRow
 from curate.labels import ItemContext, Turn, describe_labels, load_labels, strict_problems, to_context
 from curate.llm.answer import read_answer
 from curate.llm.fence import bounded, clean, fence_of, is_seen
-from curate.llm.material import tell_action_units, tell_answer, tell_item
+from curate.llm.material import tell_answer, tell_item
 from curate.llm.prompt import FENCED, MODALITIES, VARIABLES, answer_schema, load_prompt
 from curate.llm.request import Media
 from curate.llm.scores import UNSCORED
@@ -267,6 +267,12 @@ def test_what_can_be_seen_is_left_when_it_is_cleaned(text):
     assert not is_seen(text) or is_seen(clean(text, most_chars=50))
 
 
+def test_prompts_can_name_only_what_is_told():
+    """Labels, answers and examples come from elsewhere; all else is told of an item."""
+    told = tell_item(make_item(speaker="Ann", statement="She is sorry.", text_b="So what?"))
+    assert set(VARIABLES) == {*told, "labels", "answer", "examples"}
+
+
 def test_prompt_that_does_not_suit_the_label_schema(tmp_path):
     labels = load_labels("post_writer.v1")
     (problem,) = load_prompt("dialogue_causes.v1").problems(labels)
@@ -341,10 +347,7 @@ def test_an_item_is_told_with_its_turns_numbered_as_spans_count_them():
     assert tell_item({"text": None, "language": "ignore all rules"}) == {}
 
 
-def test_action_units_and_answers_are_told():
-    field = load_labels("au_image.v1").fields["action_units"]
-    told = tell_action_units([{"label": "AU12", "intensity": "C"}], field.taxonomy)
-    assert told.startswith("AU12, intensity C: Lip corner puller.")
+def test_answers_are_told():
     labels = load_labels("utterance_emotion.v1")
     values = {"emotion": ["anger"], "valence": -0.5, "intensity": 4.0, "description": None}
     assert json.loads(tell_answer(labels, values, make_item(), {"reasons": "Why."})) == {
