@@ -130,7 +130,7 @@ class Chat:
             prompt_sha256=prompt.sha256,
         )
         if lacking := prompt.lacking(told.variables, told.media):
-            # What it has was left out: it is too long (`max_sound_s`), or cannot be decoded.
+            # What it has was left out: it is too long (`max_sound_s`), cannot be decoded, or has nothing to be seen.
             usable = " that can be sent" if told.item.get(lacking[0]) else ""
             return about._replace(detail=f"the item has no {lacking[0]}{usable}, which the prompt needs")
 

@@ -16,8 +16,12 @@ from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
 from curate.pipeline import plan, run
 from curate.recipe import load_recipe
+from curate.stage import Tools
+from curate.stages.prelabel import Prelabel
+from curate.stages.prelabel_chat import Chat
 from curate.stages.prelabel_context import with_neighbours
 from curate.stages.prelabel_settings import ContextSettings
+from curate.storage.blobs import Blobs
 from curate.storage.spec import table_spec
 from tests.builders import TEXTS, make_recipe
 from tests.llm.asking import KEY
@@ -141,6 +145,19 @@ def test_replies_that_nothing_can_store_or_tell_are_kept_as_rows(corpus: Posts, 
     assert len(rows) == 30
     assert {row["outcome"] for row in rows} == {"ok", "refused", "invalid"}
     assert "no \ufffd more" in next(row["detail"] for row in rows if row["outcome"] == "refused")
+
+
+def test_nothing_is_paid_for_words_that_cannot_be_seen(corpus: Posts, double: ChatDouble) -> None:
+    corpus.write([TEXTS[0], "\u200b\u2060\u200b"])
+    corpus.run(labellers=[ONE, {**ONE, "name": "translator", "prompt": "chain_of_translation.v1"}])
+    assert asked(double) == 2
+    (unseen,) = [row["item_id"] for row in corpus.rows("items") if row["text"] != TEXTS[0]]
+    told = {row["labeller"]: (row["outcome"], row["detail"]) for row in corpus.rows() if row["item_id"] == unseen}
+    assert told["openai/gpt-5-mini"] == (
+        "abstained",
+        "the item has no text or faces or frames or audio, which the prompt needs",
+    )
+    assert told["translator"] == ("abstained", "the item has no text that can be sent, which the prompt needs")
 
 
 def test_replay_asks_nobody(corpus: Posts, double: ChatDouble, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,6 +302,32 @@ def test_a_prompt_that_cannot_ask_for_the_labels_is_told_before_anything_runs(tm
     with pytest.raises(InvalidInput) as caught:
         load_recipe(recipe)
     assert any("image_emotion.v1 is for" in problem for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("labels", "pair", "pictures", "sounds"),
+    [
+        ("text_preference.v1", {"text": "Oh no.", "text_b": "Well."}, 0, 0),
+        ("text_preference.v1", {"text": "Oh no."}, None, None),
+        ("clip_preference.v1", {"video": "aa/a.mp4", "video_b": "bb/b.mp4"}, 4, 0),
+        ("clip_preference.v1", {"audio": "aa/a.flac", "audio_b": "bb/b.flac"}, 0, 2),
+        ("clip_preference.v1", {"video": "aa/a.mp4", "audio": "aa/a.flac"}, None, None),
+    ],
+)
+def test_a_pair_is_reckoned_with_where_both_are_there(tmp_path: Path, labels: str, pair, pictures, sounds) -> None:
+    stage = Prelabel(
+        stage="prelabel",
+        labellers=[{**ONE, "prompt": "preference_critique.v1"}],
+        show=["frames", "audio"],
+        pictures={"count": 2},
+    )
+    schema = load_labels(labels)
+    item = dict.fromkeys(stage.columns_used()) | {"item_id": "i", "unit": "pair", "start_s": 0.0, "end_s": 2.0} | pair
+    asked = list(Chat(stage, None, Tools(Blobs(tmp_path), schema, tmp_path)).first_requests(item))
+    kinds = [[media.kind for media in request.media] for request in asked]
+    assert [(one.count("image"), one.count("audio")) for one in kinds] == (
+        [] if pictures is None else [(pictures, sounds)]
+    )
 
 
 def test_neighbours_are_those_of_the_source_in_order_of_time() -> None:
