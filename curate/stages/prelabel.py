@@ -1,6 +1,5 @@
 """Items to proposed labels, for people to correct."""
 
-import asyncio
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, nullcontext
@@ -21,7 +20,7 @@ from curate.llm.memory import Memory
 from curate.llm.model import Spent
 from curate.llm.prices import load_prices
 from curate.llm.prompt import load_prompt
-from curate.llm.stream import stream
+from curate.llm.stream import stream, stream_ready
 from curate.stage import BatchStage, Outcome, Problem, Recalled, Tools
 from curate.stages.prelabel_chat import Chat
 from curate.stages.prelabel_context import AROUND, with_neighbours
@@ -95,7 +94,7 @@ class Prelabel(BatchStage):
     """The stage ends after this time and keeps what is done"""
     tries: Annotated[int, Field(ge=1, le=20)] = 5
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     reads: ClassVar[str] = "items"
     writes: ClassVar[tuple[str, ...]] = ("prelabels",)
     batch_rows: ClassVar[int] = 256
@@ -111,7 +110,13 @@ class Prelabel(BatchStage):
     @classmethod
     def _expand(cls, given: Any) -> Any:
         """``model: offline`` is short for ``labellers: [{model: offline}]``."""
-        if not isinstance(given, dict) or "model" not in given:
+        if not isinstance(given, dict):
+            return given
+        own = [name for name in LabellerSettings.model_fields if name not in (*cls.model_fields, *_SHORTHAND)]
+        if strange := [name for name in own if name in given]:
+            example = f"labellers: [{{model: {given.get('model', 'openai/<name>')}, {strange[0]}: …}}]"
+            raise Findings([((name,), f"{name} is a setting of a labeller: `{example}`") for name in strange])
+        if "model" not in given:
             return given
         if "labellers" in given:
             raise Findings([(("model",), "give either `model` or `labellers`")])
@@ -200,7 +205,8 @@ class Prelabel(BatchStage):
         chat = Chat(self, None, tools)
         with closing(Answers(_place(tools))) as answers:
             memory = Memory(answers)
-            by_item = asyncio.run(chat.recalled(memory, batch.to_pylist()))
+            work = partial(chat.recall, memory)
+            by_item = list(stream(iter(batch.to_pylist()), work, window=max(1, batch.num_rows)))
         known = [at for at, rows in enumerate(by_item) if rows is not None]
         rows = [row for own in by_item if own is not None for row in own]
         return Recalled(known, Outcome({"prelabels": rows}), memory.spent())
@@ -234,8 +240,8 @@ class Prelabel(BatchStage):
             work = partial(Chat(self, corpus, tools).rows, engine)
             last = time.monotonic()
             try:
-                for rows in stream(items, work, window=window, stop=stop, finish=engine.close):
-                    waiting.append(rows)
+                for ready in stream_ready(items, work, window=window, stop=stop, finish=engine.close):
+                    waiting += ready
                     if len(waiting) >= _YIELD_ROWS or time.monotonic() - last >= _YIELD_S:
                         account.update(engine.spent())
                         yield _outcome(waiting)

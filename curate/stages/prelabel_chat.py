@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.labels import ItemContext, describe_labels, to_context
-from curate.llm.answer import Answer, read_answer
+from curate.llm.answer import Answer, lone_object, read_answer
 from curate.llm.engine import Asker, Reply
 from curate.llm.material import tell_answer, tell_item
 from curate.llm.memory import Memory
@@ -89,11 +89,8 @@ class Chat:
         review = await self._reviewed(asker, told, [together] if together else proposals)
         return rows_of(item["item_id"], proposals, self._labels, together=together, review=review)
 
-    async def recalled(self, memory: Memory, items: Sequence[Row]) -> list[list[Row] | None]:
-        """The rows of each item; None where somebody would have to be asked, or media decoded to know."""
-        return await asyncio.gather(*(self._recall(memory, item) for item in items))
-
-    async def _recall(self, memory: Memory, item: Row) -> list[Row] | None:
+    async def recall(self, memory: Memory, item: Row) -> list[Row] | None:
+        """The same; None where somebody would have to be asked, or media decoded to know."""
         if self._media.are_decoded(item):
             return None
         asker = memory.listen()
@@ -133,11 +130,12 @@ class Chat:
             prompt_sha256=prompt.sha256,
         )
         if lacking := prompt.lacking(told.variables, told.media):
-            # What it has was left out: it is too long (`max_sound_s`), or cannot be decoded.
+            # What it has was left out: it is too long (`max_sound_s`), cannot be decoded, or has nothing to be seen.
             usable = " that can be sent" if told.item.get(lacking[0]) else ""
             return about._replace(detail=f"the item has no {lacking[0]}{usable}, which the prompt needs")
 
         def check(text: str) -> Answer:
+            text = lone_object(text) if settings.structured == "none" else text
             return read_answer(prompt, self._labels, text, told.context, scoring=asked.scoring)
 
         reply = await asker.ask(self._request(asked, told, sample), check, labeller=settings.label)

@@ -16,8 +16,12 @@ from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
 from curate.pipeline import plan, run
 from curate.recipe import load_recipe
+from curate.stage import Tools
+from curate.stages.prelabel import Prelabel
+from curate.stages.prelabel_chat import Chat
 from curate.stages.prelabel_context import with_neighbours
 from curate.stages.prelabel_settings import ContextSettings
+from curate.storage.blobs import Blobs
 from curate.storage.spec import table_spec
 from tests.builders import TEXTS, make_recipe
 from tests.llm.asking import KEY
@@ -132,6 +136,30 @@ def test_what_failed_for_no_fault_of_the_item_is_tried_again(corpus: Posts, doub
     assert asked(double) == before + 1
 
 
+def test_replies_that_nothing_can_store_or_tell_are_kept_as_rows(corpus: Posts, double: ChatDouble) -> None:
+    double.on("(post 1)", refusal("no \ud800 more"))
+    for depth in range(890, 990, 10):  # about as deep as can be read
+        double.on("(post 2)", says('{"emotion": ' + '{"a":' * depth + "1" + "}" * depth + "}"))
+    corpus.run(labellers=[ONE, *({**ONE, "name": f"seed-{at}", "seed": at} for at in range(4))])
+    rows = [row for row in corpus.rows() if row["labeller"].startswith(("openai", "seed"))]
+    assert len(rows) == 30
+    assert {row["outcome"] for row in rows} == {"ok", "refused", "invalid"}
+    assert "no \ufffd more" in next(row["detail"] for row in rows if row["outcome"] == "refused")
+
+
+def test_nothing_is_paid_for_words_that_cannot_be_seen(corpus: Posts, double: ChatDouble) -> None:
+    corpus.write([TEXTS[0], "\u200b\u2060\u200b"])
+    corpus.run(labellers=[ONE, {**ONE, "name": "translator", "prompt": "chain_of_translation.v1"}])
+    assert asked(double) == 2
+    (unseen,) = [row["item_id"] for row in corpus.rows("items") if row["text"] != TEXTS[0]]
+    told = {row["labeller"]: (row["outcome"], row["detail"]) for row in corpus.rows() if row["item_id"] == unseen}
+    assert told["openai/gpt-5-mini"] == (
+        "abstained",
+        "the item has no text or faces or frames or audio, which the prompt needs",
+    )
+    assert told["translator"] == ("abstained", "the item has no text that can be sent, which the prompt needs")
+
+
 def test_replay_asks_nobody(corpus: Posts, double: ChatDouble, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus.run(labellers=[ONE])
     before = {row["item_id"]: row["emotion"] for row in corpus.rows()}
@@ -156,6 +184,24 @@ def test_services_that_know_no_schema_are_told_it(corpus: Posts, double: ChatDou
     body = next(call.body for call in double.calls if call.path == "/v1/chat/completions")
     assert body.get("response_format") == ({"type": "json_object"} if structured == "json_object" else None)
     assert '"additionalProperties": false' in body["messages"][0]["content"]
+
+
+FRAMES = {
+    "bare": "{}",
+    "fenced": "```json\n{}\n```",
+    "introduced": "Here is the JSON {{as asked}}:\n\n{}",
+    "closed": "{}\n\nHope this helps! {{smile}}",
+    "thought": '<think>The form is {{...}}. It is {{"emotion": 1}}.</think>\n{}',
+}
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_a_reply_that_nothing_binds_may_stand_in_other_words(corpus: Posts, double: ChatDouble, frame: str) -> None:
+    good = {"reasons": "It says {so}.", "emotion": ["happiness"], "intensity": 2, "valence": 0.5, "description": None}
+    double.answer = lambda body: FRAMES[frame].format(json.dumps(good))
+    corpus.run(labellers=[{**ONE, "structured": "none", "scores": False}])
+    assert {(row["outcome"], row["extras"][0]["text"]) for row in corpus.rows()} == {("ok", "It says {so}.")}
+    assert asked(double) == 6
 
 
 def test_a_service_is_told_the_limit_by_the_name_that_it_knows(corpus: Posts, double: ChatDouble) -> None:
@@ -238,6 +284,7 @@ def test_a_plan_tells_the_cost_and_asks_nothing(corpus: Posts, double: ChatDoubl
         ({"model": "offline", "sound": "flac"}, "sound"),
         ({"model": "offline", "max_sound_s": 0}, "greater than 0"),
         ({"model": "offline", "budget": {"usd": 0}}, "greater than 0"),
+        ({"model": "openai/x", "samples": 3}, "samples is a setting of a labeller: `labellers: [{model: openai/x, sam"),
     ],
 )
 def test_mistakes_in_the_recipe_are_told_with_their_line(tmp_path: Path, settings, sentence: str) -> None:
@@ -255,6 +302,32 @@ def test_a_prompt_that_cannot_ask_for_the_labels_is_told_before_anything_runs(tm
     with pytest.raises(InvalidInput) as caught:
         load_recipe(recipe)
     assert any("image_emotion.v1 is for" in problem for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("labels", "pair", "pictures", "sounds"),
+    [
+        ("text_preference.v1", {"text": "Oh no.", "text_b": "Well."}, 0, 0),
+        ("text_preference.v1", {"text": "Oh no."}, None, None),
+        ("clip_preference.v1", {"video": "aa/a.mp4", "video_b": "bb/b.mp4"}, 4, 0),
+        ("clip_preference.v1", {"audio": "aa/a.flac", "audio_b": "bb/b.flac"}, 0, 2),
+        ("clip_preference.v1", {"video": "aa/a.mp4", "audio": "aa/a.flac"}, None, None),
+    ],
+)
+def test_a_pair_is_reckoned_with_where_both_are_there(tmp_path: Path, labels: str, pair, pictures, sounds) -> None:
+    stage = Prelabel(
+        stage="prelabel",
+        labellers=[{**ONE, "prompt": "preference_critique.v1"}],
+        show=["frames", "audio"],
+        pictures={"count": 2},
+    )
+    schema = load_labels(labels)
+    item = dict.fromkeys(stage.columns_used()) | {"item_id": "i", "unit": "pair", "start_s": 0.0, "end_s": 2.0} | pair
+    asked = list(Chat(stage, None, Tools(Blobs(tmp_path), schema, tmp_path)).first_requests(item))
+    kinds = [[media.kind for media in request.media] for request in asked]
+    assert [(one.count("image"), one.count("audio")) for one in kinds] == (
+        [] if pictures is None else [(pictures, sounds)]
+    )
 
 
 def test_neighbours_are_those_of_the_source_in_order_of_time() -> None:
