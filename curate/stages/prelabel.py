@@ -18,7 +18,7 @@ from curate.llm.engine import Engine, EngineSettings, open_engine
 from curate.llm.estimate import Estimate, estimate, estimate_embeddings
 from curate.llm.memory import Memory
 from curate.llm.model import Spent
-from curate.llm.prices import load_prices
+from curate.llm.prices import check_priced, load_prices
 from curate.llm.prompt import load_prompt
 from curate.llm.stream import stream, stream_ready
 from curate.stage import BatchStage, Outcome, Problem, Recalled, Tools
@@ -138,7 +138,7 @@ class Prelabel(BatchStage):
         return self
 
     def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
-        """See ``Stage.problems``: prompts that are not there, not right, or not for these labels."""
+        """See ``Stage.problems``: prompts that are not there, not right or not for these labels; prices."""
         for place, labeller in self._asked():
             try:
                 prompt = load_prompt(labeller.prompt, folder)
@@ -147,6 +147,7 @@ class Prelabel(BatchStage):
             else:
                 found = tuple(prompt.problems(labels)) if labels is not None else ()
             yield from (((*place, "prompt"), problem) for problem in found)
+        yield from self._price_problems(folder)
 
     def assets(self, tools: Tools) -> Iterable[str]:
         """See ``Stage.assets``."""
@@ -274,6 +275,24 @@ class Prelabel(BatchStage):
             replayed=frozenset(one.label for _, one in self._asked() if one.model == REPLAY),
         )
         return open_engine(settings, answers, tools.blobs.read, models=(*models, *([embeds] if embeds else [])))
+
+    def _price_problems(self, folder: Path) -> Iterable[Problem]:
+        models = [((*place, "model"), one.asks) for place, one in self._asked() if one.model != REPLAY]
+        if not models:
+            return
+        try:
+            prices = load_prices(folder)
+        except InvalidInput as error:
+            found = error.problems or (error.message,)
+            yield from ((("budget",), problem) for problem in (*found[:-1], f"{found[-1]} ({error.hint})"))
+            return
+        if self.examples and self.examples.embeds:
+            models.append((("examples", "by"), self.examples.embeds))
+        for place, model in models if self.budget.usd is not None else ():
+            try:
+                check_priced(prices, [model])
+            except InvalidInput as error:
+                yield place, f"{error.message} ({error.hint})"
 
     @property
     def _has_context(self) -> bool:

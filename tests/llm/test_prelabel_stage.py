@@ -14,6 +14,7 @@ from curate.cli.output import describe, describe_spending
 from curate.errors import Interrupted, InvalidInput, MissingDependency, ServiceRefused
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
+from curate.llm.prices import shipped_prices
 from curate.pipeline import plan, run
 from curate.recipe import load_recipe
 from curate.stage import Tools
@@ -328,6 +329,54 @@ def test_a_pair_is_reckoned_with_where_both_are_there(tmp_path: Path, labels: st
     assert [(one.count("image"), one.count("audio")) for one in kinds] == (
         [] if pictures is None else [(pictures, sounds)]
     )
+
+
+@pytest.mark.parametrize(
+    ("table", "settings", "line", "sentence"),
+    [
+        (None, {"labellers": [{"model": "openai/llama"}], "budget": {"usd": 5}}, "openai/llama", "a price for llama"),
+        (None, {"model": "openai/llama", "budget": {"usd": 5}}, "openai/llama", "a price for llama"),
+        (None, {"labellers": [ONE], "review": {"model": "openai/llama"}, "budget": {"usd": 5}}, "llama", "for llama"),
+        (
+            None,
+            {"labellers": [ONE], "examples": {"by": "openai/embedder"}, "budget": {"usd": 5}},
+            "embedder",
+            "a price for embedder",
+        ),
+        (
+            "models:\n- {model: a, output: 0}",
+            {"labellers": [ONE]},
+            "stage: prelabel",
+            "prices.yaml:2: input is missing",
+        ),
+        ("models: {", {"labellers": [ONE], "budget": {"usd": 5}}, "budget:", "prices.yaml:1: not valid YAML"),
+    ],
+)
+def test_prices_that_a_budget_lacks_are_told_before_anything_runs(
+    tmp_path: Path, table: str | None, settings: dict[str, Any], line: str, sentence: str
+) -> None:
+    (tmp_path / "a.txt").write_text("What a day!")
+    stage = {"stage": "prelabel", **settings}
+    recipe = make_recipe(tmp_path, {"stage": "ingest", "files": "*.txt"}, {"stage": "preprocess"}, stage)
+    if table:
+        (tmp_path / "prices.yaml").write_text(table)
+    with pytest.raises(InvalidInput) as caught:
+        load_recipe(recipe)
+    (told,) = caught.value.problems
+    number = next(at for at, text in enumerate(recipe.read_text().splitlines(), 1) if line in text)
+    assert told.startswith(f"{recipe}:{number}: ")
+    assert sentence in told
+    assert str(shipped_prices()) in told, "where to copy one from"
+
+
+def test_prices_matter_only_where_somebody_is_asked_for_dollars(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("What a day!")
+    before = [{"stage": "ingest", "files": "*.txt"}, {"stage": "preprocess"}]
+    unpriced = {"stage": "prelabel", "model": "openai/llama", "budget": {"tokens": 5}}
+    load_recipe(make_recipe(tmp_path, *before, unpriced))
+    (tmp_path / "prices.yaml").write_text("{")
+    replayed = {"stage": "prelabel", "labellers": [{"model": "replay", "of": "openai/llama"}], "budget": {"usd": 5}}
+    load_recipe(make_recipe(tmp_path, *before, replayed))
 
 
 def test_neighbours_are_those_of_the_source_in_order_of_time() -> None:
