@@ -1,16 +1,45 @@
 """What asking would cost, told from a sample of the requests without sending any."""
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 from curate.llm.completion import Usage
-from curate.llm.embeddings import EmbeddingRequest, embedded_text
+from curate.llm.embeddings import Embedding, EmbeddingRequest, embedded_text
+from curate.llm.engine import Engine, Replay, Reply
 from curate.llm.prices import Prices, texts_tokens_in, tokens_in
 from curate.llm.request import Request
 from curate.storage.answers import Answers
 
+V = TypeVar("V")
+
 _TYPICAL_TOKENS_OUT = 300
+
+
+class Heard(NamedTuple):
+    """A question that somebody would be asked, by which labeller, and whether the answer is known."""
+
+    labeller: str
+    request: Request
+    is_known: bool
+
+
+class Rehearsal:
+    """An ``Asker`` that asks nobody: it keeps the questions, and what is not stored has the outcome ``error``."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._engine = Engine(answers, Replay(answers))
+        self.heard: list[Heard] = []
+
+    async def ask(self, request: Request, check: Callable[[str], V], *, labeller: str) -> Reply[V]:
+        """See ``Asker.ask``."""
+        reply = await self._engine.ask(request, check, labeller=labeller)
+        self.heard.append(Heard(labeller, request, reply.outcome != "error"))
+        return reply
+
+    async def embed(self, texts: Sequence[str], *, model: str, labeller: str) -> list[Embedding]:
+        """See ``Asker.embed``."""
+        return await self._engine.embed(texts, model=model, labeller=labeller)
 
 
 class Estimate(NamedTuple):

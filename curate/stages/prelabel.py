@@ -1,10 +1,12 @@
 """Items to proposed labels, for people to correct."""
 
 import time
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing, nullcontext
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -15,7 +17,7 @@ from curate.errors import CurateError, InvalidInput
 from curate.labels import LabelSchema
 from curate.labels.fields.base import How
 from curate.llm.engine import Engine, EngineSettings, open_engine
-from curate.llm.estimate import Estimate, estimate, estimate_embeddings
+from curate.llm.estimate import Estimate, Rehearsal, estimate, estimate_embeddings
 from curate.llm.memory import Memory
 from curate.llm.model import Spent
 from curate.llm.prices import check_priced, load_prices
@@ -218,12 +220,15 @@ class Prelabel(BatchStage):
             return ""
         sample = _spread(todo, _SAMPLE).to_pylist()
         chat = Chat(self, corpus, tools)
-        asked = [request for item in sample for request in chat.first_requests(item)]
-        total = round(len(asked) * todo.num_rows / len(sample))
-        with closing(Answers(tools.answers)) if tools.answers else nullcontext() as answers:
+        with _stored(tools) as answers:
+            rehearsal = Rehearsal(answers)
+            deque(stream(iter(sample), partial(chat.rehearse, rehearsal), window=_SAMPLE), maxlen=0)
+            asked = [heard.request for heard in rehearsal.heard]
+            reviewed = sum(self.review is not None and heard.labeller == self.review.label for heard in rehearsal.heard)
+            share = todo.num_rows / len(sample)
             prices = load_prices(tools.folder)
-            cost = estimate(asked, total, prices, answers, batch=self.mode == "batch")
-            told = _requested(cost, reviews=todo.num_rows if self.review else 0)
+            cost = estimate(asked, round(len(asked) * share), prices, answers, batch=self.mode == "batch")
+            told = _requested(cost, reviews=round(reviewed * share))
             if chat.examples is None or self.examples is None or self.examples.embeds is None:
                 return told
             pool, texts = chat.examples.texts(sample)
@@ -321,13 +326,20 @@ def _place(tools: Tools) -> Path:
     return tools.answers
 
 
+@contextmanager
+def _stored(tools: Tools) -> Iterator[Answers]:
+    """What models replied so far; nothing where none was asked yet."""
+    with TemporaryDirectory(prefix="curate-plan-") as empty, Answers(tools.answers or Path(empty, "none")) as answers:
+        yield answers
+
+
 def _requested(cost: Estimate, *, reviews: int) -> str:
-    """``about 18 requests (6 answered before), 12,000 tokens in, 5,400 out, 0.42 USD``."""
+    """``about 18 requests, 6 of them reviews (5 answered before), 12,000 tokens in, 5,400 out, 0.42 USD``."""
+    among = f", {reviews:,} of them reviews" if reviews else ""
     known = f" ({cost.cached:,} answered before)" if cost.cached else ""
-    more = f"; and {reviews:,} reviews" if reviews else ""
     return (
-        f"about {cost.requests:,} requests{known}, {cost.tokens_in:,} tokens in, {cost.tokens_out:,} out, "
-        f"{_dollars(cost)}{more}"
+        f"about {cost.requests:,} requests{among}{known}, {cost.tokens_in:,} tokens in, {cost.tokens_out:,} out, "
+        f"{_dollars(cost)}"
     )
 
 
@@ -339,4 +351,6 @@ def _embedded(cost: Estimate) -> str:
 
 
 def _dollars(cost: Estimate) -> str:
-    return "price unknown" if cost.usd is None else f"{cost.usd:,.2f} USD"
+    if cost.usd is None:
+        return "price unknown"
+    return f"{cost.usd:.4f} USD" if 0.00005 <= cost.usd < 0.1 else f"{cost.usd:,.2f} USD"

@@ -1,6 +1,7 @@
 """The prelabel stage with models that are asked: rows, repeats, budgets, faults and what a user sees."""
 
 import json
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from curate.errors import Interrupted, InvalidInput, MissingDependency, ServiceR
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
 from curate.llm.prices import shipped_prices
-from curate.pipeline import plan, run
+from curate.pipeline import StagePlan, plan, run
 from curate.recipe import load_recipe
 from curate.stage import Tools
 from curate.stages.prelabel import Prelabel
@@ -24,6 +25,7 @@ from curate.stages.prelabel_context import with_neighbours
 from curate.stages.prelabel_settings import ContextSettings
 from curate.storage.blobs import Blobs
 from curate.storage.spec import table_spec
+from curate.storage.workspace import Workspace
 from tests.builders import TEXTS, make_recipe
 from tests.llm.asking import KEY
 from tests.llm.chat_double import ChatDouble
@@ -247,25 +249,69 @@ def test_people_see_the_spending(corpus: Posts, double: ChatDouble) -> None:
     assert "Asked and paid in this run" in done.report.read_text()
 
 
-def test_a_plan_tells_the_cost_and_asks_nothing(corpus: Posts, double: ChatDouble) -> None:
-    corpus.run(labellers=[ONE])
-    corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(9)])
+def planned(corpus: Posts, **settings: Any) -> StagePlan:
+    """What a plan says of the prelabel stage, once the items are there."""
     recipe = make_recipe(
         corpus.folder,
         {"stage": "ingest", "files": "posts.jsonl", "licence": "CC0-1.0"},
         {"stage": "preprocess"},
-        {"stage": "prelabel", "labellers": [{**ONE, "samples": 2}], "budget": {"usd": 0.0001}},
+        {"stage": "prelabel", **settings},
     )
-    loaded = load_recipe(recipe)
-    executor = LocalExecutor(1)
-    run(loaded, corpus.workspace, executor=executor, listener=Quiet(), until="preprocess")
+    loaded, workspace = load_recipe(recipe), Workspace(corpus.folder / "ws")
+    run(loaded, workspace, executor=LocalExecutor(1), listener=Quiet(), until="preprocess")
+    return plan(loaded, workspace)[-1]
+
+
+def dollars(note: str) -> float:
+    return float(re.search(r"([\d.]+) USD", note)[1])
+
+
+def tokens_in(note: str) -> int:
+    return int(re.search(r"([\d,]+) tokens in", note)[1].replace(",", ""))
+
+
+def test_a_plan_tells_the_cost_and_asks_nothing(corpus: Posts, double: ChatDouble) -> None:
+    corpus.run(labellers=[ONE])
+    corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(9)])
     before = asked(double)
-    last = plan(loaded, corpus.workspace)[-1]
+    last = planned(corpus, labellers=[{**ONE, "samples": 2}])
     assert (last.stage, last.todo) == ("prelabel", 9)
     assert "18 requests" in last.note
     assert "6 answered before" in last.note
     assert "USD" in last.note
     assert asked(double) == before
+
+
+def test_a_plan_counts_the_reviews_in(corpus: Posts, double: ChatDouble) -> None:
+    review = {"model": "openai/gpt-5", "name": "reviewer"}
+    alone = planned(corpus, labellers=[ONE]).note
+    blind = planned(corpus, labellers=[ONE], review=review).note
+    assert blind.startswith("about 12 requests, 6 of them reviews, ")
+    assert dollars(blind) > 3 * dollars(alone), "the reviewer costs far more"
+    corpus.run(labellers=[ONE])
+    known = planned(corpus, labellers=[ONE], review=review).note
+    assert known.startswith("about 12 requests, 6 of them reviews (6 answered before), ")
+    corpus.run(labellers=[ONE], review=review)
+    account = next(result.account for result in corpus.listener.finished[::-1] if result.stage == "prelabel")
+    paid = account["reviewer"]
+    assert paid.requests == 6
+    assert tokens_in(known) == pytest.approx(paid.tokens_in, rel=0.1)
+    first = sum(row["tokens_in"] for row in corpus.rows() if row["labeller"] == ONE["model"])
+    assert tokens_in(blind) / tokens_in(alone) == pytest.approx(1 + paid.tokens_in / first, rel=0.1)
+    corpus.write([*(f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(6)), "Something new"])
+    assert "2 requests, 1 of them reviews, " in planned(corpus, labellers=[ONE], review=review).note
+    # Another order of settings, but every question is stored, the reviews with them.
+    again = planned(corpus, labellers=[{**ONE, "name": "again"}], review=review).note
+    assert "14 requests, 7 of them reviews (12 answered before)" in again
+
+
+def test_a_plan_reviews_what_local_labellers_say(corpus: Posts, double: ChatDouble) -> None:
+    review = {"model": "openai/gpt-5", "name": "reviewer"}
+    corpus.run(model="offline", review=review)
+    asked_before = asked(double)
+    corpus.write([*(f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(6)), ""])
+    note = planned(corpus, labellers=[{"model": "offline", "name": "again"}], review=review).note
+    assert f"about {asked_before} requests, {asked_before} of them reviews ({asked_before} answered before)" in note
 
 
 @pytest.mark.parametrize(
