@@ -1,12 +1,10 @@
 """Items to proposed labels, for people to correct."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -17,7 +15,6 @@ from curate.errors import CurateError, InvalidInput
 from curate.labels import LabelSchema
 from curate.labels.fields.base import How
 from curate.llm.engine import Engine, EngineSettings, open_engine
-from curate.llm.estimate import Estimate, Rehearsal, estimate, estimate_embeddings
 from curate.llm.memory import Memory
 from curate.llm.model import Spent
 from curate.llm.prices import check_priced, load_prices
@@ -26,6 +23,7 @@ from curate.llm.stream import stream, stream_ready
 from curate.stage import BatchStage, Outcome, Problem, Recalled, Tools
 from curate.stages.prelabel_chat import Chat
 from curate.stages.prelabel_context import AROUND, with_neighbours
+from curate.stages.prelabel_cost import tell_cost
 from curate.stages.prelabel_rows import combined, proposed_by, rows_of
 from curate.stages.prelabel_settings import (
     REPLAY,
@@ -215,25 +213,11 @@ class Prelabel(BatchStage):
         return Recalled(known, Outcome({"prelabels": rows}), memory.spent())
 
     def estimate(self, todo: pa.Table, corpus: Corpus, tools: Tools) -> str:
-        """See ``BatchStage.estimate``: requests, tokens and dollars, from at most 200 items spread over those to do."""
-        if not self._asked():
+        """See ``BatchStage.estimate``: told from some hundred items spread over those to do."""
+        labellers = [one for _, one in self._asked()]
+        if not labellers:
             return ""
-        sample = _spread(todo, _SAMPLE).to_pylist()
-        chat = Chat(self, corpus, tools)
-        with _stored(tools) as answers:
-            rehearsal = Rehearsal(answers)
-            deque(stream(iter(sample), partial(chat.rehearse, rehearsal), window=_SAMPLE), maxlen=0)
-            asked = [heard.request for heard in rehearsal.heard]
-            reviewed = sum(self.review is not None and heard.labeller == self.review.label for heard in rehearsal.heard)
-            share = todo.num_rows / len(sample)
-            prices = load_prices(tools.folder)
-            cost = estimate(asked, round(len(asked) * share), prices, answers, batch=self.mode == "batch")
-            told = _requested(cost, reviews=round(reviewed * share))
-            if chat.examples is None or self.examples is None or self.examples.embeds is None:
-                return told
-            pool, texts = chat.examples.texts(sample)
-            vectors = estimate_embeddings(self.examples.embeds, pool, texts, todo.num_rows, prices, answers)
-        return told + _embedded(vectors)
+        return tell_cost(self, labellers, _spread(todo, _SAMPLE).to_pylist(), todo.num_rows, corpus, tools)
 
     def _stream(
         self, inputs: pa.Table, corpus: Corpus, tools: Tools, account: dict[str, Spent], stop: Callable[[], bool]
@@ -324,33 +308,3 @@ def _place(tools: Tools) -> Path:
     if tools.answers is None:
         raise ValueError("there is nowhere to keep what models reply")
     return tools.answers
-
-
-@contextmanager
-def _stored(tools: Tools) -> Iterator[Answers]:
-    """What models replied so far; nothing where none was asked yet."""
-    with TemporaryDirectory(prefix="curate-plan-") as empty, Answers(tools.answers or Path(empty, "none")) as answers:
-        yield answers
-
-
-def _requested(cost: Estimate, *, reviews: int) -> str:
-    """``about 18 requests, 6 of them reviews (5 answered before), 12,000 tokens in, 5,400 out, 0.42 USD``."""
-    among = f", {reviews:,} of them reviews" if reviews else ""
-    known = f" ({cost.cached:,} answered before)" if cost.cached else ""
-    return (
-        f"about {cost.requests:,} requests{among}{known}, {cost.tokens_in:,} tokens in, {cost.tokens_out:,} out, "
-        f"{_dollars(cost)}"
-    )
-
-
-def _embedded(cost: Estimate) -> str:
-    """``; and about 40 texts to embed (20 embedded before), 300 tokens, 0.00 USD``; empty where there are none."""
-    known = f" ({cost.cached:,} embedded before)" if cost.cached else ""
-    told = f"; and about {cost.requests:,} texts to embed{known}, {cost.tokens_in:,} tokens, {_dollars(cost)}"
-    return told if cost.requests else ""
-
-
-def _dollars(cost: Estimate) -> str:
-    if cost.usd is None:
-        return "price unknown"
-    return f"{cost.usd:.4f} USD" if 0.00005 <= cost.usd < 0.1 else f"{cost.usd:,.2f} USD"

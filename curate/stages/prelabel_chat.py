@@ -125,6 +125,11 @@ class Chat:
         together = combined(proposals, self._labels, self._stage.combine)
         await self._reviewed(asker, told, [together] if together else proposals)
 
+    def is_guessed(self, item: Row) -> bool:
+        """Whether ``rows`` may ask other questions than ``rehearse``: what is shown is chosen only in a run."""
+        chosen = self._stage.examples is not None and self._stage.examples.embeds is not None
+        return chosen or bool(item["face"]) or self._media.are_decoded(item)
+
     async def _reviewed(self, asker: Asker, told: _Told, before: Sequence[Proposed]) -> Proposed | None:
         usable = next((one for one in before if one.outcome == "ok"), None)
         if self._review is None or usable is None:

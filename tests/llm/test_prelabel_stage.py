@@ -314,6 +314,40 @@ def test_a_plan_reviews_what_local_labellers_say(corpus: Posts, double: ChatDoub
     assert f"about {asked_before} requests, {asked_before} of them reviews ({asked_before} answered before)" in note
 
 
+def test_a_plan_tells_whether_the_budget_holds_it(corpus: Posts, double: ChatDouble) -> None:
+    assert "budget" not in planned(corpus, labellers=[ONE]).note
+    note = planned(corpus, labellers=[ONE], budget={"usd": 0.5}).note
+    assert note.endswith("; the budget has 0.5000 of 0.5 USD left, which is enough")
+    corpus.run(labellers=[ONE])
+    rows = corpus.rows()
+    usd, tokens = sum(row["usd"] for row in rows), sum(row["tokens_in"] + row["tokens_out"] for row in rows)
+    corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(60)])
+    note = planned(corpus, labellers=[ONE], budget={"usd": round(3 * usd, 4)}).note
+    left = f"{round(3 * usd, 4) - usd:.4f} of {round(3 * usd, 4):g} USD"
+    assert note.endswith(f"; the budget has {left} left: the run will stop early")
+    note = planned(corpus, labellers=[ONE], budget={"usd": 9, "tokens": 2 * tokens}).note
+    assert note.endswith(f"of 9 USD and {tokens:,} of {2 * tokens:,} tokens left: the run will stop early")
+    note = planned(corpus, labellers=[ONE], budget={"tokens": tokens // 2}).note
+    assert f"the budget has 0 of {tokens // 2:,} tokens left: the run will stop early" in note
+
+
+def test_a_plan_of_a_replay_costs_nothing_and_announces_the_errors(corpus: Posts, double: ChatDouble) -> None:
+    replay = {"model": "replay", "of": "openai/gpt-5-mini", "name": "again"}
+    corpus.run(labellers=[ONE])
+    assert planned(corpus, labellers=[replay], budget={"usd": 5}).note == "about 6 replies to replay, all stored"
+    corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(9)])
+    of_any = {"model": "replay", "name": "again"}
+    for given in (replay, of_any):
+        note = planned(corpus, labellers=[given], budget={"usd": 5}).note
+        assert note == "about 9 replies to replay, 6 of them stored: the other 3 will be errors"
+    chosen = {"by": "openai/text-embedding-3-small"}
+    note = planned(corpus, labellers=[replay], examples=chosen).note
+    assert note.startswith("about 9 replies to replay: which are stored shows in the run")
+    note = planned(corpus, labellers=[{"model": "openai/gpt-5"}, replay]).note
+    assert note.startswith("about 9 requests, ")
+    assert note.endswith(" USD; about 9 replies to replay, 6 of them stored: the other 3 will be errors")
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
