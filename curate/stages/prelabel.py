@@ -217,6 +217,8 @@ class Prelabel(BatchStage):
         labellers = [one for _, one in self._asked()]
         if not labellers:
             return ""
+        if not todo.num_rows:
+            return "it asks models" if any(one.model != REPLAY for one in labellers) else ""
         return tell_cost(self, labellers, _spread(todo, _SAMPLE).to_pylist(), todo.num_rows, corpus, tools)
 
     def _stream(

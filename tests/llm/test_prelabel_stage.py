@@ -266,6 +266,24 @@ def dollars(note: str) -> float:
     return float(re.search(r"([\d.]+) USD", note)[1])
 
 
+def test_a_plan_before_the_first_run_says_how_to_see_the_cost(corpus: Posts) -> None:
+    before = [{"stage": "ingest", "files": "posts.jsonl", "licence": "CC0-1.0"}, {"stage": "preprocess"}]
+
+    def notes(*stages: dict[str, Any]) -> list[str]:
+        loaded = load_recipe(make_recipe(corpus.folder, *before, *({"stage": "prelabel", **one} for one in stages)))
+        return [each.note for each in plan(loaded, Workspace(corpus.folder / "ws"))]
+
+    waits = "depends on the stages before it"
+    step = "it asks models: to see the cost, `curate run RECIPE --until preprocess`, then plan again"
+    assert notes({"model": "offline"}, {"labellers": [ONE]})[1:] == [waits, waits, f"{waits}; {step}"]
+    assert notes({"model": "replay"})[-1] == waits, "which costs nothing"
+    planned(corpus, labellers=[ONE])
+    # Stages of one kind do not wait for each other.
+    assert [note[:16] for note in notes({"labellers": [ONE]}, {"model": "openai/gpt-5"})[2:]] == [
+        "about 6 requests"
+    ] * 2
+
+
 def tokens_in(note: str) -> int:
     return int(re.search(r"([\d,]+) tokens in", note)[1].replace(",", ""))
 
