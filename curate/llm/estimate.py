@@ -1,7 +1,7 @@
 """What asking would cost, told from a sample of the requests without sending any."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, TypeVar
 
 from curate.llm.completion import Usage
@@ -43,7 +43,7 @@ class Rehearsal:
 
 
 class Estimate(NamedTuple):
-    """Requests in all and how many of them are stored already; tokens and US dollars are for the rest.
+    """Requests in all and how many of them are stored or under way already; tokens and US dollars are for the rest.
 
     ``usd`` is None where a model has no price.
     """
@@ -53,12 +53,20 @@ class Estimate(NamedTuple):
     tokens_in: int
     tokens_out: int
     usd: float | None
+    under_way: int = 0
+    """How many of the ``cached`` are in a batch that has not ended"""
 
 
 def estimate(
-    sample: Sequence[Request], total: int, prices: Prices, answers: Answers | None = None, *, batch: bool = False
+    sample: Sequence[Request],
+    total: int,
+    prices: Prices,
+    answers: Answers | None = None,
+    *,
+    batch: bool = False,
+    under_way: Collection[str] = (),
 ) -> Estimate:
-    """About what ``total`` requests like those of the sample would cost.
+    """About what ``total`` requests like those of the sample would cost; those with keys ``under_way`` are paid for.
 
     Where some of the sample are stored already, what they really took corrects the counting of the input. Replies are
     taken to be as long as the newest of the same model, else 300 tokens, and never longer than their limit. Repairs of
@@ -66,17 +74,19 @@ def estimate(
     """
     if not sample or total <= 0:
         return Estimate(max(total, 0), 0, 0, 0, 0.0)
-    counted, used, cached = 0, 0, 0
+    counted, used, cached, sent = 0, 0, 0, 0
     rest: list[tuple[Request, int]] = []
     for request in sample:
         tokens = tokens_in(request, prices.of(request.model))
         answer = answers.find(request.key) if answers is not None else None
-        if answer is None:
+        if answer is None and request.key not in under_way:
             rest.append((request, tokens))
-        else:
-            cached += 1
-            if not answer.estimated and answer.tokens_in:
-                counted, used = counted + tokens, used + answer.tokens_in
+            continue
+        cached += 1
+        if answer is None:
+            sent += 1
+        elif not answer.estimated and answer.tokens_in:
+            counted, used = counted + tokens, used + answer.tokens_in
     share = used / counted if counted else 1.0
     usual = {
         model: answers.mean_tokens_out(model) if answers is not None else None for model in {r.model for r in sample}
@@ -97,6 +107,7 @@ def estimate(
         round(all_in * scale),
         round(all_out * scale),
         None if usd is None else usd * scale,
+        round(sent * scale),
     )
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from curate.errors import InvalidInput, MissingDependency
 from curate.llm.engine import EngineSettings
 from curate.llm.estimate import Estimate, Heard, Rehearsal, estimate, estimate_embeddings
+from curate.llm.openai_client import Endpoint
 from curate.llm.prices import load_prices
 from curate.llm.stream import stream
 from curate.stage import Tools
@@ -50,7 +52,9 @@ def tell_cost(
             return "".join(told)
         prices = load_prices(tools.folder)
         requests = [heard.request for heard in asked]
-        cost = estimate(requests, round(len(asked) * share), prices, answers, batch=stage.mode == "batch")
+        is_batch = stage.mode == "batch"
+        sent = _under_way(answers) if is_batch else frozenset()
+        cost = estimate(requests, round(len(asked) * share), prices, answers, batch=is_batch, under_way=sent)
         reviews = sum(stage.review is not None and heard.labeller == stage.review.label for heard in asked)
         told.insert(0, _requested(cost, reviews=round(reviews * share)))
         costs = [cost]
@@ -69,10 +73,22 @@ def _stored(tools: Tools) -> Iterator[Answers]:
         yield answers
 
 
+def _under_way(answers: Answers) -> frozenset[str]:
+    """The requests in batches that have not ended at the address, by key; none where it cannot be asked either."""
+    try:
+        url = Endpoint().url
+    except (MissingDependency, InvalidInput):
+        return frozenset()
+    submitted = (batch.id for batch in answers.open_batches(url) if batch.remote_id is not None)
+    return frozenset(key for batch in submitted for key in answers.batch_keys(batch))
+
+
 def _requested(cost: Estimate, *, reviews: int) -> str:
     """``about 18 requests, 6 of them reviews (5 answered before), 12,000 tokens in, 5,400 out, 0.42 USD``."""
     among = f", {reviews:,} of them reviews" if reviews else ""
-    known = f" ({cost.cached:,} answered before)" if cost.cached else ""
+    before = [(cost.cached - cost.under_way, "answered before"), (cost.under_way, "under way in batches")]
+    parts = [f"{count:,} {words}" for count, words in before if count]
+    known = f" ({', '.join(parts)})" if parts else ""
     return (
         f"about {cost.requests:,} requests{among}{known}, {cost.tokens_in:,} tokens in, {cost.tokens_out:,} out, "
         f"{_dollars(cost)}"

@@ -28,7 +28,7 @@ from curate.storage.spec import table_spec
 from curate.storage.workspace import Workspace
 from tests.builders import TEXTS, make_recipe
 from tests.llm.asking import KEY
-from tests.llm.chat_double import ChatDouble
+from tests.llm.chat_double import BatchPlan, ChatDouble
 from tests.llm.chat_faults import length, refusal, says, status
 from tests.llm.posts import ONE, Posts, Quiet, asked
 
@@ -347,6 +347,22 @@ def test_a_plan_tells_whether_the_budget_holds_it(corpus: Posts, double: ChatDou
     assert note.endswith(f"of 9 USD and {tokens:,} of {2 * tokens:,} tokens left: the run will stop early")
     note = planned(corpus, labellers=[ONE], budget={"tokens": tokens // 2}).note
     assert f"the budget has 0 of {tokens // 2:,} tokens left: the run will stop early" in note
+
+
+def test_a_plan_counts_what_batches_under_way_will_answer(
+    corpus: Posts, double: ChatDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double.plan(BatchPlan(polls=1_000))
+    with pytest.raises(Interrupted, match="deadline"):
+        corpus.run(labellers=[ONE], mode="batch", deadline_s=2)
+    corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(8)])
+    batch = planned(corpus, labellers=[ONE], mode="batch").note
+    assert batch.startswith("about 8 requests (6 under way in batches), ")
+    online = planned(corpus, labellers=[ONE]).note
+    assert online.startswith("about 8 requests, "), "which waits for no batch"
+    assert tokens_in(batch) == pytest.approx(tokens_in(online) / 4, rel=0.05)
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert planned(corpus, labellers=[ONE], mode="batch").note.startswith("about 8 requests, ")
 
 
 def test_a_plan_of_a_replay_costs_nothing_and_announces_the_errors(corpus: Posts, double: ChatDouble) -> None:
