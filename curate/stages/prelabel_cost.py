@@ -103,6 +103,8 @@ def _replayed(heard: Sequence[Heard], share: float, *, is_guessed: bool) -> str:
         return f"{told}, all stored"
     if is_guessed:
         return f"{told}: which are stored shows in the run, where pictures, sounds and examples are chosen"
+    if missing == replies:
+        return f"{told}, none stored: all will be errors"
     return f"{told}, {replies - missing:,} of them stored: the other {missing:,} will be errors"
 
 

@@ -374,6 +374,8 @@ def test_a_plan_of_a_replay_costs_nothing_and_announces_the_errors(corpus: Posts
     for given in (replay, of_any):
         note = planned(corpus, labellers=[given], budget={"usd": 5}).note
         assert note == "about 9 replies to replay, 6 of them stored: the other 3 will be errors"
+    note = planned(corpus, labellers=[{**replay, "of": "openai/gpt-5"}]).note
+    assert note == "about 9 replies to replay, none stored: all will be errors"
     chosen = {"by": "openai/text-embedding-3-small"}
     note = planned(corpus, labellers=[replay], examples=chosen).note
     assert note.startswith("about 9 replies to replay: which are stored shows in the run")
