@@ -1,5 +1,6 @@
 """The prelabel stage with models that are asked: rows, repeats, budgets, faults and what a user sees."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ from curate.cli.output import describe, describe_spending
 from curate.errors import Interrupted, InvalidInput, MissingDependency, ServiceRefused
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
+from curate.llm.estimate import Rehearsal
 from curate.llm.prices import shipped_prices
 from curate.pipeline import StagePlan, plan, run
 from curate.recipe import load_recipe
@@ -23,6 +25,7 @@ from curate.stages.prelabel import Prelabel
 from curate.stages.prelabel_chat import Chat
 from curate.stages.prelabel_context import with_neighbours
 from curate.stages.prelabel_settings import ContextSettings
+from curate.storage.answers import Answers
 from curate.storage.blobs import Blobs
 from curate.storage.spec import table_spec
 from curate.storage.workspace import Workspace
@@ -440,8 +443,11 @@ def test_a_pair_is_reckoned_with_where_both_are_there(tmp_path: Path, labels: st
     )
     schema = load_labels(labels)
     item = dict.fromkeys(stage.columns_used()) | {"item_id": "i", "unit": "pair", "start_s": 0.0, "end_s": 2.0} | pair
-    asked = list(Chat(stage, None, Tools(Blobs(tmp_path), schema, tmp_path)).first_requests(item))
-    kinds = [[media.kind for media in request.media] for request in asked]
+    chat = Chat(stage, None, Tools(Blobs(tmp_path), schema, tmp_path))
+    with Answers(tmp_path / "answers.sqlite") as answers:
+        rehearsal = Rehearsal(answers)
+        asyncio.run(chat.rehearse(rehearsal, item))
+    kinds = [[media.kind for media in heard.request.media] for heard in rehearsal.heard]
     assert [(one.count("image"), one.count("audio")) for one in kinds] == (
         [] if pictures is None else [(pictures, sounds)]
     )
