@@ -55,6 +55,9 @@ class Estimate(NamedTuple):
     usd: float | None
     under_way: int = 0
     """How many of the ``cached`` are in a batch that has not ended"""
+    spare_usd: float = 0.0
+    """How much more than it costs is set aside for a request, at most: without that much the last one is not sent"""
+    spare_tokens: int = 0
 
 
 def estimate(
@@ -93,13 +96,18 @@ def estimate(
     }
     all_in = all_out = 0.0
     usd: float | None = 0.0
+    spare_usd = spare_tokens = 0.0
     for request, tokens in rest:
         replies = min(usual[request.model] or _TYPICAL_TOKENS_OUT, request.most_tokens_out or math.inf)
+        most = Usage(tokens, request.most_tokens_out or round(replies))
         price = prices.of(request.model)
         all_in += tokens * share
         all_out += replies
         one = None if price is None else price.usd(Usage(round(tokens * share), round(replies)), batch=batch)
         usd = None if usd is None or one is None else usd + one
+        spare_tokens = max(spare_tokens, most.tokens_in + most.tokens_out - tokens * share - replies)
+        if price is not None and one is not None:
+            spare_usd = max(spare_usd, price.usd(most, batch=batch) - one)
     scale = total / len(sample)
     return Estimate(
         total,
@@ -108,6 +116,8 @@ def estimate(
         round(all_out * scale),
         None if usd is None else usd * scale,
         round(sent * scale),
+        spare_usd,
+        round(spare_tokens),
     )
 
 

@@ -128,7 +128,7 @@ class Chat:
     def is_guessed(self, item: Row) -> bool:
         """Whether ``rows`` may ask other questions than ``rehearse``: what is shown is chosen only in a run."""
         chosen = self._stage.examples is not None and self._stage.examples.embeds is not None
-        return chosen or bool(item["face"]) or self._media.are_decoded(item)
+        return chosen or self._media.are_decoded(item)
 
     async def _reviewed(self, asker: Asker, told: _Told, before: Sequence[Proposed]) -> Proposed | None:
         usable = next((one for one in before if one.outcome == "ok"), None)

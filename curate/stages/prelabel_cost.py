@@ -118,8 +118,8 @@ def _embedded(cost: Estimate) -> str:
 def _left(budget: BudgetSettings, costs: Sequence[Estimate], answers: Answers) -> str:
     """``the budget has 0.0032 of 0.03 USD left: the run will stop early``; empty where nothing is limited."""
     used = answers.total(EngineSettings.pot)
-    tokens = sum(cost.tokens_in + cost.tokens_out for cost in costs)
-    usd = sum(cost.usd or 0.0 for cost in costs)
+    tokens = sum(cost.tokens_in + cost.tokens_out + cost.spare_tokens for cost in costs)
+    usd = sum((cost.usd or 0.0) + cost.spare_usd for cost in costs)
     left: list[str] = []
     short = False
     if budget.usd is not None:

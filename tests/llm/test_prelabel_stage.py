@@ -368,6 +368,17 @@ def test_a_plan_counts_what_batches_under_way_will_answer(
     assert planned(corpus, labellers=[ONE], mode="batch").note.startswith("about 8 requests, ")
 
 
+def test_a_plan_knows_that_the_last_request_needs_more_than_it_costs(corpus: Posts, double: ChatDouble) -> None:
+    corpus.run(labellers=[ONE])
+    usd = sum(row["usd"] for row in corpus.rows())
+    corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(12)])
+    for more, said in ((3.0, "left: the run will stop early"), (6.0, "left, which is enough")):
+        assert planned(corpus, labellers=[ONE], budget={"usd": usd * more}).note.endswith(said)
+    with pytest.raises(Interrupted, match="budget"):
+        corpus.run(labellers=[ONE], budget={"usd": usd * 3})
+    corpus.run(labellers=[ONE], budget={"usd": usd * 6})
+
+
 def test_a_plan_of_a_replay_costs_nothing_and_announces_the_errors(corpus: Posts, double: ChatDouble) -> None:
     replay = {"model": "replay", "of": "openai/gpt-5-mini", "name": "again"}
     corpus.run(labellers=[ONE])

@@ -91,4 +91,4 @@ def test_an_estimate_leaves_out_what_is_stored_and_learns_from_it(tmp_path):
     assert told.usd == pytest.approx(price.usd(Usage(told.tokens_in, told.tokens_out)), rel=0.05)
     assert estimate(sample, 400, prices, batch=True).usd == pytest.approx(blind.usd / 2)
     assert estimate([make_request(model="llama")], 10, prices).usd is None
-    assert estimate([], 10, prices) == (10, 0, 0, 0, 0.0, 0)
+    assert estimate([], 10, prices) == (10, 0, 0, 0, 0.0, 0, 0.0, 0)
