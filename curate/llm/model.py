@@ -57,7 +57,7 @@ class Labeller(Protocol):
     """Proposes labels for items."""
 
     name: str
-    """As it stands in the table, with its version: ``offline-lexicon.v1``."""
+    """As it stands in the table, with its version: ``offline-lexicon.v2``."""
 
     def propose(self, item: Mapping[str, Any], labels: LabelSchema) -> Proposal:
         """A proposal for one row of ``items``; what it cannot judge it leaves out, or abstains."""

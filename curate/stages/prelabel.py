@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterable
-from contextlib import closing, nullcontext
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -15,15 +15,15 @@ from curate.errors import CurateError, InvalidInput
 from curate.labels import LabelSchema
 from curate.labels.fields.base import How
 from curate.llm.engine import Engine, EngineSettings, open_engine
-from curate.llm.estimate import Estimate, estimate, estimate_embeddings
 from curate.llm.memory import Memory
 from curate.llm.model import Spent
-from curate.llm.prices import load_prices
+from curate.llm.prices import check_priced, load_prices
 from curate.llm.prompt import load_prompt
 from curate.llm.stream import stream, stream_ready
 from curate.stage import BatchStage, Outcome, Problem, Recalled, Tools
 from curate.stages.prelabel_chat import Chat
 from curate.stages.prelabel_context import AROUND, with_neighbours
+from curate.stages.prelabel_cost import tell_cost
 from curate.stages.prelabel_rows import combined, proposed_by, rows_of
 from curate.stages.prelabel_settings import (
     REPLAY,
@@ -138,7 +138,7 @@ class Prelabel(BatchStage):
         return self
 
     def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
-        """See ``Stage.problems``: prompts that are not there, not right, or not for these labels."""
+        """See ``Stage.problems``: prompts that are not there, not right or not for these labels; prices."""
         for place, labeller in self._asked():
             try:
                 prompt = load_prompt(labeller.prompt, folder)
@@ -147,6 +147,7 @@ class Prelabel(BatchStage):
             else:
                 found = tuple(prompt.problems(labels)) if labels is not None else ()
             yield from (((*place, "prompt"), problem) for problem in found)
+        yield from self._price_problems(folder)
 
     def assets(self, tools: Tools) -> Iterable[str]:
         """See ``Stage.assets``."""
@@ -212,22 +213,13 @@ class Prelabel(BatchStage):
         return Recalled(known, Outcome({"prelabels": rows}), memory.spent())
 
     def estimate(self, todo: pa.Table, corpus: Corpus, tools: Tools) -> str:
-        """See ``BatchStage.estimate``: requests, tokens and dollars, from at most 200 items spread over those to do."""
-        if not self._asked():
+        """See ``BatchStage.estimate``: told from some hundred items spread over those to do."""
+        labellers = [one for _, one in self._asked()]
+        if not labellers:
             return ""
-        sample = _spread(todo, _SAMPLE).to_pylist()
-        chat = Chat(self, corpus, tools)
-        asked = [request for item in sample for request in chat.first_requests(item)]
-        total = round(len(asked) * todo.num_rows / len(sample))
-        with closing(Answers(tools.answers)) if tools.answers else nullcontext() as answers:
-            prices = load_prices(tools.folder)
-            cost = estimate(asked, total, prices, answers, batch=self.mode == "batch")
-            told = _requested(cost, reviews=todo.num_rows if self.review else 0)
-            if chat.examples is None or self.examples is None or self.examples.embeds is None:
-                return told
-            pool, texts = chat.examples.texts(sample)
-            vectors = estimate_embeddings(self.examples.embeds, pool, texts, todo.num_rows, prices, answers)
-        return told + _embedded(vectors)
+        if not todo.num_rows:
+            return "it asks models" if any(one.model != REPLAY for one in labellers) else ""
+        return tell_cost(self, labellers, _spread(todo, _SAMPLE).to_pylist(), todo.num_rows, corpus, tools)
 
     def _stream(
         self, inputs: pa.Table, corpus: Corpus, tools: Tools, account: dict[str, Spent], stop: Callable[[], bool]
@@ -275,6 +267,24 @@ class Prelabel(BatchStage):
         )
         return open_engine(settings, answers, tools.blobs.read, models=(*models, *([embeds] if embeds else [])))
 
+    def _price_problems(self, folder: Path) -> Iterable[Problem]:
+        models = [((*place, "model"), one.asks) for place, one in self._asked() if one.model != REPLAY]
+        if not models:
+            return
+        try:
+            prices = load_prices(folder)
+        except InvalidInput as error:
+            found = error.problems or (error.message,)
+            yield from ((("budget",), problem) for problem in (*found[:-1], f"{found[-1]} ({error.hint})"))
+            return
+        if self.examples and self.examples.embeds:
+            models.append((("examples", "by"), self.examples.embeds))
+        for place, model in models if self.budget.usd is not None else ():
+            try:
+                check_priced(prices, [model])
+            except InvalidInput as error:
+                yield place, f"{error.message} ({error.hint})"
+
     @property
     def _has_context(self) -> bool:
         return bool(self._asked()) and (self.context.before > 0 or self.context.after > 0)
@@ -300,24 +310,3 @@ def _place(tools: Tools) -> Path:
     if tools.answers is None:
         raise ValueError("there is nowhere to keep what models reply")
     return tools.answers
-
-
-def _requested(cost: Estimate, *, reviews: int) -> str:
-    """``about 18 requests (6 answered before), 12,000 tokens in, 5,400 out, 0.42 USD``."""
-    known = f" ({cost.cached:,} answered before)" if cost.cached else ""
-    more = f"; and {reviews:,} reviews" if reviews else ""
-    return (
-        f"about {cost.requests:,} requests{known}, {cost.tokens_in:,} tokens in, {cost.tokens_out:,} out, "
-        f"{_dollars(cost)}{more}"
-    )
-
-
-def _embedded(cost: Estimate) -> str:
-    """``; and about 40 texts to embed (20 embedded before), 300 tokens, 0.00 USD``; empty where there are none."""
-    known = f" ({cost.cached:,} embedded before)" if cost.cached else ""
-    told = f"; and about {cost.requests:,} texts to embed{known}, {cost.tokens_in:,} tokens, {_dollars(cost)}"
-    return told if cost.requests else ""
-
-
-def _dollars(cost: Estimate) -> str:
-    return "price unknown" if cost.usd is None else f"{cost.usd:,.2f} USD"
