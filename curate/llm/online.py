@@ -14,7 +14,7 @@ from curate.llm.embeddings import Brought, Embedded, EmbeddingRequest, read_embe
 from curate.llm.engine import EngineSettings, Fetched
 from curate.llm.faults import Unanswered, Verdict, backoff_s, judge_error, judge_status, repeated
 from curate.llm.limits import Gate, Gates
-from curate.llm.openai_client import HINT, Endpoint
+from curate.llm.openai_client import Endpoint
 from curate.llm.prices import check_priced, load_prices, texts_tokens_in, tokens_in
 from curate.llm.request import Request
 from curate.llm.tally import Tally
@@ -78,7 +78,10 @@ class Online:
         self._until = None if settings.deadline_s is None else time.monotonic() + settings.deadline_s
         self._fatal: CurateError | None = None
         self._failed_in_a_row = self._refused_in_a_row = 0
+        self._has_answered = False
         self._storing = 0
+        # What is set aside is soon sent: it counts as paid where the process is killed.
+        self._turns = {path: asyncio.Semaphore(settings.in_flight + _AHEAD) for path in self._gates}
         # Media are many bytes, and made only for requests whose turn is near; more threads at work on them than there
         # are cores would keep the loop waiting.
         self._room = asyncio.Semaphore(settings.in_flight + _AHEAD)
@@ -135,20 +138,22 @@ class Online:
         began = time.monotonic()
         paid_usd = 0.0
         while True:
-            self._check_open()
-            spend = await self._budget.reserve(
-                labeller, question.key, usd=worst_usd, tokens_in=most.tokens_in, tokens_out=most.tokens_out
-            )
-            tries += 1
-            sent = await self._send(question, spend, tally)
-            if sent.received is not None and (sent.read is not None or sent.verdict.then == "filtered"):
-                paid = paid_for(sent, sent.received, most, price)
-                answers = keep(paid)
-                await self._keep(answers, paid, spend)
-                tally.answered(paid.usage.tokens_in, paid.usage.tokens_out, paid.usd)
-                self._failed_in_a_row = self._refused_in_a_row = 0
-                paid_usd += paid.usd or 0.0
-                return _Done(sent.verdict, tries, paid_usd, tuple(answers), sent.read)
+            async with self._turns[question.path]:
+                self._check_open()
+                spend = await self._budget.reserve(
+                    labeller, question.key, usd=worst_usd, tokens_in=most.tokens_in, tokens_out=most.tokens_out
+                )
+                tries += 1
+                sent = await self._send(question, spend, tally)
+                if sent.received is not None and (sent.read is not None or sent.verdict.then == "filtered"):
+                    paid = paid_for(sent, sent.received, most, price)
+                    answers = keep(paid)
+                    await self._keep(answers, paid, spend)
+                    tally.answered(paid.usage.tokens_in, paid.usage.tokens_out, paid.usd)
+                    self._failed_in_a_row = self._refused_in_a_row = 0
+                    self._has_answered = True
+                    paid_usd += paid.usd or 0.0
+                    return _Done(sent.verdict, tries, paid_usd, tuple(answers), sent.read)
             judged = sent.verdict
             if judged.charged:
                 self._lose(spend, tally)
@@ -220,7 +225,9 @@ class Online:
             return Sent(Verdict("again", "the service does not answer in time", charged=True, slow=True))
         except Unanswered as error:
             then: Literal["invalid", "again"] = "invalid" if error.final else "again"
-            return Sent(Verdict(then, error.detail, charged=error.charged, slow=error.slow))
+            # A service that has answered and cannot be reached now is waited for, as one that is too busy.
+            is_away = self._has_answered and not error.charged
+            return Sent(Verdict(then, error.detail, charged=error.charged, slow=error.slow, limited=is_away))
         about = received.headers, received.body, self._endpoint.mask
         if received.status != 200:
             return Sent(judge_status(received.status, *about), received)
@@ -235,7 +242,7 @@ class Online:
     def _lose(self, spend: Spend, tally: Tally) -> None:
         """Count what may have been charged without a reply."""
         self._answers.hand_in([self._budget.lose(spend)])
-        tally.paid(spend.tokens_in, spend.tokens_out, spend.usd)
+        tally.lost(spend.tokens_in, spend.tokens_out, spend.usd)
 
     async def _keep(self, answers: list[Answer], paid: Paid[R], spend: Spend) -> None:
         """Store what a reply holds together with what it cost."""
@@ -254,11 +261,12 @@ class Online:
         detail = verdict.detail
         match verdict.then:
             case "key":
-                self._stop(ServiceRefused(f"{self._endpoint.url} refuses the key: {detail}", hint=HINT))
+                said = f"{self._endpoint.url} refuses the key: {detail}"
+                self._stop(ServiceRefused(said, hint="check OPENAI_API_KEY, and that OPENAI_BASE_URL is its service"))
             case "model":
-                self._stop(
-                    ServiceRefused(f"{self._endpoint.url} does not know the model or address: {detail}", hint=HINT)
-                )
+                said = f"{self._endpoint.url} does not know the model or address: {detail}"
+                models = "check the model's name in the recipe"
+                self._stop(ServiceRefused(said, hint=f"{models}, and OPENAI_BASE_URL, which usually ends in /v1"))
             case "quota":
                 self._stop(
                     ServiceRefused(
@@ -275,7 +283,8 @@ class Online:
                 self._failed_in_a_row += 1
                 if self._failed_in_a_row >= self._settings.breaker:
                     said = f"{self._endpoint.url} failed {self._failed_in_a_row} requests in a row: {detail}"
-                    self._stop(ServiceUnavailable(said, hint=_AGAIN_LATER))
+                    first = "" if self._has_answered else "check OPENAI_BASE_URL and that the service runs, then "
+                    self._stop(ServiceUnavailable(said, hint=first + _AGAIN_LATER))
 
     def _stop(self, error: CurateError) -> NoReturn:
         self._fatal = self._fatal or error
