@@ -115,6 +115,15 @@ class ProgressLines:
             err.print(f"{result.stage:<11} {result.seconds:7.1f} s  {escape(said)}")
 
 
+def account_of(results: Iterable["StageResult"]) -> "dict[str, Spent]":
+    """What each labeller was asked and cost in all stages together."""
+    account: dict[str, Spent] = {}
+    for result in results:
+        for name, spent in result.account.items():
+            account[name] = account[name] + spent if name in account else spent
+    return account
+
+
 def show_account(account: Mapping[str, "Spent"]) -> None:
     """What each labeller was asked and cost, where any was paid for."""
     rows = [

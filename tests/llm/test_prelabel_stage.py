@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from curate.cli.output import describe, describe_spending
+from curate.cli.output import account_of, describe, describe_spending
 from curate.errors import Interrupted, InvalidInput, MissingDependency, ServiceRefused
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
-from curate.pipeline import plan, run
+from curate.llm.model import Spent
+from curate.pipeline import StageResult, plan, run
 from curate.recipe import load_recipe
 from curate.stages.prelabel_context import with_neighbours
 from curate.stages.prelabel_settings import ContextSettings
@@ -198,6 +199,15 @@ def test_people_see_the_spending(corpus: Posts, double: ChatDouble) -> None:
     assert told["openai/gpt-5-mini"]["requests"] == 6
     assert told["openai/gpt-5-mini"]["usd"] == pytest.approx(sum(row["usd"] for row in corpus.rows()))
     assert "Asked and paid in this run" in done.report.read_text()
+
+
+def test_the_account_adds_up_a_labeller_of_two_stages() -> None:
+    one = Spent(requests=6, tokens_in=60, usd=0.5, outcomes={"ok": 6})
+    two = Spent(requests=2, tokens_in=20, usd=0.25, outcomes={"ok": 1, "refused": 1})
+    stages = [StageResult("prelabel", account={"a": one, "b": two}), StageResult("prelabel", account={"a": two})]
+    account = account_of(stages)
+    assert account == {"a": one + two, "b": two}
+    assert (account["a"].requests, account["a"].usd, account["a"].outcomes) == (8, 0.75, {"ok": 7, "refused": 1})
 
 
 def test_a_plan_tells_the_cost_and_asks_nothing(corpus: Posts, double: ChatDouble) -> None:
