@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from curate.cli.options import program
 from curate.errors import CurateError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 out = Console(highlight=False, soft_wrap=True, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 _NAME_WIDTH = 24
+_MOST_CHARS = 200
 
 
 def say(text: str) -> None:
@@ -157,9 +159,29 @@ def describe(result: "StageResult") -> str:
     if not result.inputs:
         return "nothing to work on"
     words = [f"{result.skipped:,} done before"] if result.skipped else []
-    words += [f"{new:,} new: {result.rows:,} rows"] if new else []
+    words += [f"{new:,} new: {result.rows:,} rows{_outcomes(result)}"] if new else []
     if result.left:
         words.append(f"{result.left:,} left")
     if result.rejected_in_all:
         words.append(f"{result.rejected_in_all:,} rejected")
     return "; ".join(part for part in (", ".join(words), result.message) if part)
+
+
+def _outcomes(result: "StageResult") -> str:
+    """`` (38 ok, 2 refused)``, where not all are ok."""
+    return f" ({counted(result.counts)})" if set(result.counts) - {"ok"} else ""
+
+
+def show_missing(results: Iterable["StageResult"]) -> None:
+    """Tell where most items that a stage went through have no proposal, and why."""
+    for result in results:
+        asked = sum(result.counts.values())
+        missing = asked - result.counts.get("ok", 0)
+        if result.reason and 2 * missing > asked:
+            note = f"{missing:,} of {asked:,} items have no proposal, most often {_short(result.reason)}"
+            say(f"note:    {note}; see `{program()} status` and the report")
+
+
+def _short(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= _MOST_CHARS else f"{words[: _MOST_CHARS - 1]}…"

@@ -159,7 +159,7 @@ class _Options(NamedTuple):
 
 
 def _run(recipe: Path, workspace: str, options: _Options) -> None:
-    from curate.cli.output import ProgressLines, account_of, say, show_account, show_json
+    from curate.cli.output import ProgressLines, account_of, say, show_account, show_json, show_missing
     from curate.pipeline import run
     from curate.recipe import load_recipe
     from curate.storage.workspace import Workspace as Opened
@@ -183,6 +183,7 @@ def _run(recipe: Path, workspace: str, options: _Options) -> None:
         if not done.changed:
             say("Nothing to do: everything is up to date.")
         show_account(account_of(done.stages))
+        show_missing(done.stages)
         if done.release:
             say(f"release: {done.release}")
         if done.report:

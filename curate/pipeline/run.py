@@ -22,6 +22,7 @@ from curate.executors import Executor, WorkerDied, collecting_seldom
 from curate.executors.local import LocalExecutor
 from curate.llm.model import Spent
 from curate.pipeline.plan import ANSWERS, BatchWork, Step, make_tools, walk
+from curate.pipeline.proposals import Proposals
 from curate.pipeline.tasks import Advance, Flow
 from curate.recipe import LoadedRecipe, dump_recipe
 from curate.release.folder import Releases
@@ -63,6 +64,11 @@ class StageResult:
     seconds: float = 0.0
     message: str = ""
     counts: dict[str, int] = field(default_factory=dict)
+    """What it made, by kind; of proposals made now, the items by outcome."""
+    reason: str = ""
+    """The commonest reason for which an item has no proposal: its outcome and the detail."""
+    failed: int = 0
+    """Items of which an answer is missing for no fault of theirs: the next run asks again."""
     changed: bool = False
     account: dict[str, Spent] = field(default_factory=dict)
     """What each labeller that is paid for was asked and cost, by its name."""
@@ -182,6 +188,7 @@ class _Driver:
         result.inputs, result.skipped, result.left = len(work.works), len(work.works) - len(todo), len(todo)
         self.listener.stage_started(stage.stage, result.inputs, result.skipped)
         waiting: list[Entry] = []
+        proposals = Proposals()
         last = time.monotonic()
         try:
             with closing(self._advances(work, todo, corpus, result)) as advances:
@@ -192,11 +199,11 @@ class _Driver:
                     self.listener.stage_advanced(stage.stage, inputs, result.account)
                     is_time = len(waiting) >= _COMMIT_EVERY_ROWS or time.monotonic() - last >= _COMMIT_EVERY_S
                     if waiting and is_time:
-                        self._commit(ledger, waiting, result)
+                        self._commit(ledger, waiting, result, proposals)
                         waiting, last = [], time.monotonic()
         finally:
             if waiting:
-                self._commit(ledger, waiting, result)
+                self._commit(ledger, waiting, result, proposals)
         if todo:
             with storage_errors(self.workspace.place):
                 ledger.compact()
@@ -250,13 +257,16 @@ class _Driver:
                 _add(result.account, dict(result.account), recalled.account)
                 yield Advance([batch[at] for at in recalled.known], len(recalled.known), recalled.outcome)
 
-    def _commit(self, ledger: Ledger, entries: Sequence[Entry], result: StageResult) -> None:
+    def _commit(self, ledger: Ledger, entries: Sequence[Entry], result: StageResult, proposals: Proposals) -> None:
         works = digest(sorted(entry.work for entry in entries))
         metadata = {"run_id": self.run_id, "stage": result.stage, "fingerprint": works}
         kept, rejected = ledger.commit(entries, metadata=metadata)
         result.rows += kept
         result.rejected += rejected
         result.changed = True
+        if "prelabels" in ledger.tables:
+            proposals.add(entries)
+            result.counts, result.reason, result.failed = proposals.counts, proposals.reason, proposals.failed
         self._log("commit", stage=result.stage, inputs=len(entries), rows=kept, rejected=rejected, fingerprint=works)
 
     def _log(self, event: str, **about: Any) -> None:

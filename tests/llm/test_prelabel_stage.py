@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from curate.cli.output import account_of, describe, describe_spending
+from curate.cli.output import account_of, describe, describe_spending, show_missing
 from curate.errors import Interrupted, InvalidInput, MissingDependency, ServiceRefused
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
@@ -208,6 +208,23 @@ def test_the_account_adds_up_a_labeller_of_two_stages() -> None:
     account = account_of(stages)
     assert account == {"a": one + two, "b": two}
     assert (account["a"].requests, account["a"].usd, account["a"].outcomes) == (8, 0.75, {"ok": 7, "refused": 1})
+
+
+def test_a_run_without_usable_proposals_says_so(corpus: Posts, double: ChatDouble, capsys) -> None:
+    double.on("(post 3)", refusal("I cannot help"))
+    told = corpus.run(labellers=[ONE]).stages[2]
+    assert told.counts == {"ok": 5, "refused": 1}
+    assert describe(told) == "6 new: 6 rows (5 ok, 1 refused)"
+    show_missing([told])
+    assert capsys.readouterr().out == ""
+
+    double.on("(post ", *[refusal("I cannot help")] * 6)
+    told = corpus.run(labellers=[{**ONE, "seed": 1}], name="another").stages[2]
+    assert told.counts == {"refused": 6}
+    show_missing([told])
+    said = capsys.readouterr().out
+    assert "6 of 6 items have no proposal, most often refused (the model refused: I cannot help); see `" in said
+    assert "status` and the report" in said
 
 
 def test_a_plan_tells_the_cost_and_asks_nothing(corpus: Posts, double: ChatDouble) -> None:
