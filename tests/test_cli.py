@@ -6,10 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.builders import make_posts, make_recipe
+from tests.llm.asking import KEY
+from tests.llm.chat_double import ChatDouble
+from tests.llm.chat_faults import status
 from tests.media.whisper_model import make_model
 
 
@@ -239,3 +243,37 @@ def test_doctor_finds_the_whisper_models_that_are_whole(run_curate, tmp_path):
     assert model["present"]
     assert "whisper-tiny" in model["detail"]
     assert "whisper-base" not in model["detail"]
+
+
+@pytest.fixture
+def asked_recipe(tmp_path, monkeypatch):
+    """A recipe of six posts whose labels a model proposes, and the server that is asked."""
+    with ChatDouble(key=KEY) as double:
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv("OPENAI_BASE_URL", double.url)
+        recipe = make_posts(tmp_path / "posts", 6)
+        text = recipe.read_text().replace("model: offline", "labellers: [{model: openai/gpt-5-mini}]\n  in_flight: 1")
+        recipe.write_text(text)
+        yield recipe, double
+
+
+def test_a_run_that_is_stopped_tells_what_it_did_and_paid(run_curate, asked_recipe):
+    recipe, double = asked_recipe
+    double.on("(3)", *[status(401)] * 9)
+    done = run_curate("run", recipe, "--workers", "1")
+    assert done.returncode == 1
+    assert done.stdout.index("openai/gpt-5-mini") < done.stdout.index("report: ")
+    assert "error:" in done.stderr
+    assert Path(done.stdout.split("report:")[1].strip()).is_file()
+    assert 0 < json.loads(run_curate("status", "--json").stdout)["tables"]["prelabels"] < 6
+    # The same as one document, where money was spent and no row came of it.
+    recipe.write_text(recipe.read_text().replace("in_flight: 1", "review: {model: openai/gpt-5, name: reviewer}"))
+    double.on('"model":"gpt-5"', *[status(401)] * 9)
+    done = run_curate("run", recipe, "--json", "-w", "another")
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert {"error", "hint", "problems", "run_id", "stages", "report"} <= set(told)
+    assert (told["stages"][-1]["rows"], told["stages"][-1]["left"]) == (0, 6)
+    assert told["stages"][-1]["account"]["openai/gpt-5-mini"]["requests"] > 0
+    assert Path(told["report"]).is_file()
+    assert run_curate("status", "-w", "another", "--json").returncode == 0

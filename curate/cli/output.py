@@ -131,6 +131,7 @@ def show_account(account: Mapping[str, "Spent"]) -> None:
     rows = [
         (name, s.requests, s.from_cache, f"{s.tokens_in:,} / {s.tokens_out:,}", _usd(s.usd), counted(s.outcomes))
         for name, s in account.items()
+        if s.requests or s.from_cache or s.tokens_in or s.outcomes
     ]
     if rows:
         show_table(["labeller", "asked", "cached", "tokens in / out", "USD", "outcomes"], rows)

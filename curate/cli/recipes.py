@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -23,6 +23,9 @@ from curate.cli.options import (
     open_executor,
     recipe_of,
 )
+
+if TYPE_CHECKING:
+    from curate.pipeline import Run
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file, or the name of a shipped recipe.")]
 _TOO_MANY_REJECTED = 3
@@ -159,8 +162,8 @@ class _Options(NamedTuple):
 
 
 def _run(recipe: Path, workspace: str, options: _Options) -> None:
-    from curate.cli.output import ProgressLines, account_of, say, show_account, show_json, show_missing
-    from curate.pipeline import run
+    from curate.cli.output import ProgressLines, error_document, show_error, show_json
+    from curate.pipeline import attempt
     from curate.recipe import load_recipe
     from curate.storage.workspace import Workspace as Opened
 
@@ -172,21 +175,31 @@ def _run(recipe: Path, workspace: str, options: _Options) -> None:
     only = {"until": options.until, "only": options.only}
     try:
         with ProgressLines() as progress:
-            done = run(loaded, opened, executor=executor, listener=progress, stop=stop, **only)
+            done = attempt(loaded, opened, executor=executor, listener=progress, stop=stop, **only)
     finally:
         executor.close()
     if options.json:
-        stages = [asdict(result) for result in done.stages]
+        failure = error_document(done.error) if done.error else {}
         document: dict[str, Any] = {"recipe": done.recipe, "run_id": done.run_id, "changed": done.changed}
-        show_json({**document, "stages": stages, "release": done.release, "report": done.report})
+        stages = [asdict(result) for result in done.stages]
+        show_json({**failure, **document, "stages": stages, "release": done.release, "report": done.report})
     else:
-        if not done.changed:
-            say("Nothing to do: everything is up to date.")
-        show_account(account_of(done.stages))
-        show_missing(done.stages)
-        if done.release:
-            say(f"release: {done.release}")
-        if done.report:
-            say(f"report:  {done.report}")
+        _show(done)
+    if done.error:
+        show_error(done.error)
+        raise typer.Exit(done.error.exit_code)
     if done.rejected_share > options.max_rejected:
         raise typer.Exit(_TOO_MANY_REJECTED)
+
+
+def _show(done: "Run") -> None:
+    from curate.cli.output import account_of, say, show_account, show_missing
+
+    if not done.changed and not done.error:
+        say("Nothing to do: everything is up to date.")
+    show_account(account_of(done.stages))
+    show_missing(done.stages)
+    if done.release and not done.error:
+        say(f"release: {done.release}")
+    if done.report:
+        say(f"report:  {done.report}")

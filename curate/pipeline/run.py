@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from curate import __version__
 from curate.document import nearest
-from curate.errors import Interrupted, InvalidInput
+from curate.errors import CurateError, Interrupted, InvalidInput
 from curate.executors import Executor, WorkerDied, collecting_seldom
 from curate.executors.local import LocalExecutor
 from curate.llm.model import Spent
@@ -76,13 +76,15 @@ class StageResult:
 
 @dataclass
 class Run:
-    """A finished run: its report on this disk (None where there was nothing to do), and the newest release's place."""
+    """A run that has ended: its report on this disk (None where nothing was done), and the newest release's place."""
 
     recipe: str
     run_id: str
     stages: list[StageResult]
     report: Path | None = None
     release: str | None = None
+    error: CurateError | None = None
+    """What ended it before its end; everything finished is kept all the same."""
 
     @property
     def changed(self) -> bool:
@@ -107,7 +109,27 @@ def run(
 ) -> Run:
     """Do what is missing. Everything finished is kept, whatever happens.
 
-    Raises ``Interrupted`` when ``stop()`` became true.
+    Raises what ended it before its end: ``Interrupted`` when ``stop()`` became true.
+    """
+    done = attempt(loaded, workspace, executor=executor, listener=listener, until=until, only=only, stop=stop)
+    if done.error is not None:
+        raise done.error
+    return done
+
+
+def attempt(
+    loaded: LoadedRecipe,
+    workspace: Workspace,
+    *,
+    executor: Executor,
+    listener: Listener,
+    until: str | None = None,
+    only: str | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Do what is missing, and tell how far it came also where an error ended it, which is in ``Run.error``.
+
+    Raises what is wrong before anything is begun, such as ``WorkspaceBusy``.
     """
     names = [stage.stage for stage in loaded.recipe.stages]
     for option, name in (("--until", until), ("--only", only)):
@@ -140,24 +162,41 @@ class _Driver:
 
     def run(self, until: str | None, only: str | None) -> Run:
         corpus = Corpus(self.workspace, self.loaded.labels, {})
+        done = Run(self.loaded.recipe.recipe, self.run_id, self.results)
         try:
-            for step in walk(self.loaded, corpus):
-                name = step.stage.stage
-                if only is None or name == only:
-                    self._perform(step, corpus)
-                if name == until and step.stage is [s for s in self.loaded.recipe.stages if s.stage == name][-1]:
-                    break
-        finally:
-            self._record()
-        report = None
-        if self.folder.path.is_dir():
-            with storage_errors(self.folder.place):
-                report = write_report(self.folder.path / "report.html", corpus, self._as_dict())
-                self.folder.save(["report.html"])
+            try:
+                self._walk(corpus, until, only)
+            finally:
+                self._record()
+        except CurateError as error:
+            done.error = error
+        try:
+            done.report = self._report(corpus)
+            done.release = self._newest_release()
+        except CurateError as error:
+            done.error = done.error or error
+        return done
+
+    def _walk(self, corpus: Corpus, until: str | None, only: str | None) -> None:
+        for step in walk(self.loaded, corpus):
+            name = step.stage.stage
+            if only is None or name == only:
+                self._perform(step, corpus)
+            if name == until and step.stage is [s for s in self.loaded.recipe.stages if s.stage == name][-1]:
+                break
+
+    def _report(self, corpus: Corpus) -> Path | None:
+        if not self.folder.path.is_dir():
+            return None
+        with storage_errors(self.folder.place):
+            report = write_report(self.folder.path / "report.html", corpus, self._as_dict())
+            self.folder.save(["report.html"])
+        return report
+
+    def _newest_release(self) -> str | None:
         releases = Releases(self.workspace.releases)
         made = releases.manifests(self.loaded.recipe.recipe)
-        release = releases.place(made[-1].version) if made else None
-        return Run(self.loaded.recipe.recipe, self.run_id, self.results, report, release)
+        return releases.place(made[-1].version) if made else None
 
     def _perform(self, step: Step, corpus: Corpus) -> None:
         result = StageResult(step.stage.stage)
@@ -173,7 +212,7 @@ class _Driver:
         finally:
             result.seconds = round(time.monotonic() - began, 3)
             self.results.append(result)
-            if result.changed:
+            if result.changed or any(spent.requests or spent.tokens_in for spent in result.account.values()):
                 self._log("stage", **asdict(result))
                 self.workspace.save_local_files()
             if is_whole or result.left:

@@ -109,6 +109,8 @@ def test_a_budget_stops_the_stage_and_keeps_what_is_done(corpus: Posts, double: 
     assert 0 < used <= needed
     done = len(corpus.rows())
     assert 0 < done < 6
+    (report,) = (corpus.workspace.local / "runs").glob("*/report.html")
+    assert "Asked and paid in this run" in report.read_text()
     told = corpus.listener.finished[-1]
     assert describe(told) == f"{done} new: {done} rows, {6 - done} left"
     assert told.account["openai/gpt-5-mini"].outcomes["ok"] == done
