@@ -1,7 +1,9 @@
 """The command line as a user meets it: in a process of its own."""
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from curate.cli.progress import STOPPING, ProgressLines
+from curate.llm.model import Spent
+from curate.pipeline import StageResult
 from tests.builders import make_posts, make_recipe
 from tests.llm.asking import KEY
 from tests.llm.chat_double import ChatDouble
@@ -243,6 +248,58 @@ def test_doctor_finds_the_whisper_models_that_are_whole(run_curate, tmp_path):
     assert model["present"]
     assert "whisper-tiny" in model["detail"]
     assert "whisper-base" not in model["detail"]
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_long_lines_leave_the_display_whole(monkeypatch, width):
+    monkeypatch.setattr("sys.stderr", Terminal())
+    for name, text in {"COLUMNS": str(width), "TERM": "xterm", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, text)
+    spent = Spent(requests=123_456, from_cache=7_890, usd=1_234.5, per_s=98.7)
+    with ProgressLines() as progress:
+        progress.stage_started("preprocess", 30_000, 0)
+        progress.stage_advanced("preprocess", 12_345, {"one": spent})
+        progress.stage_finished(StageResult("preprocess", 30_000, rows=30_000, account={"one": spent}))
+        progress.stage_started("prelabel", 30_000, 0)
+        progress.stage_advanced("prelabel", 12_345, {"one": spent})
+        progress.stopping()
+    last = re.sub(r"\x1b\[[\d;?]*[a-z]", "", sys.stderr.getvalue().rsplit("\x1b[2K", 1)[1]).split("\n")
+    assert all(len(line) <= width - 4 for line in last), "what the terminal echoes of Ctrl-C has room"
+    assert last[0].startswith("preprocess  ━")
+    assert " 30000/30000 " in last[0]
+    assert last[1].startswith("prelabel    ━")
+    assert " 12345/30000 " in last[1]
+    assert last[2].startswith("stopping: ")
+    assert last[0].rstrip().endswith("…")
+
+
+@pytest.mark.parametrize("often", [1, 2])
+def test_ctrl_c_is_answered_at_once(asked_recipe, tmp_path, often):
+    recipe, double = asked_recipe
+    double.latency_s = 2.0 if often == 1 else 60.0
+    command = [sys.executable, "-m", "curate", "run", str(recipe), "-w", str(tmp_path / "w"), "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while "preprocess" not in process.stderr.readline():
+        assert process.poll() is None
+    while not double.in_flight:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stderr.readline() == f"{STOPPING}\n"
+    assert process.poll() is None
+    if often == 2:
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGINT)
+    said = process.stderr.read()
+    assert process.wait(30) == 130
+    sentence = {1: "stopped; what is finished is kept", 2: "stopped at once; what is finished is kept"}[often]
+    assert said.endswith(f"error: {sentence}\nnext: run the same command again to go on\n")
+
+
+class Terminal(io.StringIO):
+    """A standard error stream that a person looks at."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture

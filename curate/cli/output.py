@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from curate.cli.options import program
@@ -73,50 +72,6 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} {name}" for name, number in counts.items())
 
 
-class ProgressLines:
-    """Shows a run on stderr: a bar a stage on a terminal, a line a stage elsewhere."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description:<11}"),
-            BarColumn(bar_width=28),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[said]}"),
-            console=err,
-        )
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> "ProgressLines":
-        if err.is_terminal:
-            self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def stage_started(self, name: str, total: int, done: int) -> None:
-        """See ``pipeline.Listener``."""
-        self._task = self._progress.add_task(name, total=total or None, completed=done, said="")
-
-    def stage_advanced(self, name: str, inputs: float, account: Mapping[str, "Spent"]) -> None:
-        """See ``pipeline.Listener``."""
-        if self._task is not None:
-            self._progress.update(self._task, advance=inputs, said=escape(describe_spending(account.values())))
-
-    def stage_finished(self, result: "StageResult") -> None:
-        """See ``pipeline.Listener``."""
-        said = describe(result)
-        if self._task is not None:
-            said = "; ".join(filter(None, (said, describe_spending(result.account.values()))))
-            total = result.inputs or 1
-            self._progress.update(self._task, total=total, completed=total - result.left, said=escape(said))
-            self._progress.stop_task(self._task)
-            self._task = None
-        if not err.is_terminal:
-            err.print(f"{result.stage:<11} {result.seconds:7.1f} s  {escape(said)}")
-
-
 def account_of(results: Iterable["StageResult"]) -> "dict[str, Spent]":
     """What each labeller was asked and cost in all stages together."""
     account: dict[str, Spent] = {}
@@ -145,7 +100,8 @@ def describe_spending(account: Iterable["Spent"]) -> str:
     known = [one.usd for one in spent if one.usd is not None]
     cost = f", {_usd(sum(known))} USD" if known else ""
     asked, cached = sum(one.requests for one in spent), sum(one.from_cache for one in spent)
-    return f"{asked:,} asked, {cached:,} from cache, {sum(one.per_s for one in spent):.1f}/s{cost}"
+    repeated = f", {cached:,} from cache" if cached else ""
+    return f"{asked:,} asked{repeated}, {sum(one.per_s for one in spent):.1f}/s{cost}"
 
 
 def _usd(amount: float | None) -> str:

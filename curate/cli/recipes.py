@@ -1,5 +1,6 @@
 """``curate run``, ``plan``, ``check``, ``status``, ``demo`` and ``unlock``."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -23,12 +24,14 @@ from curate.cli.options import (
     open_executor,
     recipe_of,
 )
+from curate.errors import Interrupted
 
 if TYPE_CHECKING:
     from curate.pipeline import Run
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file, or the name of a shipped recipe.")]
 _TOO_MANY_REJECTED = 3
+_GO_ON = "run the same command again to go on"
 
 
 def run_command(
@@ -162,7 +165,8 @@ class _Options(NamedTuple):
 
 
 def _run(recipe: Path, workspace: str, options: _Options) -> None:
-    from curate.cli.output import ProgressLines, error_document, show_error, show_json
+    from curate.cli.output import error_document, show_error, show_json
+    from curate.cli.progress import ProgressLines
     from curate.pipeline import attempt
     from curate.recipe import load_recipe
     from curate.storage.workspace import Workspace as Opened
@@ -170,12 +174,17 @@ def _run(recipe: Path, workspace: str, options: _Options) -> None:
     loaded = load_recipe(recipe, options.settings or ())
     executor = open_executor(options.executor, options.workers, options.ray_address)
     opened = Opened(workspace)
-    stop = StopFlag()
+    progress = ProgressLines()
+    stop = StopFlag(progress.stopping)
     stop.install()
     only = {"until": options.until, "only": options.only}
     try:
-        with ProgressLines() as progress:
+        with progress:
             done = attempt(loaded, opened, executor=executor, listener=progress, stop=stop, **only)
+    except KeyboardInterrupt as error:
+        # Else asyncio lists everything that was given up.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        raise Interrupted("stopped at once; what is finished is kept", hint=_GO_ON) from error
     finally:
         executor.close()
     if options.json:
