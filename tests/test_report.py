@@ -129,3 +129,26 @@ def test_structured_values_are_shown_in_words():
     span = {"id": "s1", "text": "<b>", "label": "cause", "turn": None}
     assert show_value([span]) == '<span class="chip">id s1, text &lt;b&gt;, label cause</span>'
     assert show_value([0.5] * 1000).count("chip") == 13
+
+
+def add_proposals(made, labeller, outcomes, *, item="item-0000", final=False):
+    """Rows of proposals of one item: ``(outcome, detail)`` each."""
+    rows = [
+        {"prelabel_id": f"{labeller}-{item}-{at}", "item_id": item, "labeller": labeller, "final": final}
+        | {"outcome": outcome, "detail": detail, "work": "prelabels-work"}
+        for at, (outcome, detail) in enumerate(outcomes)
+    ]
+    made.corpus.workspace.table("prelabels", made.tools.labels).commit(rows, metadata={})
+
+
+def test_the_commonest_reasons_for_failures_are_counted(tmp_path):
+    made = make_corpus(tmp_path / "ws")
+    many = [("error", "no reply in 60 s")] * 3 + [("error", f"status 50{at}") for at in range(4)]
+    add_proposals(made, "openai/gpt-5", [*many, *[("error", "connection cut")] * 12, ("refused", EVIL)])
+    add_proposals(made, "other", [("abstained", None)])
+    text = Page(render_report(made.corpus, RECORD)).text
+    assert "labeller outcome answers reason openai/gpt-5 error 12 connection cut" in text
+    assert "error 12 connection cut openai/gpt-5 error 3 no reply in 60 s openai/gpt-5 error 1 status 500" in text
+    assert "error 3 for other reasons openai/gpt-5 refused 1 </style>" in text
+    assert "other abstained 1 no reason given" in text
+    assert "status 501" not in text
