@@ -152,3 +152,11 @@ def test_the_commonest_reasons_for_failures_are_counted(tmp_path):
     assert "error 3 for other reasons openai/gpt-5 refused 1 </style>" in text
     assert "other abstained 1 no reason given" in text
     assert "status 501" not in text
+
+
+def test_what_the_next_run_asks_again_is_a_next_step(tmp_path):
+    made = make_corpus(tmp_path / "ws")
+    assert "an answer failed to come" not in Page(render_report(made.corpus, RECORD)).text
+    add_proposals(made, "openai/gpt-5", [("error", "no reply")] * 2)
+    text = Page(render_report(made.corpus, RECORD)).text
+    assert "Of 1 item an answer failed to come ( error ). Run the recipe again to ask again." in text

@@ -130,13 +130,16 @@ def _outcomes(result: "StageResult") -> str:
 
 
 def show_missing(results: Iterable["StageResult"]) -> None:
-    """Tell where most items that a stage went through have no proposal, and why."""
+    """Tell where most items that a stage went through have no proposal, and why, and which are asked of again."""
     for result in results:
         asked = sum(result.counts.values())
         missing = asked - result.counts.get("ok", 0)
         if result.reason and 2 * missing > asked:
             note = f"{missing:,} of {asked:,} items have no proposal, most often {_short(result.reason)}"
             say(f"note:    {note}; see `{program()} status` and the report")
+        if result.failed:
+            items = "item" if result.failed == 1 else "items"
+            say(f"note:    of {result.failed:,} {items} an answer failed to come (error): the next run asks again")
 
 
 def _short(text: str) -> str:

@@ -128,6 +128,13 @@ def _next_steps(tables: Mapping[str, pa.Table], people: set[str]) -> str:
         )
     elif people:
         steps.append("Every item has been judged. Run the recipe again to release what is new.")
+    prelabels = tables["prelabels"]
+    failed = pc.count_distinct(prelabels.filter(pc.equal(prelabels["outcome"], "error"))["item_id"]).as_py()
+    if failed:
+        items = "item" if failed == 1 else "items"
+        steps.append(
+            f"Of {failed:,} {items} an answer failed to come (<code>error</code>). Run the recipe again to ask again."
+        )
     if tables["rejections"].num_rows:
         steps.append("Look through what was rejected below; mended files are picked up by the next run.")
     if model:

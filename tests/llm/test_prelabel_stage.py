@@ -121,11 +121,12 @@ def test_a_budget_stops_the_stage_and_keeps_what_is_done(corpus: Posts, double: 
     assert len(corpus.rows()) == 6
 
 
-def test_what_failed_for_no_fault_of_the_item_is_tried_again(corpus: Posts, double: ChatDouble) -> None:
+def test_what_failed_for_no_fault_of_the_item_is_tried_again(corpus: Posts, double: ChatDouble, capsys) -> None:
     double.on("(post 3)", status(500), status(500))
     double.on("(post 4)", refusal())
     double.on("(post 5)", says("no JSON"), says('{"still": "none"}'))
-    corpus.run(labellers=[ONE], tries=2)
+    show_missing(corpus.run(labellers=[ONE], tries=2).stages)
+    assert capsys.readouterr().out == "note:    of 1 item an answer failed to come (error): the next run asks again\n"
     outcomes = {row["outcome"] for row in corpus.rows()}
     assert outcomes == {"ok", "error", "refused", "invalid"}
     assert all(row["final"] and (row["outcome"] == "ok" or row["detail"]) for row in corpus.rows())
