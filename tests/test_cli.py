@@ -15,6 +15,7 @@ import pytest
 from curate.cli.progress import STOPPING, ProgressLines
 from curate.llm.model import Spent
 from curate.pipeline import StageResult
+from curate.pipeline.doctor import examine
 from tests.builders import make_posts, make_recipe
 from tests.llm.asking import KEY
 from tests.llm.chat_double import ChatDouble
@@ -237,6 +238,31 @@ def test_doctor_names_what_is_missing_and_how_to_get_it(run_curate):
     for name in ("pocketsphinx", "py3langid", "ray", "resemblyzer", "speechmos", "Whisper model"):
         assert by_name[name]["gives"]
     assert "--no-deps" in by_name["resemblyzer"]["get"]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (None, "https://api.openai.com/v1"),
+        ("http://me:hidden@localhost:8000/v1/?token=hidden", "http://localhost:8000/v1"),
+        ("localhost:8000", None),
+        ("http://[", None),
+        ("http://host:port/v1", None),
+        ("", None),
+    ],
+)
+def test_doctor_says_whether_models_can_be_asked_and_where(monkeypatch, url, shown):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    if url is not None:
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-hidden")
+    findings = {finding.name: finding for finding in examine()}
+    assert findings["OPENAI_API_KEY"].present
+    assert (findings["models' address"].detail or None) == shown
+    assert findings["models' address"].present == bool(shown)
+    assert "hidden" not in str(findings)
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    assert not {finding.name: finding for finding in examine()}["OPENAI_API_KEY"].present
 
 
 def test_doctor_finds_the_whisper_models_that_are_whole(run_curate, tmp_path):
