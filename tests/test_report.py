@@ -160,3 +160,16 @@ def test_what_the_next_run_asks_again_is_a_next_step(tmp_path):
     add_proposals(made, "openai/gpt-5", [("error", "no reply")] * 2)
     text = Page(render_report(made.corpus, RECORD)).text
     assert "Of 1 item an answer failed to come ( error ). Run the recipe again to ask again." in text
+
+
+def test_items_without_a_proposal_say_why(tmp_path):
+    made = make_corpus(tmp_path / "ws", items=3)
+    labels = made.tools.labels
+    made.corpus.workspace.table("prelabels", labels).commit([], replacing={"prelabels-work"}, metadata={})
+    add_proposals(made, "openai/gpt-5", [("refused", f"it said {EVIL}")], item="item-0000", final=True)
+    add_proposals(made, "openai/gpt-5", [("abstained", None)], item="item-0002", final=True)
+    page = Page(render_report(made.corpus, RECORD))
+    assert page.text.count("no proposal") == 2
+    assert "no proposal refused: it said </style>" in page.text
+    assert "no proposal abstained" in page.text
+    assert "script" not in page.tags
