@@ -156,10 +156,10 @@ def test_the_commonest_reasons_for_failures_are_counted(tmp_path):
 
 def test_what_the_next_run_asks_again_is_a_next_step(tmp_path):
     made = make_corpus(tmp_path / "ws")
-    assert "an answer failed to come" not in Page(render_report(made.corpus, RECORD)).text
+    assert "An answer is missing" not in Page(render_report(made.corpus, RECORD)).text
     add_proposals(made, "openai/gpt-5", [("error", "no reply")] * 2)
     text = Page(render_report(made.corpus, RECORD)).text
-    assert "Of 1 item an answer failed to come ( error ). Run the recipe again to ask again." in text
+    assert "An answer is missing for 1 item ( error ). Run the recipe again to ask again." in text
 
 
 def test_items_without_a_proposal_say_why(tmp_path):

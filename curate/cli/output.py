@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from curate.cli.options import program
+from curate.cli.options import next_command
 from curate.errors import CurateError
 
 if TYPE_CHECKING:
@@ -129,17 +129,17 @@ def _outcomes(result: "StageResult") -> str:
     return f" ({counted(result.counts)})" if set(result.counts) - {"ok"} else ""
 
 
-def show_missing(results: Iterable["StageResult"]) -> None:
+def show_missing(results: Iterable["StageResult"], *, workspace: str) -> None:
     """Tell where most items that a stage went through have no proposal, and why, and which are asked of again."""
     for result in results:
         asked = sum(result.counts.values())
         missing = asked - result.counts.get("ok", 0)
         if result.reason and 2 * missing > asked:
             note = f"{missing:,} of {asked:,} items have no proposal, most often {_short(result.reason)}"
-            say(f"note:    {note}; see `{program()} status` and the report")
+            say(f"note:    {note}; see `{next_command('status', workspace)}` and the report")
         if result.failed:
             items = "item" if result.failed == 1 else "items"
-            say(f"note:    of {result.failed:,} {items} an answer failed to come (error): the next run asks again")
+            say(f"note:    an answer is missing for {result.failed:,} {items} (error); the next run asks again")
 
 
 def _short(text: str) -> str:

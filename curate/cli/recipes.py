@@ -193,7 +193,7 @@ def _run(recipe: Path, workspace: str, options: _Options) -> None:
         stages = [asdict(result) for result in done.stages]
         show_json({**failure, **document, "stages": stages, "release": done.release, "report": done.report})
     else:
-        _show(done)
+        _show(done, workspace)
     if done.error:
         show_error(done.error)
         raise typer.Exit(done.error.exit_code)
@@ -201,13 +201,13 @@ def _run(recipe: Path, workspace: str, options: _Options) -> None:
         raise typer.Exit(_TOO_MANY_REJECTED)
 
 
-def _show(done: "Run") -> None:
+def _show(done: "Run", workspace: str) -> None:
     from curate.cli.output import account_of, say, show_account, show_missing
 
     if not done.changed and not done.error:
         say("Nothing to do: everything is up to date.")
     show_account(account_of(done.stages))
-    show_missing(done.stages)
+    show_missing(done.stages, workspace=workspace)
     if done.release and not done.error:
         say(f"release: {done.release}")
     if done.report:

@@ -133,7 +133,7 @@ def _next_steps(tables: Mapping[str, pa.Table], people: set[str]) -> str:
     if failed:
         items = "item" if failed == 1 else "items"
         steps.append(
-            f"Of {failed:,} {items} an answer failed to come (<code>error</code>). Run the recipe again to ask again."
+            f"An answer is missing for {failed:,} {items} (<code>error</code>). Run the recipe again to ask again."
         )
     if tables["rejections"].num_rows:
         steps.append("Look through what was rejected below; mended files are picked up by the next run.")

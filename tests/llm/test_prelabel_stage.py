@@ -125,8 +125,8 @@ def test_what_failed_for_no_fault_of_the_item_is_tried_again(corpus: Posts, doub
     double.on("(post 3)", status(500), status(500))
     double.on("(post 4)", refusal())
     double.on("(post 5)", says("no JSON"), says('{"still": "none"}'))
-    show_missing(corpus.run(labellers=[ONE], tries=2).stages)
-    assert capsys.readouterr().out == "note:    of 1 item an answer failed to come (error): the next run asks again\n"
+    show_missing(corpus.run(labellers=[ONE], tries=2).stages, workspace="w")
+    assert capsys.readouterr().out == "note:    an answer is missing for 1 item (error); the next run asks again\n"
     outcomes = {row["outcome"] for row in corpus.rows()}
     assert outcomes == {"ok", "error", "refused", "invalid"}
     assert all(row["final"] and (row["outcome"] == "ok" or row["detail"]) for row in corpus.rows())
@@ -218,16 +218,16 @@ def test_a_run_without_usable_proposals_says_so(corpus: Posts, double: ChatDoubl
     told = corpus.run(labellers=[ONE]).stages[2]
     assert told.counts == {"ok": 5, "refused": 1}
     assert describe(told) == "6 new: 6 rows (5 ok, 1 refused)"
-    show_missing([told])
+    show_missing([told], workspace="w")
     assert capsys.readouterr().out == ""
 
     double.on("(post ", *[refusal("I cannot help")] * 6)
     told = corpus.run(labellers=[{**ONE, "seed": 1}], name="another").stages[2]
     assert told.counts == {"refused": 6}
-    show_missing([told])
+    show_missing([told], workspace="w")
     said = capsys.readouterr().out
     assert "6 of 6 items have no proposal, most often refused (the model refused: I cannot help); see `" in said
-    assert "status` and the report" in said
+    assert "status -w w` and the report" in said
 
 
 def test_a_plan_tells_the_cost_and_asks_nothing(corpus: Posts, double: ChatDouble) -> None:
