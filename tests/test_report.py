@@ -61,6 +61,7 @@ def test_it_tells_what_was_done_and_what_came_of_it(tmp_path):
         "curate 0.1.0",
     ):
         assert words in page.text, words
+    assert "ended before its end" not in page.text
     assert page.tags.count("img") == 3
     assert [path.name for path in path.parent.iterdir()] == ["report.html"]
 
@@ -81,7 +82,7 @@ def test_rejections_are_counted_by_reason_with_examples(tmp_path):
 
 def test_nothing_from_outside_is_obeyed_or_fetched(tmp_path):
     made = make_corpus(tmp_path / "ws", text=EVIL, title=EVIL, collection=EVIL, licence=EVIL, speaker=EVIL)
-    record = {"recipe": EVIL, "versions": {EVIL: EVIL}, "stages": [{"stage": EVIL, "message": EVIL}]}
+    record = {"recipe": EVIL, "versions": {EVIL: EVIL}, "stages": [{"stage": EVIL, "message": EVIL}], "ended": EVIL}
     page = Page(render_report(made.corpus, record))
     assert "script" not in page.tags
     assert not [each for each in page.attributes if each[1].startswith("on")]

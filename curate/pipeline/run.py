@@ -158,6 +158,7 @@ class _Driver:
         self.run_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         self.folder = workspace.runs.child(self.run_id)
         self.results: list[StageResult] = []
+        self.ended: str | None = None
         self.tools = make_tools(loaded, workspace, answers=workspace.local_file(ANSWERS))
 
     def run(self, until: str | None, only: str | None) -> Run:
@@ -166,6 +167,9 @@ class _Driver:
         try:
             try:
                 self._walk(corpus, until, only)
+            except CurateError as error:
+                self.ended = error.message
+                raise
             finally:
                 self._record()
         except CurateError as error:
@@ -333,6 +337,7 @@ class _Driver:
             "recipe_file": self.loaded.path.name,
             "labels": {"name": self.loaded.labels.name, "sha256": self.loaded.labels.sha256},
             "stages": [asdict(result) for result in self.results],
+            "ended": self.ended,
             "versions": {
                 "curate": __version__,
                 "python": platform.python_version(),

@@ -111,6 +111,8 @@ def test_a_budget_stops_the_stage_and_keeps_what_is_done(corpus: Posts, double: 
     assert 0 < done < 6
     (report,) = (corpus.workspace.local / "runs").glob("*/report.html")
     assert "Asked and paid in this run" in report.read_text()
+    assert "It ended before its end: the budget is spent" in report.read_text()
+    assert "the budget is spent" in json.loads(report.with_name("run.json").read_text())["ended"]
     told = corpus.listener.finished[-1]
     assert describe(told) == f"{done} new: {done} rows, {6 - done} left"
     assert told.account["openai/gpt-5-mini"].outcomes["ok"] == done
