@@ -1,15 +1,25 @@
 """The command line as a user meets it: in a process of its own."""
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from curate.cli.progress import STOPPING, ProgressLines
+from curate.llm.model import Spent
+from curate.pipeline import StageResult
+from curate.pipeline.doctor import examine
 from tests.builders import make_posts, make_recipe
+from tests.llm.asking import KEY
+from tests.llm.chat_double import ChatDouble
+from tests.llm.chat_faults import status
 from tests.media.whisper_model import make_model
 
 
@@ -230,6 +240,31 @@ def test_doctor_names_what_is_missing_and_how_to_get_it(run_curate):
     assert "--no-deps" in by_name["resemblyzer"]["get"]
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (None, "https://api.openai.com/v1"),
+        ("http://me:hidden@localhost:8000/v1/?token=hidden", "http://localhost:8000/v1"),
+        ("localhost:8000", None),
+        ("http://[", None),
+        ("http://host:port/v1", None),
+        ("", None),
+    ],
+)
+def test_doctor_says_whether_models_can_be_asked_and_where(monkeypatch, url, shown):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    if url is not None:
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-hidden")
+    findings = {finding.name: finding for finding in examine()}
+    assert findings["OPENAI_API_KEY"].present
+    assert (findings["models' address"].detail or None) == shown
+    assert findings["models' address"].present == bool(shown)
+    assert "hidden" not in str(findings)
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    assert not {finding.name: finding for finding in examine()}["OPENAI_API_KEY"].present
+
+
 def test_doctor_finds_the_whisper_models_that_are_whole(run_curate, tmp_path):
     hub = tmp_path / "hf" / "hub"
     make_model(hub / "models--a--faster-whisper-tiny" / "snapshots" / "one")
@@ -239,3 +274,89 @@ def test_doctor_finds_the_whisper_models_that_are_whole(run_curate, tmp_path):
     assert model["present"]
     assert "whisper-tiny" in model["detail"]
     assert "whisper-base" not in model["detail"]
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_long_lines_leave_the_display_whole(monkeypatch, width):
+    monkeypatch.setattr("sys.stderr", Terminal())
+    for name, text in {"COLUMNS": str(width), "TERM": "xterm", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, text)
+    spent = Spent(requests=123_456, from_cache=7_890, usd=1_234.5, per_s=98.7)
+    with ProgressLines() as progress:
+        progress.stage_started("preprocess", 30_000, 0)
+        progress.stage_advanced("preprocess", 12_345, {"one": spent})
+        progress.stage_finished(StageResult("preprocess", 30_000, rows=30_000, account={"one": spent}))
+        progress.stage_started("prelabel", 30_000, 0)
+        progress.stage_advanced("prelabel", 12_345, {"one": spent})
+        progress.stopping()
+    last = re.sub(r"\x1b\[[\d;?]*[a-z]", "", sys.stderr.getvalue().rsplit("\x1b[2K", 1)[1]).split("\n")
+    assert all(len(line) <= width - 4 for line in last), "what the terminal echoes of Ctrl-C has room"
+    assert last[0].startswith("preprocess  ━")
+    assert " 30000/30000 " in last[0]
+    assert last[1].startswith("prelabel    ━")
+    assert " 12345/30000 " in last[1]
+    assert last[2].startswith("stopping: ")
+    assert last[0].rstrip().endswith("…")
+
+
+@pytest.mark.parametrize("often", [1, 2])
+def test_ctrl_c_is_answered_at_once(asked_recipe, tmp_path, often):
+    recipe, double = asked_recipe
+    double.latency_s = 2.0 if often == 1 else 60.0
+    command = [sys.executable, "-m", "curate", "run", str(recipe), "-w", str(tmp_path / "w"), "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while "preprocess" not in process.stderr.readline():
+        assert process.poll() is None
+    while not double.in_flight:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stderr.readline() == f"{STOPPING}\n"
+    assert process.poll() is None
+    if often == 2:
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGINT)
+    said = process.stderr.read()
+    assert process.wait(30) == 130
+    sentence = {1: "stopped; what is finished is kept", 2: "stopped at once; what is finished is kept"}[often]
+    assert said.endswith(f"error: {sentence}\nnext: run the same command again to go on\n")
+
+
+class Terminal(io.StringIO):
+    """A standard error stream that a person looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def asked_recipe(tmp_path, monkeypatch):
+    """A recipe of six posts whose labels a model proposes, and the server that is asked."""
+    with ChatDouble(key=KEY) as double:
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv("OPENAI_BASE_URL", double.url)
+        recipe = make_posts(tmp_path / "posts", 6)
+        text = recipe.read_text().replace("model: offline", "labellers: [{model: openai/gpt-5-mini}]\n  in_flight: 1")
+        recipe.write_text(text)
+        yield recipe, double
+
+
+def test_a_run_that_is_stopped_tells_what_it_did_and_paid(run_curate, asked_recipe):
+    recipe, double = asked_recipe
+    double.on("(3)", *[status(401)] * 9)
+    done = run_curate("run", recipe, "--workers", "1")
+    assert done.returncode == 1
+    assert done.stdout.index("openai/gpt-5-mini") < done.stdout.index("report: ")
+    assert "error:" in done.stderr
+    assert Path(done.stdout.split("report:")[1].strip()).is_file()
+    assert 0 < json.loads(run_curate("status", "--json").stdout)["tables"]["prelabels"] < 6
+    # The same as one document, where money was spent and no row came of it.
+    recipe.write_text(recipe.read_text().replace("in_flight: 1", "review: {model: openai/gpt-5, name: reviewer}"))
+    double.on('"model":"gpt-5"', *[status(401)] * 9)
+    done = run_curate("run", recipe, "--json", "-w", "another")
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert {"error", "hint", "problems", "run_id", "stages", "report"} <= set(told)
+    assert (told["stages"][-1]["rows"], told["stages"][-1]["left"]) == (0, 6)
+    assert told["stages"][-1]["account"]["openai/gpt-5-mini"]["requests"] > 0
+    assert Path(told["report"]).is_file()
+    assert run_curate("status", "-w", "another", "--json").returncode == 0

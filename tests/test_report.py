@@ -61,6 +61,7 @@ def test_it_tells_what_was_done_and_what_came_of_it(tmp_path):
         "curate 0.1.0",
     ):
         assert words in page.text, words
+    assert "ended before its end" not in page.text
     assert page.tags.count("img") == 3
     assert [path.name for path in path.parent.iterdir()] == ["report.html"]
 
@@ -81,7 +82,7 @@ def test_rejections_are_counted_by_reason_with_examples(tmp_path):
 
 def test_nothing_from_outside_is_obeyed_or_fetched(tmp_path):
     made = make_corpus(tmp_path / "ws", text=EVIL, title=EVIL, collection=EVIL, licence=EVIL, speaker=EVIL)
-    record = {"recipe": EVIL, "versions": {EVIL: EVIL}, "stages": [{"stage": EVIL, "message": EVIL}]}
+    record = {"recipe": EVIL, "versions": {EVIL: EVIL}, "stages": [{"stage": EVIL, "message": EVIL}], "ended": EVIL}
     page = Page(render_report(made.corpus, record))
     assert "script" not in page.tags
     assert not [each for each in page.attributes if each[1].startswith("on")]
@@ -129,3 +130,47 @@ def test_structured_values_are_shown_in_words():
     span = {"id": "s1", "text": "<b>", "label": "cause", "turn": None}
     assert show_value([span]) == '<span class="chip">id s1, text &lt;b&gt;, label cause</span>'
     assert show_value([0.5] * 1000).count("chip") == 13
+
+
+def add_proposals(made, labeller, outcomes, *, item="item-0000", final=False):
+    """Rows of proposals of one item: ``(outcome, detail)`` each."""
+    rows = [
+        {"prelabel_id": f"{labeller}-{item}-{at}", "item_id": item, "labeller": labeller, "final": final}
+        | {"outcome": outcome, "detail": detail, "work": "prelabels-work"}
+        for at, (outcome, detail) in enumerate(outcomes)
+    ]
+    made.corpus.workspace.table("prelabels", made.tools.labels).commit(rows, metadata={})
+
+
+def test_the_commonest_reasons_for_failures_are_counted(tmp_path):
+    made = make_corpus(tmp_path / "ws")
+    many = [("error", "no reply in 60 s")] * 3 + [("error", f"status 50{at}") for at in range(4)]
+    add_proposals(made, "openai/gpt-5", [*many, *[("error", "connection cut")] * 12, ("refused", EVIL)])
+    add_proposals(made, "other", [("abstained", None)])
+    text = Page(render_report(made.corpus, RECORD)).text
+    assert "labeller outcome answers reason openai/gpt-5 error 12 connection cut" in text
+    assert "error 12 connection cut openai/gpt-5 error 3 no reply in 60 s openai/gpt-5 error 1 status 500" in text
+    assert "error 3 for other reasons openai/gpt-5 refused 1 </style>" in text
+    assert "other abstained 1 no reason given" in text
+    assert "status 501" not in text
+
+
+def test_what_the_next_run_asks_again_is_a_next_step(tmp_path):
+    made = make_corpus(tmp_path / "ws")
+    assert "An answer is missing" not in Page(render_report(made.corpus, RECORD)).text
+    add_proposals(made, "openai/gpt-5", [("error", "no reply")] * 2)
+    text = Page(render_report(made.corpus, RECORD)).text
+    assert "An answer is missing for 1 item ( error ). Run the recipe again to ask again." in text
+
+
+def test_items_without_a_proposal_say_why(tmp_path):
+    made = make_corpus(tmp_path / "ws", items=3)
+    labels = made.tools.labels
+    made.corpus.workspace.table("prelabels", labels).commit([], replacing={"prelabels-work"}, metadata={})
+    add_proposals(made, "openai/gpt-5", [("refused", f"it said {EVIL}")], item="item-0000", final=True)
+    add_proposals(made, "openai/gpt-5", [("abstained", None)], item="item-0002", final=True)
+    page = Page(render_report(made.corpus, RECORD))
+    assert page.text.count("no proposal") == 2
+    assert "no proposal refused: it said </style>" in page.text
+    assert "no proposal abstained" in page.text
+    assert "script" not in page.tags

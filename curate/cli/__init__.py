@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 
@@ -28,10 +29,14 @@ def main() -> None:
 
 
 class StopFlag:
-    """True once the user asked to stop: the first Ctrl-C lets the row in hand finish, a second one does not."""
+    """True once the user asked to stop: the first Ctrl-C lets the row in hand finish, a second one does not.
 
-    def __init__(self) -> None:
+    ``heard`` tells the user so; it is called by the signal's handler.
+    """
+
+    def __init__(self, heard: Callable[[], None] = lambda: None) -> None:
         self._asked = False
+        self._heard = heard
 
     def __call__(self) -> bool:
         return self._asked
@@ -45,3 +50,4 @@ class StopFlag:
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
+        self._heard()

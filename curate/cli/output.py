@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from curate.cli.options import next_command
 from curate.errors import CurateError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 out = Console(highlight=False, soft_wrap=True, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 _NAME_WIDTH = 24
+_MOST_CHARS = 200
 
 
 def say(text: str) -> None:
@@ -71,48 +72,13 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} {name}" for name, number in counts.items())
 
 
-class ProgressLines:
-    """Shows a run on stderr: a bar a stage on a terminal, a line a stage elsewhere."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description:<11}"),
-            BarColumn(bar_width=28),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[said]}"),
-            console=err,
-        )
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> "ProgressLines":
-        if err.is_terminal:
-            self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def stage_started(self, name: str, total: int, done: int) -> None:
-        """See ``pipeline.Listener``."""
-        self._task = self._progress.add_task(name, total=total or None, completed=done, said="")
-
-    def stage_advanced(self, name: str, inputs: float, account: Mapping[str, "Spent"]) -> None:
-        """See ``pipeline.Listener``."""
-        if self._task is not None:
-            self._progress.update(self._task, advance=inputs, said=escape(describe_spending(account.values())))
-
-    def stage_finished(self, result: "StageResult") -> None:
-        """See ``pipeline.Listener``."""
-        said = describe(result)
-        if self._task is not None:
-            said = "; ".join(filter(None, (said, describe_spending(result.account.values()))))
-            total = result.inputs or 1
-            self._progress.update(self._task, total=total, completed=total - result.left, said=escape(said))
-            self._progress.stop_task(self._task)
-            self._task = None
-        if not err.is_terminal:
-            err.print(f"{result.stage:<11} {result.seconds:7.1f} s  {escape(said)}")
+def account_of(results: Iterable["StageResult"]) -> "dict[str, Spent]":
+    """What each labeller was asked and cost in all stages together."""
+    account: dict[str, Spent] = {}
+    for result in results:
+        for name, spent in result.account.items():
+            account[name] = account[name] + spent if name in account else spent
+    return account
 
 
 def show_account(account: Mapping[str, "Spent"]) -> None:
@@ -120,6 +86,7 @@ def show_account(account: Mapping[str, "Spent"]) -> None:
     rows = [
         (name, s.requests, s.from_cache, f"{s.tokens_in:,} / {s.tokens_out:,}", _usd(s.usd), counted(s.outcomes))
         for name, s in account.items()
+        if s.requests or s.from_cache or s.tokens_in or s.outcomes
     ]
     if rows:
         show_table(["labeller", "asked", "cached", "tokens in / out", "USD", "outcomes"], rows)
@@ -133,7 +100,8 @@ def describe_spending(account: Iterable["Spent"]) -> str:
     known = [one.usd for one in spent if one.usd is not None]
     cost = f", {_usd(sum(known))} USD" if known else ""
     asked, cached = sum(one.requests for one in spent), sum(one.from_cache for one in spent)
-    return f"{asked:,} asked, {cached:,} from cache, {sum(one.per_s for one in spent):.1f}/s{cost}"
+    repeated = f", {cached:,} from cache" if cached else ""
+    return f"{asked:,} asked{repeated}, {sum(one.per_s for one in spent):.1f}/s{cost}"
 
 
 def _usd(amount: float | None) -> str:
@@ -148,9 +116,32 @@ def describe(result: "StageResult") -> str:
     if not result.inputs:
         return "nothing to work on"
     words = [f"{result.skipped:,} done before"] if result.skipped else []
-    words += [f"{new:,} new: {result.rows:,} rows"] if new else []
+    words += [f"{new:,} new: {result.rows:,} rows{_outcomes(result)}"] if new else []
     if result.left:
         words.append(f"{result.left:,} left")
     if result.rejected_in_all:
         words.append(f"{result.rejected_in_all:,} rejected")
     return "; ".join(part for part in (", ".join(words), result.message) if part)
+
+
+def _outcomes(result: "StageResult") -> str:
+    """`` (38 ok, 2 refused)``, where not all are ok."""
+    return f" ({counted(result.counts)})" if set(result.counts) - {"ok"} else ""
+
+
+def show_missing(results: Iterable["StageResult"], *, workspace: str) -> None:
+    """Tell where most items that a stage went through have no proposal, and why, and which are asked of again."""
+    for result in results:
+        asked = sum(result.counts.values())
+        missing = asked - result.counts.get("ok", 0)
+        if result.reason and 2 * missing > asked:
+            note = f"{missing:,} of {asked:,} items have no proposal, most often {_short(result.reason)}"
+            say(f"note:    {note}; see `{next_command('status', workspace)}` and the report")
+        if result.failed:
+            items = "item" if result.failed == 1 else "items"
+            say(f"note:    an answer is missing for {result.failed:,} {items} (error); the next run asks again")
+
+
+def _short(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= _MOST_CHARS else f"{words[: _MOST_CHARS - 1]}…"

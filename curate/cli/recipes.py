@@ -1,11 +1,12 @@
 """``curate run``, ``plan``, ``check``, ``status``, ``demo`` and ``unlock``."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -23,9 +24,14 @@ from curate.cli.options import (
     open_executor,
     recipe_of,
 )
+from curate.errors import Interrupted
+
+if TYPE_CHECKING:
+    from curate.pipeline import Run
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file, or the name of a shipped recipe.")]
 _TOO_MANY_REJECTED = 3
+_GO_ON = "run the same command again to go on"
 
 
 def run_command(
@@ -159,33 +165,50 @@ class _Options(NamedTuple):
 
 
 def _run(recipe: Path, workspace: str, options: _Options) -> None:
-    from curate.cli.output import ProgressLines, say, show_account, show_json
-    from curate.pipeline import run
+    from curate.cli.output import error_document, show_error, show_json
+    from curate.cli.progress import ProgressLines
+    from curate.pipeline import attempt
     from curate.recipe import load_recipe
     from curate.storage.workspace import Workspace as Opened
 
     loaded = load_recipe(recipe, options.settings or ())
     executor = open_executor(options.executor, options.workers, options.ray_address)
     opened = Opened(workspace)
-    stop = StopFlag()
+    progress = ProgressLines()
+    stop = StopFlag(progress.stopping)
     stop.install()
     only = {"until": options.until, "only": options.only}
     try:
-        with ProgressLines() as progress:
-            done = run(loaded, opened, executor=executor, listener=progress, stop=stop, **only)
+        with progress:
+            done = attempt(loaded, opened, executor=executor, listener=progress, stop=stop, **only)
+    except KeyboardInterrupt as error:
+        # Else asyncio lists everything that was given up.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        raise Interrupted("stopped at once; what is finished is kept", hint=_GO_ON) from error
     finally:
         executor.close()
     if options.json:
-        stages = [asdict(result) for result in done.stages]
+        failure = error_document(done.error) if done.error else {}
         document: dict[str, Any] = {"recipe": done.recipe, "run_id": done.run_id, "changed": done.changed}
-        show_json({**document, "stages": stages, "release": done.release, "report": done.report})
+        stages = [asdict(result) for result in done.stages]
+        show_json({**failure, **document, "stages": stages, "release": done.release, "report": done.report})
     else:
-        if not done.changed:
-            say("Nothing to do: everything is up to date.")
-        show_account({name: spent for result in done.stages for name, spent in result.account.items()})
-        if done.release:
-            say(f"release: {done.release}")
-        if done.report:
-            say(f"report:  {done.report}")
+        _show(done, workspace)
+    if done.error:
+        show_error(done.error)
+        raise typer.Exit(done.error.exit_code)
     if done.rejected_share > options.max_rejected:
         raise typer.Exit(_TOO_MANY_REJECTED)
+
+
+def _show(done: "Run", workspace: str) -> None:
+    from curate.cli.output import account_of, say, show_account, show_missing
+
+    if not done.changed and not done.error:
+        say("Nothing to do: everything is up to date.")
+    show_account(account_of(done.stages))
+    show_missing(done.stages, workspace=workspace)
+    if done.release and not done.error:
+        say(f"release: {done.release}")
+    if done.report:
+        say(f"report:  {done.report}")

@@ -1,7 +1,7 @@
 """Plan and run a recipe, and say how it stands."""
 
 from curate.pipeline.plan import StagePlan, make_tools, open_corpus, plan
-from curate.pipeline.run import Listener, Run, StageResult, run
+from curate.pipeline.run import Listener, Run, StageResult, attempt, run
 from curate.pipeline.status import Status, status
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "StagePlan",
     "StageResult",
     "Status",
+    "attempt",
     "make_tools",
     "open_corpus",
     "plan",

@@ -9,6 +9,7 @@ from importlib.metadata import version as version_of
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from curate.annotation.install import installation, is_installed
 from curate.errors import MissingDependency
@@ -16,6 +17,8 @@ from curate.media.dnsmos import DNSMOS
 from curate.media.ffmpeg import find_ffmpeg
 from curate.media.voices import D_VECTORS
 from curate.media.whisper import model_problem
+
+_OPENAI = "https://api.openai.com/v1"
 
 
 class Finding(NamedTuple):
@@ -99,8 +102,24 @@ def _whisper_models() -> Iterator[Path]:
 
 
 def _keys() -> Iterator[Finding]:
+    key = bool(os.environ.get("OPENAI_API_KEY"))
+    how = "export OPENAI_API_KEY=… (any key will do for a server without one)"
+    yield Finding("OPENAI_API_KEY", key, "labels proposed by models that are asked", "set", how)
+    address = _address()
+    how = f"export OPENAI_BASE_URL=http://… or https://…, or unset it for {_OPENAI}"
+    yield Finding("models' address", bool(address), "where models are asked (OPENAI_BASE_URL)", address, how)
     token = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "token"
     hub = bool(os.environ.get("HF_TOKEN")) or token.is_file()
     yield Finding("Hugging Face token", hub, "publishing", "set", "set HF_TOKEN, or run `hf auth login`")
     for name, gives in (("LABEL_STUDIO_URL", "an existing Label Studio"), ("LABEL_STUDIO_API_KEY", "its key")):
         yield Finding(name, bool(os.environ.get(name)), gives, "set", f"export {name}=…")
+
+
+def _address() -> str:
+    """The address where models are asked, without a name and password in it; empty where it is none."""
+    try:
+        parts = urlsplit(os.environ.get("OPENAI_BASE_URL", _OPENAI))
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}" if is_one else ""

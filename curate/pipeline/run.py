@@ -17,11 +17,12 @@ import pyarrow as pa
 
 from curate import __version__
 from curate.document import nearest
-from curate.errors import Interrupted, InvalidInput
+from curate.errors import CurateError, Interrupted, InvalidInput
 from curate.executors import Executor, WorkerDied, collecting_seldom
 from curate.executors.local import LocalExecutor
 from curate.llm.model import Spent
 from curate.pipeline.plan import ANSWERS, BatchWork, Step, make_tools, walk
+from curate.pipeline.proposals import Proposals
 from curate.pipeline.tasks import Advance, Flow
 from curate.recipe import LoadedRecipe, dump_recipe
 from curate.release.folder import Releases
@@ -63,6 +64,11 @@ class StageResult:
     seconds: float = 0.0
     message: str = ""
     counts: dict[str, int] = field(default_factory=dict)
+    """What it made, by kind; of proposals made now, the items by outcome."""
+    reason: str = ""
+    """The commonest reason for which an item has no proposal: its outcome and the detail."""
+    failed: int = 0
+    """Items of which an answer is missing for no fault of theirs: the next run asks again."""
     changed: bool = False
     account: dict[str, Spent] = field(default_factory=dict)
     """What each labeller that is paid for was asked and cost, by its name."""
@@ -70,13 +76,15 @@ class StageResult:
 
 @dataclass
 class Run:
-    """A finished run: its report on this disk (None where there was nothing to do), and the newest release's place."""
+    """A run that has ended: its report on this disk (None where nothing was done), and the newest release's place."""
 
     recipe: str
     run_id: str
     stages: list[StageResult]
     report: Path | None = None
     release: str | None = None
+    error: CurateError | None = None
+    """What ended it before its end; everything finished is kept all the same."""
 
     @property
     def changed(self) -> bool:
@@ -101,7 +109,27 @@ def run(
 ) -> Run:
     """Do what is missing. Everything finished is kept, whatever happens.
 
-    Raises ``Interrupted`` when ``stop()`` became true.
+    Raises what ended it before its end: ``Interrupted`` when ``stop()`` became true.
+    """
+    done = attempt(loaded, workspace, executor=executor, listener=listener, until=until, only=only, stop=stop)
+    if done.error is not None:
+        raise done.error
+    return done
+
+
+def attempt(
+    loaded: LoadedRecipe,
+    workspace: Workspace,
+    *,
+    executor: Executor,
+    listener: Listener,
+    until: str | None = None,
+    only: str | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Do what is missing, and tell how far it came also where an error ended it, which is in ``Run.error``.
+
+    Raises what is wrong before anything is begun, such as ``WorkspaceBusy``.
     """
     names = [stage.stage for stage in loaded.recipe.stages]
     for option, name in (("--until", until), ("--only", only)):
@@ -130,28 +158,49 @@ class _Driver:
         self.run_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         self.folder = workspace.runs.child(self.run_id)
         self.results: list[StageResult] = []
+        self.ended: str | None = None
         self.tools = make_tools(loaded, workspace, answers=workspace.local_file(ANSWERS))
 
     def run(self, until: str | None, only: str | None) -> Run:
         corpus = Corpus(self.workspace, self.loaded.labels, {})
+        done = Run(self.loaded.recipe.recipe, self.run_id, self.results)
         try:
-            for step in walk(self.loaded, corpus):
-                name = step.stage.stage
-                if only is None or name == only:
-                    self._perform(step, corpus)
-                if name == until and step.stage is [s for s in self.loaded.recipe.stages if s.stage == name][-1]:
-                    break
-        finally:
-            self._record()
-        report = None
-        if self.folder.path.is_dir():
-            with storage_errors(self.folder.place):
-                report = write_report(self.folder.path / "report.html", corpus, self._as_dict())
-                self.folder.save(["report.html"])
+            try:
+                self._walk(corpus, until, only)
+            except CurateError as error:
+                self.ended = error.message
+                raise
+            finally:
+                self._record()
+        except CurateError as error:
+            done.error = error
+        try:
+            done.report = self._report(corpus)
+            done.release = self._newest_release()
+        except CurateError as error:
+            done.error = done.error or error
+        return done
+
+    def _walk(self, corpus: Corpus, until: str | None, only: str | None) -> None:
+        for step in walk(self.loaded, corpus):
+            name = step.stage.stage
+            if only is None or name == only:
+                self._perform(step, corpus)
+            if name == until and step.stage is [s for s in self.loaded.recipe.stages if s.stage == name][-1]:
+                break
+
+    def _report(self, corpus: Corpus) -> Path | None:
+        if not self.folder.path.is_dir():
+            return None
+        with storage_errors(self.folder.place):
+            report = write_report(self.folder.path / "report.html", corpus, self._as_dict())
+            self.folder.save(["report.html"])
+        return report
+
+    def _newest_release(self) -> str | None:
         releases = Releases(self.workspace.releases)
         made = releases.manifests(self.loaded.recipe.recipe)
-        release = releases.place(made[-1].version) if made else None
-        return Run(self.loaded.recipe.recipe, self.run_id, self.results, report, release)
+        return releases.place(made[-1].version) if made else None
 
     def _perform(self, step: Step, corpus: Corpus) -> None:
         result = StageResult(step.stage.stage)
@@ -167,7 +216,7 @@ class _Driver:
         finally:
             result.seconds = round(time.monotonic() - began, 3)
             self.results.append(result)
-            if result.changed:
+            if result.changed or any(spent.requests or spent.tokens_in for spent in result.account.values()):
                 self._log("stage", **asdict(result))
                 self.workspace.save_local_files()
             if is_whole or result.left:
@@ -182,6 +231,7 @@ class _Driver:
         result.inputs, result.skipped, result.left = len(work.works), len(work.works) - len(todo), len(todo)
         self.listener.stage_started(stage.stage, result.inputs, result.skipped)
         waiting: list[Entry] = []
+        proposals = Proposals()
         last = time.monotonic()
         try:
             with closing(self._advances(work, todo, corpus, result)) as advances:
@@ -192,11 +242,11 @@ class _Driver:
                     self.listener.stage_advanced(stage.stage, inputs, result.account)
                     is_time = len(waiting) >= _COMMIT_EVERY_ROWS or time.monotonic() - last >= _COMMIT_EVERY_S
                     if waiting and is_time:
-                        self._commit(ledger, waiting, result)
+                        self._commit(ledger, waiting, result, proposals)
                         waiting, last = [], time.monotonic()
         finally:
             if waiting:
-                self._commit(ledger, waiting, result)
+                self._commit(ledger, waiting, result, proposals)
         if todo:
             with storage_errors(self.workspace.place):
                 ledger.compact()
@@ -250,13 +300,16 @@ class _Driver:
                 _add(result.account, dict(result.account), recalled.account)
                 yield Advance([batch[at] for at in recalled.known], len(recalled.known), recalled.outcome)
 
-    def _commit(self, ledger: Ledger, entries: Sequence[Entry], result: StageResult) -> None:
+    def _commit(self, ledger: Ledger, entries: Sequence[Entry], result: StageResult, proposals: Proposals) -> None:
         works = digest(sorted(entry.work for entry in entries))
         metadata = {"run_id": self.run_id, "stage": result.stage, "fingerprint": works}
         kept, rejected = ledger.commit(entries, metadata=metadata)
         result.rows += kept
         result.rejected += rejected
         result.changed = True
+        if "prelabels" in ledger.tables:
+            proposals.add(entries)
+            result.counts, result.reason, result.failed = proposals.counts, proposals.reason, proposals.failed
         self._log("commit", stage=result.stage, inputs=len(entries), rows=kept, rejected=rejected, fingerprint=works)
 
     def _log(self, event: str, **about: Any) -> None:
@@ -284,6 +337,7 @@ class _Driver:
             "recipe_file": self.loaded.path.name,
             "labels": {"name": self.loaded.labels.name, "sha256": self.loaded.labels.sha256},
             "stages": [asdict(result) for result in self.results],
+            "ended": self.ended,
             "versions": {
                 "curate": __version__,
                 "python": platform.python_version(),

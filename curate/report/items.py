@@ -36,8 +36,9 @@ def item_cards(tables: Mapping[str, pa.Table], schema: LabelSchema, blobs: Blobs
     names = order["title"].take(chosen).to_pylist()
     ids = [item["item_id"] for item in shown]
     labels = {row["item_id"]: row for row in rows_with(tables["labels"], "item_id", ids).to_pylist()}
-    proposals = standing(rows_with(tables["prelabels"], "item_id", ids)).to_pylist()
-    prelabels = {row["item_id"]: row for row in reversed(proposals)}
+    rows = rows_with(tables["prelabels"], "item_id", ids)
+    failures = {row["item_id"]: row for row in rows.filter(pc.fill_null(rows["final"], False)).to_pylist()}
+    prelabels = failures | {row["item_id"]: row for row in reversed(standing(rows).to_pylist())}
     cards = [
         _card(
             item,
@@ -80,6 +81,9 @@ def _card(item: Row, title: str, label: Row, proposal: Row, schema: LabelSchema,
             continue
         proposed = f' <span class="soft">proposed: {show_value(was)}</span>' if was not in (None, now) else ""
         lines.append(f"<dt>{escape(name)}</dt><dd>{'' if now is None else show_value(now)}{proposed}</dd>")
+    if proposal.get("outcome", "ok") != "ok":
+        why = f": {show_text(proposal['detail'])}" if proposal["detail"] else ""
+        lines.append(f'<dt>no proposal</dt><dd class="soft" dir="auto">{show_text(proposal["outcome"])}{why}</dd>')
     place = " · ".join(show_text(part) for part in (title, show_span(item), item["speaker"]) if part)
     quote = f'<blockquote dir="auto">{show_text(item["text"])}</blockquote>' if item["text"] else ""
     return (

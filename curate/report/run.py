@@ -28,8 +28,8 @@ def write_report(path: Path, corpus: Corpus, run_record: Mapping[str, Any]) -> P
     """Write one self-contained HTML file about a run, and give its path.
 
     ``run_record`` holds ``recipe``, ``stages`` (each with ``stage``, ``seconds``, ``rows``, ``rejected``, ``skipped``,
-    ``message``) and ``versions`` (by name). At most 200 items are shown, spread evenly over the corpus. Nothing in the
-    file is fetched from elsewhere or run.
+    ``message``), ``versions`` (by name) and, where the run ended before its end, ``ended``: why. At most 200 items are
+    shown, spread evenly over the corpus. Nothing in the file is fetched from elsewhere or run.
     """
     return write_page(path, render_report(corpus, run_record), what="report")
 
@@ -52,6 +52,9 @@ def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:
     body = [
         f"<h1>{recipe}</h1>",
         f'<p class="soft">What this run did, and what the corpus holds now. Labels: {escape(corpus.labels.name)}.</p>',
+        f'<p class="ended">It ended before its end: {show_text(ended)}.</p>'
+        if (ended := run_record.get("ended"))
+        else "",
         _tiles(tables, faces, len(people)),
         _stages(run_record.get("stages") or ()),
         models_section(tables["prelabels"], run_record.get("stages") or ()),
@@ -128,6 +131,13 @@ def _next_steps(tables: Mapping[str, pa.Table], people: set[str]) -> str:
         )
     elif people:
         steps.append("Every item has been judged. Run the recipe again to release what is new.")
+    prelabels = tables["prelabels"]
+    failed = pc.count_distinct(prelabels.filter(pc.equal(prelabels["outcome"], "error"))["item_id"]).as_py()
+    if failed:
+        items = "item" if failed == 1 else "items"
+        steps.append(
+            f"An answer is missing for {failed:,} {items} (<code>error</code>). Run the recipe again to ask again."
+        )
     if tables["rejections"].num_rows:
         steps.append("Look through what was rejected below; mended files are picked up by the next run.")
     if model:

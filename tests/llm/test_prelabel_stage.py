@@ -12,13 +12,14 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from curate.cli.output import describe, describe_spending
+from curate.cli.output import account_of, describe, describe_spending, show_missing
 from curate.errors import Interrupted, InvalidInput, MissingDependency, ServiceRefused
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
 from curate.llm.estimate import Rehearsal
+from curate.llm.model import Spent
 from curate.llm.prices import shipped_prices
-from curate.pipeline import StagePlan, plan, run
+from curate.pipeline import StagePlan, StageResult, plan, run
 from curate.recipe import load_recipe
 from curate.stage import Tools
 from curate.stages.prelabel import Prelabel
@@ -118,6 +119,10 @@ def test_a_budget_stops_the_stage_and_keeps_what_is_done(corpus: Posts, double: 
     assert 0 < used <= needed
     done = len(corpus.rows())
     assert 0 < done < 6
+    (report,) = (corpus.workspace.local / "runs").glob("*/report.html")
+    assert "Asked and paid in this run" in report.read_text()
+    assert "It ended before its end: the budget is spent" in report.read_text()
+    assert "the budget is spent" in json.loads(report.with_name("run.json").read_text())["ended"]
     told = corpus.listener.finished[-1]
     assert describe(told) == f"{done} new: {done} rows, {6 - done} left"
     assert told.account["openai/gpt-5-mini"].outcomes["ok"] == done
@@ -128,11 +133,12 @@ def test_a_budget_stops_the_stage_and_keeps_what_is_done(corpus: Posts, double: 
     assert len(corpus.rows()) == 6
 
 
-def test_what_failed_for_no_fault_of_the_item_is_tried_again(corpus: Posts, double: ChatDouble) -> None:
+def test_what_failed_for_no_fault_of_the_item_is_tried_again(corpus: Posts, double: ChatDouble, capsys) -> None:
     double.on("(post 3)", status(500), status(500))
     double.on("(post 4)", refusal())
     double.on("(post 5)", says("no JSON"), says('{"still": "none"}'))
-    corpus.run(labellers=[ONE], tries=2)
+    show_missing(corpus.run(labellers=[ONE], tries=2).stages, workspace="w")
+    assert capsys.readouterr().out == "note:    an answer is missing for 1 item (error); the next run asks again\n"
     outcomes = {row["outcome"] for row in corpus.rows()}
     assert outcomes == {"ok", "error", "refused", "invalid"}
     assert all(row["final"] and (row["outcome"] == "ok" or row["detail"]) for row in corpus.rows())
@@ -243,13 +249,39 @@ def test_the_key_is_written_nowhere(corpus: Posts, double: ChatDouble, monkeypat
 def test_people_see_the_spending(corpus: Posts, double: ChatDouble) -> None:
     done = corpus.run(labellers=[ONE])
     account = next(result.account for result in done.stages if result.stage == "prelabel")
-    assert describe_spending(account.values()).startswith("6 asked, 0 from cache")
+    assert describe_spending(account.values()).startswith("6 asked, ")
     assert "USD" in describe_spending(account.values())
     record = json.loads((corpus.workspace.local / "runs" / done.run_id / "run.json").read_text())
     told = next(stage["account"] for stage in record["stages"] if stage["stage"] == "prelabel")
     assert told["openai/gpt-5-mini"]["requests"] == 6
     assert told["openai/gpt-5-mini"]["usd"] == pytest.approx(sum(row["usd"] for row in corpus.rows()))
     assert "Asked and paid in this run" in done.report.read_text()
+
+
+def test_the_account_adds_up_a_labeller_of_two_stages() -> None:
+    one = Spent(requests=6, tokens_in=60, usd=0.5, outcomes={"ok": 6})
+    two = Spent(requests=2, tokens_in=20, usd=0.25, outcomes={"ok": 1, "refused": 1})
+    stages = [StageResult("prelabel", account={"a": one, "b": two}), StageResult("prelabel", account={"a": two})]
+    account = account_of(stages)
+    assert account == {"a": one + two, "b": two}
+    assert (account["a"].requests, account["a"].usd, account["a"].outcomes) == (8, 0.75, {"ok": 7, "refused": 1})
+
+
+def test_a_run_without_usable_proposals_says_so(corpus: Posts, double: ChatDouble, capsys) -> None:
+    double.on("(post 3)", refusal("I cannot help"))
+    told = corpus.run(labellers=[ONE]).stages[2]
+    assert told.counts == {"ok": 5, "refused": 1}
+    assert describe(told) == "6 new: 6 rows (5 ok, 1 refused)"
+    show_missing([told], workspace="w")
+    assert capsys.readouterr().out == ""
+
+    double.on("(post ", *[refusal("I cannot help")] * 6)
+    told = corpus.run(labellers=[{**ONE, "seed": 1}], name="another").stages[2]
+    assert told.counts == {"refused": 6}
+    show_missing([told], workspace="w")
+    said = capsys.readouterr().out
+    assert "6 of 6 items have no proposal, most often refused (the model refused: I cannot help); see `" in said
+    assert "status -w w` and the report" in said
 
 
 def planned(corpus: Posts, **settings: Any) -> StagePlan:

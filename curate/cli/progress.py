@@ -1,0 +1,100 @@
+"""How a run goes on, on stderr."""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
+from rich.text import Text
+
+from curate.cli.output import describe, describe_spending, err
+
+if TYPE_CHECKING:
+    from curate.llm.model import Spent
+    from curate.pipeline import StageResult
+
+STOPPING = "stopping: what is under way is waited for; Ctrl-C again stops at once"
+_NAME, _COUNT, _TIME = 11, 11, 7
+_BAR, _SHORT_BAR, _WIDE = 28, 10, 110
+_ECHO = 4
+"""Columns kept free on the right: the terminal writes ``^C`` there, which must not begin a line of its own."""
+
+
+class _Lines(Progress):
+    """One line a stage, never longer than the terminal is wide."""
+
+    said = ""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield _Narrower(self.make_tasks_table(self.tasks))
+        if self.said:
+            yield _Narrower(Text(self.said, overflow="ellipsis", no_wrap=True))
+
+
+class _Narrower(NamedTuple):
+    """Something shown with room for an echo beside it."""
+
+    inner: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(self.inner, options.update(width=max(options.max_width - _ECHO, 1)))
+
+
+class ProgressLines:
+    """Shows a run on stderr: a bar a stage on a terminal, a line a stage elsewhere."""
+
+    def __init__(self) -> None:
+        # Not `err`: that one writes lines as long as they come, and a line too long breaks the display.
+        console = Console(stderr=True, highlight=False, emoji=False)
+        self._is_shown = console.is_interactive
+        bar = _BAR if console.width >= _WIDE else _SHORT_BAR
+        self._progress = _Lines(
+            TextColumn("{task.description}", table_column=Column(min_width=_NAME, no_wrap=True)),
+            BarColumn(bar_width=bar, table_column=Column(width=bar, no_wrap=True)),
+            MofNCompleteColumn(table_column=Column(min_width=_COUNT, no_wrap=True)),
+            TimeElapsedColumn(table_column=Column(min_width=_TIME, no_wrap=True)),
+            TextColumn("[dim]{task.fields[said]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+            console=console,
+            expand=True,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> "ProgressLines":
+        if self._is_shown:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_shown:
+            self._progress.stop()
+
+    def stopping(self) -> None:
+        """Say that the first Ctrl-C was heard. For signal handlers: nothing that may be under way is called again."""
+        if self._progress.live.is_started:
+            self._progress.said = STOPPING  # the display's own thread shows it within a tenth of a second
+        else:
+            os.write(2, f"{STOPPING}\n".encode())
+
+    def stage_started(self, name: str, total: int, done: int) -> None:
+        """See ``pipeline.Listener``."""
+        self._task = self._progress.add_task(name, total=total or None, completed=done, said="")
+
+    def stage_advanced(self, name: str, inputs: float, account: Mapping[str, "Spent"]) -> None:
+        """See ``pipeline.Listener``."""
+        if self._task is not None:
+            self._progress.update(self._task, advance=inputs, said=escape(describe_spending(account.values())))
+
+    def stage_finished(self, result: "StageResult") -> None:
+        """See ``pipeline.Listener``."""
+        said = describe(result)
+        if self._task is not None:
+            said = "; ".join(filter(None, (said, describe_spending(result.account.values()))))
+            total = result.inputs or 1
+            self._progress.update(self._task, total=total, completed=total - result.left, said=escape(said))
+            self._progress.stop_task(self._task)
+            self._task = None
+        if not self._is_shown:
+            err.print(f"{result.stage:<11} {result.seconds:7.1f} s  {escape(said)}")
