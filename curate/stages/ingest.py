@@ -21,6 +21,8 @@ from curate.media.subtitles import SUFFIXES, find_sidecar
 from curate.stage import BatchStage, Outcome, Problem, Rejection, Tools, digest
 
 MAX_POST_BYTES = 1_000_000
+_BESIDE = ("text_b",)
+"""What a post may hold besides its text; part of its identity where it does."""
 INPUTS = pa.schema(
     [
         ("file", pa.string()),
@@ -39,7 +41,7 @@ INPUTS = pa.schema(
 class Ingest(BatchStage):
     """Every file that the globs match becomes a source: media by looking inside, posts from .txt, .jsonl and .csv."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[str] = ""
     writes: ClassVar[tuple[str, ...]] = ("sources",)
     batch_rows: ClassVar[int] = 8
@@ -140,6 +142,8 @@ def _csv_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             raise InvalidRow("its first line names no column `text`")
         for row in reader:
             known = {key: row[key] for key in ("text", "speaker", "author", "title") if row.get(key) is not None}
+            # A cell cannot be left out as a member can.
+            known |= {key: row[key] for key in _BESIDE if (row.get(key) or "").strip()}
             yield reader.line_num, json.dumps(known, ensure_ascii=False).encode("utf-8", "replace")
 
 
@@ -152,9 +156,7 @@ def _post(row: dict[str, Any]) -> dict[str, Any]:
         raise InvalidRow(f"{row['file']} is not JSON: {error}", reason="invalid") from error
     if not isinstance(post, dict):
         raise InvalidRow(f"{row['file']} is not a JSON object", reason="invalid")
-    return _text_source(
-        row["file"], post.get("text"), post.get("speaker", post.get("author")), post.get("title"), len(row["post"])
-    )
+    return _text_source(row["file"], post, len(row["post"]))
 
 
 def _file(row: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -166,7 +168,7 @@ def _file(row: dict[str, Any], folder: Path) -> dict[str, Any]:
             raw = path.read_bytes()
             if not raw:
                 raise InvalidRow(f"{row['file']} is empty", reason="empty_file")
-            return _text_source(row["file"], raw.decode("utf-8-sig"), None, None, len(raw))
+            return _text_source(row["file"], {"text": raw.decode("utf-8-sig")}, len(raw))
         probed = probe(path)
         found = {**probed._asdict(), **_hashes(path, probed)}
         found["width_px"], found["height_px"] = found.pop("width"), found.pop("height")
@@ -189,15 +191,20 @@ def _hashes(path: Path, probed: Probe) -> dict[str, str | None]:
     return {"picture_hash": seen, "sound_hash": heard}
 
 
-def _text_source(file: str, text: Any, author: Any, title: Any, size_bytes: int) -> dict[str, Any]:
-    for name, value in (("text", text), ("speaker", author), ("title", title)):
+def _text_source(file: str, post: dict[str, Any], size_bytes: int) -> dict[str, Any]:
+    text, author, title = post.get("text"), post.get("speaker", post.get("author")), post.get("title")
+    beside = {name: post[name] for name in _BESIDE if post.get(name) is not None}
+    for name, value in {"text": text, "speaker": author, "title": title, **beside}.items():
         if value is not None and not (isinstance(value, str) and _is_text(value)):
             raise InvalidRow(f"{file}: {name} is not a text", reason="invalid")
     if not isinstance(text, str) or not text.strip():
         raise InvalidRow(f"{file} has no text", reason="invalid")
-    text, author = text.strip(), (author or "").strip() or None
-    found = {"source_id": digest({"text": text, "author": author}), "kind": "text", "size_bytes": size_bytes}
-    return {**found, "text": text, "speaker": author, "title": title}
+    if blank := [name for name, value in beside.items() if not value.strip()]:
+        raise InvalidRow(f"{file}: {blank[0]} is blank", reason="invalid")
+    told = {"text": text.strip(), **{name: value.strip() for name, value in beside.items()}}
+    author = (author or "").strip() or None
+    found = {"source_id": digest({**told, "author": author}), "kind": "text", "size_bytes": size_bytes}
+    return {**found, **told, "speaker": author, "title": title}
 
 
 def _is_text(value: str) -> bool:

@@ -158,14 +158,16 @@ def _repeats(item: dict[str, Any], kept: Sequence[dict[str, Any]]) -> tuple[str,
 
 def repeated(sources: pa.Table) -> list[str | None]:
     """For each source the file of the first source, by name, that it repeats."""
-    rows = sources.select(["file", "kind", "text", "speaker", "duration_s", "picture_hash", "sound_hash"]).to_pylist()
+    columns = ["file", "kind", "text", "text_b", "duration_s", "picture_hash", "sound_hash"]
+    rows = sources.select(columns).to_pylist()
     order = sorted(range(len(rows)), key=lambda place: rows[place]["file"])
     found: list[str | None] = [None] * len(rows)
-    said: dict[str, str] = {}
+    said: dict[tuple[str, ...], str] = {}
     for place in order:
         row = rows[place]
         if row["kind"] == "text":
-            first = said.setdefault(likeness(row["text"] or ""), row["file"])
+            words = tuple(likeness(row[name] or "") for name in ("text", "text_b"))
+            first = said.setdefault(words, row["file"])
             found[place] = None if first == row["file"] else first
     media = [place for place in order if rows[place]["kind"] != "text"]
     alike = first_alike(

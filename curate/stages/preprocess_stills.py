@@ -1,8 +1,10 @@
 """Items of what has no time: posts, and pictures with the faces in them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from curate.errors import InvalidRow
 from curate.media.crops import crop_picture
 from curate.media.duplicates import picture_hash
 from curate.media.face_tracks import FaceTrack
@@ -16,21 +18,41 @@ from curate.stages.preprocess_rows import Part, face_rows, item_row, passed
 from curate.stages.preprocess_settings import Faces, Filters
 from curate.stages.preprocess_video import face_columns
 
+POST_COLUMNS = ("text_b",)
+"""What a source of text holds besides its text."""
 
-def post_items(row: dict[str, Any], unit: str, way: Literal["whole", "sentences", "turns"]) -> list[dict[str, Any]]:
-    """The items of a post: all of it, or its sentences or turns."""
+
+def post_items(
+    row: dict[str, Any], asked: Sequence[str], way: Literal["whole", "sentences", "turns"]
+) -> list[dict[str, Any]]:
+    """The items of a post, whichever of these units are asked for: a pair, or its text or the sentences or turns of it.
+
+    Raises ``InvalidRow`` where it gives none of them.
+    """
+    if "pair" in asked and row["text_b"]:
+        language = language_of(f"{row['text']}\n{row['text_b']}")
+        return [_post_item(row, "pair", row["text"], row["speaker"], language) | {"text_b": row["text_b"]}]
+    if "post" not in asked:
+        lacking = f": {row['file']} has no text_b" if "pair" in asked else ""
+        message = f"the label schema asks for {' and '.join(asked)}, which text cannot give{lacking}"
+        raise InvalidRow(message, reason="no_unit")
     text = row["text"]
     whole = [Passage(0, text)]
     cut = {"whole": lambda _: whole, "sentences": sentences, "turns": turns}[way](text)
     items, whole_language = [], language_of(text)
     for passage in cut or whole:
         detail = None if way == "whole" else str(passage.start)
-        item = item_row(row, unit, "text", None, detail=detail)
-        item |= {"text": passage.text, "text_source": "post", "language": language_of(passage.text) or whole_language}
-        item["speaker"] = passage.speaker or row["speaker"]
-        item["speaker_source"] = "post" if item["speaker"] else None
-        items.append(item)
+        language = language_of(passage.text) or whole_language
+        items.append(_post_item(row, "post", passage.text, passage.speaker or row["speaker"], language, detail=detail))
     return items
+
+
+def _post_item(
+    row: dict[str, Any], unit: str, text: str, speaker: str | None, language: str | None, *, detail: str | None = None
+) -> dict[str, Any]:
+    item = item_row(row, unit, "text", None, detail=detail)
+    item |= {"text": text, "text_source": "post", "language": language}
+    return item | {"speaker": speaker, "speaker_source": "post" if speaker else None}
 
 
 def picture_items(

@@ -1,0 +1,156 @@
+"""Posts that hold more than a text: from a line of a file to what a model is asked and the row that is kept."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pytest
+
+from curate.executors.local import LocalExecutor
+from curate.labels import load_labels
+from curate.pipeline import run
+from curate.pipeline.plan import open_corpus
+from curate.recipe import load_recipe
+from curate.stage import Tools
+from curate.stages.ingest import Ingest
+from curate.stages.preprocess import Preprocess
+from curate.storage.blobs import Blobs
+from curate.storage.spec import table_spec
+from curate.storage.workspace import Workspace
+from tests.builders import make_recipe
+from tests.llm.asking import KEY
+from tests.llm.chat_double import ChatDouble, text_of
+from tests.llm.posts import Quiet
+
+PAIR = {"text": "Oh no, how are you now?", "text_b": " Well, these things happen. ", "author": "maple"}
+
+
+class Made(NamedTuple):
+    """What two stages make of some lines."""
+
+    sources: list[dict[str, Any]]
+    items: list[dict[str, Any]]
+    rejected: list[tuple[str, str]]
+    """Reason and sentence."""
+
+
+def make(folder: Path, *lines: Any, labels: str = "utterance_emotion.v1", units=(), **settings: Any) -> Made:
+    folder.mkdir(parents=True, exist_ok=True)
+    told = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    (folder / "p.jsonl").write_text("\n".join(told) + "\n", encoding="utf-8")
+    return make_of(folder, labels=labels, units=units, **settings)
+
+
+def make_of(folder: Path, *, labels: str = "utterance_emotion.v1", units=(), **settings: Any) -> Made:
+    schema = load_labels(labels)
+    schema = schema.model_copy(update={"units": units}) if units else schema
+    tools, ingest, preprocess = Tools(Blobs(folder), schema, folder), Ingest(files="p.*"), Preprocess(**settings)
+    found = ingest.apply(ingest.inputs(pa.table({}), tools), tools)
+    sources = pa.Table.from_pylist(found.rows["sources"], schema=table_spec("sources", schema).schema)
+    cut = preprocess.apply(preprocess.inputs(sources, tools), tools)
+    items = pa.Table.from_pylist(cut.rows["items"], schema=table_spec("items", schema).schema).to_pylist()
+    assert len({item["item_id"] for item in items}) == len(items)
+    rejections = [*found.rejections, *cut.rejections]
+    return Made(sources.to_pylist(), items, [(one.reason, one.detail) for one in rejections])
+
+
+class Asked(NamedTuple):
+    """What a model was asked of each item, the items, and the rows of its answers."""
+
+    words: list[str]
+    items: list[dict[str, Any]]
+    prelabels: list[dict[str, Any]]
+
+
+@pytest.fixture
+def ask(tmp_path, monkeypatch):
+    """Run lines from the file to what the model replied."""
+
+    def asked(*lines: dict[str, Any], labels: str, prompt: str, answer: Any = None) -> Asked:
+        (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
+        recipe = make_recipe(
+            tmp_path,
+            {"stage": "ingest", "files": "p.jsonl", "licence": "CC0-1.0"},
+            {"stage": "preprocess"},
+            {"stage": "prelabel", "labellers": [{"model": "openai/gpt-5-mini", "prompt": prompt}]},
+            labels=labels,
+        )
+        loaded, workspace, executor = load_recipe(recipe), Workspace(tmp_path / "ws"), LocalExecutor(1)
+        with ChatDouble(key=KEY) as double:
+            monkeypatch.setenv("OPENAI_API_KEY", KEY)
+            monkeypatch.setenv("OPENAI_BASE_URL", double.url)
+            double.answer = answer and (lambda body: json.dumps(answer))
+            try:
+                run(loaded, workspace, executor=executor, listener=Quiet())
+            finally:
+                executor.close()
+        corpus = open_corpus(loaded, workspace)
+        words = [text_of(call.body) for call in double.calls if call.path == "/v1/chat/completions"]
+        return Asked(words, corpus.read("items").to_pylist(), corpus.read("prelabels").to_pylist())
+
+    return asked
+
+
+def test_two_texts_of_a_line_are_compared(ask):
+    told = ask(PAIR, labels="text_preference.v1", prompt="preference_critique.v1")
+    (item,), (row,), (words,) = told.items, told.prelabels, told.words
+    assert (item["unit"], item["layout"], item["speaker"]) == ("pair", "text", "maple")
+    assert (item["text"], item["text_b"]) == ("Oh no, how are you now?", "Well, these things happen.")
+    first, second = words.split("\nB:\n")
+    assert item["text"] in first
+    assert item["text_b"] not in first
+    assert item["text_b"] in second
+    assert (row["item_id"], row["outcome"]) == (item["item_id"], "ok")
+    assert row["empathetic"] is not None
+
+
+def test_a_pair_lacks_its_second_text(tmp_path):
+    made = make(tmp_path, PAIR, {"text": "Alone."}, labels="text_preference.v1")
+    assert [item["text"] for item in made.items] == [PAIR["text"]]
+    sentence = "the label schema asks for pair, which text cannot give: p.jsonl#2 has no text_b"
+    assert made.rejected == [("no_unit", sentence)]
+
+
+def test_a_second_text_is_left_out_where_posts_are_judged(tmp_path):
+    made = make(tmp_path, PAIR)
+    assert [(item["unit"], item["text"], item["text_b"]) for item in made.items] == [("post", PAIR["text"], None)]
+
+
+def test_cells_of_a_table_may_be_empty(tmp_path):
+    (tmp_path / "p.csv").write_text("text,text_b\nOne.,Two.\nThree.,\nFour.,  \n")
+    made = make_of(tmp_path, units=("pair", "post"))
+    assert [(item["unit"], item["text"], item["text_b"]) for item in made.items] == [
+        ("pair", "One.", "Two."),
+        ("post", "Three.", None),
+        ("post", "Four.", None),
+    ]
+    assert not made.rejected
+
+
+def test_a_plain_post_keeps_its_id_and_each_member_gives_another(tmp_path):
+    lines = [{"text": PAIR["text"], "author": "maple"}, PAIR, {**PAIR, "text_b": "Never mind."}]
+    ids = [row["source_id"] for row in make(tmp_path, *lines).sources]
+    assert ids[0] == "cad4148b7498daf981815295e1f87466d6703b33c11362272f3f24475250dbe6"
+    assert len(set(ids)) == len(ids)
+
+
+def test_posts_that_differ_only_beside_their_text_do_not_repeat_each_other(tmp_path):
+    lines = [PAIR, {**PAIR, "text_b": "Never mind."}, {**PAIR, "text_b": "WELL, these things happen"}]
+    made = make(tmp_path, *lines, labels="text_preference.v1", filters={"drop_near_duplicates": True})
+    assert [item["text_b"] for item in made.items] == ["Well, these things happen.", "Never mind."]
+    assert made.rejected == [("near_duplicate", "p.jsonl#3 repeats p.jsonl#1")]
+
+
+@pytest.mark.parametrize(
+    ("member", "sentence"),
+    [
+        ({"text_b": 3}, "text_b is not a text"),
+        ({"text_b": "\ud800"}, "text_b is not a text"),
+        ({"text_b": " \n"}, "text_b is blank"),
+    ],
+)
+def test_what_a_member_cannot_be_is_told_with_its_line(tmp_path, member, sentence):
+    made = make(tmp_path, PAIR, {"text": "Hello", **member}, {"text": "Hello", **dict.fromkeys(member)})
+    assert made.rejected == [("invalid", f"p.jsonl#2: {sentence}")]
+    assert [row["file"] for row in made.sources] == ["p.jsonl#1", "p.jsonl#3"]
