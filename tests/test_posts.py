@@ -25,6 +25,8 @@ from tests.llm.posts import Quiet
 
 PAIR = {"text": "Oh no, how are you now?", "text_b": " Well, these things happen. ", "author": "maple"}
 
+CLAIM = {"text": "You are late. I was so worried!", "statement": " She is relieved, although she sounds angry. "}
+
 
 class Made(NamedTuple):
     """What two stages make of some lines."""
@@ -87,7 +89,10 @@ def ask(tmp_path, monkeypatch):
                 executor.close()
         corpus = open_corpus(loaded, workspace)
         words = [text_of(call.body) for call in double.calls if call.path == "/v1/chat/completions"]
-        return Asked(words, corpus.read("items").to_pylist(), corpus.read("prelabels").to_pylist())
+        files = {row["source_id"]: row["file"] for row in corpus.read("sources").to_pylist()}
+        items = corpus.read("items").to_pylist()
+        items.sort(key=lambda item: (files[item["source_id"]], item["turn"] or 0))
+        return Asked(words, items, corpus.read("prelabels").to_pylist())
 
     return asked
 
@@ -117,28 +122,69 @@ def test_a_second_text_is_left_out_where_posts_are_judged(tmp_path):
     assert [(item["unit"], item["text"], item["text_b"]) for item in made.items] == [("post", PAIR["text"], None)]
 
 
+def test_a_statement_is_checked_against_its_post(ask):
+    told = ask(CLAIM, {"text": "No claim."}, labels="emotion_statement.v1", prompt="statement_truth.v1")
+    assert [(item["unit"], item["layout"], item["text"], item["statement"]) for item in told.items] == [
+        ("post", "text", CLAIM["text"], CLAIM["statement"].strip()),
+        ("post", "text", "No claim.", None),
+    ]
+    (words,) = told.words
+    post, statement = words.split("The statement to check:")
+    assert CLAIM["text"] in post
+    assert CLAIM["statement"].strip() in statement
+    rows = {row["item_id"]: row for row in told.prelabels}
+    checked, unclaimed = (rows[item["item_id"]] for item in told.items)
+    assert checked["outcome"] == "ok"
+    assert checked["holds"] is not None
+    assert (unclaimed["outcome"], unclaimed["holds"]) == ("abstained", None)
+    assert unclaimed["detail"] == "the item has no statement, which the prompt needs"
+
+
+def test_a_statement_goes_with_every_sentence_and_with_a_pair(tmp_path):
+    made = make(tmp_path / "s", CLAIM, posts="sentences")
+    assert [item["text"] for item in made.items] == ["You are late.", "I was so worried!"]
+    pair = make(tmp_path / "p", {**CLAIM, **PAIR}, units=("pair",))
+    assert {item["statement"] for item in (*made.items, *pair.items)} == {CLAIM["statement"].strip()}
+    assert len(pair.items) == 1
+
+
 def test_cells_of_a_table_may_be_empty(tmp_path):
-    (tmp_path / "p.csv").write_text("text,text_b\nOne.,Two.\nThree.,\nFour.,  \n")
+    (tmp_path / "p.csv").write_text('text,text_b,statement\nOne.,Two.,True?\nThree.,,\nFour.,  ,"So, it is."\n')
     made = make_of(tmp_path, units=("pair", "post"))
-    assert [(item["unit"], item["text"], item["text_b"]) for item in made.items] == [
-        ("pair", "One.", "Two."),
-        ("post", "Three.", None),
-        ("post", "Four.", None),
+    assert [(item["unit"], item["text"], item["text_b"], item["statement"]) for item in made.items] == [
+        ("pair", "One.", "Two.", "True?"),
+        ("post", "Three.", None, None),
+        ("post", "Four.", None, "So, it is."),
     ]
     assert not made.rejected
 
 
 def test_a_plain_post_keeps_its_id_and_each_member_gives_another(tmp_path):
-    lines = [{"text": PAIR["text"], "author": "maple"}, PAIR, {**PAIR, "text_b": "Never mind."}]
+    lines = [
+        {"text": PAIR["text"], "author": "maple"},
+        PAIR,
+        {**PAIR, "text_b": "Never mind."},
+        {**PAIR, "statement": "So."},
+    ]
     ids = [row["source_id"] for row in make(tmp_path, *lines).sources]
     assert ids[0] == "cad4148b7498daf981815295e1f87466d6703b33c11362272f3f24475250dbe6"
     assert len(set(ids)) == len(ids)
 
 
 def test_posts_that_differ_only_beside_their_text_do_not_repeat_each_other(tmp_path):
-    lines = [PAIR, {**PAIR, "text_b": "Never mind."}, {**PAIR, "text_b": "WELL, these things happen"}]
+    lines = [
+        PAIR,
+        {**PAIR, "text_b": "Never mind."},
+        {**PAIR, "text_b": "WELL, these things happen"},
+        {**PAIR, **CLAIM},
+    ]
+    lines[3]["text"] = PAIR["text"]
     made = make(tmp_path, *lines, labels="text_preference.v1", filters={"drop_near_duplicates": True})
-    assert [item["text_b"] for item in made.items] == ["Well, these things happen.", "Never mind."]
+    assert [item["text_b"] for item in made.items] == [
+        "Well, these things happen.",
+        "Never mind.",
+        "Well, these things happen.",
+    ]
     assert made.rejected == [("near_duplicate", "p.jsonl#3 repeats p.jsonl#1")]
 
 
@@ -147,6 +193,8 @@ def test_posts_that_differ_only_beside_their_text_do_not_repeat_each_other(tmp_p
     [
         ({"text_b": 3}, "text_b is not a text"),
         ({"text_b": "\ud800"}, "text_b is not a text"),
+        ({"statement": ["so"]}, "statement is not a text"),
+        ({"statement": ""}, "statement is blank"),
         ({"text_b": " \n"}, "text_b is blank"),
     ],
 )

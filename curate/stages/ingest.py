@@ -21,7 +21,7 @@ from curate.media.subtitles import SUFFIXES, find_sidecar
 from curate.stage import BatchStage, Outcome, Problem, Rejection, Tools, digest
 
 MAX_POST_BYTES = 1_000_000
-_BESIDE = ("text_b",)
+_BESIDE = ("text_b", "statement")
 """What a post may hold besides its text; part of its identity where it does."""
 INPUTS = pa.schema(
     [

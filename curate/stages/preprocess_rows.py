@@ -158,7 +158,8 @@ def _repeats(item: dict[str, Any], kept: Sequence[dict[str, Any]]) -> tuple[str,
 
 def repeated(sources: pa.Table) -> list[str | None]:
     """For each source the file of the first source, by name, that it repeats."""
-    columns = ["file", "kind", "text", "text_b", "duration_s", "picture_hash", "sound_hash"]
+    said_in = ("text", "text_b", "statement")
+    columns = ["file", "kind", *said_in, "duration_s", "picture_hash", "sound_hash"]
     rows = sources.select(columns).to_pylist()
     order = sorted(range(len(rows)), key=lambda place: rows[place]["file"])
     found: list[str | None] = [None] * len(rows)
@@ -166,7 +167,7 @@ def repeated(sources: pa.Table) -> list[str | None]:
     for place in order:
         row = rows[place]
         if row["kind"] == "text":
-            words = tuple(likeness(row[name] or "") for name in ("text", "text_b"))
+            words = tuple(likeness(row[name] or "") for name in said_in)
             first = said.setdefault(words, row["file"])
             found[place] = None if first == row["file"] else first
     media = [place for place in order if rows[place]["kind"] != "text"]

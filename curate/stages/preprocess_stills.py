@@ -18,7 +18,7 @@ from curate.stages.preprocess_rows import Part, face_rows, item_row, passed
 from curate.stages.preprocess_settings import Faces, Filters
 from curate.stages.preprocess_video import face_columns
 
-POST_COLUMNS = ("text_b",)
+POST_COLUMNS = ("text_b", "statement")
 """What a source of text holds besides its text."""
 
 
@@ -52,6 +52,7 @@ def _post_item(
 ) -> dict[str, Any]:
     item = item_row(row, unit, "text", None, detail=detail)
     item |= {"text": text, "text_source": "post", "language": language}
+    item |= {"statement": row["statement"]} if row["statement"] else {}
     return item | {"speaker": speaker, "speaker_source": "post" if speaker else None}
 
 
