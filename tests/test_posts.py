@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pytest
 
+from curate.annotation.tasks import has_all, shown_in, to_task
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
+from curate.labels.forms import find_layout
 from curate.pipeline import run
 from curate.pipeline.plan import open_corpus
 from curate.recipe import load_recipe
@@ -26,6 +28,14 @@ from tests.llm.posts import Quiet
 PAIR = {"text": "Oh no, how are you now?", "text_b": " Well, these things happen. ", "author": "maple"}
 
 CLAIM = {"text": "You are late. I was so worried!", "statement": " She is relieved, although she sounds angry. "}
+
+TURNS = [
+    {"speaker": "Ann", "text": "You lied to me, you said soon!"},
+    {"speaker": " Ben ", "text": "I forgot the keys."},
+    {"text": " So you did. "},
+]
+TALK = {"dialogue": TURNS, "title": "Kitchen"}
+NAMED = [("Ann", "You lied to me, you said soon!"), ("Ben", "I forgot the keys."), (None, "So you did.")]
 
 
 class Made(NamedTuple):
@@ -69,13 +79,13 @@ class Asked(NamedTuple):
 def ask(tmp_path, monkeypatch):
     """Run lines from the file to what the model replied."""
 
-    def asked(*lines: dict[str, Any], labels: str, prompt: str, answer: Any = None) -> Asked:
+    def asked(*lines: dict[str, Any], labels: str, prompt: str, answer: Any = None, **more: Any) -> Asked:
         (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
         recipe = make_recipe(
             tmp_path,
             {"stage": "ingest", "files": "p.jsonl", "licence": "CC0-1.0"},
             {"stage": "preprocess"},
-            {"stage": "prelabel", "labellers": [{"model": "openai/gpt-5-mini", "prompt": prompt}]},
+            {"stage": "prelabel", "labellers": [{"model": "openai/gpt-5-mini", "prompt": prompt}], **more},
             labels=labels,
         )
         loaded, workspace, executor = load_recipe(recipe), Workspace(tmp_path / "ws"), LocalExecutor(1)
@@ -148,6 +158,108 @@ def test_a_statement_goes_with_every_sentence_and_with_a_pair(tmp_path):
     assert len(pair.items) == 1
 
 
+def told_of(item: dict[str, Any]) -> list[tuple[str | None, str]]:
+    return [(turn["speaker"], turn["text"]) for turn in item["dialogue"]]
+
+
+def test_the_words_of_a_dialogue_are_marked(ask):
+    span = {"id": "q0", "turn": 0, "text": "You lied", "occurrence": 1, "label": "anger"}
+    reply = {"reasons": "She says so.", "causes": {"spans": [span], "relations": []}, "confidence": 0.9}
+    told = ask(TALK, {"text": "No dialogue."}, labels="emotion_causes.v1", prompt="dialogue_causes.v1", answer=reply)
+    (item,), (row,), (words,) = told.items, told.prelabels, told.words
+    assert (item["unit"], item["layout"], item["text"], item["turn"]) == ("dialogue", "text", None, None)
+    assert item["language"] == "en"
+    assert [turn["turn"] for turn in item["dialogue"]] == [0, 1, 2]
+    assert {turn[time] for turn in item["dialogue"] for time in ("start_s", "end_s")} == {None}
+    assert told_of(item) == NAMED
+    assert "[0] Ann: You lied to me, you said soon!\n[1] Ben: I forgot the keys.\n[2] ?: So you did." in words
+    assert row["outcome"] == "ok"
+    (found,) = row["causes"]["spans"]
+    assert (found["turn"], found["start"], found["end"], found["text"]) == (0, 0, 8, "You lied")
+
+
+def test_the_turns_of_a_dialogue_are_labelled_each_in_what_stands_round_it(ask):
+    context = {"before": 1, "after": 0}
+    told = ask(TALK, labels="utterance_emotion.v1", prompt="utterance_emotion.v1", context=context)
+    assert [(item["unit"], item["turn"], item["speaker"], item["text"]) for item in told.items] == [
+        ("utterance", at, speaker, text) for at, (speaker, text) in enumerate(NAMED)
+    ]
+    assert all(told_of(item) == NAMED for item in told.items)
+    assert len({item["group"] for item in told.items}) == 1
+    (second,) = [words for words in told.words if "> [1]" in words]
+    assert "[0] Ann: You lied to me, you said soon!\n> [1] Ben: I forgot the keys." in second
+    assert "So you did." not in second
+    assert {row["item_id"] for row in told.prelabels if row["outcome"] == "ok"} == {
+        item["item_id"] for item in told.items
+    }
+
+
+def test_units_say_what_becomes_of_a_dialogue(tmp_path):
+    def units_of(line: dict[str, Any], *units: str) -> list[tuple[str, str | None, int | None, int]]:
+        made = make(tmp_path, line, units=units)
+        return [(i["unit"], i["text"], i["turn"], len(i["dialogue"] or ())) for i in made.items]
+
+    own = {**PAIR, **TALK}
+    assert [unit for unit, *_ in units_of(TALK, "post")] == ["post"] * 3
+    assert [unit for unit, *_ in units_of(TALK, "post", "utterance")] == ["utterance"] * 3
+    assert units_of(TALK, "utterance", "dialogue") == [("dialogue", None, None, 3)]
+    assert units_of(own, "post") == [("post", PAIR["text"], None, 3)]
+    assert units_of(own, "pair") == [("pair", PAIR["text"], None, 3)]
+    assert units_of(own, "dialogue") == [("dialogue", PAIR["text"], None, 3)]
+    for line, unit, lacking in [
+        (TALK, "pair", "text"),
+        (PAIR, "dialogue", "dialogue"),
+        (PAIR, "utterance", "dialogue"),
+        (TALK, "window", None),
+    ]:
+        more = f": p.jsonl#1 has no {lacking}" if lacking else ""
+        made = make(tmp_path, line, units=(unit,))
+        assert made.rejected == [("no_unit", f"the label schema asks for {unit}, which text cannot give{more}")]
+        assert not made.items
+
+
+def test_long_dialogues_give_each_turn_only_what_is_near(tmp_path):
+    many = [{"speaker": "Ann", "text": f"Turn {at}."} for at in range(500)]
+    made = make(tmp_path, {"dialogue": many}, {"dialogue": [{"text": f"{at}" * 3000} for at in range(9)]})
+    assert not made.rejected
+    items = {(item["source_id"], item["turn"]): item for item in made.items}
+    small, large = (row["source_id"] for row in made.sources)
+    assert [turn["turn"] for turn in items[small, 0]["dialogue"]] == list(range(51))
+    assert [turn["turn"] for turn in items[small, 300]["dialogue"]] == list(range(250, 351))
+    assert [turn["turn"] for turn in items[large, 4]["dialogue"]] == [2, 3, 4, 5]
+
+
+def test_dialogues_are_worked_on_by_the_number_of_their_turns(tmp_path):
+    many = [{"text": f"Turn {at}."} for at in range(400)]
+    made = make(tmp_path, *({"dialogue": [*many, {"text": f"{at}"}]} for at in range(4)), {"text": "Hello"})
+    sources = pa.Table.from_pylist(made.sources, schema=table_spec("sources", load_labels("post_reader.v1")).schema)
+    assert [list(batch) for batch in Preprocess().cut(sources, [0, 1, 3, 4])] == [[0, 1], [3, 4]]
+
+
+def test_a_dialogue_passes_the_filter_for_words(tmp_path):
+    made = make(tmp_path, TALK, labels="emotion_causes.v1", filters={"need_text": True, "languages": ["en"]})
+    assert [item["unit"] for item in made.items] == ["dialogue"]
+
+
+@pytest.mark.parametrize(
+    ("line", "labels", "needed"),
+    [
+        (PAIR, "text_preference.v1", {"text", "text_b", "dialogue"}),
+        (CLAIM, "emotion_statement.v1", {"text", "statement"}),
+        (TALK, "emotion_causes.v1", {"dialogue"}),
+        (TALK, "utterance_emotion.v1", {"text", "dialogue"}),
+    ],
+)
+def test_screens_have_what_they_show(tmp_path, line, labels, needed):
+    made = make(tmp_path, line, labels=labels)
+    for item in made.items:
+        shown = shown_in(find_layout(load_labels(labels), item["unit"], item["layout"]).read_text("utf-8"))
+        assert needed <= shown
+        assert has_all(item, shown)
+        assert all(to_task(item, shown, {}, None)["data"][name] for name in needed)
+    assert made.items
+
+
 def test_cells_of_a_table_may_be_empty(tmp_path):
     (tmp_path / "p.csv").write_text('text,text_b,statement\nOne.,Two.,True?\nThree.,,\nFour.,  ,"So, it is."\n')
     made = make_of(tmp_path, units=("pair", "post"))
@@ -179,10 +291,12 @@ def test_posts_that_differ_only_beside_their_text_do_not_repeat_each_other(tmp_p
         {**PAIR, **CLAIM},
     ]
     lines[3]["text"] = PAIR["text"]
+    lines += [{**PAIR, **TALK}]
     made = make(tmp_path, *lines, labels="text_preference.v1", filters={"drop_near_duplicates": True})
     assert [item["text_b"] for item in made.items] == [
         "Well, these things happen.",
         "Never mind.",
+        "Well, these things happen.",
         "Well, these things happen.",
     ]
     assert made.rejected == [("near_duplicate", "p.jsonl#3 repeats p.jsonl#1")]
@@ -195,6 +309,16 @@ def test_posts_that_differ_only_beside_their_text_do_not_repeat_each_other(tmp_p
         ({"text_b": "\ud800"}, "text_b is not a text"),
         ({"statement": ["so"]}, "statement is not a text"),
         ({"statement": ""}, "statement is blank"),
+        ({"statement": "x" * 2001}, "statement is longer than 2000 characters"),
+        ({"dialogue": "Ann: hi"}, "dialogue is not a list of turns"),
+        ({"dialogue": []}, "dialogue is not a list of turns"),
+        ({"dialogue": [{"text": "a"}] * 501}, "dialogue has 501 turns, more than 500"),
+        ({"dialogue": [TURNS[0], "hi"]}, "turn 1 of dialogue is not an object with speaker and text"),
+        ({"dialogue": [TURNS[0], {"speaker": "Ben"}]}, "turn 1 of dialogue has no text"),
+        ({"dialogue": [TURNS[0], {"text": " "}]}, "turn 1 of dialogue has no text"),
+        ({"dialogue": [TURNS[0], {"text": ["a"]}]}, "text of turn 1 of dialogue is not a text"),
+        ({"dialogue": [TURNS[0], {"text": "\udc00"}]}, "text of turn 1 of dialogue is not a text"),
+        ({"dialogue": [{"speaker": 3, "text": "a"}]}, "speaker of turn 0 of dialogue is not a text"),
         ({"text_b": " \n"}, "text_b is blank"),
     ],
 )
@@ -202,3 +326,8 @@ def test_what_a_member_cannot_be_is_told_with_its_line(tmp_path, member, sentenc
     made = make(tmp_path, PAIR, {"text": "Hello", **member}, {"text": "Hello", **dict.fromkeys(member)})
     assert made.rejected == [("invalid", f"p.jsonl#2: {sentence}")]
     assert [row["file"] for row in made.sources] == ["p.jsonl#1", "p.jsonl#3"]
+
+
+@pytest.mark.parametrize("line", [{**TALK, "text": " "}, {**TALK, "text_b": "Only this."}, {"text": None}])
+def test_a_text_may_be_missing_only_where_a_dialogue_stands_alone(tmp_path, line):
+    assert make(tmp_path, line, {**TALK, "text": None}).rejected == [("invalid", "p.jsonl#1 has no text")]

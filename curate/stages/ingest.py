@@ -21,6 +21,9 @@ from curate.media.subtitles import SUFFIXES, find_sidecar
 from curate.stage import BatchStage, Outcome, Problem, Rejection, Tools, digest
 
 MAX_POST_BYTES = 1_000_000
+MAX_TURNS = 500
+MAX_STATEMENT_CHARS = 2_000
+"""It goes with each sentence of its post."""
 _BESIDE = ("text_b", "statement")
 """What a post may hold besides its text; part of its identity where it does."""
 INPUTS = pa.schema(
@@ -195,16 +198,45 @@ def _text_source(file: str, post: dict[str, Any], size_bytes: int) -> dict[str, 
     text, author, title = post.get("text"), post.get("speaker", post.get("author")), post.get("title")
     beside = {name: post[name] for name in _BESIDE if post.get(name) is not None}
     for name, value in {"text": text, "speaker": author, "title": title, **beside}.items():
-        if value is not None and not (isinstance(value, str) and _is_text(value)):
-            raise InvalidRow(f"{file}: {name} is not a text", reason="invalid")
-    if not isinstance(text, str) or not text.strip():
+        _check_text(file, name, value)
+    dialogue = None if post.get("dialogue") is None else _dialogue(file, post["dialogue"])
+    if not (text or "").strip() and (text is not None or "text_b" in beside or dialogue is None):
         raise InvalidRow(f"{file} has no text", reason="invalid")
     if blank := [name for name, value in beside.items() if not value.strip()]:
         raise InvalidRow(f"{file}: {blank[0]} is blank", reason="invalid")
-    told = {"text": text.strip(), **{name: value.strip() for name, value in beside.items()}}
+    if len(beside.get("statement", "")) > MAX_STATEMENT_CHARS:
+        raise InvalidRow(f"{file}: statement is longer than {MAX_STATEMENT_CHARS} characters", reason="invalid")
+    told = {"text": text.strip()} if text else {}
+    told |= {name: value.strip() for name, value in beside.items()}
+    told |= {"dialogue": dialogue} if dialogue else {}
     author = (author or "").strip() or None
     found = {"source_id": digest({**told, "author": author}), "kind": "text", "size_bytes": size_bytes}
     return {**found, **told, "speaker": author, "title": title}
+
+
+def _dialogue(file: str, turns: Any) -> list[dict[str, str | None]]:
+    if not isinstance(turns, list) or not turns:
+        raise InvalidRow(f"{file}: dialogue is not a list of turns", reason="invalid")
+    if len(turns) > MAX_TURNS:
+        raise InvalidRow(f"{file}: dialogue has {len(turns)} turns, more than {MAX_TURNS}", reason="invalid")
+    told = []
+    for number, turn in enumerate(turns):
+        if not isinstance(turn, dict):
+            raise InvalidRow(
+                f"{file}: turn {number} of dialogue is not an object with speaker and text", reason="invalid"
+            )
+        text, speaker = turn.get("text"), turn.get("speaker")
+        _check_text(file, f"text of turn {number} of dialogue", text)
+        _check_text(file, f"speaker of turn {number} of dialogue", speaker)
+        if text is None or not text.strip():
+            raise InvalidRow(f"{file}: turn {number} of dialogue has no text", reason="invalid")
+        told.append({"speaker": (speaker or "").strip() or None, "text": text.strip()})
+    return told
+
+
+def _check_text(file: str, name: str, value: Any) -> None:
+    if value is not None and not (isinstance(value, str) and _is_text(value)):
+        raise InvalidRow(f"{file}: {name} is not a text", reason="invalid")
 
 
 def _is_text(value: str) -> bool:

@@ -41,11 +41,10 @@ from curate.stages.preprocess_sound import (
     utterances_of,
     voice_turns,
 )
-from curate.stages.preprocess_stills import picture_items, post_items
+from curate.stages.preprocess_stills import cut_posts, picture_items, post_items
 from curate.stages.preprocess_video import shot_spans, show_faces, store_media, watch_faces
 from curate.storage.corpus import Corpus
 
-_POSTS_TOGETHER = 512
 _LABELLED: dict[str, str] = {
     "speech": "utterance",
     "cue": "utterance",
@@ -140,7 +139,8 @@ class Preprocess(PartedStage):
         kinds = inputs["kind"].to_pylist() if todo else []
         yield from ([place] for place in todo if kinds[place] != "text")
         posts = [place for place in todo if kinds[place] == "text"]
-        yield from (posts[at : at + _POSTS_TOGETHER] for at in range(0, len(posts), _POSTS_TOGETHER))
+        if posts:
+            yield from cut_posts(posts, inputs["dialogue"])
 
     def begin(self, batch: pa.Table, tools: Tools) -> Outcome | Split:
         """The outcome; of a long file only what its sound tells, and the chunks that are left to do."""
