@@ -17,6 +17,7 @@ from curate.media.probe import probe
 from curate.stage import REASONS, Outcome, Tools
 from curate.stages.ingest import Ingest
 from curate.stages.preprocess import Preprocess
+from curate.stages.preprocess_stills import POST_COLUMNS
 from curate.storage.blobs import Blobs
 from curate.storage.spec import table_spec
 from tests.media.builders import make_frames, make_portrait, make_speech, make_tone, sample, turn_mp4, write_media
@@ -46,7 +47,7 @@ def make_sources(folder: Path, *files: str, stage: Preprocess | None = None) -> 
     tools, ingest = Tools(Blobs(folder), labels, folder), Ingest(files=files)
     rows = ingest.apply(ingest.inputs(pa.table({}), tools), tools).rows["sources"]
     sources = pa.Table.from_pylist(rows, schema=table_spec("sources", labels).schema)
-    return (stage or Preprocess()).inputs(sources, tools).select(list(Preprocess.uses))
+    return (stage or Preprocess()).inputs(sources, tools).select([*Preprocess.uses, *POST_COLUMNS])
 
 
 def preprocess(folder: Path, *files: str, blobs: Path, units: tuple[str, ...] = UNITS, **settings) -> Done:

@@ -13,7 +13,7 @@ from curate.storage.ledger import RETRIED
 from tests.builders import make_posts
 
 GOLDEN = {
-    "ingest": (2, "8672"),
+    "ingest": (3, "8672"),
     "preprocess": (3, "93a7"),
     "prelabel": (4, "d828"),
 }

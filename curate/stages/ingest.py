@@ -21,6 +21,11 @@ from curate.media.subtitles import SUFFIXES, find_sidecar
 from curate.stage import BatchStage, Outcome, Problem, Rejection, Tools, digest
 
 MAX_POST_BYTES = 1_000_000
+MAX_TURNS = 500
+MAX_STATEMENT_CHARS = 2_000
+"""It goes with each sentence of its post."""
+_BESIDE = ("text_b", "statement")
+"""What a post may hold besides its text; part of its identity where it does."""
 INPUTS = pa.schema(
     [
         ("file", pa.string()),
@@ -39,7 +44,7 @@ INPUTS = pa.schema(
 class Ingest(BatchStage):
     """Every file that the globs match becomes a source: media by looking inside, posts from .txt, .jsonl and .csv."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[str] = ""
     writes: ClassVar[tuple[str, ...]] = ("sources",)
     batch_rows: ClassVar[int] = 8
@@ -140,6 +145,8 @@ def _csv_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             raise InvalidRow("its first line names no column `text`")
         for row in reader:
             known = {key: row[key] for key in ("text", "speaker", "author", "title") if row.get(key) is not None}
+            # A cell cannot be left out as a member can.
+            known |= {key: row[key] for key in _BESIDE if (row.get(key) or "").strip()}
             yield reader.line_num, json.dumps(known, ensure_ascii=False).encode("utf-8", "replace")
 
 
@@ -152,9 +159,7 @@ def _post(row: dict[str, Any]) -> dict[str, Any]:
         raise InvalidRow(f"{row['file']} is not JSON: {error}", reason="invalid") from error
     if not isinstance(post, dict):
         raise InvalidRow(f"{row['file']} is not a JSON object", reason="invalid")
-    return _text_source(
-        row["file"], post.get("text"), post.get("speaker", post.get("author")), post.get("title"), len(row["post"])
-    )
+    return _text_source(row["file"], post, len(row["post"]))
 
 
 def _file(row: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -166,7 +171,7 @@ def _file(row: dict[str, Any], folder: Path) -> dict[str, Any]:
             raw = path.read_bytes()
             if not raw:
                 raise InvalidRow(f"{row['file']} is empty", reason="empty_file")
-            return _text_source(row["file"], raw.decode("utf-8-sig"), None, None, len(raw))
+            return _text_source(row["file"], {"text": raw.decode("utf-8-sig")}, len(raw))
         probed = probe(path)
         found = {**probed._asdict(), **_hashes(path, probed)}
         found["width_px"], found["height_px"] = found.pop("width"), found.pop("height")
@@ -189,15 +194,49 @@ def _hashes(path: Path, probed: Probe) -> dict[str, str | None]:
     return {"picture_hash": seen, "sound_hash": heard}
 
 
-def _text_source(file: str, text: Any, author: Any, title: Any, size_bytes: int) -> dict[str, Any]:
-    for name, value in (("text", text), ("speaker", author), ("title", title)):
-        if value is not None and not (isinstance(value, str) and _is_text(value)):
-            raise InvalidRow(f"{file}: {name} is not a text", reason="invalid")
-    if not isinstance(text, str) or not text.strip():
+def _text_source(file: str, post: dict[str, Any], size_bytes: int) -> dict[str, Any]:
+    text, author, title = post.get("text"), post.get("speaker", post.get("author")), post.get("title")
+    beside = {name: post[name] for name in _BESIDE if post.get(name) is not None}
+    for name, value in {"text": text, "speaker": author, "title": title, **beside}.items():
+        _check_text(file, name, value)
+    dialogue = None if post.get("dialogue") is None else _dialogue(file, post["dialogue"])
+    if not (text or "").strip() and (text is not None or "text_b" in beside or dialogue is None):
         raise InvalidRow(f"{file} has no text", reason="invalid")
-    text, author = text.strip(), (author or "").strip() or None
-    found = {"source_id": digest({"text": text, "author": author}), "kind": "text", "size_bytes": size_bytes}
-    return {**found, "text": text, "speaker": author, "title": title}
+    if blank := [name for name, value in beside.items() if not value.strip()]:
+        raise InvalidRow(f"{file}: {blank[0]} is blank", reason="invalid")
+    if len(beside.get("statement", "")) > MAX_STATEMENT_CHARS:
+        raise InvalidRow(f"{file}: statement is longer than {MAX_STATEMENT_CHARS} characters", reason="invalid")
+    told = {"text": text.strip()} if text else {}
+    told |= {name: value.strip() for name, value in beside.items()}
+    told |= {"dialogue": dialogue} if dialogue else {}
+    author = (author or "").strip() or None
+    found = {"source_id": digest({**told, "author": author}), "kind": "text", "size_bytes": size_bytes}
+    return {**found, **told, "speaker": author, "title": title}
+
+
+def _dialogue(file: str, turns: Any) -> list[dict[str, str | None]]:
+    if not isinstance(turns, list) or not turns:
+        raise InvalidRow(f"{file}: dialogue is not a list of turns", reason="invalid")
+    if len(turns) > MAX_TURNS:
+        raise InvalidRow(f"{file}: dialogue has {len(turns)} turns, more than {MAX_TURNS}", reason="invalid")
+    told = []
+    for number, turn in enumerate(turns):
+        if not isinstance(turn, dict):
+            raise InvalidRow(
+                f"{file}: turn {number} of dialogue is not an object with speaker and text", reason="invalid"
+            )
+        text, speaker = turn.get("text"), turn.get("speaker")
+        _check_text(file, f"text of turn {number} of dialogue", text)
+        _check_text(file, f"speaker of turn {number} of dialogue", speaker)
+        if text is None or not text.strip():
+            raise InvalidRow(f"{file}: turn {number} of dialogue has no text", reason="invalid")
+        told.append({"speaker": (speaker or "").strip() or None, "text": text.strip()})
+    return told
+
+
+def _check_text(file: str, name: str, value: Any) -> None:
+    if value is not None and not (isinstance(value, str) and _is_text(value)):
+        raise InvalidRow(f"{file}: {name} is not a text", reason="invalid")
 
 
 def _is_text(value: str) -> bool:

@@ -41,11 +41,10 @@ from curate.stages.preprocess_sound import (
     utterances_of,
     voice_turns,
 )
-from curate.stages.preprocess_stills import picture_items, post_items
+from curate.stages.preprocess_stills import cut_posts, picture_items, post_items
 from curate.stages.preprocess_video import shot_spans, show_faces, store_media, watch_faces
 from curate.storage.corpus import Corpus
 
-_POSTS_TOGETHER = 512
 _LABELLED: dict[str, str] = {
     "speech": "utterance",
     "cue": "utterance",
@@ -73,6 +72,7 @@ class Preprocess(PartedStage):
         *("source_id", "file", "kind", "duration_s", "participant", "speaker", "text"),
         *("subtitles_file", "subtitles_sha256", "repeats"),
     )
+    # What else a post holds decides its source_id.
 
     stage: Literal["preprocess"] = "preprocess"
     unit: Unit | None = None
@@ -139,7 +139,8 @@ class Preprocess(PartedStage):
         kinds = inputs["kind"].to_pylist() if todo else []
         yield from ([place] for place in todo if kinds[place] != "text")
         posts = [place for place in todo if kinds[place] == "text"]
-        yield from (posts[at : at + _POSTS_TOGETHER] for at in range(0, len(posts), _POSTS_TOGETHER))
+        if posts:
+            yield from cut_posts(posts, inputs["dialogue"])
 
     def begin(self, batch: pa.Table, tools: Tools) -> Outcome | Split:
         """The outcome; of a long file only what its sound tells, and the chunks that are left to do."""
@@ -210,10 +211,12 @@ class Preprocess(PartedStage):
         """Fill ``part``, or give the chunks of a long source; raises ``InvalidRow`` where nothing of it is kept."""
         if row["repeats"]:
             raise InvalidRow(f"{row['file']} repeats {row['repeats']}", reason="near_duplicate")
+        if row["kind"] == "text":
+            found = post_items(row, tools.labels.units, self.posts)
+            part.items.extend(passed(found, self.filters, part.rejections))
+            return []
         way, unit = self._unit(row["kind"], tools.labels.units)
-        if way == "post":
-            part.items.extend(passed(post_items(row, unit, self.posts), self.filters, part.rejections))
-        elif way == "image":
+        if way == "image":
             pack = self._path(tools.folder, self.faces.model_pack)
             picture_items(row, self.faces, self.filters, pack, tools, part)
         else:
@@ -226,15 +229,11 @@ class Preprocess(PartedStage):
 
     def _unit(self, kind: str, asked: Sequence[str]) -> tuple[str, str]:
         """How a source of some kind is cut, and what the label schema calls the result."""
-        if kind in ("text", "image"):
-            name = "post" if kind == "text" else "image"
-            ways = {name: name}
-        else:
-            chosen = (self.unit,) if self.unit else ("speech", "window", "clip")
-            ways = {way: _LABELLED[way] for way in chosen}
+        chosen = (self.unit,) if self.unit else ("speech", "window", "clip")
+        ways = {"image": "image"} if kind == "image" else {way: _LABELLED[way] for way in chosen}
         found = next(((way, unit) for way, unit in ways.items() if unit in asked), None)
         if found is None:
-            cut = f" cut by {self.unit}" if self.unit and kind in ("audio", "video") else ""
+            cut = f" cut by {self.unit}" if self.unit and kind != "image" else ""
             message = f"the label schema asks for {' and '.join(asked)}, which {kind}{cut} cannot give"
             raise InvalidRow(message, reason="no_unit")
         return found

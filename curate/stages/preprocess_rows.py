@@ -142,7 +142,7 @@ def _failure(item: dict[str, Any], filters: Filters) -> tuple[str, str] | None:
         return "other_language", f"its language is {language or 'unknown'}, not {' or '.join(filters.languages)}"
     if filters.need_face and (not item.get("face_id") or item.get("face_outcome") == "uncertain"):
         return "no_face", "no face is shown as the speaker's"
-    if filters.need_text and not text:
+    if filters.need_text and not text and not item.get("dialogue"):
         return "no_text", "nothing of it is transcribed"
     return None
 
@@ -158,14 +158,18 @@ def _repeats(item: dict[str, Any], kept: Sequence[dict[str, Any]]) -> tuple[str,
 
 def repeated(sources: pa.Table) -> list[str | None]:
     """For each source the file of the first source, by name, that it repeats."""
-    rows = sources.select(["file", "kind", "text", "speaker", "duration_s", "picture_hash", "sound_hash"]).to_pylist()
+    said_in = ("text", "text_b", "statement")
+    columns = ["file", "kind", *said_in, "dialogue", "duration_s", "picture_hash", "sound_hash"]
+    rows = sources.select(columns).to_pylist()
     order = sorted(range(len(rows)), key=lambda place: rows[place]["file"])
     found: list[str | None] = [None] * len(rows)
-    said: dict[str, str] = {}
+    said: dict[tuple[str, ...], str] = {}
     for place in order:
         row = rows[place]
         if row["kind"] == "text":
-            first = said.setdefault(likeness(row["text"] or ""), row["file"])
+            told = [*(row[name] or "" for name in said_in), *(turn["text"] for turn in row["dialogue"] or ())]
+            words = tuple(map(likeness, told))
+            first = said.setdefault(words, row["file"])
             found[place] = None if first == row["file"] else first
     media = [place for place in order if rows[place]["kind"] != "text"]
     alike = first_alike(
