@@ -84,7 +84,7 @@ def account_of(results: Iterable["StageResult"]) -> "dict[str, Spent]":
 def show_account(account: Mapping[str, "Spent"]) -> None:
     """What each labeller was asked and cost, where any was paid for."""
     rows = [
-        (name, s.requests, s.from_cache, f"{s.tokens_in:,} / {s.tokens_out:,}", _usd(s.usd), counted(s.outcomes))
+        (name, s.requests, s.from_cache, f"{s.tokens_in:,} / {s.tokens_out:,}", _cost(s), counted(s.outcomes))
         for name, s in account.items()
         if s.requests or s.from_cache or s.tokens_in or s.outcomes
     ]
@@ -102,6 +102,11 @@ def describe_spending(account: Iterable["Spent"]) -> str:
     asked, cached = sum(one.requests for one in spent), sum(one.from_cache for one in spent)
     repeated = f", {cached:,} from cache" if cached else ""
     return f"{asked:,} asked{repeated}, {sum(one.per_s for one in spent):.1f}/s{cost}"
+
+
+def _cost(spent: "Spent") -> str:
+    unsure = f" ({_usd(spent.lost_usd)} of it without a reply, maybe not charged)" if spent.lost_usd else ""
+    return _usd(spent.usd) + unsure
 
 
 def _usd(amount: float | None) -> str:

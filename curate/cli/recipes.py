@@ -1,6 +1,5 @@
 """``curate run``, ``plan``, ``check``, ``status``, ``demo`` and ``unlock``."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -182,8 +181,6 @@ def _run(recipe: Path, workspace: str, options: _Options) -> None:
         with progress:
             done = attempt(loaded, opened, executor=executor, listener=progress, stop=stop, **only)
     except KeyboardInterrupt as error:
-        # Else asyncio lists everything that was given up.
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         raise Interrupted("stopped at once; what is finished is kept", hint=_GO_ON) from error
     finally:
         executor.close()

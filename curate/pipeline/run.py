@@ -37,6 +37,9 @@ from curate.storage.workspace import Workspace
 _COMMIT_EVERY_S = 2.0
 _COMMIT_EVERY_ROWS = 5_000
 _RECALL_ROWS = 1_000
+_SAVE_EVERY_S = 60.0
+_SAVE_SHARE = 20
+"""Saving takes at most a twentieth of the time."""
 
 
 class Listener(Protocol):
@@ -159,6 +162,7 @@ class _Driver:
         self.folder = workspace.runs.child(self.run_id)
         self.results: list[StageResult] = []
         self.ended: str | None = None
+        self.save_at = time.monotonic() + _SAVE_EVERY_S
         self.tools = make_tools(loaded, workspace, answers=workspace.local_file(ANSWERS))
 
     def run(self, until: str | None, only: str | None) -> Run:
@@ -244,6 +248,7 @@ class _Driver:
                     if waiting and is_time:
                         self._commit(ledger, waiting, result, proposals)
                         waiting, last = [], time.monotonic()
+                    self._save_in_time()
         finally:
             if waiting:
                 self._commit(ledger, waiting, result, proposals)
@@ -252,6 +257,14 @@ class _Driver:
                 ledger.compact()
         result.changed |= stage.conclude(corpus, self.tools)
         result.rejected_in_all = sum(one in ledger.dropped for one in work.works)
+
+    def _save_in_time(self) -> None:
+        """Now and then, what a machine that is lost would take with it: what models replied, and the account."""
+        began = time.monotonic()
+        if began >= self.save_at:
+            self.workspace.save_local_files()
+            ended = time.monotonic()
+            self.save_at = ended + max(_SAVE_EVERY_S, _SAVE_SHARE * (ended - began))
 
     def _advances(
         self, work: BatchWork, todo: Sequence[int], corpus: Corpus, result: StageResult

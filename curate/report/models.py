@@ -81,16 +81,21 @@ def _account(stages: Sequence[Mapping[str, Any]]) -> str:
             f'<td class="number">{show_count(spent.get(key))}</td>'
             for key in ("requests", "from_cache", "retries", "tokens_in", "tokens_out")
         )
-        + f'<td class="number">{_usd(spent.get("usd"))}</td></tr>'
+        + f'<td class="number">{_usd(spent.get("usd"))}</td><td>{_unsure(spent)}</td></tr>'
         for stage in stages
         for name, spent in (stage.get("account") or {}).items()
     )
     if not rows:
         return ""
     names = ("asked", "from cache", "retries", "tokens in", "tokens out", "USD")
-    head = "".join(f'<th class="number">{name}</th>' for name in names)
+    head = "".join(f'<th class="number">{name}</th>' for name in names) + "<th></th>"
     table = f"<table><thead><tr><th>labeller</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
     return f'<h2>Asked and paid in this run</h2><div class="panel">{table}</div>'
+
+
+def _unsure(spent: Mapping[str, Any]) -> str:
+    lost = spent.get("lost_usd")
+    return f"{_usd(lost)} of it without a reply, maybe not charged" if lost else ""
 
 
 def _usd(amount: float | None) -> str:

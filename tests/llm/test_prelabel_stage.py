@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,15 @@ def test_nothing_is_paid_for_words_that_cannot_be_seen(corpus: Posts, double: Ch
         "the item has no text or faces or frames or audio, which the prompt needs",
     )
     assert told["translator"] == ("abstained", "the item has no text that can be sent, which the prompt needs")
+
+
+def test_replies_are_saved_while_the_stage_runs(corpus: Posts, double: ChatDouble, monkeypatch) -> None:
+    saved: list[int] = []
+    monkeypatch.setattr(import_module("curate.pipeline.run"), "_SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(Workspace, "save_local_files", lambda self: saved.append(asked(double)))
+    corpus.run(labellers=[ONE], in_flight=1)
+    assert len(saved) > 2
+    assert saved[-1] == asked(double) == 6
 
 
 def test_replay_asks_nobody(corpus: Posts, double: ChatDouble, monkeypatch: pytest.MonkeyPatch) -> None:
