@@ -201,27 +201,16 @@ def test_lines_of_nonsense_are_passed_over():
 
 
 def test_lines_hold_nothing_that_cannot_be_stored_or_read():
-    deep = b'{"a":' * 990 + b"1" + b"}" * 990
     lines = [
         b'{"custom_id": "a", "response": {"status_code": 200, "request_id": "r\\ud800\\n1", "body": "\\ud800"}}',
         b'{"custom_id": "b", "response": {"status_code": %d}}' % 10**30,
         b'{"custom_id": "c", "response": {"status_code": -1, "body": {}}}',
         b'{"custom_id": "d", "response": {"status_code": 200, "request_id": "%s"}}' % (b"x" * 10**5),
-        b'{"custom_id": "e", "response": {"status_code": 200, "body": %s}}' % deep,
     ]
     found = {line.key: line for line in read_lines(b"\n".join(lines))}
     assert (found["a"].request_id, found["a"].body) == ("r1", b'"?"')
     assert [(found[key].status, found[key].unsent is None) for key in "bc"] == [(0, False)] * 2
     assert len(found["d"].request_id) == 200
-    # How deep is too deep differs from one Python to the next.
-    assert "e" not in found or found["e"].status == 200
-
-
-@pytest.mark.parametrize("depth", range(960, 1000, 3))
-def test_no_depth_of_a_line_ends_the_reading(depth):
-    body = b'{"a":' * depth + b"1" + b"}" * depth
-    lines = b'{"custom_id": "k", "response": {"status_code": 200, "body": %s}}\n{"custom_id": "l"}' % body
-    assert [line.key for line in read_lines(lines)][-1] == "l"
 
 
 @pytest.mark.parametrize("named", [7, "f\ud800", "a b", "", ["f"], {"id": 3}, "x" * 5000, "f?x=1#"])
