@@ -199,7 +199,10 @@ class BatchStage(Stage):
         raise NotImplementedError
 
     def estimate(self, todo: pa.Table, corpus: Corpus, tools: Tools) -> str:
-        """What doing this would cost, in a few words for ``curate plan``; empty where it costs only time."""
+        """What doing this would cost, in a few words for ``curate plan``; empty where it costs only time.
+
+        ``todo`` has no rows where the inputs are yet to be made: then it is whether anybody will be asked.
+        """
         return ""
 
     @abstractmethod

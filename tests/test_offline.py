@@ -127,7 +127,7 @@ def test_the_label_of_absence_stands_alone():
 def test_where_no_map_leads_the_words_of_the_taxonomy_are_used_and_named():
     proposal = propose("offline", "I feel so lonely and so very jealous", make_labels("empatheticdialogues32.v1"))
     assert proposal.values == {"emotion": ["jealous", "lonely"]}
-    assert proposal.model == "offline-lexicon.v1"
+    assert proposal.model == "offline-lexicon.v2"
 
 
 def test_own_taxonomy_beside_the_recipe(tmp_path):
@@ -180,7 +180,27 @@ def test_other_languages():
         assert propose("textblob", text, labels, language).outcome == "abstained"
     assert propose("offline", "Ich freue mich so", labels, "de").outcome == "abstained"
     found = propose("offline", "Das ist ja great gemacht", labels, "de")
-    assert (found.values, found.model) == ({"emotion": ["positive"]}, "offline-lexicon.v1")
+    assert (found.values, found.model) == ({"emotion": ["positive"]}, "offline-lexicon.v2")
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Ich freue mich so", "de"),
+        ("Der Bus fährt um neun", "de"),
+        ("我很高兴", None),
+        ("Я так рад", None),
+        ("we meet", "nl"),
+    ],
+)
+def test_words_that_are_missing_say_nothing_of_other_languages(text, language):
+    proposal = propose("lexicon", text, make_labels(), language)
+    assert (proposal.values, proposal.outcome) == ({}, "abstained")
+    assert "not in English" in proposal.detail
+    assert propose("lexicon", "We meet at five.", make_labels(), "en").values == {"emotion": ["neutral"]}
+    found = propose("lexicon", f"{text} happy", make_labels(), language)
+    assert (found.values, found.detail) == ({"emotion": ["happiness"]}, ""), "a word that is found counts"
+    assert propose("lexicon", " ", make_labels(), language).detail == ""
 
 
 def test_valence_is_vaders_and_says_so():

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from curate.labels import load_labels
 from curate.release.folder import Releases
 from curate.release.manifest import check_files
 from curate.storage import cache, remote
+from curate.storage.blobs import BlobLost
 from curate.storage.workspace import Workspace
 from tests.builders import make_posts
 from tests.object_store import SECRET, ObjectStore
@@ -351,14 +353,16 @@ def test_blobs_are_checked_copied_and_listed(here, place, store, tmp_path):
     here("third")
     store.files().pipe_file(f"{place}/blobs/{names[0]}", b"other")
     for look in (blobs.path, blobs.read):
-        with pytest.raises(StorageFailed, match="is not what its name says"):
+        with pytest.raises(BlobLost, match="is not what its name says"):
             look(names[0])
     store.files().rm_file(f"{place}/blobs/{names[1]}")
     with pytest.raises(WorkspaceUnusable, match=r"gone\.parquet is gone"):
         Workspace(place).folder.fetch(["gone.parquet"])
     for look in (blobs.path, blobs.read, blobs.sizes()):
-        with pytest.raises(StorageFailed, match="it is gone"):
+        with pytest.raises(BlobLost, match="it is gone"):
             look(names[1])
+    with pytest.raises(WorkspaceUnusable, match="there is no bucket nowhere"):
+        replace(blobs, remote=remote.Remote("s3://nowhere/blobs")).read(names[1])
 
 
 def test_a_label_studio_of_this_machine_shows_copies(here, place):

@@ -1,14 +1,16 @@
 """What a model replied to a prompt: what was asked besides the labels, and the labels, with slips put right."""
 
-import re
+import json
 from typing import Any, NamedTuple
 
 from curate.labels import ItemContext, LabelSchema
 from curate.labels.answers import parse_json
+from curate.llm.fence import well_formed
 from curate.llm.prompt import MOST_EXTRA_CHARS, Prompt
 from curate.llm.scores import UNSCORED, Scored, Scoring
 
-_LONE = re.compile("[\ud800-\udfff]")
+_DECODER = json.JSONDecoder()
+_MOST_TRIED = 20
 
 
 class Answer(NamedTuple):
@@ -45,6 +47,26 @@ def read_answer(
     return Answer(labels.from_answer(mended, item), extras, tuple(told), scored)
 
 
+def lone_object(text: str) -> str:
+    """The JSON object in a reply of a model that nothing binds to JSON; the text itself where there is none.
+
+    What it thought before and what it says round the object is left out, and the fence that it may stand in.
+    """
+    said = text.rpartition("</think>")[2]
+    at = said.find("{")
+    for _ in range(_MOST_TRIED):
+        if at < 0:
+            break
+        try:
+            found, end = _DECODER.raw_decode(said, at)
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict) and found:
+            return said[at:end]
+        at = said.find("{", at + 1)
+    return text
+
+
 def _take_extras(prompt: Prompt, given: dict[str, Any]) -> dict[str, str]:
     """What the prompt asked besides the labels and was told, taken out of a reply. Raises ``ValueError`` as above."""
     extras = {}
@@ -55,6 +77,6 @@ def _take_extras(prompt: Prompt, given: dict[str, Any]) -> dict[str, str]:
         if not isinstance(told, str):
             raise ValueError(f"{name}: {repr(told)[:60]} is not text")  # noqa: TRY004 (a reply that does not fit)
         # What is said beside the labels is not worth paying for another reply.
-        if text := _LONE.sub("\ufffd", told).strip()[:MOST_EXTRA_CHARS]:
+        if text := well_formed(told).strip()[:MOST_EXTRA_CHARS]:
             extras[name] = text
     return extras

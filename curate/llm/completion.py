@@ -1,8 +1,9 @@
 """The reply of a chat model, read without trusting any of it."""
 
 import json
-import math
 from typing import Any, Literal, NamedTuple
+
+from curate.llm.fence import well_formed
 
 MOST_TOKENS = 100_000_000
 
@@ -41,17 +42,22 @@ def read_completion(body: str | bytes) -> Completion:
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
     model = page.get("model")
-    about = (model[:200] if isinstance(model, str) else None, read_usage(page.get("usage")))
+    about = (clean_name(model), read_usage(page.get("usage")))
     text, refusal = _text(message.get("content")), message.get("refusal")
     if choice.get("finish_reason") == "content_filter":
         return Completion("filtered", text or "", *about, "the service filtered the answer")
     if isinstance(refusal, str) and refusal.strip():
-        return Completion("refused", refusal, *about, f"the model refused: {refusal[:300]}")
+        return Completion("refused", refusal, *about, f"the model refused: {well_formed(refusal[:300])}")
     if choice.get("finish_reason") == "length" and message:
         return Completion("truncated", text or "", *about, "the answer was cut off at the limit of tokens")
     if text is None:
         raise ValueError("the reply holds no answer")
     return Completion("ok", text, *about)
+
+
+def clean_name(name: Any) -> str | None:
+    """What a service calls a model or request, fit to be stored; None for what is no name."""
+    return well_formed(name[:200]) if isinstance(name, str) else None
 
 
 def _text(content: Any) -> str | None:
@@ -76,6 +82,7 @@ def read_usage(usage: Any) -> Usage | None:
 
 
 def _count(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # The comparison is false for what is no number, and knows numbers of any length.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
         return None
-    return int(value) if 0 <= value <= MOST_TOKENS else None
+    return int(value)

@@ -192,7 +192,7 @@ class Engine:
                 break
             try:
                 value = check(read.text)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:  # the latter of what is nested too deeply to be told
                 problem = _mask(str(error))
                 if mended or len(read.text) > _MOST_MENDED_CHARS:
                     return _done(tally, "invalid", None, read.text, problem, asked.key, path)
@@ -221,7 +221,7 @@ class Engine:
 
     def spent(self) -> dict[str, Spent]:
         """What each labeller has asked and paid through this engine so far."""
-        return {name: tally.spent() for name, tally in self._tallies.items()}
+        return {name: tally.spent() for name, tally in list(self._tallies.items())}  # asked for by another thread
 
     async def close(self) -> None:
         """Wait a little for what is under way, so that what was paid for is kept, and let go of everything."""

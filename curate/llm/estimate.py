@@ -1,20 +1,49 @@
 """What asking would cost, told from a sample of the requests without sending any."""
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple, TypeVar
 
 from curate.llm.completion import Usage
-from curate.llm.embeddings import EmbeddingRequest, embedded_text
+from curate.llm.embeddings import Embedding, EmbeddingRequest, embedded_text
+from curate.llm.engine import Engine, Replay, Reply
 from curate.llm.prices import Prices, texts_tokens_in, tokens_in
 from curate.llm.request import Request
 from curate.storage.answers import Answers
 
+V = TypeVar("V")
+
 _TYPICAL_TOKENS_OUT = 300
 
 
+class Heard(NamedTuple):
+    """A question that somebody would be asked, by which labeller, and whether the answer is known."""
+
+    labeller: str
+    request: Request
+    is_known: bool
+
+
+class Rehearsal:
+    """An ``Asker`` that asks nobody: it keeps the questions, and what is not stored has the outcome ``error``."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._engine = Engine(answers, Replay(answers))
+        self.heard: list[Heard] = []
+
+    async def ask(self, request: Request, check: Callable[[str], V], *, labeller: str) -> Reply[V]:
+        """See ``Asker.ask``."""
+        reply = await self._engine.ask(request, check, labeller=labeller)
+        self.heard.append(Heard(labeller, request, reply.outcome != "error"))
+        return reply
+
+    async def embed(self, texts: Sequence[str], *, model: str, labeller: str) -> list[Embedding]:
+        """See ``Asker.embed``."""
+        return await self._engine.embed(texts, model=model, labeller=labeller)
+
+
 class Estimate(NamedTuple):
-    """Requests in all and how many of them are stored already; tokens and US dollars are for the rest.
+    """Requests in all and how many of them are stored or under way already; tokens and US dollars are for the rest.
 
     ``usd`` is None where a model has no price.
     """
@@ -24,12 +53,23 @@ class Estimate(NamedTuple):
     tokens_in: int
     tokens_out: int
     usd: float | None
+    under_way: int = 0
+    """How many of the ``cached`` are in a batch that has not ended"""
+    spare_usd: float = 0.0
+    """How much more than it costs is set aside for a request, at most: without that much the last one is not sent"""
+    spare_tokens: int = 0
 
 
 def estimate(
-    sample: Sequence[Request], total: int, prices: Prices, answers: Answers | None = None, *, batch: bool = False
+    sample: Sequence[Request],
+    total: int,
+    prices: Prices,
+    answers: Answers | None = None,
+    *,
+    batch: bool = False,
+    under_way: Collection[str] = (),
 ) -> Estimate:
-    """About what ``total`` requests like those of the sample would cost.
+    """About what ``total`` requests like those of the sample would cost; those with keys ``under_way`` are paid for.
 
     Where some of the sample are stored already, what they really took corrects the counting of the input. Replies are
     taken to be as long as the newest of the same model, else 300 tokens, and never longer than their limit. Repairs of
@@ -37,30 +77,37 @@ def estimate(
     """
     if not sample or total <= 0:
         return Estimate(max(total, 0), 0, 0, 0, 0.0)
-    counted, used, cached = 0, 0, 0
+    counted, used, cached, sent = 0, 0, 0, 0
     rest: list[tuple[Request, int]] = []
     for request in sample:
         tokens = tokens_in(request, prices.of(request.model))
         answer = answers.find(request.key) if answers is not None else None
-        if answer is None:
+        if answer is None and request.key not in under_way:
             rest.append((request, tokens))
-        else:
-            cached += 1
-            if not answer.estimated and answer.tokens_in:
-                counted, used = counted + tokens, used + answer.tokens_in
+            continue
+        cached += 1
+        if answer is None:
+            sent += 1
+        elif not answer.estimated and answer.tokens_in:
+            counted, used = counted + tokens, used + answer.tokens_in
     share = used / counted if counted else 1.0
     usual = {
         model: answers.mean_tokens_out(model) if answers is not None else None for model in {r.model for r in sample}
     }
     all_in = all_out = 0.0
     usd: float | None = 0.0
+    spare_usd = spare_tokens = 0.0
     for request, tokens in rest:
         replies = min(usual[request.model] or _TYPICAL_TOKENS_OUT, request.most_tokens_out or math.inf)
+        most = Usage(tokens, request.most_tokens_out or round(replies))
         price = prices.of(request.model)
         all_in += tokens * share
         all_out += replies
         one = None if price is None else price.usd(Usage(round(tokens * share), round(replies)), batch=batch)
         usd = None if usd is None or one is None else usd + one
+        spare_tokens = max(spare_tokens, most.tokens_in + most.tokens_out - tokens * share - replies)
+        if price is not None and one is not None:
+            spare_usd = max(spare_usd, price.usd(most, batch=batch) - one)
     scale = total / len(sample)
     return Estimate(
         total,
@@ -68,6 +115,9 @@ def estimate(
         round(all_in * scale),
         round(all_out * scale),
         None if usd is None else usd * scale,
+        round(sent * scale),
+        spare_usd,
+        round(spare_tokens),
     )
 
 

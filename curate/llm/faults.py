@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from curate.errors import CurateError
 
@@ -15,11 +15,23 @@ MOST_DETAIL = 300
 MOST_WAIT_S = 120.0
 _BACKOFF_CAP_S = 20.0
 
-_FILTER_CODES = frozenset({"content_filter", "content_policy_violation", "responsibleaipolicyviolation"})
+_FILTER_CODES = frozenset(
+    {"content_filter", "content_policy_violation", "responsibleaipolicyviolation", "moderation", "moderation_blocked"}
+)
+_LIMIT_CODES = frozenset({"429", "rate_limit_exceeded", "rate_limit_error", "too_many_requests"})
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _MODEL_CODES = frozenset({"model_not_found", "unknown_model", "deploymentnotfound"})
 _KEY_CODES = frozenset({"invalid_api_key", "account_deactivated"})
-_SECRET = re.compile(r"\b(?:sk|rk|pk|sess|hf|gsk|xai|AIza)[-_][A-Za-z0-9_*.\-]{3,}|(?i:\bbearer)\s+\S+|sk-\*+\S*")
+_FLAGGED = re.compile(
+    r"\b(?:inputs?|prompts?|content|messages?|texts?|images?)\b.{0,40}\bflagged\b|\bmoderat(?:ion|ed)\b"
+    r"|\bcontent[ _](?:filter|policy|blocked)",
+    re.IGNORECASE,
+)
+_ABOUT_KEY = re.compile(r"\b(?:accounts?|organi[sz]ations?|projects?|keys?|permissions?|scopes?)\b", re.IGNORECASE)
+_SECRET = re.compile(
+    r"\b(?:sk|rk|pk|sess|hf|gsk|xai)[-_][A-Za-z0-9_*.\-]{3,}|\bAIza[A-Za-z0-9_*.\-]{3,}"
+    r"|(?i:\bbearer)\s+\S+|sk-\*+\S*"
+)
 
 
 class Unanswered(Exception):
@@ -53,18 +65,35 @@ class Verdict(NamedTuple):
     """How long it asks to wait"""
 
 
+class _Said(NamedTuple):
+    """What an error page says: a sentence, and its codes and types in lower case."""
+
+    text: str
+    codes: frozenset[str] = frozenset()
+    is_flagged: bool = False
+    """It names what was found in the request"""
+    is_moderated: bool = False
+    """Its sentence speaks of content that was refused, and not of an account"""
+
+    def is_filtered(self, status: int) -> bool:
+        """Whether the content of this one request is refused, and not whoever asks."""
+        # Gateways moderate with 403 and no code of their own.
+        return bool(self.codes & _FILTER_CODES) or self.is_flagged or (status == 403 and self.is_moderated)
+
+
 def judge_status(status: int, headers: Mapping[str, str], body: bytes, mask: Callable[[str], str]) -> Verdict:
     """What to do about a reply whose status is not 200."""
-    said, codes = _error_of(body)
-    detail = f"status {status}: {mask(said)}" if said else f"status {status}"
+    said = _error_of(_page_of(body))
+    codes = said.codes
+    detail = f"status {status}: {mask(said.text)}" if said.text else f"status {status}"
+    if said.is_filtered(status):
+        return Verdict("filtered", detail)
     if codes & _QUOTA_CODES or status == 402:
         return Verdict("quota", detail)
     if status in (401, 403) or codes & _KEY_CODES:
         return Verdict("key", detail)
     if status == 404 or codes & _MODEL_CODES:
         return Verdict("model", detail)
-    if codes & _FILTER_CODES:
-        return Verdict("filtered", detail)
     wait_s = retry_after_s(headers)
     if status == 429:
         return Verdict("again", detail, slow=True, limited=True, wait_s=wait_s)
@@ -73,6 +102,22 @@ def judge_status(status: int, headers: Mapping[str, str], body: bytes, mask: Cal
         charged = status in (408, 500, 502, 504)
         return Verdict("again", detail, charged=charged, slow=status in (408, 503, 504, 529), wait_s=wait_s)
     return Verdict("invalid", detail)
+
+
+def judge_error(headers: Mapping[str, str], body: bytes, mask: Callable[[str], str]) -> Verdict | None:
+    """What to do about a reply of status 200 that is an error page, as gateways give; None where it is none.
+
+    What became of the models behind a gateway does not concern the key: most of it is worth another try.
+    """
+    page = _page_of(body)
+    if not isinstance(page, dict) or not page.get("error") or page.get("choices") or page.get("data"):
+        return None
+    said = _error_of(page)
+    detail = f"the reply is an error: {mask(said.text or ', '.join(sorted(said.codes)))}"
+    if said.is_filtered(403 if "403" in said.codes else 200):
+        return Verdict("filtered", detail)
+    is_limited = bool(said.codes & _LIMIT_CODES)
+    return Verdict("again", detail, slow=is_limited, limited=is_limited, wait_s=retry_after_s(headers))
 
 
 def retry_after_s(headers: Mapping[str, str], *, clock: Callable[[], float] = time.time) -> float | None:
@@ -130,23 +175,32 @@ def masker(*secrets: str) -> Callable[[str], str]:
     return mask
 
 
-def _error_of(body: bytes) -> tuple[str, frozenset[str]]:
-    """The sentence and the codes of an error page, in any of the usual shapes; of others its first characters."""
+def _page_of(body: bytes) -> Any:
+    """The JSON of an error page; of any other its first characters."""
     text = body[:20_000].decode("utf-8", "replace")
     try:
-        page = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return ("an HTML page" if text.lstrip().startswith("<") else text), frozenset()
+        return "an HTML page" if text.lstrip().startswith("<") else text
+
+
+def _error_of(page: Any) -> _Said:
+    """What a page says, in any of the usual shapes."""
     if isinstance(page, list) and page:
         page = page[0]
     error = page.get("error", page) if isinstance(page, dict) else page
     if not isinstance(error, dict):
-        return str(error), frozenset()
-    inner = error.get("innererror")
+        return _Said(str(error), is_moderated=isinstance(page, dict) and _is_moderated(str(error)))
+    inner, about = error.get("innererror"), error.get("metadata")
     places = (error, inner if isinstance(inner, dict) else {})
     codes = {str(place.get(name)).lower() for place in places for name in ("code", "type") if place.get(name)}
-    said = next((error[name] for name in ("message", "detail", "error") if error.get(name)), "")
-    return str(said), frozenset(codes)
+    text = str(next((error[name] for name in ("message", "detail", "error") if error.get(name)), ""))
+    is_flagged = isinstance(about, dict) and bool(about.get("reasons") or about.get("flagged_input"))
+    return _Said(text, frozenset(codes), is_flagged, _is_moderated(text))
+
+
+def _is_moderated(text: str) -> bool:
+    return _FLAGGED.search(text) is not None and _ABOUT_KEY.search(text) is None
 
 
 def _number(text: str | None) -> float | None:

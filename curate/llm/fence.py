@@ -9,6 +9,14 @@ _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]")
 _UNSEEN = re.compile("[\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]")
 _TURNS_THE_LINE = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+_PLAIN = frozenset(map(chr, range(0x21, 0x7F)))
+"""What most texts begin with."""
+# Besides blanks and control characters: what Unicode calls default ignorable, the empty Braille pattern, and notes.
+_SEEN = re.compile(
+    "[^\\s\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
 _LONE = re.compile("[\ud800-\udfff]")
 # Some servers read <|im_start|>, <s>, <<SYS>> or [INST] in a message as the marks that part messages.
 _MARK = re.compile(r"(<)(?=[A-Za-z/|｜<!])|(\[)(?=/?[A-Z_]{3,}\])")
@@ -32,6 +40,11 @@ def rule(language: str) -> str:
     return _RULE.get(language.partition("-")[0], _RULE["en"])
 
 
+def is_seen(text: str) -> bool:
+    """Whether anything of the text can be seen, and so is left when it is cleaned."""
+    return text[:1] in _PLAIN or _SEEN.search(text) is not None
+
+
 def clean(text: str, *, most_chars: int) -> str:
     """The text without what cannot be seen, at most about ``most_chars`` long.
 
@@ -44,8 +57,13 @@ def clean(text: str, *, most_chars: int) -> str:
         return text  # most are
     text = _LINE_ENDS.sub("\n", text)
     text = _TURNS_THE_LINE.sub("", _UNSEEN.sub("", text))
-    text = _CONTROL.sub("", _LONE.sub("\ufffd", text))
+    text = _CONTROL.sub("", well_formed(text))
     return _MARK.sub(lambda found: found[0] + _PARTED, text)
+
+
+def well_formed(text: str) -> str:
+    """The text with U+FFFD for halves of characters (lone surrogates), which can neither be stored nor sent."""
+    return text if text.isascii() else _LONE.sub("\ufffd", text)
 
 
 def bounded(text: str, most_chars: int) -> str:

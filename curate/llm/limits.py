@@ -1,9 +1,9 @@
-"""How many requests may be under way, and when the next one may start."""
+"""How many requests may be under way, and when the next one to each model may start."""
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from curate.llm.faults import MOST_WAIT_S, reset_s
@@ -11,6 +11,7 @@ from curate.llm.faults import MOST_WAIT_S, reset_s
 _CUT = 0.7
 _ROUNDS_TO_RECOVER = 16
 _BURST_S = 0.1
+_SOON_S = 0.001
 
 
 class Bucket:
@@ -39,30 +40,98 @@ class Bucket:
         self._level -= amount
 
 
-class Gate:
-    """Admits requests, first come first served.
+class Alarm:
+    """Calls once, at the soonest of the times that were asked for since it last did."""
 
-    At most ``in_flight`` are under way: all of them from the start, fewer when the service is overloaded (times 0.7, at
-    most once a round trip), and step by step more again as replies come in. Rates a minute are those given, else those
-    that the service's headers name.
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call = call
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, wait_s: float) -> None:
+        """Ring in so many seconds, or before."""
+        loop = asyncio.get_running_loop()
+        when = loop.time() + wait_s
+        if self._timer is not None:
+            if self._timer.when() <= when + _SOON_S:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._call()
+
+
+class Gates:
+    """Admits requests to the models at one address, to each through a gate of its own.
+
+    All models share the ``in_flight`` places: no more requests are under way together. They share the rates a minute
+    that are given, too, and take turns where they have to wait for either. How many a service bears for a model, the
+    rates that its replies name and the pauses that they ask for hold for that model alone.
     """
 
     def __init__(self, in_flight: int, *, requests_per_minute: float | None, tokens_per_minute: float | None) -> None:
         self.most = in_flight
-        self.capacity = float(in_flight)
         self.flying = 0
-        self._step = max(1.0, in_flight / _ROUNDS_TO_RECOVER)
-        self._given = (requests_per_minute is not None, tokens_per_minute is not None)
-        self._requests = Bucket(requests_per_minute) if requests_per_minute else None
-        self._tokens = Bucket(tokens_per_minute) if tokens_per_minute else None
+        self.requests = Bucket(requests_per_minute) if requests_per_minute else None
+        self.tokens = Bucket(tokens_per_minute) if tokens_per_minute else None
+        self._gates: dict[str, Gate] = {}
+        self._line: deque[Gate] = deque()
+        self._alarm = Alarm(self.admit)
+
+    def of(self, model: str) -> "Gate":
+        """The gate for requests to a model."""
+        return self._gates.get(model) or self._gates.setdefault(model, Gate(self))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether one more may start at once, and no gate is in line for it."""
+        return not self._line and self._wait_s() == 0.0
+
+    def join(self, gate: "Gate") -> None:
+        """Put a gate at the end of the line."""
+        self._line.append(gate)
+
+    def admit(self) -> None:
+        """Let the gates in line start as many as there is room for, one each in turn."""
+        while self._line:
+            wait_s = self._wait_s()
+            if wait_s is None:
+                return
+            if wait_s > 0:
+                self._alarm.set(wait_s)
+                return
+            gate = self._line.popleft()
+            if gate.admit_next():
+                self._line.append(gate)
+
+    def _wait_s(self) -> float | None:
+        return None if self.flying >= self.most else _longest_s(self.requests, self.tokens)
+
+
+class Gate:
+    """Admits requests to one model, first come first served.
+
+    As many as there are places may be under way from the start, fewer when the service is overloaded (times 0.7, at
+    most once a round trip), and step by step more again as replies come in.
+    """
+
+    def __init__(self, gates: Gates) -> None:
+        self.capacity = float(gates.most)
+        self.flying = 0
+        self._all = gates
+        self._step = max(1.0, gates.most / _ROUNDS_TO_RECOVER)
+        self._requests: Bucket | None = None
+        self._tokens: Bucket | None = None
         self._paused_until = 0.0
         self._cut_at = 0.0
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self._is_in_line = False
+        self._alarm = Alarm(self._wake)
 
     async def enter(self, tokens: int) -> None:
-        """Wait for a turn; each one ends with ``leave``."""
-        if not self._waiting and self._wait_s() == 0.0:
+        """Wait for a turn, for a request that may use so many tokens; each one ends with ``leave``."""
+        if not self._waiting and self._wait_s() == 0.0 and self._all.is_open:
             self._admit(tokens)
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -72,27 +141,25 @@ class Gate:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.leave()
+                self.leave(tokens)
             else:
                 with suppress(ValueError):
                     self._waiting.remove((turn, tokens))
             raise
 
-    def leave(self) -> None:
-        """One is no longer under way."""
+    def leave(self, unused: int = 0) -> None:
+        """One is no longer under way, and has left so many of its tokens; below zero, it took so many more."""
         self.flying -= 1
+        self._all.flying -= 1
+        bucket = self._all.tokens or self._tokens
+        if unused and bucket is not None:
+            bucket.take(-unused)
         self._wake()
-
-    def used(self, reserved: int, tokens: int) -> None:
-        """Correct what was taken for a request by what it really used."""
-        if self._tokens is not None:
-            self._tokens.take(tokens - reserved)
-            self._wake()
 
     def went_well(self) -> None:
         """A reply came: a little more may be under way."""
-        if self.capacity < self.most:
-            self.capacity = min(float(self.most), self.capacity + self._step / self.capacity)
+        if self.capacity < self._all.most:
+            self.capacity = min(float(self._all.most), self.capacity + self._step / self.capacity)
 
     def overloaded(self, started: float) -> None:
         """The service could not keep up with a request that was started then."""
@@ -106,57 +173,63 @@ class Gate:
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """Take over the limits that a reply names, where none were given."""
-        for at, what in enumerate(("requests", "tokens")):
-            limit = reset_s(headers.get(f"x-ratelimit-limit-{what}"))
-            if self._given[at] or not limit:
-                continue
-            bucket = self._tokens if at else self._requests
-            if bucket is None:
-                bucket = Bucket(limit)
-                if at:
-                    self._tokens = bucket
-                else:
-                    self._requests = bucket
-            elif bucket.per_minute != limit:
-                bucket.set_rate(limit)
-            if headers.get(f"x-ratelimit-remaining-{what}") == "0":
-                self.pause(reset_s(headers.get(f"x-ratelimit-reset-{what}")) or 0.0)
+        self._requests = self._observed("requests", self._all.requests, self._requests, headers)
+        self._tokens = self._observed("tokens", self._all.tokens, self._tokens, headers)
+
+    def admit_next(self) -> bool:
+        """Let the first in if nothing of this model holds it; whether another could start as well."""
+        if self._is_ready():
+            turn, tokens = self._waiting.popleft()
+            self._admit(tokens)
+            turn.set_result(None)
+        self._is_in_line = self._is_ready()
+        return self._is_in_line
+
+    def _observed(
+        self, what: str, given: Bucket | None, bucket: Bucket | None, headers: Mapping[str, str]
+    ) -> Bucket | None:
+        if given is not None or not (limit := reset_s(headers.get(f"x-ratelimit-limit-{what}"))):
+            return bucket
+        if headers.get(f"x-ratelimit-remaining-{what}") == "0":
+            self.pause(reset_s(headers.get(f"x-ratelimit-reset-{what}")) or 0.0)
+        if bucket is None:
+            return Bucket(limit)
+        if bucket.per_minute != limit:
+            bucket.set_rate(limit)
+        return bucket
 
     def _wait_s(self) -> float | None:
-        """Seconds until one more may start; None while it waits for another to end."""
+        """Seconds until this model may be asked once more; None while it waits for another to end."""
         if self.flying >= max(1, int(self.capacity)):
             return None
-        wait_s = max(0.0, self._paused_until - time.monotonic()) if self._paused_until else 0.0
-        if self._requests is not None:
-            wait_s = max(wait_s, self._requests.wait_s())
-        if self._tokens is not None:
-            wait_s = max(wait_s, self._tokens.wait_s())
-        return wait_s
+        paused_s = max(0.0, self._paused_until - time.monotonic()) if self._paused_until else 0.0
+        return max(paused_s, _longest_s(self._requests, self._tokens))
+
+    def _is_ready(self) -> bool:
+        while self._waiting and self._waiting[0][0].done():
+            self._waiting.popleft()
+        if not self._waiting:
+            return False
+        wait_s = self._wait_s()
+        if wait_s:
+            self._alarm.set(wait_s)
+        return wait_s == 0.0
 
     def _admit(self, tokens: int) -> None:
         self.flying += 1
-        if self._requests is not None:
-            self._requests.take(1)
-        if self._tokens is not None:
-            self._tokens.take(tokens)
+        self._all.flying += 1
+        if (requests := self._all.requests or self._requests) is not None:
+            requests.take(1)
+        if (bucket := self._all.tokens or self._tokens) is not None:
+            bucket.take(tokens)
 
     def _wake(self) -> None:
-        while self._waiting:
-            turn, tokens = self._waiting[0]
-            if turn.done():
-                self._waiting.popleft()
-                continue
-            wait_s = self._wait_s()
-            if wait_s is None:
-                return
-            if wait_s > 0:
-                if self._timer is None:
-                    self._timer = asyncio.get_running_loop().call_later(wait_s, self._ring)
-                return
-            self._waiting.popleft()
-            self._admit(tokens)
-            turn.set_result(None)
+        if not self._is_in_line and self._is_ready():
+            self._is_in_line = True
+            self._all.join(self)
+        self._all.admit()
 
-    def _ring(self) -> None:
-        self._timer = None
-        self._wake()
+
+def _longest_s(first: Bucket | None, second: Bucket | None) -> float:
+    wait_s = 0.0 if first is None else first.wait_s()
+    return wait_s if second is None else max(wait_s, second.wait_s())

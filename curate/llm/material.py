@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from curate.labels import LabelSchema, Taxonomy, to_context
+from curate.labels import LabelSchema, to_context
+from curate.llm.fence import is_seen
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _MOST_NAME_CHARS = 60
@@ -15,7 +16,8 @@ def tell_item(item: Mapping[str, Any], *, turns_before: int = 5, turns_after: in
     """The variables of a prompt that a row of ``items`` gives, without those that it lacks.
 
     ``context`` holds the turns of its dialogue, numbered as label fields count them: all of them where the item is the
-    dialogue or none of its turns, else those around its own, which is marked; nothing where there is only that one.
+    dialogue or none of its turns, else those around its own, which is marked; nothing where there is only that one, or
+    none has words.
     """
     told = {name: str(item[name]) for name in ("text", "text_b", "statement", "speaker") if item.get(name)}
     language = item.get("language")
@@ -30,23 +32,13 @@ def tell_dialogue(turns: Sequence[Mapping[str, Any]], own: int | None, *, before
     """A dialogue, one line a turn: ``[0] Ann: You are late.``; the turn whose ``turn`` is ``own`` opens with >."""
     at = next((place for place, turn in enumerate(turns) if own is not None and turn.get("turn") == own), None)
     first, last = (0, len(turns)) if at is None else (max(0, at - before), at + after + 1)
-    if at is not None and len(turns[first:last]) < 2:
+    shown = turns[first:last]
+    if (at is not None and len(shown) < 2) or not any(is_seen(turn.get("text") or "") for turn in shown):
         return ""
     return "\n".join(
         f"{'> ' if place == at else ''}[{place}] {_name(turn.get('speaker'))}: {_line(turn.get('text'))}"
-        for place, turn in enumerate(turns)
-        if first <= place < last
+        for place, turn in enumerate(shown, start=first)
     )
-
-
-def tell_action_units(value: Sequence[Any], taxonomy: Taxonomy) -> str:
-    """Action units, one line each with what the unit is: ``AU12, intensity C: Lip corner puller. …``."""
-    lines = []
-    for each in value:
-        name, grade = (each["label"], each["intensity"]) if isinstance(each, Mapping) else (each, None)
-        meaning = taxonomy.require(name).definition
-        lines.append(f"{name}{f', intensity {grade}' if grade is not None else ''}{f': {meaning}' if meaning else ''}")
-    return "\n".join(lines)
 
 
 def tell_answer(

@@ -33,6 +33,8 @@ class Spent:
     tokens_in: int = 0
     tokens_out: int = 0
     usd: float | None = 0.0
+    lost_usd: float = 0.0
+    """The part of ``usd`` for requests without a reply, which may not be charged"""
     per_s: float = 0.0
     """Requests answered a second over the last few seconds"""
     outcomes: Mapping[str, int] = field(default_factory=dict)
@@ -45,6 +47,7 @@ class Spent:
             tokens_in=self.tokens_in + more.tokens_in,
             tokens_out=self.tokens_out + more.tokens_out,
             usd=None if self.usd is None or more.usd is None else self.usd + more.usd,
+            lost_usd=self.lost_usd + more.lost_usd,
             per_s=self.per_s + more.per_s,
             outcomes={
                 name: self.outcomes.get(name, 0) + more.outcomes.get(name, 0)
@@ -57,7 +60,7 @@ class Labeller(Protocol):
     """Proposes labels for items."""
 
     name: str
-    """As it stands in the table, with its version: ``offline-lexicon.v1``."""
+    """As it stands in the table, with its version: ``offline-lexicon.v2``."""
 
     def propose(self, item: Mapping[str, Any], labels: LabelSchema) -> Proposal:
         """A proposal for one row of ``items``; what it cannot judge it leaves out, or abstains."""

@@ -5,20 +5,22 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, Literal, NamedTuple, NoReturn, Protocol, TypeVar
+from typing import Generic, Literal, NamedTuple, NoReturn
 
 from curate.errors import CurateError, Interrupted, ServiceRefused, ServiceUnavailable
 from curate.llm.budget import Budget
-from curate.llm.completion import Completion, Usage, read_completion
-from curate.llm.embeddings import Brought, Embedded, EmbeddingRequest, read_embeddings, shares, to_stored
+from curate.llm.completion import Usage, read_completion
+from curate.llm.embeddings import Brought, Embedded, EmbeddingRequest, read_embeddings
 from curate.llm.engine import EngineSettings, Fetched
-from curate.llm.faults import Unanswered, Verdict, backoff_s, judge_status, repeated
-from curate.llm.limits import Gate
-from curate.llm.openai_client import HINT, Endpoint, Received
-from curate.llm.prices import Price, check_priced, load_prices, texts_tokens_in, tokens_in
+from curate.llm.faults import Unanswered, Verdict, backoff_s, judge_error, judge_status, repeated
+from curate.llm.limits import Gate, Gates
+from curate.llm.openai_client import Endpoint
+from curate.llm.prices import check_priced, load_prices, texts_tokens_in, tokens_in
 from curate.llm.request import Request
 from curate.llm.tally import Tally
-from curate.storage.answers import Answer, Answers, Spend, kept_headers, now, put_answer
+from curate.llm.tries import Paid, Question, R, Sent, chat_answer, paid_for, used_tokens, vector_answers
+from curate.storage.answers import Answer, Answers, Spend, put_answer
+from curate.storage.blobs import BlobLost
 
 _WAITS_PER_TRY = 4
 _PATIENCE_S = 900.0
@@ -29,48 +31,6 @@ _AGAIN_LATER = "run the same command again later: what is done is kept"
 
 _CHAT, _EMBEDDINGS = "/chat/completions", "/embeddings"
 _FINE = Verdict("again", "")
-
-
-class _Readable(Protocol):
-    @property
-    def usage(self) -> Usage | None: ...
-
-    @property
-    def model(self) -> str | None: ...
-
-
-R = TypeVar("R", bound=_Readable)
-
-
-class _Question(NamedTuple, Generic[R]):
-    """What is sent where, the most that it may use, and how its reply is read; ``read`` raises ``ValueError``."""
-
-    path: str
-    model: str
-    key: str
-    payload: bytes
-    most: Usage
-    read: Callable[[bytes], R]
-    is_divisible: bool = False
-    """Parts of it will be asked for where the whole is refused"""
-
-
-class _Sent(NamedTuple, Generic[R]):
-    """What came of one try: the verdict counts where nothing was read."""
-
-    verdict: Verdict
-    received: Received | None = None
-    read: R | None = None
-
-
-class _Paid(NamedTuple, Generic[R]):
-    """A whole reply that is yet to be stored, and what it cost."""
-
-    sent: _Sent[R]
-    received: Received
-    usage: Usage
-    usd: float | None
-    is_estimated: bool
 
 
 class _Done(NamedTuple, Generic[R]):
@@ -108,7 +68,7 @@ class Online:
         self._budget = budget
         # Services limit chat and embeddings apart, and one that is slow says nothing of the other.
         self._gates = {
-            path: Gate(
+            path: Gates(
                 settings.in_flight,
                 requests_per_minute=settings.requests_per_minute,
                 tokens_per_minute=settings.tokens_per_minute,
@@ -118,7 +78,10 @@ class Online:
         self._until = None if settings.deadline_s is None else time.monotonic() + settings.deadline_s
         self._fatal: CurateError | None = None
         self._failed_in_a_row = self._refused_in_a_row = 0
+        self._has_answered = False
         self._storing = 0
+        # What is set aside is soon sent: it counts as paid where the process is killed.
+        self._turns = {path: asyncio.Semaphore(settings.in_flight + _AHEAD) for path in self._gates}
         # Media are many bytes, and made only for requests whose turn is near; more threads at work on them than there
         # are cores would keep the loop waiting.
         self._room = asyncio.Semaphore(settings.in_flight + _AHEAD)
@@ -136,11 +99,13 @@ class Online:
             payload = await self._payload(request)
         except ValueError as error:
             return Fetched(None, "invalid", str(error))
+        except BlobLost as error:
+            return Fetched(None, "error", error.message)
         most = Usage(
             tokens_in(request, self._prices.of(request.model)), request.most_tokens_out or self._settings.tokens_out
         )
-        question = _Question(_CHAT, request.model, request.key, payload, most, read_completion)
-        done = await self._bring(question, lambda paid: [_chat_answer(request, paid)], labeller, tally)
+        question = Question(_CHAT, request.model, request.key, payload, most, read_completion)
+        done = await self._bring(question, lambda paid: [chat_answer(request, paid)], labeller, tally)
         if not done.answers:
             return Fetched(None, done.outcome, done.verdict.detail, tries=done.tries, paid_usd=done.paid_usd)
         return Fetched(done.answers[0], tries=done.tries, paid_usd=done.paid_usd, completion=done.read)
@@ -153,16 +118,16 @@ class Online:
         def read(body: bytes) -> Embedded:
             return read_embeddings(body, count)
 
-        question = _Question(
+        question = Question(
             _EMBEDDINGS, request.model, request.key, request.payload(), most, read, is_divisible=count > 1
         )
-        done = await self._bring(question, lambda paid: _vector_answers(request, paid), labeller, tally)
+        done = await self._bring(question, lambda paid: vector_answers(request, paid), labeller, tally)
         if done.read is None:
             return Brought(None, done.outcome, done.verdict.detail)
         return Brought(done.read.embeddings)
 
     async def _bring(
-        self, question: _Question[R], keep: Callable[[_Paid[R]], list[Answer]], labeller: str, tally: Tally
+        self, question: Question[R], keep: Callable[[Paid[R]], list[Answer]], labeller: str, tally: Tally
     ) -> _Done[R]:
         """Ask until there is a reply, or asking is no use; ``keep`` makes of a reply what is stored."""
         price, most = self._prices.of(question.model), question.most
@@ -173,24 +138,25 @@ class Online:
         began = time.monotonic()
         paid_usd = 0.0
         while True:
-            self._check_open()
-            spend = await self._budget.reserve(
-                labeller, question.key, usd=worst_usd, tokens_in=most.tokens_in, tokens_out=most.tokens_out
-            )
-            tries += 1
-            sent = await self._send(question, spend)
-            if sent.received is not None and (sent.read is not None or sent.verdict.then == "filtered"):
-                paid = _paid(sent, sent.received, most, price)
-                answers = keep(paid)
-                await self._keep(answers, paid, spend)
-                tally.answered(paid.usage.tokens_in, paid.usage.tokens_out, paid.usd)
-                self._failed_in_a_row = self._refused_in_a_row = 0
-                paid_usd += paid.usd or 0.0
-                return _Done(sent.verdict, tries, paid_usd, tuple(answers), sent.read)
+            async with self._turns[question.path]:
+                self._check_open()
+                spend = await self._budget.reserve(
+                    labeller, question.key, usd=worst_usd, tokens_in=most.tokens_in, tokens_out=most.tokens_out
+                )
+                tries += 1
+                sent = await self._send(question, spend, tally)
+                if sent.received is not None and (sent.read is not None or sent.verdict.then == "filtered"):
+                    paid = paid_for(sent, sent.received, most, price)
+                    answers = keep(paid)
+                    await self._keep(answers, paid, spend)
+                    tally.answered(paid.usage.tokens_in, paid.usage.tokens_out, paid.usd)
+                    self._failed_in_a_row = self._refused_in_a_row = 0
+                    self._has_answered = True
+                    paid_usd += paid.usd or 0.0
+                    return _Done(sent.verdict, tries, paid_usd, tuple(answers), sent.read)
             judged = sent.verdict
             if judged.charged:
-                self._answers.hand_in([self._budget.lose(spend)])
-                tally.paid(spend.tokens_in, spend.tokens_out, spend.usd)
+                self._lose(spend, tally)
                 paid_usd += spend.usd or 0.0
             else:
                 self._answers.hand_in([self._budget.free(spend)])
@@ -210,7 +176,7 @@ class Online:
         """See ``Courier.drain``."""
         self._fatal = self._fatal or Interrupted("the run is being stopped")
         ends = time.monotonic() + grace_s
-        while (self._storing or any(gate.flying for gate in self._gates.values())) and time.monotonic() < ends:
+        while (self._storing or any(gates.flying for gates in self._gates.values())) and time.monotonic() < ends:
             await asyncio.sleep(_LOOK_S)
 
     async def close(self) -> None:
@@ -225,55 +191,60 @@ class Online:
         found = await asyncio.to_thread(lambda: {name: self._read(name) for name in names})
         return await asyncio.get_running_loop().run_in_executor(self._encoders, request.payload, found.__getitem__)
 
-    async def _send(self, question: _Question[R], spend: Spend) -> _Sent[R]:
+    async def _send(self, question: Question[R], spend: Spend, tally: Tally) -> Sent[R]:
         """One try: a reply as it was read, or what to do without one."""
-        gate = self._gates[question.path]
+        gate = self._gates[question.path].of(question.model)
         reserved = question.most.tokens_in + question.most.tokens_out
         try:
             await gate.enter(reserved)
             try:
                 self._check_open()  # much may have happened while it waited
             except CurateError:
-                gate.leave()
+                gate.leave(reserved)
                 raise
         except (asyncio.CancelledError, CurateError):
             self._answers.hand_in([self._budget.free(spend)])
             raise
-        started = time.monotonic()
+        started, used = time.monotonic(), 0
+        try:
+            sent = await self._post(question)
+            used = used_tokens(sent, reserved)
+            _heed(gate, sent, started)
+        except asyncio.CancelledError:
+            self._lose(spend, tally)
+            raise
+        finally:
+            gate.leave(reserved - used)
+        return sent
+
+    async def _post(self, question: Question[R]) -> Sent[R]:
         try:
             async with asyncio.timeout(self._timeout_s()):
                 received = await self._endpoint.post(question.path, question.payload)
-        except asyncio.CancelledError:
-            self._answers.hand_in([self._budget.lose(spend)])
-            raise
         except TimeoutError:
-            gate.overloaded(started)
-            return _Sent(Verdict("again", "the service does not answer in time", charged=True))
+            return Sent(Verdict("again", "the service does not answer in time", charged=True, slow=True))
         except Unanswered as error:
-            if error.slow:
-                gate.overloaded(started)
-            return _Sent(Verdict("invalid" if error.final else "again", error.detail, charged=error.charged))
-        finally:
-            gate.leave()
-        gate.observe(received.headers)
+            then: Literal["invalid", "again"] = "invalid" if error.final else "again"
+            # A service that has answered and cannot be reached now is waited for, as one that is too busy.
+            is_away = self._has_answered and not error.charged
+            return Sent(Verdict(then, error.detail, charged=error.charged, slow=error.slow, limited=is_away))
+        about = received.headers, received.body, self._endpoint.mask
         if received.status != 200:
-            verdict = judge_status(received.status, received.headers, received.body, self._endpoint.mask)
-            if verdict.slow:
-                gate.overloaded(started)
-            if verdict.limited and verdict.wait_s:
-                gate.pause(verdict.wait_s)
-            return _Sent(verdict, received)
+            return Sent(judge_status(received.status, *about), received)
         try:
-            read = question.read(received.body)
+            return Sent(_FINE, received, question.read(received.body))
         except ValueError as error:
             # A page of a proxy or portal on the way comes from no model.
-            return _Sent(Verdict("again", str(error), charged=not received.body.lstrip().startswith(b"<")), received)
-        gate.went_well()
-        if read.usage is not None:
-            gate.used(reserved, read.usage.tokens_in + read.usage.tokens_out)
-        return _Sent(_FINE, received, read)
+            comes_from_model = not received.body.lstrip().startswith(b"<")
+            unread = Verdict("again", str(error), charged=comes_from_model)
+            return Sent(judge_error(*about) or unread, received)
 
-    async def _keep(self, answers: list[Answer], paid: _Paid[R], spend: Spend) -> None:
+    def _lose(self, spend: Spend, tally: Tally) -> None:
+        """Count what may have been charged without a reply."""
+        self._answers.hand_in([self._budget.lose(spend)])
+        tally.lost(spend.tokens_in, spend.tokens_out, spend.usd)
+
+    async def _keep(self, answers: list[Answer], paid: Paid[R], spend: Spend) -> None:
         """Store what a reply holds together with what it cost."""
         usage = paid.usage
         entry = self._budget.settle(spend, usd=paid.usd, tokens_in=usage.tokens_in, tokens_out=usage.tokens_out)
@@ -290,11 +261,12 @@ class Online:
         detail = verdict.detail
         match verdict.then:
             case "key":
-                self._stop(ServiceRefused(f"{self._endpoint.url} refuses the key: {detail}", hint=HINT))
+                said = f"{self._endpoint.url} refuses the key: {detail}"
+                self._stop(ServiceRefused(said, hint="check OPENAI_API_KEY, and that OPENAI_BASE_URL is its service"))
             case "model":
-                self._stop(
-                    ServiceRefused(f"{self._endpoint.url} does not know the model or address: {detail}", hint=HINT)
-                )
+                said = f"{self._endpoint.url} does not know the model or address: {detail}"
+                models = "check the model's name in the recipe"
+                self._stop(ServiceRefused(said, hint=f"{models}, and OPENAI_BASE_URL, which usually ends in /v1"))
             case "quota":
                 self._stop(
                     ServiceRefused(
@@ -311,7 +283,8 @@ class Online:
                 self._failed_in_a_row += 1
                 if self._failed_in_a_row >= self._settings.breaker:
                     said = f"{self._endpoint.url} failed {self._failed_in_a_row} requests in a row: {detail}"
-                    self._stop(ServiceUnavailable(said, hint=_AGAIN_LATER))
+                    first = "" if self._has_answered else "check OPENAI_BASE_URL and that the service runs, then "
+                    self._stop(ServiceUnavailable(said, hint=first + _AGAIN_LATER))
 
     def _stop(self, error: CurateError) -> NoReturn:
         self._fatal = self._fatal or error
@@ -334,56 +307,13 @@ class Online:
         await asyncio.sleep(max(0.0, min(seconds, left)))
 
 
-def _paid(sent: _Sent[R], received: Received, most: Usage, price: Price | None) -> _Paid[R]:
-    """What a reply used by its own account; where it gives none, all of the input and as much output as there is."""
-    read = sent.read
-    usage = Usage(0, 0) if read is None else read.usage
-    if usage is None:
-        text = read.text if isinstance(read, Completion) else ""
-        tokens_out = max(1, len(text.encode("utf-8", "replace")) // 3) if most.tokens_out else 0
-        usage = Usage(most.tokens_in, tokens_out)
-    is_estimated = read is not None and read.usage is None
-    return _Paid(sent, received, usage, None if price is None else price.usd(usage), is_estimated)
-
-
-def _chat_answer(request: Request, paid: _Paid[Completion]) -> Answer:
-    answer = _answer(request.key, request.content_key, request.model, paid)
-    return answer._replace(reply=paid.received.body.decode("utf-8", "replace"))
-
-
-def _vector_answers(request: EmbeddingRequest, paid: _Paid[Embedded]) -> list[Answer]:
-    """One for each text that has a vector, with its share of the cost."""
-    embeddings = paid.sent.read.embeddings if paid.sent.read is not None else ()
-    found = []
-    parts = shares(request.texts, paid.usage.tokens_in)
-    for key, content_key, embedding, tokens in zip(request.keys, request.content_keys, embeddings, parts, strict=False):
-        if embedding.vector is not None:
-            usd = None if paid.usd is None else paid.usd * tokens / max(1, paid.usage.tokens_in)
-            answer = _answer(key, content_key, request.model, paid)
-            found.append(answer._replace(reply=to_stored(embedding.vector), tokens_in=tokens, tokens_cached=0, usd=usd))
-    return found
-
-
-def _answer(key: str, content_key: str, model: str, paid: _Paid[R]) -> Answer:
-    """A reply without its content."""
-    received, read = paid.received, paid.sent.read
-    request_id = received.headers.get("x-request-id")
-    return Answer(
-        key=key,
-        content_key=content_key,
-        endpoint=received.url,
-        model=model,
-        answered_by=read.model if read is not None else None,
-        request_id=request_id[:200] if request_id else None,
-        created_at=now(),
-        seconds=received.seconds,
-        status=received.status,
-        fault=None if read is not None else paid.sent.verdict.detail,
-        reply="",
-        headers=kept_headers(received.headers),
-        tokens_in=paid.usage.tokens_in,
-        tokens_out=paid.usage.tokens_out,
-        tokens_cached=paid.usage.cached,
-        estimated=paid.is_estimated,
-        usd=paid.usd,
-    )
+def _heed(gate: Gate, sent: Sent[R], started: float) -> None:
+    """Take over what a try tells of how many the service bears."""
+    if sent.received is not None:
+        gate.observe(sent.received.headers)
+    if sent.read is not None:
+        gate.went_well()
+    if sent.verdict.slow:
+        gate.overloaded(started)
+    if sent.verdict.limited and sent.verdict.wait_s:
+        gate.pause(sent.verdict.wait_s)

@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from curate.assets import find_asset
+from curate.document import load_document, parse_model
 from curate.errors import InvalidInput
 from curate.llm.completion import Usage
 from curate.llm.request import Media, Request
 
+_FOLDER, _NAME = "recipes/prices", "prices"
 _BYTES_PER_TOKEN = 3.6
 _TOKENS_PER_MESSAGE = 6
 _TOKENS_PER_TEXT = 2
@@ -73,16 +74,20 @@ def _match(prices: tuple[Price, ...], model: str) -> Price | None:
 def load_prices(beside: Path | None) -> Prices:
     """The price table: ``prices.yaml`` beside the recipe, else the shipped one.
 
-    Raises ``InvalidInput`` with the file and the entry where it is no price table.
+    Raises ``InvalidInput`` listing every problem with its file and line.
     """
-    path = find_asset("recipes/prices", "prices", suffix=".yaml", beside=beside)
+    path = find_asset(_FOLDER, _NAME, suffix=".yaml", beside=beside)
     try:
-        return Prices.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInput(f"{path} cannot be read: {' '.join(str(error).split())[:300]}") from error
-    except ValidationError as error:
-        problems = tuple(f"{path}: {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise InvalidInput(f"{path} is no price table", problems=problems) from error
+        document = load_document(path)
+        return parse_model(Prices, document.data, document)
+    except InvalidInput as error:
+        hint = f"compare it with the shipped one, {shipped_prices()}"
+        raise InvalidInput(error.message, problems=error.problems, hint=hint) from None
+
+
+def shipped_prices() -> Path:
+    """The table to copy beside a recipe."""
+    return find_asset(_FOLDER, _NAME, suffix=".yaml")
 
 
 def check_priced(prices: Prices, models: Iterable[str]) -> None:
@@ -90,7 +95,7 @@ def check_priced(prices: Prices, models: Iterable[str]) -> None:
     if missing := sorted({model for model in models if prices.of(model) is None}):
         raise InvalidInput(
             f"a budget in dollars needs a price for {', '.join(missing)}",
-            hint="add it to prices.yaml beside the recipe (a copy of the shipped one), or set the budget in tokens",
+            hint=f"add it to prices.yaml beside the recipe (a copy of {shipped_prices()}), or set the budget in tokens",
         )
 
 

@@ -16,14 +16,14 @@ from curate.errors import InvalidInput, InvalidRow
 from curate.labels import LabelSchema, strict_problems
 from curate.labels.fields.base import Language
 from curate.labels.item import Unit
-from curate.llm.fence import clean, fence_of, fenced, rule
+from curate.llm.fence import clean, fence_of, fenced, is_seen, rule
 from curate.llm.request import Media, Message, Part
 from curate.llm.template import Template, parse_template
 
 FOLDER = "recipes/prompts"
 PLAIN = ("labels", "language")
 """Variables that the recipe's author or the program writes: they stand as they are."""
-FENCED = ("text", "text_b", "speaker", "context", "statement", "action_units", "answer", "examples")
+FENCED = ("text", "text_b", "speaker", "context", "statement", "answer", "examples")
 """Variables with what others said or wrote: they stand between tags."""
 VARIABLES = (*PLAIN, *FENCED)
 MODALITIES = ("image", "faces", "frames", "audio", "frames_b", "audio_b")
@@ -35,6 +35,13 @@ _HEADING = re.compile(r"^# (system|user)[ \t]*$", re.MULTILINE)
 _HEADER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
 
 Need: TypeAlias = Literal["required", "optional"]
+
+
+def _check_member(given: Any) -> Any:
+    names = given if isinstance(given, list) else [given]
+    if not names or not all(isinstance(each, str) for each in names):
+        raise ValueError("neither a name nor a list of names")
+    return given
 
 
 class Header(BaseModel):
@@ -50,8 +57,8 @@ class Header(BaseModel):
     )
     variables: dict[str, Need]
     modalities: dict[str, Need] = {}
-    any_of: tuple[str, ...] = ()
-    """Variables and modalities of which an item must have at least one."""
+    any_of: tuple[Annotated[str | tuple[str, ...], BeforeValidator(_check_member)], ...] = ()
+    """Variables and modalities of which an item must have at least one; or several lists of them, and one of each."""
     extra: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], Annotated[str, Field(min_length=1)]] = {}
     """What the reply holds before the labels, by name: what is to be written there."""
 
@@ -62,14 +69,23 @@ class Header(BaseModel):
             *_unknown("modalities", self.modalities, MODALITIES),
         ]
         declared = (*self.variables, *self.modalities)
-        for at, name in enumerate(self.any_of):
-            if name not in declared:
-                found.append((("any_of", at), f"{name} is not declared above{nearest(name, declared)}"))
+        if len({isinstance(each, str) for each in self.any_of}) > 1:
+            found.append((("any_of",), "any_of holds names beside lists; put each name into a list"))
+        for at, each in enumerate(self.any_of):
+            for inner, name in enumerate((each,) if isinstance(each, str) else each):
+                if name not in declared:
+                    found.append((("any_of", at, inner), f"{name} is not declared above{nearest(name, declared)}"))
         if "labels" not in self.variables:
             found.append((("variables",), "a prompt needs the variable labels: what is asked"))
         if found:
             raise Findings(found)
         return self
+
+    @cached_property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The lists of ``any_of``, of each of which an item must have at least one."""
+        names = tuple(each for each in self.any_of if isinstance(each, str))
+        return (names,) if names else tuple(each for each in self.any_of if not isinstance(each, str))
 
 
 def _unknown(part: str, given: Mapping[str, Any], known: Sequence[str]) -> list[tuple[tuple[int | str, ...], str]]:
@@ -114,11 +130,17 @@ class Prompt:
         return found or strict_problems(answer_schema(self, labels))
 
     def lacking(self, variables: Mapping[str, str], media: Mapping[str, Sequence[Media]]) -> list[str]:
-        """What an item lacks that the prompt must have, in words; empty where it can be rendered."""
-        found = [name for name in self._required if not (variables.get(name) or media.get(name))]
-        any_of = self.header.any_of
-        if any_of and not any(variables.get(name) or media.get(name) for name in any_of):
-            found.append(" or ".join(any_of))
+        """What an item lacks that the prompt must have, in words; empty where it can be rendered.
+
+        A text of which nothing can be seen is not there.
+        """
+        found = []
+        for group in self._needed:
+            for name in group:
+                if ((text := variables.get(name)) and is_seen(text)) or media.get(name):
+                    break
+            else:
+                found.append(" or ".join(group))
         return found
 
     def render(
@@ -135,8 +157,11 @@ class Prompt:
         """
         if lacking := self.lacking(variables, media):
             raise InvalidRow(f"the item has no {lacking[0]}, which prompt {self.name} needs", reason="invalid")
-        told = {name: clean(value, most_chars=most_chars) for name, value in variables.items() if name in self._fenced}
-        used = {name: text for name, text in told.items() if text.strip()}
+        used = {
+            name: clean(value, most_chars=most_chars)
+            for name, value in variables.items()
+            if name in self._fenced and is_seen(value)
+        }
         digits = fence_of(used.values())
         values: dict[str, Sequence[Part]] = {name: (fenced(name, text, digits),) for name, text in used.items()}
         values |= {name: (variables[name],) for name in PLAIN if name in self.variables and variables.get(name)}
@@ -150,8 +175,10 @@ class Prompt:
         return frozenset(self.variables).intersection(FENCED)
 
     @cached_property
-    def _required(self) -> tuple[str, ...]:
-        return tuple(name for name, need in {**self.variables, **self.modalities}.items() if need == "required")
+    def _needed(self) -> tuple[tuple[str, ...], ...]:
+        """Of each of these an item must have at least one."""
+        needs = {**self.variables, **self.modalities}
+        return (*((name,) for name, need in needs.items() if need == "required"), *self.header.groups)
 
 
 @lru_cache(maxsize=64)

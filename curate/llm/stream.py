@@ -2,14 +2,17 @@
 
 import asyncio
 import threading
+import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import closing
 from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _LOOK_S = 0.1
+_TELL_S = 0.5
 _AHEAD = 16
 _MOST_AT_ONCE = 256
 
@@ -40,6 +43,20 @@ def stream(
     more is begun and the stream ends with the results that are ready. Whatever ends it, work under way is cancelled,
     and then ``finish`` runs on the same loop.
     """
+    with closing(stream_ready(items, work, window=window, stop=stop, finish=finish)) as ready:
+        for results in ready:
+            yield from results
+
+
+def stream_ready(
+    items: Iterator[T],
+    work: Callable[[T], Awaitable[R]],
+    *,
+    window: int,
+    stop: Callable[[], bool] = lambda: False,
+    finish: Callable[[], Awaitable[None]] | None = None,
+) -> Generator[list[R]]:
+    """The same, as many results at a time as are ready: none now and then, for the caller to look how it goes."""
     runner = _Runner(work, finish)
     try:
         yield from runner.run(items, window, stop)
@@ -58,18 +75,16 @@ class _Runner(Generic[T, R]):
         self._thread = threading.Thread(target=self._serve, name="asking", daemon=True)
         self._thread.start()
 
-    def run(self, items: Iterator[T], window: int, stop: Callable[[], bool]) -> Iterator[R]:
+    def run(self, items: Iterator[T], window: int, stop: Callable[[], bool]) -> Iterator[list[R]]:
         slots: deque[_Slot[R]] = deque()
-        begun = 0
-        more = True
-        while more or slots:
-            if stop():
-                yield from self._ready(slots)
-                return
+        begun, told = 0, time.monotonic()
+        more, stopped = True, False
+        while (more or slots) and not stopped:
+            stopped = stop()
             self._changed.clear()
             room = min(window - (begun - self._ended), _AHEAD * window - len(slots), _MOST_AT_ONCE)
             fresh: list[tuple[T, _Slot[R]]] = []
-            while more and len(fresh) < room:
+            while more and not stopped and len(fresh) < room:
                 try:
                     fresh.append((next(items), _Slot()))
                 except StopIteration:
@@ -78,9 +93,14 @@ class _Runner(Generic[T, R]):
                 begun += len(fresh)
                 slots.extend(slot for _, slot in fresh)
                 self._loop.call_soon_threadsafe(self._begin, fresh)
-            elif slots and not slots[0].done:
+            elif slots and not slots[0].done and not stopped:
                 self._changed.wait(_LOOK_S)
-            yield from self._ready(slots)
+            ready, error = self._take(slots)
+            if ready or time.monotonic() - told >= _TELL_S:
+                told = time.monotonic()
+                yield ready
+            if error is not None:
+                raise error
 
     def close(self) -> None:
         """End what is under way, then the loop and its thread."""
@@ -93,18 +113,24 @@ class _Runner(Generic[T, R]):
                 self._thread.join()
 
     @staticmethod
-    def _ready(slots: "deque[_Slot[R]]") -> "Iterator[R]":
+    def _take(slots: "deque[_Slot[R]]") -> "tuple[list[R], BaseException | None]":
+        ready: list[R] = []
         while slots and slots[0].done:
             slot = slots.popleft()
             if slot.error is not None:
-                raise slot.error
-            yield cast(R, slot.value)
+                return ready, slot.error
+            ready.append(cast(R, slot.value))
+        return ready, None
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
         finally:
+            left = asyncio.all_tasks(self._loop)  # where even the ending was interrupted
+            for task in left:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
 

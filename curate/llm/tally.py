@@ -15,6 +15,7 @@ class Tally:
         self.requests = self.from_cache = self.retries = 0
         self.tokens_in = self.tokens_out = 0
         self.usd: float = 0.0
+        self.lost_usd: float = 0.0
         self.unpriced = False
         self.outcomes: Counter[str] = Counter()
         self._started = time.monotonic()
@@ -35,6 +36,11 @@ class Tally:
         self.usd += usd or 0.0
         self.unpriced |= usd is None
 
+    def lost(self, tokens_in: int, tokens_out: int, usd: float | None) -> None:
+        """A request without a reply may have been charged."""
+        self.paid(tokens_in, tokens_out, usd)
+        self.lost_usd += usd or 0.0
+
     def spent(self) -> Spent:
         """The counts as they stand."""
         now = time.monotonic()
@@ -46,6 +52,7 @@ class Tally:
             tokens_in=self.tokens_in,
             tokens_out=self.tokens_out,
             usd=None if self.unpriced else self.usd,
+            lost_usd=self.lost_usd,
             per_s=len(self._times) / min(_RATE_OVER_S, max(now - self._started, 0.1)),
             outcomes=dict(self.outcomes),
         )

@@ -48,20 +48,29 @@ def plan(loaded: LoadedRecipe, workspace: Workspace) -> list[StagePlan]:
     known = workspace.local / ANSWERS
     tools = make_tools(loaded, workspace, answers=known if known.is_file() else None)
     plans: list[StagePlan] = []
-    waiting = False
+    waiting: list[str] = []
     for step in walk(loaded, corpus):
         if step.batch is None:
             plans.append(StagePlan(step.stage.stage, None, None, None, "runs once, on the driver"))
-        elif waiting:
-            plans.append(StagePlan(step.stage.stage, None, None, None, "depends on the stages before it"))
+        elif before := [name for name in waiting if name != step.stage.stage]:
+            plans.append(StagePlan(step.stage.stage, None, None, None, _until(before[-1], step.batch, corpus, tools)))
+            waiting.append(step.stage.stage)
         else:
             ledger = step.batch.ledger(corpus)
             missing = [at for at, work in enumerate(step.batch.works) if not ledger.is_done(work)]
             total, todo = len(step.batch.works), len(missing)
-            waiting = waiting or todo > 0
+            waiting += [step.stage.stage] if todo else []
             cost = step.batch.stage.estimate(step.batch.inputs.take(missing), corpus, tools) if missing else ""
             plans.append(StagePlan(step.stage.stage, total, total - todo, todo, cost))
     return plans
+
+
+def _until(before: str, batch: "BatchWork", corpus: Corpus, tools: Tools) -> str:
+    """That a stage waits for another and, where it is to cost something, how to learn how much."""
+    told = "depends on the stages before it"
+    if not (asks := batch.stage.estimate(batch.inputs.slice(0, 0), corpus, tools)):
+        return told
+    return f"{told}; {asks}: to see the cost, `curate run RECIPE --until {before}`, then plan again"
 
 
 class Step(NamedTuple):

@@ -1,9 +1,8 @@
 """Items to proposed labels, for people to correct."""
 
-import asyncio
 import time
 from collections.abc import Callable, Generator, Iterable
-from contextlib import closing, nullcontext
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -16,15 +15,15 @@ from curate.errors import CurateError, InvalidInput
 from curate.labels import LabelSchema
 from curate.labels.fields.base import How
 from curate.llm.engine import Engine, EngineSettings, open_engine
-from curate.llm.estimate import Estimate, estimate, estimate_embeddings
 from curate.llm.memory import Memory
 from curate.llm.model import Spent
-from curate.llm.prices import load_prices
+from curate.llm.prices import check_priced, load_prices
 from curate.llm.prompt import load_prompt
-from curate.llm.stream import stream
+from curate.llm.stream import stream, stream_ready
 from curate.stage import BatchStage, Outcome, Problem, Recalled, Tools
 from curate.stages.prelabel_chat import Chat
 from curate.stages.prelabel_context import AROUND, with_neighbours
+from curate.stages.prelabel_cost import tell_cost
 from curate.stages.prelabel_rows import combined, proposed_by, rows_of
 from curate.stages.prelabel_settings import (
     REPLAY,
@@ -95,7 +94,7 @@ class Prelabel(BatchStage):
     """The stage ends after this time and keeps what is done"""
     tries: Annotated[int, Field(ge=1, le=20)] = 5
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     reads: ClassVar[str] = "items"
     writes: ClassVar[tuple[str, ...]] = ("prelabels",)
     batch_rows: ClassVar[int] = 256
@@ -111,7 +110,13 @@ class Prelabel(BatchStage):
     @classmethod
     def _expand(cls, given: Any) -> Any:
         """``model: offline`` is short for ``labellers: [{model: offline}]``."""
-        if not isinstance(given, dict) or "model" not in given:
+        if not isinstance(given, dict):
+            return given
+        own = [name for name in LabellerSettings.model_fields if name not in (*cls.model_fields, *_SHORTHAND)]
+        if strange := [name for name in own if name in given]:
+            example = f"labellers: [{{model: {given.get('model', 'openai/<name>')}, {strange[0]}: …}}]"
+            raise Findings([((name,), f"{name} is a setting of a labeller: `{example}`") for name in strange])
+        if "model" not in given:
             return given
         if "labellers" in given:
             raise Findings([(("model",), "give either `model` or `labellers`")])
@@ -133,7 +138,7 @@ class Prelabel(BatchStage):
         return self
 
     def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
-        """See ``Stage.problems``: prompts that are not there, not right, or not for these labels."""
+        """See ``Stage.problems``: prompts that are not there, not right or not for these labels; prices."""
         for place, labeller in self._asked():
             try:
                 prompt = load_prompt(labeller.prompt, folder)
@@ -142,6 +147,7 @@ class Prelabel(BatchStage):
             else:
                 found = tuple(prompt.problems(labels)) if labels is not None else ()
             yield from (((*place, "prompt"), problem) for problem in found)
+        yield from self._price_problems(folder)
 
     def assets(self, tools: Tools) -> Iterable[str]:
         """See ``Stage.assets``."""
@@ -200,28 +206,20 @@ class Prelabel(BatchStage):
         chat = Chat(self, None, tools)
         with closing(Answers(_place(tools))) as answers:
             memory = Memory(answers)
-            by_item = asyncio.run(chat.recalled(memory, batch.to_pylist()))
+            work = partial(chat.recall, memory)
+            by_item = list(stream(iter(batch.to_pylist()), work, window=max(1, batch.num_rows)))
         known = [at for at, rows in enumerate(by_item) if rows is not None]
         rows = [row for own in by_item if own is not None for row in own]
         return Recalled(known, Outcome({"prelabels": rows}), memory.spent())
 
     def estimate(self, todo: pa.Table, corpus: Corpus, tools: Tools) -> str:
-        """See ``BatchStage.estimate``: requests, tokens and dollars, from at most 200 items spread over those to do."""
-        if not self._asked():
+        """See ``BatchStage.estimate``: told from some hundred items spread over those to do."""
+        labellers = [one for _, one in self._asked()]
+        if not labellers:
             return ""
-        sample = _spread(todo, _SAMPLE).to_pylist()
-        chat = Chat(self, corpus, tools)
-        asked = [request for item in sample for request in chat.first_requests(item)]
-        total = round(len(asked) * todo.num_rows / len(sample))
-        with closing(Answers(tools.answers)) if tools.answers else nullcontext() as answers:
-            prices = load_prices(tools.folder)
-            cost = estimate(asked, total, prices, answers, batch=self.mode == "batch")
-            told = _requested(cost, reviews=todo.num_rows if self.review else 0)
-            if chat.examples is None or self.examples is None or self.examples.embeds is None:
-                return told
-            pool, texts = chat.examples.texts(sample)
-            vectors = estimate_embeddings(self.examples.embeds, pool, texts, todo.num_rows, prices, answers)
-        return told + _embedded(vectors)
+        if not todo.num_rows:
+            return "it asks models" if any(one.model != REPLAY for one in labellers) else ""
+        return tell_cost(self, labellers, _spread(todo, _SAMPLE).to_pylist(), todo.num_rows, corpus, tools)
 
     def _stream(
         self, inputs: pa.Table, corpus: Corpus, tools: Tools, account: dict[str, Spent], stop: Callable[[], bool]
@@ -234,8 +232,8 @@ class Prelabel(BatchStage):
             work = partial(Chat(self, corpus, tools).rows, engine)
             last = time.monotonic()
             try:
-                for rows in stream(items, work, window=window, stop=stop, finish=engine.close):
-                    waiting.append(rows)
+                for ready in stream_ready(items, work, window=window, stop=stop, finish=engine.close):
+                    waiting += ready
                     if len(waiting) >= _YIELD_ROWS or time.monotonic() - last >= _YIELD_S:
                         account.update(engine.spent())
                         yield _outcome(waiting)
@@ -269,6 +267,24 @@ class Prelabel(BatchStage):
         )
         return open_engine(settings, answers, tools.blobs.read, models=(*models, *([embeds] if embeds else [])))
 
+    def _price_problems(self, folder: Path) -> Iterable[Problem]:
+        models = [((*place, "model"), one.asks) for place, one in self._asked() if one.model != REPLAY]
+        if not models:
+            return
+        try:
+            prices = load_prices(folder)
+        except InvalidInput as error:
+            found = error.problems or (error.message,)
+            yield from ((("budget",), problem) for problem in (*found[:-1], f"{found[-1]} ({error.hint})"))
+            return
+        if self.examples and self.examples.embeds:
+            models.append((("examples", "by"), self.examples.embeds))
+        for place, model in models if self.budget.usd is not None else ():
+            try:
+                check_priced(prices, [model])
+            except InvalidInput as error:
+                yield place, f"{error.message} ({error.hint})"
+
     @property
     def _has_context(self) -> bool:
         return bool(self._asked()) and (self.context.before > 0 or self.context.after > 0)
@@ -294,24 +310,3 @@ def _place(tools: Tools) -> Path:
     if tools.answers is None:
         raise ValueError("there is nowhere to keep what models reply")
     return tools.answers
-
-
-def _requested(cost: Estimate, *, reviews: int) -> str:
-    """``about 18 requests (6 answered before), 12,000 tokens in, 5,400 out, 0.42 USD``."""
-    known = f" ({cost.cached:,} answered before)" if cost.cached else ""
-    more = f"; and {reviews:,} reviews" if reviews else ""
-    return (
-        f"about {cost.requests:,} requests{known}, {cost.tokens_in:,} tokens in, {cost.tokens_out:,} out, "
-        f"{_dollars(cost)}{more}"
-    )
-
-
-def _embedded(cost: Estimate) -> str:
-    """``; and about 40 texts to embed (20 embedded before), 300 tokens, 0.00 USD``; empty where there are none."""
-    known = f" ({cost.cached:,} embedded before)" if cost.cached else ""
-    told = f"; and about {cost.requests:,} texts to embed{known}, {cost.tokens_in:,} tokens, {_dollars(cost)}"
-    return told if cost.requests else ""
-
-
-def _dollars(cost: Estimate) -> str:
-    return "price unknown" if cost.usd is None else f"{cost.usd:,.2f} USD"

@@ -2,14 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.labels import ItemContext, describe_labels, to_context
-from curate.llm.answer import Answer, read_answer
+from curate.llm.answer import Answer, lone_object, read_answer
 from curate.llm.engine import Asker, Reply
 from curate.llm.material import tell_answer, tell_item
 from curate.llm.memory import Memory
+from curate.llm.model import Proposal
 from curate.llm.prompt import Prompt, answer_schema, load_prompt
 from curate.llm.request import Media, Message, Request
 from curate.llm.scores import Scoring
@@ -17,7 +18,7 @@ from curate.stage import Tools
 from curate.stages.prelabel_context import AROUND
 from curate.stages.prelabel_examples import Found, ItemExamples
 from curate.stages.prelabel_rows import Proposed, combined, proposed_by, rows_of
-from curate.stages.prelabel_settings import LabellerSettings
+from curate.stages.prelabel_settings import REPLAY, LabellerSettings
 from curate.stages.prelabel_shown import ItemMedia
 from curate.storage.corpus import Corpus
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 _NO_ANSWER = Answer({}, {})
+_STAND_IN = "x" * 250
+"""As long as what a prompt asks besides the labels mostly is"""
 _FORM = "Answer with one JSON object, and nothing else, of the form that this JSON schema tells:"
 
 
@@ -89,11 +92,8 @@ class Chat:
         review = await self._reviewed(asker, told, [together] if together else proposals)
         return rows_of(item["item_id"], proposals, self._labels, together=together, review=review)
 
-    async def recalled(self, memory: Memory, items: Sequence[Row]) -> list[list[Row] | None]:
-        """The rows of each item; None where somebody would have to be asked, or media decoded to know."""
-        return await asyncio.gather(*(self._recall(memory, item) for item in items))
-
-    async def _recall(self, memory: Memory, item: Row) -> list[Row] | None:
+    async def recall(self, memory: Memory, item: Row) -> list[Row] | None:
+        """The same; None where somebody would have to be asked, or media decoded to know."""
         if self._media.are_decoded(item):
             return None
         asker = memory.listen()
@@ -103,15 +103,32 @@ class Chat:
         asker.keep()
         return rows
 
-    def first_requests(self, item: Row) -> Iterator[Request]:
-        """What would be asked about an item before any answer is known; pictures and sounds are only guessed."""
+    async def rehearse(self, asker: Asker, item: Row) -> None:
+        """Ask what ``rows`` would ask about an item, as far as that can be told before any answer is known.
+
+        Pictures and sounds are only guessed. Where answers are missing, a stand-in of the usual length is reviewed.
+        """
         examples = self.examples.guessed(item) if self.examples else ""
         told = _Told(item, self._words(item, examples), self._media.guessed(item), to_context(item))
+        proposals = [
+            proposed_by(one.label, model.name, model.propose(item, self._labels)) for one, model in self._local
+        ]
+        missing: list[_Asked] = []
         for asked in self._asked:
-            told = told._replace(variables={**told.variables, "labels": asked.described})
-            if not asked.prompt.lacking(told.variables, told.media):
-                for sample in range(asked.settings.samples):
-                    yield self._request(asked, told, sample)
+            answers = [await self._ask(asker, asked, told, sample) for sample in range(asked.settings.samples)]
+            proposals += answers
+            if asked.settings.model != REPLAY and any(one.outcome == "error" for one in answers):
+                missing.append(asked)
+        if missing and self._review is not None:
+            extras = dict.fromkeys(missing[0].prompt.header.extra, _STAND_IN)
+            proposals = [proposed_by("", "", Proposal({}, {}, "ok"))._replace(extras=extras)]
+        together = combined(proposals, self._labels, self._stage.combine)
+        await self._reviewed(asker, told, [together] if together else proposals)
+
+    def is_guessed(self, item: Row) -> bool:
+        """Whether ``rows`` may ask other questions than ``rehearse``: what is shown is chosen only in a run."""
+        chosen = self._stage.examples is not None and self._stage.examples.embeds is not None
+        return chosen or self._media.are_decoded(item)
 
     async def _reviewed(self, asker: Asker, told: _Told, before: Sequence[Proposed]) -> Proposed | None:
         usable = next((one for one in before if one.outcome == "ok"), None)
@@ -133,11 +150,12 @@ class Chat:
             prompt_sha256=prompt.sha256,
         )
         if lacking := prompt.lacking(told.variables, told.media):
-            # What it has was left out: it is too long (`max_sound_s`), or cannot be decoded.
+            # What it has was left out: it is too long (`max_sound_s`), cannot be decoded, or has nothing to be seen.
             usable = " that can be sent" if told.item.get(lacking[0]) else ""
             return about._replace(detail=f"the item has no {lacking[0]}{usable}, which the prompt needs")
 
         def check(text: str) -> Answer:
+            text = lone_object(text) if settings.structured == "none" else text
             return read_answer(prompt, self._labels, text, told.context, scoring=asked.scoring)
 
         reply = await asker.ask(self._request(asked, told, sample), check, labeller=settings.label)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from curate.labels import LabelSchema
 from curate.labels.fields.base import How
 from curate.llm.combine import combine
+from curate.llm.fence import well_formed
 from curate.llm.model import PrelabelOutcome, Proposal
 from curate.stage import digest
 
@@ -84,7 +85,7 @@ def _row(item_id: str, one: Proposed, labels: LabelSchema, *, is_final: bool) ->
         "prelabel_id": digest(identity)[:24],
         "item_id": item_id,
         "final": is_final,
-        "detail": one.detail or None,
+        "detail": well_formed(one.detail) or None,
         "schema_sha256": labels.sha256,
         "scores": [
             {"field": name, "label": label, "score": score}

@@ -71,13 +71,13 @@ class ItemMedia:
 
     def guessed(self, item: Row) -> Shown:
         """The same as far as an estimate of size and cost needs it, with nothing decoded."""
-        whole = self._one(item["image"] or item["face"])
-        moving = whole * self._pictures.count if item["video"] else whole
+        count = self._pictures.count
         seconds = (item["end_s"] or 0.0) - (item["start_s"] or 0.0)
-        is_sent = item["audio"] and seconds <= self._most_sound_s
-        sound = [Media(item["audio"], "audio", seconds=seconds)] if is_sent else []
-        found = {"image": whole if item["image"] else [], "faces": moving if item["face"] else []}
-        found |= {"frames": moving, "audio": sound}
+        found = {"image": self._one(item["image"]), "faces": self._one(item["face"]) * (count if item["video"] else 1)}
+        for b in ("", "_b"):
+            found[f"frames{b}"] = self._one(item[f"video{b}"]) * count
+            is_sent = item[f"audio{b}"] and seconds <= self._most_sound_s
+            found[f"audio{b}"] = [Media(item[f"audio{b}"], "audio", seconds=seconds)] if is_sent else []
         return {name: media for name, media in found.items() if media and name in self._makers}
 
     def _make(self, item: Row) -> Shown:

@@ -13,6 +13,10 @@ from curate.errors import InvalidInput, StorageFailed
 _NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}\.[a-z0-9]{1,8}")
 
 
+class BlobLost(StorageFailed):
+    """One blob that is gone or spoilt, while others can be read."""
+
+
 @dataclass(frozen=True)
 class Blobs:
     """A content-addressed folder. A name is ``ab/abcd….jpg``: the SHA-256 of the bytes, and a suffix."""
@@ -34,11 +38,11 @@ class Blobs:
         return self._place(name)
 
     def read(self, name: str) -> bytes:
-        """A blob's bytes. Raises ``StorageFailed`` when it is gone."""
+        """A blob's bytes. Raises ``BlobLost`` when it is gone, and ``StorageFailed`` when the whole folder is."""
         try:
             return self._place(name).read_bytes()
         except OSError as error:
-            raise _gone(name, error.strerror) from error
+            raise self._lost(name, error.strerror) from error
 
     def remove(self, name: str) -> None:
         """Remove what was stored for a while only; gone already is all right."""
@@ -46,17 +50,17 @@ class Blobs:
             self._place(name).unlink()
 
     def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
-        """The bytes of several blobs by name. Raises ``StorageFailed`` when one is gone."""
+        """The bytes of several blobs by name; raises as ``read``."""
         return {name: self.read(name) for name in names}
 
     def sizes(self) -> Callable[[str], int]:
-        """A function that gives a blob's size in bytes, and raises ``StorageFailed`` when it is gone."""
+        """A function that gives a blob's size in bytes, and raises as ``read``."""
 
         def size(name: str) -> int:
             try:
                 return self._place(name).stat().st_size
             except OSError as error:
-                raise _gone(name, error.strerror) from error
+                raise self._lost(name, error.strerror) from error
 
         return size
 
@@ -68,6 +72,11 @@ class Blobs:
         if not _NAME.fullmatch(name):
             raise InvalidInput(f"{name!r} is not the name of a blob")
         return self.root / name
+
+    def _lost(self, name: str, why: str | None) -> StorageFailed:
+        kind = BlobLost if os.access(self.root, os.R_OK | os.X_OK) else StorageFailed
+        said = f"blob {name} cannot be read: {why}"
+        return kind(said, hint="restore it, or delete the workspace and run again")
 
     def _keep(self, name: str, data: bytes) -> None:
         path = self._place(name)
@@ -84,7 +93,3 @@ class Blobs:
             raise StorageFailed(
                 f"cannot write media to {self.root}: {error.strerror}", hint="free some space or choose another -w"
             ) from error
-
-
-def _gone(name: str, why: str | None) -> StorageFailed:
-    return StorageFailed(f"blob {name} cannot be read: {why}", hint="restore it, or delete the workspace and run again")

@@ -49,9 +49,13 @@ class sqlite_errors:  # noqa: N801 - used as `with sqlite_errors(path):`, and to
             raise as_storage_error(error, self.path) from error
 
 
-def as_storage_error(error: sqlite3.Error, path: Path) -> CurateError:
-    """The sentence for what SQLite says of a file."""
+def as_storage_error(error: Exception, path: Path) -> CurateError:
+    """The sentence for what SQLite says of a file, or of a value."""
     said = str(error)
+    if not isinstance(error, sqlite3.Error):
+        return StorageFailed(
+            f"a value cannot be kept in {path}: {said[:200]}", hint="run again; if it stays, report it"
+        )
     if "locked" in said or "busy" in said:
         return StorageFailed(f"{path} is locked by another program", hint="close what has it open, then run again")
     if isinstance(error, sqlite3.OperationalError) and any(word in said for word in _NO_FILE):
@@ -137,7 +141,8 @@ class GroupCommit:
                 for sql, values in job.statements:
                     connection.execute(sql, values)
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError, OverflowError, TypeError) as error:
+            # The others are of values that cannot be stored: half a character, a number without end.
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             if len(jobs) > 1:

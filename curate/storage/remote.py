@@ -47,7 +47,8 @@ class Remote:
         with self._errors():
             found = self._files.cat(list(keys), on_error="return") if keys else {}
             for data in found.values():
-                if isinstance(data, BaseException) and not isinstance(data, FileNotFoundError):
+                is_missing = isinstance(data, FileNotFoundError) and not has_no_bucket(data)
+                if isinstance(data, BaseException) and not is_missing:
                     raise data
         return {keys[key]: bytes(data) for key, data in found.items() if isinstance(data, bytes)}
 

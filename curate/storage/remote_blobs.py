@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from curate.errors import StorageFailed
-from curate.storage.blobs import Blobs
+from curate.storage.blobs import BlobLost, Blobs
 from curate.storage.cache import Bound, cache_folder, whole
 from curate.storage.remote import Remote
 
@@ -43,7 +42,7 @@ class RemoteBlobs(Blobs):
         return _copies() / name
 
     def read(self, name: str) -> bytes:
-        """A blob's bytes. Raises ``StorageFailed`` when it is gone, or is not what its name says."""
+        """A blob's bytes. Raises ``BlobLost`` when it is gone, or is not what its name says."""
         return self.read_many([name])[name]
 
     def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
@@ -153,7 +152,7 @@ def _bound(folder: Path) -> Bound:
 
 def _checked(name: str, data: bytes) -> bytes:
     if not _is_named(name, data):
-        raise StorageFailed(
+        raise BlobLost(
             f"blob {name} is not what its name says: the store gave {len(data):,} other bytes",
             hint="restore it, or delete it there and run again in a new workspace",
         )
@@ -164,7 +163,5 @@ def _is_named(name: str, data: bytes) -> bool:
     return hashlib.sha256(data).hexdigest() == name[3:67]
 
 
-def _missing(name: str) -> StorageFailed:
-    return StorageFailed(
-        f"blob {name} cannot be read: it is gone", hint="restore it, or delete the workspace and run again"
-    )
+def _missing(name: str) -> BlobLost:
+    return BlobLost(f"blob {name} cannot be read: it is gone", hint="restore it, or delete the workspace and run again")

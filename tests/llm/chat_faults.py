@@ -69,6 +69,17 @@ def filtered_400() -> Fault:
     return Fault(400, error_body(text, "content_filter"))
 
 
+def flagged(status: int = 403, message: str = "Your input was flagged", **metadata: Any) -> Fault:
+    """How a gateway with a moderation of its own refuses what is in a request."""
+    error = {"code": status, "message": message, **({"metadata": metadata} if metadata else {})}
+    return Fault(status, json.dumps({"error": error}).encode())
+
+
+def error_200(message: str, **about: Any) -> Fault:
+    """A gateway's word on what the model behind it did, with a status that says all is well."""
+    return Fault(200, json.dumps({"error": {"message": message, **about}}).encode())
+
+
 def hang(seconds: float = math.inf, *, charged: bool = True) -> Fault:
     """No answer until the client gives up, or for some seconds before the good answer."""
     return Fault(hang=True, charged=charged) if seconds == math.inf else Fault(delay_s=seconds)

@@ -71,9 +71,17 @@ def test_many_coroutines_share_transactions_and_each_is_written(answers):
     asyncio.run(write_all())
 
 
-def test_a_transaction_is_whole_and_a_bad_one_fails_alone(answers):
-    bad = ("INSERT INTO spend VALUES (1)", ())
-
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        (("INSERT INTO spend VALUES (1)", ()), WorkspaceUnusable),
+        (put_answer(make_answer("k4")._replace(answered_by="gpt\ud800")), StorageFailed),
+        (put_answer(make_answer("k4")._replace(status=10**30)), StorageFailed),
+        (put_answer(make_answer("k4")._replace(model=[])), WorkspaceUnusable),
+    ],
+    ids=["statement", "half a character", "number", "type"],
+)
+def test_a_transaction_is_whole_and_a_bad_one_fails_alone(answers, bad, error):
     async def write_all():
         return await asyncio.gather(
             answers.commit([put_answer(make_answer("k1"))]),
@@ -84,8 +92,8 @@ def test_a_transaction_is_whole_and_a_bad_one_fails_alone(answers):
 
     first, second, third = asyncio.run(write_all())
     assert (first, third) == (None, None)
-    assert isinstance(second, WorkspaceUnusable)
-    assert [answers.find(key) is not None for key in ("k1", "k2", "k3")] == [True, False, True]
+    assert isinstance(second, error)
+    assert [answers.find(key) is not None for key in ("k1", "k2", "k3", "k4")] == [True, False, True, False]
 
 
 def test_the_account_counts_what_is_open_and_lost_over_runs(answers):

@@ -84,3 +84,15 @@ def test_what_a_reply_comes_to(reply, outcome, text):
     read = read_completion(json.dumps(reply))
     assert (read.outcome, read.text, read.usage) == (outcome, text, Usage(9, 2, 9))
     assert bool(read.detail) == (outcome != "ok")
+
+
+@pytest.mark.parametrize("tokens", [10**400, -(10**400), float("nan"), float("inf"), 1e300, True, "5", None])
+def test_usage_of_nonsense_is_none(tokens):
+    body = {"choices": [{"message": {"content": "hi"}}], "usage": {"prompt_tokens": tokens, "completion_tokens": 1}}
+    assert read_completion(json.dumps(body)).usage is None
+
+
+def test_names_and_refusals_can_be_stored():
+    message = {"content": None, "refusal": "no \ud800"}
+    read = read_completion(json.dumps({"choices": [{"message": message}], "model": "gpt\ud800"}))
+    assert (read.model, read.detail) == ("gpt\ufffd", "the model refused: no \ufffd")

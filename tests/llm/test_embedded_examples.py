@@ -185,7 +185,7 @@ def test_a_plan_counts_the_texts_to_embed(corpus, double):
     executor = LocalExecutor(1)
     run(loaded, corpus.workspace, executor=executor, listener=Quiet(), until="preprocess")
     note = plan(loaded, corpus.workspace)[-1].note
-    assert "; and about 10 texts to embed, " in note
+    assert "; about 10 texts to embed, " in note
     assert note.endswith("0.00 USD")
     assert not double.calls
     run(loaded, corpus.workspace, executor=executor, listener=Quiet())

@@ -14,21 +14,25 @@ from curate.errors import (
     MissingDependency,
     ServiceRefused,
     ServiceUnavailable,
+    StorageFailed,
     WorkspaceUnusable,
 )
 from curate.llm.engine import open_engine
 from curate.llm.request import Media, Message, Request
 from curate.llm.stream import stream
 from curate.storage.answers import Answers
+from curate.storage.blobs import Blobs
 from tests.llm.asking import KEY
 from tests.llm.chat_double import ChatDouble
 from tests.llm.chat_faults import (
     Fault,
     content_filter,
     drop,
+    error_200,
     error_body,
     expired_key,
     filtered_400,
+    flagged,
     half_json,
     hang,
     length,
@@ -119,6 +123,7 @@ def test_a_cut_off_answer_gets_twice_the_room_once(double, answers):
         (refusal(), "refused", "can't help"),
         (content_filter(), "filtered", "filtered"),
         (filtered_400(), "filtered", "content management"),
+        (flagged(reasons=["violence"]), "filtered", "status 403: Your input was flagged"),
     ],
 )
 def test_refusals_and_filters_are_final_and_stored(double, answers, fault, outcome, detail):
@@ -141,6 +146,15 @@ def test_faults_on_the_way_are_tried_again(double, answers):
     double.on("item 1", status(500), half_json(), status(429, retry_after="0"), drop())
     (reply,), spent = ask_all(answers, make_settings(double), [make_request()])
     assert (reply.outcome, reply.tries, spent.retries) == ("ok", 5, 4)
+
+
+def test_the_word_of_a_gateway_with_status_200_is_kept_and_not_paid_for(double, answers):
+    double.on("item 1", *[error_200("the model {key} is down", code=502)] * 2)
+    double.on("item 2", Fault(200, b'{"error": {"code": 429}}', {"retry-after": "0"}))
+    replies, spent = ask_all(answers, make_settings(double, tries=2), [make_request(f"item {n}") for n in (1, 2)])
+    assert [reply.outcome for reply in replies] == ["error", "ok"]
+    assert replies[0].detail == "the reply is an error: the model *** is down"
+    assert spent.usd == replies[1].usd
 
 
 def test_what_stays_away_is_an_error_and_asked_for_by_the_next_run(double, answers):
@@ -226,6 +240,53 @@ def test_as_many_are_in_flight_as_is_allowed(answers):
     with ChatDouble(latency_s=0.2) as double:
         ask_all(answers, make_settings(double, in_flight=20), [make_request(f"item {n}") for n in range(60)], window=60)
     assert double.most_in_flight == 20
+
+
+def test_models_together_are_in_flight_as_many_as_is_allowed(answers):
+    with ChatDouble(latency_s=0.1) as double:
+        requests = [make_request(f"item {n}", model=model) for n in range(20) for model in ("gpt-5-mini", "gpt-5")]
+        ask_all(answers, make_settings(double, in_flight=8), requests, window=40)
+    assert double.most_in_flight == 8
+    assert double.done == 40
+
+
+def test_limits_of_one_model_hold_up_no_other(double, answers):
+    limits = {"x-ratelimit-limit-requests": "1", "x-ratelimit-remaining-requests": "0"}
+    double.on('"gpt-5-nano"', Fault(headers={**limits, "x-ratelimit-reset-requests": "60s"}))
+
+    async def everything():
+        engine = open_engine(make_settings(double), answers, lambda blob: b"")
+        await engine.ask(make_request("first", model="gpt-5-nano"), str, labeller="one")
+        held = asyncio.create_task(engine.ask(make_request("second", model="gpt-5-nano"), str, labeller="one"))
+        await asyncio.sleep(0.01)
+        asks = (engine.ask(make_request(f"item {n}"), str, labeller="one") for n in range(10))
+        replies = await asyncio.wait_for(asyncio.gather(*asks), 5)
+        await engine.close()
+        await asyncio.gather(held, return_exceptions=True)
+        return replies
+
+    assert {reply.outcome for reply in asyncio.run(everything())} == {"ok"}
+    assert double.requests == 11
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [status(429, retry_after="0"), status(500), hang(), drop(), error_200("slow down", code=429)],
+    ids=["429", "500", "timeout", "cut", "429 within 200"],
+)
+def test_tokens_of_a_try_without_a_reply_are_given_back(double, answers, fault):
+    double.then(fault)
+
+    async def everything():
+        settings = make_settings(double, tokens_per_minute=60, request_timeout_s=0.3)
+        engine = open_engine(settings, answers, lambda blob: b"")
+        try:
+            return await asyncio.wait_for(engine.ask(make_request(), str, labeller="one"), 5)
+        finally:
+            await engine.close()
+
+    reply = asyncio.run(everything())
+    assert (reply.outcome, reply.tries) == ("ok", 2)
 
 
 def test_samples_are_requests_of_their_own(double, answers):
@@ -332,6 +393,22 @@ def test_pictures_and_sounds_are_read_in_threads_and_sent_whole(double, answers)
     assert not {"asking", "MainThread"} & seen
 
 
+def test_a_blob_that_is_gone_costs_only_its_own_item(double, answers, tmp_path):
+    blobs = Blobs(tmp_path / "blobs")
+    names = [blobs.put(b"sound %d" % at, "wav") for at in range(4)]
+    requests = [Request("gpt-5-mini", (Message("user", ("hear", Media(name, "audio"))),)) for name in names]
+    blobs.remove(names[1])
+    replies, _ = ask_all(answers, make_settings(double), requests[:3], check=str, read=blobs.read)
+    assert [reply.outcome for reply in replies] == ["ok", "error", "ok"]
+    assert replies[1].detail == f"blob {names[1]} cannot be read: No such file or directory"
+    blobs.put(b"sound 1", "wav")
+    (restored,), _ = ask_all(answers, make_settings(double), requests[1:2], check=str, read=blobs.read)
+    assert restored.outcome == "ok"
+    blobs.root.rename(tmp_path / "elsewhere")
+    with pytest.raises(StorageFailed, match=names[3]):
+        ask_all(answers, make_settings(double), requests[3:], check=str, read=blobs.read)
+
+
 def test_media_are_read_for_requests_whose_turn_is_near(double, answers):
     lead: list[int] = []
     read_so_far = itertools.count(1)
@@ -359,6 +436,7 @@ def test_what_waits_its_turn_does_not_hold_up_the_end(double, answers):
     done = asyncio.run(everything())
     assert sorted(getattr(one, "outcome", type(one).__name__) for one in done) == ["CancelledError", "ok"]
     assert double.requests == 1
+    answers.commit_now([])  # after what was handed in
     assert answers.total("prelabel").tokens == done[0].tokens_in + done[0].tokens_out
 
 

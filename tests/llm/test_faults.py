@@ -1,7 +1,10 @@
 """Every fault of the matrix, played by a server: the outcome, the tries, the account, and no item lost."""
 
+import json
+
 import pytest
 
+from curate.llm.faults import judge_error, judge_status, masker
 from tests.llm.fault_matrix import COUNT, HIT, play, rows
 
 
@@ -20,3 +23,59 @@ def test_fault(row, tmp_path):
     assert (hit.value is None) == (row.outcome != "ok")
     assert bool(hit.detail) == (row.outcome != "ok")
     assert [seen.replies[at].outcome for at in range(COUNT) if at != HIT] == ["ok"] * (COUNT - 1)
+
+
+def judge_403(message: str) -> str:
+    body = json.dumps({"error": {"message": message, "code": 403}}).encode()
+    return judge_status(403, {}, body, masker()).then
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'gpt-5 requires moderation. Your input was flagged for "violence". No credits were charged.',
+        "Your prompt has been flagged",
+        "Content blocked: keyword detected",
+    ],
+)
+def test_words_of_a_moderation_concern_one_request(message):
+    assert judge_403(message) == "filtered"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Your account was flagged for content that we do not allow",
+        "You have no permission to use the moderation of this project",
+        "Your request was blocked.",
+        "Your IP address was flagged",
+        "",
+    ],
+)
+def test_words_about_whoever_asks_end_the_stage(message):
+    assert judge_403(message) == "key"
+
+
+@pytest.mark.parametrize("page", ["<p>content filter", "your input was flagged", '["content filter"]'])
+def test_pages_on_the_way_moderate_nothing(page):
+    assert judge_status(403, {}, page.encode(), masker()).then == "key"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [{}, {"error": None}, {"error": {}}, {"error": {"code": 429}, "choices": [{}]}, {"error": "x", "data": [1]}, [], 7],
+)
+def test_what_is_no_error_page_with_status_200(page):
+    assert judge_error({}, json.dumps(page).encode(), masker()) is None
+
+
+def test_a_limit_with_status_200_is_waited_for():
+    judged = judge_error({"retry-after": "7"}, b'{"error": {"type": "rate_limit_error"}}', masker())
+    assert (judged.then, judged.limited, judged.wait_s, judged.charged) == ("again", True, 7, False)
+    assert judged.detail == "the reply is an error: rate_limit_error"
+
+
+@pytest.mark.parametrize("error", [{"code": [1], "message": {"a": 1}, "metadata": 3}, {"metadata": []}, [1], "x", 5])
+def test_errors_of_odd_shapes_are_tried_again(error):
+    judged = judge_error({}, json.dumps({"error": error}).encode(), masker())
+    assert (judged.then, judged.charged) == ("again", False)

@@ -81,7 +81,7 @@ def rendered(name: str, text: str, *, everywhere: bool = False):
     else:
         item |= {"speaker": BENIGN, "statement": BENIGN, "text_b": BENIGN}
     told = tell_item(item) | {"labels": describe_labels(LABELS)}
-    told |= dict.fromkeys(("answer", "action_units", "examples"), text if everywhere else BENIGN)
+    told |= dict.fromkeys(("answer", "examples"), text if everywhere else BENIGN)
     return load_prompt(name).render(told)
 
 

@@ -115,6 +115,7 @@ def test_waiting_grows_with_jitter_and_never_undercuts_what_was_asked():
         "Incorrect API key provided: sk-proj-1234567890abcdef_-x.",
         "got 'Authorization: Bearer abcdefghijkl'",
         "the key my-own-secret-1 is wrong",
+        "API key not valid: AIzaSyabcdefghijkl",
         "https://user:my-own-secret-1@example.org",
     ],
 )

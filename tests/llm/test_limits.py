@@ -5,11 +5,15 @@ import time
 
 import pytest
 
-from curate.llm.limits import Bucket, Gate
+from curate.llm.limits import Bucket, Gate, Gates
+
+
+def make_gates(in_flight=4, requests=None, tokens=None) -> Gates:
+    return Gates(in_flight, requests_per_minute=requests, tokens_per_minute=tokens)
 
 
 def make_gate(in_flight=4, requests=None, tokens=None) -> Gate:
-    return Gate(in_flight, requests_per_minute=requests, tokens_per_minute=tokens)
+    return make_gates(in_flight, requests, tokens).of("a model")
 
 
 async def pass_through(gate: Gate, count: int, *, tokens: int = 0, hold_s: float = 0.0) -> list[float]:
@@ -91,8 +95,117 @@ def test_what_was_not_used_is_given_back():
     async def run():
         gate = make_gate(tokens=6000)
         await gate.enter(5000)
-        gate.used(5000, 10)
-        await asyncio.wait_for(gate.enter(10), 1)
+        waiting = asyncio.create_task(gate.enter(10))
+        await asyncio.sleep(0.01)
+        gate.leave(4990)
+        await asyncio.wait_for(waiting, 1)
+
+    asyncio.run(run())
+
+
+def test_a_part_that_is_given_back_shortens_the_wait():
+    async def run():
+        gate = make_gate(tokens=6000)
+        await gate.enter(5000)
+        waiting = asyncio.create_task(gate.enter(10))
+        await asyncio.sleep(0.01)
+        gate.leave(4980)  # ten more are owed than were there: a tenth of a second
+        await asyncio.wait_for(waiting, 2)
+
+    asyncio.run(run())
+
+
+def test_one_who_is_cancelled_with_a_turn_gives_its_tokens_back():
+    async def run():
+        gate = make_gate(1, tokens=6000)
+        await gate.enter(1)
+        waiting = asyncio.create_task(gate.enter(50_000))
+        await asyncio.sleep(0)
+        gate.leave()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await asyncio.wait_for(gate.enter(0), 1)
+
+    asyncio.run(run())
+
+
+def test_models_share_the_places_and_take_turns():
+    async def run():
+        gates, order = make_gates(2), []
+        for _ in range(2):
+            await gates.of("a").enter(0)
+
+        async def one(model, number):
+            await gates.of(model).enter(0)
+            order.append(f"{model}{number}")
+
+        tasks = [asyncio.create_task(one(model, number)) for model in "abc" for number in range(2)]
+        await asyncio.sleep(0.01)
+        assert (order, gates.flying) == ([], 2)
+        for at, model in enumerate("aabcab"):
+            gates.of(model).leave()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert (len(order), gates.flying) == (at + 1, 2)
+        await asyncio.gather(*tasks)
+        assert order == ["b0", "c0", "a0", "b1", "c1", "a1"]
+
+    asyncio.run(run())
+
+
+def test_what_one_model_bears_holds_up_no_other():
+    headers = {"x-ratelimit-limit-requests": "1", "x-ratelimit-limit-tokens": "1"}
+
+    async def run():
+        gates = make_gates(4)
+        slow, fast = gates.of("slow"), gates.of("fast")
+        slow.observe(headers)
+        fast.observe({"x-ratelimit-limit-requests": "60000"})
+        slow.observe(headers)
+        slow.overloaded(time.monotonic())
+        slow.pause(60)
+        held = [asyncio.create_task(slow.enter(1)) for _ in range(8)]
+        await asyncio.sleep(0.01)
+        for _ in range(4):
+            await asyncio.wait_for(fast.enter(1), 1)
+        assert (slow.flying, fast.flying, fast.capacity) == (0, 4, 4)
+        assert fast._requests.per_minute == 60_000
+        for task in held:
+            task.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_models_share_the_rates_that_are_given_in_turn():
+    async def run():
+        gates, order = make_gates(100, requests=1200), []
+
+        async def one(model):
+            await gates.of(model).enter(0)
+            order.append(model)
+
+        tasks = [asyncio.create_task(one(model)) for model in "a" * 6 + "b" * 6]
+        began = time.monotonic()
+        await asyncio.gather(*tasks)
+        assert time.monotonic() - began >= 0.45  # 20 a second, with a burst of two at the start
+        assert sorted(order[2:8]) == ["a"] * 3 + ["b"] * 3
+
+    asyncio.run(run())
+
+
+def test_a_pause_while_in_line_lets_the_others_go():
+    async def run():
+        gates = make_gates(1)
+        await gates.of("a").enter(0)
+        first, second = (asyncio.create_task(gates.of(model).enter(0)) for model in "bc")
+        await asyncio.sleep(0)
+        gates.of("b").pause(0.05)
+        gates.of("a").leave()
+        await asyncio.wait_for(second, 1)
+        assert not first.done()
+        gates.of("c").leave()
+        await asyncio.wait_for(first, 1)
 
     asyncio.run(run())
 
@@ -128,7 +241,8 @@ def test_limits_in_headers_are_followed_unless_others_were_given():
     for gate in (free, given):
         gate.observe(headers)
     assert (free._requests.per_minute, free._tokens.per_minute) == (600, 60000)
-    assert (given._requests.per_minute, given._tokens.per_minute) == (60, 60)
+    assert (given._requests, given._tokens) == (None, None)
+    assert (given._all.requests.per_minute, given._all.tokens.per_minute) == (60, 60)
     free.observe({**headers, "x-ratelimit-limit-requests": "1200"})
     assert free._requests.per_minute == 1200
 

@@ -1,5 +1,6 @@
 """The budget over restarts, faults and both modes, and the key in no file, log or message."""
 
+import asyncio
 import json
 import logging
 import random
@@ -92,6 +93,28 @@ def test_a_stop_keeps_what_is_under_way_and_sends_nothing_new(tmp_path):
         sent = double.requests
     assert sent <= 12
     assert len(rows(tmp_path, "answers")) == double.done == sent
+
+
+def test_what_is_given_up_at_the_end_counts_for_the_run_as_in_the_account(double, tmp_path, monkeypatch):
+    monkeypatch.setattr("curate.llm.engine._GRACE_S", 0.0)
+    double.on("item 0 of", hang())
+
+    async def everything(answers):
+        engine = open_engine(make_settings(double, in_flight=1), answers, lambda blob: b"")
+        asks = [asyncio.create_task(engine.ask(make_request(text), json.loads, labeller="mini")) for text in TEXTS[:5]]
+        while not double.requests:
+            await asyncio.sleep(0.01)
+        await engine.close()
+        await asyncio.gather(*asks, return_exceptions=True)
+        return engine.spent()["mini"]
+
+    with Answers(tmp_path / "answers.sqlite") as answers:
+        spent = asyncio.run(everything(answers))
+    with Answers(tmp_path / "answers.sqlite") as answers:
+        paid = answers.total("prelabel")
+    assert [row["state"] for row in rows(tmp_path, "spend")] == ["lost"]
+    assert (spent.usd, spent.tokens_in + spent.tokens_out) == (pytest.approx(paid.usd), paid.tokens)
+    assert paid.usd > 0
 
 
 @pytest.mark.parametrize("mode", ["online", "batch"])

@@ -1,6 +1,8 @@
 """The prelabel stage with models that are asked: rows, repeats, budgets, faults and what a user sees."""
 
+import asyncio
 import json
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,14 +16,22 @@ from curate.cli.output import describe, describe_spending
 from curate.errors import Interrupted, InvalidInput, MissingDependency, ServiceRefused
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
-from curate.pipeline import plan, run
+from curate.llm.estimate import Rehearsal
+from curate.llm.prices import shipped_prices
+from curate.pipeline import StagePlan, plan, run
 from curate.recipe import load_recipe
+from curate.stage import Tools
+from curate.stages.prelabel import Prelabel
+from curate.stages.prelabel_chat import Chat
 from curate.stages.prelabel_context import with_neighbours
 from curate.stages.prelabel_settings import ContextSettings
+from curate.storage.answers import Answers
+from curate.storage.blobs import Blobs
 from curate.storage.spec import table_spec
+from curate.storage.workspace import Workspace
 from tests.builders import TEXTS, make_recipe
 from tests.llm.asking import KEY
-from tests.llm.chat_double import ChatDouble
+from tests.llm.chat_double import BatchPlan, ChatDouble
 from tests.llm.chat_faults import length, refusal, says, status
 from tests.llm.posts import ONE, Posts, Quiet, asked
 
@@ -132,6 +142,30 @@ def test_what_failed_for_no_fault_of_the_item_is_tried_again(corpus: Posts, doub
     assert asked(double) == before + 1
 
 
+def test_replies_that_nothing_can_store_or_tell_are_kept_as_rows(corpus: Posts, double: ChatDouble) -> None:
+    double.on("(post 1)", refusal("no \ud800 more"))
+    for depth in range(890, 990, 10):  # about as deep as can be read
+        double.on("(post 2)", says('{"emotion": ' + '{"a":' * depth + "1" + "}" * depth + "}"))
+    corpus.run(labellers=[ONE, *({**ONE, "name": f"seed-{at}", "seed": at} for at in range(4))])
+    rows = [row for row in corpus.rows() if row["labeller"].startswith(("openai", "seed"))]
+    assert len(rows) == 30
+    assert {row["outcome"] for row in rows} == {"ok", "refused", "invalid"}
+    assert "no \ufffd more" in next(row["detail"] for row in rows if row["outcome"] == "refused")
+
+
+def test_nothing_is_paid_for_words_that_cannot_be_seen(corpus: Posts, double: ChatDouble) -> None:
+    corpus.write([TEXTS[0], "\u200b\u2060\u200b"])
+    corpus.run(labellers=[ONE, {**ONE, "name": "translator", "prompt": "chain_of_translation.v1"}])
+    assert asked(double) == 2
+    (unseen,) = [row["item_id"] for row in corpus.rows("items") if row["text"] != TEXTS[0]]
+    told = {row["labeller"]: (row["outcome"], row["detail"]) for row in corpus.rows() if row["item_id"] == unseen}
+    assert told["openai/gpt-5-mini"] == (
+        "abstained",
+        "the item has no text or faces or frames or audio, which the prompt needs",
+    )
+    assert told["translator"] == ("abstained", "the item has no text that can be sent, which the prompt needs")
+
+
 def test_replay_asks_nobody(corpus: Posts, double: ChatDouble, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus.run(labellers=[ONE])
     before = {row["item_id"]: row["emotion"] for row in corpus.rows()}
@@ -156,6 +190,24 @@ def test_services_that_know_no_schema_are_told_it(corpus: Posts, double: ChatDou
     body = next(call.body for call in double.calls if call.path == "/v1/chat/completions")
     assert body.get("response_format") == ({"type": "json_object"} if structured == "json_object" else None)
     assert '"additionalProperties": false' in body["messages"][0]["content"]
+
+
+FRAMES = {
+    "bare": "{}",
+    "fenced": "```json\n{}\n```",
+    "introduced": "Here is the JSON {{as asked}}:\n\n{}",
+    "closed": "{}\n\nHope this helps! {{smile}}",
+    "thought": '<think>The form is {{...}}. It is {{"emotion": 1}}.</think>\n{}',
+}
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_a_reply_that_nothing_binds_may_stand_in_other_words(corpus: Posts, double: ChatDouble, frame: str) -> None:
+    good = {"reasons": "It says {so}.", "emotion": ["happiness"], "intensity": 2, "valence": 0.5, "description": None}
+    double.answer = lambda body: FRAMES[frame].format(json.dumps(good))
+    corpus.run(labellers=[{**ONE, "structured": "none", "scores": False}])
+    assert {(row["outcome"], row["extras"][0]["text"]) for row in corpus.rows()} == {("ok", "It says {so}.")}
+    assert asked(double) == 6
 
 
 def test_a_service_is_told_the_limit_by_the_name_that_it_knows(corpus: Posts, double: ChatDouble) -> None:
@@ -200,25 +252,150 @@ def test_people_see_the_spending(corpus: Posts, double: ChatDouble) -> None:
     assert "Asked and paid in this run" in done.report.read_text()
 
 
-def test_a_plan_tells_the_cost_and_asks_nothing(corpus: Posts, double: ChatDouble) -> None:
-    corpus.run(labellers=[ONE])
-    corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(9)])
+def planned(corpus: Posts, **settings: Any) -> StagePlan:
+    """What a plan says of the prelabel stage, once the items are there."""
     recipe = make_recipe(
         corpus.folder,
         {"stage": "ingest", "files": "posts.jsonl", "licence": "CC0-1.0"},
         {"stage": "preprocess"},
-        {"stage": "prelabel", "labellers": [{**ONE, "samples": 2}], "budget": {"usd": 0.0001}},
+        {"stage": "prelabel", **settings},
     )
-    loaded = load_recipe(recipe)
-    executor = LocalExecutor(1)
-    run(loaded, corpus.workspace, executor=executor, listener=Quiet(), until="preprocess")
+    loaded, workspace = load_recipe(recipe), Workspace(corpus.folder / "ws")
+    run(loaded, workspace, executor=LocalExecutor(1), listener=Quiet(), until="preprocess")
+    return plan(loaded, workspace)[-1]
+
+
+def dollars(note: str) -> float:
+    return float(re.search(r"([\d.]+) USD", note)[1])
+
+
+def test_a_plan_before_the_first_run_says_how_to_see_the_cost(corpus: Posts) -> None:
+    before = [{"stage": "ingest", "files": "posts.jsonl", "licence": "CC0-1.0"}, {"stage": "preprocess"}]
+
+    def notes(*stages: dict[str, Any]) -> list[str]:
+        loaded = load_recipe(make_recipe(corpus.folder, *before, *({"stage": "prelabel", **one} for one in stages)))
+        return [each.note for each in plan(loaded, Workspace(corpus.folder / "ws"))]
+
+    waits = "depends on the stages before it"
+    step = "it asks models: to see the cost, `curate run RECIPE --until preprocess`, then plan again"
+    assert notes({"model": "offline"}, {"labellers": [ONE]})[1:] == [waits, waits, f"{waits}; {step}"]
+    assert notes({"model": "replay"})[-1] == waits, "which costs nothing"
+    planned(corpus, labellers=[ONE])
+    # Stages of one kind do not wait for each other.
+    assert [note[:16] for note in notes({"labellers": [ONE]}, {"model": "openai/gpt-5"})[2:]] == [
+        "about 6 requests"
+    ] * 2
+
+
+def tokens_in(note: str) -> int:
+    return int(re.search(r"([\d,]+) tokens in", note)[1].replace(",", ""))
+
+
+def test_a_plan_tells_the_cost_and_asks_nothing(corpus: Posts, double: ChatDouble) -> None:
+    corpus.run(labellers=[ONE])
+    corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(9)])
     before = asked(double)
-    last = plan(loaded, corpus.workspace)[-1]
+    last = planned(corpus, labellers=[{**ONE, "samples": 2}])
     assert (last.stage, last.todo) == ("prelabel", 9)
     assert "18 requests" in last.note
     assert "6 answered before" in last.note
     assert "USD" in last.note
     assert asked(double) == before
+
+
+def test_a_plan_counts_the_reviews_in(corpus: Posts, double: ChatDouble) -> None:
+    review = {"model": "openai/gpt-5", "name": "reviewer"}
+    alone = planned(corpus, labellers=[ONE]).note
+    blind = planned(corpus, labellers=[ONE], review=review).note
+    assert blind.startswith("about 12 requests, 6 of them reviews, ")
+    assert dollars(blind) > 3 * dollars(alone), "the reviewer costs far more"
+    corpus.run(labellers=[ONE])
+    known = planned(corpus, labellers=[ONE], review=review).note
+    assert known.startswith("about 12 requests, 6 of them reviews (6 answered before), ")
+    corpus.run(labellers=[ONE], review=review)
+    account = next(result.account for result in corpus.listener.finished[::-1] if result.stage == "prelabel")
+    paid = account["reviewer"]
+    assert paid.requests == 6
+    assert tokens_in(known) == pytest.approx(paid.tokens_in, rel=0.1)
+    first = sum(row["tokens_in"] for row in corpus.rows() if row["labeller"] == ONE["model"])
+    assert tokens_in(blind) / tokens_in(alone) == pytest.approx(1 + paid.tokens_in / first, rel=0.1)
+    corpus.write([*(f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(6)), "Something new"])
+    assert "2 requests, 1 of them reviews, " in planned(corpus, labellers=[ONE], review=review).note
+    # Another order of settings, but every question is stored, the reviews with them.
+    again = planned(corpus, labellers=[{**ONE, "name": "again"}], review=review).note
+    assert "14 requests, 7 of them reviews (12 answered before)" in again
+
+
+def test_a_plan_reviews_what_local_labellers_say(corpus: Posts, double: ChatDouble) -> None:
+    review = {"model": "openai/gpt-5", "name": "reviewer"}
+    corpus.run(model="offline", review=review)
+    asked_before = asked(double)
+    corpus.write([*(f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(6)), ""])
+    note = planned(corpus, labellers=[{"model": "offline", "name": "again"}], review=review).note
+    assert f"about {asked_before} requests, {asked_before} of them reviews ({asked_before} answered before)" in note
+
+
+def test_a_plan_tells_whether_the_budget_holds_it(corpus: Posts, double: ChatDouble) -> None:
+    assert "budget" not in planned(corpus, labellers=[ONE]).note
+    note = planned(corpus, labellers=[ONE], budget={"usd": 0.5}).note
+    assert note.endswith("; the budget has 0.5000 of 0.5 USD left, which is enough")
+    corpus.run(labellers=[ONE])
+    rows = corpus.rows()
+    usd, tokens = sum(row["usd"] for row in rows), sum(row["tokens_in"] + row["tokens_out"] for row in rows)
+    corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(60)])
+    note = planned(corpus, labellers=[ONE], budget={"usd": round(3 * usd, 4)}).note
+    left = f"{round(3 * usd, 4) - usd:.4f} of {round(3 * usd, 4):g} USD"
+    assert note.endswith(f"; the budget has {left} left: the run will stop early")
+    note = planned(corpus, labellers=[ONE], budget={"usd": 9, "tokens": 2 * tokens}).note
+    assert note.endswith(f"of 9 USD and {tokens:,} of {2 * tokens:,} tokens left: the run will stop early")
+    note = planned(corpus, labellers=[ONE], budget={"tokens": tokens // 2}).note
+    assert f"the budget has 0 of {tokens // 2:,} tokens left: the run will stop early" in note
+
+
+def test_a_plan_counts_what_batches_under_way_will_answer(
+    corpus: Posts, double: ChatDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double.plan(BatchPlan(polls=1_000))
+    with pytest.raises(Interrupted, match="deadline"):
+        corpus.run(labellers=[ONE], mode="batch", deadline_s=2)
+    corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(8)])
+    batch = planned(corpus, labellers=[ONE], mode="batch").note
+    assert batch.startswith("about 8 requests (6 under way in batches), ")
+    online = planned(corpus, labellers=[ONE]).note
+    assert online.startswith("about 8 requests, "), "which waits for no batch"
+    assert tokens_in(batch) == pytest.approx(tokens_in(online) / 4, rel=0.05)
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert planned(corpus, labellers=[ONE], mode="batch").note.startswith("about 8 requests, ")
+
+
+def test_a_plan_knows_that_the_last_request_needs_more_than_it_costs(corpus: Posts, double: ChatDouble) -> None:
+    corpus.run(labellers=[ONE])
+    usd = sum(row["usd"] for row in corpus.rows())
+    corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(12)])
+    for more, said in ((3.0, "left: the run will stop early"), (6.0, "left, which is enough")):
+        assert planned(corpus, labellers=[ONE], budget={"usd": usd * more}).note.endswith(said)
+    with pytest.raises(Interrupted, match="budget"):
+        corpus.run(labellers=[ONE], budget={"usd": usd * 3})
+    corpus.run(labellers=[ONE], budget={"usd": usd * 6})
+
+
+def test_a_plan_of_a_replay_costs_nothing_and_announces_the_errors(corpus: Posts, double: ChatDouble) -> None:
+    replay = {"model": "replay", "of": "openai/gpt-5-mini", "name": "again"}
+    corpus.run(labellers=[ONE])
+    assert planned(corpus, labellers=[replay], budget={"usd": 5}).note == "about 6 replies to replay, all stored"
+    corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(9)])
+    of_any = {"model": "replay", "name": "again"}
+    for given in (replay, of_any):
+        note = planned(corpus, labellers=[given], budget={"usd": 5}).note
+        assert note == "about 9 replies to replay, 6 of them stored: the other 3 will be errors"
+    note = planned(corpus, labellers=[{**replay, "of": "openai/gpt-5"}]).note
+    assert note == "about 9 replies to replay, none stored: all will be errors"
+    chosen = {"by": "openai/text-embedding-3-small"}
+    note = planned(corpus, labellers=[replay], examples=chosen).note
+    assert note.startswith("about 9 replies to replay: which are stored shows in the run")
+    note = planned(corpus, labellers=[{"model": "openai/gpt-5"}, replay]).note
+    assert note.startswith("about 9 requests, ")
+    assert note.endswith(" USD; about 9 replies to replay, 6 of them stored: the other 3 will be errors")
 
 
 @pytest.mark.parametrize(
@@ -238,6 +415,7 @@ def test_a_plan_tells_the_cost_and_asks_nothing(corpus: Posts, double: ChatDoubl
         ({"model": "offline", "sound": "flac"}, "sound"),
         ({"model": "offline", "max_sound_s": 0}, "greater than 0"),
         ({"model": "offline", "budget": {"usd": 0}}, "greater than 0"),
+        ({"model": "openai/x", "samples": 3}, "samples is a setting of a labeller: `labellers: [{model: openai/x, sam"),
     ],
 )
 def test_mistakes_in_the_recipe_are_told_with_their_line(tmp_path: Path, settings, sentence: str) -> None:
@@ -255,6 +433,83 @@ def test_a_prompt_that_cannot_ask_for_the_labels_is_told_before_anything_runs(tm
     with pytest.raises(InvalidInput) as caught:
         load_recipe(recipe)
     assert any("image_emotion.v1 is for" in problem for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("labels", "pair", "pictures", "sounds"),
+    [
+        ("text_preference.v1", {"text": "Oh no.", "text_b": "Well."}, 0, 0),
+        ("text_preference.v1", {"text": "Oh no."}, None, None),
+        ("clip_preference.v1", {"video": "aa/a.mp4", "video_b": "bb/b.mp4"}, 4, 0),
+        ("clip_preference.v1", {"audio": "aa/a.flac", "audio_b": "bb/b.flac"}, 0, 2),
+        ("clip_preference.v1", {"video": "aa/a.mp4", "audio": "aa/a.flac"}, None, None),
+    ],
+)
+def test_a_pair_is_reckoned_with_where_both_are_there(tmp_path: Path, labels: str, pair, pictures, sounds) -> None:
+    stage = Prelabel(
+        stage="prelabel",
+        labellers=[{**ONE, "prompt": "preference_critique.v1"}],
+        show=["frames", "audio"],
+        pictures={"count": 2},
+    )
+    schema = load_labels(labels)
+    item = dict.fromkeys(stage.columns_used()) | {"item_id": "i", "unit": "pair", "start_s": 0.0, "end_s": 2.0} | pair
+    chat = Chat(stage, None, Tools(Blobs(tmp_path), schema, tmp_path))
+    with Answers(tmp_path / "answers.sqlite") as answers:
+        rehearsal = Rehearsal(answers)
+        asyncio.run(chat.rehearse(rehearsal, item))
+    kinds = [[media.kind for media in heard.request.media] for heard in rehearsal.heard]
+    assert [(one.count("image"), one.count("audio")) for one in kinds] == (
+        [] if pictures is None else [(pictures, sounds)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "settings", "line", "sentence"),
+    [
+        (None, {"labellers": [{"model": "openai/llama"}], "budget": {"usd": 5}}, "openai/llama", "a price for llama"),
+        (None, {"model": "openai/llama", "budget": {"usd": 5}}, "openai/llama", "a price for llama"),
+        (None, {"labellers": [ONE], "review": {"model": "openai/llama"}, "budget": {"usd": 5}}, "llama", "for llama"),
+        (
+            None,
+            {"labellers": [ONE], "examples": {"by": "openai/embedder"}, "budget": {"usd": 5}},
+            "embedder",
+            "a price for embedder",
+        ),
+        (
+            "models:\n- {model: a, output: 0}",
+            {"labellers": [ONE]},
+            "stage: prelabel",
+            "prices.yaml:2: input is missing",
+        ),
+        ("models: {", {"labellers": [ONE], "budget": {"usd": 5}}, "budget:", "prices.yaml:1: not valid YAML"),
+    ],
+)
+def test_prices_that_a_budget_lacks_are_told_before_anything_runs(
+    tmp_path: Path, table: str | None, settings: dict[str, Any], line: str, sentence: str
+) -> None:
+    (tmp_path / "a.txt").write_text("What a day!")
+    stage = {"stage": "prelabel", **settings}
+    recipe = make_recipe(tmp_path, {"stage": "ingest", "files": "*.txt"}, {"stage": "preprocess"}, stage)
+    if table:
+        (tmp_path / "prices.yaml").write_text(table)
+    with pytest.raises(InvalidInput) as caught:
+        load_recipe(recipe)
+    (told,) = caught.value.problems
+    number = next(at for at, text in enumerate(recipe.read_text().splitlines(), 1) if line in text)
+    assert told.startswith(f"{recipe}:{number}: ")
+    assert sentence in told
+    assert str(shipped_prices()) in told, "where to copy one from"
+
+
+def test_prices_matter_only_where_somebody_is_asked_for_dollars(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("What a day!")
+    before = [{"stage": "ingest", "files": "*.txt"}, {"stage": "preprocess"}]
+    unpriced = {"stage": "prelabel", "model": "openai/llama", "budget": {"tokens": 5}}
+    load_recipe(make_recipe(tmp_path, *before, unpriced))
+    (tmp_path / "prices.yaml").write_text("{")
+    replayed = {"stage": "prelabel", "labellers": [{"model": "replay", "of": "openai/llama"}], "budget": {"usd": 5}}
+    load_recipe(make_recipe(tmp_path, *before, replayed))
 
 
 def test_neighbours_are_those_of_the_source_in_order_of_time() -> None:

@@ -1,5 +1,7 @@
 """What requests cost and how many tokens they take."""
 
+from pathlib import Path
+
 import pytest
 
 from curate.errors import InvalidInput
@@ -35,20 +37,23 @@ def test_cached_input_and_batches_cost_less():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("models: [{model: a, input: -1, output: 0}]", "models.0.input"),
-        ("models: [{model: a, input: .nan, output: 0}]", "models.0.input"),
-        ("models: [{model: a, output: 0}]", "models.0.input"),
-        ("models: [{model: a, input: 0, output: 0, discount: 1}]", "models.0.discount"),
-        ("[]", ""),
-        ("{", "cannot be read"),
+        ("models:\n- {model: a, input: -1, output: 0}", ":2: input: input should be greater than or equal to 0"),
+        ("models:\n- {model: a, input: .nan, output: 0}", ":2: input: "),
+        ("as_of: 2025-12-01\nmodels:\n- {model: a, output: 0}", ":3: input is missing"),
+        ("models:\n- model: a\n  inputs: 1\n  output: 0", ":3: inputs is not a setting of models; did you mean input?"),
+        ("[]", ":1: expected `name: value` lines"),
+        ("models:\n{", ":2: not valid YAML"),
+        ("", " is empty"),
     ],
 )
-def test_a_table_with_a_mistake_is_told_with_its_place(tmp_path, text, said):
-    (tmp_path / "prices.yaml").write_text(text)
+def test_a_table_with_a_mistake_is_told_with_its_line(tmp_path, text, said):
+    own = tmp_path / "prices.yaml"
+    own.write_text(text)
     with pytest.raises(InvalidInput) as caught:
         load_prices(tmp_path)
-    assert said in f"{caught.value.message} {caught.value.problems}"
-    assert "prices.yaml" in caught.value.message
+    told = [caught.value.message, *caught.value.problems]
+    assert any(one.startswith(f"{own}{said}") for one in told), told
+    assert Path(caught.value.hint.rpartition(" ")[2]).is_file(), "the shipped one"
 
 
 def make_media_request(*media: Media, model="gpt-4o") -> Request:
@@ -86,4 +91,4 @@ def test_an_estimate_leaves_out_what_is_stored_and_learns_from_it(tmp_path):
     assert told.usd == pytest.approx(price.usd(Usage(told.tokens_in, told.tokens_out)), rel=0.05)
     assert estimate(sample, 400, prices, batch=True).usd == pytest.approx(blind.usd / 2)
     assert estimate([make_request(model="llama")], 10, prices).usd is None
-    assert estimate([], 10, prices) == (10, 0, 0, 0, 0.0)
+    assert estimate([], 10, prices) == (10, 0, 0, 0, 0.0, 0, 0.0, 0)

@@ -13,8 +13,8 @@ from curate.assets import list_assets, shipped
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import ItemContext, Turn, describe_labels, load_labels, strict_problems, to_context
 from curate.llm.answer import read_answer
-from curate.llm.fence import bounded, clean, fence_of
-from curate.llm.material import tell_action_units, tell_answer, tell_item
+from curate.llm.fence import bounded, clean, fence_of, is_seen
+from curate.llm.material import tell_answer, tell_item
 from curate.llm.prompt import FENCED, MODALITIES, VARIABLES, answer_schema, load_prompt
 from curate.llm.request import Media
 from curate.llm.scores import UNSCORED
@@ -74,7 +74,8 @@ def test_shipped_prompts_with_all_and_with_as_little_as_may_be(name, full):
     media = {kind: (Media(f"aa/{kind}.jpg", "image"),) * 2 for kind in MODALITIES}
     if not full:
         needs = {**prompt.variables, **prompt.modalities}
-        least = {each for each, need in needs.items() if need == "required"} | set(prompt.header.any_of[:1])
+        least = {each for each, need in needs.items() if need == "required"}
+        least |= {group[0] for group in prompt.header.groups}
         variables = {each: told for each, told in variables.items() if each in least}
         media = {each: parts for each, parts in media.items() if each in least}
     system, user = prompt.render(variables | {"labels": "WHAT IS ASKED"}, media)
@@ -140,6 +141,12 @@ def test_media_stand_where_the_template_says(tmp_path):
         (HEADER, "Stray\n" + BODY, 6, "under no heading"),
         (HEADER, "# user\n{{text}}\n# system\n{{labels}}", 8, "# system must stand above # user"),
         (HEADER.replace("title", "any_of: [faces]\ntitle"), BODY, 2, "faces is not declared above"),
+        (HEADER.replace("title", "any_of: [[text],\n  [faces]]\ntitle"), BODY, 3, "faces is not declared above"),
+        (HEADER.replace("title", "any_of: [labels,\n  txt]\ntitle"), BODY, 3, "did you mean text?"),
+        (HEADER.replace("title", "any_of: [text, [labels]]\ntitle"), BODY, 2, "any_of holds names beside lists"),
+        (HEADER.replace("title", "any_of: [[text],\n  []]\ntitle"), BODY, 3, "neither a name nor a list of names"),
+        (HEADER.replace("title", "any_of: [[text, 7]]\ntitle"), BODY, 2, "any_of, number 1: neither a name"),
+        (HEADER.replace("title", "any_of: text\ntitle"), BODY, 2, "any_of: input should be"),
         (HEADER.replace("title", "title: a\ntitle"), BODY, 3, "title is given twice"),
         (HEADER.replace("Mine", "!!python/object/apply:os.system [touch pwned]"), BODY, 2, "not valid YAML"),
         (HEADER.replace("title", "extra: {Bad-Name: x}\ntitle"), BODY, 2, "allowed is"),
@@ -200,6 +207,70 @@ def test_item_that_lacks_what_a_prompt_needs():
     assert prompt.lacking({"labels": "x"}, {"faces": [PICTURE]}) == []
     with pytest.raises(InvalidRow, match=r"no text, which prompt chain_of_translation\.v1 needs"):
         load_prompt("chain_of_translation.v1").render({"labels": "x", "text": ""})
+
+
+@pytest.mark.parametrize(
+    ("given", "lacks"),
+    [
+        ({"text", "text_b"}, []),
+        ({"frames", "audio_b"}, []),
+        ({"text"}, ["text_b or frames_b or audio_b"]),
+        ({"frames_b", "audio_b"}, ["text or frames or audio"]),
+        ({"context"}, ["text or frames or audio", "text_b or frames_b or audio_b"]),
+    ],
+)
+def test_pair_of_which_one_is_missing_is_not_asked_about(given, lacks):
+    prompt = load_prompt("preference_critique.v1")
+    variables = {"labels": "L"} | dict.fromkeys(given & set(VARIABLES), "Good.")
+    media = {name: [PICTURE] for name in given & set(MODALITIES)}
+    assert prompt.lacking(variables, media) == lacks
+    if not lacks:
+        assert prompt.render(variables, media)[-1].role == "user"
+        return
+    with pytest.raises(InvalidRow, match=lacks[0]):
+        prompt.render(variables, media)
+
+
+UNSEEN = (
+    "",
+    " \n\t",
+    "\u200b\u200b",
+    "\x01\x00",
+    "\ufeff",
+    "\u200d\ufe0f",
+    "\xad",
+    "\u3164",
+    "\u2800",
+    "\U000e0041\u202e",
+)
+
+
+@pytest.mark.parametrize("text", UNSEEN)
+def test_text_of_which_nothing_can_be_seen_is_missing(text):
+    prompt = load_prompt("utterance_emotion.v1")
+    assert prompt.lacking({"labels": "L", "text": text}, {}) == ["text or faces or frames or audio"]
+    (_, user) = prompt.render({"labels": "L", "text": text, "speaker": text}, {"faces": [PICTURE]})
+    assert user == prompt.render({"labels": "L"}, {"faces": [PICTURE]})[1]
+    assert load_prompt("chain_of_translation.v1").lacking({"labels": "L", "text": text}, {}) == ["text"]
+    turns = [{"turn": at, "speaker": "Ann", "text": text} for at in (0, 1)]
+    assert tell_item({"dialogue": turns}) == tell_item({"dialogue": turns, "turn": 1}) == {}
+
+
+@pytest.mark.parametrize("text", ["a", "\u200b.", "\x00😀", "👩\u200d👧", "می\u200cخواهم", " \u202e7", "\ufffd", "<"])
+def test_text_of_which_anything_can_be_seen_is_there(text):
+    assert load_prompt("utterance_emotion.v1").lacking({"labels": "L", "text": text}, {}) == []
+
+
+@settings(max_examples=150)
+@given(st.lists(st.sampled_from([*UNSEEN, "\ud800", "x" * 40]) | st.text(max_size=3), max_size=6).map("".join))
+def test_what_can_be_seen_is_left_when_it_is_cleaned(text):
+    assert not is_seen(text) or is_seen(clean(text, most_chars=50))
+
+
+def test_prompts_can_name_only_what_is_told():
+    """Labels, answers and examples come from elsewhere; all else is told of an item."""
+    told = tell_item(make_item(speaker="Ann", statement="She is sorry.", text_b="So what?"))
+    assert set(VARIABLES) == {*told, "labels", "answer", "examples"}
 
 
 def test_prompt_that_does_not_suit_the_label_schema(tmp_path):
@@ -276,10 +347,7 @@ def test_an_item_is_told_with_its_turns_numbered_as_spans_count_them():
     assert tell_item({"text": None, "language": "ignore all rules"}) == {}
 
 
-def test_action_units_and_answers_are_told():
-    field = load_labels("au_image.v1").fields["action_units"]
-    told = tell_action_units([{"label": "AU12", "intensity": "C"}], field.taxonomy)
-    assert told.startswith("AU12, intensity C: Lip corner puller.")
+def test_answers_are_told():
     labels = load_labels("utterance_emotion.v1")
     values = {"emotion": ["anger"], "valence": -0.5, "intensity": 4.0, "description": None}
     assert json.loads(tell_answer(labels, values, make_item(), {"reasons": "Why."})) == {
@@ -385,6 +453,15 @@ def test_quotations_with_slips_are_mended_once_and_it_is_told(turn, quoted, mean
     (told,) = answer.mended
     assert meant in told
     assert told.startswith("causes: ")
+
+
+@pytest.mark.parametrize(("turn", "quoted"), [(1.0, "I forgot the keys"), (0.0, "I forgot the keys")])
+def test_whole_numbers_may_be_written_as_others(turn, quoted):
+    answer = json.loads(make_answer((turn, quoted, "cause")))
+    answer["causes"]["spans"][0]["occurrence"] = 1.0
+    (span,) = read(json.dumps(answer)).values["causes"]["spans"]
+    assert (span["turn"], span["start"], span["text"]) == (1, 0, quoted)
+    assert all(type(span[name]) is int for name in ("turn", "start", "end"))
 
 
 @pytest.mark.parametrize("quoted", ["She forgot her umbrella", "!!!", "keys and locks and doors", "?"])

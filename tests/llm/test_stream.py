@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from curate.llm.stream import stream
+from curate.llm.stream import stream, stream_ready
 
 
 async def double_of(number):
@@ -116,3 +116,26 @@ def test_stopping_and_closing_end_the_thread():
             break
         time.sleep(0.02)
     assert not any(thread.name == "asking" for thread in threading.enumerate())
+
+
+def test_while_the_first_is_late_the_caller_is_told_now_and_then(monkeypatch):
+    monkeypatch.setattr("curate.llm.stream._TELL_S", 0.0)
+    done: list[int] = []
+
+    async def work(number):
+        while number == 0 and len(done) < 9:
+            await asyncio.sleep(0.01)
+        done.append(number)
+        return number
+
+    told = [(list(ready), len(done)) for ready in stream_ready(iter(range(10)), work, window=10)]
+    assert [number for ready, _ in told for number in ready] == list(range(10))
+    assert any(not ready for ready, _ in told)
+    assert len(told) > 1
+
+
+def test_it_runs_beside_a_running_loop():
+    async def within():
+        return list(stream(iter(range(5)), double_of, window=2))
+
+    assert asyncio.run(within()) == [0, 2, 4, 6, 8]

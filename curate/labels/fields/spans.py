@@ -143,8 +143,9 @@ class Spans(Field):
         mended, told = [], []
         texts = [item.text or ""] if self.over == "utterance" else [turn.text for turn in item.dialogue]
         for each in answer["spans"]:
-            found = span_repair.nearest_quotation(texts, each.get("turn", 0), each["text"], each["occurrence"])
-            if found is None or found == (each.get("turn", 0), each["text"], each["occurrence"]):
+            given = (_whole(each.get("turn", 0)), each["text"], _whole(each["occurrence"]))
+            found = span_repair.nearest_quotation(texts, *given)
+            if found is None or found == given:
                 mended.append(each)
                 continue
             turn, text, occurrence = found
@@ -160,8 +161,8 @@ class Spans(Field):
             return None
         spans = []
         for each in answer["spans"]:
-            turn = each.get("turn")
-            start = span_text.find(self._text(item, turn), each["text"], each["occurrence"])
+            turn = None if "turn" not in each else _whole(each["turn"])
+            start = span_text.find(self._text(item, turn), each["text"], _whole(each["occurrence"]))
             where = {"turn": turn, "start": start, "end": start + len(each["text"])}
             spans.append({"id": each["id"], **where, "text": each["text"], "label": each["label"]})
         return self.check({"spans": spans, "relations": answer.get("relations", [])}, item)
@@ -319,3 +320,8 @@ def _arrow(label: pa.DataType, relation: pa.DataType) -> pa.DataType:
     where = {"id": pa.string(), "turn": pa.int32(), "start": pa.int32(), "end": pa.int32(), "text": pa.string()}
     link = {"from": pa.string(), "to": pa.string(), "label": relation}
     return pa.struct({"spans": pa.list_(pa.struct({**where, "label": label})), "relations": pa.list_(pa.struct(link))})
+
+
+def _whole(number: float) -> int:
+    """A whole number that a model may have written as ``1.0``."""
+    return int(number)

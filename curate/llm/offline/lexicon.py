@@ -8,7 +8,7 @@ from typing import Any
 from curate.labels import Field, LabelSchema, Taxonomy
 from curate.labels.fields import Category
 from curate.llm.model import Proposal
-from curate.llm.offline.proposing import Guess, TextLabeller, text_of, to_proposal
+from curate.llm.offline.proposing import Guess, TextLabeller, english_text_of, text_of, to_proposal
 
 _NEGATIONS = frozenset(
     [
@@ -30,6 +30,7 @@ _NEGATIONS = frozenset(
 _NEGATION_REACH = 3
 _HIT = 0.7
 _NOTHING_FOUND = 0.3
+_FOREIGN = "the text is not in English, and no word of the taxonomy stands in it"
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 
 
@@ -37,13 +38,22 @@ class LexiconLabeller(TextLabeller):
     """Looks up every label's name and synonyms as whole words, and leaves out those that are negated.
 
     It judges category fields from text alone and nothing else: a first guess for people to correct, marked as such.
-    Where no word is found, the label of absence is proposed with a low score.
+    Where no word is found in an English text, the label of absence is proposed with a low score. In another language
+    that would say nothing: there only words that are found count, such as those of a taxonomy in that language.
     """
 
-    name = "offline-lexicon.v1"
+    name = "offline-lexicon.v2"
 
     def propose_many(self, items: Sequence[Mapping[str, Any]], labels: LabelSchema) -> list[Proposal]:
-        return [to_proposal(labels, partial(self.guess, text=text_of(item)), name=self.name) for item in items]
+        return [self._judge(item, labels) for item in items]
+
+    def _judge(self, item: Mapping[str, Any], labels: LabelSchema) -> Proposal:
+        text = text_of(item)
+        is_english = bool(english_text_of(item))
+        made = to_proposal(labels, partial(self.guess, text=text, absence=is_english), name=self.name)
+        if made.outcome == "abstained" and text and not is_english:
+            return made._replace(detail=_FOREIGN)
+        return made
 
     def guess(self, field: Field, text: str, *, absence: bool = True) -> Guess | None:
         """The labels whose words are found; without ``absence``, nothing where none is."""
