@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from curate.errors import CurateError, Interrupted
-from curate.llm.batch_lines import MOST_REQUESTS, Line, read_lines, why_ended, write_lines
+from curate.llm.batch_lines import MOST_REQUESTS, Line, has_ended, read_id, read_lines, why_ended, write_lines
 from curate.llm.batch_service import BatchService
 from curate.llm.budget import Budget
 from curate.llm.completion import Completion, Usage, read_completion
-from curate.llm.engine import EngineSettings, Fetched
+from curate.llm.engine import Courier, EngineSettings, Fetched
 from curate.llm.faults import Verdict, judge_status, repeated
 from curate.llm.prices import check_priced, load_prices, tokens_in
 from curate.llm.request import Request
@@ -32,7 +32,7 @@ from curate.storage.answers import (
 from curate.storage.group_commit import Statement
 
 _STORE_EVERY = 500
-_ENDED = frozenset({"completed", "expired", "cancelled", "failed"})
+_LOOK_S = 0.05
 _NO_USE = frozenset({"key", "quota", "model"})
 
 
@@ -43,7 +43,8 @@ class _Asked:
     request: Request
     labeller: str
     tally: Tally
-    reply: "asyncio.Future[Fetched]"
+    reply: "asyncio.Future[Fetched | None]"
+    """None where no batch will bring it"""
     tries: int = 0
 
 
@@ -54,6 +55,8 @@ class BatchCourier:
     labeller. A batch is on record, with its requests and what is reserved for them, before the service hears of it; one
     whose submission was not confirmed is looked for by its name. Requests that a batch did not answer (expired,
     cancelled, failed) go into the next one, ``tries`` times at most.
+
+    With ``instead`` no batch is made: what no batch of an earlier run brings is fetched through that courier.
     """
 
     def __init__(
@@ -63,8 +66,11 @@ class BatchCourier:
         read: Callable[[str], bytes],
         budget: Budget,
         models: tuple[str, ...] = (),
+        *,
+        instead: Courier | None = None,
     ) -> None:
         self._settings, self._answers, self._read = settings, answers, read
+        self._instead = instead
         self._prices = load_prices(settings.prices)
         if settings.budget_usd is not None:
             check_priced(self._prices, models)
@@ -76,19 +82,23 @@ class BatchCourier:
         self._waiting: dict[str, _Asked] = {}
         self._sent: set[str] = set()
         """Keys that are in a batch under way, whether anyone waits for them or not."""
+        self._followed: dict[str, dict[str, Spend]] = {}
+        """What is reserved in each batch that is looked after"""
+        self._idle: set[str] = set()
+        """Those of them that need not be looked at for a while"""
         self._jobs: set[asyncio.Task[None]] = set()
         self._attaching: asyncio.Task[None] | None = None
         self._collecting: asyncio.Task[None] | None = None
         self._came_at = 0.0
-        self._fatal: CurateError | None = None
+        self._fatal: BaseException | None = None
 
     async def fetch(self, request: Request, *, labeller: str, tally: Tally) -> Fetched:
         """See ``Courier.fetch``; comes back when the batch that holds the request has ended."""
         if self._attaching is None:
             self._attaching = self._start(self._attach())
-        await asyncio.shield(self._attaching)
+        await asyncio.wait([self._attaching])
         if self._fatal is not None:
-            raise repeated(self._fatal)
+            raise _again(self._fatal)
         asked = _Asked(request, labeller, tally, asyncio.get_running_loop().create_future())
         if request.key in self._sent:
             self._waiting[request.key] = asked
@@ -99,7 +109,10 @@ class BatchCourier:
             self._enqueue(asked)
         try:
             async with asyncio.timeout(None if self._until is None else max(0.0, self._until - time.monotonic())):
-                return await asked.reply
+                got = await asked.reply
+                if got is None and self._instead is not None:
+                    got = await self._instead.fetch(request, labeller=labeller, tally=tally)
+                return got or Fetched(None)
         except TimeoutError:
             said = f"the deadline of {self._settings.deadline_s:g} s has passed"
             raise Interrupted(said, hint="run again to go on: batches under way are found again") from None
@@ -107,8 +120,13 @@ class BatchCourier:
             self._waiting.pop(request.key, None)
 
     async def drain(self, grace_s: float) -> None:
-        """See ``Courier.drain``; a batch under way needs nobody to wait for it."""
+        """See ``Courier.drain``; a batch under way needs nobody to wait for it, one that has ended is taken over."""
         self._fatal = self._fatal or Interrupted("the run is being stopped")
+        ends = time.monotonic() + grace_s
+        if self._instead is not None:
+            await self._instead.drain(grace_s)
+        while self._followed.keys() - self._idle and time.monotonic() < ends:
+            await asyncio.sleep(_LOOK_S)
 
     async def close(self) -> None:
         """Close the connections; batches under way go on, and the next run finds them."""
@@ -117,8 +135,16 @@ class BatchCourier:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
         await self._service.close()
+        if self._instead is not None:
+            await self._instead.close()
 
     def _enqueue(self, asked: _Asked) -> None:
+        if self._fatal is not None:
+            asked.reply.set_exception(_again(self._fatal))
+            return
+        if self._instead is not None:
+            asked.reply.set_result(None)
+            return
         self._queue.append(asked)
         self._came_at = time.monotonic()
         self._wake()
@@ -220,13 +246,15 @@ class BatchCourier:
 
     async def _follow(self, batch: Batch, keys: Mapping[str, str], spends: dict[str, Spend]) -> None:
         """Ask how a batch stands until it has ended, and take over what it brought."""
-        remote = batch.remote_id or ""
-        while (page := await self._service.look(remote)) is not None and page.get("status") not in _ENDED:
+        self._followed[batch.id] = spends
+        while (page := await self._service.look(batch.remote_id or "")) is not None and not has_ended(page):
+            self._idle.add(batch.id)
             await asyncio.sleep(self._settings.batch_poll_s)
+            self._idle.discard(batch.id)
         left = dict(keys)
         files = [page.get(f"{name}_file_id") if page else None for name in ("output", "error")]
-        names = [file[:200] if isinstance(file, str) else None for file in files]
-        lost = page is None
+        names = [read_id(file) for file in files]
+        lost = page is None or any(file and name is None for file, name in zip(files, names, strict=True))
         for file in filter(None, names):
             data = await self._service.load(file)
             lost |= data is None
@@ -244,6 +272,7 @@ class BatchCourier:
             verdict = judged if judged.then in _NO_USE else verdict
             # Some services hold only so many tokens in waiting batches.
             self._most = max(1, min(self._most, len(keys) // 2))
+        self._followed.pop(batch.id, None)
         self._hand_on([(key, verdict) for key in left])
         self._wake()
 
@@ -275,7 +304,7 @@ class BatchCourier:
                 if (answer := result.answer) is not None:
                     asked.tally.answered(answer.tokens_in, answer.tokens_out, answer.usd)
                 _resolve(asked, result._replace(tries=asked.tries))
-            elif result.then in _NO_USE:
+            elif result.then in _NO_USE and self._instead is None:
                 self._waiting[key] = asked
                 self._end(self._service.refused(result))
             elif result.then == "invalid" or asked.tries >= self._settings.tries:
@@ -334,25 +363,35 @@ class BatchCourier:
             return Verdict("again", str(error), charged=True)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        job = asyncio.create_task(self._guard(work))
+        job = asyncio.create_task(work)
         self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
+        job.add_done_callback(self._landed)
         return job
 
-    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except CurateError as error:
+    def _landed(self, job: "asyncio.Task[None]") -> None:
+        self._jobs.discard(job)
+        if not job.cancelled() and (error := job.exception()) is not None:
             self._end(error)
 
-    def _end(self, error: CurateError) -> None:
+    def _end(self, error: BaseException) -> None:
         """Send nothing new. Where only money is missing, what batches under way will answer is still waited for."""
         self._fatal = self._fatal or error
-        under_way = () if isinstance(error, Interrupted) else self._waiting.values()
+        under_way: list[_Asked] = []
+        if not isinstance(error, Interrupted):
+            under_way = list(self._waiting.values())
+            # Nobody is to wait for what they give back; on the disk they stay reserved, for the next run.
+            for spend in [spend for spends in self._followed.values() for spend in spends.values()]:
+                self._budget.lose(spend)
+            self._followed.clear()
         for asked in (*self._queue, *under_way):
             if not asked.reply.done():
-                asked.reply.set_exception(repeated(error))
+                asked.reply.set_exception(_again(error))
         self._queue = []
+
+
+def _again(error: BaseException) -> BaseException:
+    """An error for one more place that ends by it."""
+    return repeated(error) if isinstance(error, CurateError) else error
 
 
 def _resolve(asked: _Asked, result: Fetched) -> None:

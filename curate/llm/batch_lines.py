@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ MOST_REQUESTS = 50_000
 MOST_BYTES = 190_000_000
 """A little below the 200 MB that a service takes."""
 PATH = "/v1/chat/completions"
+_ENDED = frozenset({"completed", "expired", "cancelled", "failed"})
+_ID = re.compile(r"[A-Za-z0-9._~:/=@+,-]{1,1000}")
+_MOST_REQUEST_ID = 200
 
 
 class Written(NamedTuple):
@@ -71,13 +75,34 @@ def _line(text: bytes) -> Line | None:
     if not isinstance(page, dict) or not isinstance(page.get("custom_id"), str):
         return None
     key, response, error = page["custom_id"], page.get("response"), page.get("error")
-    if isinstance(response, dict) and isinstance(response.get("status_code"), int):
-        request_id = response.get("request_id")
-        body = json.dumps(response.get("body"), ensure_ascii=False, separators=(",", ":"))
-        named = request_id[:200] if isinstance(request_id, str) else None
-        return Line(key, response["status_code"], body.encode("utf-8", "replace"), named)
+    status = response.get("status_code") if isinstance(response, dict) else None
+    if isinstance(response, dict) and isinstance(status, int) and 100 <= status <= 599:
+        return Line(key, status, _body(response.get("body")), _request_id(response.get("request_id")))
     said: Any = error.get("message") if isinstance(error, dict) else None
     return Line(key, 0, b"", None, said if isinstance(said, str) and said else "the batch ended before its turn")
+
+
+def _body(body: Any) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    except RecursionError:
+        return b""  # read and judged as a reply that is not whole
+
+
+def _request_id(given: Any) -> str | None:
+    named = given[:_MOST_REQUEST_ID] if isinstance(given, str) else ""
+    return "".join(char for char in named if char.isprintable()) or None
+
+
+def read_id(given: Any) -> str | None:
+    """A service's name for a file or batch, fit for an address and for storing; None where it is none."""
+    return given if isinstance(given, str) and _ID.fullmatch(given) else None
+
+
+def has_ended(page: Mapping[str, Any]) -> bool:
+    """Whether a batch brings nothing more."""
+    status = page.get("status")
+    return isinstance(status, str) and status in _ENDED
 
 
 def why_ended(page: Mapping[str, Any] | None) -> tuple[str, bytes]:
@@ -87,6 +112,8 @@ def why_ended(page: Mapping[str, Any] | None) -> tuple[str, bytes]:
     errors = page.get("errors")
     entries = errors.get("data") if isinstance(errors, dict) else None
     first = next((one for one in entries if isinstance(one, dict)), {}) if isinstance(entries, list) else {}
-    said = first.get("message")
-    sentence = f"the batch ended as {str(page.get('status'))[:40]}"
-    return f"{sentence}: {said}" if isinstance(said, str) else sentence, json.dumps({"error": first}).encode()
+    told = {name: first[name] for name in ("message", "code", "type") if isinstance(first.get(name), str)}
+    sentence = f"the batch ended as {page.get('status')}"
+    return ": ".join([sentence, *([told["message"]] if "message" in told else [])]), json.dumps(
+        {"error": told}
+    ).encode()

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from curate.errors import ServiceRefused, ServiceUnavailable
-from curate.llm.batch_lines import PATH
+from curate.llm.batch_lines import PATH, read_id
 from curate.llm.engine import EngineSettings
 from curate.llm.faults import Unanswered, Verdict, backoff_s, judge_status
 from curate.llm.openai_client import HINT, Endpoint, Received
@@ -16,6 +16,7 @@ LATER = "run the same command again later: what is done is kept, and batches go 
 _TAG = "curate_batch"
 _BYTES_PER_S = 200_000
 _MOST_FILE_S = 3600.0
+_NOT_THERE = frozenset({404, 405, 501})
 
 
 class BatchService:
@@ -56,11 +57,11 @@ class BatchService:
                 await asyncio.sleep(backoff_s(failures, self._settings.backoff_s, None))
 
     async def find(self, names: set[str]) -> dict[str, str]:
-        """The service's names of the batches that carry these names of ours."""
+        """The service's names of the batches that carry these names of ours; none where it has no batches at all."""
         found: dict[str, str] = {}
         query = {"limit": "100"}
         while True:
-            page = await self._object(partial(self._endpoint.get, "/batches", query))
+            page = await self._object(partial(self._endpoint.get, "/batches", query), missing=True)
             entries = page.get("data")
             batches = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
             for one in batches:
@@ -70,7 +71,10 @@ class BatchService:
                     found[name] = _name(one)
             if not batches or page.get("has_more") is not True or len(found) == len(names):
                 return found
-            query = {**query, "after": _name(batches[-1])}
+            last, before = _name(batches[-1]), query.get("after")
+            if last == before:
+                return found  # it gives the same page over and over
+            query = {**query, "after": last}
 
     async def look(self, remote: str) -> dict[str, Any] | None:
         """How a batch stands; None where the service does not know it any more."""
@@ -93,9 +97,14 @@ class BatchService:
         return ServiceRefused(f"{self.url} {what}: {verdict.detail}", hint=HINT)
 
     async def _object(
-        self, send: Callable[[], Awaitable[Received]], patience_s: float | None = None, *, tries: int | None = None
+        self,
+        send: Callable[[], Awaitable[Received]],
+        patience_s: float | None = None,
+        *,
+        tries: int | None = None,
+        missing: bool = False,
     ) -> dict[str, Any]:
-        received = await self._patiently(send, patience_s, tries=tries)
+        received = await self._patiently(send, patience_s, tries=tries, missing=missing)
         return {} if received is None else _page(received.body) or {}
 
     async def _patiently(
@@ -107,7 +116,7 @@ class BatchService:
         missing: bool = False,
         is_file: bool = False,
     ) -> Received | None:
-        """A good reply, a JSON object unless it is a file; None for status 404 where ``missing`` allows for it."""
+        """A good reply, a JSON object unless it is a file; None where ``missing`` allows for there being none."""
         failures = 0
         while True:
             wait_s = None
@@ -116,7 +125,7 @@ class BatchService:
                     received = await send()
                 if received.status == 200 and (is_file or _page(received.body) is not None):
                     return received
-                if received.status == 404 and missing:
+                if received.status in _NOT_THERE and missing:
                     return None
                 verdict = judge_status(received.status, received.headers, received.body, self.mask)
                 if received.status != 200 and verdict.then != "again":
@@ -143,7 +152,7 @@ def _page(body: bytes) -> dict[str, Any] | None:
 
 
 def _name(page: Mapping[str, Any]) -> str:
-    found = page.get("id")
-    if not isinstance(found, str) or not found:
+    found = read_id(page.get("id"))
+    if found is None:
         raise ServiceUnavailable("the service's reply about a batch names no id", hint=LATER)
     return found

@@ -6,7 +6,7 @@ import binascii
 import hashlib
 import json
 from collections import Counter, deque
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -19,7 +19,7 @@ from curate.errors import CurateError
 from curate.llm.completion import Usage, read_usage
 from curate.llm.faults import repeated
 from curate.llm.tally import Tally
-from curate.storage.answers import Answer, Answers
+from curate.storage.answers import Answer, Answers, now, put_answer
 
 MOST_TEXTS = 64
 _MOST_TEXT_BYTES = 8_000
@@ -35,6 +35,8 @@ class Embedding(NamedTuple):
 
     vector: NDArray[np.float32] | None
     detail: str = ""
+    is_final: bool = False
+    """The model gives the text a vector without a direction: asking again is no use"""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Embedder:
             self._queue.append((key, text))
             if not self._is_collecting:
                 self._is_collecting = True
-                self._start(self._collect(self._courier, labeller, tally))
+                self._start(self._collect(self._courier, labeller, tally), self._queue)
         # Others may wait for the same vector, and it is paid for: it comes even where one of them is cancelled.
         return self._fitting(await asyncio.shield(flying))
 
@@ -137,7 +139,8 @@ class Embedder:
             while self._queue:
                 if len(self._queue) < MOST_TEXTS:
                     await asyncio.sleep(_JOIN_S)
-                self._start(self._send(courier, self._group(), labeller, tally))
+                group = self._group()
+                self._start(self._send(courier, group, labeller, tally), group)
         finally:
             self._is_collecting = False
 
@@ -155,14 +158,7 @@ class Embedder:
         self, courier: EmbeddingCourier, group: Sequence[tuple[str, str]], labeller: str, tally: Tally
     ) -> None:
         request = EmbeddingRequest(self._model, tuple(text for _, text in group))
-        try:
-            brought = await courier.embed(request, labeller=labeller, tally=tally)
-        except (CurateError, asyncio.CancelledError) as error:
-            for key, _ in group:
-                self._land(key, repeated(error) if isinstance(error, CurateError) else None)
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            return
+        brought = await courier.embed(request, labeller=labeller, tally=tally)
         if brought.embeddings is None and brought.outcome == "invalid" and len(group) > 1:
             # One text that the service does not take must not cost the others their vectors.
             middle = len(group) // 2
@@ -171,12 +167,14 @@ class Embedder:
             return
         failed = Embedding(None, brought.detail)
         found = brought.embeddings or (failed,) * len(group)
+        if faults := _faults(request, found):
+            await self._answers.commit([*map(put_answer, faults)])
         for (key, _), embedding in zip(group, found, strict=True):
             outcome = brought.outcome if brought.embeddings is None else "invalid"
             tally.outcomes["ok" if embedding.vector is not None else outcome] += 1
             self._land(key, embedding)
 
-    def _land(self, key: str, result: Embedding | CurateError | None) -> None:
+    def _land(self, key: str, result: Embedding | BaseException | None) -> None:
         flying = self._flying.pop(key, None)
         if flying is None or flying.done():
             return
@@ -185,7 +183,7 @@ class Embedder:
         elif result is None:
             flying.cancel()
         else:
-            flying.set_exception(result)
+            flying.set_exception(repeated(result) if isinstance(result, CurateError) else result)
             flying.exception()  # whoever waited may be gone by now
 
     def _fitting(self, embedding: Embedding) -> Embedding:
@@ -194,10 +192,18 @@ class Embedder:
         self._size = self._size or len(embedding.vector)
         return embedding if len(embedding.vector) == self._size else _of_another_size(embedding, self._size)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None], group: Collection[tuple[str, str]]) -> None:
         job = asyncio.create_task(work)
         self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
+        job.add_done_callback(lambda done: self._ended(done, group))
+
+    def _ended(self, job: asyncio.Task[None], group: Collection[tuple[str, str]]) -> None:
+        """Whatever ended a job reaches all who wait for its texts."""
+        self._jobs.discard(job)
+        error = None if job.cancelled() else job.exception()
+        if job.cancelled() or error is not None:
+            for key, _ in group:
+                self._land(key, error)
 
 
 def embedded_text(text: str) -> str:
@@ -235,8 +241,8 @@ def read_embeddings(body: bytes, count: int) -> Embedded:
 
 
 def stored_vector(answer: Answer) -> Embedding:
-    """A vector as it was stored by ``to_stored``."""
-    return _vector(answer.reply)
+    """A vector as it was stored by ``to_stored``, or the fault that was stored in its place."""
+    return _vector(answer.reply) if answer.fault is None else Embedding(None, answer.fault, is_final=True)
 
 
 def to_stored(vector: NDArray[np.float32]) -> str:
@@ -265,11 +271,39 @@ def _vector(given: Any) -> Embedding:
         return Embedding(None, "the service gave no vector for its text")
     largest = float(np.abs(numbers).max())
     if not np.isfinite(largest):
-        return Embedding(None, "the service gave a vector that is not finite for its text")
+        return Embedding(None, "the service gave a vector that is not finite for its text", is_final=True)
     if largest == 0.0:
-        return Embedding(None, "the service gave a vector of zeros for its text")
+        return Embedding(None, "the service gave a vector of zeros for its text", is_final=True)
     numbers = numbers / largest
     return Embedding((numbers / np.linalg.norm(numbers)).astype(np.float32))
+
+
+def _faults(request: EmbeddingRequest, found: Sequence[Embedding]) -> list[Answer]:
+    """What is stored of texts whose vectors are none; what they cost stands in the account of their request."""
+    blank = Answer(
+        key="",
+        content_key="",
+        endpoint="",
+        model=request.model,
+        answered_by=None,
+        request_id=None,
+        created_at=now(),
+        seconds=0.0,
+        status=200,
+        fault=None,
+        reply="",
+        headers="{}",
+        tokens_in=0,
+        tokens_out=0,
+        tokens_cached=0,
+        estimated=False,
+        usd=0.0,
+    )
+    return [
+        blank._replace(key=key, content_key=content_key, fault=one.detail)
+        for key, content_key, one in zip(request.keys, request.content_keys, found, strict=True)
+        if one.is_final
+    ]
 
 
 def _of_another_size(embedding: Embedding, usual: int) -> Embedding:

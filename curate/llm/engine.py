@@ -370,12 +370,13 @@ def open_engine(
     about: Mapping[str, Any] = {
         "settings": settings, "answers": answers, "read": read, "models": models, "budget": budget,
     }  # fmt: skip
+    from curate.llm.batch import BatchCourier
     from curate.llm.online import Online
 
     if settings.mode == "batch":
-        from curate.llm.batch import BatchCourier
-
         courier = BatchCourier(**about)
         return Engine(answers, courier, replayed=settings.replayed, open_online=lambda: Online(**about))
     online = Online(**about)
-    return Engine(answers, online, replayed=settings.replayed, open_online=lambda: online)
+    # What earlier runs sent as batches is paid for: it is waited for, and not asked a second time.
+    first = BatchCourier(**about, instead=online) if answers.open_batches() else online
+    return Engine(answers, first, replayed=settings.replayed, open_online=lambda: online)

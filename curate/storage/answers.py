@@ -218,10 +218,10 @@ class Answers:
         ((mean,),) = self._rows(sql, model)
         return None if mean is None else float(mean)
 
-    def open_batches(self, endpoint: str) -> list[Batch]:
-        """Batches at an address whose replies have not all been taken over, oldest first."""
-        sql = "SELECT * FROM batches WHERE endpoint = ? AND state NOT IN ('done', 'failed') ORDER BY submitted_at, id"
-        return [Batch(*row) for row in self._rows(sql, endpoint)]
+    def open_batches(self, endpoint: str | None = None) -> list[Batch]:
+        """Batches at an address, or anywhere, whose replies have not all been taken over, oldest first."""
+        sql = "SELECT * FROM batches WHERE state NOT IN ('done', 'failed') ORDER BY submitted_at, id"
+        return [batch for row in self._rows(sql) if (batch := Batch(*row)).endpoint == (endpoint or batch.endpoint)]
 
     def batch_keys(self, batch: str) -> dict[str, str]:
         """The requests of a batch that have no stored reply yet: the content key by key."""

@@ -1,5 +1,6 @@
 """Batches against a server: merged by key, found again after any death, within the budget, paid once."""
 
+import asyncio
 import json
 import os
 import signal
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from curate.llm.batch_lines import read_lines, write_lines
+from curate.llm.engine import open_engine
 from curate.storage.answers import Answers
 from tests.llm.asking import account, always_good, ask_items, make_request, make_settings, rows, stored
 from tests.llm.chat_double import BatchPlan
-from tests.llm.chat_faults import Fault, cut, drop, error_body, expired_key, html, refusal, says, status
+from tests.llm.chat_faults import Fault, cut, drop, error_body, expired_key, html, raw, refusal, says, status
 
 TEXTS = [f"item {at} of 12" for at in range(12)]
 
@@ -196,6 +198,74 @@ def test_lines_of_nonsense_are_passed_over():
     found = list(read_lines(b"\n".join([*bad, good])))
     assert [(line.key, line.status, line.unsent is None) for line in found] == [("a", 0, False), ("b", 200, True)]
     assert found[1].body == b'{"x":1}'
+
+
+def test_lines_hold_nothing_that_cannot_be_stored_or_read():
+    lines = [
+        b'{"custom_id": "a", "response": {"status_code": 200, "request_id": "r\\ud800\\n1", "body": "\\ud800"}}',
+        b'{"custom_id": "b", "response": {"status_code": %d}}' % 10**30,
+        b'{"custom_id": "c", "response": {"status_code": -1, "body": {}}}',
+        b'{"custom_id": "d", "response": {"status_code": 200, "request_id": "%s"}}' % (b"x" * 10**5),
+    ]
+    found = {line.key: line for line in read_lines(b"\n".join(lines))}
+    assert (found["a"].request_id, found["a"].body) == ("r1", b'"?"')
+    assert [(found[key].status, found[key].unsent is None) for key in "bc"] == [(0, False)] * 2
+    assert len(found["d"].request_id) == 200
+
+
+@pytest.mark.parametrize("named", [7, "f\ud800", "a b", "", ["f"], {"id": 3}, "x" * 5000, "f?x=1#"])
+def test_an_id_that_is_none_is_not_used(double, tmp_path, named):
+    double.on_path("POST /v1/batches", raw({"id": named}))
+    assert outcomes(ask_items(tmp_path, batch_settings(double), TEXTS[:2])) == ["ok"] * 2
+    assert len(double.batches) == 1  # it was made all the same, and is found by its name
+    double.on_path("POST /v1/files", raw({"id": named}))
+    seen = ask_items(tmp_path, batch_settings(double), TEXTS[2:4])
+    assert type(seen.error).__name__ == "ServiceUnavailable"
+    assert "names no id" in seen.error.message
+
+
+@pytest.mark.parametrize("named", [7, "f\ud800", ["f"]])
+def test_a_file_whose_id_is_none_is_counted_as_lost(double, tmp_path, named):
+    ended = {"id": "batch_1", "status": "completed", "output_file_id": named, "error_file_id": None}
+    double.on_path("GET /v1/batches/*", raw(ended))
+    seen = ask_items(tmp_path, batch_settings(double), TEXTS[:4])
+    assert outcomes(seen) == ["ok"] * 4
+    assert seen.charged == 8
+    assert [row["state"] for row in rows(tmp_path, "spend")].count("lost") == 4
+
+
+@pytest.mark.parametrize("state", [["completed"], {"a": 1}, 7, None])
+def test_a_state_that_is_none_is_asked_for_again(double, tmp_path, state):
+    double.on_path("GET /v1/batches/*", raw({"id": "batch_1", "status": state}))
+    assert outcomes(ask_items(tmp_path, batch_settings(double), TEXTS[:2])) == ["ok"] * 2
+
+
+def test_a_list_of_batches_without_an_end_is_left(double, tmp_path):
+    double.on_path("POST /v1/batches", *[status(503)] * 20)
+    endless = raw({"data": [{"id": "batch_0", "metadata": {}}], "has_more": True})
+    double.on_path("GET /v1/batches", *[endless] * 20)
+    seen = ask_items(tmp_path, batch_settings(double, tries=2), TEXTS[:2])
+    assert type(seen.error).__name__ == "ServiceUnavailable"
+    assert sum(call.path == "/v1/batches" for call in double.calls) <= 8
+
+
+@pytest.mark.parametrize("place", ["read_completion", "write_lines"])
+def test_whatever_goes_wrong_within_reaches_all_who_wait(double, tmp_path, monkeypatch, place):
+    def broken(*_):
+        raise OverflowError("int too large to convert to float")
+
+    monkeypatch.setattr(f"curate.llm.batch.{place}", broken)
+
+    async def everything(answers):
+        engine = open_engine(batch_settings(double), answers, lambda blob: b"")
+        asks = [engine.ask(make_request(text), str, labeller="mini") for text in TEXTS]
+        found = await asyncio.wait_for(asyncio.gather(*asks, return_exceptions=True), 20)
+        await engine.close()
+        return found
+
+    with Answers(tmp_path / "answers.sqlite") as answers:
+        found = asyncio.run(everything(answers))
+    assert [type(one) for one in found] == [OverflowError] * 12
 
 
 CHILD = """

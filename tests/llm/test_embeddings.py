@@ -159,10 +159,38 @@ def test_a_text_without_a_proper_vector_has_none_and_the_others_theirs(double, t
     assert odd.vector is None
     assert said in odd.detail
     assert spent.outcomes == {"ok": 2, "invalid": 1}
-    assert len(stored(tmp_path)) == 2
-    # What was no vector was not kept: another run asks for it.
-    assert is_right(embed(tmp_path, make_settings(double), texts)[0], texts)
-    assert sent(double) == [texts, ["odd"]]
+    (_, again, _), spent = embed(tmp_path, make_settings(double), texts)
+    if "zeros" in said or "not finite" in said:
+        # So the model has it, and another run is told the same without paying for it.
+        assert again.vector is None
+        assert again.detail == odd.detail
+        assert sent(double) == [texts]
+        assert spent.from_cache == 3
+        assert [one["fault"] for one in rows(tmp_path, "answers") if one["fault"]] == [odd.detail]
+    else:
+        # That was the service's mistake: it is not kept, and another run asks for it.
+        assert is_right([again], ["odd"])
+        assert sent(double) == [texts, ["odd"]]
+    assert len(stored(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("count", [1, 150])
+def test_whatever_goes_wrong_within_reaches_all_who_wait(double, tmp_path, monkeypatch, count):
+    def broken(body: bytes, count: int) -> None:
+        raise OverflowError("int too large to convert to float")
+
+    monkeypatch.setattr("curate.llm.online.read_embeddings", broken)
+
+    async def everything(answers: Answers) -> list[Any]:
+        engine = open_engine(make_settings(double), answers, lambda blob: b"")
+        asks = [engine.embed([f"text {at}"], model=MODEL, labeller="vectors") for at in range(count)]
+        found = await asyncio.wait_for(asyncio.gather(*asks, return_exceptions=True), 20)
+        await engine.close()
+        return found
+
+    with Answers(tmp_path / "answers.sqlite") as answers:
+        found = asyncio.run(everything(answers))
+    assert [type(one) for one in found] == [OverflowError] * count
 
 
 def test_huge_and_tiny_numbers_have_a_direction_too():
