@@ -87,6 +87,7 @@ class Endpoint:
         # The caller bounds the requests. Idle connections are closed before a server would do it (uvicorn: 5 s).
         limits = self._httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=_IDLE_S)
         return self._openai.DefaultAsyncHttpxClient(
+            follow_redirects=False,  # what is asked goes to the address that was named, and nowhere else
             limits=limits,
             verify=security,
             timeout=self._httpx.Timeout(None, connect=_CONNECT_S),
