@@ -35,7 +35,7 @@ class EngineSettings:
     in_flight: int = 64
     """So many requests to chat models, and beside them so many for embeddings"""
     requests_per_minute: float | None = None
-    """For chat and embeddings each, like tokens; None takes the limits that the headers of each one's replies name"""
+    """For chat and embeddings each, like tokens; None takes the limits that the headers of each model's replies name"""
     tokens_per_minute: float | None = None
     request_timeout_s: float = 60.0
     deadline_s: float | None = None

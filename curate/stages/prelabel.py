@@ -86,9 +86,9 @@ class Prelabel(BatchStage):
     in_flight: Annotated[int, Field(ge=1, le=2_000)] = 64
     """Requests under way at once: so many to chat models, and beside them so many for embeddings"""
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
-    """For chat models and for embeddings each; without it, as the service says for each"""
+    """For chat models and for embeddings each; without it, as the service says for each model"""
     tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
-    """For chat models and for embeddings each; without it, as the service says for each"""
+    """For chat models and for embeddings each; without it, as the service says for each model"""
     request_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 60.0
     deadline_s: Annotated[float, Field(gt=0)] | None = None
     """The stage ends after this time and keeps what is done"""
