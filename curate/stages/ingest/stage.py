@@ -13,10 +13,10 @@ from pydantic import Field
 
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import LabelSchema
-from curate.media.container.decode import read_start
+from curate.media.container.decode import read_audio_start
 from curate.media.container.pictures import load_rgb
 from curate.media.container.probe import Probe, probe
-from curate.media.duplicates import HEARD_S, film_hash, picture_hash, sound_hash
+from curate.media.duplicates import MAX_HASHED_S, picture_hash, sound_hash, video_hash
 from curate.media.words.subtitles import SUFFIXES, find_sidecar
 from curate.stages.contract import BatchStage, Outcome, Problem, Rejection, Tools, digest
 
@@ -189,8 +189,8 @@ def _hashes(path: Path, probed: Probe) -> dict[str, str | None]:
     """What the file looks and sounds like; a stream that cannot be decoded is like nothing."""
     if probed.kind == "image":
         return {"picture_hash": picture_hash(load_rgb(path))}
-    seen = film_hash(path, probed.duration_s or 0.0) if probed.kind == "video" else None
-    heard = None if probed.audio_codec is None else sound_hash(read_start(path, HEARD_S))
+    seen = video_hash(path, probed.duration_s or 0.0) if probed.kind == "video" else None
+    heard = None if probed.audio_codec is None else sound_hash(read_audio_start(path, MAX_HASHED_S))
     return {"picture_hash": seen, "sound_hash": heard}
 
 

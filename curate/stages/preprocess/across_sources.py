@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.view import Corpus
-from curate.media.duplicates import first_alike
-from curate.media.faces.identity import name_people
+from curate.media.duplicates import first_duplicates
+from curate.media.faces.identity import assign_identities
 from curate.stages.contract import digest
 
 
@@ -27,7 +27,7 @@ def name_faces(corpus: Corpus) -> bool:
         return False
     face_ids = faces["face_id"].to_pylist()
     vectors = np.asarray(pc.list_flatten(faces["embedding"]), np.float32).reshape(len(face_ids), -1)
-    people = dict(zip(face_ids, name_people(face_ids, faces["source_id"].to_pylist(), vectors), strict=True))
+    people = dict(zip(face_ids, assign_identities(face_ids, faces["source_id"].to_pylist(), vectors), strict=True))
     items = corpus.read("items", ["item_id", "face_id"], with_repeats=True)
     shown = zip(items["item_id"].to_pylist(), items["face_id"].to_pylist(), strict=True)
     # Items last: what is noted there says that all is done.
@@ -52,7 +52,7 @@ def mark_repeats(corpus: Corpus, stage: str) -> bool:
     items = corpus.read("items", columns, with_repeats=True).to_pylist()
     items.sort(key=lambda item: (files.get(item["source_id"], ""), item["start_s"] or 0.0, item["item_id"]))
     lengths = [None if item["end_s"] is None else item["end_s"] - item["start_s"] for item in items]
-    alike = first_alike([item["picture_hash"] for item in items], [item["sound_hash"] for item in items], lengths)
+    alike = first_duplicates([item["picture_hash"] for item in items], [item["sound_hash"] for item in items], lengths)
     firsts = {item["item_id"]: None if at is None else items[at] for item, at in zip(items, alike, strict=True)}
     now = {item: first and first["item_id"] for item, first in firsts.items()}
     works = {item["work"] for item in items if item["repeats"] != now[item["item_id"]]}

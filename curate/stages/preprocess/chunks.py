@@ -9,13 +9,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.media.container.decode import MERGE_S, Span, keyframes_of, merge
+from curate.media.container.decode import MERGE_GAP_S, Span, keyframe_times, merge_spans
 from curate.media.container.open import AUDIO_RATE_HZ
 from curate.media.speech.quality import NEIGHBOURHOOD_S
-from curate.media.speech.speakers import Turn
+from curate.media.speech.speakers import SpeakerTurn
 from curate.media.speech.vad import HOP_S
 from curate.media.words.subtitles import Cue
-from curate.media.words.transcript import Said
+from curate.media.words.transcript import SpanText
 from curate.stages.preprocess.sound import Channel
 from curate.stages.preprocess.video import cuts_after
 from curate.storage.blobs import Blobs
@@ -47,11 +47,11 @@ class Voice(NamedTuple):
 
     sound: Channel | Excerpt
     spans: list[Span]
-    said: list[Said] | None
+    said: list[SpanText] | None
     """What is said in each span; None where the words of ``cues`` are parted by their times"""
     cues: list[Cue]
     uttered: list[Span]
-    named: list[Turn]
+    named: list[SpeakerTurn]
     """The utterances whose voices were told apart"""
 
 
@@ -70,7 +70,7 @@ class Chunk(NamedTuple):
     seen: list[Span]
     text_source: str | None
     language: str | None
-    told: list[Turn]
+    told: list[SpeakerTurn]
     voices: list[Voice]
 
 
@@ -93,12 +93,12 @@ def points(whole: Chunk, path: Path, length_s: float) -> list[Point]:
     if whole.way == "clip":
         return []
     film = path if whole.row["kind"] == "video" else None
-    seen = merge(whole.seen, 0.0)
+    seen = merge_spans(whole.seen, 0.0)
     found: list[Point] = []
     at_s = 0.0
     while (high_s := _after(seen, at_s, 1.5 * length_s)) is not None:
         low_s = _after(seen, at_s, length_s)
-        if low_s is None or (film and not found and not keyframes_of(film)):
+        if low_s is None or (film and not found and not keyframe_times(film)):
             break
         point = _next(whole, seen, film, low_s, high_s)
         if point is None:
@@ -129,10 +129,10 @@ def _next(whole: Chunk, seen: Sequence[Span], film: Path | None, low_s: float, h
         cut_s = next(cuts_after(film, low_s, whole.duration_s), None) if film else None
         return None if cut_s is None else Point(cut_s, "cut")
     for gap in (Span(a.end_s, b.start_s) for a, b in pairwise([Span(0.0, 0.0), *seen])):
-        if gap.end_s - gap.start_s >= MERGE_S and gap.end_s > low_s and gap.start_s < high_s:
+        if gap.end_s - gap.start_s >= MERGE_GAP_S and gap.end_s > low_s and gap.start_s < high_s:
             return Point(min(max(low_s, gap.start_s), gap.end_s), "gap")
     high_s = min(high_s, low_s + _REACH_S)
-    spoken = seen if whole.way != "window" else merge([one for v in whole.voices for one in v.uttered], 0.0)
+    spoken = seen if whole.way != "window" else merge_spans([one for v in whole.voices for one in v.uttered], 0.0)
     pauses = [Span(a.end_s, b.start_s) for a, b in pairwise([Span(-1.0, 0.0), *spoken, Span(whole.duration_s, 1e9)])]
     near = [Span(max(one.start_s, low_s), min(one.end_s, high_s)) for one in pauses]
     near = [one for one in near if one.end_s >= one.start_s] or [
@@ -167,7 +167,7 @@ def _is_in_passing(seen: Sequence[Span], at_s: float) -> bool:
     """Whether the pictures of a pause are looked at because it is short."""
     before = max((one.end_s for one in seen if one.end_s <= at_s), default=-math.inf)
     after = min((one.start_s for one in seen if one.start_s >= at_s), default=math.inf)
-    return after - before < MERGE_S
+    return after - before < MERGE_GAP_S
 
 
 def _bridge(at_s: float) -> Span:
@@ -256,7 +256,7 @@ def _joined(shots: list[Span], before: Chunk, mine: Sequence[Span]) -> Iterator[
     first, rest = mine[0], mine[1:]
     if before.ending == "through":
         first = Span(shots.pop().start_s, first.end_s)
-    elif before.ending == "cut" and first.start_s - shots[-1].end_s < MERGE_S:
+    elif before.ending == "cut" and first.start_s - shots[-1].end_s < MERGE_GAP_S:
         shots[-1] = Span(shots[-1].start_s, before.span.end_s)
         first = Span(before.span.end_s, first.end_s)
     yield first

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from curate.media.container.decode import Span
 from curate.media.container.pictures import load_rgb
-from curate.media.duplicates import NEAR_PICTURES, NEAR_SOUNDS, first_alike, is_near
+from curate.media.duplicates import NEAR_PICTURE_SHARE, NEAR_SOUND_SHARE, first_duplicates, is_near
+from curate.media.faces.face_track import FaceTrack
 from curate.media.faces.insightface import embed_faces
-from curate.media.faces.watch import FaceTrack
-from curate.media.words.sentences import likeness
+from curate.media.words.sentences import normalize_text
 from curate.stages.contract import Rejection, Tools
 from curate.stages.preprocess.settings import Filters
 
@@ -148,7 +148,7 @@ def _failure(item: dict[str, Any], filters: Filters) -> tuple[str, str] | None:
 
 
 def _repeats(item: dict[str, Any], kept: Sequence[dict[str, Any]]) -> tuple[str, str] | None:
-    for name, share in (("sound_hash", NEAR_SOUNDS), ("picture_hash", NEAR_PICTURES)):
+    for name, share in (("sound_hash", NEAR_SOUND_SHARE), ("picture_hash", NEAR_PICTURE_SHARE)):
         mine: str | None = item.get(name)
         for other in kept if mine else ():
             if mine and other.get(name) and is_near(mine, other[name], share):
@@ -168,11 +168,11 @@ def repeated(sources: pa.Table) -> list[str | None]:
         row = rows[place]
         if row["kind"] == "text":
             told = [*(row[name] or "" for name in said_in), *(turn["text"] for turn in row["dialogue"] or ())]
-            words = tuple(map(likeness, told))
+            words = tuple(map(normalize_text, told))
             first = said.setdefault(words, row["file"])
             found[place] = None if first == row["file"] else first
     media = [place for place in order if rows[place]["kind"] != "text"]
-    alike = first_alike(
+    alike = first_duplicates(
         *([rows[place][name] for place in media] for name in ("picture_hash", "sound_hash", "duration_s"))
     )
     for place, match in zip(media, alike, strict=True):

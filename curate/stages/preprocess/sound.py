@@ -9,26 +9,27 @@ from numpy.typing import NDArray
 
 from curate.errors import InvalidRow
 from curate.llm.transport import audio as openai_audio
-from curate.media.container.decode import Samples, Span, cut
-from curate.media.container.open import AUDIO_RATE_HZ, encode_flac
+from curate.media.container.decode import Samples, Span, cut_audio
+from curate.media.container.encode import encode_flac
+from curate.media.container.open import AUDIO_RATE_HZ
 from curate.media.speech import quality
 from curate.media.speech import vad as speech
 from curate.media.speech.dnsmos import rate_speech
-from curate.media.speech.speakers import Turn
-from curate.media.speech.voices import tell_voices
-from curate.media.words.alignment import LONGEST_S, align_english, clip_ends
-from curate.media.words.language import language_of
-from curate.media.words.spread import Word, WordTimes, speech_in, spread
+from curate.media.speech.speakers import SpeakerTurn
+from curate.media.speech.voices import cluster_voices
+from curate.media.words.alignment import MAX_ALIGNED_S, align_english, clip_ends
+from curate.media.words.language import detect_language
+from curate.media.words.spread import Word, WordTimes, speech_spans, spread_words
 from curate.media.words.subtitles import Cue
 from curate.media.words.transcript import (
-    Embedded,
-    Heard,
-    Remote,
-    Said,
-    Sidecar,
+    EmbeddedSubtitles,
+    EndpointTranscriber,
+    EndpointTranscript,
+    SidecarSubtitles,
+    SpanText,
     Transcriber,
+    assign_words,
     first_transcript,
-    words_in,
 )
 from curate.media.words.whisper import Whisper
 from curate.stages.contract import Rejection
@@ -52,7 +53,7 @@ class Channel(NamedTuple):
             return {}
         measured = quality.sound_quality(self.samples, span, self.probabilities, self.powers)._asdict()
         if settings.dnsmos:
-            measured |= rate_speech(cut(self.samples, span))._asdict()
+            measured |= rate_speech(cut_audio(self.samples, span))._asdict()
         return {"speech_share": speech.speech_share(self.probabilities, span), "channel": self.number, **measured}
 
 
@@ -79,8 +80,8 @@ def transcribers(
     for source in settings.order:
         if source == "subtitles":
             if row["subtitles_file"]:
-                found.append(Sidecar(folder / row["subtitles_file"]))
-            found.append(Embedded(folder / row["file"]))
+                found.append(SidecarSubtitles(folder / row["subtitles_file"]))
+            found.append(EmbeddedSubtitles(folder / row["file"]))
         elif source == "whisper" and whisper is not None:
             found.append(Whisper(whisper))
         elif source == "endpoint" and settings.endpoint_model:
@@ -88,11 +89,13 @@ def transcribers(
     return found
 
 
-def _endpoint(model: str, answers: Path | None) -> Remote:
-    def hear(samples: Samples, language: str | None) -> Heard:
-        return Heard(*openai_audio.transcribe(encode_flac(samples), model=model, language=language, answers=answers))
+def _endpoint(model: str, answers: Path | None) -> EndpointTranscriber:
+    def hear(samples: Samples, language: str | None) -> EndpointTranscript:
+        return EndpointTranscript(
+            *openai_audio.transcribe(encode_flac(samples), model=model, language=language, answers=answers)
+        )
 
-    return Remote(model, hear)
+    return EndpointTranscriber(model, hear)
 
 
 def cues_of(
@@ -106,12 +109,12 @@ def cues_of(
     """The cues of each channel, where they come from and their language; what fails to give any is told."""
 
     def tell(one: Transcriber, error: InvalidRow) -> None:
-        subject = row["subtitles_file"] if isinstance(one, Sidecar) else f"{row['file']}#{one.name}"
+        subject = row["subtitles_file"] if isinstance(one, SidecarSubtitles) else f"{row['file']}#{one.name}"
         part.rejections.append(Rejection(row["source_id"], subject, error.reason, error.message))
 
     by_channel: list[list[Cue]] = [[] for _ in channels]
     for one in asked:
-        if isinstance(one, Sidecar | Embedded):
+        if isinstance(one, SidecarSubtitles | EmbeddedSubtitles):
             found, source = first_transcript([one], None, (), language=settings.language, on_error=tell)
             for cue in found.cues:
                 heard = [float(channel.probabilities[_windows(cue.span)].sum()) for channel in channels]
@@ -123,24 +126,24 @@ def cues_of(
                 by_channel[place], source = found.cues, source or name
         if source is not None:
             texts = " ".join(cue.text for cues in by_channel for cue in cues)
-            return Spoken(by_channel, source, settings.language or found.language or language_of(texts))
+            return Spoken(by_channel, source, settings.language or found.language or detect_language(texts))
     return Spoken(by_channel, None, settings.language)
 
 
-def timed_by_word(channel: Channel, cues: Sequence[Cue], spans: Sequence[Span], *, align: bool) -> list[Said]:
+def timed_by_word(channel: Channel, cues: Sequence[Cue], spans: Sequence[Span], *, align: bool) -> list[SpanText]:
     """What is said in each span, cues between spans being parted word by word."""
     timed: list[tuple[Word, str | None]] = []
     sources: set[WordTimes] = set()
     for cue in cues:
-        words, source = _times(channel, Said(cue.text, None, cue.words, None, (cue,)), cue.span, align=align)
+        words, source = _times(channel, SpanText(cue.text, None, cue.words, None, (cue,)), cue.span, align=align)
         timed += [(word, cue.speaker) for word in words]
         sources.add(source)
     # Where sources are mixed the weakest is named.
     weakest = next((name for name in ("proportional", "aligned") if name in sources), "native")
-    return words_in(timed, spans, weakest)  # type: ignore[arg-type]
+    return assign_words(timed, spans, weakest)  # type: ignore[arg-type]
 
 
-def timed_by_span(channel: Channel, asked: Sequence[Said], spans: Sequence[Span], *, align: bool) -> list[Said]:
+def timed_by_span(channel: Channel, asked: Sequence[SpanText], spans: Sequence[Span], *, align: bool) -> list[SpanText]:
     """What is said in each span with the times of its words."""
     found = []
     for said, span in zip(asked, spans, strict=True):
@@ -157,19 +160,19 @@ def utterances_of(channel: Channel, settings: dict[str, float]) -> list[Span]:
     if channel.samples is None:
         return []
     duration_s = len(channel.samples) / AUDIO_RATE_HZ
-    return [one.span for one in speech.utterances(channel.probabilities, duration_s=duration_s, **settings)]
+    return [one.span for one in speech.find_utterances(channel.probabilities, duration_s=duration_s, **settings)]
 
 
-def voice_turns(source_id: str, channel: Channel, uttered: Sequence[Span], settings: Speakers) -> list[Turn]:
+def voice_turns(source_id: str, channel: Channel, uttered: Sequence[Span], settings: Speakers) -> list[SpeakerTurn]:
     """The utterances of a channel of several voices, each with a name for its voice, where they are to be told apart.
 
     Raises ``MissingDependency`` where the model is not installed.
     """
     if not settings.cluster or channel.samples is None or channel.number is not None:
         return []
-    voices = tell_voices(channel.samples, uttered, count=settings.count)
+    voices = cluster_voices(channel.samples, uttered, count=settings.count)
     named = zip(uttered, voices, strict=True)
-    return [Turn(span, f"{source_id[:_SHORT]}#voice{voice + 1}") for span, voice in named if voice is not None]
+    return [SpeakerTurn(span, f"{source_id[:_SHORT]}#voice{voice + 1}") for span, voice in named if voice is not None]
 
 
 def speaker_columns(
@@ -186,19 +189,19 @@ def _windows(span: Span) -> slice:
     return slice(int(span.start_s / speech.HOP_S), int(span.end_s / speech.HOP_S) + 1)
 
 
-def _times(channel: Channel, said: Said, span: Span, *, align: bool) -> tuple[list[Word], WordTimes]:
+def _times(channel: Channel, said: SpanText, span: Span, *, align: bool) -> tuple[list[Word], WordTimes]:
     """The words of what is said in a span; where parts differ in how their times were found, the weakest is named."""
     if said.words:
         return list(said.words), "native"
     within = [Span(max(cue.span.start_s, span.start_s), min(cue.span.end_s, span.end_s)) for cue in said.cues]
     pieces = [(cue.text, part) for cue, part in zip(said.cues, within, strict=True) if part.end_s > part.start_s]
     # Subtitles are often early or late: the whole item holds their words better, unless it is long.
-    is_short = span.end_s - span.start_s <= LONGEST_S
+    is_short = span.end_s - span.start_s <= MAX_ALIGNED_S
     if align and channel.samples is not None:
         asked = [(said.text or "", span)] if is_short else pieces
         found = [align_english(channel.samples, where, text) for text, where in asked]
         if all(words is not None for words in found):
             words = [word for part in found for word in part or ()]
-            return clip_ends(words, speech_in(channel.probabilities, span)), "aligned"
-    words = [word for text, part in pieces for word in spread(text, speech_in(channel.probabilities, part))]
+            return clip_ends(words, speech_spans(channel.probabilities, span)), "aligned"
+    words = [word for text, part in pieces for word in spread_words(text, speech_spans(channel.probabilities, part))]
     return words, "proportional"

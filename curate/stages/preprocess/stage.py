@@ -13,17 +13,18 @@ from curate.corpus.view import Corpus
 from curate.errors import InvalidRow
 from curate.labels import LabelSchema
 from curate.media import units
-from curate.media.container.decode import Span, cut, read_audio, read_channels
+from curate.media.container.decode import Span, cut_audio, read_audio, read_channels
 from curate.media.container.open import AUDIO_RATE_HZ
-from curate.media.container.release_memory import make_room
 from curate.media.duplicates import sound_hash
-from curate.media.faces.detector import licence_note, open_detector, pack_files, pack_name
-from curate.media.faces.watch import Watched
+from curate.media.faces.analyse import VideoAnalysis
+from curate.media.faces.insightface import licence_note, pack_files, pack_name
+from curate.media.faces.open import open_detector
 from curate.media.onnx import CENTERFACE, SILERO_VAD
+from curate.media.release_memory import release_memory
 from curate.media.speech.dnsmos import DNSMOS
-from curate.media.speech.speakers import Turn, find_turns, load_turns, speakers_of, told_files
+from curate.media.speech.speakers import SpeakerTurn, dominant_speakers, find_turn_file, load_turns, turn_files
 from curate.media.speech.voices import D_VECTORS
-from curate.media.words.transcript import said_in
+from curate.media.words.transcript import assign_cues
 from curate.media.words.whisper import model_hash, model_problem
 from curate.stages.contract import Outcome, PartedStage, Problem, Rejection, Split, Tools
 from curate.stages.preprocess.across_sources import mark_repeats, name_faces
@@ -106,7 +107,7 @@ class Preprocess(PartedStage):
         yield from (CENTERFACE.sha256,) if pack is None else (_sha256(path) for path in pack_files(pack))
         if whisper is not None and whisper.is_dir():
             yield model_hash(whisper)
-        yield from (f"{path.name}:{_sha256(path)}" for path in told_files(told))
+        yield from (f"{path.name}:{_sha256(path)}" for path in turn_files(told))
         if self.speakers.cluster:
             yield D_VECTORS.sha256
         if self.quality.dnsmos:
@@ -119,7 +120,7 @@ class Preprocess(PartedStage):
         if whisper is not None and (problem := model_problem(whisper)):
             yield ("transcript", "whisper_model"), problem
         told = self._path(folder, self.speakers.file)
-        if told is not None and not told_files(told):
+        if told is not None and not turn_files(told):
             yield ("speakers", "file"), f"{told} is neither an RTTM or CSV file nor a folder with some"
         asked = [name for name, value in self.filters if name.startswith("min_dnsmos") and value is not None]
         if asked and not self.quality.dnsmos:
@@ -242,7 +243,7 @@ class Preprocess(PartedStage):
         """What the sound of a whole source tells: where its items are, and what is said by whom."""
         path, is_video = tools.folder / row["file"], row["kind"] == "video"
         if (row["duration_s"] or 0.0) > _MUCH_SOUND_S:
-            make_room()
+            release_memory()
         channels = self._channels(path, is_optional=is_video and way in ("clip", "shot", "cue"))
         heard_s = max((len(one.samples) / AUDIO_RATE_HZ for one in channels if one.samples is not None), default=0.0)
         duration_s = round(max(heard_s, row["duration_s"] or 0.0), 3)
@@ -256,7 +257,7 @@ class Preprocess(PartedStage):
             Voice(
                 channel,
                 mine,
-                None if by_word else said_in(cues, mine),
+                None if by_word else assign_cues(cues, mine),
                 cues,
                 uttered,
                 voice_turns(row["source_id"], channel, uttered, self.speakers),
@@ -340,7 +341,7 @@ class Preprocess(PartedStage):
             said = timed_by_word(channel, voice.cues, spans, align=align)
         else:
             said = timed_by_span(channel, voice.said, spans, align=align)
-        named, voiced = (speakers_of(some, spans) for some in (chunk.told, voice.named))
+        named, voiced = (dominant_speakers(some, spans) for some in (chunk.told, voice.named))
         items = []
         for span, words, name, heard in zip(spans, said, named, voiced, strict=True):
             detail = None if channel.number is None else f"channel {channel.number}"
@@ -348,11 +349,11 @@ class Preprocess(PartedStage):
             item |= {"text": words.text, "text_source": chunk.text_source if words.text else None}
             item |= {"language": chunk.language if words.text else None, "word_time_source": words.word_times}
             item["words"] = [{"word": one.text, "start_s": one.start_s, "end_s": one.end_s} for one in words.words]
-            item["sound_hash"] = None if channel.samples is None else sound_hash(cut(channel.samples, span))
+            item["sound_hash"] = None if channel.samples is None else sound_hash(cut_audio(channel.samples, span))
             items.append(item | speaker_columns(chunk.row["source_id"], name, words.speaker, heard, channel))
         return items
 
-    def _watch(self, path: Path, chunk: Chunk, tools: Tools, part: Part) -> Watched | None:
+    def _watch(self, path: Path, chunk: Chunk, tools: Tools, part: Part) -> VideoAnalysis | None:
         pack, source_id = self._path(tools.folder, self.faces.model_pack), chunk.row["source_id"]
         detector = open_detector(pack)
         gap_s = _TOUCHING_S if chunk.way == "window" else 0.0
@@ -367,9 +368,9 @@ class Preprocess(PartedStage):
         part.shots.extend(shot_rows(source_id, watched.shots))
         return watched
 
-    def _turns(self, row: dict[str, Any], tools: Tools, part: Part) -> list[Turn]:
+    def _turns(self, row: dict[str, Any], tools: Tools, part: Part) -> list[SpeakerTurn]:
         folder = self._path(tools.folder, self.speakers.file)
-        file = None if folder is None else find_turns(folder, row["file"])
+        file = None if folder is None else find_turn_file(folder, row["file"])
         if file is None:
             return []
         try:

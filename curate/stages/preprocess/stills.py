@@ -11,11 +11,11 @@ from curate.errors import InvalidRow
 from curate.media.container.pictures import encode_jpeg, load_rgb
 from curate.media.duplicates import picture_hash
 from curate.media.faces.crops import crop_picture
-from curate.media.faces.detector import open_detector
+from curate.media.faces.face_track import FaceTrack
+from curate.media.faces.open import open_detector
 from curate.media.faces.tracks import Track
-from curate.media.faces.watch import FaceTrack
-from curate.media.words.language import language_of
-from curate.media.words.sentences import Passage, sentences, turns
+from curate.media.words.language import detect_language
+from curate.media.words.sentences import Passage, split_sentences, split_turns
 from curate.stages.contract import Rejection, Tools
 from curate.stages.preprocess.rows import Part, face_rows, item_row, passed
 from curate.stages.preprocess.settings import Faces, Filters
@@ -55,11 +55,11 @@ def post_items(
     """
     dialogue = [{"turn": number, **turn} for number, turn in enumerate(row["dialogue"] or ())]
     if "pair" in asked and row["text"] and row["text_b"]:
-        language = language_of(f"{row['text']}\n{row['text_b']}")
+        language = detect_language(f"{row['text']}\n{row['text_b']}")
         pair = _post_item(row, "pair", row["text"], row["speaker"], language)
         return [pair | {"text_b": row["text_b"]} | ({"dialogue": dialogue} if dialogue else {})]
     if "dialogue" in asked and dialogue:
-        language = language_of("\n".join(turn["text"] for turn in dialogue))
+        language = detect_language("\n".join(turn["text"] for turn in dialogue))
         return [_post_item(row, "dialogue", row["text"], row["speaker"], language) | {"dialogue": dialogue}]
     # What is said in a dialogue is an utterance, whose screens show what stands round it, before it is a post.
     unit = next((unit for unit in (("utterance", "post") if dialogue else ("post",)) if unit in asked), None)
@@ -71,7 +71,7 @@ def post_items(
     if not dialogue:
         return _passages(row, unit, way)
     if row["text"]:
-        item = _post_item(row, unit, row["text"], row["speaker"], language_of(row["text"]))
+        item = _post_item(row, unit, row["text"], row["speaker"], detect_language(row["text"]))
         return [item | {"dialogue": dialogue}]
     return _turn_items(row, unit, dialogue)
 
@@ -79,19 +79,19 @@ def post_items(
 def _passages(row: dict[str, Any], unit: str, way: Literal["whole", "sentences", "turns"]) -> list[dict[str, Any]]:
     text = row["text"]
     whole = [Passage(0, text)]
-    cut = {"whole": lambda _: whole, "sentences": sentences, "turns": turns}[way](text)
-    items, whole_language = [], language_of(text)
+    cut = {"whole": lambda _: whole, "sentences": split_sentences, "turns": split_turns}[way](text)
+    items, whole_language = [], detect_language(text)
     for passage in cut or whole:
         detail = None if way == "whole" else str(passage.start)
-        language = language_of(passage.text) or whole_language
+        language = detect_language(passage.text) or whole_language
         items.append(_post_item(row, unit, passage.text, passage.speaker or row["speaker"], language, detail=detail))
     return items
 
 
 def _turn_items(row: dict[str, Any], unit: str, dialogue: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    items, whole_language = [], language_of("\n".join(turn["text"] for turn in dialogue))
+    items, whole_language = [], detect_language("\n".join(turn["text"] for turn in dialogue))
     for turn in dialogue:
-        language = language_of(turn["text"]) or whole_language
+        language = detect_language(turn["text"]) or whole_language
         item = _post_item(row, unit, turn["text"], turn["speaker"], language, detail=f"turn {turn['turn']}")
         items.append(item | {"dialogue": _around(dialogue, turn["turn"]), "turn": turn["turn"]})
     return items

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import InvalidRow
-from curate.media.container.decode import Samples, Span, merge, read_pictures
+from curate.media.container.decode import Samples, Span, decode_frames, merge_spans
 from curate.media.container.probe import probe
 from curate.media.container.render import render_audio, render_video
+from curate.media.faces.analyse import VideoAnalysis, analyse_video
 from curate.media.faces.crops import Crop
 from curate.media.faces.detector import FaceDetector
-from curate.media.faces.watch import FaceTrack, Watched, watch
-from curate.media.shots import ShotFinder
-from curate.media.speech.active_speaker import who_speaks
+from curate.media.faces.face_track import FaceTrack
+from curate.media.shots import ShotDetector
+from curate.media.speech.active_speaker import find_active_speakers
 from curate.stages.contract import Rejection, Tools
 from curate.stages.preprocess.rows import Part, face_id
 from curate.stages.preprocess.settings import Faces
@@ -26,19 +27,19 @@ _SHORTEST_VIDEO_S = 0.5
 
 def cuts_after(path: Path, start_s: float, end_s: float) -> Iterator[float]:
     """When the shots begin that begin between two times, as they are found; none where the video cannot be read."""
-    finder = ShotFinder()
+    finder = ShotDetector()
     # A cut is told by the few frames before it.
     seen = Span(max(0.0, start_s - _BEFORE_S), end_s)
     try:
-        with closing(read_pictures(path, [seen], ahead=True)) as pictures:
+        with closing(decode_frames(path, [seen], prefetch=True)) as pictures:
             for picture in pictures:
-                if finder.see(picture.time_s, picture.to_planes().thumb()) and picture.time_s >= start_s:
+                if finder.add_frame(picture.time_s, picture.to_planes().thumbnail()) and picture.time_s >= start_s:
                     yield picture.time_s
     except InvalidRow:
         return
 
 
-def shot_spans(watched: Watched, end_s: float) -> list[Span]:
+def shot_spans(watched: VideoAnalysis, end_s: float) -> list[Span]:
     """The shots as items, in whole milliseconds, the last one up to where the pictures or the sound end."""
     shots = [Span(round(start_s, 3), round(end_s, 3)) for start_s, end_s in watched.shots]
     return [*shots[:-1], shots[-1]._replace(end_s=round(max(shots[-1].end_s, end_s), 3))] if shots else []
@@ -46,17 +47,17 @@ def shot_spans(watched: Watched, end_s: float) -> list[Span]:
 
 def watch_faces(
     path: Path, spans: Sequence[Span], settings: Faces, detector: FaceDetector, tools: Tools, *, gap_s: float
-) -> Watched:
+) -> VideoAnalysis:
     """The faces and shots seen in the spans, which may overlap; those less than ``gap_s`` apart are seen as one."""
-    return watch(
+    return analyse_video(
         path,
-        merge(spans, gap_s),
+        merge_spans(spans, gap_s),
         detector,
         every=settings.every,
         min_face_px=settings.min_face_px,
         size_px=settings.size_px,
         crops=settings.keep,
-        keep=tools.blobs.put,
+        store=tools.blobs.put,
     )
 
 
@@ -65,14 +66,18 @@ def show_faces(
     spans: Sequence[Span],
     heard: Sequence[Span],
     channel: Channel,
-    watched: Watched,
+    watched: VideoAnalysis,
     tools: Tools,
 ) -> None:
     """Give each item the face of who speaks in it, or likeliest does; where nobody does, the face that is seen most.
 
     Who speaks is asked of the spans ``heard``, in order and apart: the utterances where items are too short to tell.
     """
-    answers = who_speaks(watched, channel.samples, heard) if channel.samples is not None and watched.tracks else []
+    answers = (
+        find_active_speakers(watched.tracks, channel.samples, heard)
+        if channel.samples is not None and watched.tracks
+        else []
+    )
     for item, span in zip(items, spans, strict=True):
         track: FaceTrack | None = None
         place = _most_shared(span, heard)
@@ -81,8 +86,8 @@ def show_faces(
             item |= {"face_outcome": answer.outcome, "face_score": answer.score}
             track = None if answer.track is None else watched.tracks[answer.track]
         else:
-            here = [one for one in watched.tracks if one.looks_in(span)]
-            track = max(here, key=lambda one: (one.looks_in(span), one.size_px), default=None)
+            here = [one for one in watched.tracks if one.detections_in(span)]
+            track = max(here, key=lambda one: (one.detections_in(span), one.size_px), default=None)
         if track is not None:
             item |= face_columns(item["source_id"], track, best_in(track, span), tools)
 
@@ -98,7 +103,7 @@ def _most_shared(span: Span, others: Sequence[Span]) -> int | None:
 def best_in(track: FaceTrack, span: Span) -> Crop:
     """The best crop of a track within a span, or of all where there is none."""
     here = [crop for crop in track.best.values() if span.start_s <= crop.time_s <= span.end_s]
-    return max(here, key=lambda crop: crop.worth, default=track.crop)
+    return max(here, key=lambda crop: crop.score, default=track.crop)
 
 
 def face_columns(source_id: str, track: FaceTrack, crop: Crop, tools: Tools) -> dict[str, Any]:
