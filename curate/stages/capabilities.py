@@ -121,7 +121,7 @@ class Priced(BatchStage):
     def estimate(self, todo: pa.Table, corpus: Corpus, tools: Tools) -> str:
         """Return the cost of the work in a few words, for ``curate plan``; empty if it costs only time.
 
-        If ``todo`` has no rows, the inputs are yet to be made: return whether a paid service will be asked.
+        ``todo`` has no rows if the inputs are yet to be made: then the words say only that a service will be asked.
         """
 
 
