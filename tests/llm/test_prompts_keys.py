@@ -7,8 +7,9 @@ import pytest
 
 from curate.assets import list_assets
 from curate.labels import describe_labels, load_labels
-from curate.llm.prompts.material import tell_item
-from curate.llm.prompts.prompt import MODALITIES, answer_schema, load_prompt
+from curate.llm.prompts.load import load_prompt
+from curate.llm.prompts.material import describe_item
+from curate.llm.prompts.prompt import MODALITIES, answer_schema
 from curate.llm.prompts.scores import Scoring
 from curate.llm.request import Media, Request
 from curate.stages.contract import Tools
@@ -61,9 +62,9 @@ SCHEMA_AND_KEY = {
 def request_for(prompt_name: str, labels_name: str) -> Request:
     """A request with every variable and every modality of a prompt."""
     prompt, labels = load_prompt(prompt_name), load_labels(labels_name)
-    variables = tell_item(ITEM) | {"labels": describe_labels(labels), "answer": "{}", "examples": '{"text": "Oh."}'}
+    variables = describe_item(ITEM) | {"labels": describe_labels(labels), "answer": "{}", "examples": '{"text": "Oh."}'}
     media = {name: (Media(f"ab/{name}.jpg", "image"),) for name in MODALITIES}
-    schema = Scoring(labels).ask(answer_schema(prompt, labels))
+    schema = Scoring(labels).extend_schema(answer_schema(prompt, labels))
     return Request("gpt-5-mini", prompt.render(variables, media), schema, parameters={"seed": 1}, sample=2)
 
 

@@ -19,7 +19,7 @@ from curate.llm.dry_run import Memory
 from curate.llm.engine import Engine, EngineSettings, open_engine
 from curate.llm.model import Spent
 from curate.llm.money.prices import check_priced, load_prices
-from curate.llm.prompts.prompt import load_prompt
+from curate.llm.prompts.load import load_prompt
 from curate.llm.replies import Answers
 from curate.llm.stream import stream, stream_ready
 from curate.stages.contract import BatchStage, Outcome, Problem, Recalled, Tools
