@@ -1,25 +1,7 @@
-"""What proposes labels: the protocol that every labeller speaks."""
+"""What a labeller was asked, and what it cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol, get_args
-
-from curate.labels import LabelSchema
-
-PrelabelOutcome = Literal["ok", "abstained", "refused", "filtered", "truncated", "invalid", "error"]
-OUTCOMES: tuple[PrelabelOutcome, ...] = get_args(PrelabelOutcome)
-
-
-class Proposal(NamedTuple):
-    """What a labeller says of one item: a checked value by field, scores (0-1) by field and label, and the outcome."""
-
-    values: Mapping[str, Any]
-    scores: Mapping[str, Mapping[str, float]]
-    outcome: PrelabelOutcome
-    model: str = ""
-    """What is behind it, with its version, where that is not the labeller as a whole."""
-    detail: str = ""
-    """Why it abstained."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +36,3 @@ class Spent:
                 for name in {**self.outcomes, **more.outcomes}
             },
         )
-
-
-class Labeller(Protocol):
-    """Proposes labels for items."""
-
-    name: str
-    """As it stands in the table, with its version: ``offline-lexicon.v2``."""
-
-    def propose(self, item: Mapping[str, Any], labels: LabelSchema) -> Proposal:
-        """A proposal for one row of ``items``; what it cannot judge it leaves out, or abstains."""
-        ...

@@ -9,7 +9,7 @@ from curate.corpus.view import Corpus
 from curate.labels import ItemContext, describe_labels, to_context
 from curate.llm.dry_run import Memory
 from curate.llm.engine import Asker, Reply
-from curate.llm.model import Proposal
+from curate.llm.labellers.protocol import Proposal
 from curate.llm.prompts.answer import ParsedAnswer, extract_json_object, parse_answer
 from curate.llm.prompts.load import load_prompt
 from curate.llm.prompts.material import describe_item, format_answer
