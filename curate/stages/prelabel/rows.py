@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from curate.labels import LabelSchema
 from curate.labels.fields.base import How
 from curate.llm.combine import combine
-from curate.llm.model import PrelabelOutcome, Proposal
+from curate.llm.labellers.protocol import PrelabelOutcome, Proposal
 from curate.llm.prompts.fence import well_formed
 from curate.stages.contract import digest
 
