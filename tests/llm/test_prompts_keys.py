@@ -11,7 +11,7 @@ from curate.llm.prompts.load import load_prompt
 from curate.llm.prompts.material import describe_item
 from curate.llm.prompts.prompt import MODALITIES, answer_schema
 from curate.llm.prompts.scores import Scoring
-from curate.llm.request import Media, Request
+from curate.llm.request import MediaPart, Request
 from curate.stages.contract import Tools
 from curate.stages.prelabel.stage import Prelabel
 from curate.storage.blobs import Blobs
@@ -63,7 +63,7 @@ def request_for(prompt_name: str, labels_name: str) -> Request:
     """A request with every variable and every modality of a prompt."""
     prompt, labels = load_prompt(prompt_name), load_labels(labels_name)
     variables = describe_item(ITEM) | {"labels": describe_labels(labels), "answer": "{}", "examples": '{"text": "Oh."}'}
-    media = {name: (Media(f"ab/{name}.jpg", "image"),) for name in MODALITIES}
+    media = {name: (MediaPart(f"ab/{name}.jpg", "image"),) for name in MODALITIES}
     schema = Scoring(labels).extend_schema(answer_schema(prompt, labels))
     return Request("gpt-5-mini", prompt.render(variables, media), schema, parameters={"seed": 1}, sample=2)
 

@@ -14,7 +14,7 @@ from curate.labels.fields.base import Language
 from curate.labels.units import Unit
 from curate.llm.prompts.fence import clean, fence, fence_digits, fence_rule, is_visible
 from curate.llm.prompts.template import Template
-from curate.llm.request import Media, Message, Part
+from curate.llm.request import MediaPart, Message, MessagePart
 
 PLAIN_VARIABLES = ("labels", "language")
 """Variables written by the recipe's author or by the program: inserted as they are."""
@@ -126,7 +126,7 @@ class Prompt:
             problems.append(f"prompt {self.name} asks for {clashes[0]}, which is a field of label schema {labels.name}")
         return problems or strict_problems(answer_schema(self, labels))
 
-    def missing(self, variables: Mapping[str, str], media: Mapping[str, Sequence[Media]]) -> list[str]:
+    def missing(self, variables: Mapping[str, str], media: Mapping[str, Sequence[MediaPart]]) -> list[str]:
         """Return what the prompt needs and the item lacks, such as ``text or audio``; empty if it can be rendered.
 
         Text without visible characters counts as missing.
@@ -140,7 +140,7 @@ class Prompt:
     def render(
         self,
         variables: Mapping[str, str],
-        media: Mapping[str, Sequence[Media]] = {},
+        media: Mapping[str, Sequence[MediaPart]] = {},
         *,
         max_chars: int = MAX_CHARS,
     ) -> tuple[Message, ...]:
@@ -157,7 +157,7 @@ class Prompt:
             if name in self._fenced_names and is_visible(text)
         }
         digits = fence_digits(texts.values())
-        values: dict[str, Sequence[Part]] = {name: (fence(name, text, digits),) for name, text in texts.items()}
+        values: dict[str, Sequence[MessagePart]] = {name: (fence(name, text, digits),) for name, text in texts.items()}
         values |= {
             name: (variables[name],) for name in PLAIN_VARIABLES if name in self.variables and variables.get(name)
         }

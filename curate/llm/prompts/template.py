@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from curate.llm.request import Part
+from curate.llm.request import MessagePart
 
 _TAG = re.compile(r"\{\{(?P<sigil>[#^/]?)(?P<name>[a-z][a-z0-9_]*)\}\}")
 _STRAY_BRACES = re.compile(r"\{\{[^{}\n]{0,30}\}?\}?|\}\}")
@@ -50,10 +50,10 @@ class Template:
         """Yield every section in order."""
         return (node for node in self.nodes if isinstance(node, Section))
 
-    def render(self, values: Mapping[str, Sequence[Part]]) -> tuple[Part, ...]:
+    def render(self, values: Mapping[str, Sequence[MessagePart]]) -> tuple[MessagePart, ...]:
         """Return the parts of a message: stripped text and media in order. Names without a value render as nothing."""
         names = frozenset(name for name, parts in values.items() if parts)
-        parts: list[Part] = []
+        parts: list[MessagePart] = []
         for node in _active_nodes(self, names):
             parts += values[node.name] if isinstance(node, Placeholder) else (node,)
         return tuple(_merge_text(parts))
@@ -127,7 +127,7 @@ def _stray_braces(literal: str, last_line: int) -> Iterator[tuple[int, str]]:
         yield line, f"{match[0]} is not a tag; valid: {{{{name}}}}, {{{{#name}}}}, {{{{^name}}}} and {{{{/name}}}}"
 
 
-def _merge_text(parts: Sequence[Part]) -> Iterator[Part]:
+def _merge_text(parts: Sequence[MessagePart]) -> Iterator[MessagePart]:
     """Join neighbouring texts, strip them, and drop empty ones."""
     text = ""
     for part in (*parts, None):

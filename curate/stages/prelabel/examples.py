@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from curate.corpus.view import Corpus
 from curate.errors import ServiceUnavailable
 from curate.labels import LabelSchema
-from curate.llm.engine import Asker
+from curate.llm.engine import ModelClient
 from curate.llm.prompts.examples import Example, ExamplePool, format_examples, retrieve, search_text
 from curate.stages.contract import Tools
 from curate.stages.prelabel.context import open_pool
@@ -33,7 +33,7 @@ class ItemExamples:
         self._embedded: ExamplePool | None = None
         self._embedding = asyncio.Lock()
 
-    async def of(self, asker: Asker, item: Row) -> Found:
+    async def of(self, asker: ModelClient, item: Row) -> Found:
         """The examples for an item. An item that cannot be embedded has none; nothing else is put in their place.
 
         Raises ``ServiceUnavailable`` where no example at all can be embedded, and what asking raises.
@@ -59,7 +59,7 @@ class ItemExamples:
             return [], []
         return [search_text(each.item) for each in self._pool.examples], [search_text(item) for item in items]
 
-    async def _embedded_pool(self, asker: Asker, model: str) -> ExamplePool:
+    async def _embedded_pool(self, asker: ModelClient, model: str) -> ExamplePool:
         async with self._embedding:
             if self._embedded is None:
                 texts = [search_text(each.item) for each in self._pool.examples]
