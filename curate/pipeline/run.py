@@ -23,13 +23,14 @@ from curate.document import nearest
 from curate.errors import CurateError, Interrupted, InvalidInput
 from curate.executors import Executor, WorkerDied, collecting_seldom
 from curate.executors.local import LocalExecutor
+from curate.files import digest
 from curate.llm.model import Spent
 from curate.pipeline.plan import ANSWERS, BatchWork, Step, make_tools, walk
 from curate.pipeline.tasks import Advance, Flow
 from curate.recipe import LoadedRecipe, dump_recipe
 from curate.release.versions import Releases
 from curate.report.run import write_report
-from curate.stages.contract import DriverStage, Outcome, Task, digest, run_recall, run_task
+from curate.stages.contract import DriverStage, Outcome, Task, run_recall, run_task
 from curate.stages.prelabel.summary import Proposals
 from curate.storage.delta import storage_errors
 from curate.storage.workspace import Workspace

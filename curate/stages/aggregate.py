@@ -7,7 +7,8 @@ import pyarrow.compute as pc
 
 from curate.consensus.aggregate import aggregate
 from curate.corpus.view import Corpus
-from curate.stages.contract import DriverStage, Receipt, Tools, digest
+from curate.files import digest
+from curate.stages.contract import DriverStage, Receipt, Tools
 
 
 class Aggregate(DriverStage):

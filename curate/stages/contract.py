@@ -1,7 +1,5 @@
 """The contract of a stage: frozen settings plus one step from rows to rows."""
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from curate.corpus.view import Corpus
+from curate.files import digest
 from curate.labels import LabelSchema
 from curate.llm.model import Spent
 from curate.release.build import SplitSettings
@@ -261,14 +260,6 @@ class DriverStage(Stage):
     @abstractmethod
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         """Do it, and say what changed. Doing it again with nothing new changes nothing."""
-
-
-def digest(value: Any) -> str:
-    """Hexadecimal SHA-256 of a value's canonical JSON."""
-    return hashlib.sha256(_encode(value).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str).encode
 
 
 class Task(NamedTuple):

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.view import Corpus
+from curate.files import digest
 from curate.media.duplicates import first_alike
 from curate.media.faces.identity import name_people
-from curate.stages.contract import digest
 
 
 def name_faces(corpus: Corpus) -> bool:
