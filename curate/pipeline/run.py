@@ -32,7 +32,6 @@ from curate.release.versions import Releases
 from curate.report.run import write_report
 from curate.stages.contract import DriverStage, Outcome, Task, run_recall, run_task
 from curate.stages.prelabel.summary import Proposals
-from curate.storage.delta import storage_errors
 from curate.storage.workspace import Workspace
 
 _COMMIT_EVERY_S = 2.0
@@ -197,7 +196,7 @@ class _Driver:
     def _report(self, corpus: Corpus) -> Path | None:
         if not self.folder.path.is_dir():
             return None
-        with storage_errors(self.folder.place):
+        with self.folder.errors():
             report = write_report(self.folder.path / "report.html", corpus, self._as_dict())
             self.folder.save(["report.html"])
         return report
@@ -254,7 +253,7 @@ class _Driver:
             if waiting:
                 self._commit(ledger, waiting, result, proposals)
         if todo:
-            with storage_errors(self.workspace.place):
+            with self.workspace.folder.errors():
                 ledger.compact()
         result.changed |= stage.conclude(corpus, self.tools)
         result.rejected_in_all = sum(one in ledger.dropped for one in work.works)
@@ -328,7 +327,7 @@ class _Driver:
 
     def _log(self, event: str, **about: Any) -> None:
         folder = self.folder.path
-        with storage_errors(self.folder.place):
+        with self.folder.errors():
             if not folder.is_dir():
                 folder.mkdir(parents=True)
                 (folder / "recipe.yaml").write_text(dump_recipe(self.loaded.recipe), encoding="utf-8")
@@ -338,7 +337,7 @@ class _Driver:
 
     def _record(self) -> None:
         if self.folder.path.is_dir():
-            with storage_errors(self.folder.place):
+            with self.folder.errors():
                 text = json.dumps(self._as_dict(), indent=2, ensure_ascii=False)
                 (self.folder.path / "run.json").write_text(text + "\n", encoding="utf-8")
                 self.folder.save(["recipe.yaml", "log.jsonl", "run.json"])

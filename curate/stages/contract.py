@@ -9,11 +9,11 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
 from curate.files import digest
 from curate.labels import LabelSchema
 from curate.llm.model import Spent
-from curate.release.build import SplitSettings
 from curate.storage.blobs import Blobs
 
 REASONS = (
@@ -280,7 +280,7 @@ def run_task(task: Task) -> Outcome | Split:
     """What every executor runs, in whatever process."""
     outcome = _do(task)
     # No row may name media that are still on their way.
-    task.tools.blobs.settle()
+    task.tools.blobs.flush()
     return outcome
 
 

@@ -20,7 +20,7 @@ from curate.llm.transport.client import Endpoint
 from curate.llm.transport.embeddings import Brought, Embedded, EmbeddingRequest, read_embeddings
 from curate.llm.transport.faults import Unanswered, Verdict, backoff_s, judge_error, judge_status, repeated
 from curate.llm.transport.limits import Gate, Gates
-from curate.storage.blobs import BlobLost
+from curate.storage.blobs import BlobMissing
 
 _WAITS_PER_TRY = 4
 _PATIENCE_S = 900.0
@@ -99,7 +99,7 @@ class Online:
             payload = await self._payload(request)
         except ValueError as error:
             return Fetched(None, "invalid", str(error))
-        except BlobLost as error:
+        except BlobMissing as error:
             return Fetched(None, "error", error.message)
         most = Usage(
             tokens_in(request, self._prices.of(request.model)), request.most_tokens_out or self._settings.tokens_out
