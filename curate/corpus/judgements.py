@@ -92,13 +92,9 @@ def newest_acts(annotations: pa.Table) -> pa.Table:
     ids, so that the result never depends on the order of rows.
     """
     rank = pc.index_in(annotations["action"], value_set=pa.array(ACTIONS))
-    keys = ("item_id", "acted_at", "rank", "annotation_id")
-    order = pc.sort_indices(
-        annotations.append_column("rank", rank),
-        sort_keys=[(name, "ascending") for name in keys],
-        null_placement="at_start",
-    )
-    acts = annotations.take(order)
+    ordered = annotations.append_column("has_time", pc.is_valid(annotations["acted_at"])).append_column("rank", rank)
+    keys = ("item_id", "has_time", "acted_at", "rank", "annotation_id")
+    acts = annotations.take(pc.sort_indices(ordered, sort_keys=[(key, "ascending") for key in keys]))
     newest = {judgement_id: index for index, judgement_id in enumerate(acts["judgement_id"].to_pylist())}
     return acts.take(pa.array(sorted(newest.values()), pa.int64()))
 

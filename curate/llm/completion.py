@@ -8,7 +8,7 @@ from curate.llm.prompts.fence import well_formed
 MOST_TOKENS = 100_000_000
 
 
-class Usage(NamedTuple):
+class TokenUsage(NamedTuple):
     """Tokens as the service counts them; ``cached`` are those of the input that cost less."""
 
     tokens_in: int
@@ -22,7 +22,7 @@ class Completion(NamedTuple):
     outcome: Literal["ok", "refused", "filtered", "truncated"]
     text: str
     model: str | None
-    usage: Usage | None
+    usage: TokenUsage | None
     detail: str = ""
 
 
@@ -69,7 +69,7 @@ def _text(content: Any) -> str | None:
     return "".join(text for text in texts if isinstance(text, str)) or None
 
 
-def read_usage(usage: Any) -> Usage | None:
+def read_usage(usage: Any) -> TokenUsage | None:
     """The tokens that a reply's ``usage`` names; None where it does not tell, or tells nonsense."""
     if not isinstance(usage, dict):
         return None
@@ -78,7 +78,7 @@ def read_usage(usage: Any) -> Usage | None:
         return None
     details = usage.get("prompt_tokens_details")
     cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
-    return Usage(tokens_in, tokens_out, min(cached or 0, tokens_in))
+    return TokenUsage(tokens_in, tokens_out, min(cached or 0, tokens_in))
 
 
 def _count(value: Any) -> int | None:

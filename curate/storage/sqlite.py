@@ -57,15 +57,23 @@ def to_storage_error(error: Exception, path: Path) -> CurateError:
         return StorageFailed(
             f"a value cannot be stored in {path}: {text[:200]}", hint="run again; if it happens again, report it"
         )
-    if "locked" in text or "busy" in text:
+    if _is_locked(error):
         return StorageFailed(f"{path} is locked by another program", hint="close that program, then run again")
-    if isinstance(error, sqlite3.OperationalError) and any(words in text for words in _DISK_FAILURES):
+    if _is_disk_failure(error):
         return StorageFailed(
             f"cannot use {path}: {text}", hint="free some space or fix the permissions, then run again"
         )
     return WorkspaceUnusable(
         f"{path} cannot be used: {text}", hint="restore it from a copy; without it, paid replies are paid for again"
     )
+
+
+def _is_locked(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and any(word in str(error) for word in ("locked", "busy"))
+
+
+def _is_disk_failure(error: Exception) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and any(words in str(error) for words in _DISK_FAILURES)
 
 
 class _Job(NamedTuple):
@@ -164,10 +172,11 @@ class SqliteWriter:
                     connection.execute("ROLLBACK")
                 # A value that cannot be stored (a lone surrogate, infinity) fails its own job; a locked or failing
                 # file fails all at once, since waiting for it again could take half a minute for each job.
-                is_of_file = job is None or isinstance(error, sqlite3.OperationalError)
-                failed = group if is_of_file else [job]
-                self._settle([job for job in failed if job is not None], to_storage_error(error, self.path))
-                group = [] if is_of_file else [other for other in group if other is not job]
+                if job is None or _is_locked(error) or _is_disk_failure(error):
+                    failed, group = group, []
+                else:
+                    failed, group = [job], [other for other in group if other is not job]
+                self._settle(failed, to_storage_error(error, self.path))
             else:
                 self._settle(group, None)
                 return

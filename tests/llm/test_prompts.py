@@ -17,7 +17,7 @@ from curate.llm.prompts.fence import bounded, clean, fence_of, is_seen
 from curate.llm.prompts.material import tell_answer, tell_item
 from curate.llm.prompts.prompt import FENCED, MODALITIES, VARIABLES, answer_schema, load_prompt
 from curate.llm.prompts.scores import UNSCORED
-from curate.llm.request import Media
+from curate.llm.request import MediaPart
 from tests.labels import strategies as make
 
 SUITS = {
@@ -35,7 +35,7 @@ SUITS = {
 }
 HEADER = "---\ntitle: Mine\nunit: post\nvariables: {labels: required, text: required}\n---\n"
 BODY = "# system\nJudge.\n\n{{labels}}\n\n# user\nThe text:\n\n{{text}}\n"
-PICTURE = Media("ab/abcd.jpg", "image")
+PICTURE = MediaPart("ab/abcd.jpg", "image")
 
 
 def make_prompt(folder: Path, *, header: str = HEADER, body: str = BODY, name: str = "mine.v1") -> Path:
@@ -71,7 +71,7 @@ def test_shipped_prompts_ask_for_the_label_schemas_they_are_made_for(name, label
 def test_shipped_prompts_with_all_and_with_as_little_as_may_be(name, full):
     prompt = load_prompt(name)
     variables = make_variables()
-    media = {kind: (Media(f"aa/{kind}.jpg", "image"),) * 2 for kind in MODALITIES}
+    media = {kind: (MediaPart(f"aa/{kind}.jpg", "image"),) * 2 for kind in MODALITIES}
     if not full:
         needs = {**prompt.variables, **prompt.modalities}
         least = {each for each, need in needs.items() if need == "required"}
@@ -87,7 +87,7 @@ def test_shipped_prompts_with_all_and_with_as_little_as_may_be(name, full):
     for each in prompt.variables:
         if each in FENCED:
             assert (f"</{each}-" in texts([user])) == (each in variables)
-    shown = [part for part in user.parts if isinstance(part, Media)]
+    shown = [part for part in user.parts if isinstance(part, MediaPart)]
     assert {part.blob for part in shown} == {f"aa/{kind}.jpg" for kind in prompt.modalities if kind in media}
     assert len(shown) == 2 * len([kind for kind in prompt.modalities if kind in media])
 
@@ -106,9 +106,9 @@ def test_media_stand_where_the_template_says(tmp_path):
         body="# user\n{{labels}} {{text}}\n{{#faces}}\nFaces: {{faces}}!\n{{/faces}}\n{{audio}} end",
     )
     prompt = load_prompt("mine.v1", tmp_path)
-    sound = Media("aa/x.wav", "audio")
+    sound = MediaPart("aa/x.wav", "audio")
     (_, user) = prompt.render({"labels": "L", "text": "T"}, {"faces": [PICTURE, PICTURE], "audio": [sound]})
-    kinds = [part if isinstance(part, Media) else part[:7] for part in user.parts]
+    kinds = [part if isinstance(part, MediaPart) else part[:7] for part in user.parts]
     assert [str(kind)[:5] for kind in user.parts if isinstance(kind, str)] == ["L <te", "!", "end"]
     assert kinds[1:3] == [PICTURE, PICTURE]
     assert kinds[4] == sound
@@ -395,7 +395,7 @@ def test_texts_are_cleaned_and_bounded():
     assert len(clean("ab" * 10_000_000, most_chars=1_000)) < 1_100
 
 
-# Answers
+# ReplyStore
 
 
 @pytest.mark.parametrize(("name", "labels"), [(name, one) for name, many in SUITS.items() for one in many])

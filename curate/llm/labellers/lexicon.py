@@ -7,8 +7,7 @@ from typing import Any
 
 from curate.labels import Field, LabelSchema, Taxonomy
 from curate.labels.fields import Category
-from curate.llm.labellers.protocol import Guess, TextLabeller, english_text_of, text_of, to_proposal
-from curate.llm.model import Proposal
+from curate.llm.labellers.protocol import Guess, Proposal, TextLabeller, english_text_of, text_of, to_proposal
 
 _NEGATIONS = frozenset(
     [

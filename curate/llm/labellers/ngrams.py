@@ -16,6 +16,7 @@ from curate.llm.labellers.lexicon import LexiconLabeller
 from curate.llm.labellers.model import emotion_model
 from curate.llm.labellers.protocol import (
     Guess,
+    Proposal,
     TextLabeller,
     english_text_of,
     is_pleasantness,
@@ -23,7 +24,6 @@ from curate.llm.labellers.protocol import (
     to_proposal,
 )
 from curate.llm.labellers.vader import VaderLabeller
-from curate.llm.model import Proposal
 
 SOURCE = "goemotions.v1"
 _LEAST_SCORE = 0.01

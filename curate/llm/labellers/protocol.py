@@ -4,15 +4,29 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from curate.labels import Field, LabelSchema
 from curate.labels.fields import Category, Scale
 from curate.llm.labellers.features import MOST_CHARS
-from curate.llm.model import Proposal
+
+PrelabelOutcome = Literal["ok", "abstained", "refused", "filtered", "truncated", "invalid", "error"]
+OUTCOMES: tuple[PrelabelOutcome, ...] = get_args(PrelabelOutcome)
 
 _LETTER = re.compile(r"[^\W\d_]")
 _PLEASANTNESS = frozenset(("valence", "polarity"))
+
+
+class Proposal(NamedTuple):
+    """What a labeller says of one item: a checked value by field, scores (0-1) by field and label, and the outcome."""
+
+    values: Mapping[str, Any]
+    scores: Mapping[str, Mapping[str, float]]
+    outcome: PrelabelOutcome
+    model: str = ""
+    """What is behind it, with its version, where that is not the labeller as a whole."""
+    detail: str = ""
+    """Why it abstained."""
 
 
 class Guess(NamedTuple):

@@ -18,7 +18,7 @@ from curate.labels.fields.base import Language
 from curate.labels.units import Unit
 from curate.llm.prompts.fence import clean, fence_of, fenced, is_seen, rule
 from curate.llm.prompts.template import Template, parse_template
-from curate.llm.request import Media, Message, Part
+from curate.llm.request import MediaPart, Message, MessagePart
 
 FOLDER = "recipes/prompts"
 PLAIN = ("labels", "language")
@@ -129,7 +129,7 @@ class Prompt:
             found.append(f"prompt {self.name} asks for {taken[0]}, which is a field of label schema {labels.name}")
         return found or strict_problems(answer_schema(self, labels))
 
-    def lacking(self, variables: Mapping[str, str], media: Mapping[str, Sequence[Media]]) -> list[str]:
+    def lacking(self, variables: Mapping[str, str], media: Mapping[str, Sequence[MediaPart]]) -> list[str]:
         """What an item lacks that the prompt must have, in words; empty where it can be rendered.
 
         A text of which nothing can be seen is not there.
@@ -146,7 +146,7 @@ class Prompt:
     def render(
         self,
         variables: Mapping[str, str],
-        media: Mapping[str, Sequence[Media]] = {},
+        media: Mapping[str, Sequence[MediaPart]] = {},
         *,
         most_chars: int = MOST_CHARS,
     ) -> tuple[Message, ...]:
@@ -163,7 +163,7 @@ class Prompt:
             if name in self._fenced and is_seen(value)
         }
         digits = fence_of(used.values())
-        values: dict[str, Sequence[Part]] = {name: (fenced(name, text, digits),) for name, text in used.items()}
+        values: dict[str, Sequence[MessagePart]] = {name: (fenced(name, text, digits),) for name, text in used.items()}
         values |= {name: (variables[name],) for name in PLAIN if name in self.variables and variables.get(name)}
         values |= {name: tuple(parts) for name, parts in media.items() if name in self.modalities}
         system = _system(self.system, variables["labels"], rule(self.language) if self._fenced else "")

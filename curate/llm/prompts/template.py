@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from curate.llm.request import Part
+from curate.llm.request import MessagePart
 
 _TAG = re.compile(r"\{\{(?P<sigil>[#^/]?)(?P<name>[a-z][a-z0-9_]*)\}\}")
 
@@ -49,9 +49,9 @@ class Template:
         """Every section in order."""
         return (node for node in self.nodes if isinstance(node, Section))
 
-    def render(self, values: Mapping[str, Sequence[Part]]) -> tuple[Part, ...]:
+    def render(self, values: Mapping[str, Sequence[MessagePart]]) -> tuple[MessagePart, ...]:
         """The parts of a message: text joined, without blank ends, and media in their places; nothing for no value."""
-        parts: list[Part] = []
+        parts: list[MessagePart] = []
         for node in _standing(self, frozenset(name for name, given in values.items() if given)):
             parts += values[node.name] if isinstance(node, Name) else (node,)
         return tuple(_joined(parts))
@@ -128,7 +128,7 @@ def _leftovers(literal: str, last_line: int) -> Iterator[tuple[int, str]]:
         yield line, f"{found[0]} is not a tag; there are {{{{name}}}}, {{{{#name}}}}, {{{{^name}}}} and {{{{/name}}}}"
 
 
-def _joined(parts: Sequence[Part]) -> Iterator[Part]:
+def _joined(parts: Sequence[MessagePart]) -> Iterator[MessagePart]:
     """Neighbouring texts as one; texts without blank ends, empty ones left out."""
     text = ""
     for part in (*parts, None):

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.corpus.view import Corpus
 from curate.labels import ItemContext, describe_labels, to_context
-from curate.llm.dry_run import Memory
-from curate.llm.engine import Asker, Reply
-from curate.llm.model import Proposal
+from curate.llm.dry_run import DryRun
+from curate.llm.engine import ModelClient, Reply
+from curate.llm.labellers.protocol import Proposal
 from curate.llm.prompts.answer import Answer, lone_object, read_answer
 from curate.llm.prompts.material import tell_answer, tell_item
 from curate.llm.prompts.prompt import Prompt, answer_schema, load_prompt
 from curate.llm.prompts.scores import Scoring
-from curate.llm.request import Media, Message, Request
+from curate.llm.request import MediaPart, Message, Request
 from curate.stages.contract import Tools
 from curate.stages.prelabel.context import AROUND
 from curate.stages.prelabel.examples import Found, ItemExamples
@@ -47,7 +47,7 @@ class _Told(NamedTuple):
 
     item: Row
     variables: Mapping[str, str]
-    media: Mapping[str, Sequence[Media]]
+    media: Mapping[str, Sequence[MediaPart]]
     context: ItemContext
     lacking: str = ""
     """What could not be told though it was asked for"""
@@ -76,7 +76,7 @@ class Chat:
         )
         self.examples = ItemExamples(stage.examples, corpus, tools) if stage.examples and corpus else None
 
-    async def rows(self, asker: Asker, item: Row) -> list[Row]:
+    async def rows(self, asker: ModelClient, item: Row) -> list[Row]:
         """All proposals for an item as rows of ``prelabels``."""
         found = await self.examples.of(asker, item) if self.examples else Found("")
         words = self._words(item, found.told)
@@ -92,18 +92,18 @@ class Chat:
         review = await self._reviewed(asker, told, [together] if together else proposals)
         return rows_of(item["item_id"], proposals, self._labels, together=together, review=review)
 
-    async def recall(self, memory: Memory, item: Row) -> list[Row] | None:
+    async def recall(self, dry_run: DryRun, item: Row) -> list[Row] | None:
         """The same; None where somebody would have to be asked, or media decoded to know."""
         if self._media.are_decoded(item):
             return None
-        asker = memory.listen()
-        rows = await self.rows(asker, item)
+        branch = dry_run.branch()
+        rows = await self.rows(branch, item)
         if any(row["outcome"] == "error" for row in rows):
             return None
-        asker.keep()
+        dry_run.merge(branch)
         return rows
 
-    async def rehearse(self, asker: Asker, item: Row) -> None:
+    async def rehearse(self, asker: ModelClient, item: Row) -> None:
         """Ask what ``rows`` would ask about an item, as far as that can be told before any answer is known.
 
         Pictures and sounds are only guessed. Where answers are missing, a stand-in of the usual length is reviewed.
@@ -130,7 +130,7 @@ class Chat:
         chosen = self._stage.examples is not None and self._stage.examples.embeds is not None
         return chosen or self._media.are_decoded(item)
 
-    async def _reviewed(self, asker: Asker, told: _Told, before: Sequence[Proposed]) -> Proposed | None:
+    async def _reviewed(self, asker: ModelClient, told: _Told, before: Sequence[Proposed]) -> Proposed | None:
         usable = next((one for one in before if one.outcome == "ok"), None)
         if self._review is None or usable is None:
             return None
@@ -138,7 +138,7 @@ class Chat:
         shown = told._replace(variables={**told.variables, "answer": answer})
         return await self._ask(asker, self._review, shown, 0)
 
-    async def _ask(self, asker: Asker, asked: _Asked, told: _Told, sample: int) -> Proposed:
+    async def _ask(self, asker: ModelClient, asked: _Asked, told: _Told, sample: int) -> Proposed:
         settings, prompt = asked.settings, asked.prompt
         told = told._replace(variables={**told.variables, "labels": asked.described})
         about = Proposed(

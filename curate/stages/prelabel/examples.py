@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from curate.corpus.view import Corpus
 from curate.errors import ServiceUnavailable
 from curate.labels import LabelSchema
-from curate.llm.engine import Asker
+from curate.llm.engine import ModelClient
 from curate.llm.prompts.examples import Example, Pool, retrieve, tell_examples, text_of
 from curate.stages.contract import Tools
 from curate.stages.prelabel.context import open_pool
@@ -33,7 +33,7 @@ class ItemExamples:
         self._embedded: Pool | None = None
         self._embedding = asyncio.Lock()
 
-    async def of(self, asker: Asker, item: Row) -> Found:
+    async def of(self, asker: ModelClient, item: Row) -> Found:
         """The examples for an item. An item that cannot be embedded has none; nothing else is put in their place.
 
         Raises ``ServiceUnavailable`` where no example at all can be embedded, and what asking raises.
@@ -59,7 +59,7 @@ class ItemExamples:
             return [], []
         return [text_of(each.item) for each in self._pool.examples], [text_of(item) for item in items]
 
-    async def _embedded_pool(self, asker: Asker, model: str) -> Pool:
+    async def _embedded_pool(self, asker: ModelClient, model: str) -> Pool:
         async with self._embedding:
             if self._embedded is None:
                 texts = [text_of(each.item) for each in self._pool.examples]

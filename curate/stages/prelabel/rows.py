@@ -10,7 +10,7 @@ from curate.files import digest
 from curate.labels import LabelSchema
 from curate.labels.fields.base import How
 from curate.llm.combine import combine
-from curate.llm.model import PrelabelOutcome, Proposal
+from curate.llm.labellers.protocol import PrelabelOutcome, Proposal
 from curate.llm.prompts.fence import well_formed
 
 Row = dict[str, Any]
