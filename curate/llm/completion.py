@@ -3,7 +3,7 @@
 import json
 from typing import Any, Literal, NamedTuple
 
-from curate.llm.prompts.fence import well_formed
+from curate.llm.prompts.fence import replace_surrogates
 
 MOST_TOKENS = 100_000_000
 
@@ -47,7 +47,7 @@ def read_completion(body: str | bytes) -> Completion:
     if choice.get("finish_reason") == "content_filter":
         return Completion("filtered", text or "", *about, "the service filtered the answer")
     if isinstance(refusal, str) and refusal.strip():
-        return Completion("refused", refusal, *about, f"the model refused: {well_formed(refusal[:300])}")
+        return Completion("refused", refusal, *about, f"the model refused: {replace_surrogates(refusal[:300])}")
     if choice.get("finish_reason") == "length" and message:
         return Completion("truncated", text or "", *about, "the answer was cut off at the limit of tokens")
     if text is None:
@@ -57,7 +57,7 @@ def read_completion(body: str | bytes) -> Completion:
 
 def clean_name(name: Any) -> str | None:
     """What a service calls a model or request, fit to be stored; None for what is no name."""
-    return well_formed(name[:200]) if isinstance(name, str) else None
+    return replace_surrogates(name[:200]) if isinstance(name, str) else None
 
 
 def _text(content: Any) -> str | None:

@@ -49,7 +49,8 @@ def test_an_act_without_a_time_is_the_oldest_wherever_it_is_read() -> None:
         )
         (released,) = ReleaseRows(tables, LABELS, secret=b"").rows(["item"])
         assert label["emotion"] == ["happiness"]
-        assert [judgement["emotion"] for judgement in released["judgements"]] == [["happiness"]]
+        (judgement,) = released["judgements"]
+        assert judgement["emotion"] == LABELS.fields["emotion"].to_release(["happiness"])
 
 
 def test_the_newest_act_does_not_depend_on_the_order_of_rows() -> None:

@@ -10,9 +10,10 @@ from curate.labels import ItemContext, describe_labels, to_context
 from curate.llm.dry_run import DryRun
 from curate.llm.engine import ModelClient, Reply
 from curate.llm.labellers.protocol import Proposal
-from curate.llm.prompts.answer import Answer, lone_object, read_answer
-from curate.llm.prompts.material import tell_answer, tell_item
-from curate.llm.prompts.prompt import Prompt, answer_schema, load_prompt
+from curate.llm.prompts.answer import ParsedAnswer, extract_json_object, parse_answer
+from curate.llm.prompts.load import load_prompt
+from curate.llm.prompts.material import describe_item, format_answer
+from curate.llm.prompts.prompt import Prompt, answer_schema
 from curate.llm.prompts.scores import Scoring
 from curate.llm.request import MediaPart, Message, Request
 from curate.stages.contract import Tools
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from curate.stages.prelabel.stage import Prelabel
 
 Row = dict[str, Any]
-_NO_ANSWER = Answer({}, {})
+_NO_ANSWER = ParsedAnswer({}, {})
 _STAND_IN = "x" * 250
 """As long as what a prompt asks besides the labels mostly is"""
 _FORM = "Answer with one JSON object, and nothing else, of the form that this JSON schema tells:"
@@ -134,7 +135,7 @@ class Chat:
         usable = next((one for one in before if one.outcome == "ok"), None)
         if self._review is None or usable is None:
             return None
-        answer = tell_answer(self._labels, usable.values, told.item, usable.extras)
+        answer = format_answer(self._labels, usable.values, told.item, usable.extras)
         shown = told._replace(variables={**told.variables, "answer": answer})
         return await self._ask(asker, self._review, shown, 0)
 
@@ -149,21 +150,21 @@ class Chat:
             prompt=prompt.name,
             prompt_sha256=prompt.sha256,
         )
-        if lacking := prompt.lacking(told.variables, told.media):
+        if lacking := prompt.missing(told.variables, told.media):
             # What it has was left out: it is too long (`max_sound_s`), cannot be decoded, or has nothing to be seen.
             usable = " that can be sent" if told.item.get(lacking[0]) else ""
             return about._replace(detail=f"the item has no {lacking[0]}{usable}, which the prompt needs")
 
-        def check(text: str) -> Answer:
-            text = lone_object(text) if settings.structured == "none" else text
-            return read_answer(prompt, self._labels, text, told.context, scoring=asked.scoring)
+        def check(text: str) -> ParsedAnswer:
+            text = extract_json_object(text) if settings.structured == "none" else text
+            return parse_answer(prompt, self._labels, text, told.context, scoring=asked.scoring)
 
         reply = await asker.ask(self._request(asked, told, sample), check, labeller=settings.label)
         taken = _taken(about, reply)
         return taken._replace(detail="; ".join(filter(None, (taken.detail, told.lacking)))) if told.lacking else taken
 
     def _request(self, asked: _Asked, told: _Told, sample: int) -> Request:
-        messages = asked.prompt.render(told.variables, told.media, most_chars=self._stage.max_text_chars)
+        messages = asked.prompt.render(told.variables, told.media, max_chars=self._stage.max_text_chars)
         settings = asked.settings
         schema: Mapping[str, Any] | None = asked.schema
         if settings.structured != "json_schema":
@@ -177,7 +178,7 @@ class Chat:
         prompt = load_prompt(settings.prompt, tools.folder)
         schema = answer_schema(prompt, tools.labels)
         scoring = Scoring(tools.labels) if settings.scores else None
-        schema = scoring.ask(schema) if scoring else schema
+        schema = scoring.extend_schema(schema) if scoring else schema
         return _Asked(settings, prompt, schema, describe_labels(tools.labels, prompt.language), scoring)
 
     def _words(self, item: Row, examples: str) -> dict[str, str]:
@@ -185,11 +186,11 @@ class Chat:
         context = self._stage.context
         around, turn = (item.get(name) for name in AROUND)
         shown = {**item, "dialogue": around, "turn": turn} if around else item
-        words = tell_item(shown, turns_before=context.before, turns_after=context.after)
+        words = describe_item(shown, turns_before=context.before, turns_after=context.after)
         return {**words, "examples": examples} if examples else words
 
 
-def _taken(about: Proposed, reply: Reply[Answer]) -> Proposed:
+def _taken(about: Proposed, reply: Reply[ParsedAnswer]) -> Proposed:
     """A reply as a proposal."""
     values, extras, mended, scored = reply.value or _NO_ANSWER
     is_empty = reply.outcome == "ok" and all(value is None for value in values.values())

@@ -20,7 +20,7 @@ from curate.llm.engine import Engine
 from curate.llm.money.account import UsageTotals
 from curate.llm.money.prices import check_priced, load_prices
 from curate.llm.open import open_engine
-from curate.llm.prompts.prompt import load_prompt
+from curate.llm.prompts.load import load_prompt
 from curate.llm.replies import ReplyStore
 from curate.llm.settings import EngineSettings
 from curate.llm.stream import stream, stream_ready
