@@ -7,7 +7,6 @@ from typing import NamedTuple
 import pyarrow as pa
 from pyarrow import parquet
 
-from curate.storage.delta import storage_errors
 from curate.storage.workspace import Workspace
 
 _FILE = "listing.parquet"
@@ -43,7 +42,7 @@ def store_listing(workspace: Workspace, stage: str, found: Sequence[Found]) -> N
     if now != before:
         stream = io.BytesIO()
         parquet.write_table(now, stream, compression="zstd")
-        with storage_errors(workspace.place):
+        with workspace.folder.errors():
             workspace.folder.write(_FILE, stream.getvalue())
 
 

@@ -13,10 +13,9 @@ from typing import Any
 from curate import __version__
 from curate.corpus.view import Corpus
 from curate.errors import CurateError
-from curate.llm.model import Spent
+from curate.llm.money.account import UsageTotals
 from curate.recipe import LoadedRecipe, dump_recipe
 from curate.report.run import write_report
-from curate.storage.delta import storage_errors
 from curate.storage.workspace import Workspace
 
 _PACKAGES = ("av", "deltalake", "onnxruntime", "polars", "pyarrow")
@@ -43,7 +42,7 @@ class StageResult:
     failed: int = 0
     """Inputs that lack a result through no fault of theirs: the next run tries them again."""
     changed: bool = False
-    account: dict[str, Spent] = field(default_factory=dict)
+    account: dict[str, UsageTotals] = field(default_factory=dict)
     """What each paid service was asked and cost, by its name."""
 
 
@@ -72,9 +71,9 @@ class Run:
         return max((r.rejected_in_all / r.inputs for r in self.stages if r.inputs), default=0.0)
 
 
-def add_accounts(*accounts: Mapping[str, Spent]) -> dict[str, Spent]:
+def add_accounts(*accounts: Mapping[str, UsageTotals]) -> dict[str, UsageTotals]:
     """Return what each service was asked and cost in all accounts together."""
-    total: dict[str, Spent] = {}
+    total: dict[str, UsageTotals] = {}
     for account in accounts:
         for name, spent in account.items():
             total[name] = total[name] + spent if name in total else spent
@@ -95,7 +94,7 @@ class RunRecord:
     def log(self, event: str, **details: Any) -> None:
         """Append a line to log.jsonl."""
         folder = self._folder.path
-        with storage_errors(self._folder.place):
+        with self._folder.errors():
             if not folder.is_dir():
                 folder.mkdir(parents=True)
                 (folder / "recipe.yaml").write_text(dump_recipe(self._loaded.recipe), encoding="utf-8")
@@ -106,7 +105,7 @@ class RunRecord:
     def write(self) -> None:
         """Write run.json, if anything was done."""
         if self._folder.path.is_dir():
-            with storage_errors(self._folder.place):
+            with self._folder.errors():
                 text = json.dumps(self._as_dict(), indent=2, ensure_ascii=False)
                 (self._folder.path / "run.json").write_text(text + "\n", encoding="utf-8")
                 self._folder.save(["recipe.yaml", "log.jsonl", "run.json"])
@@ -115,7 +114,7 @@ class RunRecord:
         """Write the report and return its path; None if nothing was done."""
         if not self._folder.path.is_dir():
             return None
-        with storage_errors(self._folder.place):
+        with self._folder.errors():
             report = write_report(self._folder.path / "report.html", corpus, self._as_dict())
             self._folder.save(["report.html"])
         return report

@@ -10,7 +10,7 @@ from curate.corpus.view import Corpus
 from curate.document import nearest
 from curate.errors import CurateError, Interrupted, InvalidInput
 from curate.executors import Executor, collecting_seldom
-from curate.llm.model import Spent
+from curate.llm.money.account import UsageTotals
 from curate.pipeline.commit import Commits
 from curate.pipeline.drive import Means, drive
 from curate.pipeline.record import Run, RunRecord, StageResult
@@ -19,7 +19,6 @@ from curate.recipe import LoadedRecipe
 from curate.release.versions import Releases
 from curate.stages.capabilities import Concluded
 from curate.stages.contract import DriverStage
-from curate.storage.delta import storage_errors
 from curate.storage.workspace import Workspace
 
 SAVE_EVERY_S = 60.0
@@ -31,7 +30,7 @@ class Listener(Protocol):
     """Follows the progress of a run."""
 
     def stage_started(self, name: str, total: int, done: int) -> None: ...
-    def stage_advanced(self, name: str, inputs: float, account: Mapping[str, Spent]) -> None: ...
+    def stage_advanced(self, name: str, inputs: float, account: Mapping[str, UsageTotals]) -> None: ...
     def stage_finished(self, result: StageResult) -> None: ...
 
 
@@ -168,7 +167,7 @@ class _Performer:
                         self._save_if_due()
             finally:
                 commits.commit()
-            with storage_errors(corpus.workspace.place):
+            with corpus.workspace.folder.errors():
                 ledger.compact()
         if isinstance(stage, Concluded):
             result.changed |= stage.conclude(corpus, self._means.tools)

@@ -12,8 +12,8 @@ from curate.corpus.view import Corpus
 from curate.files import digest
 from curate.pipeline.listing import Found, read_listing, store_listing
 from curate.recipe import LoadedRecipe
-from curate.stages.capabilities import Discovered
-from curate.stages.contract import BatchStage, Divider, Stage, Tools
+from curate.stages.capabilities import Discovered, Dividing
+from curate.stages.contract import BatchStage, Stage, Tools
 from curate.storage.workspace import Workspace
 
 ANSWERS = "answers.sqlite"
@@ -47,8 +47,8 @@ class Step(NamedTuple):
 def make_tools(loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | None = None) -> Tools:
     """Return what the stages of a recipe work with; ``answers`` is for the holder of the workspace's lock."""
     recipe = loaded.recipe
-    divider = next((stage for stage in recipe.stages if isinstance(stage, Divider)), None)
-    return Tools(workspace.blobs, loaded.labels, loaded.folder, recipe.seed, recipe.recipe, answers, divider)
+    split = next((stage.split_settings(recipe.seed) for stage in recipe.stages if isinstance(stage, Dividing)), None)
+    return Tools(workspace.blobs, loaded.labels, loaded.folder, recipe.seed, recipe.recipe, answers, split)
 
 
 def open_corpus(loaded: LoadedRecipe, workspace: Workspace) -> Corpus:

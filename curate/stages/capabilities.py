@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 
 from curate.corpus.ledger import Entry
+from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
-from curate.stages.contract import BatchStage, Outcome, Problem, Rejection, Tools
+from curate.stages.contract import BatchStage, Outcome, Problem, Rejection, Stage, Tools
 
 
 class Discovered(BatchStage):
@@ -112,6 +113,14 @@ class Streamed(BatchStage):
 
         Runs on workers of this machine, which may read ``tools.answers``.
         """
+
+
+class Dividing(Stage):
+    """Divides the items of a release into splits."""
+
+    @abstractmethod
+    def split_settings(self, seed: int) -> SplitSettings:
+        """Return how items are divided in a recipe with this seed."""
 
 
 class Priced(BatchStage):

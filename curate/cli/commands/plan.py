@@ -32,7 +32,7 @@ def _existing_or_empty(workspace: str) -> Iterator[str]:
     """Yield the workspace, or an empty one for the moment: planning creates none."""
     from curate.storage.workspace import Workspace as Opened
 
-    if Opened.is_there(workspace):
+    if Opened.exists(workspace):
         yield workspace
         return
     with TemporaryDirectory(prefix="curate-plan-") as folder:
