@@ -69,7 +69,7 @@ def _label(
             continue
         row[name], soft = field.aggregate(values)
         row["soft"] += [{"field": name, "label": label, "share": share} for label, share in soft.items()]
-        agreed = field.agreement(values)
+        agreed = field.pairwise_agreement(values)
         if agreed is not None:
             row["agreement"].append({"field": name, "value": agreed})
     for name in labels.fields:

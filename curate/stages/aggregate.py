@@ -1,6 +1,6 @@
 """Judgements to labels."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +15,7 @@ class Aggregate(DriverStage):
 
     stage: Literal["aggregate"]
     method: Literal["majority"] = "majority"
+    version: ClassVar[int] = 2
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         table = corpus.workspace.table("labels", tools.labels)

@@ -10,8 +10,7 @@ import pytest
 from curate.annotation.label_studio.tasks import has_all, shown_in, to_task
 from curate.corpus.spec import table_spec
 from curate.executors.local import LocalExecutor
-from curate.labels import load_labels
-from curate.labels.targets.find_layout import find_layout
+from curate.labels import find_layout, load_labels
 from curate.pipeline import run
 from curate.pipeline.plan import open_corpus
 from curate.recipe import load_recipe

@@ -6,7 +6,6 @@ from functools import cache, partial
 from typing import Any
 
 from curate.labels import Field, LabelSchema, Taxonomy
-from curate.labels.fields import Category
 from curate.llm.labellers.protocol import Guess, TextLabeller, english_text_of, text_of, to_proposal
 from curate.llm.model import Proposal
 
@@ -57,15 +56,16 @@ class LexiconLabeller(TextLabeller):
 
     def guess(self, field: Field, text: str, *, absence: bool = True) -> Guess | None:
         """The labels whose words are found; without ``absence``, nothing where none is."""
-        if not text or not isinstance(field, Category) or field.intensity is not None:
+        taxonomy = field.scored_taxonomy
+        if not text or taxonomy is None:
             return None
-        found = _hits(text, field.taxonomy)
+        found = _hits(text, taxonomy)
         if not found and absence:
-            found = {label.name: _NOTHING_FOUND for label in field.taxonomy.labels if label.absence}
+            found = {label.name: _NOTHING_FOUND for label in taxonomy.labels if label.absence}
         if not found:
             return None
         ranked = sorted(found, key=lambda label: (-found[label], field.labels.index(label)))
-        return Guess(ranked if field.multiple else ranked[0], found, self.name)
+        return Guess(field.from_labels(ranked), found, self.name)
 
 
 def _hits(text: str, taxonomy: Taxonomy) -> dict[str, float]:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from curate.errors import InvalidInput
 from curate.labels import Field, LabelSchema, Taxonomy
-from curate.labels.fields import Category
 from curate.labels.maps import TaxonomyMap, load_map
 from curate.llm.labellers.lexicon import LexiconLabeller
 from curate.llm.labellers.model import emotion_model
@@ -109,23 +108,22 @@ class NgramLabeller(TextLabeller):
             if at not in row_of:
                 return self._lexicon.guess(field, text_of(items[at]), absence=False)
             way = reached[field.name]
-            if way is None or not isinstance(field, Category):
+            if way is None:
                 return self._lexicon.guess(field, texts[at])
             shown, other = (part[row_of[at]] for part in chances[field.name])
-            chosen = way.choose(shown, other, multiple=field.multiple)
+            chosen = way.choose(shown, other, multiple=field.is_multiple)
             scores = {
                 name: score
                 for name, score in zip(way.names, shown, strict=True)
                 if score >= _LEAST_SCORE and name != _UNNAMED
             }
-            return Guess(chosen if field.multiple else chosen[0], scores, self.name) if chosen else None
+            return Guess(field.from_labels(chosen), scores, self.name) if chosen else None
 
         return [to_proposal(labels, partial(guess, at=at), name=self.name) for at in range(len(items))]
 
     def _reached(self, field: Field) -> Reached | None:
-        if not isinstance(field, Category) or field.intensity is not None:
-            return None
-        return _reach(field.taxonomy, self._beside)
+        taxonomy = field.scored_taxonomy
+        return _reach(taxonomy, self._beside) if taxonomy is not None else None
 
 
 @cache

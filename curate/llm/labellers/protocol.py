@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from curate.labels import Field, LabelSchema
-from curate.labels.fields import Category, Scale
 from curate.llm.labellers.features import MOST_CHARS
 from curate.llm.model import Proposal
 
@@ -90,14 +89,15 @@ def to_proposal(labels: LabelSchema, guess: Callable[[Field], Guess | None], *, 
 
 def is_pleasantness(field: Field) -> bool:
     """Whether a field asks how pleasant something is: an interval scale named ``valence`` or ``polarity``."""
-    return isinstance(field, Scale) and field.level == "interval" and field.name in _PLEASANTNESS
+    return field.interval is not None and field.name in _PLEASANTNESS
 
 
 def on_scale(field: Field, share: float) -> float:
     """The value that stands at a share (0-1) of a scale's length."""
-    if not isinstance(field, Scale):
-        raise TypeError(f"{field.name} is not a scale")
-    return field.minimum + min(max(share, 0.0), 1.0) * (field.maximum - field.minimum)
+    if field.interval is None:
+        raise TypeError(f"{field.name} is not a continuous scale")
+    minimum, maximum = field.interval
+    return minimum + min(max(share, 0.0), 1.0) * (maximum - minimum)
 
 
 def sentiment_label(field: Field, direction: int) -> str | None:
@@ -105,10 +105,9 @@ def sentiment_label(field: Field, direction: int) -> str | None:
 
     Neither is the label of absence, or ``neutral``. None for other fields, and where there is no such label.
     """
-    if not isinstance(field, Category) or field.intensity is not None:
-        return None
-    if not {"positive", "negative"} <= set(field.labels):
+    taxonomy = field.scored_taxonomy
+    if taxonomy is None or not {"positive", "negative"} <= set(taxonomy.names):
         return None
     if direction:
         return "positive" if direction > 0 else "negative"
-    return next((each.name for each in field.taxonomy.labels if each.absence or each.name == "neutral"), None)
+    return next((each.name for each in taxonomy.labels if each.absence or each.name == "neutral"), None)

@@ -41,7 +41,7 @@ def read_answer(
     try:
         return Answer(labels.from_answer(given, item), extras, (), scored)
     except ValueError:
-        mended, told = labels.mend_answer(given, item)
+        mended, told = labels.repair_answer(given, item)
         if not told:
             raise
     return Answer(labels.from_answer(mended, item), extras, tuple(told), scored)

@@ -13,8 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from curate.assets import find_asset
 from curate.document import Document, Findings, nearest, parse_document, parse_model, read_text, sort_problems
 from curate.errors import InvalidInput, InvalidRow
-from curate.labels import LabelSchema, strict_problems
-from curate.labels.fields.base import Language
+from curate.labels import LabelSchema, Language, strict_problems
 from curate.labels.units import Unit
 from curate.llm.prompts.fence import clean, fence_of, fenced, is_seen, rule
 from curate.llm.prompts.template import Template, parse_template

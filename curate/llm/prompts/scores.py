@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from curate.labels import LabelSchema
-from curate.labels.fields import Category
-from curate.labels.fields.base import strict_object
-from curate.labels.strict import label_schema
+from curate.labels import LabelSchema, Taxonomy
+from curate.labels.strict import label_schema, strict_object
 
 SCORES, CONFIDENCE = "scores", "confidence"
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
@@ -31,17 +29,17 @@ class Scoring:
     """
 
     def __init__(self, labels: LabelSchema) -> None:
-        self._fields = {
-            name: field
+        self._taxonomies = {
+            name: field.scored_taxonomy
             for name, field in labels.fields.items()
-            if isinstance(field, Category) and field.intensity is None and len(field.labels) <= _MOST_LABELS
+            if field.scored_taxonomy is not None and len(field.labels) <= _MOST_LABELS
         }
 
     def ask(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         """The JSON schema of a reply that says it too: last, when the labels stand."""
         fields = {
-            name: {"type": "array", "maxItems": len(field.labels), "items": _scored(field)}
-            for name, field in self._fields.items()
+            name: {"type": "array", "maxItems": len(taxonomy.names), "items": _scored(taxonomy)}
+            for name, taxonomy in self._taxonomies.items()
         }
         about = "How likely each label is that you considered, chosen or not: 0 impossible, 1 certain."
         more: dict[str, Any] = {SCORES: {**strict_object(fields), "description": about}} if fields else {}
@@ -56,22 +54,22 @@ class Scoring:
         """
         given, confidence = answer.pop(SCORES, None), answer.pop(CONFIDENCE, None)
         scores: dict[str, dict[str, float]] = {}
-        for name, field in self._fields.items():
+        for name, taxonomy in self._taxonomies.items():
             entries = given.get(name) if isinstance(given, dict) else None
             if not isinstance(entries, list):
                 raise ValueError(f"{SCORES}.{name}: a list of labels with scores is needed")  # noqa: TRY004
             scores[name] = {}
             for entry in entries:
                 label = entry.get("label") if isinstance(entry, dict) else None
-                if label not in field.labels:
-                    names = f"one of its {len(field.labels)} labels"
+                if label not in taxonomy.names:
+                    names = f"one of its {len(taxonomy.names)} labels"
                     raise ValueError(f"{SCORES}.{name}: {repr(label)[:60]} is not {names}")
                 scores[name][str(label)] = _share(entry.get("score"), f"{SCORES}.{name}")
         return Scored(scores, _share(confidence, CONFIDENCE))
 
 
-def _scored(field: Category) -> dict[str, Any]:
-    return strict_object({"label": label_schema(field.labels), "score": _SHARE})
+def _scored(taxonomy: Taxonomy) -> dict[str, Any]:
+    return strict_object({"label": label_schema(taxonomy.names), "score": _SHARE})
 
 
 def _share(value: Any, place: str) -> float:
