@@ -23,7 +23,7 @@ from curate.document import nearest
 from curate.errors import CurateError, Interrupted, InvalidInput
 from curate.executors import Executor, WorkerDied, collecting_seldom
 from curate.executors.local import LocalExecutor
-from curate.llm.model import Spent
+from curate.llm.money.account import UsageTotals
 from curate.pipeline.plan import ANSWERS, BatchWork, Step, make_tools, walk
 from curate.pipeline.tasks import Advance, Flow
 from curate.recipe import LoadedRecipe, dump_recipe
@@ -46,7 +46,7 @@ class Listener(Protocol):
     """Whoever wants to know how a run goes on."""
 
     def stage_started(self, name: str, total: int, done: int) -> None: ...
-    def stage_advanced(self, name: str, inputs: float, account: Mapping[str, Spent]) -> None: ...
+    def stage_advanced(self, name: str, inputs: float, account: Mapping[str, UsageTotals]) -> None: ...
     def stage_finished(self, result: "StageResult") -> None: ...
 
 
@@ -73,7 +73,7 @@ class StageResult:
     failed: int = 0
     """Items of which an answer is missing for no fault of theirs: the next run asks again."""
     changed: bool = False
-    account: dict[str, Spent] = field(default_factory=dict)
+    account: dict[str, UsageTotals] = field(default_factory=dict)
     """What each labeller that is paid for was asked and cost, by its name."""
 
 
@@ -283,7 +283,7 @@ class _Driver:
             if not todo or self.stop():
                 return
             inputs = work.inputs.take(pa.array(todo))
-        account: dict[str, Spent] = {}
+        account: dict[str, UsageTotals] = {}
         streamed = stage.stream(inputs, corpus, self.tools, account=account, stop=self.stop)
         if streamed is not None:
             before, places = dict(result.account), iter(todo)
@@ -359,7 +359,7 @@ class _Driver:
         }
 
 
-def _add(account: dict[str, Spent], before: Mapping[str, Spent], more: Mapping[str, Spent]) -> None:
+def _add(account: dict[str, UsageTotals], before: Mapping[str, UsageTotals], more: Mapping[str, UsageTotals]) -> None:
     """Make ``account`` what it was before and more."""
     account.update({name: before[name] + spent if name in before else spent for name, spent in more.items()})
 

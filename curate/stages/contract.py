@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from curate.corpus.view import Corpus
 from curate.labels import LabelSchema
-from curate.llm.model import Spent
+from curate.llm.money.account import UsageTotals
 from curate.release.build import SplitSettings
 from curate.storage.blobs import Blobs
 
@@ -109,7 +109,7 @@ class Recalled(NamedTuple):
     known: Sequence[int]
     """The places within the batch of the inputs that ``outcome`` is of"""
     outcome: Outcome
-    account: Mapping[str, Spent]
+    account: Mapping[str, UsageTotals]
 
 
 class Receipt(NamedTuple):
@@ -178,7 +178,13 @@ class BatchStage(Stage):
         return (todo[at : at + self.batch_rows] for at in range(0, len(todo), self.batch_rows))
 
     def stream(
-        self, inputs: pa.Table, corpus: Corpus, tools: Tools, *, account: dict[str, Spent], stop: Callable[[], bool]
+        self,
+        inputs: pa.Table,
+        corpus: Corpus,
+        tools: Tools,
+        *,
+        account: dict[str, UsageTotals],
+        stop: Callable[[], bool],
     ) -> Generator[tuple[int, Outcome]] | None:
         """Outcomes made on the driver, each of so many of the next inputs; None where workers are to do the work.
 

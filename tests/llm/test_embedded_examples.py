@@ -10,7 +10,7 @@ import pytest
 
 from curate.errors import Interrupted, ServiceRefused, ServiceUnavailable
 from curate.executors.local import LocalExecutor
-from curate.llm.engine import EngineSettings
+from curate.llm.settings import EngineSettings
 from curate.pipeline import plan, run
 from curate.recipe import load_recipe
 from tests.support.asking import KEY, rows

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from curate.labels import AggregationRule, LabelSchema
 from curate.llm.combine import combine
-from curate.llm.model import PrelabelOutcome, Proposal
-from curate.llm.prompts.fence import well_formed
+from curate.llm.labellers.protocol import PrelabelOutcome, Proposal
+from curate.llm.prompts.fence import replace_surrogates
 from curate.stages.contract import digest
 
 Row = dict[str, Any]
@@ -84,7 +84,7 @@ def _row(item_id: str, one: Proposed, labels: LabelSchema, *, is_final: bool) ->
         "prelabel_id": digest(identity)[:24],
         "item_id": item_id,
         "final": is_final,
-        "detail": well_formed(one.detail) or None,
+        "detail": replace_surrogates(one.detail) or None,
         "schema_sha256": labels.sha256,
         "scores": [
             {"field": name, "label": label, "score": score}
