@@ -23,15 +23,15 @@ from curate.document import nearest
 from curate.errors import CurateError, Interrupted, InvalidInput
 from curate.executors import Executor, WorkerDied, collecting_seldom
 from curate.executors.local import LocalExecutor
+from curate.files import digest
 from curate.llm.money.account import UsageTotals
 from curate.pipeline.plan import ANSWERS, BatchWork, Step, make_tools, walk
 from curate.pipeline.tasks import Advance, Flow
 from curate.recipe import LoadedRecipe, dump_recipe
 from curate.release.versions import Releases
 from curate.report.run import write_report
-from curate.stages.contract import DriverStage, Outcome, Task, digest, run_recall, run_task
+from curate.stages.contract import DriverStage, Outcome, Task, run_recall, run_task
 from curate.stages.prelabel.summary import Proposals
-from curate.storage.delta import storage_errors
 from curate.storage.workspace import Workspace
 
 _COMMIT_EVERY_S = 2.0
@@ -196,7 +196,7 @@ class _Driver:
     def _report(self, corpus: Corpus) -> Path | None:
         if not self.folder.path.is_dir():
             return None
-        with storage_errors(self.folder.place):
+        with self.folder.errors():
             report = write_report(self.folder.path / "report.html", corpus, self._as_dict())
             self.folder.save(["report.html"])
         return report
@@ -253,7 +253,7 @@ class _Driver:
             if waiting:
                 self._commit(ledger, waiting, result, proposals)
         if todo:
-            with storage_errors(self.workspace.place):
+            with self.workspace.folder.errors():
                 ledger.compact()
         result.changed |= stage.conclude(corpus, self.tools)
         result.rejected_in_all = sum(one in ledger.dropped for one in work.works)
@@ -327,7 +327,7 @@ class _Driver:
 
     def _log(self, event: str, **about: Any) -> None:
         folder = self.folder.path
-        with storage_errors(self.folder.place):
+        with self.folder.errors():
             if not folder.is_dir():
                 folder.mkdir(parents=True)
                 (folder / "recipe.yaml").write_text(dump_recipe(self.loaded.recipe), encoding="utf-8")
@@ -337,7 +337,7 @@ class _Driver:
 
     def _record(self) -> None:
         if self.folder.path.is_dir():
-            with storage_errors(self.folder.place):
+            with self.folder.errors():
                 text = json.dumps(self._as_dict(), indent=2, ensure_ascii=False)
                 (self.folder.path / "run.json").write_text(text + "\n", encoding="utf-8")
                 self.folder.save(["recipe.yaml", "log.jsonl", "run.json"])

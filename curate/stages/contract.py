@@ -1,7 +1,5 @@
 """The contract of a stage: frozen settings plus one step from rows to rows."""
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +9,11 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
+from curate.files import digest
 from curate.labels import LabelSchema
 from curate.llm.money.account import UsageTotals
-from curate.release.build import SplitSettings
 from curate.storage.blobs import Blobs
 
 REASONS = (
@@ -269,14 +268,6 @@ class DriverStage(Stage):
         """Do it, and say what changed. Doing it again with nothing new changes nothing."""
 
 
-def digest(value: Any) -> str:
-    """Hexadecimal SHA-256 of a value's canonical JSON."""
-    return hashlib.sha256(_encode(value).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str).encode
-
-
 class Task(NamedTuple):
     """A batch of input rows, or a part of one, on its way to a worker."""
 
@@ -295,7 +286,7 @@ def run_task(task: Task) -> Outcome | Split:
     """What every executor runs, in whatever process."""
     outcome = _do(task)
     # No row may name media that are still on their way.
-    task.tools.blobs.settle()
+    task.tools.blobs.flush()
     return outcome
 
 

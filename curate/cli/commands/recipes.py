@@ -86,7 +86,7 @@ def _scratch(workspace: str) -> Iterator[str]:
     """The workspace or, so that looking makes none, an empty one that is gone afterwards."""
     from curate.storage.workspace import Workspace as Opened
 
-    if Opened.is_there(workspace):
+    if Opened.exists(workspace):
         yield workspace
         return
     with TemporaryDirectory(prefix="curate-plan-") as folder:

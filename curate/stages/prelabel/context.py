@@ -6,9 +6,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.splitting import splits_of
+from curate.corpus.splits import split_items
 from curate.corpus.view import Corpus
 from curate.llm.prompts.examples import ExamplePool, build_pool
+from curate.release.versions import Releases
 from curate.stages.contract import Tools
 from curate.stages.prelabel.settings import ContextSettings
 
@@ -54,7 +55,11 @@ def open_pool(corpus: Corpus, tools: Tools) -> ExamplePool:
     if not judged:
         return build_pool(tools.labels, (), ())
     items, sources = corpus.read("items"), corpus.read("sources")
-    splits = splits_of(items, sources, corpus, tools.split) if tools.split is not None else None
+    splits = None
+    if tools.split is not None:
+        releases = Releases(corpus.workspace.releases)
+        earlier = releases.earlier_splits(corpus.workspace.recipe or "corpus", tools.split.identity)
+        splits = split_items(items, sources, tools.split, earlier)
     known = {row["item_id"] for row in judged}
     people = dict(zip(sources["source_id"].to_pylist(), sources["participant"].to_pylist(), strict=True))
     labelled = items.filter(pc.is_in(items["item_id"], value_set=pa.array(sorted(known), pa.string()))).to_pylist()

@@ -6,11 +6,11 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from curate.files import digest
 from curate.labels import AggregationRule, LabelSchema
 from curate.llm.combine import combine
 from curate.llm.labellers.protocol import PrelabelOutcome, Proposal
 from curate.llm.prompts.fence import replace_surrogates
-from curate.stages.contract import digest
 
 Row = dict[str, Any]
 _NONE: Mapping[str, Any] = MappingProxyType({})
