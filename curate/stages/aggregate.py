@@ -14,6 +14,8 @@ from curate.stages.contract import DriverStage, Receipt, Tools
 class Aggregate(DriverStage):
     """Majority label and soft distribution of every item; a model's proposal stands in until people have judged."""
 
+    writes: ClassVar[tuple[str, ...]] = ("labels",)
+
     stage: Literal["aggregate"]
     method: Literal["majority"] = "majority"
     version: ClassVar[int] = 2
