@@ -15,7 +15,7 @@ def latest_judgements(annotations: pa.Table) -> list[dict[str, Any]]:
     newest: dict[str, dict[str, Any]] = {}
     for act in annotations.sort_by([("acted_at", "ascending"), ("annotation_id", "ascending")]).to_pylist():
         newest[act["judgement_id"]] = act
-    kept = [act for act in newest.values() if act["action"] in ("created", "updated")]
+    kept = [act for act in newest.values() if act["action"] in ("created", "updated", "restored")]
     return sorted(kept, key=lambda act: (act["item_id"], act["acted_at"], act["annotation_id"]))
 
 

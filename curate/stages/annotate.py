@@ -1,6 +1,6 @@
 """Let people judge: items and pre-labels to Label Studio, and every judgement back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -39,9 +39,10 @@ class Annotate(DriverStage):
         connection = connections.connection(corpus.workspace.local)
         pulled = _pull(corpus, connection)
         pushed = push(corpus, tools, self, connection)
-        _raise_for(pulled)
         counts = {"added": pushed.added, "refilled": pushed.refilled, "waiting": pushed.waiting, "acts": pulled.new}
         message = f"{pushed.waiting} items wait for people at {connection.url}" if pushed.waiting else ""
+        if pulled.problems:
+            message = "; ".join(filter(None, [message, _misfits(pulled.problems)]))
         return Receipt(changed=bool(pushed.added or pushed.refilled or pulled.new), counts=counts, message=message)
 
 
@@ -66,7 +67,7 @@ def push(
 def pull(corpus: Corpus, connection: Connection, *, say: Say = lambda _: None) -> PullCounts:
     """Every new human act is in ``annotations``. The caller holds the workspace's lock.
 
-    Raises ``InvalidInput``, after all is stored, listing the acts that the label schema does not allow.
+    Raises ``InvalidInput``, after all is stored, as long as current judgements do not fit the label schema.
     """
     counts = _pull(corpus, connection, say)
     _raise_for(counts)
@@ -92,5 +93,12 @@ def _raise_for(counts: PullCounts) -> None:
         raise InvalidInput(
             f"{len(counts.problems)} answers do not fit the label schema; they are stored, with those fields empty",
             problems=counts.problems,
-            hint="correct them there and pull again, or leave them out",
+            hint="correct or delete them there, and pull again",
         )
+
+
+def _misfits(problems: Sequence[str]) -> str:
+    return (
+        f"{len(problems)} answers do not fit the label schema and count as empty, such as {problems[0]}: "
+        "`curate annotate pull` lists them"
+    )

@@ -103,6 +103,12 @@ def _prefixed(result: Mapping[str, Any], prelabel_id: str) -> dict[str, Any]:
     return {k: f"{prelabel_id}.{v}" if k in ("id", "from_id", "to_id") else v for k, v in result.items()}
 
 
+def judgement_id(annotation: Mapping[str, Any], origin: Origin) -> str:
+    """Return the id that all acts upon a Label Studio annotation share."""
+    # Label Studio gives an id again after its database was restored from a copy, hence the time.
+    return _hash(origin.server, annotation["id"], annotation["created_at"])
+
+
 def to_row(
     annotation: Mapping[str, Any],
     task: Mapping[str, Any],
@@ -110,34 +116,41 @@ def to_row(
     labels: LabelSchema,
     origin: Origin,
     *,
-    known: bool,
-) -> tuple[dict[str, Any], list[str]]:
-    """A Label Studio annotation as a row of ``annotations``, and what in it the label schema does not allow.
+    earlier: Mapping[str, Any] | None,
+    now: datetime,
+) -> dict[str, Any]:
+    """Return a Label Studio annotation as a row of ``annotations``.
 
-    A field that cannot be read stays null; ``raw`` holds everything as it came. ``known`` is whether an earlier act
-    upon the same judgement is stored already.
+    A field that cannot be read stays null and is explained in ``problems``; ``raw`` holds everything as it came.
+    ``earlier`` is the newest stored act upon the same judgement. If that is a deletion, the row is a new act of the
+    time ``now``, when the judgement was seen again.
     """
     results = [result for result in annotation.get("result") or () if isinstance(result, Mapping)]
     by_field, problems = _by_field(results, labels)
     values: dict[str, Any] = dict.fromkeys(labels.fields)
-    for name, found in by_field.items():
+    for name, field_results in by_field.items():
         try:
-            values[name] = labels.fields[name].from_result(found, item)
+            values[name] = labels.fields[name].from_result(field_results, item)
         except ValueError as error:
             problems.append(f"{name}: {error}")
     for name in labels.fields:
         if values[name] is not None and not labels.is_asked(name, values):
-            problems.append(f"{name}: is answered, and was not to be asked")
+            problems.append(f"{name}: was answered although it was not asked")
             values[name] = None
-    skipped = bool(annotation.get("was_cancelled"))
-    judgement_id = _hash(origin.server, annotation["id"], annotation["created_at"])
-    row = {
-        "annotation_id": _hash(judgement_id, annotation["updated_at"]),
-        "judgement_id": judgement_id,
+    judgement = judgement_id(annotation, origin)
+    is_back = earlier is not None and earlier["action"] == "deleted"
+    action = "created" if earlier is None else "restored" if is_back else "updated"
+    acted_at = to_time(annotation["updated_at"])
+    act: tuple[Any, ...] = (judgement, annotation["updated_at"])
+    if earlier is not None and is_back:
+        act, acted_at = (*act, "restored", earlier["annotation_id"]), max(now, earlier["acted_at"])
+    return {
+        "annotation_id": _hash(*act),
+        "judgement_id": judgement,
         "item_id": task["data"]["item_id"],
-        "annotator": _annotator(annotation.get("completed_by"), origin),
-        "action": "skipped" if skipped else "updated" if known else "created",
-        "acted_at": to_time(annotation["updated_at"]),
+        "annotator": _annotator(annotation.get("completed_by"), origin, judgement),
+        "action": "skipped" if annotation.get("was_cancelled") else action,
+        "acted_at": acted_at,
         "lead_time_s": annotation.get("lead_time"),
         "origins": [{"field": name, "origin": _origin(by_field[name])} for name in labels.fields if by_field.get(name)],
         "prelabel_id": _filled_by(annotation, task, results),
@@ -146,9 +159,9 @@ def to_row(
         "task_id": task["id"],
         "server_annotation_id": annotation["id"],
         "raw": json.dumps(annotation.get("result"), ensure_ascii=False, sort_keys=True),
+        "problems": problems,
         **values,
     }
-    return row, problems
 
 
 def _by_field(
@@ -179,7 +192,8 @@ def _by_field(
 
 def to_deletion(last: Mapping[str, Any], labels: LabelSchema, seen_at: datetime) -> dict[str, Any]:
     """The row that says that a stored judgement is gone from the server, noticed at ``seen_at``."""
-    row = {**last, **dict.fromkeys(labels.fields), "lead_time_s": None, "origins": None, "raw": None}
+    nothing = dict.fromkeys((*labels.fields, "lead_time_s", "origins", "raw", "problems"))
+    row = {**last, **nothing}
     return {
         **row,
         "annotation_id": _hash(last["annotation_id"], "deleted"),
@@ -194,9 +208,12 @@ def to_time(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _annotator(who: Any, origin: Origin) -> str:
-    user_id = who.get("id") if isinstance(who, Mapping) else who
-    return origin.users.get(user_id, f"user {user_id}") if isinstance(user_id, int) else "unknown"
+def _annotator(completed_by: Any, origin: Origin, judgement: str) -> str:
+    """Return the annotator's e-mail address; judgements without a user may be of different people: each has its own."""
+    user_id = completed_by.get("id") if isinstance(completed_by, Mapping) else completed_by
+    if not isinstance(user_id, int):
+        return f"unknown {judgement[:8]}"
+    return origin.users.get(user_id, f"user {user_id}")
 
 
 def _origin(results: Sequence[Mapping[str, Any]]) -> str:
