@@ -1,4 +1,4 @@
-"""Judgements to labels."""
+"""The aggregate stage: judgements become labels."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from curate.stages.contract import DriverStage, Receipt, Tools, digest
 
 
 class Aggregate(DriverStage):
-    """Majority label and soft distribution of every item; a model's proposal stands in until people have judged."""
+    """Aggregate judgements to a majority label and a soft distribution; proposals count until people judge."""
 
     stage: Literal["aggregate"]
     method: Literal["majority"] = "majority"

@@ -122,9 +122,7 @@ def test_a_deleted_task_takes_its_judgements_with_it(loop: Round) -> None:
     assert loop.push(2) == 1
 
 
-def test_misfits_are_reported_by_every_pull_until_they_are_mended(
-    loop: Round, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_misfits_are_reported_by_every_pull_until_they_are_mended(loop: Round, monkeypatch: pytest.MonkeyPatch) -> None:
     loop.push(1)
     annotation = loop.fake.judge(next(iter(loop.fake.tasks)), choice("rage"))
     for _ in range(2):

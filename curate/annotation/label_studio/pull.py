@@ -33,7 +33,7 @@ class PullCounts(NamedTuple):
 
 
 class ProjectStatus(NamedTuple):
-    """How far the people are with one project; ``annotators`` holds the number of items of each."""
+    """The progress of one project; ``annotators`` holds the number of judged items of each."""
 
     layout: str
     url: str
@@ -117,16 +117,16 @@ def _new_acts(
 
 
 def status(corpus: Corpus, server: AnnotationServer) -> list[ProjectStatus]:
-    """How far each project is, as the server says now."""
+    """Return the present progress of each project."""
     users = server.users()
-    shown: list[ProjectStatus] = []
+    progress: list[ProjectStatus] = []
     for key, project in sorted(find_projects(server, corpus.workspace.recipe or "", corpus.labels.name).items()):
         states = server.scan(project.project_id)
         people = Counter(users.get(i, f"user {i}") for state in states for i in state.annotators)
         annotated = sum(bool(state.annotation_ids) for state in states)
         url = server.project_url(project.project_id)
-        shown.append(ProjectStatus(key.layout, url, len(states), annotated, dict(sorted(people.items()))))
-    return shown
+        progress.append(ProjectStatus(key.layout, url, len(states), annotated, dict(sorted(people.items()))))
+    return progress
 
 
 def newest_acts(annotations):
