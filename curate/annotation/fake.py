@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -130,7 +131,7 @@ class FakeLabelStudio:
 
     # The REST interface
 
-    def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
+    def handle(self, method: str, target: str, headers: Message, body: bytes) -> Response:
         """Answer one request as Label Studio would."""
         url = urlsplit(target)
         params = {name: values[-1] for name, values in parse_qs(url.query).items()}

@@ -60,7 +60,7 @@ def read(
     earlier: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
     row = to_row(annotation, task, item, labels, origin, earlier=earlier, now=NOW)
-    return row, row["problems"]
+    return row, row["misfits"]
 
 
 def as_submitted(prediction: dict[str, Any], **origins: str) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """One project for each recipe, label schema and layout, identified by a mark in its description."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -9,7 +8,8 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
 from curate.annotation.protocol import AnnotationServer, Project
-from curate.errors import InvalidInput, ServiceConflict, StorageFailed
+from curate.errors import InvalidInput, ServiceConflict
+from curate.files import read_json_object, sha256_of, write_whole
 
 _MARK = re.compile(r"curate:([^\s:#]+):([^\s:#]+):([^\s:#]+)#([0-9a-f]{16})")
 
@@ -38,31 +38,17 @@ class Notes:
 
     def read(self, key: ProjectKey) -> dict[str, Any]:
         """Return the notes about a project; empty if there are none or the file is damaged."""
-        try:
-            notes = json.loads(self.path(key).read_text("utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return notes if isinstance(notes, dict) else {}
+        return read_json_object(self.path(key))
 
     def write(self, key: ProjectKey, **changed: Any) -> None:
         """Change some of the notes about a project."""
-        text = json.dumps({**self.read(key), **changed}, indent=1)
-        self._write(self.path(key), text)
+        write_whole(self.path(key), json.dumps({**self.read(key), **changed}, indent=1))
 
     def write_config(self, key: ProjectKey, config: str) -> Path:
         """Write a labeling config for a person to copy, and return its file."""
         path = self.path(key, "xml")
-        self._write(path, config)
+        write_whole(path, config)
         return path
-
-    def _write(self, path: Path, text: str) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            new = path.with_name(f".{path.name}.new")
-            new.write_text(text, "utf-8")
-            new.replace(path)
-        except OSError as error:
-            raise StorageFailed(f"cannot write {path}: {error.strerror}") from error
 
 
 def find_projects(server: AnnotationServer, recipe: str, labels: str) -> dict[ProjectKey, Project]:
@@ -156,4 +142,4 @@ def _fingerprint(config: str) -> str:
         config = ET.canonicalize(config, strip_text=True)
     except ET.ParseError:
         config = config.strip()
-    return hashlib.sha256(config.encode()).hexdigest()[:16]
+    return sha256_of(config)[:16]

@@ -74,7 +74,7 @@ def pull(corpus: Corpus, server: AnnotationServer, name: str, *, say: Say = lamb
     problems = (
         f"{server.task_url(act['project_id'], act['task_id'])}: {act['annotator']}: {problem}"
         for act in newest.values()
-        for problem in act["problems"] or ()
+        for problem in act["misfits"] or ()
     )
     return PullCounts(**counts, problems=tuple(dict.fromkeys(problems)))
 

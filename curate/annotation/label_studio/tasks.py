@@ -1,6 +1,5 @@
 """Convert items and pre-labels to Label Studio tasks, and its annotations to rows of ``annotations``. Pure."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from curate.errors import InvalidInput
+from curate.files import sha256_of
 from curate.labels import DEFAULT_FPS, ItemContext, LabelSchema, Layout
 
 MEDIA = ("video", "audio", "image", "face", "video_b", "audio_b")
@@ -122,7 +122,7 @@ def to_row(
 ) -> dict[str, Any]:
     """Return a Label Studio annotation as a row of ``annotations``.
 
-    A field that cannot be read stays null and is explained in ``problems``; ``raw`` holds everything as it came.
+    A field that cannot be read stays null and is explained in ``misfits``; ``raw`` holds everything as it came.
     ``earlier`` is the newest stored act upon the same judgement. If that is a deletion, the row is a new act of the
     time ``now``, when the judgement was seen again.
     """
@@ -160,7 +160,7 @@ def to_row(
         "task_id": task["id"],
         "server_annotation_id": annotation["id"],
         "raw": json.dumps(annotation.get("result"), ensure_ascii=False, sort_keys=True),
-        "problems": problems,
+        "misfits": problems,
         **values,
     }
 
@@ -195,7 +195,7 @@ def _by_field(
 
 def to_deletion(last: Mapping[str, Any], labels: LabelSchema, seen_at: datetime) -> dict[str, Any]:
     """Return the act of deletion for a judgement that was gone from the server at ``seen_at``."""
-    nothing = dict.fromkeys((*labels.fields, "lead_time_s", "origins", "raw", "problems"))
+    nothing = dict.fromkeys((*labels.fields, "lead_time_s", "origins", "raw", "misfits"))
     row = {**last, **nothing}
     return {
         **row,
@@ -243,4 +243,4 @@ def _before(prediction: Mapping[str, Any], annotation: Mapping[str, Any]) -> boo
 
 
 def _hash(*parts: Any) -> str:
-    return hashlib.sha256("\n".join(str(part) for part in parts).encode()).hexdigest()
+    return sha256_of("\n".join(str(part) for part in parts))

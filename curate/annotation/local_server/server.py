@@ -1,16 +1,16 @@
 """Run a local Label Studio for a workspace: on 127.0.0.1 only, with SQLite, unattended, sending nothing anywhere."""
 
 import json
-import os
 import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from curate.annotation.local_server.install import install
 from curate.annotation.local_server.process import Credentials, await_health, build_database, is_server, launch, stop
 from curate.errors import InvalidInput, StorageFailed
+from curate.files import read_json_object, write_whole
 
 ADMINISTRATOR = "admin@example.com"
 
@@ -77,7 +77,7 @@ def down(workspace_root: Path) -> bool:
 
 def state(workspace_root: Path) -> ServerInfo | None:
     """Return the workspace's running server, or None. A stale or reused process id does not count."""
-    record = _read_json(_folder(workspace_root) / "server.json")
+    record = read_json_object(_folder(workspace_root) / "server.json")
     login = read_login(workspace_root)
     pid, port = record.get("pid"), record.get("port")
     if (
@@ -92,7 +92,7 @@ def state(workspace_root: Path) -> ServerInfo | None:
 
 def read_login(workspace_root: Path) -> Credentials | None:
     """Return the stored login of the workspace's own server, or None if there is none."""
-    login = _read_json(_folder(workspace_root) / "credentials.json")
+    login = read_json_object(_folder(workspace_root) / "credentials.json")
     return Credentials(**login) if set(login) == set(Credentials._fields) else None
 
 
@@ -107,24 +107,6 @@ def _info(
     return ServerInfo(f"http://127.0.0.1:{port}", port, pid, login.email, login.password, log, started, created)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file; empty if it is missing or damaged."""
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _write_private(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON, all of it or nothing, into a file that only its owner can ever read."""
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-    new.replace(path)
-
-
 def _login(folder: Path) -> tuple[Credentials, bool]:
     """Return the stored login and False, or a new one and True."""
     login = read_login(folder.parent)
@@ -137,7 +119,7 @@ def _login(folder: Path) -> tuple[Credentials, bool]:
         )
     name = f"local-{secrets.token_hex(6)}"
     login = Credentials(ADMINISTRATOR, secrets.token_urlsafe(12), secrets.token_hex(20), name)
-    _write_private(folder / "credentials.json", login._asdict())
+    write_whole(folder / "credentials.json", json.dumps(login._asdict(), indent=1), mode=0o600)
     return login, True
 
 
@@ -147,7 +129,7 @@ def _choose_port(folder: Path, port: int | None) -> int:
         if not _is_free(port):
             raise InvalidInput(f"port {port} is already in use", hint="omit --port, or choose another one")
         return port
-    last = _read_json(folder / "port.json").get("port")
+    last = read_json_object(folder / "port.json").get("port")
     if isinstance(last, int) and 1 <= last <= 65535 and _is_free(last):
         return last
     with socket.socket() as probe:
@@ -169,8 +151,8 @@ def _start(python: Path, folder: Path, port: int, login: Credentials) -> int:
     """Start the server and wait for it. Its process id is stored first, so that it is not lost if this is killed."""
     pid = launch(python, folder, port, login)
     try:
-        _write_private(folder / "server.json", {"pid": pid, "port": port})
-        _write_private(folder / "port.json", {"port": port})
+        write_whole(folder / "server.json", json.dumps({"pid": pid, "port": port}, indent=1), mode=0o600)
+        write_whole(folder / "port.json", json.dumps({"port": port}, indent=1), mode=0o600)
         await_health(pid, port, folder)
     except BaseException:
         stop(pid, folder)
