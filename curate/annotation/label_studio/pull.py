@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.annotation.label_studio.projects import Notes, find_projects
@@ -129,8 +130,9 @@ def status(corpus: Corpus, server: AnnotationServer) -> list[ProjectStatus]:
     return progress
 
 
-def newest_acts(annotations):
-    newest = {}
+def newest_acts(annotations: pa.Table) -> dict[str, dict[str, Any]]:
+    """Return the newest act upon each judgement."""
+    newest: dict[str, dict[str, Any]] = {}
     for act in annotations.sort_by([("acted_at", "ascending"), ("annotation_id", "ascending")]).to_pylist():
         newest[act["judgement_id"]] = act
     return newest
