@@ -41,7 +41,7 @@ class Round:
             return pull(self.corpus, self.connection)
 
     def acts(self) -> list[dict[str, Any]]:
-        rows = self.corpus.workspace.table("annotations", self.corpus.labels).read().to_pylist()
+        rows = self.corpus.table("annotations").read().to_pylist()
         return sorted(rows, key=lambda row: row["acted_at"])
 
 

@@ -9,12 +9,12 @@ import pytest
 from curate.annotation.label_studio.tasks import (
     Origin,
     has_all,
-    to_deletion,
+    to_judgement,
     to_prediction,
-    to_row,
     to_task,
     variables_of,
 )
+from curate.corpus.judgements import to_deletion
 from curate.errors import InvalidInput
 from curate.labels import FIELD_TYPES, LabelSchema, Taxonomy, Turn, parse_layout, to_context
 from tests.annotation.annotation_builders import make_item, make_labels, make_prelabel
@@ -59,7 +59,8 @@ def read(
     *,
     earlier: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
-    row = to_row(annotation, task, item, labels, origin, earlier=earlier, now=NOW)
+    newest: Any = type("Newest", (), {"get": lambda self, key: earlier})()
+    row = to_judgement(annotation, task, item, labels, origin, newest, now=NOW).to_row(labels)
     return row, row["misfits"]
 
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.annotation.label_studio.projects import Notes, find_projects
-from curate.annotation.label_studio.tasks import Origin, judgement_id, to_deletion, to_row, to_time
+from curate.annotation.label_studio.tasks import Origin, to_judgement, to_time
 from curate.annotation.protocol import AnnotationServer, Say, TaskState
+from curate.corpus.judgements import newest_acts, to_deletion
 from curate.corpus.view import Corpus
 from curate.labels import ItemContext, to_context
 
@@ -52,10 +52,10 @@ def pull(corpus: Corpus, server: AnnotationServer, name: str, *, say: Say = lamb
     A judgement counts as deleted only if a second request, for its task alone, does not return it either: listings
     skip tasks when others are deleted meanwhile. If it is seen again later, a ``restored`` act follows.
     """
-    table = corpus.workspace.table("annotations", corpus.labels)
-    stored = table.read()
+    stored = corpus.table("annotations").read()
     stored_ids = set(stored["annotation_id"].to_pylist())
-    newest = newest_acts(stored.filter(pc.equal(stored["server"], name)))
+    acts_there = newest_acts(stored.filter(pc.equal(stored["server"], name))).to_pylist()
+    newest = {act["judgement_id"]: act for act in acts_there}
     projects = find_projects(server, corpus.workspace.recipe or "", corpus.labels.name)
     users = server.users() if projects else {}
     notes = Notes(corpus.workspace.local, name)
@@ -111,8 +111,8 @@ def _new_acts(
         item = items.get(task["data"]["item_id"])
         context = to_context(item) if item else ItemContext()
         for annotation in task["annotations"]:
-            earlier = newest.get(judgement_id(annotation, origin))
-            rows.append(to_row(annotation, task, context, corpus.labels, origin, earlier=earlier, now=now))
+            judgement = to_judgement(annotation, task, context, corpus.labels, origin, newest, now=now)
+            rows.append(judgement.to_row(corpus.labels))
     present = {row["judgement_id"] for row in rows}
     return rows + [to_deletion(act, corpus.labels, now) for act in missing if act["judgement_id"] not in present]
 
@@ -128,11 +128,3 @@ def status(corpus: Corpus, server: AnnotationServer) -> list[ProjectStatus]:
         url = server.project_url(project.project_id)
         progress.append(ProjectStatus(key.layout, url, len(states), annotated, dict(sorted(people.items()))))
     return progress
-
-
-def newest_acts(annotations: pa.Table) -> dict[str, dict[str, Any]]:
-    """Return the newest act upon each judgement."""
-    newest: dict[str, dict[str, Any]] = {}
-    for act in annotations.sort_by([("acted_at", "ascending"), ("annotation_id", "ascending")]).to_pylist():
-        newest[act["judgement_id"]] = act
-    return newest

@@ -1,13 +1,14 @@
-"""Convert items and pre-labels to Label Studio tasks, and its annotations to rows of ``annotations``. Pure."""
+"""Convert items and pre-labels to Label Studio tasks, and its annotations to judgements. Pure."""
 
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from curate.corpus.judgements import Judgement, time_after
 from curate.errors import InvalidInput
-from curate.files import sha256_of
 from curate.labels import DEFAULT_FPS, ItemContext, LabelSchema, Layout
 
 MEDIA = ("video", "audio", "image", "face", "video_b", "audio_b")
@@ -104,65 +105,61 @@ def _prefixed(result: Mapping[str, Any], prelabel_id: str) -> dict[str, Any]:
     return {k: f"{prelabel_id}.{v}" if k in ("id", "from_id", "to_id") else v for k, v in result.items()}
 
 
-def judgement_id(annotation: Mapping[str, Any], origin: Origin) -> str:
-    """Return the id that all acts upon a Label Studio annotation share."""
-    # Label Studio gives an id again after its database was restored from a copy, hence the time.
-    return _hash(origin.server, annotation["id"], annotation["created_at"])
-
-
-def to_row(
+def to_judgement(
     annotation: Mapping[str, Any],
     task: Mapping[str, Any],
     item: ItemContext,
     labels: LabelSchema,
     origin: Origin,
+    newest: Mapping[str, Mapping[str, Any]],
     *,
-    earlier: Mapping[str, Any] | None,
     now: datetime,
-) -> dict[str, Any]:
-    """Return a Label Studio annotation as a row of ``annotations``.
+) -> Judgement:
+    """Return a Label Studio annotation as an act upon its judgement.
 
-    A field that cannot be read stays null and is explained in ``misfits``; ``raw`` holds everything as it came.
-    ``earlier`` is the newest stored act upon the same judgement. If that is a deletion, the row is a new act of the
-    time ``now``, when the judgement was seen again.
+    A field that cannot be read has no value and is explained in ``misfits``; ``raw`` holds everything as it came.
+    ``newest`` holds the newest stored act upon each judgement. After a deletion, the act is one of the time ``now``,
+    when the judgement was seen again.
     """
     results = [result for result in annotation.get("result") or () if isinstance(result, Mapping)]
-    by_field, problems = _by_field(results, labels)
+    by_field, misfits = _by_field(results, labels)
     values: dict[str, Any] = dict.fromkeys(labels.fields)
     for name, field_results in by_field.items():
         try:
             values[name] = labels.fields[name].from_result(field_results, item)
         except ValueError as error:
-            problems.append(f"{name}: {error}")
+            misfits.append(f"{name}: {error}")
     for name in labels.fields:
         if values[name] is not None and not labels.is_asked(name, values):
-            problems.append(f"{name}: was answered although it was not asked")
+            misfits.append(f"{name}: was answered although it was not asked")
             values[name] = None
-    judgement = judgement_id(annotation, origin)
-    is_back = earlier is not None and earlier["action"] == "deleted"
-    action = "created" if earlier is None else "restored" if is_back else "updated"
-    acted_at = to_time(annotation["updated_at"])
-    act: tuple[Any, ...] = (judgement, annotation["updated_at"])
-    if earlier is not None and is_back:
-        act, acted_at = (*act, "restored", earlier["annotation_id"]), max(now, earlier["acted_at"])
-    return {
-        "annotation_id": _hash(*act),
-        "judgement_id": judgement,
-        "item_id": task["data"]["item_id"],
-        "annotator": _annotator(annotation.get("completed_by"), origin, judgement),
-        "action": "skipped" if annotation.get("was_cancelled") else action,
-        "acted_at": acted_at,
-        "lead_time_s": annotation.get("lead_time"),
-        "origins": [{"field": name, "origin": _origin(by_field[name])} for name in labels.fields if by_field.get(name)],
-        "prelabel_id": _filled_by(annotation, task, results),
-        "server": origin.server,
-        "project_id": origin.project_id,
-        "task_id": task["id"],
-        "server_annotation_id": annotation["id"],
-        "raw": json.dumps(annotation.get("result"), ensure_ascii=False, sort_keys=True),
-        "misfits": problems,
-        **values,
-    }
+    judgement = Judgement(
+        item_id=task["data"]["item_id"],
+        rater=None,
+        # Label Studio gives an id again after its database was restored from a copy, hence the time.
+        identity=(origin.server, annotation["id"], annotation["created_at"]),
+        revision=(annotation["updated_at"],),
+        values=values,
+        action="created",
+        acted_at=to_time(annotation["updated_at"]),
+        origins={name: _origin(by_field[name]) for name in labels.fields if by_field.get(name)},
+        lead_time_s=annotation.get("lead_time"),
+        prelabel_id=_filled_by(annotation, task, results),
+        server=origin.server,
+        project_id=origin.project_id,
+        task_id=task["id"],
+        server_annotation_id=annotation["id"],
+        raw=json.dumps(annotation.get("result"), ensure_ascii=False, sort_keys=True),
+        misfits=misfits,
+    )
+    judgement = replace(judgement, rater=_annotator(annotation.get("completed_by"), origin, judgement.judgement_id))
+    last = newest.get(judgement.judgement_id)
+    if last is not None and last["action"] == "deleted":
+        revision = (*judgement.revision, "restored", last["annotation_id"])
+        judgement = replace(judgement, action="restored", revision=revision, acted_at=time_after(last, now))
+    elif last is not None:
+        judgement = replace(judgement, action="updated")
+    return replace(judgement, action="skipped") if annotation.get("was_cancelled") else judgement
 
 
 def _by_field(
@@ -191,18 +188,6 @@ def _by_field(
     return {name: field_results for name, field_results in by_field.items() if field_results}, list(
         dict.fromkeys(problems)
     )
-
-
-def to_deletion(last: Mapping[str, Any], labels: LabelSchema, seen_at: datetime) -> dict[str, Any]:
-    """Return the act of deletion for a judgement that was gone from the server at ``seen_at``."""
-    nothing = dict.fromkeys((*labels.fields, "lead_time_s", "origins", "raw", "misfits"))
-    row = {**last, **nothing}
-    return {
-        **row,
-        "annotation_id": _hash(last["annotation_id"], "deleted"),
-        "action": "deleted",
-        "acted_at": max(seen_at, last["acted_at"]),
-    }
 
 
 def to_time(text: str) -> datetime:
@@ -240,7 +225,3 @@ def _filled_by(annotation: Mapping[str, Any], task: Mapping[str, Any], results: 
 
 def _before(prediction: Mapping[str, Any], annotation: Mapping[str, Any]) -> bool:
     return bool(to_time(prediction["created_at"]) <= to_time(annotation["created_at"]))
-
-
-def _hash(*parts: Any) -> str:
-    return sha256_of("\n".join(str(part) for part in parts))
