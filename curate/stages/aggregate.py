@@ -1,6 +1,6 @@
 """The aggregate stage: judgements become labels."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +13,8 @@ from curate.stages.contract import DriverStage, Receipt, Tools
 
 class Aggregate(DriverStage):
     """Aggregate judgements to a majority label and a soft distribution; proposals count until people judge."""
+
+    writes: ClassVar[tuple[str, ...]] = ("labels",)
 
     stage: Literal["aggregate"]
     method: Literal["majority"] = "majority"

@@ -19,6 +19,7 @@ from curate.release.manifest import Manifest
 from curate.release.memo import inputs_hash, note, recall
 from curate.release.rows import ReleaseRows, ReleaseTables, pseudonym
 from curate.release.versions import VERSION, Releases
+from curate.stages.capabilities import Dividing
 from curate.stages.contract import DriverStage, Receipt, Tools
 
 Key = Literal["source", "speaker", "participant", "identity", "group"]
@@ -62,7 +63,7 @@ class Split(BaseModel):
         return self.__pydantic_extra__ or {"train": 1.0}
 
 
-class Export(DriverStage):
+class Export(DriverStage, Dividing):
     """Release every item with its labels, judgements and pre-label; the same content is never released twice."""
 
     stage: Literal["export"]

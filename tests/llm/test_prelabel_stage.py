@@ -175,7 +175,7 @@ def test_nothing_is_paid_for_words_that_cannot_be_seen(corpus: Posts, double: Ch
 
 def test_replies_are_saved_while_the_stage_runs(corpus: Posts, double: ChatDouble, monkeypatch) -> None:
     saved: list[int] = []
-    monkeypatch.setattr(import_module("curate.pipeline.run"), "_SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(import_module("curate.pipeline.run"), "SAVE_EVERY_S", 0.0)
     monkeypatch.setattr(Workspace, "save_local_files", lambda self: saved.append(asked(double)))
     corpus.run(labellers=[ONE], in_flight=1)
     assert len(saved) > 2

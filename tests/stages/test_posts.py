@@ -12,8 +12,7 @@ from curate.corpus.spec import table_spec
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
 from curate.labels.targets.find_layout import find_layout
-from curate.pipeline import run
-from curate.pipeline.plan import open_corpus
+from curate.pipeline import open_corpus, run
 from curate.recipe import load_recipe
 from curate.stages.contract import Tools
 from curate.stages.ingest.stage import Ingest
@@ -58,7 +57,7 @@ def make_of(folder: Path, *, labels: str = "utterance_emotion.v1", units=(), **s
     schema = load_labels(labels)
     schema = schema.model_copy(update={"units": units}) if units else schema
     tools, ingest, preprocess = Tools(Blobs(folder), schema, folder), Ingest(files="p.*"), Preprocess(**settings)
-    found = ingest.apply(ingest.inputs(pa.table({}), tools), tools)
+    found = ingest.apply(ingest.discover(tools), tools)
     sources = pa.Table.from_pylist(found.rows["sources"], schema=table_spec("sources", schema).schema)
     cut = preprocess.apply(preprocess.inputs(sources, tools), tools)
     items = pa.Table.from_pylist(cut.rows["items"], schema=table_spec("items", schema).schema).to_pylist()
