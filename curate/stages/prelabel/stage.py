@@ -13,8 +13,7 @@ from pydantic import Field, model_validator
 from curate.corpus.view import Corpus
 from curate.document import Findings
 from curate.errors import CurateError, InvalidInput
-from curate.labels import LabelSchema
-from curate.labels.fields.base import How
+from curate.labels import AggregationRule, LabelSchema
 from curate.llm.dry_run import DryRun
 from curate.llm.engine import Engine
 from curate.llm.money.prices import check_priced, load_prices
@@ -70,7 +69,7 @@ class Prelabel(Streamed, Priced, Summarised):
         LabellerSettings(model="offline"),
     )
     """Or ``model: …``, for one labeller with nothing else to set"""
-    combine: How = "majority"
+    combine: AggregationRule = "majority"
     """How several answers become one: those of several labellers, and several samples of one"""
     review: ReviewSettings | None = None
     examples: ExampleSettings | None = None
@@ -97,7 +96,7 @@ class Prelabel(Streamed, Priced, Summarised):
     """The stage ends after this time and keeps what is done"""
     tries: Annotated[int, Field(ge=1, le=20)] = 5
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     reads: ClassVar[str] = "items"
     writes: ClassVar[tuple[str, ...]] = ("prelabels",)
     repeatable: ClassVar[bool] = True
