@@ -20,6 +20,7 @@ from curate.media.duplicates import HEARD_S, film_hash, picture_hash, sound_hash
 from curate.media.words.subtitles import SUFFIXES, find_sidecar
 from curate.stages.capabilities import Discovered
 from curate.stages.contract import Outcome, Problem, Rejection, Tools
+from curate.stages.ingest.exclusion import outside_workspaces
 
 MAX_POST_BYTES = 1_000_000
 MAX_TURNS = 500
@@ -53,7 +54,8 @@ class Ingest(Discovered):
 
     stage: Literal["ingest"] = "ingest"
     files: str | Annotated[tuple[str, ...], Field(min_length=1)]
-    """Globs relative to the recipe's folder; ``**`` reaches into folders. Workers elsewhere read the same paths."""
+    """Globs relative to the recipe's folder; ``**`` reaches into folders, never into workspaces. Workers elsewhere
+    read the same paths."""
     licence: str | None = None
     collection: str | None = None
     consent: str | None = None
@@ -95,7 +97,8 @@ def _matches(pattern: str, folder: Path) -> list[str]:
     if "\0" in pattern:
         return []
     found = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 (Path.glob refuses absolute patterns)
-    return [name for name in found if Path(name).suffix.lower() not in SUFFIXES and (folder / name).is_file()]
+    names = (name for name in found if Path(name).suffix.lower() not in SUFFIXES and (folder / name).is_file())
+    return outside_workspaces(names, folder)
 
 
 def _to_inputs(name: str, folder: Path) -> Iterator[dict[str, Any]]:
