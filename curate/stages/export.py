@@ -12,7 +12,7 @@ from curate.corpus.splitting import splits_of
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.hub.card import CardFacts, render_card
-from curate.media.faces.detector import licence_note
+from curate.media.faces.insightface import licence_note
 from curate.release.build import Plan, SplitSettings, plan_release, write_release
 from curate.release.features import card_features, release_features
 from curate.release.manifest import Manifest

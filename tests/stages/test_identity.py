@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from curate.media.faces.identity import name_people
+from curate.media.faces.identity import assign_identities
 from curate.pipeline.plan import open_corpus
 from curate.recipe import load_recipe
 from curate.release.versions import Releases
@@ -58,17 +58,17 @@ def rows(recipe: Path, workspace: Path, table: str) -> list[dict]:
 @pytest.mark.parametrize("seed", range(3))
 def test_people_are_told_apart_in_any_order(seed):
     ids, sources, vectors, whose = make_people(300, of=20, apart=0.7, seed=seed)
-    names = name_people(ids, sources, vectors)
+    names = assign_identities(ids, sources, vectors)
     assert len(set(names)) == len(set(zip(names, whose, strict=True))) == len(set(whose))
     assert all(name == min(i for i, other in zip(ids, names, strict=True) if other == name) for name in names)
     order = np.random.default_rng(9).permutation(300)
-    again = name_people([ids[i] for i in order], [sources[i] for i in order], vectors[order])
+    again = assign_identities([ids[i] for i in order], [sources[i] for i in order], vectors[order])
     assert again == [names[i] for i in order]
 
 
 def test_nobody_and_vectors_of_nothing():
-    assert name_people([], [], np.zeros((0, 8), np.float32)) == []
-    assert name_people(["b", "a"], ["s", "s"], np.zeros((2, 8), np.float32)) == ["b", "a"]
+    assert assign_identities([], [], np.zeros((0, 8), np.float32)) == []
+    assert assign_identities(["b", "a"], ["s", "s"], np.zeros((2, 8), np.float32)) == ["b", "a"]
 
 
 def test_faces_of_one_person_carry_one_name_in_all_sources(tmp_path, opencv):  # noqa: F811

@@ -18,7 +18,7 @@ from curate.cli.options import open_executor
 from curate.errors import Interrupted
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
-from curate.media.container.decode import Span, read_frames, read_pictures
+from curate.media.container.decode import Span, decode_frames, read_frames
 from curate.media.container.pictures import resize
 from curate.pipeline import run
 from curate.recipe import load_recipe
@@ -157,7 +157,7 @@ def test_reading_can_begin_far_into_a_file(tmp_path, suffix, start_s):
     frames = [np.full((48, 64, 3), 20 + at % 200, np.uint8) for at in range(300)]
     times_s = [start_s + at / 10 for at in range(300)]
     film = write_media(tmp_path / f"a.{suffix}", frames=frames, times_s=times_s, fps=10)
-    shown = list(read_pictures(film, [Span(25.0, 26.0)]))
+    shown = list(decode_frames(film, [Span(25.0, 26.0)]))
     assert [one.time_s for one in shown] == pytest.approx([25.0 + at / 10 for at in range(10)], abs=0.002)
     grey = [one.to_rgb().mean() for one in shown]
     assert grey == pytest.approx([20 + at % 200 for at in range(250, 260)], abs=3)
