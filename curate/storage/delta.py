@@ -86,6 +86,15 @@ class Table:
             merging = delta.merge(changes, same, "new", "old", merge_schema=True, commit_properties=properties)
             merging.when_matched_update(matched).execute()
 
+    def annotate(self, metadata: Mapping[str, str]) -> None:
+        """Make ``metadata`` that of the newest transaction, without changing any row; nothing if there is no table."""
+        from deltalake import CommitProperties
+
+        if self._open() is not None:
+            with storage_errors(self.folder.place):
+                properties = CommitProperties(custom_metadata=dict(metadata))
+                self._write(self.spec.schema.empty_table(), mode="append", commit_properties=properties)
+
     def replace_all(self, table: pa.Table, *, metadata: Mapping[str, str]) -> None:
         """Make ``table`` the whole content, in one transaction; older versions stay readable by time travel."""
         from deltalake import CommitProperties

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from curate.media.container.decode import read_start
+from curate.media.container.decode import read_audio_start
 from curate.media.container.pictures import load_rgb
 from curate.media.container.probe import Probe, probe
-from curate.media.duplicates import HEARD_S, film_hash, picture_hash, sound_hash
+from curate.media.duplicates import MAX_HASHED_S, picture_hash, sound_hash, video_hash
 
 
 def inspect_media(path: Path) -> dict[str, Any]:
@@ -22,6 +22,6 @@ def _perceptual_hashes(path: Path, probed: Probe) -> dict[str, str | None]:
     if probed.kind == "image":
         return {"picture_hash": picture_hash(load_rgb(path))}
     return {
-        "picture_hash": film_hash(path, probed.duration_s or 0.0) if probed.kind == "video" else None,
-        "sound_hash": None if probed.audio_codec is None else sound_hash(read_start(path, HEARD_S)),
+        "picture_hash": video_hash(path, probed.duration_s or 0.0) if probed.kind == "video" else None,
+        "sound_hash": None if probed.audio_codec is None else sound_hash(read_audio_start(path, MAX_HASHED_S)),
     }

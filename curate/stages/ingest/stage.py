@@ -8,19 +8,20 @@ import pyarrow as pa
 from pydantic import Field
 
 from curate.errors import InvalidInput, InvalidRow
-from curate.labels import LabelSchema
-from curate.stages.contract import BatchStage, Outcome, Problem, Rejection, Tools
+from curate.stages.capabilities import Discovered
+from curate.stages.contract import Outcome, Problem, Rejection, Tools
 from curate.stages.ingest.files import read_source
 from curate.stages.ingest.finding import find_files, list_inputs
 from curate.stages.ingest.posts import parse_post
 
 
-class Ingest(BatchStage):
+class Ingest(Discovered):
     """Turns every file that the globs match into a source: media by its content, posts from .txt, .jsonl and .csv."""
 
     version: ClassVar[int] = 3
     reads: ClassVar[str] = ""
     writes: ClassVar[tuple[str, ...]] = ("sources",)
+    repeatable: ClassVar[bool] = True
     batch_rows: ClassVar[int] = 8
 
     stage: Literal["ingest"] = "ingest"
@@ -30,17 +31,18 @@ class Ingest(BatchStage):
     collection: str | None = None
     consent: str | None = None
 
-    def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
+    def missing(self, folder: Path) -> Iterable[Problem]:
+        """Yield the patterns that match no file."""
         for pattern, names in self._matches(folder).items():
             if not names:
                 yield ("files",), f"no file matches {pattern!r} in {folder.resolve()}"
 
-    def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
+    def discover(self, tools: Tools) -> pa.Table:
         """Return one row a file, and one a line of a file of posts, in order of their names.
 
         Raises ``InvalidInput`` naming each pattern that matches nothing.
         """
-        problems = tuple(sentence for _, sentence in self.problems(tools.folder))
+        problems = tuple(sentence for _, sentence in self.missing(tools.folder))
         if problems:
             raise InvalidInput(problems[0], problems=problems, hint="the pattern is relative to the recipe's folder")
         return list_inputs({name for names in self._matches(tools.folder).values() for name in names}, tools.folder)

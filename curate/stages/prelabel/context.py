@@ -6,7 +6,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.splitting import splits_of
 from curate.corpus.view import Corpus
 from curate.llm.prompts.examples import Pool, make_pool
 from curate.stages.contract import Tools
@@ -54,7 +53,7 @@ def open_pool(corpus: Corpus, tools: Tools) -> Pool:
     if not judged:
         return make_pool(tools.labels, (), ())
     items, sources = corpus.read("items"), corpus.read("sources")
-    splits = splits_of(items, sources, corpus, tools.split) if tools.split is not None else None
+    splits = tools.divider.split_items(items, sources, corpus, tools.seed) if tools.divider is not None else None
     known = {row["item_id"] for row in judged}
     people = dict(zip(sources["source_id"].to_pylist(), sources["participant"].to_pylist(), strict=True))
     labelled = items.filter(pc.is_in(items["item_id"], value_set=pa.array(sorted(known), pa.string()))).to_pylist()

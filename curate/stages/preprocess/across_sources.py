@@ -111,7 +111,9 @@ def _items_in_order(corpus: Corpus, files: Mapping[str, str]) -> list[dict[str, 
 def _originals(items: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
     """Return each item with the earlier one that it repeats, or None."""
     lengths = [None if item["end_s"] is None else item["end_s"] - item["start_s"] for item in items]
-    indices = first_duplicates([item["picture_hash"] for item in items], [item["sound_hash"] for item in items], lengths)
+    indices = first_duplicates(
+        [item["picture_hash"] for item in items], [item["sound_hash"] for item in items], lengths
+    )
     return [(item, None if index is None else items[index]) for item, index in zip(items, indices, strict=True)]
 
 

@@ -184,7 +184,7 @@ def join_shots(chunks: Sequence[Chunk], shots: Sequence[Sequence[Span]]) -> list
 
 
 def _continue_shots(joined: list[Span], previous: Chunk, shots: Sequence[Span]) -> Iterator[Span]:
-    """Yield the shots of a chunk; the last shot of the previous chunk is extended, or replaced by the first of these."""
+    """Yield the shots of a chunk; the previous chunk's last shot is extended, or replaced by the first."""
     first, rest = shots[0], shots[1:]
     if previous.ending == "through":
         first = Span(joined.pop().start_s, first.end_s)

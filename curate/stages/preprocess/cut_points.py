@@ -15,7 +15,7 @@ _GAP_WEIGHT = 0.25
 
 
 def find_cut_points(source: Chunk, path: Path, length_s: float) -> list[CutPoint]:
-    """Return where to cut a source into chunks with about ``length_s`` of items each; the last may be half as long again.
+    """Return where to cut a source into chunks with about ``length_s`` of items; the last may be half as long again.
 
     The first of these is taken: a gap of two seconds between items, where pictures are not analysed and nothing is
     lost, up to half as long again; a cut of the pictures in a pause of the speech, up to 30 s later; the longest pause
@@ -42,7 +42,7 @@ def find_cut_points(source: Chunk, path: Path, length_s: float) -> list[CutPoint
 
 
 def _time_after(watched: Sequence[Span], start_s: float, seconds: float) -> float | None:
-    """Return when ``seconds`` of items have passed since ``start_s`` (gaps count a quarter), or None if fewer remain."""
+    """Return when ``seconds`` of items have passed since ``start_s``, or None if fewer remain. Gaps count a quarter."""
     for span in watched:
         span_start_s = max(span.start_s, start_s)
         if span.end_s <= span_start_s:

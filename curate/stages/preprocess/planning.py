@@ -30,9 +30,7 @@ _UNITS: dict[CutBy, str] = {
 _LONG_SOUND_S = 1200.0
 
 
-def plan_source(
-    row: dict[str, Any], path: Path, settings: PreprocessSettings, tools: Tools, rows: SourceRows
-) -> Chunk:
+def plan_source(row: dict[str, Any], path: Path, settings: PreprocessSettings, tools: Tools, rows: SourceRows) -> Chunk:
     """Return the plan for all of a source, and record in ``rows`` what cannot be used of it.
 
     Raises ``InvalidRow`` if there will be no items, such as without speech.
@@ -125,9 +123,7 @@ def _item_spans(
     return [[Span(0.0, duration_s)]] * len(utterances)
 
 
-def _load_turns(
-    row: dict[str, Any], settings: PreprocessSettings, tools: Tools, rows: SourceRows
-) -> list[SpeakerTurn]:
+def _load_turns(row: dict[str, Any], settings: PreprocessSettings, tools: Tools, rows: SourceRows) -> list[SpeakerTurn]:
     folder = settings.speaker_turns(tools.folder)
     file = None if folder is None else find_turn_file(folder, row["file"])
     if file is None:

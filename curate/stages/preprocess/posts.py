@@ -19,8 +19,7 @@ _ITEMS_PER_BATCH = 512
 _MAX_TURNS_AROUND = 50
 _MAX_CHARS_AROUND = 10_000
 
-_Row = Mapping[str, Any]
-_Item = dict[str, Any]
+_Row = dict[str, Any]
 _SPLITTERS: dict[SplitPosts, Callable[[str], list[Passage]]] = {"sentences": split_sentences, "turns": split_turns}
 
 
@@ -39,7 +38,7 @@ def batch_posts(indices: Sequence[int], dialogues: pa.ChunkedArray) -> Iterator[
         yield batch
 
 
-def post_items(row: _Row, units: Sequence[str], split: SplitPosts) -> list[_Item]:
+def post_items(row: _Row, units: Sequence[str], split: SplitPosts) -> list[_Row]:
     """Return the items of a post: of the first unit in ``_UNITS`` that the label schema has and the post can give.
 
     A dialogue next to a text is its context, and that text then stays whole. Raises ``InvalidRow`` if the post gives
@@ -54,23 +53,23 @@ def post_items(row: _Row, units: Sequence[str], split: SplitPosts) -> list[_Item
     raise InvalidRow(message + missing, reason="no_unit")
 
 
-def _pair(row: _Row, unit: str, split: SplitPosts) -> list[_Item]:
+def _pair(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
     language = detect_language(f"{row['text']}\n{row['text_b']}")
     dialogue = {"dialogue": _numbered_turns(row)} if row["dialogue"] else {}
     return [_item(row, unit, row["text"], row["speaker"], language) | {"text_b": row["text_b"]} | dialogue]
 
 
-def _dialogue(row: _Row, unit: str, split: SplitPosts) -> list[_Item]:
+def _dialogue(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
     language = detect_language("\n".join(turn["text"] for turn in row["dialogue"]))
     return [_item(row, unit, row["text"], row["speaker"], language) | {"dialogue": _numbered_turns(row)}]
 
 
-def _text_in_dialogue(row: _Row, unit: str, split: SplitPosts) -> list[_Item]:
+def _text_in_dialogue(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
     item = _item(row, unit, row["text"], row["speaker"], detect_language(row["text"]))
     return [item | {"dialogue": _numbered_turns(row)}]
 
 
-def _turns(row: _Row, unit: str, split: SplitPosts) -> list[_Item]:
+def _turns(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
     dialogue = _numbered_turns(row)
     items, dialogue_language = [], detect_language("\n".join(turn["text"] for turn in dialogue))
     for number, turn in enumerate(dialogue):
@@ -80,7 +79,7 @@ def _turns(row: _Row, unit: str, split: SplitPosts) -> list[_Item]:
     return items
 
 
-def _passages(row: _Row, unit: str, split: SplitPosts) -> list[_Item]:
+def _passages(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
     text = row["text"]
     passages = _SPLITTERS[split](text) if split in _SPLITTERS else []
     items, text_language = [], detect_language(text)
@@ -96,7 +95,7 @@ class _Unit(NamedTuple):
 
     unit: str
     needed: tuple[str, ...]
-    make: Callable[[_Row, str, SplitPosts], list[_Item]]
+    make: Callable[[_Row, str, SplitPosts], list[_Row]]
 
 
 _UNITS = (
@@ -129,7 +128,7 @@ def _context(dialogue: Sequence[Mapping[str, Any]], number: int) -> Sequence[Map
 
 def _item(
     row: _Row, unit: str, text: str | None, speaker: str | None, language: str | None, *, detail: str | None = None
-) -> _Item:
+) -> _Row:
     item = item_row(row, unit, "text", None, detail=detail)
     item |= {"text": text, "text_source": "post" if text else None, "language": language}
     item |= {"statement": row["statement"]} if row["statement"] else {}

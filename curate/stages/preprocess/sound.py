@@ -76,9 +76,7 @@ def find_utterances(channel: Channel, settings: PreprocessSettings) -> list[Span
     return [utterance.span for utterance in utterances]
 
 
-def voice_turns(
-    source_id: str, channel: Channel, utterances: Sequence[Span], settings: Speakers
-) -> list[SpeakerTurn]:
+def voice_turns(source_id: str, channel: Channel, utterances: Sequence[Span], settings: Speakers) -> list[SpeakerTurn]:
     """Return the utterances of a channel of several voices, named by voice; empty unless voices are clustered.
 
     Raises ``MissingDependency`` if the model is not installed.

@@ -74,8 +74,9 @@ def assign_faces(
     The active speaker is determined for the spans of ``speech``, which are in order and do not overlap: the utterances
     if items are too short to tell.
     """
-    is_audible = channel.samples is not None and video.tracks
-    speakers = find_active_speakers(video.tracks, channel.samples, speech) if is_audible else []
+    speakers = []
+    if channel.samples is not None and video.tracks:
+        speakers = find_active_speakers(video.tracks, channel.samples, speech)
     for item, span in zip(items, spans, strict=True):
         track: FaceTrack | None = None
         index = _most_overlapping(span, speech)
@@ -116,7 +117,13 @@ def face_columns(source_id: str, track: FaceTrack, crop: Crop, tools: Tools) -> 
 
 
 def store_media(
-    item: dict[str, Any], span: Span, path: Path, samples: Samples | None, is_video: bool, tools: Tools, rows: SourceRows
+    item: dict[str, Any],
+    span: Span,
+    path: Path,
+    samples: Samples | None,
+    is_video: bool,
+    tools: Tools,
+    rows: SourceRows,
 ) -> None:
     """Store the media of an item: its exact sound, and a viewing copy if it is long enough to be watched."""
     if samples is not None:

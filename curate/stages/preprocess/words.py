@@ -113,9 +113,7 @@ def split_by_word(channel: Channel, cues: Sequence[Cue], spans: Sequence[Span], 
     return assign_words(timed, spans, next((source for source in by_reliability if source in sources), "native"))
 
 
-def time_words(
-    channel: Channel, texts: Sequence[SpanText], spans: Sequence[Span], *, align: bool
-) -> list[SpanText]:
+def time_words(channel: Channel, texts: Sequence[SpanText], spans: Sequence[Span], *, align: bool) -> list[SpanText]:
     """Return the text of each span with the times of its words."""
     timed = []
     for text, span in zip(texts, spans, strict=True):
@@ -142,9 +140,7 @@ def _cues_within(text: SpanText, span: Span) -> list[tuple[str, Span]]:
     return [(cue.text, part) for cue, part in zip(text.cues, parts, strict=True) if part.end_s > part.start_s]
 
 
-def _align(
-    channel: Channel, text: SpanText, pieces: Sequence[tuple[str, Span]], span: Span
-) -> list[Word] | None:
+def _align(channel: Channel, text: SpanText, pieces: Sequence[tuple[str, Span]], span: Span) -> list[Word] | None:
     if channel.samples is None:
         return None
     # Subtitles are often early or late: the whole item holds their words better, unless it is long.
