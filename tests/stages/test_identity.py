@@ -118,7 +118,7 @@ def test_a_run_killed_before_the_names_gives_them_next_time(tmp_path, opencv, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("curate.stages.preprocess.stage.name_faces", die)
+        patch.setattr("curate.stages.preprocess.across_sources.name_faces", die)
         with pytest.raises(KeyboardInterrupt):
             run_quietly(recipe, tmp_path / "w", until="preprocess")
     assert all(face["identity"] is None for face in rows(recipe, tmp_path / "w", "faces"))

@@ -155,6 +155,9 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
         shots = [[Span(shot["start_s"], shot["end_s"]) for shot in outcome.rows["shots"]] for outcome in outcomes]
         rows.shots.extend(shot_rows(row["source_id"], join_shots(parts.parts, shots)))
         try:
+            for rejection in rows.rejections:
+                if rejection.reason == "unavailable":
+                    raise InvalidRow(rejection.detail, reason="unavailable")
             self._check_kept(row, rows)
         except InvalidRow as error:
             rows.reject_source(error)
