@@ -126,7 +126,7 @@ def test_a_small_picture_gives_the_same_face():
     around = np.pad(portrait, ((side, side), (side, side), (0, 0)), mode="edge")[y : y + 2 * side, x : x + 2 * side]
     small = np.asarray(Image.fromarray(around).resize((96, 96), Image.Resampling.BILINEAR))
     found = [
-        faces[0].moved(np.full(2, 2 * side / 96), np.array([x - side, y - side], np.float32))
+        faces[0].map_to(np.full(2, 2 * side / 96), np.array([x - side, y - side], np.float32))
         for faces in CenterFace().detect_small(np.stack([small, small]))
     ]
     for one in found:

@@ -190,7 +190,7 @@ def test_a_failed_import_leaves_the_path_as_it_was(tmp_path, monkeypatch):
 def test_the_default_detector_needs_no_opencv():
     program = (
         "import sys; from tests.support.media_builders import make_portrait; "
-        "from curate.media.faces.detector import open_detector; "
+        "from curate.media.faces.open import open_detector; "
         "assert open_detector().detect(make_portrait()); assert not {'cv2', 'insightface', 'torch'} & set(sys.modules)"
     )
     root = Path(__file__).parents[2]
