@@ -1,23 +1,18 @@
 """Preprocess: sources become items with sound, viewing copy, words and face."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from PIL import Image
 
 from curate.assets import shipped
-from curate.corpus.spec import table_spec
 from curate.labels import load_labels
 from curate.media.container.decode import read_audio
 from curate.media.container.pictures import load_rgb
 from curate.media.container.probe import probe
 from curate.media.faces.centerface import CenterFace
-from curate.stages.contract import REASONS, Outcome, Tools
-from curate.stages.ingest.stage import Ingest
-from curate.stages.preprocess.posts import POST_COLUMNS
+from curate.stages.contract import Tools
 from curate.stages.preprocess.stage import Preprocess
 from curate.storage.blobs import Blobs
 from tests.support.media_builders import (
@@ -29,48 +24,7 @@ from tests.support.media_builders import (
     turn_mp4,
     write_media,
 )
-
-UNITS = ("utterance", "post", "image")
-
-
-class Done(NamedTuple):
-    outcome: Outcome
-    tools: Tools
-
-    @property
-    def items(self) -> list[dict[str, Any]]:
-        return self.outcome.rows["items"]
-
-    @property
-    def faces(self) -> list[dict[str, Any]]:
-        return self.outcome.rows["faces"]
-
-    @property
-    def reasons(self) -> list[str]:
-        return [one.reason for one in self.outcome.rejections]
-
-
-def make_sources(folder: Path, *files: str, stage: Preprocess | None = None) -> pa.Table:
-    labels = load_labels("utterance_emotion.v1")
-    tools, ingest = Tools(Blobs(folder), labels, folder), Ingest(files=files)
-    rows = ingest.apply(ingest.discover(tools), tools).rows["sources"]
-    sources = pa.Table.from_pylist(rows, schema=table_spec("sources", labels).schema)
-    stage = stage or Preprocess()
-    return stage.inputs(sources, tools).select([*stage.columns_used(), *POST_COLUMNS])
-
-
-def preprocess(folder: Path, *files: str, blobs: Path, units: tuple[str, ...] = UNITS, **settings) -> Done:
-    """Ingests and preprocesses, and checks that every source is accounted for."""
-    labels = load_labels("utterance_emotion.v1").model_copy(update={"units": units})
-    tools, stage = Tools(Blobs(blobs), labels, folder), Preprocess(**settings)
-    sources = make_sources(folder, *files, stage=stage)
-    outcome = stage.apply(sources, tools)
-    kept = {row["source_id"] for row in outcome.rows["items"]}
-    rejected = {one.subject for one in outcome.rejections}
-    assert set(sources.column("source_id").to_pylist()) == kept | (rejected & set(sources["source_id"].to_pylist()))
-    assert {one.reason for one in outcome.rejections} <= set(REASONS)
-    assert {face["source_id"] for face in outcome.rows["faces"]} <= kept
-    return Done(outcome, tools)
+from tests.support.preprocessing import make_sources, preprocess
 
 
 @pytest.fixture(scope="module")

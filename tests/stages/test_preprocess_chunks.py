@@ -28,9 +28,9 @@ from curate.stages.preprocess.chunks import Chunk, join_shots
 from curate.stages.preprocess.stage import Preprocess
 from curate.storage.blobs import Blobs
 from curate.storage.workspace import Workspace
-from tests.stages.test_preprocess import make_sources
 from tests.support.builders import make_recipe
 from tests.support.media_builders import make_portrait, make_speech, sample, write_media
+from tests.support.preprocessing import make_sources
 from tests.support.runs import Quiet, assert_same, contents, run_quietly
 
 CLIPS = ("good_news", "broken_promise", "night_noise")

@@ -16,7 +16,6 @@ from curate.media.container.decode import Span, read_channels, read_frames
 from curate.stages.contract import Tools
 from curate.stages.preprocess.stage import Preprocess
 from curate.storage.blobs import Blobs
-from tests.stages.test_preprocess import preprocess
 from tests.support.media_builders import (
     embed_subtitles,
     make_frames,
@@ -27,6 +26,7 @@ from tests.support.media_builders import (
     sample,
     write_media,
 )
+from tests.support.preprocessing import preprocess
 from tests.support.whisper_model import make_model
 
 SRT = "{}\n00:00:{:06.3f} --> 00:00:{:06.3f}\n{}\n\n"

@@ -18,7 +18,7 @@ def inspect_media(path: Path) -> dict[str, Any]:
 
 
 def _perceptual_hashes(path: Path, probed: Probe) -> dict[str, str | None]:
-    """A stream that cannot be decoded has no hash."""
+    """Return the hashes of pictures and sound; a stream that cannot be decoded has none."""
     if probed.kind == "image":
         return {"picture_hash": picture_hash(load_rgb(path))}
     return {

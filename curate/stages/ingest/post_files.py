@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
 from curate.errors import InvalidRow
 from curate.stages.ingest.posts import MAX_POST_BYTES, OPTIONAL_TEXTS, is_unicode
@@ -15,13 +15,8 @@ _MAX_ROW_CHARS = 8 * MAX_POST_BYTES
 """A CSV row may be longer than a post, since it may have columns that are not used."""
 _BEFORE_LAST_CHAR = re.compile(r'[^"\r\n]+(?=[^"\r\n])')
 
-
-class Line(NamedTuple):
-    """One post as JSON, or why there is none; ``number`` is the last line of the file that it takes up."""
-
-    number: int
-    post: bytes
-    problem: str | None = None
+_Line = tuple[int, bytes, str | None]
+"""The last line of the file that a post takes up, the post as JSON, and why it cannot be used."""
 
 
 def post_inputs(path: Path, file: str) -> Iterator[dict[str, Any]]:
@@ -39,15 +34,15 @@ def post_inputs(path: Path, file: str) -> Iterator[dict[str, Any]]:
         yield {"file": f"{file}#{number}", "post": post, "problem": problem}
 
 
-def _json_lines(path: Path) -> Iterator[Line]:
+def _json_lines(path: Path) -> Iterator[_Line]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             post = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
             if post:
-                yield Line(number, post)
+                yield number, post, None
 
 
-def _csv_rows(path: Path) -> Iterator[Line]:
+def _csv_rows(path: Path) -> Iterator[_Line]:
     limit = csv.field_size_limit(2 * _MAX_ROW_CHARS)
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -65,7 +60,7 @@ def _csv_rows(path: Path) -> Iterator[Line]:
         csv.field_size_limit(limit)
 
 
-def _csv_post(row: dict[str, str | None], number: int, lines: "_RowLines") -> Line:
+def _csv_post(row: dict[str, str | None], number: int, lines: "_RowLines") -> _Line:
     cells = {name: row[name] for name in _TEXT_COLUMNS if row.get(name) is not None}
     # A member of a JSON object can be left out; a cell can only be blank.
     cells |= {name: row[name] for name in OPTIONAL_TEXTS if (row.get(name) or "").strip()}
@@ -80,7 +75,7 @@ def _csv_post(row: dict[str, str | None], number: int, lines: "_RowLines") -> Li
     elif not is_unicode(content):
         problem = "the row is not UTF-8 text"
     post = b"" if problem else json.dumps(cells, ensure_ascii=False).encode()
-    return Line(number, post, problem)
+    return number, post, problem
 
 
 class _RowLines:

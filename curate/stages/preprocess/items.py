@@ -14,7 +14,7 @@ from curate.stages.contract import Tools
 from curate.stages.preprocess.chunks import Chunk, Voice, load_sound
 from curate.stages.preprocess.filters import filter_items
 from curate.stages.preprocess.rows import SourceRows, face_rows, item_row, shot_rows
-from curate.stages.preprocess.settings import Filters, PreprocessSettings
+from curate.stages.preprocess.settings import Filters, PreprocessSettings, resolve
 from curate.stages.preprocess.sound import Channel, speaker_columns
 from curate.stages.preprocess.video import analyse_spans, assign_faces, shot_spans, store_media
 from curate.stages.preprocess.words import split_by_word, time_words
@@ -79,7 +79,7 @@ def _analyse_pictures(
     chunk: Chunk, path: Path, settings: PreprocessSettings, tools: Tools, rows: SourceRows
 ) -> VideoAnalysis | None:
     """Return faces and shots, and add their rows; None if the pictures cannot be decoded but the sound is enough."""
-    pack, source_id = settings.model_pack(tools.folder), chunk.row["source_id"]
+    pack, source_id = resolve(tools.folder, settings.faces.model_pack), chunk.row["source_id"]
     detector = open_detector(pack)
     gap_s = _TOUCHING_S if chunk.cut_by == "window" else 0.0
     try:

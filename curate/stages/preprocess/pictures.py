@@ -13,13 +13,13 @@ from curate.media.faces.tracks import Track
 from curate.stages.contract import Tools
 from curate.stages.preprocess.filters import filter_items
 from curate.stages.preprocess.rows import SourceRows, face_rows, item_row
-from curate.stages.preprocess.settings import PreprocessSettings
+from curate.stages.preprocess.settings import PreprocessSettings, resolve
 from curate.stages.preprocess.video import face_columns
 
 
 def add_picture(row: dict[str, Any], path: Path, settings: PreprocessSettings, tools: Tools, rows: SourceRows) -> None:
     """Add the items of a picture to ``rows``, and the faces that they show."""
-    rgb, pack, options = load_rgb(path), settings.model_pack(tools.folder), settings.faces
+    rgb, pack, options = load_rgb(path), resolve(tools.folder, settings.faces.model_pack), settings.faces
     detector = open_detector(pack)
     detections = [face for face in detector.detect(rgb) if face.size_px >= options.min_face_px]
     crops = [(face, crop_picture(rgb, face, size_px=options.size_px)) for face in detections]

@@ -15,7 +15,7 @@ from curate.media.words.transcript import assign_cues
 from curate.stages.contract import Tools
 from curate.stages.preprocess.chunks import Chunk, Voice
 from curate.stages.preprocess.rows import SourceRows
-from curate.stages.preprocess.settings import CutBy, PreprocessSettings
+from curate.stages.preprocess.settings import CutBy, PreprocessSettings, resolve
 from curate.stages.preprocess.sound import find_utterances, read_voice_tracks, voice_turns
 from curate.stages.preprocess.words import SourceTranscript, transcribe_source
 
@@ -124,7 +124,7 @@ def _item_spans(
 
 
 def _load_turns(row: dict[str, Any], settings: PreprocessSettings, tools: Tools, rows: SourceRows) -> list[SpeakerTurn]:
-    folder = settings.speaker_turns(tools.folder)
+    folder = resolve(tools.folder, settings.speakers.file)
     file = None if folder is None else find_turn_file(folder, row["file"])
     if file is None:
         return []

@@ -1,7 +1,7 @@
 """Items of posts: pairs of texts, dialogues, texts, or parts of either."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -90,24 +90,17 @@ def _passages(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
     return items
 
 
-class _Unit(NamedTuple):
-    """How a post becomes items of a unit of the label schema, if it has all of these columns."""
-
-    unit: str
-    needed: tuple[str, ...]
-    make: Callable[[_Row, str, SplitPosts], list[_Row]]
-
-
-_UNITS = (
-    _Unit("pair", ("text", "text_b"), _pair),
-    _Unit("dialogue", ("dialogue",), _dialogue),
-    _Unit("utterance", ("dialogue", "text"), _text_in_dialogue),
-    _Unit("utterance", ("dialogue",), _turns),
-    _Unit("post", ("dialogue", "text"), _text_in_dialogue),
-    _Unit("post", ("dialogue",), _turns),
-    _Unit("post", ("text",), _passages),
+_UNITS: tuple[tuple[str, tuple[str, ...], Callable[[_Row, str, SplitPosts], list[_Row]]], ...] = (
+    ("pair", ("text", "text_b"), _pair),
+    ("dialogue", ("dialogue",), _dialogue),
+    ("utterance", ("dialogue", "text"), _text_in_dialogue),
+    ("utterance", ("dialogue",), _turns),
+    ("post", ("dialogue", "text"), _text_in_dialogue),
+    ("post", ("dialogue",), _turns),
+    ("post", ("text",), _passages),
 )
-"""In order of preference. What is said in a dialogue is an utterance, shown with its context, before it is a post."""
+"""Units by preference, the columns that each needs, and what makes its items. What is said in a dialogue is an
+utterance, shown with its context, before it is a post."""
 
 
 def _numbered_turns(row: _Row) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Rows of preprocess: items, faces and shots with their ids, and the rejections of a source."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,15 +34,11 @@ class SourceRows:
         self.reject(self.source_id, error)
 
 
-def to_outcome(sources: Iterable[SourceRows]) -> Outcome:
+def to_outcome(sources: Sequence[SourceRows]) -> Outcome:
     """Return the rows and rejections of several sources as the outcome of a batch."""
-    outcome = Outcome({"items": [], "faces": [], "shots": []})
-    for rows in sources:
-        outcome.rows["items"].extend(rows.items)
-        outcome.rows["faces"].extend(rows.faces)
-        outcome.rows["shots"].extend(rows.shots)
-        outcome.rejections.extend(rows.rejections)
-    return outcome
+    tables = ("items", "faces", "shots")
+    rows = {table: [row for source in sources for row in getattr(source, table)] for table in tables}
+    return Outcome(rows, [rejection for source in sources for rejection in source.rejections])
 
 
 def item_row(

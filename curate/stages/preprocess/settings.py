@@ -116,18 +116,7 @@ class PreprocessSettings(Settings):
     quality: Quality = Quality()
     filters: Filters = Filters()
 
-    def model_pack(self, folder: Path) -> Path | None:
-        """Return the folder of the face model pack, or None for the embedded detector."""
-        return _path(folder, self.faces.model_pack)
 
-    def whisper_model(self, folder: Path) -> Path | None:
-        """Return the folder of the local Whisper model, if one is set."""
-        return _path(folder, self.transcript.whisper_model)
-
-    def speaker_turns(self, folder: Path) -> Path | None:
-        """Return the file or folder with speaker turns, if one is set."""
-        return _path(folder, self.speakers.file)
-
-
-def _path(folder: Path, setting: str | None) -> Path | None:
+def resolve(folder: Path, setting: str | None) -> Path | None:
+    """Return the path that a setting names relative to the recipe's folder, or None if it is not set."""
     return folder / Path(setting).expanduser() if setting else None

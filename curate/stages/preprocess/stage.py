@@ -28,7 +28,7 @@ from curate.stages.preprocess.pictures import add_picture
 from curate.stages.preprocess.planning import no_shots, no_unit, plan_source
 from curate.stages.preprocess.posts import batch_posts, post_items
 from curate.stages.preprocess.rows import SourceRows, shot_rows, to_outcome
-from curate.stages.preprocess.settings import PreprocessSettings
+from curate.stages.preprocess.settings import PreprocessSettings, resolve
 
 
 class Preprocess(PreprocessSettings, Parted, Concluded):
@@ -46,11 +46,12 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
 
     def assets(self, tools: Tools) -> Iterable[str]:
         yield SILERO_VAD.sha256
-        pack, whisper = self.model_pack(tools.folder), self.whisper_model(tools.folder)
+        pack = resolve(tools.folder, self.faces.model_pack)
+        whisper = resolve(tools.folder, self.transcript.whisper_model)
         yield from (CENTERFACE.sha256,) if pack is None else (sha256_of_file(path) for path in pack_files(pack))
         if whisper is not None and whisper.is_dir():
             yield model_hash(whisper)
-        turns = turn_files(self.speaker_turns(tools.folder))
+        turns = turn_files(resolve(tools.folder, self.speakers.file))
         yield from (f"{path.name}:{sha256_of_file(path)}" for path in turns)
         if self.speakers.cluster:
             yield D_VECTORS.sha256
@@ -58,11 +59,13 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
             yield DNSMOS.sha256
 
     def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
-        pack, whisper, turns = self.model_pack(folder), self.whisper_model(folder), self.speaker_turns(folder)
+        pack = resolve(folder, self.faces.model_pack)
         if pack is not None and not pack_files(pack):
             yield ("faces", "model_pack"), f"the face model pack {pack} contains no .onnx file"
+        whisper = resolve(folder, self.transcript.whisper_model)
         if whisper is not None and (problem := model_problem(whisper)):
             yield ("transcript", "whisper_model"), problem
+        turns = resolve(folder, self.speakers.file)
         if turns is not None and not turn_files(turns):
             yield ("speakers", "file"), f"{turns} is neither an RTTM or CSV file nor a folder with such files"
         dnsmos = [name for name, value in self.filters if name.startswith("min_dnsmos") and value is not None]
@@ -70,21 +73,17 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
             yield ("filters", dnsmos[0]), f"{dnsmos[0]} needs quality: {{dnsmos: true}}"
 
     def notices(self, tools: Tools) -> Iterable[str]:
-        pack = self.model_pack(tools.folder)
+        pack = resolve(tools.folder, self.faces.model_pack)
         if pack is not None and (note := licence_note(pack_name(pack.resolve()))):
             yield note
 
     def columns_used(self) -> tuple[str, ...] | None:
         """See ``BatchStage.columns_used``: ``source_id`` stands for whatever else a post holds."""
-        return (
-            *("source_id", "file", "kind", "duration_s", "participant", "speaker", "text"),
-            *("subtitles_file", "subtitles_sha256", "repeats"),
-        )
+        media = ("source_id", "file", "kind", "duration_s", "participant", "subtitles_file", "subtitles_sha256")
+        return (*media, "speaker", "text", "repeats")
 
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
         """Return the sources, each with the earlier source that it repeats if near-duplicates are dropped."""
-        if not current.num_columns:
-            return current
         repeats = repeated_sources(current) if self.filters.drop_near_duplicates else [None] * current.num_rows
         return current.append_column("repeats", pa.array(repeats, pa.string()))
 
@@ -168,10 +167,8 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
 
     def conclude(self, corpus: Corpus, tools: Tools) -> bool:
         """Mark items that repeat those of other sources, and name the people that faces show."""
-        name_people = self.faces.model_pack is not None
-        return compare_sources(
-            corpus, self.stage, drop_repeats=self.filters.drop_near_duplicates, name_people=name_people
-        )
+        repeats, people = self.filters.drop_near_duplicates, self.faces.model_pack is not None
+        return compare_sources(corpus, self.stage, drop_repeats=repeats, name_people=people)
 
     def _check_kept(self, row: dict[str, Any], rows: SourceRows) -> None:
         """Raise ``InvalidRow`` if nothing of a source is kept."""

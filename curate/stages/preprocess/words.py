@@ -27,7 +27,7 @@ from curate.media.words.transcript import (
 from curate.media.words.whisper import Whisper
 from curate.stages.contract import Tools
 from curate.stages.preprocess.rows import SourceRows
-from curate.stages.preprocess.settings import PreprocessSettings
+from curate.stages.preprocess.settings import PreprocessSettings, resolve
 from curate.stages.preprocess.sound import Channel
 
 
@@ -42,7 +42,7 @@ class SourceTranscript(NamedTuple):
 def open_transcribers(row: dict[str, Any], settings: PreprocessSettings, tools: Tools) -> list[Transcriber]:
     """Return the possible origins of the words of a source, in order."""
     transcribers: list[Transcriber] = []
-    whisper, endpoint = settings.whisper_model(tools.folder), settings.transcript.endpoint_model
+    whisper, endpoint = resolve(tools.folder, settings.transcript.whisper_model), settings.transcript.endpoint_model
     for source in settings.transcript.order:
         if source == "subtitles":
             if row["subtitles_file"]:
