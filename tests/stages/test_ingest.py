@@ -36,7 +36,7 @@ class Done(NamedTuple):
 
     @property
     def reasons(self) -> dict[str, str]:
-        return {one.subject: one.reason for one in self.outcome.rejections}
+        return {rejection.subject: rejection.reason for rejection in self.outcome.rejections}
 
 
 def make_tools(folder: Path) -> Tools:
@@ -44,7 +44,7 @@ def make_tools(folder: Path) -> Tools:
 
 
 def ingest(folder: Path, *files: str, **settings) -> Done:
-    """Runs the stage, and checks that every input is accounted for."""
+    """Run the stage, and check that every input is kept or rejected."""
     tools, stage = make_tools(folder), Ingest(files=files, **settings)
     inputs = stage.discover(tools)
     outcome = stage.apply(inputs, tools)
@@ -98,20 +98,20 @@ def test_posts(tmp_path):
     (tmp_path / "p.jsonl").write_text("\ufeff" + "\n\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
     (tmp_path / "q.csv").write_text('text,author\n"Two\nlines",maple\nOne,\n')
     (tmp_path / "r.txt").write_text("Just this.\n")
-    found = ingest(tmp_path, "*.jsonl", "*.csv", "*.txt").sources
-    assert list(found) == ["p.jsonl#1", "p.jsonl#3", "q.csv#3", "q.csv#4", "r.txt"]
-    assert [(row["text"], row["speaker"]) for row in found.values()] == [
+    sources = ingest(tmp_path, "*.jsonl", "*.csv", "*.txt").sources
+    assert list(sources) == ["p.jsonl#1", "p.jsonl#3", "q.csv#3", "q.csv#4", "r.txt"]
+    assert [(row["text"], row["speaker"]) for row in sources.values()] == [
         ("I am so glad!", "maple"),
         ("Go away.", "tern"),
         ("Two\nlines", "maple"),
         ("One", None),
         ("Just this.", None),
     ]
-    assert found["p.jsonl#3"]["title"] == "Rant"
-    assert {row["kind"] for row in found.values()} == {"text"}
+    assert sources["p.jsonl#3"]["title"] == "Rant"
+    assert {row["kind"] for row in sources.values()} == {"text"}
 
 
-def test_the_same_post_has_the_same_id_wherever_it_stands(tmp_path):
+def test_the_same_post_has_the_same_id_in_any_file(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "hello", "author": "x"}\n')
     (tmp_path / "b.jsonl").write_text('\n{"author": "x", "text": "hello"}\n')
     rows = ingest(tmp_path, "*.jsonl").sources.values()
@@ -125,7 +125,7 @@ def test_the_same_post_has_the_same_id_wherever_it_stands(tmp_path):
         *("[" * 100_000, '{"text": "' + "a" * 1_100_000 + '"}', "\xff\xfe", '{"text": NaN}'),
     ],
 )
-def test_bad_lines_are_told_by_number(tmp_path, line):
+def test_bad_lines_are_named_by_number(tmp_path, line):
     (tmp_path / "p.jsonl").write_bytes(b'{"text": "fine"}\n' + line.encode("latin-1") + b'\n{"text": "fine too"}\n')
     done = ingest(tmp_path, "p.jsonl")
     assert list(done.sources) == ["p.jsonl#1", "p.jsonl#3"]
@@ -136,8 +136,8 @@ def test_bad_lines_are_told_by_number(tmp_path, line):
 def test_hostile_files(tmp_path):
     (tmp_path / "zero.mp4").write_bytes(b"")
     (tmp_path / "words.mp4").write_text("not a video at all")
-    whole = write_media(tmp_path / "cut.mp4", frames=make_frames()).read_bytes()
-    (tmp_path / "cut.mp4").write_bytes(whole[:500])
+    content = write_media(tmp_path / "cut.mp4", frames=make_frames()).read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(content[:500])
     (tmp_path / "no_header.csv").write_text("a,b\n1,2\n")
     (tmp_path / "empty.jsonl").write_text("\n")
     (tmp_path / "latin.txt").write_bytes("Größe".encode("latin-1"))
@@ -221,7 +221,7 @@ def test_a_quotation_mark_that_is_not_closed_is_no_long_post(tmp_path):
     (tmp_path / "p.csv").write_text('text\nOne\n"Two\nThree\nFour\n')
     done = ingest(tmp_path, "p.csv")
     assert [source["text"] for source in done.sources.values()] == ["One"]
-    assert [one.detail for one in done.outcome.rejections] == [
+    assert [rejection.detail for rejection in done.outcome.rejections] == [
         "p.csv#5: a quotation mark that begins in this row is never closed"
     ]
 
@@ -261,7 +261,7 @@ def test_a_file_that_vanishes_before_it_is_read(tmp_path):
     inputs = stage.discover(tools)
     (tmp_path / "a.wav").unlink()
     (tmp_path / "b.txt").unlink()
-    assert {one.reason for one in stage.apply(inputs, tools).rejections} == {"unavailable"}
+    assert {rejection.reason for rejection in stage.apply(inputs, tools).rejections} == {"unavailable"}
 
 
 def test_what_a_file_looks_and_sounds_like_is_recorded(tmp_path):
@@ -282,7 +282,7 @@ def test_what_a_file_looks_and_sounds_like_is_recorded(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["srt", "vtt", "ass", "ssa", "en.ass"])
-def test_subtitles_of_any_make_are_found_and_are_no_source(tmp_path, suffix):
+def test_subtitles_of_any_format_are_found_and_are_no_source(tmp_path, suffix):
     write_media(tmp_path / "a.wav", sound=make_tone())
     (tmp_path / f"a.{suffix}").write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
     rows = ingest(tmp_path, "*").sources
