@@ -73,7 +73,7 @@ def test_rejections_are_counted_by_reason_with_examples(tmp_path):
         | {"detail": "said the decoder", "work": "sources-work"}
         for at, reason in enumerate(["truncated"] * 8 + ["no_speech"])
     ]
-    made.corpus.workspace.table("rejections", made.tools.labels).commit(rows, metadata={})
+    made.corpus.table("rejections").commit(rows, metadata={})
     text = Page(render_report(made.corpus, RECORD)).text
     assert "ingest: truncated 8 ingest: no_speech 1" in text
     assert text.count("said the decoder") == 6
@@ -125,11 +125,13 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
 
 
 def test_structured_values_are_shown_in_words():
+    from curate.labels.fields import OpenSet
     from curate.report.words import show_value
 
-    span = {"id": "s1", "text": "<b>", "label": "cause", "turn": None}
-    assert show_value([span]) == '<span class="chip">id s1, text &lt;b&gt;, label cause</span>'
-    assert show_value([0.5] * 1000).count("chip") == 13
+    field = OpenSet(name="words", type="open_set")
+    assert show_value(field, ["<b>"]) == "&lt;b&gt;"
+    assert show_value(field, ["a", "<b>"]) == '<span class="chip">a</span><span class="chip">&lt;b&gt;</span>'
+    assert show_value(field, [f"word {number}" for number in range(100)]).count("chip") == 13
 
 
 def add_proposals(made, labeller, outcomes, *, item="item-0000", final=False):
@@ -139,7 +141,7 @@ def add_proposals(made, labeller, outcomes, *, item="item-0000", final=False):
         | {"outcome": outcome, "detail": detail, "work": "prelabels-work"}
         for at, (outcome, detail) in enumerate(outcomes)
     ]
-    made.corpus.workspace.table("prelabels", made.tools.labels).commit(rows, metadata={})
+    made.corpus.table("prelabels").commit(rows, metadata={})
 
 
 def test_the_commonest_reasons_for_failures_are_counted(tmp_path):
@@ -165,8 +167,7 @@ def test_what_the_next_run_asks_again_is_a_next_step(tmp_path):
 
 def test_items_without_a_proposal_say_why(tmp_path):
     made = make_corpus(tmp_path / "ws", items=3)
-    labels = made.tools.labels
-    made.corpus.workspace.table("prelabels", labels).commit([], replacing={"prelabels-work"}, metadata={})
+    made.corpus.table("prelabels").commit([], replacing={"prelabels-work"}, metadata={})
     add_proposals(made, "openai/gpt-5", [("refused", f"it said {EVIL}")], item="item-0000", final=True)
     add_proposals(made, "openai/gpt-5", [("abstained", None)], item="item-0002", final=True)
     page = Page(render_report(made.corpus, RECORD))

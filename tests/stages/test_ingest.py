@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from curate.errors import InvalidInput
 from curate.labels import load_labels
-from curate.pipeline.plan import open_corpus
+from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.stages.contract import REASONS, Outcome, Tools
 from curate.stages.ingest.stage import Ingest

@@ -7,13 +7,11 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pytest
 
-from curate.annotation.label_studio.tasks import has_all, shown_in, to_task
+from curate.annotation.label_studio.tasks import has_all, to_task, variables_of
 from curate.corpus.spec import table_spec
 from curate.executors.local import LocalExecutor
-from curate.labels import load_labels
-from curate.labels.targets.find_layout import find_layout
-from curate.pipeline import run
-from curate.pipeline.plan import open_corpus
+from curate.labels import find_layout, load_labels
+from curate.pipeline import open_corpus, run
 from curate.recipe import load_recipe
 from curate.stages.contract import Tools
 from curate.stages.ingest.stage import Ingest
@@ -253,7 +251,7 @@ def test_a_dialogue_passes_the_filter_for_words(tmp_path):
 def test_screens_have_what_they_show(tmp_path, line, labels, needed):
     made = make(tmp_path, line, labels=labels)
     for item in made.items:
-        columns = shown_in(find_layout(load_labels(labels), item["unit"], item["layout"]).read_text("utf-8"))
+        columns = variables_of(find_layout(load_labels(labels), item["unit"], item["layout"]).read_text("utf-8"))
         assert needed <= columns
         assert has_all(item, columns)
         assert all(to_task(item, columns, {}, None)["data"][name] for name in needed)

@@ -165,7 +165,7 @@ def test_a_file_that_vanished_is_a_rejection(tmp_path):
     sources = make_sources(tmp_path, "*.wav")
     (tmp_path / "a.wav").unlink()
     tools = Tools(Blobs(tmp_path), load_labels("utterance_emotion.v1"), tmp_path)
-    assert [rejection.reason for rejection in Preprocess().apply(sources, tools).rejections] == ["unreadable"]
+    assert [rejection.reason for rejection in Preprocess().apply(sources, tools).rejections] == ["unavailable"]
 
 
 def test_broken_subtitles_leave_the_words_empty_and_are_rejected(tmp_path):

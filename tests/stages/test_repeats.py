@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from curate.media.duplicates import first_duplicates
-from curate.pipeline.plan import open_corpus
+from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe

@@ -13,13 +13,14 @@ from pydantic import Field, model_validator
 from curate.corpus.view import Corpus
 from curate.document import Findings
 from curate.errors import CurateError, InvalidInput
-from curate.labels import LabelSchema
-from curate.labels.fields.base import How
-from curate.llm.dry_run import Memory
-from curate.llm.engine import Engine, EngineSettings, open_engine
+from curate.labels import AggregationRule, LabelSchema
+from curate.llm.dry_run import DryRun
+from curate.llm.engine import Engine
 from curate.llm.money.prices import check_priced, load_prices
-from curate.llm.prompts.prompt import load_prompt
-from curate.llm.replies import Answers
+from curate.llm.open import open_engine
+from curate.llm.prompts.load import load_prompt
+from curate.llm.replies import ReplyStore
+from curate.llm.settings import EngineSettings
 from curate.llm.stream import stream, stream_ready
 from curate.stages.capabilities import Priced, Replayed, Streamed, Summarised
 from curate.stages.contract import Outcome, Problem, Tools
@@ -68,7 +69,7 @@ class Prelabel(Streamed, Priced, Summarised):
         LabellerSettings(model="offline"),
     )
     """Or ``model: …``, for one labeller with nothing else to set"""
-    combine: How = "majority"
+    combine: AggregationRule = "majority"
     """How several answers become one: those of several labellers, and several samples of one"""
     review: ReviewSettings | None = None
     examples: ExampleSettings | None = None
@@ -95,7 +96,7 @@ class Prelabel(Streamed, Priced, Summarised):
     """The stage ends after this time and keeps what is done"""
     tries: Annotated[int, Field(ge=1, le=20)] = 5
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     reads: ClassVar[str] = "items"
     writes: ClassVar[tuple[str, ...]] = ("prelabels",)
     repeatable: ClassVar[bool] = True
@@ -208,13 +209,13 @@ class Prelabel(Streamed, Priced, Summarised):
     def replay(self, batch: pa.Table, tools: Tools) -> Replayed:
         """See ``Streamed.replay``; items with media that are decoded first are left to ``stream``."""
         chat = Chat(self, None, tools)
-        with closing(Answers(_place(tools))) as answers:
-            memory = Memory(answers)
-            work = partial(chat.recall, memory)
+        with closing(ReplyStore(_place(tools))) as answers:
+            dry_run = DryRun(answers)
+            work = partial(chat.recall, dry_run)
             by_item = list(stream(iter(batch.to_pylist()), work, window=max(1, batch.num_rows)))
         known = [at for at, rows in enumerate(by_item) if rows is not None]
         rows = [row for own in by_item if own is not None for row in own]
-        return Replayed(known, Outcome({"prelabels": rows}), memory.spent())
+        return Replayed(known, Outcome({"prelabels": rows}), dry_run.usage())
 
     def estimate(self, todo: pa.Table, corpus: Corpus, tools: Tools) -> str:
         """See ``Priced.estimate``: told from some hundred items spread over those to do."""
@@ -232,7 +233,7 @@ class Prelabel(Streamed, Priced, Summarised):
         items = (row for batch in inputs.to_batches(_READ_ROWS) for row in batch.to_pylist())
         window = _BATCH_ROOM if self.mode == "batch" else self.in_flight * _ROOM
         waiting: list[list[Row]] = []
-        with closing(Answers(_place(tools))) as answers:
+        with closing(ReplyStore(_place(tools))) as answers:
             engine = self._open(answers, tools)
             work = partial(Chat(self, corpus, tools).rows, engine)
             last = time.monotonic()
@@ -240,7 +241,7 @@ class Prelabel(Streamed, Priced, Summarised):
                 for ready in stream_ready(items, work, window=window, stop=stop, finish=engine.close):
                     waiting += ready
                     if len(waiting) >= _YIELD_ROWS or time.monotonic() - last >= _YIELD_S:
-                        account.update(engine.spent())
+                        account.update(engine.usage())
                         yield _outcome(waiting)
                         waiting, last = [], time.monotonic()
             except CurateError:
@@ -250,11 +251,11 @@ class Prelabel(Streamed, Priced, Summarised):
                 waiting = []
                 raise
             finally:
-                account.update(engine.spent())
+                account.update(engine.usage())
             if waiting:
                 yield _outcome(waiting)
 
-    def _open(self, answers: Answers, tools: Tools) -> Engine:
+    def _open(self, answers: ReplyStore, tools: Tools) -> Engine:
         models = tuple(dict.fromkeys(one.asks for _, one in self._asked() if one.model != REPLAY))
         embeds = self.examples.embeds if self.examples and models else None
         settings = EngineSettings(

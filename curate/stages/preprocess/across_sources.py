@@ -49,7 +49,7 @@ def compare_sources(corpus: Corpus, stage: str, *, drop_repeats: bool, name_peop
     if not (drop_repeats or name_people):
         return False
     fingerprint = digest([sorted(corpus.live["items"]), drop_repeats, name_people])
-    items = corpus.workspace.table("items", corpus.labels)
+    items = corpus.table("items")
     # The note is that of the newest transaction: any row that is written afterwards makes it void.
     if items.metadata().get(_NOTE) == fingerprint:
         return False
@@ -73,8 +73,8 @@ def name_faces(corpus: Corpus) -> bool:
     people = dict(zip(face_ids, assign_identities(face_ids, faces["source_id"].to_pylist(), embeddings), strict=True))
     items = corpus.read("items", ["item_id", "face_id"], with_repeats=True)
     face_of_item = zip(items["item_id"].to_pylist(), items["face_id"].to_pylist(), strict=True)
-    changed = corpus.amend("faces", "identity", people)
-    changed += corpus.amend("items", "face_identity", {item: people.get(face) for item, face in face_of_item})
+    changed = corpus.update_column("faces", "identity", people)
+    changed += corpus.update_column("items", "face_identity", {item: people.get(face) for item, face in face_of_item})
     return changed > 0
 
 
@@ -98,7 +98,7 @@ def mark_repeats(corpus: Corpus, stage: str) -> bool:
     ]
     # The items come last: as long as they are not marked, a run that was killed writes the rejections again.
     _replace_rejections(corpus, works, repeats, rejected, stage)
-    corpus.amend("items", "repeats", repeats)
+    corpus.update_column("items", "repeats", repeats)
     return True
 
 
@@ -121,7 +121,7 @@ def _replace_rejections(
     corpus: Corpus, works: set[str], item_ids: Mapping[str, Any], rejected: Sequence[dict[str, Any]], stage: str
 ) -> None:
     """Replace what was rejected of these works as near-duplicates; their other rejections stay."""
-    table = corpus.workspace.table("rejections", corpus.labels)
+    table = corpus.table("rejections")
     stored = table.read()
     stored = stored.filter(pc.is_in(stored["work"], value_set=pa.array(sorted(works), pa.string())))
     kept = [row for row in stored.to_pylist() if row["subject"] not in item_ids or row["reason"] != "near_duplicate"]

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
+from curate.corpus.sources import SourceMissing, source_path
 from curate.corpus.view import Corpus
 from curate.errors import InvalidRow
 from curate.files import sha256_of_file
@@ -112,12 +113,14 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
 
     def _begin_source(self, row: dict[str, Any], tools: Tools, rows: SourceRows) -> Sequence[Chunk]:
         """Fill ``rows``, or return the chunks of a long source. Raises ``InvalidRow`` if nothing can be used."""
-        units, path = tools.labels.units, tools.folder / row["file"]
+        units = tools.labels.units
         if row["repeats"]:
             raise InvalidRow(f"{row['file']} repeats {row['repeats']}", reason="near_duplicate")
         if row["kind"] == "text":
             rows.items.extend(filter_items(post_items(row, units, self.posts), self.filters, rows.rejections))
-        elif row["kind"] == "image":
+            return ()
+        path = _raw_file(row, tools)
+        if row["kind"] == "image":
             if "image" not in units:
                 raise no_unit("image", units)
             add_picture(row, path, self, tools, rows)
@@ -134,7 +137,7 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
         rows = SourceRows(part.row["source_id"])
         filters = self.filters.model_copy(update={"drop_near_duplicates": False})
         try:
-            add_chunk(part, tools.folder / part.row["file"], self, filters, tools, rows)
+            add_chunk(part, _raw_file(part.row, tools), self, filters, tools, rows)
         except InvalidRow as error:
             rows.items = []
             rows.reject(f"{part.row['file']}#video", error)
@@ -176,3 +179,11 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
             raise no_shots(row["file"])
         if not rows.items:
             raise InvalidRow(f"no item of {row['file']} passes the filters", reason="filtered")
+
+
+def _raw_file(row: dict[str, Any], tools: Tools) -> Path:
+    """Return the path of a source's file. Raises ``InvalidRow``, which the next run tries again, if it is not there."""
+    try:
+        return source_path(tools.folder, row["file"])
+    except SourceMissing as error:
+        raise InvalidRow(error.message, reason="unavailable") from error
