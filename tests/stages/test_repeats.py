@@ -81,7 +81,7 @@ def test_a_run_killed_between_the_two_tables_ends_the_same(tmp_path, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("curate.corpus.view.Corpus.amend", die)
+        patch.setattr("curate.corpus.view.Corpus.update_column", die)
         with pytest.raises(KeyboardInterrupt):
             run_quietly(recipe, tmp_path / "w")
     run_quietly(recipe, tmp_path / "w")
