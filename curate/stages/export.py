@@ -174,7 +174,7 @@ def _notices(corpus: Corpus, tables: ReleaseTables, plan: Plan) -> list[str]:
 
 
 def _read_template(name: str, tools: Tools) -> str:
-    path = find_asset("data_cards", name, suffix=".md", beside=tools.folder)
+    path = find_asset("data_cards", name, suffix=".md", user_folder=tools.folder)
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
