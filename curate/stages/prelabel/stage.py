@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from curate.corpus.view import Corpus
-from curate.document import Findings
+from curate.document import LocatedProblems
 from curate.errors import CurateError, InvalidInput
 from curate.labels import AggregationRule, LabelSchema
 from curate.llm.dry_run import DryRun
@@ -118,13 +118,13 @@ class Prelabel(Streamed, Priced, Summarised):
         own = [name for name in LabellerSettings.model_fields if name not in (*cls.model_fields, *_SHORTHAND)]
         if strange := [name for name in own if name in given]:
             example = f"labellers: [{{model: {given.get('model', 'openai/<name>')}, {strange[0]}: …}}]"
-            raise Findings([((name,), f"{name} is a setting of a labeller: `{example}`") for name in strange])
+            raise LocatedProblems([((name,), f"{name} is a setting of a labeller: `{example}`") for name in strange])
         if "model" not in given:
             return given
         if "labellers" in given:
-            raise Findings([(("model",), "give either `model` or `labellers`")])
+            raise LocatedProblems([(("model",), "give either `model` or `labellers`")])
         if problem := model_problem(given["model"]):
-            raise Findings([(("model",), problem)])
+            raise LocatedProblems([(("model",), problem)])
         one = {name: given[name] for name in _SHORTHAND if name in given}
         return {**{name: value for name, value in given.items() if name not in _SHORTHAND}, "labellers": [one]}
 
