@@ -1,4 +1,4 @@
-"""Judgements of people, or where there are none the proposals of models, as one label an item."""
+"""Aggregate the judgements of people, or else the proposals of models, to one label per item."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -7,25 +7,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.judgements import current_judgements
 from curate.labels import LabelSchema
 
 
-def latest_judgements(annotations: pa.Table) -> list[dict[str, Any]]:
-    """The newest act upon each judgement, in order of item, time and id, without what was skipped or deleted."""
-    newest: dict[str, dict[str, Any]] = {}
-    for act in annotations.sort_by([("acted_at", "ascending"), ("annotation_id", "ascending")]).to_pylist():
-        newest[act["judgement_id"]] = act
-    kept = [act for act in newest.values() if act["action"] in ("created", "updated")]
-    return sorted(kept, key=lambda act: (act["item_id"], act["acted_at"], act["annotation_id"]))
-
-
 def aggregate(labels: LabelSchema, annotations: pa.Table, prelabels: pa.Table, *, method: str) -> list[dict[str, Any]]:
-    """One row of ``labels`` for every item that somebody or something judged, sorted by item.
+    """Return one row of ``labels`` for every judged item, sorted by item.
 
-    People's judgements alone count where there are any; each person counts once an item, by their newest judgement.
+    If people judged an item, only their judgements count: the newest of each person.
     """
     human: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for act in latest_judgements(annotations):
+    for act in current_judgements(annotations).to_pylist():
         human[act["item_id"]][act["annotator"]] = act
     model: dict[str, list[dict[str, Any]]] = defaultdict(list)
     usable = pc.and_(prelabels["final"], pc.equal(prelabels["outcome"], "ok"))
@@ -64,15 +56,13 @@ def _label(
     }
     for name, field in labels.fields.items():
         values = [judgement[name] for judgement in judgements if judgement[name] is not None]
-        if not values:
-            row[name] = None
-            continue
-        row[name], soft = field.aggregate(values)
-        row["soft"] += [{"field": name, "label": label, "share": share} for label, share in soft.items()]
-        agreed = field.agreement(values)
-        if agreed is not None:
-            row["agreement"].append({"field": name, "value": agreed})
-    for name in labels.fields:
-        if not labels.is_asked(name, row):
-            row[name] = None
+        row[name], shares = field.aggregate(values) if values else (None, {})
+        row["soft"] += [{"field": name, "label": label, "share": share} for label, share in shares.items()]
+        agreement = field.pairwise_agreement(values) if values else None
+        if agreement is not None:
+            row["agreement"].append({"field": name, "value": agreement})
+    not_asked = {name for name in labels.fields if not labels.is_asked(name, row)}
+    row |= dict.fromkeys(not_asked)
+    for column in ("soft", "agreement"):
+        row[column] = [entry for entry in row[column] if entry["field"] not in not_asked]
     return row

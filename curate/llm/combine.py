@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from curate.labels import Field, LabelSchema
-from curate.labels.fields.base import How
+from curate.labels import AggregationRule, Field, LabelSchema
 
 
-class Combined(NamedTuple):
+class CombinedProposal(NamedTuple):
     """What several proposals come to."""
 
     values: dict[str, Any]
@@ -22,10 +21,10 @@ class Combined(NamedTuple):
 def combine(
     labels: LabelSchema,
     proposals: Sequence[Mapping[str, Any]],
-    how: How,
+    how: AggregationRule,
     *,
     scores: Sequence[Mapping[str, Mapping[str, float]]] | None = None,
-) -> Combined:
+) -> CombinedProposal:
     """One record of one or more proposals, field by field as ``Field.aggregate`` has it.
 
     ``scores`` are those that each proposal came with, by field and label (0-1), none of them for most. A proposal
@@ -56,7 +55,7 @@ def combine(
         counted = [own.get(name) or _votes(field, record[name]) for own, record in zip(told, records, strict=True)]
         if field.soft_labels:
             shares[name] = _mean_scores(field, counted)
-    return Combined(_complete(labels, values, records), shares, fmean(agreed) if agreed else None)
+    return CombinedProposal(_complete(labels, values, records), shares, fmean(agreed) if agreed else None)
 
 
 def _votes(field: Field, value: Any) -> dict[str, float]:
@@ -68,7 +67,7 @@ def _mean_scores(field: Field, counted: Sequence[Mapping[str, float]]) -> dict[s
     return {label: mean for label, mean in means.items() if mean > 0}
 
 
-def _settled(field: Field, given: Sequence[Any], *, open_count: int, how: How) -> Any:
+def _settled(field: Field, given: Sequence[Any], *, open_count: int, how: AggregationRule) -> Any:
     """The field's value; ``open_count`` is how many proposals leave it open."""
     is_open = {"union": False, "intersection": open_count > 0}.get(how, open_count >= len(given))
     if is_open and not field.required:
@@ -131,7 +130,7 @@ def _agreement(field: Field, given: Sequence[Any]) -> float | None:
         return None
     both, pairs = len(values) * (len(values) - 1) // 2, len(given) * (len(given) - 1) // 2
     opened = len(given) - len(values)
-    near = field.agreement(values) if both else 0.0
+    near = field.pairwise_agreement(values) if both else 0.0
     if near is None:  # such as traces of other moments
         return None
     return (near * both + opened * (opened - 1) // 2) / pairs

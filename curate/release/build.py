@@ -4,32 +4,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
-from curate.corpus.splits import assign_splits
-from curate.labels import LabelSchema
-from curate.release.features import MEDIA, release_features
+from curate.labels import LabelSchema, compile_features
+from curate.release.features import MEDIA
 from curate.release.manifest import CARD, Manifest, canonical, content_hash
 from curate.release.rows import ReleaseRows
 from curate.release.shards import SizedRow, cut_shards, describe_file, shard_path, write_shard
 from curate.release.statistics import Statistics
 from curate.release.versions import Releases
 from curate.storage.blobs import Blobs
-
-
-@dataclass(frozen=True)
-class SplitSettings:
-    """How items are divided."""
-
-    ratios: Mapping[str, float]
-    disjoint_by: Sequence[str]
-    seed: int
-
-    @property
-    def identity(self) -> str:
-        """A hash of the settings."""
-        parts = [list(self.ratios.items()), sorted(self.disjoint_by), self.seed]
-        return content_hash({"split": parts}, ())
 
 
 @dataclass(frozen=True)
@@ -40,21 +22,6 @@ class Plan:
     sizes: dict[str, int]
     content_sha256: str
     statistics: Statistics
-
-
-def assign(items: pa.Table, settings: SplitSettings, releases: Releases, recipe: str) -> dict[str, str]:
-    """The split of every item; those of the recipe's newest release with the same settings stay where they are.
-
-    Items of one group stay together whatever the settings say.
-    """
-    earlier = [each for each in releases.manifests(recipe) if each.split_settings == settings.identity]
-    return assign_splits(
-        items,
-        settings.ratios,
-        disjoint_by=tuple(dict.fromkeys((*settings.disjoint_by, "group"))),
-        seed=settings.seed,
-        previous=releases.splits(earlier[-1]) if earlier else None,
-    )
 
 
 def plan_release(
@@ -83,7 +50,7 @@ def plan_release(
                 statistics.add(split, row)
                 yield line
 
-    header = {"features": release_features(labels), "labels": labels.sha256}
+    header = {"features": compile_features(labels), "labels": labels.sha256}
     sha256 = content_hash(header, lines())
     return Plan(divided, sizes, sha256, statistics)
 
@@ -100,7 +67,7 @@ def write_release(
     card: Callable[[], str],
 ) -> Manifest:
     """Write the planned release and give its manifest; ``about`` holds the manifest's version, recipe and tool."""
-    features = release_features(labels)
+    features = compile_features(labels)
     with releases.building(about["version"]) as folder:
         files = []
         for split, item_ids in plan.splits.items():

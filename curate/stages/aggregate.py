@@ -1,24 +1,28 @@
-"""Judgements to labels."""
+"""The aggregate stage: judgements become labels."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.consensus.aggregate import aggregate
 from curate.corpus.view import Corpus
-from curate.stages.contract import DriverStage, Receipt, Tools, digest
+from curate.files import digest
+from curate.stages.contract import DriverStage, Receipt, Tools
 
 
 class Aggregate(DriverStage):
-    """Majority label and soft distribution of every item; a model's proposal stands in until people have judged."""
+    """Aggregate judgements to a majority label and a soft distribution; proposals count until people judge."""
+
+    writes: ClassVar[tuple[str, ...]] = ("labels",)
 
     stage: Literal["aggregate"]
     method: Literal["majority"] = "majority"
+    version: ClassVar[int] = 2
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
-        table = corpus.workspace.table("labels", tools.labels)
-        evidence = {name: corpus.workspace.table(name, tools.labels).version() for name in ("annotations", "prelabels")}
+        table = corpus.table("labels")
+        evidence = {name: corpus.table(name).version() for name in ("annotations", "prelabels")}
         fingerprint = digest([self.identity(tools), tools.labels.sha256, evidence, *map(sorted, corpus.live.values())])
         if table.metadata().get("fingerprint") == fingerprint:
             return Receipt(False, _counts(table.read(["label_source"])))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from curate.cli.progress import STOPPING, ProgressLines
-from curate.llm.model import Spent
+from curate.llm.money.account import UsageTotals
 from curate.pipeline import StageResult
 from curate.pipeline.doctor import examine
 from tests.support.asking import KEY
@@ -199,7 +199,7 @@ def test_a_read_only_disk(tmp_path, posts_recipe):
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_ctrl_c_keeps_what_is_done(tmp_path, workers):
     from curate.storage.workspace import Workspace
-    from tests.pipeline.test_recovery import contents
+    from tests.support.runs import contents
 
     command = [sys.executable, "-m", "curate", "run", "quickstart", "-w", str(tmp_path / "w"), "--workers", workers]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -281,7 +281,7 @@ def test_long_lines_leave_the_display_whole(monkeypatch, width):
     monkeypatch.setattr("sys.stderr", Terminal())
     for name, text in {"COLUMNS": str(width), "TERM": "xterm", "NO_COLOR": "1"}.items():
         monkeypatch.setenv(name, text)
-    spent = Spent(requests=123_456, from_cache=7_890, usd=1_234.5, per_s=98.7)
+    spent = UsageTotals(requests=123_456, from_cache=7_890, usd=1_234.5, per_s=98.7)
     with ProgressLines() as progress:
         progress.stage_started("preprocess", 30_000, 0)
         progress.stage_advanced("preprocess", 12_345, {"one": spent})

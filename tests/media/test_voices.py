@@ -17,8 +17,8 @@ from curate.media.container.decode import Span, read_audio
 from curate.media.onnx import open_lstm
 from curate.media.speech import voices
 from curate.media.speech.voices import cluster_voices, d_vectors, load_weights, mel_spectrogram
-from tests.stages.test_preprocess import preprocess
 from tests.support.media_builders import RATE_HZ, make_speech, make_talk
+from tests.support.preprocessing import preprocess
 
 HIDDEN, OUT = 8, 6
 

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from curate.assets import shipped
-from curate.cli.options import open_executor
+from curate.assets import shipped_folder
+from curate.corpus.spec import open_table
 from curate.errors import (
     CurateError,
     InvalidInput,
@@ -24,16 +23,17 @@ from curate.errors import (
     WorkspaceBusy,
     WorkspaceUnusable,
 )
+from curate.executors.open import open_executor
 from curate.labels import load_labels
 from curate.release.manifest import check_files
 from curate.release.versions import Releases
 from curate.storage import cache
-from curate.storage.blobs import BlobLost
+from curate.storage.blobs import BlobMissing
 from curate.storage.s3 import client as remote
 from curate.storage.workspace import Workspace
-from tests.pipeline.test_recovery import KILL_AT_WRITE, TABLES, assert_same, run_quietly
 from tests.support.builders import make_posts
-from tests.support.object_store import SECRET, ObjectStore
+from tests.support.object_store import SECRET, ObjectStore, machine_environment
+from tests.support.runs import KILL_AT_WRITE, TABLES, assert_same, run_quietly
 
 pytest.importorskip("s3fs")
 pytest.importorskip("moto")
@@ -41,42 +41,10 @@ pytest.importorskip("moto")
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def store():
-    running = ObjectStore()
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def here(store, tmp_path, monkeypatch):
-    """Makes this process a machine of its own, of which there may be several: gives the function that does."""
-
-    def become(machine: str) -> Path:
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"):
-            monkeypatch.delenv(name, raising=False)
-        for name, value in machine_environment(store, tmp_path / machine).items():
-            monkeypatch.setenv(name, value)
-        return tmp_path / machine
-
-    become("first")
-    return become
-
-
-def machine_environment(store: ObjectStore, folder: Path) -> dict[str, str]:
-    return {**store.environment, "CURATE_CACHE": str(folder / "cache"), "XDG_DATA_HOME": str(folder / "data")}
-
-
-@pytest.fixture
-def place(request) -> str:
-    """A prefix that no other test uses."""
-    return f"s3://corpora/{request.node.name.translate(str.maketrans('[]', '--'))}/w"
-
-
 def make_mix(folder: Path) -> Path:
     """A few posts and one clip with a face that speaks."""
     recipe = make_posts(folder, 3)
-    shutil.copy(shipped("recipes") / "quickstart" / "good_news.mp4", folder)
+    shutil.copy(shipped_folder("recipes") / "quickstart" / "good_news.mp4", folder)
     text = recipe.read_text().replace("files: posts.jsonl", "files: [posts.jsonl, '*.mp4']")
     recipe.write_text(text)
     return recipe
@@ -87,7 +55,7 @@ def contents(root: "str | Path") -> dict[str, object]:
     opened, labels = Workspace(root, create=False), load_labels("utterance_emotion.v1")
     found: dict[str, object] = {}
     for name in TABLES:
-        table = opened.table(name, labels)
+        table = open_table(opened, name, labels)
         found[name] = table.read().sort_by(table.spec.key)
     releases = Releases(opened.releases)
     for manifest in releases.manifests():
@@ -188,7 +156,7 @@ def test_every_command_takes_the_url(posts, here, place, tmp_path, monkeypatch):
     recipe, _ = posts
     monkeypatch.chdir(tmp_path)
     assert "depends on the stages before it" in curate("plan", recipe)
-    assert not Workspace.is_there(place), "looking makes nothing"
+    assert not Workspace.exists(place), "looking makes nothing"
     run_quietly(recipe, place)
     status = json.loads(curate("status", "--json"))
     assert status["workspace"] == place
@@ -205,13 +173,13 @@ def test_every_command_takes_the_url(posts, here, place, tmp_path, monkeypatch):
 KILL_AT_UPLOAD = """
 import os, signal, sys
 from pathlib import Path
-from curate.storage.s3.client import Remote
-from tests.pipeline.test_recovery import run_quietly
-upload = Remote.upload
+from curate.storage.s3.client import S3Prefix
+from tests.support.runs import run_quietly
+upload = S3Prefix.upload
 def deadly(self, path, name):
     if name == "manifest.json": os.kill(os.getpid(), signal.SIGKILL)
     upload(self, path, name)
-Remote.upload = deadly
+S3Prefix.upload = deadly
 run_quietly(Path(sys.argv[1]), sys.argv[2])
 """
 
@@ -238,33 +206,14 @@ def test_killed_and_run_again(posts, here, place, store, moment):
     assert not store.files().exists(f"{place}/releases/v1/.unfinished")
 
 
-def test_one_writer_at_a_time(posts, here, place, store):
-    recipe, _ = posts
-    opened = Workspace(place)
-    with opened.lock():
-        with pytest.raises(WorkspaceBusy, match=f"is in use by process {os.getpid()} on "):
-            run_quietly(recipe, place)
-        with pytest.raises(WorkspaceBusy, match="nothing tells that this run is dead"):
-            opened.unlock()
-        files, name = store.files(), f"{place}/.lock"
-        theirs = {**json.loads(files.cat_file(name)), "host": "elsewhere", "token": "theirs"}
-        files.pipe_file(name, json.dumps(theirs).encode())
-    with pytest.raises(WorkspaceBusy, match="on elsewhere since"), opened.lock():
-        pass
-    assert "elsewhere" in opened.unlock(certain=True)
-    with opened.lock():
-        pass
-    assert not files.exists(name)
-
-
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no key to s3://corpora/w at 127.0.0.1:"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "s3://corpora/w at 127.0.0.1:1 does not answer"),
-        ({"AWS_ENDPOINT_URL": "nonsense"}, "is not a place that can be asked"),
+        ({"AWS_ENDPOINT_URL": "nonsense"}, "is not a valid address"),
         ({"bucket": "nowhere"}, "there is no bucket nowhere at 127.0.0.1:"),
-        ({"bucket": "me:secret@corpora"}, "has more in it than a place"),
+        ({"bucket": "me:secret@corpora"}, "has more than a bucket and a prefix"),
     ],
 )
 def test_what_is_missing_is_said_in_a_sentence(here, monkeypatch, tmp_path, changed, says):
@@ -295,13 +244,13 @@ def test_the_command_ends_with_the_sentence(posts, run_curate, store, tmp_path):
 
 def test_the_store_ends_in_the_middle(here, place, tmp_path, monkeypatch):
     """The tables' own client, whose words are other ones."""
-    from curate.storage.delta import Table, storage_errors
+    from curate.storage.delta import Table
 
     own = ObjectStore()
     for name, value in own.environment.items():
         monkeypatch.setenv(name, value)
-    table = Workspace(place).table("items", load_labels("utterance_emotion.v1"))
-    monkeypatch.setattr("curate.storage.delta._PATIENCE", {"max_retries": "1", "retry_timeout": "2s"})
+    table = open_table(Workspace(place), "items", load_labels("utterance_emotion.v1"))
+    monkeypatch.setattr("curate.storage.s3.folder._DELTA_OPTIONS", {"max_retries": "1", "retry_timeout": "2s"})
     assert isinstance(table, Table)
     assert table.version() is None
     own.close()
@@ -313,7 +262,7 @@ def test_the_store_ends_in_the_middle(here, place, tmp_path, monkeypatch):
         ("the credential provider was not enabled", MissingDependency),
         ("a riddle about test-key", StorageFailed),
     ]:
-        with pytest.raises(kind) as told, storage_errors(place):
+        with pytest.raises(kind) as told, table.folder.errors():
             raise OSError(said)
         assert "test-key" not in f"{told.value.message} {told.value.hint}"
 
@@ -334,7 +283,7 @@ def test_places_that_cannot_be(monkeypatch, tmp_path):
 def test_blobs_are_checked_copied_and_listed(here, place, store, tmp_path):
     blobs = Workspace(place).blobs
     names = [blobs.put(data, "jpg") for data in (b"one", b"two", b"one")]
-    blobs.settle()
+    blobs.flush()
     assert names[0] == names[2]
     assert [blobs.sizes()(name) for name in names] == [3, 3, 3]
     here("second")
@@ -354,16 +303,16 @@ def test_blobs_are_checked_copied_and_listed(here, place, store, tmp_path):
     here("third")
     store.files().pipe_file(f"{place}/blobs/{names[0]}", b"other")
     for look in (blobs.path, blobs.read):
-        with pytest.raises(BlobLost, match="is not what its name says"):
+        with pytest.raises(BlobMissing, match="is damaged: the store returned"):
             look(names[0])
     store.files().rm_file(f"{place}/blobs/{names[1]}")
     with pytest.raises(WorkspaceUnusable, match=r"gone\.parquet is gone"):
         Workspace(place).folder.fetch(["gone.parquet"])
     for look in (blobs.path, blobs.read, blobs.sizes()):
-        with pytest.raises(BlobLost, match="it is gone"):
+        with pytest.raises(BlobMissing, match="it is gone"):
             look(names[1])
     with pytest.raises(WorkspaceUnusable, match="there is no bucket nowhere"):
-        replace(blobs, remote=remote.Remote("s3://nowhere/blobs")).read(names[1])
+        replace(blobs, prefix=remote.S3Prefix("s3://nowhere/blobs")).read(names[1])
 
 
 def test_a_label_studio_of_this_machine_shows_copies(here, place):
@@ -379,7 +328,7 @@ def test_a_label_studio_of_this_machine_shows_copies(here, place):
 
     opened = Workspace(place)
     name = opened.blobs.put(b"a clip", "mp4")
-    opened.blobs.settle()
+    opened.blobs.flush()
     here("second")
     opened = Workspace(place)
     server = Recording(Connection("http://127.0.0.1:1", "key", local=True, name="own"))
@@ -390,7 +339,8 @@ def test_a_label_studio_of_this_machine_shows_copies(here, place):
 
 
 def test_no_outcome_names_media_that_did_not_arrive(here, place, monkeypatch):
-    from curate.stages.contract import Outcome, Task, Tools, run_task
+    from curate.pipeline.tasks import Task, run_task
+    from curate.stages.contract import Outcome, Tools
 
     class Stage:
         def apply(self, batch, tools):
@@ -401,7 +351,7 @@ def test_no_outcome_names_media_that_did_not_arrive(here, place, monkeypatch):
 
     tools = Tools(Workspace(place).blobs, load_labels("utterance_emotion.v1"), Path())
     with monkeypatch.context() as gone:
-        gone.setattr(remote.Remote, "create", fail)
+        gone.setattr(remote.S3Prefix, "create", fail)
         with pytest.raises(ServiceUnavailable):
             run_task(Task(Stage(), None, tools))
     (row,) = run_task(Task(Stage(), None, tools)).rows["items"]
@@ -416,67 +366,6 @@ def test_copies_are_bounded(tmp_path):
         path.write_bytes(bytes(100))
         os.utime(path, (at, at))
     os.utime(tmp_path / "00" / "blob")
-    cache.Bound(tmp_path, most_bytes=500).add(100)
+    cache.CacheLimit(tmp_path, max_bytes=500).add(100)
     left = sorted(path.parent.name for path in tmp_path.glob("*/*"))
     assert left == ["00", "07", "08", "09"], "the longest unused go"
-
-
-def test_a_database_follows_the_workspace_and_loses_nothing(here, place):
-    def add(path: Path, text: str) -> None:
-        with sqlite3.connect(path) as database:
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("CREATE TABLE IF NOT EXISTS answers (text)")
-            database.execute("INSERT INTO answers VALUES (?)", (text,))
-
-    def texts(path: Path) -> list[str]:
-        return [text for (text,) in sqlite3.connect(path).execute("SELECT text FROM answers ORDER BY text")]
-
-    with Workspace(place).lock():
-        pass
-    opened = Workspace(place)
-    with opened.lock():
-        add(opened.local_file("answers.sqlite"), "a")
-        opened.save_local_files()
-        add(opened.local_file("answers.sqlite"), "b")
-    here("second")
-    elsewhere = Workspace(place)
-    with elsewhere.lock():
-        path = elsewhere.local_file("answers.sqlite")
-        assert texts(path) == ["a", "b"]
-        add(path, "c")
-    here("first")
-    killed = Workspace(place)
-    path = killed._copies.open("answers.sqlite")
-    assert texts(path) == ["a", "b", "c"]
-    add(path, "paid for, then killed")
-    again = Workspace(place)
-    with again.lock():
-        assert texts(again.local_file("answers.sqlite")) == ["a", "b", "c", "paid for, then killed"]
-    killed = Workspace(place)
-    add(killed._copies.open("answers.sqlite"), "only here")
-    here("second")
-    with elsewhere.lock():
-        add(elsewhere.local_file("answers.sqlite"), "d")
-    here("first")
-    with again.lock():
-        path = again.local_file("answers.sqlite")
-        assert texts(path) == ["a", "b", "c", "d", "paid for, then killed"]
-        assert "only here" in texts(path.with_name("answers.sqlite.unsaved-1"))
-    folder = Workspace(path.parent / "folder")
-    assert folder.local_file("answers.sqlite") == folder.local / "answers.sqlite"
-
-
-def test_a_store_that_overwrites_is_no_place_for_a_workspace(here, place, monkeypatch):
-    opened = Workspace(place)
-    monkeypatch.setattr(remote.Remote, "create", lambda self, name, data: self.write(name, data) is None)
-    with pytest.raises(WorkspaceUnusable, match="overwrites what it was asked not to"), opened.lock():
-        pass
-    assert opened.unlock() is None
-
-
-def test_a_lock_whose_reply_was_lost_is_ours(here, place, monkeypatch):
-    opened, create = Workspace(place), remote.Remote.create
-    monkeypatch.setattr(remote.Remote, "create", lambda self, name, data: create(self, name, data) and False)
-    with opened.lock():
-        pass
-    assert opened.unlock() is None

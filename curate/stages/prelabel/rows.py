@@ -6,12 +6,11 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from curate.labels import LabelSchema
-from curate.labels.fields.base import How
+from curate.files import digest
+from curate.labels import AggregationRule, LabelSchema
 from curate.llm.combine import combine
-from curate.llm.model import PrelabelOutcome, Proposal
-from curate.llm.prompts.fence import well_formed
-from curate.stages.contract import digest
+from curate.llm.labellers.protocol import PrelabelOutcome, Proposal
+from curate.llm.prompts.fence import replace_surrogates
 
 Row = dict[str, Any]
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -46,7 +45,7 @@ def proposed_by(labeller: str, model: str, proposal: Proposal) -> Proposed:
     return Proposed(labeller, by, proposal.outcome, proposal.values, proposal.scores, detail=proposal.detail)
 
 
-def combined(proposals: Sequence[Proposed], labels: LabelSchema, how: How) -> Proposed | None:
+def combined(proposals: Sequence[Proposed], labels: LabelSchema, how: AggregationRule) -> Proposed | None:
     """Several proposals as one; None where one stands for itself, or none is usable."""
     usable = [one for one in proposals if one.outcome == "ok"]
     if len(proposals) < 2 or not usable:
@@ -85,7 +84,7 @@ def _row(item_id: str, one: Proposed, labels: LabelSchema, *, is_final: bool) ->
         "prelabel_id": digest(identity)[:24],
         "item_id": item_id,
         "final": is_final,
-        "detail": well_formed(one.detail) or None,
+        "detail": replace_surrogates(one.detail) or None,
         "schema_sha256": labels.sha256,
         "scores": [
             {"field": name, "label": label, "score": score}

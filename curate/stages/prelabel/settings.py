@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as Setting
 
-from curate.document import Findings
+from curate.document import LocatedProblems
 from curate.llm.labellers import OfflineName, TextLabeller, open_offline
 
 LOCAL: tuple[OfflineName, ...] = get_args(OfflineName)
@@ -60,7 +60,7 @@ class LabellerSettings(_Settings):
     @model_validator(mode="after")
     def _check(self) -> "LabellerSettings":
         if problem := model_problem(self.model):
-            raise Findings([(("model",), problem)])
+            raise LocatedProblems([(("model",), problem)])
         if self.is_local and (strange := sorted(self.model_fields_set - {"model", "name"})):
             raise ValueError(f"{self.model} has no setting {strange[0]}")
         if self.of is not None and self.model != REPLAY:
