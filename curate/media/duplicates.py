@@ -83,14 +83,14 @@ def first_duplicates(
     entries, unless these are sounds of equal length.
     """
     columns = (_to_words(pictures), NEAR_PICTURE_SHARE), (_to_words(sounds), NEAR_SOUND_SHARE)
-    has_hash = np.asarray([[value is not None for value in column] for column in (pictures, sounds)], np.bool_)
+    kinds = [(p is not None, s is not None) for p, s in zip(pictures, sounds, strict=True)]
     lengths_s = np.asarray([np.nan if value is None else value for value in seconds], np.float64)
     firsts = np.full(len(seconds), -1, np.int64)
-    for kinds in ([True, False], [False, True], [True, True]):
-        group = np.flatnonzero((kinds == has_hash.T).all(axis=1))
+    for group_kinds in ((True, False), (False, True), (True, True)):
+        group = np.asarray([index for index, present in enumerate(kinds) if present == group_kinds], np.int64)
         hashes = [
             Hashes(words[group], int(share * BITS))
-            for (words, share), is_present in zip(columns, kinds, strict=True)
+            for (words, share), is_present in zip(columns, group_kinds, strict=True)
             if is_present
         ]
         within_group = first_near(Entries(hashes, lengths_s[group]))
