@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -13,20 +15,15 @@ from curate.assets import list_assets, shipped
 from curate.document import Document, load_document, nearest, parse_model, sort_problems
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema, load_labels
-from curate.stages.aggregate import Aggregate
-from curate.stages.annotate import Annotate
+from curate.stages import STAGES, writer_of
+from curate.stages.capabilities import Discovered
 from curate.stages.contract import BatchStage, Stage
-from curate.stages.export import Export
-from curate.stages.ingest.stage import Ingest
-from curate.stages.prelabel.stage import Prelabel
-from curate.stages.preprocess.stage import Preprocess
-from curate.stages.publish import Publish
 
-AnyStage = Annotated[
-    Ingest | Preprocess | Prelabel | Annotate | Aggregate | Export | Publish, Field(discriminator="stage")
-]
-ORDER = ("ingest", "preprocess", "prelabel", "annotate", "aggregate", "export", "publish")
-REPEATABLE = ("ingest", "prelabel")
+if TYPE_CHECKING:
+    AnyStage = Stage
+else:
+    AnyStage = Annotated[reduce(or_, STAGES), Field(discriminator="stage")]
+ORDER = tuple(kind.kind() for kind in STAGES)
 
 
 class Recipe(BaseModel):
@@ -119,25 +116,20 @@ def _stage_problems(
     written: set[str] = set()
     for index, stage in stages.items():
         at = ("stages", index)
-        if stage.stage in seen and stage.stage not in REPEATABLE:
+        if stage.stage in seen and not stage.repeatable:
             problems.append(f"{document.place(at)}: {stage.stage} is given twice; one is enough")
         if late := [name for name in seen if ORDER.index(name) > ORDER.index(stage.stage)]:
             problems.append(f"{document.place(at)}: {stage.stage} comes after {late[0]}; move it up")
         elif isinstance(stage, BatchStage):
-            if complete and stage.reads not in written and not isinstance(stage, Ingest):
-                maker = _writer_of(stage.reads)
-                problems.append(
-                    f"{document.place(at)}: {stage.stage} reads {stage.reads}, which no stage writes; add {maker}"
-                )
+            if complete and not isinstance(stage, Discovered) and stage.reads not in written:
+                writer = writer_of(stage.reads)
+                step = f"; add {writer.kind()}" if writer else ""
+                problems.append(f"{document.place(at)}: {stage.stage} reads {stage.reads}, which no stage writes{step}")
             written.update(stage.writes)
         seen.append(stage.stage)
-        problems.extend(f"{document.place((*at, *where))}: {what}" for where, what in stage.problems(folder, labels))
+        found = [*stage.problems(folder, labels), *(stage.missing(folder) if isinstance(stage, Discovered) else ())]
+        problems.extend(f"{document.place((*at, *where))}: {what}" for where, what in found)
     return problems
-
-
-def _writer_of(table: str) -> str:
-    kinds: tuple[type[Stage], ...] = (Ingest, Preprocess, Prelabel)
-    return next(kind.__name__.lower() for kind in kinds if issubclass(kind, BatchStage) and table in kind.writes)
 
 
 def _override(document: Document, overrides: Sequence[str]) -> Document:

@@ -4,14 +4,11 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from curate.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from curate.executors import Executor
 
 Workspace = Annotated[
     str,
@@ -46,19 +43,6 @@ Workers = Annotated[
 ]
 
 
-def open_executor(kind: str, workers: int | None, address: str | None) -> "Executor":
-    """The executor of that name; raises ``InvalidInput`` for another."""
-    if kind == "local":
-        from curate.executors.local import LocalExecutor
-
-        return LocalExecutor(workers or cores())
-    if kind == "ray":
-        from curate.executors.ray import RayExecutor
-
-        return RayExecutor(workers or cores(), address)
-    raise InvalidInput(f"--executor {kind} is not one of local, ray")
-
-
 def program() -> str:
     """How the user calls curate: by name where the PATH leads to it, else the way it was typed."""
     typed = sys.argv[0]
@@ -72,11 +56,6 @@ def next_command(command: str, workspace: str) -> str:
     """A command to type next, in the same workspace."""
     option = "" if workspace in (WORKSPACE, os.environ.get("CURATE_WORKSPACE")) else f" -w {workspace}"
     return f"{program()} {command}{option}"
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def recipe_of(recipe: Path | None, workspace: str) -> Path:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from curate.corpus.ledger import Ledger
+from curate.corpus.spec import parent_column
 from curate.corpus.view import Corpus
 from curate.recipe import LoadedRecipe
-from curate.stages.contract import BatchStage, Stage, Tools, digest
-from curate.stages.export import Export
+from curate.stages.capabilities import Discovered, Priced
+from curate.stages.contract import BatchStage, Divider, Stage, Tools, digest
 from curate.storage.workspace import Workspace
 
 ANSWERS = "answers.sqlite"
@@ -30,8 +31,8 @@ class StagePlan(NamedTuple):
 def make_tools(loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | None = None) -> Tools:
     """What the stages of a recipe work with; ``answers`` is for who holds the workspace's lock."""
     recipe = loaded.recipe
-    split = next((stage.split_settings(recipe.seed) for stage in recipe.stages if isinstance(stage, Export)), None)
-    return Tools(workspace.blobs, loaded.labels, loaded.folder, recipe.seed, recipe.recipe, answers, split)
+    divider = next((stage for stage in recipe.stages if isinstance(stage, Divider)), None)
+    return Tools(workspace.blobs, loaded.labels, loaded.folder, recipe.seed, recipe.recipe, answers, divider)
 
 
 def open_corpus(loaded: LoadedRecipe, workspace: Workspace) -> Corpus:
@@ -60,15 +61,19 @@ def plan(loaded: LoadedRecipe, workspace: Workspace) -> list[StagePlan]:
             missing = [at for at, work in enumerate(step.batch.works) if not ledger.is_done(work)]
             total, todo = len(step.batch.works), len(missing)
             waiting += [step.stage.stage] if todo else []
-            cost = step.batch.stage.estimate(step.batch.inputs.take(missing), corpus, tools) if missing else ""
+            cost = _cost(step.batch.stage, step.batch.inputs.take(missing), corpus, tools) if missing else ""
             plans.append(StagePlan(step.stage.stage, total, total - todo, todo, cost))
     return plans
+
+
+def _cost(stage: BatchStage, todo: pa.Table, corpus: Corpus, tools: Tools) -> str:
+    return stage.estimate(todo, corpus, tools) if isinstance(stage, Priced) else ""
 
 
 def _until(before: str, batch: "BatchWork", corpus: Corpus, tools: Tools) -> str:
     """That a stage waits for another and, where it is to cost something, how to learn how much."""
     told = "depends on the stages before it"
-    if not (asks := batch.stage.estimate(batch.inputs.slice(0, 0), corpus, tools)):
+    if not (asks := _cost(batch.stage, batch.inputs.slice(0, 0), corpus, tools)):
         return told
     return f"{told}; {asks}: to see the cost, `curate run RECIPE --until {before}`, then plan again"
 
@@ -107,15 +112,23 @@ def walk(loaded: LoadedRecipe, corpus: Corpus) -> Iterator[Step]:
             continue
         if index not in known:
             # Stages of one kind share their tables: none may take another's rows for left-overs.
-            current = corpus.read(stage.reads) if stage.reads in corpus.live else pa.table({})
+            current = corpus.read(stage.reads) if stage.reads in corpus.live else None
             for other, sibling in enumerate(loaded.recipe.stages):
                 if isinstance(sibling, BatchStage) and sibling.stage == stage.stage:
-                    inputs = sibling.inputs(current, tools)
-                    ids = inputs.column(0).to_pylist()
+                    inputs = _inputs(sibling, current, tools)
+                    ids = inputs[parent_column(sibling.writes[0])].to_pylist()
                     known[other] = BatchWork(sibling, inputs, ids, _works(sibling, inputs, tools))
             live = frozenset(w for work in known.values() if work.stage.stage == stage.stage for w in work.works)
             corpus.live.update(dict.fromkeys(stage.writes, live))
         yield Step(stage, known[index])
+
+
+def _inputs(stage: BatchStage, current: pa.Table | None, tools: Tools) -> pa.Table:
+    if isinstance(stage, Discovered):
+        return stage.discover(tools)
+    if current is None:
+        raise ValueError(f"stage {stage.stage} reads {stage.reads}, which no stage before it writes")
+    return stage.inputs(current, tools)
 
 
 def _works(stage: BatchStage, inputs: pa.Table, tools: Tools) -> list[str]:

@@ -25,12 +25,12 @@ from curate.executors import Executor, WorkerDied, collecting_seldom
 from curate.executors.local import LocalExecutor
 from curate.llm.money.account import UsageTotals
 from curate.pipeline.plan import ANSWERS, BatchWork, Step, make_tools, walk
-from curate.pipeline.tasks import Advance, Flow
+from curate.pipeline.tasks import Advance, Flow, Task, run_replay, run_task
 from curate.recipe import LoadedRecipe, dump_recipe
 from curate.release.versions import Releases
 from curate.report.run import write_report
-from curate.stages.contract import DriverStage, Outcome, Task, digest, run_recall, run_task
-from curate.stages.prelabel.summary import Proposals
+from curate.stages.capabilities import Concluded, Streamed, Summarised, Summary
+from curate.stages.contract import DriverStage, Outcome, digest
 from curate.storage.delta import storage_errors
 from curate.storage.workspace import Workspace
 
@@ -235,7 +235,7 @@ class _Driver:
         result.inputs, result.skipped, result.left = len(work.works), len(work.works) - len(todo), len(todo)
         self.listener.stage_started(stage.stage, result.inputs, result.skipped)
         waiting: list[Entry] = []
-        proposals = Proposals()
+        summary = stage.make_summary() if isinstance(stage, Summarised) else None
         last = time.monotonic()
         try:
             with closing(self._advances(work, todo, corpus, result)) as advances:
@@ -246,16 +246,17 @@ class _Driver:
                     self.listener.stage_advanced(stage.stage, inputs, result.account)
                     is_time = len(waiting) >= _COMMIT_EVERY_ROWS or time.monotonic() - last >= _COMMIT_EVERY_S
                     if waiting and is_time:
-                        self._commit(ledger, waiting, result, proposals)
+                        self._commit(ledger, waiting, result, summary)
                         waiting, last = [], time.monotonic()
                     self._save_in_time()
         finally:
             if waiting:
-                self._commit(ledger, waiting, result, proposals)
+                self._commit(ledger, waiting, result, summary)
         if todo:
             with storage_errors(self.workspace.place):
                 ledger.compact()
-        result.changed |= stage.conclude(corpus, self.tools)
+        if isinstance(stage, Concluded):
+            result.changed |= stage.conclude(corpus, self.tools)
         result.rejected_in_all = sum(one in ledger.dropped for one in work.works)
 
     def _save_in_time(self) -> None:
@@ -274,7 +275,8 @@ class _Driver:
         if not todo:
             return
         inputs = work.inputs.take(pa.array(todo))
-        if stage.recalls(inputs, self.tools):
+        streams = isinstance(stage, Streamed) and stage.is_streamed()
+        if isinstance(stage, Streamed) and streams and stage.should_replay(inputs, self.tools):
             known: set[int] = set()
             for advance in self._recall(work, todo, result):
                 known.update(advance.batch)
@@ -284,8 +286,8 @@ class _Driver:
                 return
             inputs = work.inputs.take(pa.array(todo))
         account: dict[str, UsageTotals] = {}
-        streamed = stage.stream(inputs, corpus, self.tools, account=account, stop=self.stop)
-        if streamed is not None:
+        if isinstance(stage, Streamed) and streams:
+            streamed = stage.stream(inputs, corpus, self.tools, account=account, stop=self.stop)
             before, places = dict(result.account), iter(todo)
             try:
                 with closing(streamed):
@@ -307,22 +309,22 @@ class _Driver:
         batches = [todo[at : at + _RECALL_ROWS] for at in range(0, len(todo), _RECALL_ROWS)]
         tasks = (Task(work.stage, work.inputs.take(pa.array(batch)), self.tools) for batch in batches)
         executor = self.executor if isinstance(self.executor, LocalExecutor) else LocalExecutor(1)
-        made = executor.map(run_recall, tasks, resources=work.stage.resources, stop=self.stop)
+        made = executor.map(run_replay, tasks, resources=work.stage.resources, stop=self.stop)
         for batch, recalled in zip(batches, made, strict=False):
             if not isinstance(recalled, WorkerDied):  # else `stream` does it all the same
                 _add(result.account, dict(result.account), recalled.account)
-                yield Advance([batch[at] for at in recalled.known], len(recalled.known), recalled.outcome)
+                yield Advance([batch[at] for at in recalled.indices], len(recalled.indices), recalled.outcome)
 
-    def _commit(self, ledger: Ledger, entries: Sequence[Entry], result: StageResult, proposals: Proposals) -> None:
+    def _commit(self, ledger: Ledger, entries: Sequence[Entry], result: StageResult, summary: Summary | None) -> None:
         works = digest(sorted(entry.work for entry in entries))
         metadata = {"run_id": self.run_id, "stage": result.stage, "fingerprint": works}
         kept, rejected = ledger.commit(entries, metadata=metadata)
         result.rows += kept
         result.rejected += rejected
         result.changed = True
-        if "prelabels" in ledger.tables:
-            proposals.add(entries)
-            result.counts, result.reason, result.failed = proposals.counts, proposals.reason, proposals.failed
+        if summary is not None:
+            summary.add(entries)
+            result.counts, result.reason, result.failed = dict(summary.counts), summary.reason, summary.failed
         self._log("commit", stage=result.stage, inputs=len(entries), rows=kept, rejected=rejected, fingerprint=works)
 
     def _log(self, event: str, **about: Any) -> None:

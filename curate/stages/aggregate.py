@@ -1,6 +1,6 @@
 """Judgements to labels."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +12,8 @@ from curate.stages.contract import DriverStage, Receipt, Tools, digest
 
 class Aggregate(DriverStage):
     """Majority label and soft distribution of every item; a model's proposal stands in until people have judged."""
+
+    writes: ClassVar[tuple[str, ...]] = ("labels",)
 
     stage: Literal["aggregate"]
     method: Literal["majority"] = "majority"

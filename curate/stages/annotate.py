@@ -1,7 +1,7 @@
 """Let people judge: items and pre-labels to Label Studio, and every judgement back."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,8 @@ Say = Callable[[str], None]
 
 class Annotate(DriverStage):
     """Exchange items and judgements with Label Studio; without a server the items wait, and the run goes on."""
+
+    writes: ClassVar[tuple[str, ...]] = ("annotations",)
 
     stage: Literal["annotate"] = "annotate"
     raters_per_item: Annotated[int, Field(ge=1, le=20)] = 1

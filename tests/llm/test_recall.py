@@ -21,7 +21,7 @@ COUNT = 12
 
 @pytest.fixture(autouse=True)
 def _few_are_many(monkeypatch: pytest.MonkeyPatch, corpus: Posts) -> None:
-    monkeypatch.setattr(prelabel, "_RECALL_FROM", 2)
+    monkeypatch.setattr(prelabel, "_MIN_REPLAY_ITEMS", 2)
     corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(COUNT)])
 
 
@@ -29,14 +29,14 @@ def _few_are_many(monkeypatch: pytest.MonkeyPatch, corpus: Posts) -> None:
 def recalled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many items each batch of this process recalled, the sample before it included."""
     found: list[int] = []
-    own = prelabel.Prelabel.recall
+    own = prelabel.Prelabel.replay
 
-    def recall(self, batch, tools):
+    def replay(self, batch, tools):
         made = own(self, batch, tools)
-        found.append(len(made.known))
+        found.append(len(made.indices))
         return made
 
-    monkeypatch.setattr(prelabel.Prelabel, "recall", recall)
+    monkeypatch.setattr(prelabel.Prelabel, "replay", replay)
     return found
 
 
@@ -108,7 +108,7 @@ def test_only_what_is_not_known_is_asked(corpus: Posts, double: ChatDouble, reca
 
 def test_nothing_counts_twice_where_a_review_is_new(corpus: Posts, double: ChatDouble, monkeypatch, recalled) -> None:
     corpus.run(labellers=[ONE])
-    monkeypatch.setattr(prelabel.Prelabel, "recalls", lambda self, todo, tools: True)
+    monkeypatch.setattr(prelabel.Prelabel, "should_replay", lambda self, todo, tools: True)
     done = corpus.run(labellers=[ONE], review={"model": "openai/gpt-5", "name": "reviewer"})
     assert recalled == [0]
     assert spending(done) == {

@@ -58,7 +58,7 @@ def make_of(folder: Path, *, labels: str = "utterance_emotion.v1", units=(), **s
     schema = load_labels(labels)
     schema = schema.model_copy(update={"units": units}) if units else schema
     tools, ingest, preprocess = Tools(Blobs(folder), schema, folder), Ingest(files="p.*"), Preprocess(**settings)
-    found = ingest.apply(ingest.inputs(pa.table({}), tools), tools)
+    found = ingest.apply(ingest.discover(tools), tools)
     sources = pa.Table.from_pylist(found.rows["sources"], schema=table_spec("sources", schema).schema)
     cut = preprocess.apply(preprocess.inputs(sources, tools), tools)
     items = pa.Table.from_pylist(cut.rows["items"], schema=table_spec("items", schema).schema).to_pylist()

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from curate.assets import shipped
-from curate.cli.options import open_executor
 from curate.errors import (
     CurateError,
     InvalidInput,
@@ -24,6 +23,7 @@ from curate.errors import (
     WorkspaceBusy,
     WorkspaceUnusable,
 )
+from curate.executors.open import open_executor
 from curate.labels import load_labels
 from curate.release.manifest import check_files
 from curate.release.versions import Releases
@@ -31,9 +31,9 @@ from curate.storage import cache
 from curate.storage.blobs import BlobLost
 from curate.storage.s3 import client as remote
 from curate.storage.workspace import Workspace
-from tests.pipeline.test_recovery import KILL_AT_WRITE, TABLES, assert_same, run_quietly
 from tests.support.builders import make_posts
 from tests.support.object_store import SECRET, ObjectStore
+from tests.support.runs import KILL_AT_WRITE, TABLES, assert_same, run_quietly
 
 pytest.importorskip("s3fs")
 pytest.importorskip("moto")
@@ -206,7 +206,7 @@ KILL_AT_UPLOAD = """
 import os, signal, sys
 from pathlib import Path
 from curate.storage.s3.client import Remote
-from tests.pipeline.test_recovery import run_quietly
+from tests.support.runs import run_quietly
 upload = Remote.upload
 def deadly(self, path, name):
     if name == "manifest.json": os.kill(os.getpid(), signal.SIGKILL)
@@ -390,7 +390,8 @@ def test_a_label_studio_of_this_machine_shows_copies(here, place):
 
 
 def test_no_outcome_names_media_that_did_not_arrive(here, place, monkeypatch):
-    from curate.stages.contract import Outcome, Task, Tools, run_task
+    from curate.pipeline.tasks import Task, run_task
+    from curate.stages.contract import Outcome, Tools
 
     class Stage:
         def apply(self, batch, tools):

@@ -20,7 +20,6 @@ from curate.cli.options import (
     Workers,
     Workspace,
     next_command,
-    open_executor,
     recipe_of,
 )
 from curate.errors import Interrupted
@@ -166,6 +165,7 @@ class _Options(NamedTuple):
 def _run(recipe: Path, workspace: str, options: _Options) -> None:
     from curate.cli.output import error_document, show_error, show_json
     from curate.cli.progress import ProgressLines
+    from curate.executors.open import open_executor
     from curate.pipeline import attempt
     from curate.recipe import load_recipe
     from curate.storage.workspace import Workspace as Opened

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.splitting import splits_of
 from curate.corpus.view import Corpus
 from curate.llm.prompts.examples import ExamplePool, build_pool
 from curate.stages.contract import Tools
@@ -22,7 +21,7 @@ _COLUMNS = ("item_id", "source_id", "start_s", "speaker", "text", "dialogue")
 class _TimedRow(NamedTuple):
     start_s: float
     item_id: str
-    index: int
+    row_index: int
 
 
 def with_neighbours(items: pa.Table, settings: ContextSettings) -> pa.Table:
@@ -44,7 +43,7 @@ def with_neighbours(items: pa.Table, settings: ContextSettings) -> pa.Table:
             window = timed_rows[first : position + settings.after + 1]
             if len(window) > 1 and not rows[index]["dialogue"]:
                 around[index] = [
-                    {"turn": turn, "speaker": rows[timed.index]["speaker"], "text": rows[timed.index]["text"]}
+                    {"turn": turn, "speaker": rows[timed.row_index]["speaker"], "text": rows[timed.row_index]["text"]}
                     for turn, timed in enumerate(window)
                 ]
                 item_turns[index] = position - first
@@ -60,7 +59,7 @@ def open_pool(corpus: Corpus, tools: Tools) -> ExamplePool:
     if not label_rows:
         return build_pool(tools.labels, (), ())
     items, sources = corpus.read("items"), corpus.read("sources")
-    splits = splits_of(items, sources, corpus, tools.split) if tools.split is not None else None
+    splits = tools.divider.split_items(items, sources, corpus, tools.seed) if tools.divider is not None else None
     labelled_ids = pa.array(sorted({row["item_id"] for row in label_rows}), pa.string())
     labelled = items.filter(pc.is_in(items["item_id"], value_set=labelled_ids)).to_pylist()
     participants = dict(zip(sources["source_id"].to_pylist(), sources["participant"].to_pylist(), strict=True))

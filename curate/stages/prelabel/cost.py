@@ -58,9 +58,7 @@ def describe_cost(
         costs = [cost]
         if proposer.examples is not None and settings.examples and settings.examples.embedding_model:
             pool, texts = proposer.examples.texts_to_embed(sample)
-            costs.append(
-                estimate_embeddings(settings.examples.embedding_model, pool, texts, total, prices, replies)
-            )
+            costs.append(estimate_embeddings(settings.examples.embedding_model, pool, texts, total, prices, replies))
             phrases.append(_describe_embeddings(costs[-1]))
         phrases.append(_describe_budget(settings.budget, costs, replies))
     return "; ".join(filter(None, phrases))
@@ -106,7 +104,7 @@ def _describe_replay(requests: Sequence[PlannedRequest], scale: float, *, is_est
     if not missing:
         return f"{phrase}, all stored"
     if is_estimated:
-        return f"{phrase}; how many are stored is known once pictures, sounds and examples are chosen in the run"
+        return f"{phrase}: the run shows how many are stored, once pictures, sounds and examples are chosen"
     if missing == replies:
         return f"{phrase}, none stored: all will be errors"
     return f"{phrase}, {replies - missing:,} of them stored: the other {missing:,} will be errors"

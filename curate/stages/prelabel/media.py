@@ -100,9 +100,7 @@ class ItemMedia:
         """Return the best of the stored crops of the track within the item."""
         frames = [frame for frame in track["frames"] or () if item["start_s"] <= frame["time_s"] <= item["end_s"]]
         landmarks = dict(zip(track["times_s"], track["landmarks"], strict=True))
-        points = [
-            _to_points(landmarks[frame["time_s"]]) if frame["time_s"] in landmarks else None for frame in frames
-        ]
+        points = [_to_points(landmarks[frame["time_s"]]) if frame["time_s"] in landmarks else None for frame in frames]
         eye_distances = [float(np.linalg.norm(face[1] - face[0])) for face in points if face is not None]
         crops = [(frame["time_s"], self._blobs.path(frame["crop"])) for frame in frames]
         ratings = rate_crops(crops, points, largest_px=max(eye_distances, default=0.0))

@@ -43,9 +43,7 @@ class ProposalRecord(NamedTuple):
 def local_record(labeller: str, model: str, proposal: Proposal) -> ProposalRecord:
     """Return the record of a proposal made in this process."""
     model = proposal.model or model
-    return ProposalRecord(
-        labeller, model, proposal.outcome, proposal.values, proposal.scores, detail=proposal.detail
-    )
+    return ProposalRecord(labeller, model, proposal.outcome, proposal.values, proposal.scores, detail=proposal.detail)
 
 
 def combine_records(records: Sequence[ProposalRecord], labels: LabelSchema, rule: How) -> ProposalRecord | None:
@@ -53,9 +51,7 @@ def combine_records(records: Sequence[ProposalRecord], labels: LabelSchema, rule
     usable = [record for record in records if record.outcome == "ok"]
     if len(records) < 2 or not usable:
         return None
-    combined = combine(
-        labels, [record.values for record in usable], rule, scores=[record.scores for record in usable]
-    )
+    combined = combine(labels, [record.values for record in usable], rule, scores=[record.scores for record in usable])
     names = "+".join(dict.fromkeys(record.labeller for record in usable))
     detail = f"{rule} of {len(usable)} answers"
     if len(usable) < len(records):

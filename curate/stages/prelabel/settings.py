@@ -26,6 +26,13 @@ Location = tuple[str | int, ...]
 """Where a value is within the settings of the stage."""
 
 
+def model_problem(model: Any) -> str | None:
+    """Return what is wrong with the name of a labeller's model, or None."""
+    if isinstance(model, str) and _MODEL.fullmatch(model):
+        return None
+    return f"model is {model!r}; valid: {', '.join((*LOCAL_MODELS, REPLAY))}, or openai/<model>"
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -246,13 +253,6 @@ class PrelabelSettings(ServiceSettings):
     def has_context(self) -> bool:
         """Whether any model is shown the turns around an item."""
         return bool(self.prompted) and (self.context.before > 0 or self.context.after > 0)
-
-
-def model_problem(model: Any) -> str | None:
-    """Return what is wrong with the name of a labeller's model, or None."""
-    if isinstance(model, str) and _MODEL.fullmatch(model):
-        return None
-    return f"model is {model!r}; valid: {', '.join((*LOCAL_MODELS, REPLAY))}, or openai/<model>"
 
 
 @cache
