@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from curate.errors import WorkspaceUnusable
-from curate.storage.sqlite import GroupCommit, Statement, open_connection, sqlite_errors
+from curate.storage.sqlite import SqliteWriter, Statement, open_connection, sqlite_errors
 
 FORMAT = 1
 HEADERS = frozenset(
@@ -151,7 +151,7 @@ class ReplyStore:
                 )
             if version < FORMAT:
                 self._reader.executescript(f"{_SCHEMA}PRAGMA user_version={FORMAT};")
-        self._writer = GroupCommit(path)
+        self._writer = SqliteWriter(path)
         self._reading = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -189,7 +189,7 @@ class ReplyStore:
 
     def hand_in(self, statements: Sequence[Statement]) -> None:
         """Write soon, in order with everything else; nobody waits for it."""
-        self._writer.hand_in(statements)
+        self._writer.enqueue(statements)
 
     def commit_now(self, statements: Sequence[Statement]) -> None:
         """The same for callers without an event loop."""

@@ -25,7 +25,7 @@ def run_task(task: Task) -> Outcome | Parts:
     """Run ``apply`` in a worker, or the step of ``Parted`` that the task is for."""
     outcome = _apply(task)
     # No row may name media that are still on their way.
-    task.tools.blobs.settle()
+    task.tools.blobs.flush()
     return outcome
 
 

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 
 from curate.corpus.ledger import Entry
+from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
-from curate.stages.contract import BatchStage, Outcome, Problem, Rejection, Tools
+from curate.stages.contract import BatchStage, Outcome, Problem, Rejection, Stage, Tools
 
 
 class Discovered(BatchStage):
@@ -114,6 +115,14 @@ class Streamed(BatchStage):
         """
 
 
+class Dividing(Stage):
+    """Divides the items of a release into splits."""
+
+    @abstractmethod
+    def split_settings(self, seed: int) -> SplitSettings:
+        """Return how items are divided in a recipe with this seed."""
+
+
 class Priced(BatchStage):
     """Can say beforehand what its work would cost."""
 
@@ -121,7 +130,7 @@ class Priced(BatchStage):
     def estimate(self, todo: pa.Table, corpus: Corpus, tools: Tools) -> str:
         """Return the cost of the work in a few words, for ``curate plan``; empty if it costs only time.
 
-        If ``todo`` has no rows, the inputs are yet to be made: return whether a paid service will be asked.
+        ``todo`` has no rows if the inputs are yet to be made: then the words say only that a service will be asked.
         """
 
 

@@ -1,7 +1,5 @@
 """The contract of a stage: frozen settings plus one step from rows to rows."""
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
+from curate.files import digest
 from curate.labels import LabelSchema
 from curate.storage.blobs import Blobs
 
@@ -58,14 +58,6 @@ class Resources(NamedTuple):
     gpus: float = 0.0
 
 
-class Divider(ABC):
-    """The stage of a recipe that divides the items of a release into splits."""
-
-    @abstractmethod
-    def split_items(self, items: pa.Table, sources: pa.Table, corpus: Corpus, seed: int) -> Mapping[str, str]:
-        """Return the split of every item: where the newest release has it, else where the next one would put it."""
-
-
 class Tools(NamedTuple):
     """What a worker may use besides its rows; picklable, and the same for every batch of a run."""
 
@@ -76,8 +68,8 @@ class Tools(NamedTuple):
     recipe: str = ""
     answers: Path | None = None
     """The file of stored model replies, on the driver's machine."""
-    divider: Divider | None = None
-    """None if the recipe makes no release."""
+    split: SplitSettings | None = None
+    """How the recipe divides a release; None if it makes none."""
 
 
 class Rejection(NamedTuple):
@@ -189,11 +181,3 @@ class DriverStage(Stage):
     @abstractmethod
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         """Do the work and return what changed. Doing it again with nothing new changes nothing."""
-
-
-def digest(value: Any) -> str:
-    """Return the hexadecimal SHA-256 of a value's canonical JSON."""
-    return hashlib.sha256(_encode(value).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str).encode

@@ -4,22 +4,23 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from curate import __version__
 from curate.assets import find_asset
+from curate.corpus.splits import SplitSettings, split_items
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.hub.card import CardFacts, render_card
 from curate.media.faces.detector import licence_note
-from curate.release.build import Plan, SplitSettings, assign, plan_release, write_release
+from curate.release.build import Plan, plan_release, write_release
 from curate.release.features import card_features, release_features
 from curate.release.manifest import Manifest
 from curate.release.memo import inputs_hash, note, recall
 from curate.release.rows import ReleaseRows, ReleaseTables, pseudonym
 from curate.release.versions import VERSION, Releases
-from curate.stages.contract import Divider, DriverStage, Receipt, Tools
+from curate.stages.capabilities import Dividing
+from curate.stages.contract import DriverStage, Receipt, Tools
 
 Key = Literal["source", "speaker", "participant", "identity", "group"]
 MEGABYTE = 2**20
@@ -62,7 +63,7 @@ class Split(BaseModel):
         return self.__pydantic_extra__ or {"train": 1.0}
 
 
-class Export(DriverStage, Divider):
+class Export(DriverStage, Dividing):
     """Release every item with its labels, judgements and pre-label; the same content is never released twice."""
 
     stage: Literal["export"]
@@ -89,7 +90,8 @@ class Export(DriverStage, Divider):
         if not item_ids:
             what = "no item has been reviewed yet" if self.reviewed_only and tables.items.num_rows else "no items"
             return Receipt(False, {"items": 0}, f"nothing to release: {what}")
-        splits = self.split_items(tables.items, tables.sources, corpus, tools.seed)
+        earlier = releases.earlier_splits(recipe, settings.identity)
+        splits = split_items(tables.items, tables.sources, settings, earlier)
         plan = plan_release(rows, item_ids, splits, tools.labels, tools.blobs, names=self.split.ratios)
         if same := self._same(releases, recipe, plan.content_sha256):
             note(corpus.workspace.local, known, plan.content_sha256)
@@ -114,14 +116,6 @@ class Export(DriverStage, Divider):
         )
         note(corpus.workspace.local, self._known(corpus, tables, tools, settings), plan.content_sha256)
         return Receipt(True, _counts(manifest), self._message(releases, manifest))
-
-    def split_items(self, items: pa.Table, sources: pa.Table, corpus: Corpus, seed: int) -> dict[str, str]:
-        """See ``Divider.split_items``."""
-        participants = dict(zip(sources["source_id"].to_pylist(), sources["participant"].to_pylist(), strict=True))
-        column = [participants.get(source) for source in items["source_id"].to_pylist()]
-        items = items.append_column("participant", pa.array(column, pa.string()))
-        releases, recipe = Releases(corpus.workspace.releases), corpus.workspace.recipe or "corpus"
-        return assign(items, self.split_settings(seed), releases, recipe)
 
     def split_settings(self, seed: int) -> SplitSettings:
         """How items are divided, in a recipe with this seed."""

@@ -175,7 +175,7 @@ def test_nothing_is_paid_for_words_that_cannot_be_seen(corpus: Posts, double: Ch
 
 def test_replies_are_saved_while_the_stage_runs(corpus: Posts, double: ChatDouble, monkeypatch) -> None:
     saved: list[int] = []
-    monkeypatch.setattr(import_module("curate.pipeline.run"), "_SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(import_module("curate.pipeline.run"), "SAVE_EVERY_S", 0.0)
     monkeypatch.setattr(Workspace, "save_local_files", lambda self: saved.append(asked(double)))
     corpus.run(labellers=[ONE], in_flight=1)
     assert len(saved) > 2
@@ -574,7 +574,7 @@ def test_neighbours_are_those_of_the_source_in_order_of_time() -> None:
 
 def test_examples_are_items_that_people_corrected(corpus: Posts, double: ChatDouble) -> None:
     corpus.run(labellers=[ONE])
-    labels, items = corpus.loaded.labels, corpus.rows("items")
+    items = corpus.rows("items")
     first = next(row["item_id"] for row in items if row["text"].startswith(TEXTS[0]))
     now = datetime.now(UTC)
     act = {
@@ -587,7 +587,7 @@ def test_examples_are_items_that_people_corrected(corpus: Posts, double: ChatDou
         "emotion": ["surprise"],
         "valence": 0.25,
     }
-    corpus.workspace.table("annotations", labels).commit([act], metadata={})
+    corpus.table("annotations").commit([act], metadata={})
     corpus.run(labellers=[ONE])
     corpus.write([*(f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(6)), f"{TEXTS[0]} Once more!"])
     before = asked(double)

@@ -128,7 +128,7 @@ def test_little_that_is_known_is_left_to_the_stream(corpus: Posts, double: ChatD
 def test_stopped_on_the_way_it_goes_on(corpus: Posts, double: ChatDouble, monkeypatch) -> None:
     corpus.run(labellers=[ONE])
     rows = forget(corpus)
-    monkeypatch.setattr(import_module("curate.pipeline.run"), "_RECALL_ROWS", 4)
+    monkeypatch.setattr(import_module("curate.pipeline.drive"), "REPLAY_ROWS", 4)
     corpus.listener.accounts.clear()
     executor = LocalExecutor(1)
     with pytest.raises(Interrupted):

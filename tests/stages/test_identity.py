@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from curate.media.faces.identity import name_people
-from curate.pipeline.plan import open_corpus
+from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.release.versions import Releases
 from curate.storage.workspace import Workspace

@@ -12,8 +12,7 @@ from curate.corpus.spec import table_spec
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
 from curate.labels.targets.find_layout import find_layout
-from curate.pipeline import run
-from curate.pipeline.plan import open_corpus
+from curate.pipeline import open_corpus, run
 from curate.recipe import load_recipe
 from curate.stages.contract import Tools
 from curate.stages.ingest.stage import Ingest

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.pipeline.plan import open_corpus
+from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe

@@ -136,7 +136,7 @@ def _load(recipe: Path | None, workspace: str, settings: list[str] | None) -> "t
     from curate.recipe import load_recipe
     from curate.stages.annotate import Annotate
 
-    loaded = load_recipe(recipe_of(recipe, workspace), settings or ())
+    loaded = load_recipe(recipe_of(recipe, workspace), settings or (), check_sources=False)
     stages = [stage for stage in loaded.recipe.stages if isinstance(stage, Annotate)]
     if not stages:
         raise InvalidInput(f"recipe {loaded.path} has no annotate stage", hint="add `- stage: annotate`")

@@ -30,7 +30,7 @@ from curate.llm.transport.embeddings import EmbeddingRequest, EmbeddingResult, E
 from curate.llm.transport.faults import Failure, NoReply, backoff_s, copy_error, judge_error, judge_status
 from curate.llm.transport.limits import EndpointLimiter, ModelLimiter
 from curate.llm.transport.protocol import FetchResult
-from curate.storage.blobs import BlobLost
+from curate.storage.blobs import BlobMissing
 
 _WAITS_PER_TRY = 4
 _PATIENCE_S = 900.0
@@ -109,7 +109,7 @@ class OnlineTransport:
             payload = await self._payload(request)
         except ValueError as error:
             return FetchResult(None, "invalid", str(error))
-        except BlobLost as error:
+        except BlobMissing as error:
             return FetchResult(None, "error", error.message)
         most = TokenUsage(
             estimate_tokens_in(request, self._prices.of(request.model)),

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.splits import split_items
 from curate.corpus.view import Corpus
 from curate.llm.prompts.examples import ExamplePool, build_pool
+from curate.release.versions import Releases
 from curate.stages.contract import Tools
 from curate.stages.prelabel.settings import ContextSettings
 
@@ -59,7 +61,11 @@ def open_pool(corpus: Corpus, tools: Tools) -> ExamplePool:
     if not label_rows:
         return build_pool(tools.labels, (), ())
     items, sources = corpus.read("items"), corpus.read("sources")
-    splits = tools.divider.split_items(items, sources, corpus, tools.seed) if tools.divider is not None else None
+    splits = None
+    if tools.split is not None:
+        releases = Releases(corpus.workspace.releases)
+        earlier = releases.earlier_splits(corpus.workspace.recipe or "corpus", tools.split.identity)
+        splits = split_items(items, sources, tools.split, earlier)
     labelled_ids = pa.array(sorted({row["item_id"] for row in label_rows}), pa.string())
     labelled = items.filter(pc.is_in(items["item_id"], value_set=labelled_ids)).to_pylist()
     participants = dict(zip(sources["source_id"].to_pylist(), sources["participant"].to_pylist(), strict=True))
