@@ -12,9 +12,10 @@ from curate.corpus.splits import SplitSettings, split_items
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.hub.card import CardFacts, render_card
+from curate.labels import compile_features
 from curate.media.faces.detector import licence_note
 from curate.release.build import Plan, plan_release, write_release
-from curate.release.features import card_features, release_features
+from curate.release.features import card_features
 from curate.release.manifest import Manifest
 from curate.release.memo import inputs_hash, note, recall
 from curate.release.rows import ReleaseRows, ReleaseTables, pseudonym
@@ -146,7 +147,7 @@ class Export(DriverStage, Dividing):
             recipe=about["recipe"],
             label_schema=tools.labels.name,
             fields={name: field.describe() for name, field in tools.labels.fields.items()},
-            features=card_features(release_features(tools.labels)),
+            features=card_features(compile_features(tools.labels)),
             disjoint_by=self.split.disjoint_by,
             tool=about["tool"],
             notices=notices,

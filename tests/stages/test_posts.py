@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pytest
 
-from curate.annotation.label_studio.tasks import has_all, shown_in, to_task
+from curate.annotation.label_studio.tasks import has_all, to_task, variables_of
 from curate.corpus.spec import table_spec
 from curate.executors.local import LocalExecutor
-from curate.labels import load_labels
-from curate.labels.targets.find_layout import find_layout
+from curate.labels import find_layout, load_labels
 from curate.pipeline import open_corpus, run
 from curate.recipe import load_recipe
 from curate.stages.contract import Tools
@@ -252,7 +251,7 @@ def test_a_dialogue_passes_the_filter_for_words(tmp_path):
 def test_screens_have_what_they_show(tmp_path, line, labels, needed):
     made = make(tmp_path, line, labels=labels)
     for item in made.items:
-        shown = shown_in(find_layout(load_labels(labels), item["unit"], item["layout"]).read_text("utf-8"))
+        shown = variables_of(find_layout(load_labels(labels), item["unit"], item["layout"]).read_text("utf-8"))
         assert needed <= shown
         assert has_all(item, shown)
         assert all(to_task(item, shown, {}, None)["data"][name] for name in needed)

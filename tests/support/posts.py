@@ -62,8 +62,11 @@ class Posts:
         finally:
             executor.close()
 
+    def table(self, name: str):
+        return open_table(self.workspace, name, self.loaded.labels)
+
     def rows(self, table: str = "prelabels") -> list[dict[str, Any]]:
-        return open_table(self.workspace, table, self.loaded.labels).read().to_pylist()
+        return self.table(table).read().to_pylist()
 
 
 def asked(double: ChatDouble) -> int:

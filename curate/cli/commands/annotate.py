@@ -94,11 +94,7 @@ def pull_command(
     if not counts.new:
         say("Nothing new since the last pull.")
         return
-    say(
-        counted(
-            {"created": counts.created, "updated": counts.updated, "skipped": counts.skipped, "deleted": counts.deleted}
-        )
-    )
+    say(counted({name: n for name, n in counts._asdict().items() if isinstance(n, int)}))
     say(f"next: {next_command(f'run {loaded.path}', workspace)}     (aggregates them and writes the next release)")
 
 

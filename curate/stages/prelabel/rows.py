@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from curate.files import digest
 from curate.labels import LabelSchema
-from curate.labels.fields.base import How
+from curate.labels.fields.base import AggregationRule
 from curate.llm.combine import combine
 from curate.llm.labellers.protocol import PrelabelOutcome, Proposal
 from curate.llm.prompts.fence import replace_surrogates
@@ -46,7 +46,11 @@ def local_record(labeller: str, model: str, proposal: Proposal) -> ProposalRecor
     return ProposalRecord(labeller, model, proposal.outcome, proposal.values, proposal.scores, detail=proposal.detail)
 
 
-def combine_records(records: Sequence[ProposalRecord], labels: LabelSchema, rule: How) -> ProposalRecord | None:
+def combine_records(
+    records: Sequence[ProposalRecord], labels: LabelSchema, rule: AggregationRule
+) -> ProposalRecord | None:
+    records: Sequence[ProposalRecord], labels: LabelSchema, rule: AggregationRule
+) -> ProposalRecord | None:
     """Return the combination of several records, or None if there is only one or none is usable."""
     usable = [record for record in records if record.outcome == "ok"]
     if len(records) < 2 or not usable:

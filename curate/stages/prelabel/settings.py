@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as Setting
 
 from curate.document import Findings
-from curate.labels.fields.base import How
+from curate.labels.fields.base import AggregationRule
 from curate.llm.labellers import OfflineName, TextLabeller, open_offline
 
 LOCAL_MODELS: tuple[OfflineName, ...] = get_args(OfflineName)
@@ -177,7 +177,7 @@ class PrelabelSettings(ServiceSettings):
         LabellerSettings(model="offline"),
     )
     """Or ``model: …``, for one labeller with nothing else to set"""
-    combine: How = "majority"
+    combine: AggregationRule = "majority"
     """How several answers become one: those of several labellers, and several samples of one"""
     review: ReviewSettings | None = None
     examples: ExampleSettings | None = None
