@@ -11,7 +11,7 @@ from curate.corpus.view import Corpus
 from curate.errors import InvalidRow
 from curate.llm.request import MediaPart
 from curate.media.faces.detector import Face
-from curate.media.sampling import choose, rate_crops, sample_faces, sample_frames, sample_sound
+from curate.media.sampling import choose_frames, rate_crops, sample_faces, sample_frames, sample_sound
 from curate.stages.contract import Tools
 from curate.stages.prelabel.settings import PrelabelSettings
 
@@ -104,7 +104,7 @@ class ItemMedia:
         eye_distances = [float(np.linalg.norm(face[1] - face[0])) for face in points if face is not None]
         crops = [(frame["time_s"], self._blobs.path(frame["crop"])) for frame in frames]
         ratings = rate_crops(crops, points, largest_px=max(eye_distances, default=0.0))
-        return [frames[index]["crop"] for index in choose(ratings, self._pictures.count)]
+        return [frames[index]["crop"] for index in choose_frames(ratings, self._pictures.count)]
 
     def _cut_crops(self, item: Row, track: Row) -> list[str]:
         """Cut crops from the viewing copy, which may have fewer pixels than the source."""
@@ -131,7 +131,7 @@ class ItemMedia:
     def _sound(self, item: Row, column: str) -> list[MediaPart]:
         if item[column] is None:
             return []
-        sound = sample_sound(self._blobs.path(item[column]), self._sound_format, most_s=self._max_sound_s)
+        sound = sample_sound(self._blobs.path(item[column]), self._sound_format, max_s=self._max_sound_s)
         if sound is None:
             return []
         return [MediaPart(self._blobs.put(sound.data, self._sound_format), "audio", seconds=sound.duration_s)]

@@ -49,8 +49,6 @@ def local_record(labeller: str, model: str, proposal: Proposal) -> ProposalRecor
 def combine_records(
     records: Sequence[ProposalRecord], labels: LabelSchema, rule: AggregationRule
 ) -> ProposalRecord | None:
-    records: Sequence[ProposalRecord], labels: LabelSchema, rule: AggregationRule
-) -> ProposalRecord | None:
     """Return the combination of several records, or None if there is only one or none is usable."""
     usable = [record for record in records if record.outcome == "ok"]
     if len(records) < 2 or not usable:
