@@ -7,8 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from curate.files import digest
-from curate.labels import LabelSchema
-from curate.labels.fields.base import AggregationRule
+from curate.labels import AggregationRule, LabelSchema
 from curate.llm.combine import combine
 from curate.llm.labellers.protocol import PrelabelOutcome, Proposal
 from curate.llm.prompts.fence import replace_surrogates

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as Setting
 
-from curate.document import Findings
-from curate.labels.fields.base import AggregationRule
+from curate.document import LocatedProblems
+from curate.labels import AggregationRule
 from curate.llm.labellers import OfflineName, TextLabeller, open_offline
 
 LOCAL_MODELS: tuple[OfflineName, ...] = get_args(OfflineName)
@@ -64,7 +64,7 @@ class LabellerSettings(_Settings):
     @model_validator(mode="after")
     def _check(self) -> "LabellerSettings":
         if problem := model_problem(self.model):
-            raise Findings([(("model",), problem)])
+            raise LocatedProblems([(("model",), problem)])
         if self.is_local and (unusable := sorted(self.model_fields_set - {"model", "name"})):
             raise ValueError(f"{self.model} has no setting {unusable[0]}")
         if self.of is not None and self.model != REPLAY:
@@ -201,13 +201,13 @@ class PrelabelSettings(ServiceSettings):
         labeller_only = [name for name in LabellerSettings.model_fields if name not in (*cls.model_fields, *_SHORTHAND)]
         if misplaced := [name for name in labeller_only if name in settings]:
             example = f"labellers: [{{model: {settings.get('model', 'openai/<name>')}, {misplaced[0]}: …}}]"
-            raise Findings([((name,), f"{name} is a setting of a labeller: `{example}`") for name in misplaced])
+            raise LocatedProblems([((name,), f"{name} is a setting of a labeller: `{example}`") for name in misplaced])
         if "model" not in settings:
             return settings
         if "labellers" in settings:
-            raise Findings([(("model",), "give either `model` or `labellers`")])
+            raise LocatedProblems([(("model",), "give either `model` or `labellers`")])
         if problem := model_problem(settings["model"]):
-            raise Findings([(("model",), problem)])
+            raise LocatedProblems([(("model",), problem)])
         labeller = {name: settings[name] for name in _SHORTHAND if name in settings}
         rest = {name: value for name, value in settings.items() if name not in _SHORTHAND}
         return {**rest, "labellers": [labeller]}
