@@ -114,5 +114,5 @@ def test_times_are_those_of_the_file(monkeypatch, tmp_path):
     assert found.cues[1].span == Span(40.5, 41.2)
     assert [(word.text, word.start_s) for word in found.cues[1].words] == [("Oh", 40.5), ("no.", 40.8)]
     assert found.language == "en"
-    with pytest.raises(InvalidInput, match="does not know the language 'de'"):
+    with pytest.raises(InvalidInput, match="does not support the language 'de'"):
         Whisper(tmp_path).transcribe(sound, [Span(1, 2)], language="de")
