@@ -236,8 +236,10 @@ def open_media(path: Path, *, threads: int = 1) -> Iterator[Media]:
     """
     av = _av()
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    # PyAV 19 always reads metadata so; PyAV 18, the last for Python 3.11, raises unless it is asked to.
+    lenient = {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
     try:
-        container = av.open(f"file:{path.resolve()}", options=options, metadata_errors="replace")
+        container = av.open(f"file:{path.resolve()}", options=options, **lenient)
     except (av.PermissionError, av.FileNotFoundError, av.IsADirectoryError) as error:
         raise InvalidRow(f"{path.name} cannot be opened: {error.strerror}", reason="unreadable") from error
     except (av.FFmpegError, ValueError) as error:
@@ -384,11 +386,11 @@ def _decode(stream: Any, packet: Any) -> list[Any] | None:
     except (_av().FFmpegError, ValueError):
         return None
     for frame in frames:
-        if frame.time_base is None:
+        if not frame.time_base:
             frame.time_base = stream.time_base
     return frames
 
 
 def _clean(text: str | None) -> str | None:
     text = (text or "").replace("\0", "").strip()
-    return text.encode("utf-8", "replace").decode("utf-8")[:500] or None
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:500] or None

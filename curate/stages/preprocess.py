@@ -11,7 +11,7 @@ from pydantic import Field
 
 from curate.errors import InvalidRow
 from curate.labels import LabelSchema
-from curate.media import units
+from curate.media import alignment, units
 from curate.media.container import AUDIO_RATE_HZ
 from curate.media.decode import Span, cut, read_audio, read_channels
 from curate.media.dnsmos import DNSMOS
@@ -111,6 +111,7 @@ class Preprocess(PartedStage):
             yield D_VECTORS.sha256
         if self.quality.dnsmos:
             yield DNSMOS.sha256
+        yield from ("pocketsphinx",) if alignment.is_wanted(self.transcript.align) else ()
 
     def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
         pack, whisper = self._path(folder, self.faces.model_pack), self._path(folder, self.transcript.whisper_model)
@@ -335,7 +336,7 @@ class Preprocess(PartedStage):
         return [[Span(0.0, duration_s)]] * everywhere
 
     def _items(self, chunk: Chunk, channel: Channel, voice: Voice, spans: Sequence[Span]) -> list[dict[str, Any]]:
-        align = self.transcript.align and chunk.language == "en"
+        align = alignment.is_wanted(self.transcript.align) and chunk.language == "en"
         if voice.said is None:
             said = timed_by_word(channel, voice.cues, spans, align=align)
         else:

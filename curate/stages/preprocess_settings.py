@@ -39,8 +39,9 @@ class Transcript(Settings):
     """Name of a model behind an OpenAI-compatible address; the sound of each utterance is sent there."""
     language: str | None = Field(None, pattern=r"^[a-z]{2}$")
     """Spoken language (ISO 639-1); told from the words where it is not given."""
-    align: bool = True
-    """Align the words of English transcripts with the sound; else they are spread over the speech."""
+    align: bool | None = None
+    """Align the words of English transcripts with the sound (needs the extra ``alignment``); else they are spread over
+    the speech. By default words are aligned where the extra is installed."""
 
 
 class Speakers(Settings):
