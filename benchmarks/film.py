@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from curate.assets import shipped
-from curate.media.decode import Span, read_audio, read_frames
+from curate.media.container.decode import Span, read_audio, read_frames
 
 WIDTH, HEIGHT, FPS, RATE_HZ = 1280, 720, 25, 16_000
 CLIPS = ("good_news", "broken_promise", "night_noise")

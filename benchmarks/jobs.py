@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.film import make_film
-from curate.media.centerface import CenterFace
-from curate.media.container import AUDIO_RATE_HZ, open_media
-from curate.media.decode import Span, read_audio, read_frames, read_pictures
-from curate.media.face_tracks import watch
-from curate.media.faces import intersection_over_union
-from curate.media.pictures import encode_jpeg
-from curate.media.speech import speech_probabilities, utterances
+from curate.media.container.decode import Span, read_audio, read_frames, read_pictures
+from curate.media.container.open import AUDIO_RATE_HZ, open_media
+from curate.media.container.pictures import encode_jpeg
+from curate.media.faces.centerface import CenterFace
+from curate.media.faces.detector import intersection_over_union
+from curate.media.faces.watch import watch
+from curate.media.speech.vad import speech_probabilities, utterances
 
 MIN_FACE_PX = 40
 SCRIPT_S = 60.0
@@ -112,7 +112,7 @@ def vad(film: Path) -> dict[str, float]:
 
 
 def segments(film: Path) -> dict[str, float]:
-    from curate.media.render import render_audio
+    from curate.media.container.render import render_audio
 
     samples, spans = spoken(film)
     seconds = len(samples) / AUDIO_RATE_HZ
@@ -158,8 +158,8 @@ def script(film: Path) -> dict[str, float]:
     """The obvious script: pydub.silence, an ffmpeg for each segment, the detector on every frame, face crops."""
     from pydub import AudioSegment, silence
 
-    from curate.media.align import align
-    from curate.media.ffmpeg import find_ffmpeg
+    from curate.media.container.ffmpeg import find_ffmpeg
+    from curate.media.faces.align import align
 
     AudioSegment.converter = find_ffmpeg()
     detector, done_s = CenterFace(), 0.0
@@ -195,7 +195,7 @@ def script(film: Path) -> dict[str, float]:
 
 def like_script(film: Path) -> dict[str, float]:
     """The same job with ours: utterances, a viewing copy of each, and a JPEG crop of every frame's faces."""
-    from curate.media.render import render_video
+    from curate.media.container.render import render_video
 
     samples, spans = spoken(film)
     spans = [span for span in spans if span.end_s <= SCRIPT_S]

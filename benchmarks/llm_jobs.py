@@ -124,18 +124,18 @@ def items(url: str, count: int, in_flight: int, folder: str) -> dict[str, float]
 
 def load_everything() -> None:
     """Import what is imported when it is first used: that is timed for nobody."""
-    for module in ("anyio._backends._asyncio", "curate.llm.online", "jsonschema", "openai.types.chat"):
+    for module in ("anyio._backends._asyncio", "curate.llm.transport.online", "jsonschema", "openai.types.chat"):
         importlib.import_module(module)
     importlib.import_module("openai").DefaultAsyncHttpxClient()
 
 
 def ask_stream(url: str, count: int, in_flight: int, folder: Path, labels: LabelSchema) -> dict[str, float]:
     """Ask about so many items; resident memory after a tenth and at the end, and how many requests went out."""
-    from curate.labels.item import ItemContext
+    from curate.labels.units import ItemContext
     from curate.llm.engine import EngineSettings, open_engine
+    from curate.llm.replies import Answers
     from curate.llm.request import Message, Request
     from curate.llm.stream import stream
-    from curate.storage.answers import Answers
 
     form = labels.json_schema()
     settings = EngineSettings(base_url=url, in_flight=in_flight)
@@ -166,9 +166,9 @@ def images(url: str, count: int, in_flight: int) -> dict[str, float]:
     from PIL import Image
 
     from curate.llm.engine import EngineSettings, open_engine
+    from curate.llm.replies import Answers
     from curate.llm.request import Media, Message, Request
     from curate.llm.stream import stream
-    from curate.storage.answers import Answers
 
     noise = np.random.default_rng(0).integers(0, 255, (90, 160, 3), dtype=np.uint8)
     written = io.BytesIO()

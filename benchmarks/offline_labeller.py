@@ -22,9 +22,9 @@ from benchmarks.goemotions import best_thresholds, calibration_error, f1_scores,
 from curate.labels import LabelSchema, load_taxonomy
 from curate.labels.fields import Category
 from curate.labels.maps import TaxonomyMap, load_map
-from curate.llm.offline import OfflineName, open_offline
-from curate.llm.offline.model import EmotionModel, emotion_model
-from curate.llm.offline.ngrams import SOURCE, reached_by
+from curate.llm.labellers import OfflineName, open_offline
+from curate.llm.labellers.model import EmotionModel, emotion_model
+from curate.llm.labellers.ngrams import SOURCE, reached_by
 
 EKMAN = "ekman7.v1"
 LIMIT_F1, LIMIT_BYTES = 0.57, 3_000_000
@@ -68,7 +68,7 @@ def main() -> None:
         print(f"{name:32} {wide:.4f}    {best_f1(*scores, dev_truth, truth):.4f}")
     print(f"{'all but the words (lexicon)':32} {f1_scores(proposed('lexicon', test, EKMAN), ekman_truth).mean():.4f}")
 
-    weights = resources.files("curate.llm.offline").joinpath("goemotions.v1.npz").read_bytes()
+    weights = resources.files("curate.llm.labellers").joinpath("goemotions.v1.npz").read_bytes()
     print(f"\nweights {len(weights):,} bytes (limit {LIMIT_BYTES:,})")
     plain = seconds(lambda: [text.lower().split() for text in test])
     for title, run in (
@@ -101,7 +101,7 @@ def proposed(model: OfflineName, texts: list[str], taxonomy: str) -> NDArray[np.
 
 def ablations() -> dict[str, dict[str, NDArray]]:
     """The shipped weights with some of them left out."""
-    packed = resources.files("curate.llm.offline").joinpath("goemotions.v1.npz")
+    packed = resources.files("curate.llm.labellers").joinpath("goemotions.v1.npz")
     with packed.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         whole = dict(arrays)
     words = np.cumsum(whole["bucket_steps"].astype(np.int64)) >= 1 << 20

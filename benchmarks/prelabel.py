@@ -2,9 +2,9 @@
 
     python benchmarks/prelabel.py [--requests 1280] [--items 100000] [--skip distilabel,items,...]
 
-The server (tests/llm/chat_double.py) is a process of its own and is measured first, with bytes made beforehand. Each
-job runs in a process of its own over the same questions: the plain ``openai`` client under a semaphore, the engine of
-``curate``, and distilabel (in an environment of its own, made in the temporary folder and kept for the next run).
+The server (tests/support/chat_double.py) is a process of its own and is measured first, with bytes made beforehand.
+Each job runs in a process of its own over the same questions: the plain ``openai`` client under a semaphore, the engine
+of ``curate``, and distilabel (in an environment of its own, made in the temporary folder and kept for the next run).
 Throughput is the share of ``in_flight / latency``, which nothing can exceed. Start-up counts, imports do not.
 """
 
@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import llm_jobs
-from tests.builders import make_recipe
+from tests.support.builders import make_recipe
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,7 +37,7 @@ SKIPPABLE = ("throughput", "distilabel", "cpu", "images", "items", "stage")
 @contextmanager
 def server(latency_s: float, say: str | None = llm_jobs.SAY) -> Iterator[str]:
     """The address of a server that takes so long for every answer."""
-    command = [sys.executable, "-m", "tests.llm.chat_double", "--latency", str(latency_s)]
+    command = [sys.executable, "-m", "tests.support.chat_double", "--latency", str(latency_s)]
     command += [] if say is None else ["--say", say]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
         try:

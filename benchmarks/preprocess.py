@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import jobs
-from curate.media.ffmpeg import find_ffmpeg
+from curate.media.container.ffmpeg import find_ffmpeg
 
 TARGETS = {"located": 2.0, "crops": 2.5, "videos": 3.5, "sparse": 0.7}
 SKIPPABLE = ("located", "crops", "videos", "sparse", "long", "vad", "segments", "accuracy", "script")

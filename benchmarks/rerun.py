@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.builders import make_posts
+from tests.support.builders import make_posts
 
 LOOP = """
 import hashlib, json, sys

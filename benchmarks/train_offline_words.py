@@ -1,11 +1,11 @@
 """Train the model behind `{stage: prelabel, model: offline}` and write its weights.
 
-    python benchmarks/train_offline_words.py FOLDER [--rows 90000] [--out curate/llm/offline/goemotions.v1.npz]
+    python benchmarks/train_offline_words.py FOLDER [--rows 90000] [--out curate/llm/labellers/goemotions.v1.npz]
 
 FOLDER holds `train.tsv`, `dev.tsv` and `labels.txt` of GoEmotions (Demszky, D. et al. (2020). GoEmotions: a dataset of
 fine-grained emotions. ACL 2020; CC BY 4.0; github.com/google-research/google-research/tree/master/goemotions).
 
-A logistic regression for each of the 28 labels over the n-grams of `curate.llm.offline.features`. It is fitted on all
+A logistic regression for each of the 28 labels over the n-grams of `curate.llm.labellers.features`. It is fitted on all
 n-grams that two training texts have, those that move the scores most are kept, and it is fitted again on these; the
 weights become 8-bit integers. The development texts give the calibration and the thresholds. Takes some minutes on one
 core; the same data, processor and versions of numpy and scipy give the same bytes.
@@ -25,8 +25,8 @@ from scipy.optimize import minimize
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.goemotions import best_thresholds, read_split
-from curate.llm.offline.features import bags
-from curate.llm.offline.model import EmotionModel, Vocabulary
+from curate.llm.labellers.features import bags
+from curate.llm.labellers.model import EmotionModel, Vocabulary
 
 LEAST_TEXTS = 2
 STRENGTH = 2.5
@@ -41,7 +41,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("folder", type=Path, help="the data of GoEmotions")
     options.add_argument("--rows", type=int, default=90_000, help="how many n-grams to keep")
-    options.add_argument("--out", type=Path, default=Path("curate/llm/offline/goemotions.v1.npz"))
+    options.add_argument("--out", type=Path, default=Path("curate/llm/labellers/goemotions.v1.npz"))
     given = options.parse_args()
     labels = (given.folder / "labels.txt").read_text("utf-8").split()
     texts, truth = read_split(given.folder, "train", len(labels))

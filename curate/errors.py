@@ -48,7 +48,7 @@ class InvalidInput(CurateError):
 
 
 class InvalidRow(CurateError):
-    """One input that cannot be used; ``reason`` is from the closed list ``curate.stage.REASONS``."""
+    """One input that cannot be used; ``reason`` is from the closed list ``curate.stages.contract.REASONS``."""
 
     def __init__(self, message: str, *, reason: str = "invalid", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)

@@ -13,13 +13,13 @@ from curate.assets import list_assets, shipped
 from curate.document import Document, load_document, nearest, parse_model, sort_problems
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema, load_labels
-from curate.stage import BatchStage, Stage
 from curate.stages.aggregate import Aggregate
 from curate.stages.annotate import Annotate
+from curate.stages.contract import BatchStage, Stage
 from curate.stages.export import Export
-from curate.stages.ingest import Ingest
-from curate.stages.prelabel import Prelabel
-from curate.stages.preprocess import Preprocess
+from curate.stages.ingest.stage import Ingest
+from curate.stages.prelabel.stage import Prelabel
+from curate.stages.preprocess.stage import Preprocess
 from curate.stages.publish import Publish
 
 AnyStage = Annotated[

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.builders import make_posts
+from tests.support.builders import make_posts
 
 # Machines are shared: how long an example takes says nothing about it.
 settings.register_profile("curate", deadline=None)

@@ -36,7 +36,7 @@ def test_contents(wheel):
     assert {top for top in tops if not top.endswith(".dist-info")} == {"curate"}
     assert not [name for name in names if "test" in name.casefold() or name.endswith((".pyc", ".so"))]
     assert 0 < sample < 1_500_000
-    assert "curate/llm/offline/goemotions.v1.npz" in names
+    assert "curate/llm/labellers/goemotions.v1.npz" in names
 
 
 def test_demo_from_the_wheel_outside_the_checkout(wheel, tmp_path):

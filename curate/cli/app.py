@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from curate import __version__
-from curate.cli import annotate, doctor, labels, preview, recipes
+from curate.cli.commands import annotate, doctor, labels, preview, recipes
 
 app = typer.Typer(
     name="curate",

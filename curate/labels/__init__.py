@@ -1,6 +1,11 @@
 """What is judged: taxonomies, label schemas and their field types. Pure; knows no server and no model."""
 
-from curate.labels.compile import (
+from curate.labels.fields import FIELD_TYPES, Aggregate, Field
+from curate.labels.fields.base import DEFAULT_LANGUAGE
+from curate.labels.layout import Layout, parse_layout
+from curate.labels.schema import LabelSchema, load_labels
+from curate.labels.strict import strict_problems
+from curate.labels.targets.compile import (
     check_config,
     compile_answer_schema,
     compile_arrow,
@@ -8,15 +13,10 @@ from curate.labels.compile import (
     compile_config,
     describe_labels,
 )
-from curate.labels.conform import config_problems
-from curate.labels.fields import FIELD_TYPES, Aggregate, Field
-from curate.labels.fields.base import DEFAULT_LANGUAGE
-from curate.labels.forms import find_layout, usual_layout
-from curate.labels.item import DEFAULT_FPS, ItemContext, Turn, to_context
-from curate.labels.layout import Layout, parse_layout
-from curate.labels.schema import LabelSchema, load_labels
-from curate.labels.strict import strict_problems
+from curate.labels.targets.find_layout import find_layout, usual_layout
+from curate.labels.targets.screen_check import config_problems
 from curate.labels.taxonomy import Label, Taxonomy, load_taxonomy
+from curate.labels.units import DEFAULT_FPS, ItemContext, Turn, to_context
 
 __all__ = [
     "DEFAULT_FPS",

@@ -13,10 +13,10 @@ from pydantic import Field as Setting
 from curate.assets import find_asset, shipped
 from curate.document import Document, load_document, nearest, parse_model, sort_problems
 from curate.errors import InvalidInput
-from curate.labels import answers
+from curate.labels import record as answers
 from curate.labels.fields import FIELD_TYPES, Category, Field, Text
-from curate.labels.item import ItemContext, Shown, Unit
 from curate.labels.taxonomy import load_taxonomy
+from curate.labels.units import ItemContext, Shown, Unit
 
 
 class LabelSchema(BaseModel):

@@ -3,7 +3,7 @@
 import json
 from typing import Any, Literal, NamedTuple
 
-from curate.llm.fence import well_formed
+from curate.llm.prompts.fence import well_formed
 
 MOST_TOKENS = 100_000_000
 

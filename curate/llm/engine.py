@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from curate.errors import CurateError, Interrupted
-from curate.llm.budget import Budget
 from curate.llm.completion import Completion, read_completion
-from curate.llm.embeddings import Embedder, Embedding, EmbeddingCourier
-from curate.llm.faults import masker, repeated
 from curate.llm.model import Spent
+from curate.llm.money.account import Tally
+from curate.llm.money.budget import Budget
+from curate.llm.replies import Answer, Answers
 from curate.llm.request import Request
-from curate.llm.tally import Tally
-from curate.storage.answers import Answer, Answers
+from curate.llm.transport.embeddings import Embedder, Embedding, EmbeddingCourier
+from curate.llm.transport.faults import masker, repeated
 
 V = TypeVar("V")
 Outcome = Literal["ok", "refused", "filtered", "truncated", "invalid", "error"]
@@ -370,8 +370,8 @@ def open_engine(
     about: Mapping[str, Any] = {
         "settings": settings, "answers": answers, "read": read, "models": models, "budget": budget,
     }  # fmt: skip
-    from curate.llm.batch import BatchCourier
-    from curate.llm.online import Online
+    from curate.llm.transport.batch.courier import BatchCourier
+    from curate.llm.transport.online import Online
 
     if settings.mode == "batch":
         courier = BatchCourier(**about)

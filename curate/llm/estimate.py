@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, TypeVar
 
 from curate.llm.completion import Usage
-from curate.llm.embeddings import Embedding, EmbeddingRequest, embedded_text
 from curate.llm.engine import Engine, Replay, Reply
-from curate.llm.prices import Prices, texts_tokens_in, tokens_in
+from curate.llm.money.prices import Prices, texts_tokens_in, tokens_in
+from curate.llm.replies import Answers
 from curate.llm.request import Request
-from curate.storage.answers import Answers
+from curate.llm.transport.embeddings import Embedding, EmbeddingRequest, embedded_text
 
 V = TypeVar("V")
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import InvalidRow
-from curate.media.container import AUDIO_RATE_HZ
-from curate.media.decode import Samples, Span, read_frames
-from curate.media.pictures import resize
+from curate.media.container.decode import Samples, Span, read_frames
+from curate.media.container.open import AUDIO_RATE_HZ
+from curate.media.container.pictures import resize
 
 BITS = 256
 NEAR_PICTURES, NEAR_SOUNDS = 0.12, 0.27

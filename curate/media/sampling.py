@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import InvalidRow
-from curate.media.align import pose, sharpness
-from curate.media.container import AUDIO_RATE_HZ, encode_mp3
-from curate.media.crops import crop_frame, square_of
-from curate.media.decode import Span, read_pictures, read_start
-from curate.media.faces import Face
-from curate.media.pictures import encode_jpeg, load_rgb
-from curate.media.planes import Planes
+from curate.media.container.decode import Span, read_pictures, read_start
+from curate.media.container.open import AUDIO_RATE_HZ, encode_mp3
+from curate.media.container.pictures import encode_jpeg, load_rgb
+from curate.media.container.planes import Planes
+from curate.media.faces.align import pose, sharpness
+from curate.media.faces.crops import crop_frame, square_of
+from curate.media.faces.detector import Face
 
 MOST_LOOKS = 48
 _RATED_PX = 256

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from curate.media.decode import Span
+from curate.media.container.decode import Span
 
 
 def windows(duration_s: float, *, window_s: float, hop_s: float) -> list[Span]:

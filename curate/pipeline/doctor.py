@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from curate.annotation.install import installation, is_installed
+from curate.annotation.local_server.install import installation, is_installed
 from curate.errors import MissingDependency
-from curate.media import alignment
-from curate.media.dnsmos import DNSMOS
-from curate.media.ffmpeg import find_ffmpeg
-from curate.media.voices import D_VECTORS
-from curate.media.whisper import model_problem
+from curate.media.container.ffmpeg import find_ffmpeg
+from curate.media.speech.dnsmos import DNSMOS
+from curate.media.speech.voices import D_VECTORS
+from curate.media.words import alignment
+from curate.media.words.whisper import model_problem
 
 _OPENAI = "https://api.openai.com/v1"
 

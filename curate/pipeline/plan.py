@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from curate.corpus.ledger import Ledger
+from curate.corpus.view import Corpus
 from curate.recipe import LoadedRecipe
-from curate.stage import BatchStage, Stage, Tools, digest
+from curate.stages.contract import BatchStage, Stage, Tools, digest
 from curate.stages.export import Export
-from curate.storage.corpus import Corpus
-from curate.storage.ledger import Ledger
 from curate.storage.workspace import Workspace
 
 ANSWERS = "answers.sqlite"

@@ -16,22 +16,22 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from curate import __version__
+from curate.corpus.ledger import Entry, Ledger
+from curate.corpus.spec import parent_column
+from curate.corpus.view import Corpus
 from curate.document import nearest
 from curate.errors import CurateError, Interrupted, InvalidInput
 from curate.executors import Executor, WorkerDied, collecting_seldom
 from curate.executors.local import LocalExecutor
 from curate.llm.model import Spent
 from curate.pipeline.plan import ANSWERS, BatchWork, Step, make_tools, walk
-from curate.pipeline.proposals import Proposals
 from curate.pipeline.tasks import Advance, Flow
 from curate.recipe import LoadedRecipe, dump_recipe
-from curate.release.folder import Releases
+from curate.release.versions import Releases
 from curate.report.run import write_report
-from curate.stage import DriverStage, Outcome, Task, digest, run_recall, run_task
-from curate.storage.corpus import Corpus
-from curate.storage.ledger import Entry, Ledger
-from curate.storage.spec import parent_column
-from curate.storage.tables import storage_errors
+from curate.stages.contract import DriverStage, Outcome, Task, digest, run_recall, run_task
+from curate.stages.prelabel.summary import Proposals
+from curate.storage.delta import storage_errors
 from curate.storage.workspace import Workspace
 
 _COMMIT_EVERY_S = 2.0

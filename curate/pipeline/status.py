@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from curate.pipeline.plan import open_corpus
 from curate.recipe import LoadedRecipe
-from curate.release.folder import Releases
+from curate.release.versions import Releases
 from curate.storage.workspace import Workspace
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from curate.executors import WorkerDied
-from curate.stage import BatchStage, Outcome, PartedStage, Split, Task, Tools
+from curate.stages.contract import BatchStage, Outcome, PartedStage, Split, Task, Tools
 
 
 class Advance(NamedTuple):

@@ -6,14 +6,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from curate.corpus.splits import assign_splits
 from curate.labels import LabelSchema
 from curate.release.features import MEDIA, release_features
-from curate.release.folder import Releases
 from curate.release.manifest import CARD, Manifest, canonical, content_hash
 from curate.release.rows import ReleaseRows
 from curate.release.shards import SizedRow, cut_shards, describe_file, shard_path, write_shard
-from curate.release.splits import assign_splits
 from curate.release.statistics import Statistics
+from curate.release.versions import Releases
 from curate.storage.blobs import Blobs
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.view import Corpus
 from curate.labels import LabelSchema
 from curate.report.figures import Bar, bar_table, histogram
-from curate.report.items import item_cards, rows_with, standing
-from curate.report.models import models_section
 from curate.report.page import write_page
+from curate.report.sections.items import item_cards, rows_with, standing
+from curate.report.sections.models import models_section
 from curate.report.words import show_count, show_duration, show_text
-from curate.storage.corpus import Corpus
 
 _MOST_SOURCES = 100
 _EXAMPLES = 5

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.consensus.aggregate import aggregate
-from curate.stage import DriverStage, Receipt, Tools, digest
-from curate.storage.corpus import Corpus
+from curate.corpus.view import Corpus
+from curate.stages.contract import DriverStage, Receipt, Tools, digest
 
 
 class Aggregate(DriverStage):

@@ -5,18 +5,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from curate.annotation import connection as connections
-from curate.annotation import pull as pulling
-from curate.annotation import push as pushing
-from curate.annotation.connection import Connection
-from curate.annotation.label_studio import LabelStudioServer
-from curate.annotation.pull import ProjectStatus, PullCounts
-from curate.annotation.push import PushCounts
+from curate.annotation.label_studio import pull as pulling
+from curate.annotation.label_studio import push as pushing
+from curate.annotation.label_studio.client import LabelStudioServer
+from curate.annotation.label_studio.pull import ProjectStatus, PullCounts
+from curate.annotation.label_studio.push import PushCounts
+from curate.annotation.local_server import connection as connections
+from curate.annotation.local_server.connection import Connection
+from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.labels import DEFAULT_LANGUAGE
 from curate.labels.fields.base import Language
-from curate.stage import DriverStage, Receipt, Tools
-from curate.storage.corpus import Corpus
+from curate.stages.contract import DriverStage, Receipt, Tools
 
 Say = Callable[[str], None]
 
@@ -48,7 +48,7 @@ class Annotate(DriverStage):
 def push(
     corpus: Corpus, tools: Tools, stage: Annotate, connection: Connection, *, say: Say = lambda _: None
 ) -> PushCounts:
-    """Items, media and pre-labels are on the server as the corpus has them; see ``curate.annotation.push``."""
+    """Push items, media and pre-labels to the server; see ``curate.annotation.label_studio.push``."""
     settings: dict[str, Any] = {
         "maximum_annotations": stage.raters_per_item,
         "expert_instruction": stage.instructions or "",

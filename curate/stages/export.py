@@ -8,18 +8,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from curate import __version__
 from curate.assets import find_asset
+from curate.corpus.splitting import splits_of
+from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.hub.card import CardFacts, render_card
-from curate.media.faces import licence_note
+from curate.media.faces.detector import licence_note
 from curate.release.build import Plan, SplitSettings, plan_release, write_release
 from curate.release.features import card_features, release_features
-from curate.release.folder import VERSION, Releases
 from curate.release.manifest import Manifest
 from curate.release.memo import inputs_hash, note, recall
 from curate.release.rows import ReleaseRows, ReleaseTables, pseudonym
-from curate.stage import DriverStage, Receipt, Tools
-from curate.stages.splitting import splits_of
-from curate.storage.corpus import Corpus
+from curate.release.versions import VERSION, Releases
+from curate.stages.contract import DriverStage, Receipt, Tools
 
 Key = Literal["source", "speaker", "participant", "identity", "group"]
 MEGABYTE = 2**20

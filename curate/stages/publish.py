@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
+from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.hub.upload import upload_release
-from curate.release.folder import Releases
 from curate.release.manifest import FILE, check_files
-from curate.stage import DriverStage, Receipt, Tools
+from curate.release.versions import Releases
+from curate.stages.contract import DriverStage, Receipt, Tools
 from curate.stages.export import Version
-from curate.storage.corpus import Corpus
 
 _NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9_]([A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
 

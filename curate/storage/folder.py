@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from curate.errors import WorkspaceBusy
-from curate.storage.tables import storage_errors
+from curate.storage.delta import storage_errors
 
 LOCK = ".lock"
 LOCK_FILES = frozenset({LOCK, ".lock.json"})

@@ -11,18 +11,18 @@ from urllib.request import url2pathname
 
 import yaml
 
+from curate.corpus.spec import table_names, table_spec
 from curate.errors import StorageFailed, WorkspaceUnusable
 from curate.labels import LabelSchema
 from curate.storage.blobs import Blobs
 from curate.storage.cache import cache_folder, folder_name, private_folder
-from curate.storage.copies import Copies
+from curate.storage.delta import Table
 from curate.storage.folder import LOCK_FILES, DiskFolder, Folder
-from curate.storage.remote import Remote, check_url, is_url
-from curate.storage.remote_blobs import RemoteBlobs
-from curate.storage.remote_errors import endpoint
-from curate.storage.remote_folder import RemoteFolder
-from curate.storage.spec import table_names, table_spec
-from curate.storage.tables import Table
+from curate.storage.s3.blobs import RemoteBlobs
+from curate.storage.s3.client import Remote, check_url, is_url
+from curate.storage.s3.databases import Copies
+from curate.storage.s3.errors import endpoint
+from curate.storage.s3.folder import RemoteFolder
 
 FORMAT = 1
 _ABOUT = "curate.yaml"

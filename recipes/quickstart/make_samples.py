@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import map_coordinates, uniform_filter1d
 
-from curate.media.centerface import CenterFace
+from curate.media.faces.centerface import CenterFace
 
 FOLDER = Path(__file__).parent
 RATE_HZ, FPS, SIDE_PX = 22_050, 25, 320

@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from curate.corpus.view import Corpus
 from curate.labels import LabelSchema, load_labels
-from curate.stage import Tools
-from curate.storage.corpus import Corpus
+from curate.stages.contract import Tools
 from curate.storage.workspace import Workspace
 
 ITEMS, PRELABELS = "items-work", "prelabels-work"

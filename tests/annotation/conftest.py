@@ -11,8 +11,8 @@ import httpx
 import pytest
 from filelock import FileLock
 
-from curate.annotation import server
-from curate.annotation.connection import Connection, connection
+from curate.annotation.local_server import server
+from curate.annotation.local_server.connection import Connection, connection
 from curate.errors import MissingDependency
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from screen_items import RATE_HZ, TURNS
+from tests.annotation.screen_items import RATE_HZ, TURNS
 
 FORM = ".lsf-main-view__annotation"
 REGIONS = "() => JSON.parse(JSON.stringify(window.Htx.annotationStore.selected.serializeAnnotation()))"

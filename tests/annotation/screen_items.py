@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from annotation_builders import make_clip, make_id
-
 from curate.labels import Field, LabelSchema, Turn
 from curate.storage.blobs import Blobs
+from tests.annotation.annotation_builders import make_clip, make_id
 
 SECONDS, RATE_HZ = 4, 25
 KINDS = {

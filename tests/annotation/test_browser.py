@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from annotation_builders import make_clip, make_corpus, make_item, make_prelabel, make_tools
 
-from curate.annotation.label_studio import LabelStudioServer
-from curate.annotation.projects import find_projects
+from curate.annotation.label_studio.client import LabelStudioServer
+from curate.annotation.label_studio.projects import find_projects
+from curate.corpus.view import Corpus
 from curate.stages.annotate import Annotate, pull, push, status
 from curate.storage.blobs import Blobs
-from curate.storage.corpus import Corpus
+from tests.annotation.annotation_builders import make_clip, make_corpus, make_item, make_prelabel, make_tools
 
 pytestmark = [pytest.mark.label_studio, pytest.mark.browser]
 

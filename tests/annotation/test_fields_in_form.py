@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from annotation_builders import make_clip
 
-from curate.annotation.label_studio import LabelStudioServer
+from curate.annotation.label_studio.client import LabelStudioServer
 from curate.labels import FIELD_TYPES, ItemContext, LabelSchema, Taxonomy, Turn, compile_config, parse_layout
 from curate.storage.blobs import Blobs
+from tests.annotation.annotation_builders import make_clip
 
 pytestmark = [pytest.mark.label_studio, pytest.mark.browser]
 

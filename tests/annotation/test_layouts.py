@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from screen_items import KINDS
 
-from curate.annotation.tasks import shown_in
+from curate.annotation.label_studio.tasks import shown_in
 from curate.assets import list_assets
 from curate.errors import InvalidInput
 from curate.labels import compile_config, find_layout, load_labels, parse_layout, usual_layout
+from tests.annotation.screen_items import KINDS
 
 LAYOUT = '<View><Text name="Words" value="$text"/><Fields toName="Words"/></View>'
 SCHEMA = "name: mine.v1\nunit: [utterance, post]\n{layout}fields:\n  {name}: {{type: category, taxonomy: mood.v1}}\n"

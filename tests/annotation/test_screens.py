@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from annotation_builders import make_corpus, make_prelabel, make_tools
-from screen_hands import CHANGES, FORM, assert_drawn
-from screen_items import KINDS, make_record, make_shown
 
-from curate.annotation.connection import Connection
-from curate.annotation.label_studio import LabelStudioServer
-from curate.annotation.projects import find_projects
+from curate.annotation.label_studio.client import LabelStudioServer
+from curate.annotation.label_studio.projects import find_projects
+from curate.annotation.local_server.connection import Connection
 from curate.assets import list_assets
+from curate.corpus.view import Corpus
 from curate.labels import LabelSchema, find_layout, load_labels
 from curate.stages.annotate import Annotate, pull, push
-from curate.storage.corpus import Corpus
 from curate.storage.workspace import Workspace
+from tests.annotation.annotation_builders import make_corpus, make_prelabel, make_tools
+from tests.annotation.screen_hands import CHANGES, FORM, assert_drawn
+from tests.annotation.screen_items import KINDS, make_record, make_shown
 
 pytestmark = [pytest.mark.label_studio, pytest.mark.browser]
 

@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from curate.annotation import install, server
-from curate.annotation.connection import connection, is_configured
+from curate.annotation.local_server import install, server
+from curate.annotation.local_server.connection import connection, is_configured
 from curate.errors import InvalidInput, MissingDependency, ServiceUnavailable, StorageFailed
 
 

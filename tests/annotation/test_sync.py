@@ -7,18 +7,18 @@ from typing import Any
 
 import httpx
 import pytest
-from annotation_builders import make_clip, make_corpus, make_item, make_prelabel, make_tools
 
-from curate.annotation import push as pushing
-from curate.annotation import server as local_server
-from curate.annotation.connection import Connection, connection
-from curate.annotation.label_studio import LabelStudioServer
-from curate.annotation.projects import Notes, ProjectKey, find_projects
-from curate.annotation.pull import PullCounts
+from curate.annotation.label_studio import push as pushing
+from curate.annotation.label_studio.client import LabelStudioServer
+from curate.annotation.label_studio.projects import Notes, ProjectKey, find_projects
+from curate.annotation.label_studio.pull import PullCounts
+from curate.annotation.local_server import server as local_server
+from curate.annotation.local_server.connection import Connection, connection
+from curate.corpus.view import Corpus
 from curate.errors import InvalidInput, ServiceConflict, ServiceRefused, ServiceUnavailable
 from curate.stages.annotate import Annotate, pull, push, status
-from curate.storage.corpus import Corpus
 from curate.storage.workspace import Workspace
+from tests.annotation.annotation_builders import make_clip, make_corpus, make_item, make_prelabel, make_tools
 
 pytestmark = pytest.mark.label_studio
 

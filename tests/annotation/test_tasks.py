@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from annotation_builders import make_item, make_labels, make_prelabel
 
-from curate.annotation.tasks import (
+from curate.annotation.label_studio.tasks import (
     Origin,
     has_all,
     shown_in,
@@ -18,6 +17,7 @@ from curate.annotation.tasks import (
 )
 from curate.errors import InvalidInput
 from curate.labels import FIELD_TYPES, LabelSchema, Taxonomy, Turn, parse_layout, to_context
+from tests.annotation.annotation_builders import make_item, make_labels, make_prelabel
 
 LABELS = make_labels()
 ITEM = to_context(make_item())

@@ -18,8 +18,8 @@ from curate.errors import (
 )
 from curate.stages.export import Export
 from curate.stages.publish import Publish
-from tests.hub.hub_double import TOKEN, Entry, HubDouble
-from tests.release.builders import make_corpus
+from tests.support.hub_double import TOKEN, Entry, HubDouble
+from tests.support.release_builders import make_corpus
 
 READ_BACK = """
 import hashlib, json, sys

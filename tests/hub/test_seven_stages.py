@@ -8,7 +8,7 @@ import yaml
 from pyarrow import parquet
 
 from curate.assets import shipped
-from tests.hub.hub_double import TOKEN, HubDouble
+from tests.support.hub_double import TOKEN, HubDouble
 
 READ_BACK = """
 import json, sys

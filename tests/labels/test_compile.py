@@ -441,7 +441,7 @@ def test_a_field_type_of_ones_own_is_one_class(mine, monkeypatch):
 
 def test_what_is_not_asked_of_the_settled_label_is_not_settled(mine):
     from curate.consensus.aggregate import aggregate
-    from curate.storage.spec import table_spec
+    from curate.corpus.spec import table_spec
 
     schema = mine()
     when = {"acted_at": None, "action": "created", "item_id": "i"}
@@ -461,7 +461,7 @@ def test_what_is_not_asked_of_the_settled_label_is_not_settled(mine):
 
 
 def test_offline_labeller_proposes_only_what_is_asked(mine):
-    from curate.llm.offline import open_offline
+    from curate.llm.labellers import open_offline
 
     text = """name: mine.v1
 unit: post

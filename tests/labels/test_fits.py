@@ -9,8 +9,8 @@ from jsonschema import Draft202012Validator
 
 from curate.assets import list_assets
 from curate.labels import load_labels
-from curate.labels.fits import compile_check
-from tests.llm.chat_rules import value_of
+from curate.labels.validate import compile_check
+from tests.support.chat_rules import value_of
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-3, 3) | st.sampled_from(["a", "b", "", "abc"]),

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.llm.asking import KEY
-from tests.llm.chat_double import ChatDouble
-from tests.llm.posts import Posts
+from tests.support.asking import KEY
+from tests.support.chat_double import ChatDouble
+from tests.support.posts import Posts
 
 
 @pytest.fixture(autouse=True)

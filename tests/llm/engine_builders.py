@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 
 from curate.llm.engine import EngineSettings, Reply, open_engine
 from curate.llm.model import Spent
+from curate.llm.replies import Answers
 from curate.llm.request import Message, Request
 from curate.llm.stream import stream
-from curate.storage.answers import Answers
-from tests.llm.chat_double import ChatDouble
+from tests.support.chat_double import ChatDouble
 
 SCHEMA = {
     "type": "object",

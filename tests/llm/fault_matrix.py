@@ -9,9 +9,9 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.llm.asking import GOOD, KEY, Seen, ask_items, make_settings
-from tests.llm.chat_double import ChatDouble
-from tests.llm.chat_faults import (
+from tests.support.asking import GOOD, KEY, Seen, ask_items, make_settings
+from tests.support.chat_double import ChatDouble
+from tests.support.chat_faults import (
     Fault,
     content_filter,
     cut,

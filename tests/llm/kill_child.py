@@ -12,9 +12,9 @@ import traceback
 from pathlib import Path
 
 from curate.llm.engine import EngineSettings, open_engine
+from curate.llm.replies import Answers
 from curate.llm.request import Message, Request
 from curate.llm.stream import stream
-from curate.storage.answers import Answers
 
 SCHEMA = {
     "type": "object",

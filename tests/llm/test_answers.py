@@ -11,7 +11,7 @@ from datetime import UTC
 import pytest
 
 from curate.errors import StorageFailed, WorkspaceUnusable
-from curate.storage.answers import Answer, Answers, Spend, drop_spend, kept_headers, now, put_answer, put_spend
+from curate.llm.replies import Answer, Answers, Spend, drop_spend, kept_headers, now, put_answer, put_spend
 
 
 def make_answer(key: str = "k1", **about) -> Answer:
@@ -115,8 +115,8 @@ def test_what_was_committed_outlives_a_killed_process(tmp_path):
     code = f"""
 import os, signal
 from pathlib import Path
-from curate.storage.answers import Answers
-from curate.storage.answers import put_spend
+from curate.llm.replies import Answers
+from curate.llm.replies import put_spend
 from tests.llm.test_answers import make_spend
 answers = Answers(Path({str(tmp_path / "answers.sqlite")!r}))
 for n in range(50):

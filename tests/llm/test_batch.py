@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from curate.llm.batch_lines import read_lines, write_lines
 from curate.llm.engine import open_engine
-from curate.storage.answers import Answers
-from tests.llm.asking import account, always_good, ask_items, make_request, make_settings, rows, stored
-from tests.llm.chat_double import BatchPlan
-from tests.llm.chat_faults import Fault, cut, drop, error_body, expired_key, html, raw, refusal, says, status
+from curate.llm.replies import Answers
+from curate.llm.transport.batch.lines import read_lines, write_lines
+from tests.support.asking import account, always_good, ask_items, make_request, make_settings, rows, stored
+from tests.support.chat_double import BatchPlan
+from tests.support.chat_faults import Fault, cut, drop, error_body, expired_key, html, raw, refusal, says, status
 
 TEXTS = [f"item {at} of 12" for at in range(12)]
 
@@ -254,7 +254,7 @@ def test_whatever_goes_wrong_within_reaches_all_who_wait(double, tmp_path, monke
     def broken(*_):
         raise OverflowError("int too large to convert to float")
 
-    monkeypatch.setattr(f"curate.llm.batch.{place}", broken)
+    monkeypatch.setattr(f"curate.llm.transport.batch.courier.{place}", broken)
 
     async def everything(answers):
         engine = open_engine(batch_settings(double), answers, lambda blob: b"")
@@ -271,7 +271,7 @@ def test_whatever_goes_wrong_within_reaches_all_who_wait(double, tmp_path, monke
 CHILD = """
 import sys
 from pathlib import Path
-from tests.llm.asking import ask_items, make_settings
+from tests.support.asking import ask_items, make_settings
 class Double: url = sys.argv[1]
 seen = ask_items(Path(sys.argv[2]), make_settings(Double, mode="batch"), [f"item {at} of 12" for at in range(12)])
 assert seen.error is None, seen.error

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from curate.errors import Interrupted, InvalidInput
-from curate.llm.budget import Budget
 from curate.llm.engine import open_engine
-from curate.storage.answers import Answers
-from tests.llm.chat_double import ChatDouble
-from tests.llm.chat_faults import hang, says, status
+from curate.llm.money.budget import Budget
+from curate.llm.replies import Answers
 from tests.llm.engine_builders import ask_all, make_request, make_settings
+from tests.support.chat_double import ChatDouble
+from tests.support.chat_faults import hang, says, status
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import json
 import openai
 import pytest
 
-from tests.llm.chat_double import BatchPlan, ChatDouble
-from tests.llm.chat_faults import cut, drop, expired_key, half_json, hang, html, length, no_choices, refusal, status
+from tests.support.chat_double import BatchPlan, ChatDouble
+from tests.support.chat_faults import cut, drop, expired_key, half_json, hang, html, length, no_choices, refusal, status
 
 SCHEMA = {
     "type": "object",

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.llm.completion import Usage, read_completion
-from curate.llm.faults import judge_status, masker
+from curate.llm.transport.faults import judge_status, masker
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),

@@ -13,12 +13,12 @@ from curate.executors.local import LocalExecutor
 from curate.llm.engine import EngineSettings
 from curate.pipeline import plan, run
 from curate.recipe import load_recipe
-from tests.builders import TEXTS, make_recipe
-from tests.llm.asking import KEY, rows
-from tests.llm.chat_double import ChatDouble
-from tests.llm.chat_faults import expired_key
-from tests.llm.chat_rules import Refused
-from tests.llm.posts import ONE, Posts, Quiet
+from tests.support.asking import KEY, rows
+from tests.support.builders import TEXTS, make_recipe
+from tests.support.chat_double import ChatDouble
+from tests.support.chat_faults import expired_key
+from tests.support.chat_rules import Refused
+from tests.support.posts import ONE, Posts, Quiet
 
 BY = "openai/text-embedding-3-small"
 EXAMPLES = {"count": 1, "by": BY}
@@ -80,7 +80,7 @@ def is_chat(call: Any) -> bool:
 @pytest.mark.parametrize("mode", ["online", "batch"])
 def test_examples_are_those_nearest_in_meaning_and_each_text_is_embedded_once(corpus, double, mode, monkeypatch):
     quick = partial(EngineSettings, batch_idle_s=0.05, batch_poll_s=0.05)
-    monkeypatch.setattr("curate.stages.prelabel.EngineSettings", quick)
+    monkeypatch.setattr("curate.stages.prelabel.stage.EngineSettings", quick)
     done = corpus.run(labellers=[ONE], examples=EXAMPLES, mode=mode)
     (disgust,), (joy,) = asked_about(double, "Ach, wie ekelhaft!"), asked_about(double, "Wie schön!")
     assert "take it away" in disgust
@@ -155,7 +155,7 @@ def test_a_service_that_does_not_embed_ends_the_stage_before_anything_is_asked(c
 @pytest.mark.parametrize("mode", ["online", "batch"])
 def test_questions_and_vectors_share_one_budget(corpus, double, mode, monkeypatch):
     quick = partial(EngineSettings, batch_idle_s=0.05, batch_poll_s=0.05)
-    monkeypatch.setattr("curate.stages.prelabel.EngineSettings", quick)
+    monkeypatch.setattr("curate.stages.prelabel.stage.EngineSettings", quick)
     for _ in range(2):
         with pytest.raises(Interrupted, match="the budget is spent"):
             corpus.run(labellers=[ONE], examples=EXAMPLES, mode=mode, in_flight=2, budget={"tokens": 4_500})

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from curate.errors import Interrupted, InvalidInput, ServiceRefused, ServiceUnavailable
-from curate.llm.embeddings import Embedding, embedded_text, read_embeddings, shares
 from curate.llm.engine import Engine, EngineSettings, open_engine
 from curate.llm.model import Spent
-from curate.storage.answers import Answers
-from tests.llm.asking import make_request, make_settings, rows, stored
-from tests.llm.chat_double import ChatDouble, vector_of
-from tests.llm.chat_faults import Fault, drop, error_body, expired_key, half_json, hang, html, raw, status
-from tests.llm.chat_rules import Refused
+from curate.llm.replies import Answers
+from curate.llm.transport.embeddings import Embedding, embedded_text, read_embeddings, shares
+from tests.support.asking import make_request, make_settings, rows, stored
+from tests.support.chat_double import ChatDouble, vector_of
+from tests.support.chat_faults import Fault, drop, error_body, expired_key, half_json, hang, html, raw, status
+from tests.support.chat_rules import Refused
 
 MODEL = "text-embedding-3-small"
 PATH = "POST /v1/embeddings"
@@ -179,7 +179,7 @@ def test_whatever_goes_wrong_within_reaches_all_who_wait(double, tmp_path, monke
     def broken(body: bytes, count: int) -> None:
         raise OverflowError("int too large to convert to float")
 
-    monkeypatch.setattr("curate.llm.online.read_embeddings", broken)
+    monkeypatch.setattr("curate.llm.transport.online.read_embeddings", broken)
 
     async def everything(answers: Answers) -> list[Any]:
         engine = open_engine(make_settings(double), answers, lambda blob: b"")

@@ -18,13 +18,14 @@ from curate.errors import (
     WorkspaceUnusable,
 )
 from curate.llm.engine import open_engine
+from curate.llm.replies import Answers
 from curate.llm.request import Media, Message, Request
 from curate.llm.stream import stream
-from curate.storage.answers import Answers
 from curate.storage.blobs import Blobs
-from tests.llm.asking import KEY
-from tests.llm.chat_double import ChatDouble
-from tests.llm.chat_faults import (
+from tests.llm.engine_builders import ask_all, make_request, make_settings, read_emotion
+from tests.support.asking import KEY
+from tests.support.chat_double import ChatDouble
+from tests.support.chat_faults import (
     Fault,
     content_filter,
     drop,
@@ -44,7 +45,6 @@ from tests.llm.chat_faults import (
     too_long,
     unknown_model,
 )
-from tests.llm.engine_builders import ask_all, make_request, make_settings, read_emotion
 
 JOY = '{"emotion": "joy"}'
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from curate.labels import load_labels
-from curate.llm.examples import make_pool, retrieve, tell_examples, text_of, words_of
+from curate.llm.prompts.examples import make_pool, retrieve, tell_examples, text_of, words_of
 
 LABELS = load_labels("utterance_emotion.v1")
 TEXTS = (

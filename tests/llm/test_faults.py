@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from curate.llm.faults import judge_error, judge_status, masker
+from curate.llm.transport.faults import judge_error, judge_status, masker
 from tests.llm.fault_matrix import COUNT, HIT, play, rows
 
 

@@ -8,10 +8,10 @@ import unicodedata
 import pytest
 
 from curate.labels import describe_labels, load_labels, to_context
-from curate.llm.answer import read_answer
-from curate.llm.fence import fence_of
-from curate.llm.material import tell_item
-from curate.llm.prompt import FENCED, load_prompt
+from curate.llm.prompts.answer import read_answer
+from curate.llm.prompts.fence import fence_of
+from curate.llm.prompts.material import tell_item
+from curate.llm.prompts.prompt import FENCED, load_prompt
 from curate.llm.request import Request
 
 ANSWER = '{"reasons": "x", "emotion": ["happiness"], "intensity": 5, "valence": 1, "description": null}'

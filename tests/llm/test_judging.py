@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 import pytest
 
-from curate.llm.faults import backoff_s, judge_status, masker, reset_s, retry_after_s
+from curate.llm.transport.faults import backoff_s, judge_status, masker, reset_s, retry_after_s
 
 
 def judge(status, body=b"", **headers):

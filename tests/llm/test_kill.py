@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from curate.llm.completion import read_completion
-from curate.llm.embeddings import EmbeddingRequest
-from tests.llm.asking import rows
-from tests.llm.chat_double import ChatDouble, embedded_tokens
+from curate.llm.transport.embeddings import EmbeddingRequest
 from tests.llm.kill_child import EMBEDDER, WINDOWS, make_ask, make_text
+from tests.support.asking import rows
+from tests.support.chat_double import ChatDouble, embedded_tokens
 
 POINTS, BATCH_POINTS, EMBED_POINTS = (100, 30, 40) if os.environ.get("CURATE_TEST_ALL") else (30, 10, 8)
 

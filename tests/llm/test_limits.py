@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from curate.llm.limits import Bucket, Gate, Gates
+from curate.llm.transport.limits import Bucket, Gate, Gates
 
 
 def make_gates(in_flight=4, requests=None, tokens=None) -> Gates:

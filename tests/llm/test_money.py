@@ -8,12 +8,12 @@ import random
 import pytest
 
 from curate.llm.engine import open_engine
-from curate.llm.prices import load_prices
+from curate.llm.money.prices import load_prices
+from curate.llm.replies import Answers
 from curate.llm.stream import stream
-from curate.storage.answers import Answers
-from tests.llm.asking import KEY, always_good, ask_items, make_request, make_settings, rows
-from tests.llm.chat_double import ChatDouble
-from tests.llm.chat_faults import Fault, cut, expired_key, half_json, hang, quota, refusal, status
+from tests.support.asking import KEY, always_good, ask_items, make_request, make_settings, rows
+from tests.support.chat_double import ChatDouble
+from tests.support.chat_faults import Fault, cut, expired_key, half_json, hang, quota, refusal, status
 
 TEXTS = [f"item {at} of 40" for at in range(40)]
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from curate.errors import InvalidRow
-from curate.media.align import align
-from curate.media.centerface import CenterFace
-from curate.media.container import encode_flac
-from curate.media.decode import Span, read_audio, read_frames
-from curate.media.pictures import encode_jpeg
+from curate.media.container.decode import Span, read_audio, read_frames
+from curate.media.container.open import encode_flac
+from curate.media.container.pictures import encode_jpeg
+from curate.media.faces.align import align
+from curate.media.faces.centerface import CenterFace
 from curate.media.sampling import Look, choose, rate_crops, sample_faces, sample_frames, sample_sound
-from tests.media.builders import make_portrait, make_speech, make_tone, sample, write_media
+from tests.support.media_builders import make_portrait, make_speech, make_tone, sample, write_media
 
 looks = st.lists(st.builds(Look, st.floats(0, 9), st.floats(0, 1), st.floats(0, 255)), max_size=40).map(
     lambda found: sorted(found, key=lambda look: look.time_s)

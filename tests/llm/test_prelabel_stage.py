@@ -14,28 +14,28 @@ import pytest
 import yaml
 
 from curate.cli.output import account_of, describe, describe_spending, show_missing
+from curate.corpus.spec import table_spec
 from curate.errors import Interrupted, InvalidInput, MissingDependency, ServiceRefused
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
 from curate.llm.estimate import Rehearsal
 from curate.llm.model import Spent
-from curate.llm.prices import shipped_prices
+from curate.llm.money.prices import shipped_prices
+from curate.llm.replies import Answers
 from curate.pipeline import StagePlan, StageResult, plan, run
 from curate.recipe import load_recipe
-from curate.stage import Tools
-from curate.stages.prelabel import Prelabel
-from curate.stages.prelabel_chat import Chat
-from curate.stages.prelabel_context import with_neighbours
-from curate.stages.prelabel_settings import ContextSettings
-from curate.storage.answers import Answers
+from curate.stages.contract import Tools
+from curate.stages.prelabel.chat import Chat
+from curate.stages.prelabel.context import with_neighbours
+from curate.stages.prelabel.settings import ContextSettings
+from curate.stages.prelabel.stage import Prelabel
 from curate.storage.blobs import Blobs
-from curate.storage.spec import table_spec
 from curate.storage.workspace import Workspace
-from tests.builders import TEXTS, make_recipe
-from tests.llm.asking import KEY
-from tests.llm.chat_double import BatchPlan, ChatDouble
-from tests.llm.chat_faults import length, refusal, says, status
-from tests.llm.posts import ONE, Posts, Quiet, asked
+from tests.support.asking import KEY
+from tests.support.builders import TEXTS, make_recipe
+from tests.support.chat_double import BatchPlan, ChatDouble
+from tests.support.chat_faults import length, refusal, says, status
+from tests.support.posts import ONE, Posts, Quiet, asked
 
 
 def test_every_answer_is_a_row_and_one_stands_for_the_item(corpus: Posts, double: ChatDouble) -> None:

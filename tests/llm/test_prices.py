@@ -7,9 +7,9 @@ import pytest
 from curate.errors import InvalidInput
 from curate.llm.completion import Usage
 from curate.llm.estimate import estimate
-from curate.llm.prices import load_prices, tokens_in
+from curate.llm.money.prices import load_prices, tokens_in
+from curate.llm.replies import Answers, put_answer
 from curate.llm.request import Media, Message, Request
-from curate.storage.answers import Answers, put_answer
 from tests.llm.engine_builders import make_request
 from tests.llm.test_answers import make_answer
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from curate.assets import list_assets, shipped
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import ItemContext, Turn, describe_labels, load_labels, strict_problems, to_context
-from curate.llm.answer import read_answer
-from curate.llm.fence import bounded, clean, fence_of, is_seen
-from curate.llm.material import tell_answer, tell_item
-from curate.llm.prompt import FENCED, MODALITIES, VARIABLES, answer_schema, load_prompt
+from curate.llm.prompts.answer import read_answer
+from curate.llm.prompts.fence import bounded, clean, fence_of, is_seen
+from curate.llm.prompts.material import tell_answer, tell_item
+from curate.llm.prompts.prompt import FENCED, MODALITIES, VARIABLES, answer_schema, load_prompt
+from curate.llm.prompts.scores import UNSCORED
 from curate.llm.request import Media
-from curate.llm.scores import UNSCORED
 from tests.labels import strategies as make
 
 SUITS = {
@@ -375,7 +375,7 @@ def test_labels_are_described_whole(name):
 
 def test_fence_is_drawn_from_the_content_and_stands_nowhere_in_it(monkeypatch):
     assert fence_of(["a", "b"]) == fence_of(["a", "b"]) != fence_of(["a", "c"])
-    monkeypatch.setattr("curate.llm.fence._DIGITS", 1)
+    monkeypatch.setattr("curate.llm.prompts.fence._DIGITS", 1)
     for left in "0123456789abcdef":
         others = "0123456789ABCDEF".replace(left.upper(), "")
         assert fence_of([others[:7], others[7:]]) == left

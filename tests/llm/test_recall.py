@@ -9,11 +9,11 @@ import pytest
 from curate.errors import Interrupted
 from curate.executors.local import LocalExecutor
 from curate.pipeline import run
-from curate.stages import prelabel
-from tests.builders import TEXTS
-from tests.llm.chat_double import ChatDouble
-from tests.llm.chat_faults import refusal, says
-from tests.llm.posts import ONE, Posts, asked
+from curate.stages.prelabel import stage as prelabel
+from tests.support.builders import TEXTS
+from tests.support.chat_double import ChatDouble
+from tests.support.chat_faults import refusal, says
+from tests.support.posts import ONE, Posts, asked
 
 LARGE = {"model": "openai/gpt-5", "name": "large"}
 COUNT = 12

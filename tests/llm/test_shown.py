@@ -11,16 +11,16 @@ from PIL import Image
 
 from curate.assets import shipped
 from curate.executors.local import LocalExecutor
-from curate.media.centerface import CenterFace
-from curate.media.container import AUDIO_RATE_HZ
-from curate.media.decode import read_audio
+from curate.media.container.decode import read_audio
+from curate.media.container.open import AUDIO_RATE_HZ
+from curate.media.faces.centerface import CenterFace
 from curate.pipeline import run
 from curate.recipe import load_recipe
 from curate.storage.workspace import Workspace
-from tests.builders import make_recipe
-from tests.llm.asking import KEY
-from tests.llm.chat_double import ChatDouble
-from tests.llm.posts import Quiet
+from tests.support.asking import KEY
+from tests.support.builders import make_recipe
+from tests.support.chat_double import ChatDouble
+from tests.support.posts import Quiet
 
 SIDE_PX = 200
 ONE = {"model": "openai/gpt-5-mini", "prompt": "clues_then_words.v1"}

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.llm.asking import account, always_good, ask_items, make_settings, rows
-from tests.llm.chat_double import BatchPlan
-from tests.llm.chat_faults import Fault, error_body, status
+from tests.support.asking import account, always_good, ask_items, make_settings, rows
+from tests.support.chat_double import BatchPlan
+from tests.support.chat_faults import Fault, error_body, status
 
 TEXTS = [f"item {at} of 12" for at in range(12)]
 

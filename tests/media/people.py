@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates, uniform_filter1d
 
-from curate.media.centerface import CenterFace
-from curate.media.decode import Span, cut, read_audio
-from tests.media.builders import RATE_HZ, make_portrait, sample, write_media
+from curate.media.container.decode import Span, cut, read_audio
+from curate.media.faces.centerface import CenterFace
+from tests.support.media_builders import RATE_HZ, make_portrait, sample, write_media
 
 LINES = (
     ("good_news", Span(0.35, 3.35)),

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from curate.errors import InvalidRow
-from curate.media.decode import Span, cut, merge, read_audio, read_frames, read_pictures
-from curate.media.render import render_audio
-from curate.media.speech import speech_probabilities, utterances
-from tests.media.builders import make_frames, make_speech, make_tone, turn_mp4, write_media
+from curate.media.container.decode import Span, cut, merge, read_audio, read_frames, read_pictures
+from curate.media.container.render import render_audio
+from curate.media.speech.vad import speech_probabilities, utterances
+from tests.support.media_builders import make_frames, make_speech, make_tone, turn_mp4, write_media
 
 
 def onset_s(samples):

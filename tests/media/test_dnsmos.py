@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from curate.errors import MissingDependency
-from curate.media import dnsmos
-from curate.media.dnsmos import rate_speech
+from curate.media.speech import dnsmos
+from curate.media.speech.dnsmos import rate_speech
 from curate.recipe import load_recipe
-from curate.stage import Tools
-from curate.stages.preprocess import Preprocess
-from tests.builders import make_recipe
-from tests.media.builders import RATE_HZ, make_speech, sample
-from tests.test_preprocess import preprocess
+from curate.stages.contract import Tools
+from curate.stages.preprocess.stage import Preprocess
+from tests.stages.test_preprocess import preprocess
+from tests.support.builders import make_recipe
+from tests.support.media_builders import RATE_HZ, make_speech, sample
 
 
 def test_noise_is_heard():

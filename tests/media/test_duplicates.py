@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from curate.media.decode import Span, read_audio, read_frames, read_start
+from curate.media.container.decode import Span, read_audio, read_frames, read_start
 from curate.media.duplicates import (
     NEAR_PICTURES,
     NEAR_SOUNDS,
@@ -14,7 +14,15 @@ from curate.media.duplicates import (
     picture_hash,
     sound_hash,
 )
-from tests.media.builders import make_frames, make_portrait, make_speech, make_talk, make_tone, sample, write_media
+from tests.support.media_builders import (
+    make_frames,
+    make_portrait,
+    make_speech,
+    make_talk,
+    make_tone,
+    sample,
+    write_media,
+)
 
 NAMES = ("good_news", "broken_promise", "night_noise")
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from curate.media.align import TEMPLATE, align, measure, pose, similarity
-from curate.media.centerface import CenterFace
-from curate.media.crops import crop_picture
-from curate.media.faces import Face, intersection_over_union
-from curate.media.tracks import Tracker, _pairs
-from tests.media.builders import make_frames, make_portrait
+from curate.media.faces.align import TEMPLATE, align, measure, pose, similarity
+from curate.media.faces.centerface import CenterFace
+from curate.media.faces.crops import crop_picture
+from curate.media.faces.detector import Face, intersection_over_union
+from curate.media.faces.tracks import Tracker, _pairs
+from tests.support.media_builders import make_frames, make_portrait
 
 
 def make_face(x: float, y: float, size: float = 40.0, score: float = 0.9) -> Face:

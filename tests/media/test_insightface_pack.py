@@ -10,9 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from curate.errors import MissingDependency
-from curate.media.faces import licence_note, open_detector, pack_name
-from curate.media.identity import SAME_PERSON, group_vectors
-from curate.media.insightface_pack import embed_faces
+from curate.media.faces.detector import licence_note, open_detector, pack_name
+from curate.media.faces.identity import SAME_PERSON, group_vectors
+from curate.media.faces.insightface import embed_faces
 
 STRIDES = (8, 16, 32)
 
@@ -189,7 +189,8 @@ def test_a_failed_import_leaves_the_path_as_it_was(tmp_path, monkeypatch):
 
 def test_the_default_detector_needs_no_opencv():
     program = (
-        "import sys; from tests.media.builders import make_portrait; from curate.media.faces import open_detector; "
+        "import sys; from tests.support.media_builders import make_portrait; "
+        "from curate.media.faces.detector import open_detector; "
         "assert open_detector().detect(make_portrait()); assert not {'cv2', 'insightface', 'torch'} & set(sys.modules)"
     )
     root = Path(__file__).parents[2]

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from curate.errors import InvalidRow
-from curate.media.container import open_media
-from curate.media.probe import probe
-from curate.stage import REASONS
-from tests.media.builders import make_frames, make_speech, make_tone, turn_mp4, write_media
+from curate.media.container.open import open_media
+from curate.media.container.probe import probe
+from curate.stages.contract import REASONS
+from tests.support.media_builders import make_frames, make_speech, make_tone, turn_mp4, write_media
 
 
 def reason(path: Path) -> str:

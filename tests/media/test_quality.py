@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from curate.media.decode import Span
-from curate.media.quality import loudness_lufs, sound_quality, window_powers
-from curate.media.speech import HOP_S, speech_probabilities
-from tests.media.builders import make_talk, make_tone
+from curate.media.container.decode import Span
+from curate.media.speech.quality import loudness_lufs, sound_quality, window_powers
+from curate.media.speech.vad import HOP_S, speech_probabilities
+from tests.support.media_builders import make_talk, make_tone
 
 
 def make_sine(hertz, dbfs, seconds=5.0, rate_hz=16_000):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from curate.errors import InvalidRow
-from curate.media import ffmpeg
-from curate.media.decode import Span, read_audio, read_frames
-from curate.media.probe import probe
-from curate.media.render import raise_level, render_video
-from tests.media.builders import make_frames, make_speech, make_tone, sample, turn_mp4, write_media
+from curate.media.container import ffmpeg
+from curate.media.container.decode import Span, read_audio, read_frames
+from curate.media.container.probe import probe
+from curate.media.container.render import raise_level, render_video
+from tests.support.media_builders import make_frames, make_speech, make_tone, sample, turn_mp4, write_media
 
 
 @pytest.fixture(params=["found", "bundled"])

@@ -3,8 +3,8 @@
 import pytest
 
 from curate.errors import InvalidRow
-from curate.media.decode import Span
-from curate.media.speakers import Turn, find_turns, load_turns, speakers_of
+from curate.media.container.decode import Span
+from curate.media.speech.speakers import Turn, find_turns, load_turns, speakers_of
 
 RTTM = (
     ";; a comment\n"

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from curate.media.centerface import CenterFace
-from curate.media.decode import Span, read_audio
-from curate.media.face_tracks import Watched, watch
-from curate.media.speaking import who_speaks
-from tests.media.builders import make_portrait, make_speech, make_tone, sample, write_media
+from curate.media.container.decode import Span, read_audio
+from curate.media.faces.centerface import CenterFace
+from curate.media.faces.watch import Watched, watch
+from curate.media.speech.active_speaker import who_speaks
 from tests.media.people import Turn, make_dialogue
+from tests.support.media_builders import make_portrait, make_speech, make_tone, sample, write_media
 
 
 def places(watched, answers):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.media.speech import HOP_S, speech_probabilities, utterances
-from tests.media.builders import make_speech, make_talk, make_tone
+from curate.media.speech.vad import HOP_S, speech_probabilities, utterances
+from tests.support.media_builders import make_speech, make_talk, make_tone
 
 
 def bounds(probabilities, **settings):

@@ -3,9 +3,9 @@
 import pytest
 
 from curate.errors import InvalidRow
-from curate.media.decode import Span
-from curate.media.subtitles import embedded_cues, find_sidecar, load_cues
-from tests.media.builders import embed_subtitles, make_frames, make_tone, sample, write_media
+from curate.media.container.decode import Span
+from curate.media.words.subtitles import embedded_cues, find_sidecar, load_cues
+from tests.support.media_builders import embed_subtitles, make_frames, make_tone, sample, write_media
 
 SRT = "1\n00:00:01,000 --> 00:00:02,000\n{}\n\n2\n00:00:03,000 --> 00:00:04,500\nGoodbye.\n"
 

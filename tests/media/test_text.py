@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.media.language import language_of
-from curate.media.text import Passage, likeness, sentences, turns
+from curate.media.words.language import language_of
+from curate.media.words.sentences import Passage, likeness, sentences, turns
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from curate.errors import InvalidRow
-from curate.media.decode import Span
-from curate.media.subtitles import Cue
-from curate.media.transcript import Heard, Remote, Sidecar, Transcript, first_transcript, said_in, words_in
-from curate.media.words import Word
+from curate.media.container.decode import Span
+from curate.media.words.spread import Word
+from curate.media.words.subtitles import Cue
+from curate.media.words.transcript import Heard, Remote, Sidecar, Transcript, first_transcript, said_in, words_in
 
 
 def make_cue(start_s, end_s, text, speaker=None, words=()):

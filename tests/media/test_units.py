@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.media.decode import Span
+from curate.media.container.decode import Span
 from curate.media.units import cue_spans, windows
 
 

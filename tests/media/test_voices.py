@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from curate.errors import MissingDependency
-from curate.media import voices
-from curate.media.decode import Span, read_audio
-from curate.media.onnx_models import open_lstm
-from curate.media.voices import d_vectors, load_weights, mel_spectrogram, tell_voices
-from tests.media.builders import RATE_HZ, make_speech, make_talk
-from tests.test_preprocess import preprocess
+from curate.media.container.decode import Span, read_audio
+from curate.media.onnx import open_lstm
+from curate.media.speech import voices
+from curate.media.speech.voices import d_vectors, load_weights, mel_spectrogram, tell_voices
+from tests.stages.test_preprocess import preprocess
+from tests.support.media_builders import RATE_HZ, make_speech, make_talk
 
 HIDDEN, OUT = 8, 6
 
@@ -190,7 +190,7 @@ def test_short_spans_join_the_nearest_voice_where_the_number_is_known(chance):
 
 
 def test_items_name_the_voice_where_nothing_else_names_anybody(tmp_path, chance):
-    from tests.media.builders import write_media
+    from tests.support.media_builders import write_media
 
     write_media(tmp_path / "a.wav", sound=make_two_voices()[0])
     settings = {"cluster": True, "count": 2}

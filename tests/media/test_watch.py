@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from curate.errors import StorageFailed
-from curate.media import face_tracks
-from curate.media.aside import Aside
-from curate.media.centerface import CenterFace
-from curate.media.decode import Span, read_frames
-from curate.media.face_tracks import watch
-from curate.media.faces import intersection_over_union
+from curate.media.container.decode import Span, read_frames
+from curate.media.faces import watch as face_tracks
+from curate.media.faces.background import Aside
+from curate.media.faces.centerface import CenterFace
+from curate.media.faces.detector import intersection_over_union
+from curate.media.faces.watch import watch
 from curate.storage.blobs import Blobs
-from tests.media.builders import make_frames, make_portrait, make_tone, sample, turn_mp4, write_media
+from tests.support.media_builders import make_frames, make_portrait, make_tone, sample, turn_mp4, write_media
 
 WHOLE = [Span(0.0, 999.0)]
 

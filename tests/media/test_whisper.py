@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from curate.errors import InvalidInput
-from curate.media import whisper
-from curate.media.decode import Span
-from curate.media.whisper import Whisper, model_hash, model_problem, pack
-from tests.media.builders import make_speech
-from tests.media.whisper_model import make_model
+from curate.media.container.decode import Span
+from curate.media.words import whisper
+from curate.media.words.whisper import Whisper, model_hash, model_problem, pack
+from tests.support.media_builders import make_speech
+from tests.support.whisper_model import make_model
 
 
 def make_folder(folder, **files):

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.errors import MissingDependency
-from curate.media import alignment
-from curate.media.alignment import align_english, clip_ends
-from curate.media.decode import Span
-from curate.media.speech import HOP_S, speech_probabilities
-from curate.media.words import Word, speech_in, spread
-from tests.media.builders import make_speech, make_talk
+from curate.media.container.decode import Span
+from curate.media.speech.vad import HOP_S, speech_probabilities
+from curate.media.words import alignment
+from curate.media.words.alignment import align_english, clip_ends
+from curate.media.words.spread import Word, speech_in, spread
+from tests.support.media_builders import make_speech, make_talk
 
 TEXT = "I got the job, I can not believe it, I am so happy! But leaving all my friends makes me really sad."
 

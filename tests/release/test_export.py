@@ -11,10 +11,10 @@ import yaml
 
 from curate.errors import InvalidInput, StorageFailed, WorkspaceUnusable
 from curate.release.features import arrow_schema, arrow_type, card_features, release_features
-from curate.release.folder import Releases
 from curate.release.manifest import check_files, read_manifest
+from curate.release.versions import Releases
 from curate.stages.export import Export
-from tests.release.builders import EMOTIONS, make_corpus, make_flac, make_jpeg, make_labels
+from tests.support.release_builders import EMOTIONS, make_corpus, make_flac, make_jpeg, make_labels
 
 HALVES = {"train": 0.5, "test": 0.5}
 

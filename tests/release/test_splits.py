@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from curate.release.splits import assign_splits
+from curate.corpus.splits import assign_splits
 from curate.stages.export import Export
 
 RATIOS = {"train": 0.6, "validation": 0.2, "test": 0.2}

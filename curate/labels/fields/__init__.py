@@ -1,12 +1,12 @@
 """The field types, one module each; a new one is listed here and nowhere else."""
 
 from curate.labels.fields.base import Aggregate, Field
-from curate.labels.fields.boxes import Boxes
+from curate.labels.fields.boxes.field import Boxes
 from curate.labels.fields.category import Category
 from curate.labels.fields.open_set import OpenSet
 from curate.labels.fields.preference import Preference
 from curate.labels.fields.scale import Scale
-from curate.labels.fields.spans import Spans
+from curate.labels.fields.spans.field import Spans
 from curate.labels.fields.text import Text
 from curate.labels.fields.timeline import Timeline
 from curate.labels.fields.trace import Trace

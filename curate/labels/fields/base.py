@@ -12,9 +12,9 @@ import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic import Field as Setting
 
-from curate.labels.item import UNITS, ItemContext, Unit
 from curate.labels.layout import Layout
 from curate.labels.taxonomy import Label, Taxonomy
+from curate.labels.units import UNITS, ItemContext, Unit
 
 DEFAULT_LANGUAGE = "en"
 _VARIABLE = re.compile(r"\$(?=[\w\[\].{}])")

@@ -27,10 +27,10 @@ from curate.labels.fields.base import (
     strict_object,
 )
 from curate.labels.fields.intensity import Grades, Intensity, Range
-from curate.labels.item import ItemContext
 from curate.labels.layout import Layout, element
 from curate.labels.strict import label_schema
 from curate.labels.taxonomy import Taxonomy
+from curate.labels.units import ItemContext
 
 _MOST_BUTTONS = 60
 _DEEPEST = 20

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from curate.labels.item import ItemContext
-from curate.labels.numbers import checked_number
+from curate.labels.fields.numbers import checked_number
+from curate.labels.units import ItemContext
 
 LONGEST_S = 86_400
 _DIGITS = 3

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, RootModel, Tag, model
 from pydantic import Field as Setting
 
 from curate.labels.fields.base import Result, choice, class_label, member, scalar
+from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid
 from curate.labels.layout import element
-from curate.labels.numbers import check_range, checked_number, grid_step, mean, on_grid
 
 
 class Grades(RootModel[tuple[Annotated[str, Setting(min_length=1, max_length=40)], ...]]):

@@ -22,9 +22,9 @@ from curate.labels.fields.base import (
     unanimous,
 )
 from curate.labels.fields.text import checked_text
-from curate.labels.item import ItemContext
 from curate.labels.layout import Layout
 from curate.labels.taxonomy import Taxonomy
+from curate.labels.units import ItemContext
 
 _BETWEEN = re.compile(r"[,;\n\r，；、]")
 

@@ -23,8 +23,8 @@ from curate.labels.fields.base import (
     strict_object,
 )
 from curate.labels.fields.text import checked_text, text_area, text_of
-from curate.labels.item import ItemContext, Unit
 from curate.labels.layout import Layout, element
+from curate.labels.units import ItemContext, Unit
 
 SIDES = ("A", "B")
 """The names of the two objects in a layout."""

@@ -21,9 +21,9 @@ from curate.labels.fields.base import (
     plain,
     scalar,
 )
-from curate.labels.item import ItemContext
+from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid
 from curate.labels.layout import Layout
-from curate.labels.numbers import check_range, checked_number, grid_step, mean, on_grid
+from curate.labels.units import ItemContext
 
 _MOST_STARS = 10
 

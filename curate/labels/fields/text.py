@@ -8,8 +8,8 @@ import pyarrow as pa
 from pydantic import Field as Setting
 
 from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, Field, How, Result, member
-from curate.labels.item import ItemContext
 from curate.labels.layout import Layout
+from curate.labels.units import ItemContext
 
 
 class Text(Field):

@@ -28,10 +28,10 @@ from curate.labels.fields.base import (
     value_of,
 )
 from curate.labels.fields.clock import LONGEST_S, checked_time, from_frame, in_item, to_frame
-from curate.labels.item import WITH_TIME, ItemContext, Unit
 from curate.labels.layout import Layout, element
 from curate.labels.strict import label_schema
 from curate.labels.taxonomy import Taxonomy
+from curate.labels.units import WITH_TIME, ItemContext, Unit
 
 _INSTANT_S = 0.001
 

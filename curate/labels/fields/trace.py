@@ -27,9 +27,9 @@ from curate.labels.fields.base import (
     value_of,
 )
 from curate.labels.fields.clock import LONGEST_S, in_item
-from curate.labels.item import WITH_TIME, ItemContext, Unit
+from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid
 from curate.labels.layout import Layout, element
-from curate.labels.numbers import check_range, checked_number, grid_step, mean, on_grid
+from curate.labels.units import WITH_TIME, ItemContext, Unit
 
 
 class Trace(Field):

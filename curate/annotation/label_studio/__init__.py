@@ -1,0 +1,1 @@
+"""Label Studio as the annotation server: projects, tasks, push and pull."""

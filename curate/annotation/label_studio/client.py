@@ -1,0 +1,262 @@
+"""The annotation server that is a Label Studio. The only importer of its SDK."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from curate.annotation.local_server.connection import Connection
+from curate.annotation.protocol import Project, Say, TaskState
+from curate.errors import CurateError, InvalidInput, ServiceRefused, ServiceUnavailable
+from curate.storage.blobs import Blobs
+
+TIMEOUT_S = 300.0
+_PAGE = 1000
+_CHUNK = 250
+_MEDIA_MARK = "curate-media:"
+_STATE = "id,updated_at,annotations_ids,annotators,draft_exists,predictions_results,predictions_model_versions,data"
+_FILLING = re.compile(r"\bid['\"]?: ['\"]?([0-9a-zA-Z_-]+)\.")
+_UPLOADED = re.compile(r"upload/\d+/[0-9a-f]{8}-(([0-9a-f]{2})[0-9a-f]{62}\.[a-z0-9]+)")
+
+
+class LabelStudioServer:
+    """Implements ``AnnotationServer`` over Label Studio's REST interface."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def projects(self) -> list[Project]:
+        found: list[Project] = []
+        while True:
+            answer = self._call("GET", "api/projects/", params={"page": len(found) // 100 + 1, "page_size": 100})
+            found += [_project(each) for each in answer["results"]]
+            if not answer.get("next") or not answer["results"]:
+                return found
+
+    def has_project(self, project_id: int) -> bool:
+        return self._call("GET", f"api/projects/{project_id}/", missing_ok=True) is not None
+
+    def create_project(self, settings: Mapping[str, Any]) -> Project:
+        return _project(self._call("POST", "api/projects/", content=settings))
+
+    def change_project(self, project_id: int, settings: Mapping[str, Any]) -> None:
+        self._call("PATCH", f"api/projects/{project_id}/", content=settings)
+
+    def share_media(self, project_id: int, blobs: Blobs, names: Iterable[str], say: Say) -> dict[str, str]:
+        wanted = sorted(set(names))
+        prefix = urlsplit(self.connection.url).path.rstrip("/")
+        if not wanted:
+            return {}
+        if self.connection.local:
+            folder = blobs.folder_with(wanted)
+            self._expose(project_id, folder)
+            return {name: f"{prefix}/data/local-files/?d={folder.name}/{name}" for name in wanted}
+        store = self._media_project()
+        there = self._uploaded(store)
+        missing = [name for name in wanted if name not in there]
+        for done, name in enumerate(missing):
+            if done % 50 == 0:
+                say(f"uploading media: {done} of {len(missing)}")
+            file = {"file": (PurePosixPath(name).name, blobs.read(name))}
+            self._call("POST", f"api/projects/{store}/import", params={"commit_to_project": "false"}, files=file)
+        if missing:
+            there = self._uploaded(store)
+        lost = [name for name in wanted if name not in there]
+        if lost:
+            raise ServiceUnavailable(
+                f"{self.connection.url} did not keep {len(lost)} uploaded files, such as {lost[0]}"
+            )
+        return {name: f"{prefix}/data/{there[name]}" for name in wanted}
+
+    def scan(self, project_id: int) -> list[TaskState]:
+        states: dict[int, TaskState] = {}
+        total, page = 1, 0
+        while page * _PAGE < total:
+            page += 1
+            params = {"project": project_id, "page": page, "page_size": _PAGE, "fields": "all", "include": _STATE}
+            answer = self._call("GET", "api/tasks/", params=params, missing_ok=page > 1)
+            if answer is None:
+                break
+            total = answer["total"]
+            states.update((task["id"], _state(task)) for task in answer["tasks"])
+        return [states[task_id] for task_id in sorted(states)]
+
+    def fetch(self, task_ids: Sequence[int], project_id: int) -> list[dict[str, Any]]:
+        tasks: list[dict[str, Any]] = []
+        for at in range(0, len(task_ids), _CHUNK):
+            selected = {"selectedItems": {"all": False, "included": list(task_ids[at : at + _CHUNK])}}
+            params = {"project": project_id, "page_size": _CHUNK, "fields": "all", "query": json.dumps(selected)}
+            tasks += self._call("GET", "api/tasks/", params=params)["tasks"]
+        return tasks
+
+    def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> None:
+        self._call("POST", f"api/projects/{project_id}/import", content=list(tasks))
+
+    def delete_tasks(self, project_id: int, task_ids: Sequence[int]) -> None:
+        self._act("delete_tasks", project_id, task_ids)
+
+    def replace_predictions(self, project_id: int, by_task: Mapping[int, Mapping[str, Any] | None]) -> None:
+        if by_task:
+            self._act("delete_tasks_predictions", project_id, list(by_task))
+        new = [{"task": task_id, **prediction} for task_id, prediction in by_task.items() if prediction]
+        if new:
+            self._call("POST", f"api/projects/{project_id}/import/predictions", content=new)
+
+    def check_predictions(self, config: str, predictions: Sequence[Mapping[str, Any]]) -> list[str]:
+        from label_studio_sdk.label_interface import LabelInterface
+
+        interface = LabelInterface(config)
+        return [str(e) for each in predictions for e in interface.validate_prediction(dict(each), return_errors=True)]
+
+    def users(self) -> dict[int, str]:
+        return {user["id"]: user["email"] for user in self._call("GET", "api/users/")}
+
+    def invitation(self) -> str:
+        path = str(self._call("GET", "api/invite")["invite_url"])
+        return path if path.startswith("http") else f"{self.connection.url}{path}"
+
+    def task_url(self, project_id: int, task_id: int) -> str:
+        return f"{self.connection.url}/projects/{project_id}/data?task={task_id}"
+
+    def project_url(self, project_id: int) -> str:
+        return f"{self.connection.url}/projects/{project_id}/data"
+
+    def _expose(self, project_id: int, blobs: Path) -> None:
+        """Let the project read the blobs; the mere storage object does, nothing is copied."""
+        folder = str(blobs.parent.resolve() / blobs.name)
+        known = self._call("GET", "api/storages/localfiles", params={"project": project_id})
+        if all(storage["path"] != folder for storage in known):
+            settings = {"project": project_id, "title": "curate media", "path": folder, "use_blob_urls": True}
+            self._call("POST", "api/storages/localfiles", content=settings)
+
+    def _media_project(self) -> int:
+        """The project that keeps uploaded files: Label Studio takes none for a project with more than one data key."""
+        mine = sorted(each.project_id for each in self.projects() if _MEDIA_MARK in each.description)
+        about = {"title": "Media of curate", "description": f"{_MEDIA_MARK} the other projects show files kept here"}
+        return mine[0] if mine else self.create_project(about).project_id
+
+    def _uploaded(self, project_id: int) -> dict[str, str]:
+        files = self._call("GET", f"api/projects/{project_id}/file-uploads", params={"all": "true"})
+        found = ((_UPLOADED.fullmatch(each["file"]), each["file"]) for each in files)
+        return {f"{match[2]}/{match[1]}": file for match, file in found if match}
+
+    def _act(self, action: str, project_id: int, task_ids: Sequence[int]) -> None:
+        for at in range(0, len(task_ids), _PAGE):
+            selected = {"all": False, "included": list(task_ids[at : at + _PAGE])}
+            params = {"id": action, "project": project_id}
+            self._call("POST", "api/dm/actions/", params=params, content={"selectedItems": selected})
+
+    @cached_property
+    def _transport(self) -> Any:
+        """The SDK's own transport, which adds the key and renews the access tokens of a personal one.
+
+        Its typed methods are left aside: they cannot ask for part of a task, and they take 30 times as long to read it.
+        """
+        import httpx
+        from label_studio_sdk import LabelStudio
+        from label_studio_sdk.core.api_error import ApiError
+
+        # The development server answers a kept-alive connection 40 ms late.
+        http = httpx.Client(timeout=TIMEOUT_S, trust_env=not self.connection.local)
+        try:
+            client = LabelStudio(
+                base_url=self.connection.url,
+                api_key=self.connection.api_key,
+                headers={"Connection": "close"},
+                httpx_client=http,
+                timeout=TIMEOUT_S,
+            )
+        except ApiError as error:
+            raise self._refused(str(error.body)) from error
+        return client._client_wrapper.httpx_client
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        content: Any = None,
+        files: Mapping[str, Any] | None = None,
+        missing_ok: bool = False,
+    ) -> Any:
+        """The JSON of an answer (None for an empty one, and with ``missing_ok`` where there is nothing of the kind)."""
+        import httpx
+        from label_studio_sdk.core.api_error import ApiError
+
+        url = self.connection.url
+        # A write that seemed to fail may have happened; asking what is there before writing again is the caller's part.
+        retries = {"max_retries": 2 if method == "GET" else 0}
+        try:
+            answer = self._transport.request(
+                path, method=method, params=params, json=content, files=files, request_options=retries
+            )
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise ServiceUnavailable(
+                f"Label Studio at {url} does not answer: {error or type(error).__name__}",
+                hint=_start_hint(self.connection),
+            ) from error
+        except ApiError as error:
+            raise self._refused(str(error.body)) from error
+        if answer.status_code == 404 and missing_ok and _is_json(answer):
+            return None
+        if answer.status_code >= 300 or (answer.content and not _is_json(answer)):
+            raise self._failure(answer, path)
+        return answer.json() if answer.content else None
+
+    def _refused(self, detail: str) -> ServiceRefused:
+        mine = "LABEL_STUDIO_API_KEY" if not self.connection.local else "label_studio/credentials.json of the workspace"
+        return ServiceRefused(
+            f"Label Studio at {self.connection.url} refuses the key: {detail}",
+            hint=f"check {mine}; Label Studio shows a key under Account & Settings",
+        )
+
+    def _failure(self, answer: Any, path: str) -> CurateError:
+        """The error that an answer other than the expected one amounts to."""
+        where = f"{self.connection.url}/{path}"
+        if not _is_json(answer):
+            return ServiceUnavailable(
+                f"{where} answered {answer.status_code} with a page instead of data",
+                hint="check that LABEL_STUDIO_URL is the address of a Label Studio",
+            )
+        body = answer.json()
+        detail = str(body.get("detail", body) if isinstance(body, dict) else body)
+        found = body.get("validation_errors") if isinstance(body, dict) else None
+        detail = f"{detail} {found}" if found else detail
+        if answer.status_code in (401, 403):
+            return self._refused(detail)
+        if answer.status_code >= 500 or answer.status_code in (408, 429):
+            return ServiceUnavailable(f"{where} failed ({answer.status_code}): {detail}"[:600], hint="try again later")
+        return InvalidInput(f"{where} does not accept this ({answer.status_code}): {detail}"[:1000])
+
+
+def _start_hint(connection: Connection) -> str:
+    if connection.local:
+        return "start it with `curate annotate up`"
+    return "check LABEL_STUDIO_URL and that the server runs"
+
+
+def _is_json(answer: Any) -> bool:
+    return bool(answer.headers.get("content-type", "").startswith("application/json"))
+
+
+def _project(found: Mapping[str, Any]) -> Project:
+    return Project(found["id"], found.get("description") or "", found.get("label_config") or "", found)
+
+
+def _state(task: Mapping[str, Any]) -> TaskState:
+    ids, versions = task.get("annotations_ids") or "", task.get("predictions_model_versions") or ""
+    item_id = task["data"].get("item_id") if isinstance(task["data"], dict) else None
+    return TaskState(
+        task["id"],
+        item_id if isinstance(item_id, str) else "",
+        task["updated_at"],
+        frozenset(int(each) for each in (ids.split(",") if isinstance(ids, str) else ids) if each),
+        frozenset(each if isinstance(each, int) else each["user_id"] for each in task.get("annotators") or ()),
+        bool(task.get("draft_exists")),
+        frozenset(_FILLING.findall(str(task.get("predictions_results") or ""))),
+        frozenset(each for each in (versions.split(",") if isinstance(versions, str) else versions) if each),
+    )

@@ -1,0 +1,46 @@
+"""Where the annotation server is and how to get in."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from curate.annotation.local_server import server
+from curate.errors import InvalidInput, ServiceUnavailable
+
+
+class Connection(NamedTuple):
+    """An annotation server; ``name`` stands for it in the tables and stays when a local server changes its port."""
+
+    url: str
+    api_key: str
+    local: bool
+    name: str
+
+
+def is_configured(workspace_root: Path) -> bool:
+    """Whether an external server is named, or the workspace's own runs."""
+    named = os.environ.get("LABEL_STUDIO_URL") or os.environ.get("LABEL_STUDIO_API_KEY")
+    return bool(named) or server.state(workspace_root) is not None
+
+
+def connection(workspace_root: Path) -> Connection:
+    """The server of ``LABEL_STUDIO_URL`` and ``LABEL_STUDIO_API_KEY``, else the workspace's own running one.
+
+    The key is a legacy token or a personal access token. Raises ``ServiceUnavailable`` where there is neither.
+    """
+    url, key = (os.environ.get(name, "").strip() for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"))
+    if url or key:
+        if not url or not key:
+            missing = "LABEL_STUDIO_API_KEY" if url else "LABEL_STUDIO_URL"
+            raise InvalidInput(f"{missing} is not set", hint="an external Label Studio needs both its URL and a key")
+        if not url.startswith(("http://", "https://")):
+            raise InvalidInput(f"LABEL_STUDIO_URL is {url!r}, which is no address", hint="it begins with https://")
+        return Connection(url.rstrip("/"), key, local=False, name=url.rstrip("/"))
+    running = server.state(workspace_root)
+    login = server.read_login(workspace_root)
+    if running is None or login is None:
+        raise ServiceUnavailable(
+            "no annotation server is running",
+            hint="start one with `curate annotate up`, or name yours in LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY",
+        )
+    return Connection(running.url, login.token, local=True, name=login.name)

@@ -1,0 +1,179 @@
+"""Run a local Label Studio for a workspace: on 127.0.0.1 only, on SQLite, unattended, with nothing sent anywhere."""
+
+import json
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from curate.annotation.local_server.install import install
+from curate.annotation.local_server.process import Credentials, await_health, build_database, is_server, launch, stop
+from curate.errors import InvalidInput, StorageFailed
+
+ADMINISTRATOR = "admin@example.com"
+
+
+class ServerInfo(NamedTuple):
+    """A running local server. ``started`` is whether this call started it; ``created`` whether its login is new."""
+
+    url: str
+    port: int
+    pid: int
+    email: str
+    password: str
+    log: Path
+    started: bool = False
+    created: bool = False
+
+
+def up(workspace_root: Path, port: int | None = None, *, say: Callable[[str], None] = lambda _: None) -> ServerInfo:
+    """The workspace's server, running: installed, its database made and the process started as far as need be.
+
+    The process outlives the caller. Without ``port`` the last one is used again when free. Raises ``InvalidInput``
+    for a port in use, ``MissingDependency`` when it cannot be installed, ``ServiceUnavailable`` with the end of its
+    log when it does not start.
+    """
+    from filelock import FileLock
+
+    folder = _folder(workspace_root)
+    if port is not None and not 1 <= port <= 65535:
+        raise InvalidInput(f"{port} is not a port", hint="use one from 1024 to 65535")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        with FileLock(folder / "up.lock"):
+            running = state(workspace_root)
+            if running is not None:
+                if port not in (None, running.port):
+                    raise InvalidInput(
+                        f"Label Studio already runs on port {running.port}", hint="`curate annotate down` stops it"
+                    )
+                await_health(running.pid, running.port, folder)
+                return running
+            chosen = _choose_port(folder, port)
+            python = install(say)
+            login, created = _login(folder)
+            if not (folder / "data").is_dir():
+                say("Building its database")
+                build_database(python, folder, login)
+            say("Starting Label Studio")
+            pid = _start(python, folder, chosen, login)
+    except OSError as error:
+        raise StorageFailed(f"cannot use {folder}: {error.strerror or error}") from error
+    return _info(workspace_root, pid, chosen, login, started=True, created=created)
+
+
+def down(workspace_root: Path) -> bool:
+    """Stop the workspace's server; False when none was running. Nothing that was annotated is lost."""
+    running = state(workspace_root)
+    (_folder(workspace_root) / "server.json").unlink(missing_ok=True)
+    if running is None:
+        return False
+    stop(running.pid, _folder(workspace_root))
+    return True
+
+
+def state(workspace_root: Path) -> ServerInfo | None:
+    """The workspace's running server, or None; a pid left by a dead server or taken by another program is no server."""
+    record = _read_json(_folder(workspace_root) / "server.json")
+    login = read_login(workspace_root)
+    pid, port = record.get("pid"), record.get("port")
+    if (
+        login is None
+        or not isinstance(pid, int)
+        or not isinstance(port, int)
+        or not is_server(pid, _folder(workspace_root))
+    ):
+        return None
+    return _info(workspace_root, pid, port, login)
+
+
+def read_login(workspace_root: Path) -> Credentials | None:
+    """The stored login of the workspace's own server, or None where there has been none."""
+    found = _read_json(_folder(workspace_root) / "credentials.json")
+    return Credentials(**found) if set(found) == set(Credentials._fields) else None
+
+
+def _folder(workspace_root: Path) -> Path:
+    return workspace_root.resolve() / "label_studio"
+
+
+def _info(
+    root: Path, pid: int, port: int, login: Credentials, *, started: bool = False, created: bool = False
+) -> ServerInfo:
+    log = _folder(root) / "server.log"
+    return ServerInfo(f"http://127.0.0.1:{port}", port, pid, login.email, login.password, log, started, created)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty when it is missing or damaged."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write_private(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON that only its owner may read, from the first byte on, in one step."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+    new.replace(path)
+
+
+def _login(folder: Path) -> tuple[Credentials, bool]:
+    """The stored login, made first (with True) where there is none."""
+    login = read_login(folder.parent)
+    if login is not None:
+        return login, False
+    if (folder / "data").is_dir():
+        raise StorageFailed(
+            f"{folder / 'credentials.json'} is missing or damaged, but its database is there",
+            hint=f"restore that file; or, to begin with an empty server, move {folder} away",
+        )
+    name = f"local-{secrets.token_hex(6)}"
+    login = Credentials(ADMINISTRATOR, secrets.token_urlsafe(12), secrets.token_hex(20), name)
+    _write_private(folder / "credentials.json", login._asdict())
+    return login, True
+
+
+def _choose_port(folder: Path, port: int | None) -> int:
+    """The port asked for, the last one, or any free one; Label Studio itself would silently move to the next."""
+    if port is not None:
+        if not _is_free(port):
+            raise InvalidInput(f"port {port} is already in use", hint="leave --port out, or name another one")
+        return port
+    last = _read_json(folder / "port.json").get("port")
+    if isinstance(last, int) and 1 <= last <= 65535 and _is_free(last):
+        return last
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _start(python: Path, folder: Path, port: int, login: Credentials) -> int:
+    """Start the server and wait for it; its pid is on disk before the wait, so that it is found if this is killed."""
+    pid = launch(python, folder, port, login)
+    try:
+        _write_private(folder / "server.json", {"pid": pid, "port": port})
+        _write_private(folder / "port.json", {"port": port})
+        await_health(pid, port, folder)
+    except BaseException:
+        stop(pid, folder)
+        (folder / "server.json").unlink(missing_ok=True)
+        raise
+    return pid

@@ -1,0 +1,143 @@
+"""``curate annotate``: the loop in which people correct the labels."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from curate.cli.options import WORKSPACE, Json, OptionalRecipe, Settings, Workspace, next_command, recipe_of
+
+if TYPE_CHECKING:
+    from curate.recipe import LoadedRecipe
+    from curate.stages.annotate import Annotate
+
+app = typer.Typer(help="Let people correct the labels in Label Studio.", no_args_is_help=True)
+
+
+@app.command("up")
+def up_command(
+    workspace: Workspace = WORKSPACE,
+    port: Annotated[
+        int | None, typer.Option(help="Port on 127.0.0.1.", show_default="the last one, or any free")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Install and start a Label Studio of this workspace's own, and show where it is."""
+    from curate.annotation.local_server.server import up
+    from curate.cli.output import note, say, show_json
+    from curate.storage.workspace import Workspace as Opened
+
+    info = up(Opened(workspace).local, port, say=note)
+    if json:
+        show_json({"url": info.url, "email": info.email, "started": info.started, "log": info.log})
+        return
+    say(f"Label Studio runs at {info.url}")
+    say(f"login:    {info.email}")
+    if info.created:
+        say(f"password: {info.password}   (shown this once; kept in {info.log.parent / 'credentials.json'})")
+    else:
+        say(f"password: as shown the first time; kept in {info.log.parent / 'credentials.json'}")
+    say(f"next:     {next_command('annotate push', workspace)}     (then correct the labels at the address above)")
+
+
+@app.command("down")
+def down_command(workspace: Workspace = WORKSPACE) -> None:
+    """Stop the workspace's Label Studio; everything in it is kept."""
+    from curate.annotation.local_server.server import down
+    from curate.cli.output import say
+    from curate.storage.workspace import Workspace as Opened
+
+    say("Label Studio is stopped." if down(Opened(workspace, create=False).local) else "It was not running.")
+
+
+@app.command("push")
+def push_command(
+    recipe: OptionalRecipe = None, workspace: Workspace = WORKSPACE, settings: Settings = None, json: Json = False
+) -> None:
+    """Send items, media and pre-labels to Label Studio; only what is not there yet."""
+    from curate.annotation.local_server.connection import connection
+    from curate.cli.output import note, say, show_json
+    from curate.pipeline import make_tools, open_corpus
+    from curate.stages.annotate import push
+    from curate.storage.workspace import Workspace as Opened
+
+    loaded, stage = _load(recipe, workspace, settings)
+    opened = Opened(workspace, create=False)
+    with opened.lock():
+        reach = connection(opened.local)
+        counts = push(open_corpus(loaded, opened), make_tools(loaded, opened), stage, reach, say=note)
+    if json:
+        show_json({"url": reach.url, **counts._asdict()})
+        return
+    say(f"{counts.added:,} items added, {counts.refilled:,} filled anew; {counts.waiting:,} wait at {reach.url}")
+    say(f"next: people correct them there; then {next_command('annotate pull', workspace)}")
+
+
+@app.command("pull")
+def pull_command(
+    recipe: OptionalRecipe = None, workspace: Workspace = WORKSPACE, settings: Settings = None, json: Json = False
+) -> None:
+    """Bring every new judgement back from Label Studio."""
+    from curate.annotation.local_server.connection import connection
+    from curate.cli.output import counted, note, say, show_json
+    from curate.pipeline import open_corpus
+    from curate.stages.annotate import pull
+    from curate.storage.workspace import Workspace as Opened
+
+    loaded, _ = _load(recipe, workspace, settings)
+    opened = Opened(workspace, create=False)
+    with opened.lock():
+        counts = pull(open_corpus(loaded, opened), connection(opened.local), say=note)
+    if json:
+        show_json({"new": counts.new, **counts._asdict()})
+        return
+    if not counts.new:
+        say("Nothing new since the last pull.")
+        return
+    say(
+        counted(
+            {"created": counts.created, "updated": counts.updated, "skipped": counts.skipped, "deleted": counts.deleted}
+        )
+    )
+    say(f"next: {next_command(f'run {loaded.path}', workspace)}     (aggregates them and writes the next release)")
+
+
+@app.command("status")
+def status_command(
+    recipe: OptionalRecipe = None, workspace: Workspace = WORKSPACE, settings: Settings = None, json: Json = False
+) -> None:
+    """Show how far the people are, project by project."""
+    from curate.annotation.local_server.connection import connection
+    from curate.annotation.local_server.server import state
+    from curate.cli.output import say, show_json, show_table
+    from curate.pipeline import open_corpus
+    from curate.stages.annotate import invitation, status
+    from curate.storage.workspace import Workspace as Opened
+
+    loaded, _ = _load(recipe, workspace, settings)
+    opened = Opened(workspace, create=False)
+    reach = connection(opened.local)
+    projects = status(open_corpus(loaded, opened), reach)
+    if json:
+        show_json({"url": reach.url, "local": reach.local, "projects": [p._asdict() for p in projects]})
+        return
+    own = state(opened.local) if reach.local else None
+    say(f"Label Studio at {reach.url}" + (f", process {own.pid}" if own else "") + "\n")
+    rows = [
+        (p.layout, p.tasks, p.annotated, ", ".join(f"{who} {n}" for who, n in sorted(p.annotators.items())), p.url)
+        for p in projects
+    ]
+    show_table(["project", "items", "judged", "by", "address"], rows)
+    say(f"\ninvite annotators with {invitation(reach)}")
+
+
+def _load(recipe: Path | None, workspace: str, settings: list[str] | None) -> "tuple[LoadedRecipe, Annotate]":
+    from curate.errors import InvalidInput
+    from curate.recipe import load_recipe
+    from curate.stages.annotate import Annotate
+
+    loaded = load_recipe(recipe_of(recipe, workspace), settings or ())
+    stages = [stage for stage in loaded.recipe.stages if isinstance(stage, Annotate)]
+    if not stages:
+        raise InvalidInput(f"recipe {loaded.path} has no annotate stage", hint="add `- stage: annotate`")
+    return loaded, stages[0]

@@ -1,0 +1,1 @@
+"""Boxes: labelled rectangles on a picture."""

@@ -1,0 +1,1 @@
+"""Spans: labelled pieces of text with relations."""

@@ -1,0 +1,1 @@
+"""What a label schema compiles to."""

@@ -1,0 +1,1 @@
+"""Prompts: templates, fenced material, examples and the answers expected."""

@@ -1,0 +1,1 @@
+"""Requests to model services: clients, rate limits, retries and batches."""

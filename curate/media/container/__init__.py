@@ -1,0 +1,1 @@
+"""Media files: opening, decoding, timelines, pictures and rendering."""

@@ -1,0 +1,91 @@
+"""Say what a media file is, by looking inside it."""
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from curate.errors import InvalidRow
+from curate.media.container.open import Media, open_media
+from curate.media.container.pictures import is_picture, load_rgb
+
+
+class Probe(NamedTuple):
+    """What one file holds. Sizes are as displayed, after rotation; None where there is no such stream."""
+
+    kind: str
+    """video, audio or image"""
+    duration_s: float | None = None
+    width: int | None = None
+    height: int | None = None
+    frame_rate_hz: float | None = None
+    rotation_deg: int | None = None
+    video_codec: str | None = None
+    audio_codec: str | None = None
+    audio_rate_hz: int | None = None
+    audio_channels: int | None = None
+    audio_start_s: float | None = None
+    title: str | None = None
+
+
+def probe(path: Path) -> Probe:
+    """What the file holds, its duration measured from its packets rather than believed.
+
+    Raises ``InvalidRow`` with reason ``empty_file``, ``not_media``, ``unreadable``, ``truncated`` (media, but nothing
+    of it can be decoded) or ``no_streams`` (neither sound nor moving pictures; cover art does not count).
+    """
+    try:
+        size_bytes = path.stat().st_size
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise InvalidRow(f"{path.name} cannot be opened: {error.strerror}", reason="unreadable") from error
+    if size_bytes == 0:
+        raise InvalidRow(f"{path.name} is empty", reason="empty_file")
+    if is_picture(path):
+        height, width = load_rgb(path).shape[:2]
+        return Probe("image", width=width, height=height, rotation_deg=0)
+    with open_media(path) as media:
+        if media.video is None and media.audio is None:
+            raise InvalidRow(f"{path.name} holds neither sound nor moving pictures", reason="no_streams")
+        measured_s = media.measure()
+    with open_media(path) as media:
+        video = _describe_video(media)
+    with open_media(path) as media:
+        audio = _describe_audio(media)
+        if not video and not audio:
+            raise InvalidRow(f"nothing in {path.name} can be decoded", reason="truncated")
+        duration_s = round(measured_s, 6) or _declared(media)
+        return Probe("video" if video else "audio", duration_s=duration_s, title=media.title, **video, **audio)
+
+
+def _describe_video(media: Media) -> dict[str, Any]:
+    first = media.first_frame() if media.video is not None else None
+    if first is None or media.video is None:
+        return {}
+    rate = media.video.average_rate or media.video.guessed_rate
+    return {
+        "width": first.width,
+        "height": first.height,
+        "rotation_deg": first.rotation_deg,
+        "frame_rate_hz": float(rate) if rate and 0 < rate < 1000 else None,
+        "video_codec": media.video.codec_context.name,
+    }
+
+
+def _describe_audio(media: Media) -> dict[str, Any]:
+    start_s = media.sound_start_s() if media.audio is not None else None
+    if start_s is None or media.audio is None:
+        return {}
+    context = media.audio.codec_context
+    return {
+        "audio_codec": context.name,
+        "audio_rate_hz": context.sample_rate,
+        "audio_channels": context.channels,
+        "audio_start_s": round(start_s, 6),
+    }
+
+
+def _declared(media: Media) -> float | None:
+    micros = media.container.duration
+    seconds = micros / 1_000_000 if micros else math.nan
+    return seconds if 0 < seconds < 7 * 86_400 else None

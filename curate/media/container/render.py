@@ -1,0 +1,74 @@
+"""Cut what an annotator sees and hears: exact FLAC sound and a small MP4 viewing copy."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from curate.media.container.decode import Samples, Span, cut
+from curate.media.container.ffmpeg import audio_segment, open_input, run_ffmpeg
+from curate.media.container.open import AUDIO_RATE_HZ, encode_flac
+
+MAX_HEIGHT_PX = 480
+MAX_RATE_HZ = 30
+QUIET_DBFS = -34.0
+LISTENING_DBFS = -23.0
+MAX_GAIN_DB = 30.0
+
+
+def render_audio(samples: Samples, span: Span) -> bytes:
+    """The exact samples of a span as a FLAC file, 16 kHz mono."""
+    return encode_flac(cut(samples, span))
+
+
+def render_video(path: Path, span: Span, samples: Samples | None = None) -> bytes:
+    """An H.264/AAC MP4 of a span for annotators: upright, at most 480 px high and 30 pictures a second, faststart.
+
+    Where ``samples`` (the file's 16 kHz sound) are very quiet in the span, the copy carries them raised to about
+    -23 dBFS; the file itself is untouched. The same input gives the same bytes. Raises ``InvalidRow`` where it cannot
+    be cut and ``MissingDependency`` without an ffmpeg.
+    """
+    with tempfile.TemporaryDirectory(prefix="curate-") as folder:
+        target = Path(folder) / "copy.mp4"
+        length_s = round(span.end_s - span.start_s, 3)
+        source = open_input(path, ss=f"{span.start_s:.3f}", t=f"{length_s:.3f}")
+        streams = [source["V:0"]]
+        raised = None if samples is None else raise_level(cut(samples, span))
+        if raised is not None:
+            louder = Path(folder) / "louder.wav"
+            raised.export(str(louder), format="wav").close()
+            streams.append(open_input(louder)["a:0"])
+        elif samples is not None:
+            streams.append(source["a:0"])
+        import ffmpeg
+
+        graph = ffmpeg.output(
+            *streams,
+            f"file:{target}",
+            format="mp4",
+            vf=f"fps='min({MAX_RATE_HZ},source_fps)',scale='trunc(iw*sar/2)*2':'trunc(ih/2)*2',"
+            f"scale=-2:'min({MAX_HEIGHT_PX},ih)',setsar=1,format=yuv420p",
+            vcodec="libx264",
+            preset="veryfast",
+            crf=26,
+            acodec="aac",
+            audio_bitrate="96k",
+            ac=1,
+            t=f"{length_s:.3f}",
+            movflags="+faststart",
+            map_metadata=-1,
+            map_chapters=-1,
+            fflags="+bitexact",
+            threads=1,
+            **{"flags:v": "+bitexact", "flags:a": "+bitexact"},
+        )
+        run_ffmpeg(graph, subject=f"{path.name} at {span.start_s:.2f}-{span.end_s:.2f} s")
+        return target.read_bytes()
+
+
+def raise_level(samples: Samples) -> Any:
+    """A pydub segment of the sound raised to about -23 dBFS, or None where it is loud enough or digital silence."""
+    sound = audio_segment()(samples.tobytes(), sample_width=2, frame_rate=AUDIO_RATE_HZ, channels=1)
+    if not sound.max or sound.dBFS > QUIET_DBFS:
+        return None
+    gain_db = min(LISTENING_DBFS - sound.dBFS, -1.0 - sound.max_dBFS, MAX_GAIN_DB)
+    return sound.apply_gain(gain_db) if gain_db > 0 else None

@@ -1,0 +1,96 @@
+"""Aligned JPEG crops of faces, and how good each is."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.media.container.pictures import encode_jpeg
+from curate.media.container.planes import Planes, warp
+from curate.media.faces.align import Pose, Quality, align, measure, placement, pose
+from curate.media.faces.detector import Face
+
+MIN_CONTRAST = 8.0
+"""Spread (standard deviation) of the grey levels in the middle of a crop, 0-255, below which no face can be told."""
+RATED_PX = 112
+"""Sharpness, brightness and contrast are measured at this size, whatever the size of the crop."""
+MIN_VISIBLE_SHARE = 0.6
+"""A face of which the picture holds less is followed but not cropped."""
+_SIDEWAYS_DEG = 60.0
+
+
+class Crop(NamedTuple):
+    """An aligned JPEG crop, when it was taken, and how good it is."""
+
+    time_s: float
+    jpeg: bytes
+    quality: Quality
+    worth: float
+    """0-1: only for choosing among the crops of one face"""
+
+
+def crop_picture(rgb: NDArray[np.uint8], face: Face, *, size_px: int = 256) -> Crop | None:
+    """The aligned crop of one face of a still picture, or None where it is too dark or flat to see a face."""
+    crop = align(rgb, face.landmarks, size_px=size_px)
+    small = align(rgb, face.landmarks, size_px=RATED_PX)
+    luma = np.asarray(small @ np.array([0.299, 0.587, 0.114]), np.uint8)
+    height, width = rgb.shape[:2]
+    if not _is_face(luma):
+        return None
+    quality = measure(luma, face, width=width, height=height)
+    return Crop(0.0, encode_jpeg(crop), quality, _worth(face, quality, size_px))
+
+
+def crop_frame(
+    planes: Planes, face: Face, *, time_s: float, size_px: int, encode: bool = True, least: float = -1.0
+) -> Crop | None:
+    """The aligned crop of one face of a frame.
+
+    None where it is mostly outside, too dark or flat to see a face, or not worth more than ``least``.
+    """
+    inverse = None if _is_outside(planes, face) else placement(face.landmarks, RATED_PX, reach=_reach(planes))
+    if inverse is None:
+        return None
+    luma = warp(planes.y, inverse, RATED_PX)
+    if not _is_face(luma):
+        return None
+    quality = measure(luma, face, width=planes.width, height=planes.height)
+    worth = _worth(face, quality, size_px)
+    if worth <= least:
+        return None
+    square = square_of(planes, face, size_px) if encode else None
+    return Crop(time_s, encode_jpeg(square.rgb(size_px, size_px)) if square else b"", quality, worth)
+
+
+def square_of(planes: Planes, face: Face, size_px: int) -> Planes | None:
+    """The aligned square (side even) of a face, or None where the face is mostly outside the picture or none."""
+    inverse = None if _is_outside(planes, face) else placement(face.landmarks, size_px, reach=_reach(planes))
+    return None if inverse is None else planes.warped(inverse, size_px)
+
+
+def most_worth(face: Face, *, width: int, height: int, size_px: int) -> float:
+    """What a crop of this face is worth at most, told without making it."""
+    return _shown(face, face.visible_share(width, height), pose(face.landmarks), size_px)
+
+
+def _is_outside(planes: Planes, face: Face) -> bool:
+    return face.visible_share(planes.width, planes.height) < MIN_VISIBLE_SHARE
+
+
+def _reach(planes: Planes) -> float:
+    return 4.0 * max(planes.width, planes.height)
+
+
+def _worth(face: Face, quality: Quality, size_px: int) -> float:
+    sharp = quality.sharpness / (quality.sharpness + 50)
+    return _shown(face, quality.visible_share, Pose(*quality[3:]), size_px) * (0.5 + 0.5 * sharp)
+
+
+def _shown(face: Face, share: float, turned: Pose, size_px: int) -> float:
+    frontal = max(0.1, 1 - abs(turned.yaw_deg) / _SIDEWAYS_DEG)
+    return face.score * share * min(1.0, face.size_px / size_px) * frontal
+
+
+def _is_face(luma: NDArray[np.uint8]) -> bool:
+    edge = len(luma) // 4
+    return float(luma[edge:-edge, edge:-edge].std()) >= MIN_CONTRAST

@@ -1,0 +1,121 @@
+"""The only module that touches InsightFace (and with it OpenCV): the networks of a user's own model pack."""
+
+import functools
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.errors import MissingDependency
+from curate.media.faces.detector import Face, pack_files, pack_name
+from curate.media.onnx import load_errors, session_options
+
+DET_SIZE_PX = (640, 640)
+_HINT = "unpack the pack again; a detector such as det_10g.onnx has to lie in the folder itself"
+
+
+@dataclass(frozen=True)
+class InsightFacePack:
+    """The detection network of one pack; its other networks are not loaded for it."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return pack_name(self.folder)
+
+    def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:
+        return self._faces(rgb, None)
+
+    def detect_small(self, pictures: NDArray[np.uint8]) -> list[list[Face]]:
+        size = _small_size(self.folder, pictures.shape[1])
+        return [self._faces(picture, size) for picture in pictures]
+
+    def _faces(self, rgb: NDArray[np.uint8], size: tuple[int, int] | None) -> list[Face]:
+        network = _networks(self.folder, "detection")
+        boxes, landmarks = network.detect(np.ascontiguousarray(rgb[:, :, ::-1]), input_size=size)
+        found = [
+            Face(box[:4].astype(np.float32), points.astype(np.float32), float(box[4]))
+            for box, points in zip(boxes, landmarks if landmarks is not None else (), strict=False)
+        ]
+        return sorted(found, key=lambda face: -face.score)
+
+
+def open_pack(folder: Path) -> InsightFacePack:
+    """The detector of a folder of ``.onnx`` files such as ``buffalo_l``; nothing is ever downloaded.
+
+    Raises ``MissingDependency`` where the folder is absent, empty or corrupt, or OpenCV lacks a system library.
+    """
+    if not pack_files(folder):
+        raise MissingDependency(
+            f"the face model pack {folder} holds no .onnx file",
+            hint="unpack an InsightFace model pack there, or leave faces.model_pack out to use the embedded detector",
+        )
+    pack = InsightFacePack(folder.resolve())
+    if _networks(pack.folder, "detection") is None:
+        raise MissingDependency(f"the face model pack {folder} holds no detector that can be loaded", hint=_HINT)
+    return pack
+
+
+def embed_faces(folder: Path, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32] | None:
+    """(n, size) unit vectors of n aligned square RGB crops by the recognition network (Deng et al. 2019, ArcFace).
+
+    None where the pack has no such network. Crops of one person have a cosine near 1, of two near 0.
+    """
+    network = _networks(folder.resolve(), "recognition")
+    if network is None:
+        return None
+    if not crops:
+        return np.zeros((0, int(network.output_shape[-1])), np.float32)
+    vectors = [np.asarray(network.get_feat(np.ascontiguousarray(crop[:, :, ::-1]))[0], np.float64) for crop in crops]
+    stacked = np.stack(vectors)
+    return np.asarray(stacked / np.maximum(np.linalg.norm(stacked, axis=1, keepdims=True), 1e-9), np.float32)
+
+
+@functools.cache
+def _small_size(folder: Path, side: int) -> tuple[int, int] | None:
+    """The size of small pictures, or None where the network takes only one size."""
+    size = (side // 32 * 32, side // 32 * 32)
+    try:
+        _networks(folder, "detection").detect(np.zeros((side, side, 3), np.uint8), input_size=size)
+    except _failures():
+        return None
+    return size
+
+
+@functools.cache
+def _networks(folder: Path, task: str) -> Any:
+    """The network of a pack for one task, or None where it has none."""
+    known = list(sys.path)
+    try:
+        import insightface.app
+    except (ImportError, OSError) as error:
+        # OpenCV that cannot load leaves its own folder on the path, where it hides the standard library from workers.
+        sys.path[:] = known
+        raise MissingDependency(
+            f"the InsightFace detector cannot be loaded: {error}",
+            hint="OpenCV needs libGL: apt-get install libgl1 libglib2.0-0, or leave faces.model_pack out",
+        ) from error
+    try:
+        analysis = insightface.app.FaceAnalysis(
+            name=str(folder),
+            allowed_modules=["detection", task] if task != "detection" else ["detection"],
+            providers=["CPUExecutionProvider"],
+            sess_options=session_options(),
+        )
+        analysis.prepare(ctx_id=-1, det_size=DET_SIZE_PX)
+    except _failures() as error:
+        raise MissingDependency(
+            f"the face model pack {folder} holds no detector that can be loaded: {error or 'no detection network'}",
+            hint=_HINT,
+        ) from error
+    return analysis.models.get(task)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What InsightFace and onnxruntime raise for a file that is not what it should be."""
+    return (*load_errors(), AssertionError, RuntimeError, ValueError, LookupError, OSError, TypeError)

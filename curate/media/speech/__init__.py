@@ -1,0 +1,1 @@
+"""Voice activity, speech quality, speakers and who is speaking on screen."""

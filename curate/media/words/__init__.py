@@ -1,0 +1,1 @@
+"""Words and their times: subtitles, transcripts, alignment and language."""

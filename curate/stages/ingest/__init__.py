@@ -1,0 +1,1 @@
+"""The ingest stage: raw files and posts become sources."""

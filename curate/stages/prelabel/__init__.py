@@ -1,0 +1,1 @@
+"""The prelabel stage: models propose labels."""

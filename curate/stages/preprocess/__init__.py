@@ -1,0 +1,1 @@
+"""The preprocess stage: sources become items, faces and crops."""

@@ -1,0 +1,1 @@
+"""Workspaces in S3-compatible object stores."""

@@ -1,0 +1,238 @@
+"""A run that is killed, at any moment, and run again ends where an undisturbed run ends."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from curate.cli.options import open_executor
+from curate.executors.local import LocalExecutor
+from curate.labels import load_labels
+from curate.pipeline import run
+from curate.recipe import load_recipe
+from curate.storage.workspace import Workspace
+from tests.support.builders import make_posts, make_recipe
+
+TABLES = ("sources", "items", "faces", "prelabels", "labels", "rejections")
+
+
+class Quiet:
+    """A listener that says nothing."""
+
+    def stage_started(self, name, total, done):
+        pass
+
+    def stage_advanced(self, name, inputs, account):
+        pass
+
+    def stage_finished(self, result):
+        pass
+
+
+def run_quietly(recipe: Path, workspace: Path, *, workers: int = 1, executor=None, **options):
+    executor = executor or LocalExecutor(workers)
+    try:
+        return run(load_recipe(recipe), Workspace(workspace), executor=executor, listener=Quiet(), **options)
+    finally:
+        executor.close()
+
+
+def contents(workspace: Path) -> dict[str, object]:
+    """Every table sorted by key, and every file of the releases."""
+    opened, labels = Workspace(workspace, create=False), load_labels("utterance_emotion.v1")
+    found: dict[str, object] = {}
+    for name in TABLES:
+        table = opened.table(name, labels)
+        found[name] = table.read().sort_by(table.spec.key)
+    for path in sorted(opened.releases.path.rglob("*")):
+        if path.is_file():
+            found[str(path.relative_to(opened.local))] = path.read_bytes()
+    return found
+
+
+def assert_same(one: dict[str, object], other: dict[str, object]) -> None:
+    assert one.keys() == other.keys()
+    for name, content in one.items():
+        same = content.equals(other[name]) if isinstance(content, pa.Table) else content == other[name]
+        assert same, f"{name} differs"
+
+
+def added_rows(workspace: Path, table: str) -> int:
+    """Rows that all transactions together wrote to a table, but for compaction."""
+    from deltalake import DeltaTable
+
+    folder = workspace / "tables" / table
+    folder = folder if (folder / "_delta_log").is_dir() else folder / "utterance_emotion.v1"
+    history = DeltaTable(folder).history()
+    return sum(h["operationMetrics"]["num_added_rows"] for h in history if h["operation"] == "WRITE")
+
+
+KILL_AT_WRITE = """
+import os, signal, sys
+from pathlib import Path
+from curate.storage import delta as tables
+from tests.pipeline.test_recovery import run_quietly
+nth, after = int(sys.argv[3]), sys.argv[4] == "after"
+calls = 0
+def deadly(write):
+    def written(self, rows, **options):
+        global calls
+        calls += bool(len(rows) or options.get("replacing"))
+        if calls == nth and not after: os.kill(os.getpid(), signal.SIGKILL)
+        write(self, rows, **options)
+        if calls == nth and after: os.kill(os.getpid(), signal.SIGKILL)
+    return written
+tables.Table.commit, tables.Table.replace_all = deadly(tables.Table.commit), deadly(tables.Table.replace_all)
+run_quietly(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_around_any_commit(tmp_path, when):
+    recipe = make_hostile_mix(tmp_path / "in")
+    run_quietly(recipe, tmp_path / "undisturbed")
+    expected = contents(tmp_path / "undisturbed")
+    killed = 0
+    for nth in range(1, 30):
+        workspace = tmp_path / f"killed-{nth}"
+        command = [sys.executable, "-c", KILL_AT_WRITE, str(recipe), str(workspace), str(nth), when]
+        done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        killed += 1
+        run_quietly(recipe, workspace)
+        assert_same(contents(workspace), expected)
+    assert killed >= 5
+
+
+def make_hostile_mix(folder: Path) -> Path:
+    """Posts, one of them twice and one without text, so that every kind of row is written."""
+    make_posts(folder, 8)
+    with (folder / "posts.jsonl").open("a") as posts:
+        posts.write((folder / "posts.jsonl").read_text().splitlines()[0] + "\n")
+        posts.write('{"text": ""}\n{"no": 1}\nnot json\n')
+    return folder / "sample.yaml"
+
+
+def test_killed_at_ten_random_moments(tmp_path):
+    """The shipped sample with its real media, half of the runs with worker processes."""
+    seed = random.randrange(10**6)
+    moments = random.Random(seed)
+    began = time.monotonic()
+    run_in_process("quickstart", tmp_path / "undisturbed")
+    length = time.monotonic() - began
+    expected = contents(tmp_path / "undisturbed")
+    interrupted = 0
+    for nth in range(10):
+        workspace = tmp_path / f"killed-{nth}"
+        command = [sys.executable, "-m", "curate", "run", "quickstart", "-w", str(workspace)]
+        process = subprocess.Popen(
+            [*command, "--workers", str(1 + nth % 2)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(moments.uniform(0.3, length))
+        process.kill()
+        interrupted += process.wait() == -signal.SIGKILL
+        run_in_process("quickstart", workspace, workers=2 - nth % 2)
+        assert_same(contents(workspace), expected)
+        for table in ("sources", "items", "prelabels"):
+            assert added_rows(workspace, table) == expected[table].num_rows, f"seed {seed}: {table} was made twice"
+    assert interrupted >= 5, f"seed {seed}: only {interrupted} runs were still going when they were killed"
+
+
+def run_in_process(recipe: str, workspace: Path, *, workers: int = 1) -> None:
+    run_quietly(Path(recipe), workspace, workers=workers)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """What the shipped sample comes to in this very process."""
+    workspace = tmp_path_factory.mktemp("undisturbed") / "w"
+    run_quietly(Path("quickstart"), workspace)
+    return contents(workspace)
+
+
+@pytest.mark.parametrize("kind", ["local x2", "ray x2"])
+def test_where_it_runs_does_not_change_the_result(tmp_path, undisturbed, kind):
+    """Tables, rejections, identities and release: all equal."""
+    where, workers = kind.split(" x")
+    done = run_quietly(Path("quickstart"), tmp_path / "w", executor=open_executor(where, int(workers), None))
+    assert done.changed
+    assert_same(contents(tmp_path / "w"), undisturbed)
+
+
+def test_a_ray_worker_killed_in_the_middle_loses_nothing(tmp_path, undisturbed):
+    import threading
+
+    killed = []
+
+    def kill_the_first_busy_worker():
+        while not killed:
+            for folder in Path("/proc").glob("[0-9]*"):
+                try:
+                    words = (folder / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if words.startswith(b"ray::run_task"):
+                    os.kill(int(folder.name), signal.SIGKILL)
+                    killed.append(int(folder.name))
+                    return
+            time.sleep(0.02)
+
+    hunter = threading.Thread(target=kill_the_first_busy_worker, daemon=True)
+    hunter.start()
+    run_quietly(Path("quickstart"), tmp_path / "w", executor=open_executor("ray", 2, None))
+    assert killed
+    assert_same(contents(tmp_path / "w"), undisturbed)
+
+
+def test_second_run_does_nothing(tmp_path, posts_recipe):
+    assert run_quietly(posts_recipe, tmp_path / "w").changed
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "w").rglob("*") if path.is_file()}
+    again = run_quietly(posts_recipe, tmp_path / "w")
+    assert not again.changed
+    assert [result.rows for result in again.stages] == [0] * 5
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "w").rglob("*") if path.is_file()}
+    assert before == {path: stamp for path, stamp in after.items() if path.name not in {".lock"}} | {
+        path: stamp for path, stamp in before.items() if path.name in {".lock"}
+    }
+
+
+def test_new_and_changed_inputs_alone_are_worked_on(tmp_path, posts_recipe):
+    run_quietly(posts_recipe, tmp_path / "w")
+    posts = posts_recipe.parent / "posts.jsonl"
+    lines = posts.read_text().splitlines()
+    lines[1] = '{"text": "I am furious now.", "author": "writer1"}'
+    posts.write_text("\n".join([*lines, '{"text": "One more."}']) + "\n")
+    again = run_quietly(posts_recipe, tmp_path / "w")
+    by_stage = {result.stage: result for result in again.stages}
+    assert by_stage["preprocess"].inputs - by_stage["preprocess"].skipped == 2
+    assert by_stage["prelabel"].inputs - by_stage["prelabel"].skipped == 2
+    assert [path.name for path in sorted((tmp_path / "w" / "releases").iterdir())] == ["v1", "v2"]
+
+
+def test_a_changed_setting_redoes_its_stage_and_what_depends_on_it(tmp_path):
+    (tmp_path / "in").mkdir()
+    shutil_copy_quickstart(tmp_path / "in")
+    stages = [{"stage": "ingest", "files": "*.mp4"}, {"stage": "preprocess"}, {"stage": "prelabel"}]
+    recipe = make_recipe(tmp_path / "in", *stages)
+    run_quietly(recipe, tmp_path / "w")
+    recipe = make_recipe(tmp_path / "in", stages[0], {"stage": "preprocess", "max_pause_s": 5.0}, stages[2])
+    again = run_quietly(recipe, tmp_path / "w")
+    assert [result.skipped for result in again.stages][:2] == [1, 0]
+    items = contents(tmp_path / "w")["items"]
+    assert items.num_rows == 1, "rows of the old setting are replaced"
+
+
+def shutil_copy_quickstart(folder: Path) -> None:
+    import shutil
+
+    from curate.assets import shipped
+
+    shutil.copy(shipped("recipes") / "quickstart" / "good_news.mp4", folder)

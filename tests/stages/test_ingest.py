@@ -1,0 +1,211 @@
+"""Ingest: files and posts become sources, what is neither becomes a rejection."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from curate.errors import InvalidInput
+from curate.labels import load_labels
+from curate.stages.contract import REASONS, Outcome, Tools
+from curate.stages.ingest.stage import Ingest
+from curate.storage.blobs import Blobs
+from tests.support.media_builders import make_frames, make_portrait, make_tone, sample, write_media
+
+
+class Done(NamedTuple):
+    inputs: pa.Table
+    outcome: Outcome
+
+    @property
+    def sources(self) -> dict[str, dict]:
+        return {row["file"]: row for row in self.outcome.rows["sources"]}
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        return {one.subject: one.reason for one in self.outcome.rejections}
+
+
+def make_tools(folder: Path) -> Tools:
+    return Tools(Blobs(folder / "blobs"), load_labels("utterance_emotion.v1"), folder)
+
+
+def ingest(folder: Path, *files: str, **settings) -> Done:
+    """Runs the stage, and checks that every input is accounted for."""
+    tools, stage = make_tools(folder), Ingest(files=files, **settings)
+    inputs = stage.inputs(pa.table({}), tools)
+    outcome = stage.apply(inputs, tools)
+    done = Done(inputs, outcome)
+    ids = inputs.column(0).to_pylist()
+    assert sorted([*done.sources, *done.reasons]) == sorted(ids)
+    assert len(set(ids)) == len(ids)
+    assert set(done.reasons.values()) <= set(REASONS)
+    parts = [stage.apply(inputs.slice(i, 1), tools) for i in range(len(inputs))]
+    assert [row for part in parts for row in part.rows["sources"]] == outcome.rows["sources"]
+    return done
+
+
+def test_a_video_with_its_subtitles(tmp_path):
+    (tmp_path / "in").mkdir()
+    data = sample().read_bytes()
+    (tmp_path / "in/talk.mp4").write_bytes(data)
+    (tmp_path / "in/talk.srt").write_bytes(sample().with_suffix(".srt").read_bytes())
+    done = ingest(tmp_path, "in/*", licence="CC0-1.0", collection="tests")
+    row = done.sources["in/talk.mp4"]
+    assert list(done.sources) == ["in/talk.mp4"]
+    assert row["source_id"] == hashlib.sha256(data).hexdigest()
+    assert (row["kind"], row["size_bytes"], row["width_px"], row["licence"]) == ("video", len(data), 320, "CC0-1.0")
+    assert row["subtitles_file"] == "in/talk.srt"
+    assert row["subtitles_sha256"] == hashlib.sha256((tmp_path / "in/talk.srt").read_bytes()).hexdigest()
+
+
+def test_a_change_of_the_sidecar_is_seen(tmp_path):
+    write_media(tmp_path / "a.wav", sound=make_tone())
+    before = ingest(tmp_path, "*.wav").inputs
+    assert before.equals(ingest(tmp_path, "*.wav").inputs)
+    (tmp_path / "a.en.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
+    assert not before.equals(ingest(tmp_path, "*.wav").inputs)
+
+
+def test_every_column_is_one_of_the_table(tmp_path):
+    from curate.assets import shipped
+
+    columns = (shipped("schemas") / "tables" / "sources.yaml").read_text()
+    write_media(tmp_path / "a.mp4", frames=make_frames(), sound=make_tone())
+    (tmp_path / "p.jsonl").write_text('{"text": "hello"}\n')
+    for row in ingest(tmp_path, "*").sources.values():
+        assert not [name for name in row if f"\n  {name}:" not in columns]
+
+
+def test_posts(tmp_path):
+    lines = [
+        {"text": " I am so glad! ", "author": "maple"},
+        {"text": "Go away.", "speaker": "tern", "title": "Rant"},
+    ]
+    (tmp_path / "p.jsonl").write_text("\ufeff" + "\n\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
+    (tmp_path / "q.csv").write_text('text,author\n"Two\nlines",maple\nOne,\n')
+    (tmp_path / "r.txt").write_text("Just this.\n")
+    found = ingest(tmp_path, "*.jsonl", "*.csv", "*.txt").sources
+    assert list(found) == ["p.jsonl#1", "p.jsonl#3", "q.csv#3", "q.csv#4", "r.txt"]
+    assert [(row["text"], row["speaker"]) for row in found.values()] == [
+        ("I am so glad!", "maple"),
+        ("Go away.", "tern"),
+        ("Two\nlines", "maple"),
+        ("One", None),
+        ("Just this.", None),
+    ]
+    assert found["p.jsonl#3"]["title"] == "Rant"
+    assert {row["kind"] for row in found.values()} == {"text"}
+
+
+def test_the_same_post_has_the_same_id_wherever_it_stands(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "hello", "author": "x"}\n')
+    (tmp_path / "b.jsonl").write_text('\n{"author": "x", "text": "hello"}\n')
+    rows = ingest(tmp_path, "*.jsonl").sources.values()
+    assert len({row["source_id"] for row in rows}) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("{", "[]", "null", "{}", '{"text": ""}', '{"text": 3}', '{"text": "\\ud800"}', '{"text": "a", "author": {}}'),
+        *("[" * 100_000, '{"text": "' + "a" * 1_100_000 + '"}', "\xff\xfe", '{"text": NaN}'),
+    ],
+)
+def test_bad_lines_are_told_by_number(tmp_path, line):
+    (tmp_path / "p.jsonl").write_bytes(b'{"text": "fine"}\n' + line.encode("latin-1") + b'\n{"text": "fine too"}\n')
+    done = ingest(tmp_path, "p.jsonl")
+    assert list(done.sources) == ["p.jsonl#1", "p.jsonl#3"]
+    assert done.reasons == {"p.jsonl#2": "invalid"}
+    assert "p.jsonl#2" in done.outcome.rejections[0].detail
+
+
+def test_hostile_files(tmp_path):
+    (tmp_path / "zero.mp4").write_bytes(b"")
+    (tmp_path / "words.mp4").write_text("not a video at all")
+    whole = write_media(tmp_path / "cut.mp4", frames=make_frames()).read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[:500])
+    (tmp_path / "no_header.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "empty.jsonl").write_text("\n")
+    (tmp_path / "latin.txt").write_bytes("Größe".encode("latin-1"))
+    (tmp_path / "void.txt").write_text("")
+    odd = os.fsencode(tmp_path) + b"/bad\xff.mp4"
+    Path(os.fsdecode(odd)).write_bytes(b"x")
+    done = ingest(tmp_path, "*")
+    assert not done.sources
+    assert done.reasons == {
+        "zero.mp4": "empty_file",
+        "words.mp4": "not_media",
+        "cut.mp4": "truncated",
+        "no_header.csv": "invalid",
+        "empty.jsonl": "invalid",
+        "latin.txt": "invalid",
+        "void.txt": "empty_file",
+        "bad\\udcff.mp4": "invalid",
+    }
+
+
+def test_globs(tmp_path):
+    (tmp_path / "a/b").mkdir(parents=True)
+    for name in ("x.txt", "a/y.txt", "a/b/z.txt", "a/.hidden.txt"):
+        (tmp_path / name).write_text(name)
+    assert list(ingest(tmp_path, "**/*.txt", "*.txt").sources) == ["a/b/z.txt", "a/y.txt", "x.txt"]
+    assert list(ingest(tmp_path / "a", str(tmp_path / "x.txt")).sources) == [str(tmp_path / "x.txt")]
+
+
+def test_a_pattern_without_a_match_is_named(tmp_path):
+    (tmp_path / "only.srt").write_text("")
+    for pattern in ("*.mp4", "", "*.srt", "a\0b", "["):
+        with pytest.raises(InvalidInput) as caught:
+            ingest(tmp_path, pattern, "none/**/*.wav")
+        assert len(caught.value.problems) == 2
+        assert str(tmp_path) in caught.value.problems[0]
+        assert repr(pattern) in caught.value.problems[0]
+
+
+def test_settings_are_checked():
+    for files in ((), None, 3):
+        with pytest.raises(ValidationError):
+            Ingest(files=files)
+
+
+def test_a_file_that_vanishes_before_it_is_read(tmp_path):
+    write_media(tmp_path / "a.wav", sound=make_tone())
+    (tmp_path / "b.txt").write_text("here")
+    tools, stage = make_tools(tmp_path), Ingest(files="*")
+    inputs = stage.inputs(pa.table({}), tools)
+    (tmp_path / "a.wav").unlink()
+    (tmp_path / "b.txt").unlink()
+    assert {one.reason for one in stage.apply(inputs, tools).rejections} == {"unreadable"}
+
+
+def test_what_a_file_looks_and_sounds_like_is_recorded(tmp_path):
+    write_media(tmp_path / "a.mp3", sound=make_tone(2.0), cover=make_frames(1)[0])
+    write_media(tmp_path / "b.mp4", frames=make_frames())
+    (tmp_path / "c.mp4").write_bytes(sample().read_bytes())
+    Image.fromarray(make_portrait()).save(tmp_path / "d.png")
+    (tmp_path / "e.txt").write_text("Hello")
+    rows = ingest(tmp_path, "*").sources
+    hashed = {file: (bool(row.get("picture_hash")), bool(row.get("sound_hash"))) for file, row in rows.items()}
+    assert hashed == {
+        "a.mp3": (False, True),
+        "b.mp4": (False, False),
+        "c.mp4": (True, True),
+        "d.png": (True, False),
+        "e.txt": (False, False),
+    }
+
+
+@pytest.mark.parametrize("suffix", ["srt", "vtt", "ass", "ssa", "en.ass"])
+def test_subtitles_of_any_make_are_found_and_are_no_source(tmp_path, suffix):
+    write_media(tmp_path / "a.wav", sound=make_tone())
+    (tmp_path / f"a.{suffix}").write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
+    rows = ingest(tmp_path, "*").sources
+    assert list(rows) == ["a.wav"]
+    assert rows["a.wav"]["subtitles_file"] == f"a.{suffix}"
