@@ -67,7 +67,10 @@ class AnnotationServer(Protocol):
         """Give tasks another prediction, or none, in place of those they have."""
 
     def check_predictions(self, config: str, predictions: Sequence[Mapping[str, Any]]) -> list[str]:
-        """What is wrong with predictions for a project of this config, as the server would see it."""
+        """What is wrong with predictions for a project of this config, as the server would see it.
+
+        Empty where the means to check are not installed: the server takes wrong predictions unseen.
+        """
 
     def users(self) -> dict[int, str]:
         """The e-mail address of each user."""

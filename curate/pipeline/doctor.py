@@ -55,7 +55,7 @@ def _needed() -> Iterator[Finding]:
         ("py3langid", "which language a text is in"),
         ("deltalake", "tables"),
         ("datasets", "loading releases"),
-        ("label-studio-sdk", "talking to Label Studio"),
+        ("httpx", "talking to Label Studio"),
         ("huggingface-hub", "publishing"),
     ):
         try:
@@ -81,6 +81,12 @@ def _optional() -> Iterator[Finding]:
     )
     yield Finding("Whisper model", bool(found), "transcripts where there are no subtitles", ", ".join(found), how)
     for package, gives, use, install in (
+        (
+            "label_studio_sdk",
+            "checks of pre-labels against the form before they are sent",
+            "curate annotate push",
+            "pip install label-studio-sdk (on Python 3.11 to 3.13: it has no wheels for later ones)",
+        ),
         ("ray", "work on many machines", "curate run --executor ray", "pip install 'curate[ray]'"),
         ("s3fs", "workspaces at s3:// URLs", "curate run -w s3://bucket/folder", "pip install 'curate[s3]'"),
         ("resemblyzer", "telling voices apart", "preprocess: speakers: {cluster: true}", D_VECTORS.install),
