@@ -68,8 +68,8 @@ def _python() -> str:
     python = next((path for path in others if path), None)
     if python is None:
         raise MissingDependency(
-            f"Label Studio {VERSION} cannot be installed with Python {platform.python_version()}: it needs 3.11 to 3.13",
-            hint="install one of these beside it, or name a running server in LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY",
+            f"Label Studio {VERSION} needs Python 3.11, 3.12 or 3.13; this is {platform.python_version()}",
+            hint="install one of these as well, or name a server in LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY",
         )
     return python
 
