@@ -132,15 +132,16 @@ def load_everything() -> None:
 def ask_stream(url: str, count: int, in_flight: int, folder: Path, labels: LabelSchema) -> dict[str, float]:
     """Ask about so many items; resident memory after a tenth and at the end, and how many requests went out."""
     from curate.labels.units import ItemContext
-    from curate.llm.engine import EngineSettings, open_engine
-    from curate.llm.replies import Answers
+    from curate.llm.open import open_engine
+    from curate.llm.replies import ReplyStore
     from curate.llm.request import Message, Request
+    from curate.llm.settings import EngineSettings
     from curate.llm.stream import stream
 
     form = labels.json_schema()
     settings = EngineSettings(base_url=url, in_flight=in_flight)
     resident: list[float] = []
-    with Answers(folder / "answers.sqlite") as answers:
+    with ReplyStore(folder / "answers.sqlite") as answers:
         asker = open_engine(settings, answers, lambda blob: b"", models=(MODEL,))
 
         async def work(number: int) -> str:
@@ -165,9 +166,10 @@ def images(url: str, count: int, in_flight: int) -> dict[str, float]:
     import numpy as np
     from PIL import Image
 
-    from curate.llm.engine import EngineSettings, open_engine
-    from curate.llm.replies import Answers
-    from curate.llm.request import Media, Message, Request
+    from curate.llm.open import open_engine
+    from curate.llm.replies import ReplyStore
+    from curate.llm.request import MediaPart, Message, Request
+    from curate.llm.settings import EngineSettings
     from curate.llm.stream import stream
 
     noise = np.random.default_rng(0).integers(0, 255, (90, 160, 3), dtype=np.uint8)
@@ -184,14 +186,14 @@ def images(url: str, count: int, in_flight: int) -> dict[str, float]:
 
     def everything() -> dict[str, float]:
         watching: list[asyncio.Task[None]] = []
-        with tempfile.TemporaryDirectory() as folder, Answers(Path(folder) / "answers.sqlite") as answers:
+        with tempfile.TemporaryDirectory() as folder, ReplyStore(Path(folder) / "answers.sqlite") as answers:
             settings = EngineSettings(base_url=url, in_flight=in_flight)
             asker = open_engine(settings, answers, lambda blob: picture, models=(MODEL,))
 
             async def work(number: int) -> str:
                 if not watching:
                     watching.append(asyncio.create_task(watch()))
-                media = Media(f"{number:02x}/{number:064x}.jpg", "image", "low", 512)
+                media = MediaPart(f"{number:02x}/{number:064x}.jpg", "image", "low", 512)
                 request = Request(MODEL, (Message("user", ("Look.", media)),))
                 return (await asker.ask(request, lambda answer: answer, labeller="benchmark")).outcome
 
@@ -203,7 +205,7 @@ def images(url: str, count: int, in_flight: int) -> dict[str, float]:
                 assert outcome == "ok", outcome
         return {"stop_s": longest[0]}
 
-    one = Request(MODEL, (Message("user", ("Look.", Media("00/0.jpg", "image", "low", 512))),))
+    one = Request(MODEL, (Message("user", ("Look.", MediaPart("00/0.jpg", "image", "low", 512))),))
     began = time.thread_time()
     for _ in range(10):
         one.payload(lambda blob: picture)

@@ -24,7 +24,7 @@ from curate.labels.fields import Category
 from curate.labels.maps import TaxonomyMap, load_map
 from curate.llm.labellers import OfflineName, open_offline
 from curate.llm.labellers.model import EmotionModel, emotion_model
-from curate.llm.labellers.ngrams import SOURCE, reached_by
+from curate.llm.labellers.ngrams import SOURCE, mapped_labels
 
 EKMAN = "ekman7.v1"
 LIMIT_F1, LIMIT_BYTES = 0.57, 3_000_000
@@ -39,8 +39,8 @@ def main() -> None:
     test, truth = read_split(folder, "test", len(model.labels))
     probabilities = {"dev": model.probabilities(dev), "test": model.probabilities(test)}
     found = load_map(SOURCE, EKMAN)
-    reached = reached_by(found)
-    ekman = {name: reached.chances(each)[0] for name, each in probabilities.items()}
+    reached = mapped_labels(found)
+    ekman = {name: reached.map_probabilities(each)[0] for name, each in probabilities.items()}
     ekman_dev, ekman_truth = mapped(dev_truth, found), mapped(truth, found)
 
     tuned = f1_scores(ekman["test"] >= best_thresholds(ekman["dev"], ekman_dev), ekman_truth)
@@ -64,7 +64,7 @@ def main() -> None:
     for name, arrays in ablations().items():
         other = EmotionModel(arrays)
         scores = [other.probabilities(dev), other.probabilities(test)]
-        wide = best_f1(*(reached.chances(each)[0] for each in scores), ekman_dev, ekman_truth)
+        wide = best_f1(*(reached.map_probabilities(each)[0] for each in scores), ekman_dev, ekman_truth)
         print(f"{name:32} {wide:.4f}    {best_f1(*scores, dev_truth, truth):.4f}")
     print(f"{'all but the words (lexicon)':32} {f1_scores(proposed('lexicon', test, EKMAN), ekman_truth).mean():.4f}")
 

@@ -25,7 +25,7 @@ from scipy.optimize import minimize
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.goemotions import best_thresholds, read_split
-from curate.llm.labellers.features import bags
+from curate.llm.labellers.features import count_ngrams
 from curate.llm.labellers.model import EmotionModel, Vocabulary
 
 LEAST_TEXTS = 2
@@ -46,7 +46,7 @@ def main() -> None:
     labels = (given.folder / "labels.txt").read_text("utf-8").split()
     texts, truth = read_split(given.folder, "train", len(labels))
 
-    found = bags(texts)
+    found = count_ngrams(texts)
     seen = np.bincount(found.buckets)
     buckets = np.flatnonzero(seen >= LEAST_TEXTS)
     idf = np.round(IDF_UNIT * (1 + np.log((1 + len(texts)) / (1 + seen[buckets])))).astype(np.uint8)

@@ -12,7 +12,7 @@ from curate.cli.options import next_command
 from curate.errors import CurateError
 
 if TYPE_CHECKING:
-    from curate.llm.model import Spent
+    from curate.llm.money.account import UsageTotals
     from curate.pipeline import StageResult
 
 out = Console(highlight=False, soft_wrap=True, emoji=False)
@@ -72,16 +72,16 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} {name}" for name, number in counts.items())
 
 
-def account_of(results: Iterable["StageResult"]) -> "dict[str, Spent]":
+def account_of(results: Iterable["StageResult"]) -> "dict[str, UsageTotals]":
     """What each labeller was asked and cost in all stages together."""
-    account: dict[str, Spent] = {}
+    account: dict[str, UsageTotals] = {}
     for result in results:
         for name, spent in result.account.items():
             account[name] = account[name] + spent if name in account else spent
     return account
 
 
-def show_account(account: Mapping[str, "Spent"]) -> None:
+def show_account(account: Mapping[str, "UsageTotals"]) -> None:
     """What each labeller was asked and cost, where any was paid for."""
     rows = [
         (name, s.requests, s.from_cache, f"{s.tokens_in:,} / {s.tokens_out:,}", _cost(s), counted(s.outcomes))
@@ -92,7 +92,7 @@ def show_account(account: Mapping[str, "Spent"]) -> None:
         show_table(["labeller", "asked", "cached", "tokens in / out", "USD", "outcomes"], rows)
 
 
-def describe_spending(account: Iterable["Spent"]) -> str:
+def describe_spending(account: Iterable["UsageTotals"]) -> str:
     """How asking goes on: requests, their rate, and the cost so far."""
     spent = list(account)
     if not spent:
@@ -104,7 +104,7 @@ def describe_spending(account: Iterable["Spent"]) -> str:
     return f"{asked:,} asked{repeated}, {sum(one.per_s for one in spent):.1f}/s{cost}"
 
 
-def _cost(spent: "Spent") -> str:
+def _cost(spent: "UsageTotals") -> str:
     unsure = f" ({_usd(spent.lost_usd)} of it without a reply, maybe not charged)" if spent.lost_usd else ""
     return _usd(spent.usd) + unsure
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from curate.cli.output import describe, describe_spending, err
 
 if TYPE_CHECKING:
-    from curate.llm.model import Spent
+    from curate.llm.money.account import UsageTotals
     from curate.pipeline import StageResult
 
 STOPPING = "stopping: what is under way is waited for; Ctrl-C again stops at once"
@@ -82,7 +82,7 @@ class ProgressLines:
         """See ``pipeline.Listener``."""
         self._task = self._progress.add_task(name, total=total or None, completed=done, said="")
 
-    def stage_advanced(self, name: str, inputs: float, account: Mapping[str, "Spent"]) -> None:
+    def stage_advanced(self, name: str, inputs: float, account: Mapping[str, "UsageTotals"]) -> None:
         """See ``pipeline.Listener``."""
         if self._task is not None:
             self._progress.update(self._task, advance=inputs, said=escape(describe_spending(account.values())))

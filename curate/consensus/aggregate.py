@@ -7,16 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.judgements import current_judgements
 from curate.labels import LabelSchema
-
-
-def latest_judgements(annotations: pa.Table) -> list[dict[str, Any]]:
-    """The newest act upon each judgement, in order of item, time and id, without what was skipped or deleted."""
-    newest: dict[str, dict[str, Any]] = {}
-    for act in annotations.sort_by([("acted_at", "ascending"), ("annotation_id", "ascending")]).to_pylist():
-        newest[act["judgement_id"]] = act
-    kept = [act for act in newest.values() if act["action"] in ("created", "updated")]
-    return sorted(kept, key=lambda act: (act["item_id"], act["acted_at"], act["annotation_id"]))
 
 
 def aggregate(labels: LabelSchema, annotations: pa.Table, prelabels: pa.Table, *, method: str) -> list[dict[str, Any]]:
@@ -25,7 +17,7 @@ def aggregate(labels: LabelSchema, annotations: pa.Table, prelabels: pa.Table, *
     People's judgements alone count where there are any; each person counts once an item, by their newest judgement.
     """
     human: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for act in latest_judgements(annotations):
+    for act in current_judgements(annotations).to_pylist():
         human[act["item_id"]][act["annotator"]] = act
     model: dict[str, list[dict[str, Any]]] = defaultdict(list)
     usable = pc.and_(prelabels["final"], pc.equal(prelabels["outcome"], "ok"))

@@ -1,8 +1,8 @@
-"""Which work of a stage is done, and the commits that keep every row single.
+"""Which work of a stage is done, and the commits that store every row once.
 
-The tables are the checkpoint: a piece of work is done when its identity stands in the stage's first table, or in the
-rejections with the input itself as the subject. The other tables are committed before the first one, so that whatever
-moment a process is killed at, work that is not done leaves at most rows that doing it again replaces.
+The tables are the checkpoint: work is done when its identity is in the stage's first table, or in the rejections with
+the input itself as the subject. The other tables are committed before the first one, so that a process killed at any
+moment leaves at most rows that doing the work again replaces.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 
+from curate.corpus.spec import open_table, parent_column
 from curate.labels import LabelSchema
 from curate.storage.delta import Table
 from curate.storage.workspace import Workspace
@@ -19,7 +20,7 @@ RETRIED = frozenset({"crashed"})
 
 
 class Entry(NamedTuple):
-    """What came of one input: rows by table (without ``work``), and rejected ``(subject, reason, detail)``."""
+    """The outcome of one input: rows by table (without ``work``), and rejected ``(subject, reason, detail)``."""
 
     input_id: str
     work: str
@@ -27,15 +28,19 @@ class Entry(NamedTuple):
     rejected: Sequence[tuple[str, str, str]]
 
 
-class Counts(NamedTuple):
-    """Rows kept in the first table, and inputs of which nothing was kept."""
+class CommitCounts(NamedTuple):
+    """Rows stored in the first table, and inputs without any."""
 
     kept: int
     rejected: int
 
 
 class Ledger:
-    """The state of one stage's tables, kept in memory while the driver holds the workspace's lock."""
+    """The state of one stage's tables, kept in memory while the driver holds the workspace's lock.
+
+    An input with any row in the first table counts as kept; ``dropped`` holds the work of inputs that have none and
+    were rejected themselves. ``retried`` is a column and a value of the first table whose work is done again.
+    """
 
     def __init__(
         self,
@@ -49,48 +54,45 @@ class Ledger:
     ) -> None:
         self.stage = stage
         self.live = live
-        self.tables = {name: workspace.table(name, labels) for name in writes}
+        self.tables = {name: open_table(workspace, name, labels) for name in writes}
         self.first = writes[0]
-        self.rejections = workspace.table("rejections", labels)
-        self.works: dict[str, dict[str, tuple[str, ...]]] = {}
-        self.owners: dict[str, tuple[str, str]] = {}
-        for name, table in self.tables.items():
-            rows = table.read([table.spec.parent, "work"])
-            self.works[name] = _by_parent(zip(*(column.to_pylist() for column in rows.columns), strict=True))
-        first = self.tables[self.first]
-        rows = first.read([first.spec.key, first.spec.parent, "work"])
-        for key, parent, work in zip(*(column.to_pylist() for column in rows.columns), strict=True):
-            self.owners[key] = (parent, work)
-        self.finished = {work for _, work in self.owners.values()}
-        if retried is not None:
-            column, again = retried
-            rows = first.read(["work", column])
-            self.finished -= set(rows.filter(pc.equal(rows[column], again))["work"].to_pylist())
+        self.rejections = open_table(workspace, "rejections", labels)
+        self.works = {name: _works_by_input(table) for name, table in self.tables.items()}
+        first, parent = self.tables[self.first], parent_column(self.first)
+        rows = first.read([first.spec.key, parent, "work"])
+        keys, parents, works = (column.to_pylist() for column in rows.columns)
+        self.owners = dict(zip(keys, zip(parents, works, strict=True), strict=True))
+        self.finished = set(works)
         self.dropped: set[str] = set()
         rejected = self.rejections.read(["stage", "parent_id", "subject", "reason", "work"])
-        own = rejected.filter(pc.equal(rejected["stage"], stage)).to_pylist()
-        for row in own:
-            if row["subject"] == row["parent_id"] and row["reason"] not in RETRIED:
+        rejected = rejected.filter(pc.equal(rejected["stage"], stage))
+        self.works["rejections"] = _group_works(rejected["parent_id"].to_pylist(), rejected["work"].to_pylist())
+        for row in rejected.to_pylist():
+            is_whole_input = row["subject"] == row["parent_id"] and row["work"] not in self.finished
+            if is_whole_input and row["reason"] not in RETRIED:
                 self.dropped.add(row["work"])
-        self.works["rejections"] = _by_parent((row["parent_id"], row["work"]) for row in own)
+        if retried is not None:
+            column, value = retried
+            outcomes = first.read(["work", column])
+            self.finished -= set(outcomes.filter(pc.equal(outcomes[column], value))["work"].to_pylist())
 
     def is_done(self, work: str) -> bool:
-        """Whether this work needs no doing."""
+        """Whether this work need not be done again."""
         return work in self.finished or work in self.dropped
 
-    def commit(self, entries: Sequence[Entry], *, metadata: Mapping[str, str]) -> Counts:
-        """Store what came of some inputs; each table changes in one transaction, the first table last."""
+    def commit(self, entries: Sequence[Entry], *, metadata: Mapping[str, str]) -> CommitCounts:
+        """Store the outcomes of some inputs; each table changes in one transaction, the first table last."""
         entries = [self._without_duplicates(entry) for entry in entries]
-        order = [name for name in self.tables if name != self.first]
-        for name in order:
-            self._store(name, self.tables[name], entries, [self._rows(name, entry) for entry in entries], metadata)
+        for name, table in self.tables.items():
+            if name != self.first:
+                self._store(name, table, entries, [self._rows(name, entry) for entry in entries], metadata)
         rejections = [self._rejections(entry) for entry in entries]
         self._store("rejections", self.rejections, entries, rejections, metadata)
         kept = [self._rows(self.first, entry) for entry in entries]
         self._store(self.first, self.tables[self.first], entries, kept, metadata)
         for entry, rows in zip(entries, kept, strict=True):
             (self.finished if rows else self.dropped).add(entry.work)
-        return Counts(sum(map(len, kept)), sum(not rows for rows in kept))
+        return CommitCounts(sum(map(len, kept)), sum(not rows for rows in kept))
 
     def compact(self) -> None:
         """Merge the small files that the commits left."""
@@ -98,21 +100,27 @@ class Ledger:
             table.compact()
 
     def _without_duplicates(self, entry: Entry) -> Entry:
-        """The entry without rows whose key another live input already has; they become rejections."""
+        """The entry without the rows whose key another live input has already; they become rejections.
+
+        The rejected subject is the row if the input keeps others, else the input as a whole.
+        """
         key = self.tables[self.first].spec.key
-        kept, rejected = [], list(entry.rejected)
-        own = (entry.input_id, entry.work)
+        kept: list[Mapping[str, Any]] = []
+        duplicates: dict[str, str] = {}
         for row in entry.rows.get(self.first, ()):
-            owner, work = self.owners.get(row[key], own)
+            owner, work = self.owners.get(row[key], (entry.input_id, entry.work))
             if owner != entry.input_id:
                 if work in self.live:
-                    rejected.append((entry.input_id, "duplicate", f"the same content as {owner}"))
+                    duplicates.setdefault(row[key], f"the same content as {owner}")
                     continue
-                self.works[self.first][entry.input_id] = (*self.works[self.first].get(entry.input_id, ()), work)
-            self.owners[row[key]] = own
+                works = self.works[self.first]
+                works[entry.input_id] = (*works.get(entry.input_id, ()), work)
+            self.owners[row[key]] = (entry.input_id, entry.work)
             kept.append(row)
-        rows = {**entry.rows, self.first: kept} if kept else {}
-        return Entry(*own, rows, list(dict.fromkeys(rejected)) if rejected else rejected)
+        if not kept:
+            duplicates = dict.fromkeys([entry.input_id], next(iter(duplicates.values()))) if duplicates else {}
+        rejected = [*entry.rejected, *((subject, "duplicate", detail) for subject, detail in duplicates.items())]
+        return entry._replace(rows={**entry.rows, self.first: kept} if kept else {}, rejected=rejected)
 
     def _rows(self, name: str, entry: Entry) -> list[dict[str, Any]]:
         return [{**row, "work": entry.work} for row in entry.rows.get(name, ())]
@@ -128,7 +136,7 @@ class Ledger:
                 "detail": detail[:1000],
                 "work": entry.work,
             }
-            for subject, reason, detail in entry.rejected
+            for subject, reason, detail in dict.fromkeys(entry.rejected)
         ]
 
     def _store(
@@ -136,25 +144,30 @@ class Ledger:
         name: str,
         table: Table,
         entries: Iterable[Entry],
-        rows: Sequence[Sequence[Mapping[str, Any]]],
+        rows_by_entry: Sequence[Sequence[Mapping[str, Any]]],
         metadata: Mapping[str, str],
     ) -> None:
-        index = self.works[name]
+        works = self.works[name]
         replacing: set[str] = set()
-        for entry, own in zip(entries, rows, strict=True):
-            stored = index.pop(entry.input_id, ())
-            stays = tuple(work for work in stored if work != entry.work and work in self.live)
-            replacing.update(work for work in stored if work not in stays)
-            if own or stays:
-                index[entry.input_id] = (*stays, entry.work) if own else stays
-        table.commit([row for own in rows for row in own], replacing=replacing, metadata=metadata)
+        for entry, rows in zip(entries, rows_by_entry, strict=True):
+            stored = works.pop(entry.input_id, ())
+            live = tuple(work for work in stored if work != entry.work and work in self.live)
+            replacing.update(work for work in stored if work not in live)
+            if rows or live:
+                works[entry.input_id] = (*live, entry.work) if rows else live
+        table.commit([row for rows in rows_by_entry for row in rows], replacing=replacing, metadata=metadata)
 
 
-def _by_parent(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    """The works by the input that they are about; most have one."""
-    found: dict[str, tuple[str, ...]] = {}
-    for parent, work in pairs:
-        before = found.get(parent, ())
-        if work not in before:
-            found[parent] = (*before, work)
-    return found
+def _works_by_input(table: Table) -> dict[str, tuple[str, ...]]:
+    rows = table.read([parent_column(table.spec.name), "work"])
+    parents, works = (column.to_pylist() for column in rows.columns)
+    return _group_works(parents, works)
+
+
+def _group_works(parents: Iterable[str], works: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The distinct works of each input; most have one."""
+    grouped: dict[str, tuple[str, ...]] = {}
+    for parent, work in zip(parents, works, strict=True):
+        if work not in grouped.get(parent, ()):
+            grouped[parent] = (*grouped.get(parent, ()), work)
+    return grouped

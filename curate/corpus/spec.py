@@ -1,4 +1,4 @@
-"""What a table looks like: the YAML files of ``schemas/tables`` as Arrow schemas."""
+"""The columns of each table: the YAML files of ``schemas/tables`` as Arrow schemas."""
 
 import re
 from functools import cache
@@ -9,6 +9,8 @@ import yaml
 
 from curate.assets import shipped
 from curate.labels import LabelSchema, compile_arrow
+from curate.storage.delta import Table, TableSpec
+from curate.storage.workspace import Workspace
 
 _SCALARS: dict[str, pa.DataType] = {
     "string": pa.string(),
@@ -21,45 +23,58 @@ _SCALARS: dict[str, pa.DataType] = {
 }
 
 
-class TableSpec(NamedTuple):
-    """A table's name, Arrow schema, key column and the column that names the input a row came from."""
-
-    name: str
+class _TableFile(NamedTuple):
     schema: pa.Schema
     key: str
     parent: str
+    repeats: str | None
     per_label_schema: bool
 
 
-@cache
-def table_names() -> tuple[str, ...]:
-    """The names of all tables, in alphabetical order."""
-    return tuple(sorted(path.stem for path in (shipped("schemas") / "tables").glob("*.yaml")))
-
-
 def table_spec(name: str, labels: LabelSchema) -> TableSpec:
-    """The table ``name``; those that carry labels get one column for each field of the label schema."""
-    spec = _load(name)
-    if not spec.per_label_schema:
-        return spec
-    return spec._replace(schema=pa.schema([*spec.schema, *compile_arrow(labels)]))
+    """The spec of table ``name``. A table that carries labels has a column for each field of the label schema.
+
+    Raises ``ValueError`` if there is no such table.
+    """
+    file = _load(name)
+    if not file.per_label_schema:
+        return TableSpec(name, file.schema, file.key)
+    return TableSpec(name, pa.schema([*file.schema, *compile_arrow(labels)]), file.key, labels.name)
+
+
+def open_table(workspace: Workspace, name: str, labels: LabelSchema) -> Table:
+    """Open table ``name`` of a workspace, with the columns of the label schema if it carries labels."""
+    return workspace.table(table_spec(name, labels))
 
 
 def parent_column(name: str) -> str:
-    """The column that names the input a row of table ``name`` came from."""
+    """The column with the id of the input that a row of table ``name`` was made from."""
     return _load(name).parent
 
 
+def repeats_column(name: str) -> str | None:
+    """The column that marks a row of table ``name`` as a repeat of another, to be left out; None if there is none."""
+    return _load(name).repeats
+
+
 @cache
-def _load(name: str) -> TableSpec:
-    text = (shipped("schemas") / "tables" / f"{name}.yaml").read_text(encoding="utf-8")
-    raw = yaml.safe_load(text)
-    columns = [pa.field(column, parse_type(about["type"])) for column, about in raw["columns"].items()]
-    return TableSpec(name, pa.schema(columns), raw["key"], raw["parent"], bool(raw.get("per_label_schema")))
+def _load(name: str) -> _TableFile:
+    path = shipped("schemas") / "tables" / f"{name}.yaml"
+    if not path.is_file():
+        raise ValueError(f"there is no table {name!r}")
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    columns = [pa.field(column, parse_type(about["type"])) for column, about in values["columns"].items()]
+    return _TableFile(
+        pa.schema(columns),
+        values["key"],
+        values["parent"],
+        values.get("repeats"),
+        bool(values.get("per_label_schema")),
+    )
 
 
 def parse_type(text: str) -> pa.DataType:
-    """The Arrow type written as ``string``, ``list<float32>`` or ``struct<a: string, b: list<int32>>``."""
+    """Parse an Arrow type, such as ``string``, ``list<float32>`` or ``struct<a: string, b: list<int32>>``."""
     text = text.strip()
     if text in _SCALARS:
         return _SCALARS[text]
@@ -72,10 +87,11 @@ def parse_type(text: str) -> pa.DataType:
 
 
 def _split_members(text: str) -> list[str]:
-    parts, depth, start = [], 0, 0
-    for at, char in enumerate(text):
+    """The members of a struct, split at the commas outside of angle brackets."""
+    members, depth, start = [], 0, 0
+    for index, char in enumerate(text):
         depth += {"<": 1, ">": -1}.get(char, 0)
         if char == "," and depth == 0:
-            parts.append(text[start:at])
-            start = at + 1
-    return [*parts, text[start:]]
+            members.append(text[start:index])
+            start = index + 1
+    return [*members, text[start:]]

@@ -1,4 +1,4 @@
-"""Put a folder on the Hugging Face Hub as one commit with a tag. The only importer of huggingface_hub."""
+"""Upload a release to the Hugging Face Hub as one commit with a tag. The only importer of huggingface_hub."""
 
 import hashlib
 import json
@@ -8,38 +8,44 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from curate.errors import InvalidInput, MissingDependency, ServiceConflict, ServiceRefused, ServiceUnavailable
+from curate.files import read_json_object
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _SHARD = re.compile(r"data/\w+-\d{5}-of-\d{5}\.parquet")
+_MANIFEST = "manifest.json"
+_OF_A_NEW_REPOSITORY = {".gitattributes": 10_000, "README.md": 500}
+"""Files that the Hub puts into a new repository, and how large they may be: a longer card is somebody's work."""
 _WAITS_S = (1.0, 2.0, 4.0, 8.0)
 _TIMEOUT_S = 120.0
 _TRANSIENT = (408, 425, 429)
-_MOST_WAIT_S = 60.0
-_MOST_CHARS = 300
+_MAX_WAIT_S = 60.0
+_MAX_CHARS = 300
 
 Result = TypeVar("Result")
 
 
 class Published(NamedTuple):
-    """Where a release is, and whether it had to be put there."""
+    """The place of a published release, and whether this upload changed anything there."""
 
     url: str
     commit: str
     changed: bool
 
 
-def upload_release(folder: Path, paths: Sequence[str], *, repo: str, private: bool, tag: str) -> Published:
-    """Make the dataset repository hold exactly the release's ``paths``, in one commit, under ``tag``.
+def upload_release(folder: Path, paths: Sequence[str], *, recipe: str, repo: str, private: bool, tag: str) -> Published:
+    """Upload the release's ``paths`` to a dataset repository in one commit, and tag it.
 
-    Shards of earlier releases are deleted in the same commit; other files there are left alone. A commit whose reply
-    was lost is found again rather than repeated. The server is ``HF_ENDPOINT`` where that is set. Raises
-    ``MissingDependency`` without a token, ``ServiceRefused``, ``ServiceUnavailable``, and ``ServiceConflict`` when the
-    tag holds something else, others keep changing the repository, or it is public and should be private.
+    The repository must be empty or hold an earlier release of ``recipe``, whose other shards are deleted in the same
+    commit; files that are not part of a release are left alone. A commit whose reply was lost is recognised and not
+    repeated. The server is ``HF_ENDPOINT`` if that is set. Raises ``MissingDependency`` without a token,
+    ``ServiceRefused``, ``ServiceUnavailable``, and ``ServiceConflict`` if the repository holds something else, the tag
+    exists with other files, others keep changing the repository, or it is public and should be private.
     """
     from huggingface_hub import HfApi, get_token
 
@@ -61,13 +67,13 @@ def upload_release(folder: Path, paths: Sequence[str], *, repo: str, private: bo
                     hint=f"publish under another tag (stages.publish.tag), or delete the tag at {url}",
                 )
             return Published(url, tagged, False)
-        commit = _commit(api, name, folder, wanted, message=f"Release {tag}")
+        commit = _commit(api, name, folder, wanted, recipe=recipe, message=f"Release {tag}")
         _set_tag(api, name, tag, commit)
         return Published(url, commit, True)
 
 
 def _open_repo(api: "HfApi", repo: str, *, private: bool) -> str:
-    """The full name of the repository, made where it was not there."""
+    """Create the repository if it does not exist, and return its full name."""
     name = _retry(lambda: api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)).repo_id
     if private and _retry(lambda: api.dataset_info(name)).private is False:
         raise ServiceConflict(
@@ -77,33 +83,67 @@ def _open_repo(api: "HfApi", repo: str, *, private: bool) -> str:
     return name
 
 
-def _commit(api: "HfApi", name: str, folder: Path, wanted: Mapping[str, "_Hashes"], *, message: str) -> str:
-    """The commit on the main branch that holds the release: made here, unless the head holds it already."""
+def _commit(
+    api: "HfApi", name: str, folder: Path, wanted: Mapping[str, "_Hashes"], *, recipe: str, message: str
+) -> str:
+    """Commit the release to the main branch, unless its head holds it already, and return the commit."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     def attempt() -> str:
-        # Whether a commit whose reply was lost has been applied is only known by looking at the head again.
+        # Only the head shows whether a commit whose reply was lost was applied.
         head = api.dataset_info(name).sha or ""
-        there = _tree(api, name, head)
-        if _same(there, wanted):
+        current = _tree(api, name, head)
+        if _same(current, wanted):
             return head
-        stale = [path for path in there if _SHARD.fullmatch(path) and path not in wanted]
+        _check_ours(api, name, head, current, recipe)
+        stale = [path for path in current if _SHARD.fullmatch(path) and path not in wanted]
         operations: list[Any] = [
             *(CommitOperationAdd(path_in_repo=path, path_or_fileobj=folder / path) for path in wanted),
             *(CommitOperationDelete(path_in_repo=path, is_folder=False) for path in stale),
         ]
-        done = api.create_commit(name, operations, commit_message=message, repo_type="dataset", parent_commit=head)
-        return str(done.oid)
+        commit = api.create_commit(name, operations, commit_message=message, repo_type="dataset", parent_commit=head)
+        return str(commit.oid)
 
     return _retry(attempt, also=(409, 412))
 
 
+def _check_ours(api: "HfApi", name: str, head: str, current: Mapping[str, str], recipe: str) -> None:
+    """Raise ``ServiceConflict`` unless the repository is empty or holds a release of the recipe.
+
+    Other tools name their shards as releases do, so that names say nothing about whose they are.
+    """
+    if _MANIFEST in current:
+        with TemporaryDirectory() as cache:
+            path = api.hf_hub_download(name, _MANIFEST, repo_type="dataset", revision=head, cache_dir=cache)
+            owner = read_json_object(Path(path)).get("recipe")
+        if owner == recipe:
+            return
+        contents = f"a release of recipe {owner}" if isinstance(owner, str) else "files of another tool"
+    else:
+        sizes = _sizes(api, name, head)
+        files = sorted(path for path, size in sizes.items() if size > _OF_A_NEW_REPOSITORY.get(path, -1))
+        if not files:
+            return
+        contents = f"files that are not of a release, such as {files[0]}"
+    raise ServiceConflict(
+        f"{name} holds {contents}; publishing would replace its card and its shards",
+        hint="choose a new repository (stages.publish.repo), or empty that one",
+    )
+
+
+def _sizes(api: "HfApi", name: str, revision: str) -> dict[str, int]:
+    from huggingface_hub.hf_api import RepoFile
+
+    entries = api.list_repo_tree(name, revision=revision, recursive=True, repo_type="dataset")
+    return {entry.path: entry.size for entry in entries if isinstance(entry, RepoFile)}
+
+
 def _set_tag(api: "HfApi", name: str, tag: str, commit: str) -> None:
     def attempt() -> None:
-        there = _tags(api, name).get(tag)
-        if there is None:
+        current = _tags(api, name).get(tag)
+        if current is None:
             api.create_tag(name, tag=tag, revision=commit, repo_type="dataset")
-        elif there != commit:
+        elif current != commit:
             raise ServiceConflict(
                 f"tag {tag} of {name} points to another commit", hint="publish under another tag (stages.publish.tag)"
             )
@@ -112,7 +152,7 @@ def _set_tag(api: "HfApi", name: str, tag: str, commit: str) -> None:
 
 
 class _Hashes(NamedTuple):
-    """A file's two names in git: as a blob of its own, and as LFS or Xet content."""
+    """The hashes of a file: as a git blob, and as LFS or Xet content."""
 
     git_sha1: str
     sha256: str
@@ -129,7 +169,7 @@ def _hashes(path: Path) -> _Hashes:
 
 
 def _tree(api: "HfApi", name: str, revision: str) -> dict[str, str]:
-    """Hashes of the files at a revision: of LFS content where they are that, else of the git blob."""
+    """Return the hash of each file at a revision: of its LFS content if it has any, else of the git blob."""
     from huggingface_hub.hf_api import RepoFile
 
     entries = api.list_repo_tree(name, revision=revision, recursive=True, repo_type="dataset")
@@ -138,9 +178,9 @@ def _tree(api: "HfApi", name: str, revision: str) -> dict[str, str]:
     }
 
 
-def _same(there: Mapping[str, str], wanted: Mapping[str, _Hashes]) -> bool:
-    shards = {path for path in there if _SHARD.fullmatch(path)}
-    return shards <= set(wanted) and all(there.get(path) in hashes for path, hashes in wanted.items())
+def _same(current: Mapping[str, str], wanted: Mapping[str, _Hashes]) -> bool:
+    shards = {path for path in current if _SHARD.fullmatch(path)}
+    return shards <= set(wanted) and all(current.get(path) in hashes for path, hashes in wanted.items())
 
 
 def _tags(api: "HfApi", name: str) -> dict[str, str]:
@@ -148,7 +188,7 @@ def _tags(api: "HfApi", name: str) -> dict[str, str]:
 
 
 def _retry(call: Callable[[], Result], *, also: tuple[int, ...] = ()) -> Result:
-    """The result of ``call``, asked again a few times when the network or the server fails or answers ``also``."""
+    """Return the result of ``call``, repeated if the network or the server fails or answers a status of ``also``."""
     for wait in _WAITS_S:
         try:
             return call()
@@ -160,7 +200,7 @@ def _retry(call: Callable[[], Result], *, also: tuple[int, ...] = ()) -> Result:
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What the client lets through: HTTP and transport errors, Xet's runtime errors, and replies that are not JSON."""
+    """Return the errors that the client raises: HTTP, transport, Xet's runtime errors, and replies without JSON."""
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     return httpx.HTTPError, OSError, RuntimeError, ValueError
@@ -187,55 +227,55 @@ def _retry_after(error: Exception) -> float:
     from huggingface_hub.errors import HfHubHTTPError
 
     stated = error.response.headers.get("Retry-After", "") if isinstance(error, HfHubHTTPError) else ""
-    return min(float(stated), _MOST_WAIT_S) if stated.isdecimal() else 0.0
+    return min(float(stated), _MAX_WAIT_S) if stated.isdecimal() else 0.0
 
 
 @contextmanager
 def _hub_errors(api: "HfApi", repo: str) -> Iterator[None]:
-    """Turn what the client lets through into errors that say what to do."""
+    """Turn the client's errors into errors that say what to do."""
     try:
         yield
     except _failures() as error:
         status = _status(error)
         place = f"the Hub at {api.endpoint}"
-        said = _said(error, str(api.token))
+        detail = _detail(error, str(api.token))
         if status in (401, 403, 404):
             raise ServiceRefused(
-                f"{place} refuses to publish to {repo} with this key ({said})",
+                f"{place} refuses to publish to {repo} with this key ({detail})",
                 hint="use a key (HF_TOKEN) with write access to that name",
             ) from error
         if status in (409, 412):
             raise ServiceConflict(
-                f"{repo} keeps being changed by someone else ({said})",
+                f"{repo} keeps being changed by someone else ({detail})",
                 hint="wait until that has ended, then publish again",
             ) from error
         if status == 400 or (isinstance(error, ValueError) and not _is_transient(error)):
-            raise InvalidInput(f"{place} does not accept this release: {said}", hint="mend what it names") from error
+            raise InvalidInput(f"{place} does not accept this release: {detail}", hint="fix what it names") from error
         raise ServiceUnavailable(
-            f"{place} cannot be reached or failed: {said}", hint="check the network and HF_ENDPOINT, then try again"
+            f"{place} cannot be reached or failed: {detail}", hint="check the network and HF_ENDPOINT, then try again"
         ) from error
 
 
-def _said(error: Exception, token: str) -> str:
-    """The error in one short line, without the key."""
+def _detail(error: Exception, token: str) -> str:
+    """Return the error as one short line, without the key."""
     from huggingface_hub.errors import HfHubHTTPError
 
     text = error.server_message or f"HTTP {_status(error)}" if isinstance(error, HfHubHTTPError) else str(error)
     line = " ".join(text.replace(token, "***").split()) or type(error).__name__
-    return line if len(line) <= _MOST_CHARS else f"{line[: _MOST_CHARS - 1]}…"
+    return line if len(line) <= _MAX_CHARS else f"{line[: _MAX_CHARS - 1]}…"
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the client's own progress bars off the terminal, and let no request hang for ever."""
+    """Hide the client's own progress bars, and let no request hang for ever."""
     from huggingface_hub import get_session
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     get_session().timeout = _TIMEOUT_S
-    shown = not are_progress_bars_disabled()
+    enabled = not are_progress_bars_disabled()
     disable_progress_bars()
     try:
         yield
     finally:
-        if shown:
+        if enabled:
             enable_progress_bars()

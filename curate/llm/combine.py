@@ -8,7 +8,7 @@ from curate.labels import Field, LabelSchema
 from curate.labels.fields.base import How
 
 
-class Combined(NamedTuple):
+class CombinedProposal(NamedTuple):
     """What several proposals come to."""
 
     values: dict[str, Any]
@@ -25,7 +25,7 @@ def combine(
     how: How,
     *,
     scores: Sequence[Mapping[str, Mapping[str, float]]] | None = None,
-) -> Combined:
+) -> CombinedProposal:
     """One record of one or more proposals, field by field as ``Field.aggregate`` has it.
 
     ``scores`` are those that each proposal came with, by field and label (0-1), none of them for most. A proposal
@@ -56,7 +56,7 @@ def combine(
         counted = [own.get(name) or _votes(field, record[name]) for own, record in zip(told, records, strict=True)]
         if field.soft_labels:
             shares[name] = _mean_scores(field, counted)
-    return Combined(_complete(labels, values, records), shares, fmean(agreed) if agreed else None)
+    return CombinedProposal(_complete(labels, values, records), shares, fmean(agreed) if agreed else None)
 
 
 def _votes(field: Field, value: Any) -> dict[str, float]:

@@ -3,12 +3,12 @@
 import json
 from typing import Any, Literal, NamedTuple
 
-from curate.llm.prompts.fence import well_formed
+from curate.llm.prompts.fence import replace_surrogates
 
 MOST_TOKENS = 100_000_000
 
 
-class Usage(NamedTuple):
+class TokenUsage(NamedTuple):
     """Tokens as the service counts them; ``cached`` are those of the input that cost less."""
 
     tokens_in: int
@@ -22,7 +22,7 @@ class Completion(NamedTuple):
     outcome: Literal["ok", "refused", "filtered", "truncated"]
     text: str
     model: str | None
-    usage: Usage | None
+    usage: TokenUsage | None
     detail: str = ""
 
 
@@ -47,7 +47,7 @@ def read_completion(body: str | bytes) -> Completion:
     if choice.get("finish_reason") == "content_filter":
         return Completion("filtered", text or "", *about, "the service filtered the answer")
     if isinstance(refusal, str) and refusal.strip():
-        return Completion("refused", refusal, *about, f"the model refused: {well_formed(refusal[:300])}")
+        return Completion("refused", refusal, *about, f"the model refused: {replace_surrogates(refusal[:300])}")
     if choice.get("finish_reason") == "length" and message:
         return Completion("truncated", text or "", *about, "the answer was cut off at the limit of tokens")
     if text is None:
@@ -57,7 +57,7 @@ def read_completion(body: str | bytes) -> Completion:
 
 def clean_name(name: Any) -> str | None:
     """What a service calls a model or request, fit to be stored; None for what is no name."""
-    return well_formed(name[:200]) if isinstance(name, str) else None
+    return replace_surrogates(name[:200]) if isinstance(name, str) else None
 
 
 def _text(content: Any) -> str | None:
@@ -69,7 +69,7 @@ def _text(content: Any) -> str | None:
     return "".join(text for text in texts if isinstance(text, str)) or None
 
 
-def read_usage(usage: Any) -> Usage | None:
+def read_usage(usage: Any) -> TokenUsage | None:
     """The tokens that a reply's ``usage`` names; None where it does not tell, or tells nonsense."""
     if not isinstance(usage, dict):
         return None
@@ -78,7 +78,7 @@ def read_usage(usage: Any) -> Usage | None:
         return None
     details = usage.get("prompt_tokens_details")
     cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
-    return Usage(tokens_in, tokens_out, min(cached or 0, tokens_in))
+    return TokenUsage(tokens_in, tokens_out, min(cached or 0, tokens_in))
 
 
 def _count(value: Any) -> int | None:

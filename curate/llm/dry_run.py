@@ -1,63 +1,68 @@
-"""What models replied before: looked up many requests at a time, and asked for like a model."""
+"""Requests that are looked up among stored replies instead of being sent."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from curate.llm.engine import Engine, Replay, Reply
-from curate.llm.model import Spent
-from curate.llm.replies import Answers
+from curate.llm.engine import Engine, Reply, ReplyOutcome
+from curate.llm.money.account import UsageTotals
+from curate.llm.replies import ReplyStore
 from curate.llm.request import Request
 from curate.llm.transport.embeddings import Embedding
+from curate.llm.transport.replay import ReplayTransport
 
 V = TypeVar("V")
 
 
-class Memory:
-    """The stored replies of a file, and a count of those that were used."""
+class PlannedRequest(NamedTuple):
+    """A request that a run would make, and what the stored replies already say about it."""
 
-    def __init__(self, answers: Answers) -> None:
-        self._engine = Engine(answers, Replay(answers))
-        self._outcomes: dict[str, Counter[str]] = defaultdict(Counter)
-        self._replies: Counter[str] = Counter()
-
-    def listen(self) -> "Listening":
-        """An asker for one item."""
-        return Listening(self._engine, self._count)
-
-    def spent(self) -> dict[str, Spent]:
-        """The replies used so far, by labeller."""
-        return {
-            name: Spent(from_cache=self._replies[name], outcomes=dict(outcomes))
-            for name, outcomes in self._outcomes.items()
-        }
-
-    def _count(self, labeller: str, outcome: str, replies: int) -> None:
-        self._outcomes[labeller][outcome] += 1
-        self._replies[labeller] += replies
+    labeller: str
+    request: Request
+    outcome: ReplyOutcome
+    """``error`` if no reply is stored"""
+    replies: int = 0
+    """Stored replies used, corrections included"""
 
 
-class Listening:
-    """An ``Asker`` that asks nobody: what is not stored has the outcome ``error``.
+class DryRun:
+    """A ``ModelClient`` that sends nothing: a request without a stored reply has the outcome ``error``.
 
-    What it heard is counted when it is kept, so that what is asked again elsewhere is not counted twice.
+    ``requests`` lists everything that was asked, in order.
     """
 
-    def __init__(self, engine: Engine, count: Callable[[str, str, int], None]) -> None:
-        self._engine, self._count = engine, count
-        self._heard: list[tuple[str, str, int]] = []
+    def __init__(self, store: ReplyStore) -> None:
+        self._engine = Engine(store, ReplayTransport(store))
+        self.requests: list[PlannedRequest] = []
 
     async def ask(self, request: Request, check: Callable[[str], V], *, labeller: str) -> Reply[V]:
-        """See ``Asker.ask``."""
+        """See ``ModelClient.ask``."""
         reply = await self._engine.ask(request, check, labeller=labeller)
-        self._heard.append((labeller, reply.outcome, reply.replies))
+        self.requests.append(PlannedRequest(labeller, request, reply.outcome, reply.replies))
         return reply
 
     async def embed(self, texts: Sequence[str], *, model: str, labeller: str) -> list[Embedding]:
-        """See ``Asker.embed``."""
+        """See ``ModelClient.embed``."""
         return await self._engine.embed(texts, model=model, labeller=labeller)
 
-    def keep(self) -> None:
-        """Say that what was heard is used."""
-        for each in self._heard:
-            self._count(*each)
+    def branch(self) -> "DryRun":
+        """Return a dry run over the same replies whose requests count only once it is merged."""
+        branch = object.__new__(DryRun)
+        branch._engine, branch.requests = self._engine, []
+        return branch
+
+    def merge(self, branch: "DryRun") -> None:
+        """Add the requests of a branch whose replies are used."""
+        self.requests += branch.requests
+
+    def usage(self) -> dict[str, UsageTotals]:
+        """Return the stored replies used and the outcomes, by labeller."""
+        outcomes: dict[str, Counter[str]] = defaultdict(Counter)
+        replies: Counter[str] = Counter()
+        for planned in self.requests:
+            outcomes[planned.labeller][planned.outcome] += 1
+            replies[planned.labeller] += planned.replies
+        return {
+            labeller: UsageTotals(from_cache=replies[labeller], outcomes=dict(counts))
+            for labeller, counts in outcomes.items()
+        }

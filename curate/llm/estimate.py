@@ -1,45 +1,16 @@
 """What asking would cost, told from a sample of the requests without sending any."""
 
 import math
-from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
-from curate.llm.completion import Usage
-from curate.llm.engine import Engine, Replay, Reply
-from curate.llm.money.prices import Prices, texts_tokens_in, tokens_in
-from curate.llm.replies import Answers
+from curate.llm.completion import TokenUsage
+from curate.llm.money.prices import Prices, estimate_text_tokens, estimate_tokens_in
+from curate.llm.replies import ReplyStore
 from curate.llm.request import Request
-from curate.llm.transport.embeddings import Embedding, EmbeddingRequest, embedded_text
-
-V = TypeVar("V")
+from curate.llm.transport.embeddings import EmbeddingRequest, embedded_text
 
 _TYPICAL_TOKENS_OUT = 300
-
-
-class Heard(NamedTuple):
-    """A question that somebody would be asked, by which labeller, and whether the answer is known."""
-
-    labeller: str
-    request: Request
-    is_known: bool
-
-
-class Rehearsal:
-    """An ``Asker`` that asks nobody: it keeps the questions, and what is not stored has the outcome ``error``."""
-
-    def __init__(self, answers: Answers) -> None:
-        self._engine = Engine(answers, Replay(answers))
-        self.heard: list[Heard] = []
-
-    async def ask(self, request: Request, check: Callable[[str], V], *, labeller: str) -> Reply[V]:
-        """See ``Asker.ask``."""
-        reply = await self._engine.ask(request, check, labeller=labeller)
-        self.heard.append(Heard(labeller, request, reply.outcome != "error"))
-        return reply
-
-    async def embed(self, texts: Sequence[str], *, model: str, labeller: str) -> list[Embedding]:
-        """See ``Asker.embed``."""
-        return await self._engine.embed(texts, model=model, labeller=labeller)
 
 
 class Estimate(NamedTuple):
@@ -64,7 +35,7 @@ def estimate(
     sample: Sequence[Request],
     total: int,
     prices: Prices,
-    answers: Answers | None = None,
+    answers: ReplyStore | None = None,
     *,
     batch: bool = False,
     under_way: Collection[str] = (),
@@ -80,7 +51,7 @@ def estimate(
     counted, used, cached, sent = 0, 0, 0, 0
     rest: list[tuple[Request, int]] = []
     for request in sample:
-        tokens = tokens_in(request, prices.of(request.model))
+        tokens = estimate_tokens_in(request, prices.of(request.model))
         answer = answers.find(request.key) if answers is not None else None
         if answer is None and request.key not in under_way:
             rest.append((request, tokens))
@@ -98,12 +69,12 @@ def estimate(
     usd: float | None = 0.0
     spare_usd = spare_tokens = 0.0
     for request, tokens in rest:
-        replies = min(usual[request.model] or _TYPICAL_TOKENS_OUT, request.most_tokens_out or math.inf)
-        most = Usage(tokens, request.most_tokens_out or round(replies))
+        replies = min(usual[request.model] or _TYPICAL_TOKENS_OUT, request.max_tokens_out or math.inf)
+        most = TokenUsage(tokens, request.max_tokens_out or round(replies))
         price = prices.of(request.model)
         all_in += tokens * share
         all_out += replies
-        one = None if price is None else price.usd(Usage(round(tokens * share), round(replies)), batch=batch)
+        one = None if price is None else price.usd(TokenUsage(round(tokens * share), round(replies)), batch=batch)
         usd = None if usd is None or one is None else usd + one
         spare_tokens = max(spare_tokens, most.tokens_in + most.tokens_out - tokens * share - replies)
         if price is not None and one is not None:
@@ -122,7 +93,12 @@ def estimate(
 
 
 def estimate_embeddings(
-    model: str, pool: Sequence[str], sample: Sequence[str], total: int, prices: Prices, answers: Answers | None = None
+    model: str,
+    pool: Sequence[str],
+    sample: Sequence[str],
+    total: int,
+    prices: Prices,
+    answers: ReplyStore | None = None,
 ) -> Estimate:
     """About what it costs to embed a pool and ``total`` texts like those of the sample; ``requests`` counts texts."""
     price = prices.of(model)
@@ -133,6 +109,6 @@ def estimate_embeddings(
         rest = [text for text, is_known in zip(asked.texts, known, strict=True) if not is_known]
         requests += len(known) * scale
         cached += sum(known) * scale
-        tokens += texts_tokens_in(rest) * scale
-    usd = None if price is None else price.usd(Usage(round(tokens), 0))
+        tokens += estimate_text_tokens(rest) * scale
+    usd = None if price is None else price.usd(TokenUsage(round(tokens), 0))
     return Estimate(round(requests), round(cached), round(tokens), 0, usd)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from curate.errors import WorkspaceUnusable
-from curate.storage.sqlite import GroupCommit, Statement, open_connection, sqlite_errors
+from curate.storage.sqlite import SqliteWriter, Statement, open_connection, sqlite_errors
 
 FORMAT = 1
 HEADERS = frozenset(
@@ -58,7 +58,7 @@ CREATE TABLE IF NOT EXISTS batch_requests (
 """
 
 
-class Answer(NamedTuple):
+class StoredReply(NamedTuple):
     """One stored reply. ``reply`` is the raw body; ``fault`` says what it was where it is no plain completion.
 
     ``seconds`` is from sending to the last byte; ``estimated`` says that the service did not tell its usage; ``usd`` is
@@ -90,7 +90,7 @@ class Answer(NamedTuple):
         return datetime.fromisoformat(self.created_at)
 
 
-class Spend(NamedTuple):
+class BudgetEntry(NamedTuple):
     """One entry of the account: ``reserved`` before sending, then ``settled`` by the usage, or ``lost``.
 
     Lost is what may have been charged without a reply: it counts as it was reserved.
@@ -109,7 +109,7 @@ class Spend(NamedTuple):
     batch: str | None = None
 
 
-class Batch(NamedTuple):
+class BatchRecord(NamedTuple):
     """One batch of requests handed to a service; ``remote_id`` is None until the service has confirmed it."""
 
     id: str
@@ -132,7 +132,7 @@ class Total(NamedTuple):
     tokens: int
 
 
-class Answers:
+class ReplyStore:
     """The opened file, made where there is none. Safe for any thread, and to read while another process writes.
 
     Raises ``StorageFailed`` (disk full, locked) and ``WorkspaceUnusable`` (damaged, or of a newer curate), wherever it
@@ -151,7 +151,7 @@ class Answers:
                 )
             if version < FORMAT:
                 self._reader.executescript(f"{_SCHEMA}PRAGMA user_version={FORMAT};")
-        self._writer = GroupCommit(path)
+        self._writer = SqliteWriter(path)
         self._reading = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -166,20 +166,20 @@ class Answers:
         with self._reading:
             self._reader.close()
 
-    def find(self, key: str) -> Answer | None:
+    def find(self, key: str) -> StoredReply | None:
         """The stored reply to a request; about ten microseconds."""
         return self._one("SELECT * FROM answers WHERE key = ?", key)
 
-    def find_many(self, keys: Sequence[str]) -> dict[str, Answer]:
+    def find_many(self, keys: Sequence[str]) -> dict[str, StoredReply]:
         """The stored replies to requests by key; half as long for each."""
-        found: dict[str, Answer] = {}
+        found: dict[str, StoredReply] = {}
         for at in range(0, len(keys), _MOST_AT_ONCE):
             some = keys[at : at + _MOST_AT_ONCE]
             sql = f"SELECT * FROM answers WHERE key IN ({','.join('?' * len(some))})"  # noqa: S608 - only marks
-            found.update((row[0], Answer(*row)) for row in self._rows(sql, *some))
+            found.update((row[0], StoredReply(*row)) for row in self._rows(sql, *some))
         return found
 
-    def find_content(self, content_key: str) -> Answer | None:
+    def find_content(self, content_key: str) -> StoredReply | None:
         """The oldest stored reply of any model to a request's content."""
         return self._one("SELECT * FROM answers WHERE content_key = ? ORDER BY created_at, key LIMIT 1", content_key)
 
@@ -189,16 +189,16 @@ class Answers:
 
     def hand_in(self, statements: Sequence[Statement]) -> None:
         """Write soon, in order with everything else; nobody waits for it."""
-        self._writer.hand_in(statements)
+        self._writer.enqueue(statements)
 
     def commit_now(self, statements: Sequence[Statement]) -> None:
         """The same for callers without an event loop."""
         self._writer.commit_now(statements)
 
-    def reserved(self, batch: str) -> list[Spend]:
+    def reserved(self, batch: str) -> list[BudgetEntry]:
         """What is still reserved for the requests of a batch."""
         sql = "SELECT * FROM spend WHERE batch = ? AND state = 'reserved' ORDER BY id"
-        return [Spend(*row) for row in self._rows(sql, batch)]
+        return [BudgetEntry(*row) for row in self._rows(sql, batch)]
 
     def total(self, pot: str) -> Total:
         """What a pot has paid or may have to, in all runs."""
@@ -206,7 +206,7 @@ class Answers:
         ((usd, tokens),) = self._rows(sql, pot)
         return Total(float(usd), int(tokens))
 
-    def give_up_reservations(self, pot: str) -> None:
+    def write_off_reservations(self, pot: str) -> None:
         """Count as lost what a run that died had reserved. Those of batches stand: their replies may come."""
         sql = "UPDATE spend SET state = 'lost' WHERE pot = ? AND state = 'reserved' AND batch IS NULL"
         self.commit_now([(sql, (pot,))])
@@ -218,10 +218,12 @@ class Answers:
         ((mean,),) = self._rows(sql, model)
         return None if mean is None else float(mean)
 
-    def open_batches(self, endpoint: str | None = None) -> list[Batch]:
+    def open_batches(self, endpoint: str | None = None) -> list[BatchRecord]:
         """Batches at an address, or anywhere, whose replies have not all been taken over, oldest first."""
         sql = "SELECT * FROM batches WHERE state NOT IN ('done', 'failed') ORDER BY submitted_at, id"
-        return [batch for row in self._rows(sql) if (batch := Batch(*row)).endpoint == (endpoint or batch.endpoint)]
+        return [
+            batch for row in self._rows(sql) if (batch := BatchRecord(*row)).endpoint == (endpoint or batch.endpoint)
+        ]
 
     def batch_keys(self, batch: str) -> dict[str, str]:
         """The requests of a batch that have no stored reply yet: the content key by key."""
@@ -231,10 +233,10 @@ class Answers:
         )
         return dict(self._rows(sql, batch))
 
-    def _one(self, sql: str, value: str) -> Answer | None:
+    def _one(self, sql: str, value: str) -> StoredReply | None:
         with self._reading, sqlite_errors(self.path):
             row = self._reader.execute(sql, (value,)).fetchone()
-        return None if row is None else Answer(*row)
+        return None if row is None else StoredReply(*row)
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         with self._reading, sqlite_errors(self.path):
@@ -245,22 +247,22 @@ def _insert(how: str, table: str, columns: int) -> str:
     return f"INSERT OR {how} INTO {table} VALUES ({','.join('?' * columns)})"  # noqa: S608 - names of ours
 
 
-_PUT_ANSWER = _insert("IGNORE", "answers", len(Answer._fields))
-_PUT_SPEND = _insert("REPLACE", "spend", len(Spend._fields))
-_PUT_BATCH = _insert("REPLACE", "batches", len(Batch._fields))
+_PUT_ANSWER = _insert("IGNORE", "answers", len(StoredReply._fields))
+_PUT_SPEND = _insert("REPLACE", "spend", len(BudgetEntry._fields))
+_PUT_BATCH = _insert("REPLACE", "batches", len(BatchRecord._fields))
 
 
-def put_answer(answer: Answer) -> Statement:
+def put_reply(answer: StoredReply) -> Statement:
     """Keep a reply; the first one to a request stays."""
     return _PUT_ANSWER, answer
 
 
-def put_spend(spend: Spend) -> Statement:
+def put_entry(spend: BudgetEntry) -> Statement:
     """Enter into the account, or replace the entry of the same id."""
     return _PUT_SPEND, spend
 
 
-def put_batch(batch: Batch) -> Statement:
+def put_batch(batch: BatchRecord) -> Statement:
     """Record a batch as it stands now."""
     return _PUT_BATCH, batch
 
@@ -271,7 +273,7 @@ def put_batch_requests(batch: str, keys: Mapping[str, str]) -> list[Statement]:
     return [(sql, (batch, key, content_key)) for key, content_key in keys.items()]
 
 
-def drop_spend(spend_id: str) -> Statement:
+def delete_entry(spend_id: str) -> Statement:
     """Take back a reservation of which nothing can have been charged."""
     return "DELETE FROM spend WHERE id = ?", (spend_id,)
 

@@ -29,7 +29,7 @@ class _KnownSchema(NamedTuple):
 _known_schemas: dict[int, _KnownSchema] = {}
 
 
-class Media(NamedTuple):
+class MediaPart(NamedTuple):
     """One picture or sound of a message, named by the blob it is stored as: that name holds its SHA-256."""
 
     blob: str
@@ -42,14 +42,14 @@ class Media(NamedTuple):
     """How long a sound is, for estimates; no part of the key"""
 
 
-Part = str | Media
+MessagePart = str | MediaPart
 
 
 class Message(NamedTuple):
     """One turn: who says it, and its text and media in order."""
 
     role: Literal["system", "user", "assistant"]
-    parts: tuple[Part, ...]
+    parts: tuple[MessagePart, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class Request:
         return _text_hash(text)
 
     @property
-    def most_tokens_out(self) -> int | None:
+    def max_tokens_out(self) -> int | None:
         """The limit that the parameters set to the reply, where they set one."""
         for name in _LIMITS:
             if isinstance(limit := self.parameters.get(name), int) and limit > 0:
@@ -106,9 +106,9 @@ class Request:
         return 0 if self.schema is None else _known(self.schema).chars
 
     @property
-    def media(self) -> tuple[Media, ...]:
+    def media(self) -> tuple[MediaPart, ...]:
         """Every picture and sound, in order."""
-        return tuple(part for message in self.messages for part in message.parts if isinstance(part, Media))
+        return tuple(part for message in self.messages for part in message.parts if isinstance(part, MediaPart))
 
     def body(self, read: Callable[[str], bytes]) -> dict[str, Any]:
         """What is posted to ``/chat/completions``. Slow where there are media: they are read, shrunk and encoded.
@@ -130,7 +130,7 @@ class Request:
         return text.encode("utf-8", "replace")
 
 
-def _content(parts: tuple[Part, ...], read: Callable[[str], bytes]) -> str | list[dict[str, Any]]:
+def _content(parts: tuple[MessagePart, ...], read: Callable[[str], bytes]) -> str | list[dict[str, Any]]:
     texts = [part for part in parts if isinstance(part, str)]
     if len(texts) == len(parts):
         # Many servers for text models know no list of parts.
@@ -138,7 +138,7 @@ def _content(parts: tuple[Part, ...], read: Callable[[str], bytes]) -> str | lis
     return [{"type": "text", "text": part} if isinstance(part, str) else _media_part(part, read) for part in parts]
 
 
-def _media_part(media: Media, read: Callable[[str], bytes]) -> dict[str, Any]:
+def _media_part(media: MediaPart, read: Callable[[str], bytes]) -> dict[str, Any]:
     data, suffix = read(media.blob), PurePosixPath(media.blob).suffix.lstrip(".")
     if media.kind == "audio":
         return {"type": "input_audio", "input_audio": {"data": _base64(data), "format": suffix}}
@@ -182,7 +182,7 @@ def _text_hash(text: str) -> str:
 _known_text = lru_cache(maxsize=64)(_text_hash)
 
 
-def _media_key(media: Media) -> list[Any]:
+def _media_key(media: MediaPart) -> list[Any]:
     name = PurePosixPath(media.blob)
     return [name.stem, name.suffix, media.kind, media.detail, media.side_px]
 

@@ -8,8 +8,9 @@ import pyarrow as pa
 
 from curate.corpus.ledger import Ledger
 from curate.corpus.view import Corpus
+from curate.files import digest
 from curate.recipe import LoadedRecipe
-from curate.stages.contract import BatchStage, Stage, Tools, digest
+from curate.stages.contract import BatchStage, Stage, Tools
 from curate.stages.export import Export
 from curate.storage.workspace import Workspace
 

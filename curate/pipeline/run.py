@@ -23,15 +23,15 @@ from curate.document import nearest
 from curate.errors import CurateError, Interrupted, InvalidInput
 from curate.executors import Executor, WorkerDied, collecting_seldom
 from curate.executors.local import LocalExecutor
-from curate.llm.model import Spent
+from curate.files import digest
+from curate.llm.money.account import UsageTotals
 from curate.pipeline.plan import ANSWERS, BatchWork, Step, make_tools, walk
 from curate.pipeline.tasks import Advance, Flow
 from curate.recipe import LoadedRecipe, dump_recipe
 from curate.release.versions import Releases
 from curate.report.run import write_report
-from curate.stages.contract import DriverStage, Outcome, Task, digest, run_recall, run_task
+from curate.stages.contract import DriverStage, Outcome, Task, run_recall, run_task
 from curate.stages.prelabel.summary import Proposals
-from curate.storage.delta import storage_errors
 from curate.storage.workspace import Workspace
 
 _COMMIT_EVERY_S = 2.0
@@ -46,7 +46,7 @@ class Listener(Protocol):
     """Whoever wants to know how a run goes on."""
 
     def stage_started(self, name: str, total: int, done: int) -> None: ...
-    def stage_advanced(self, name: str, inputs: float, account: Mapping[str, Spent]) -> None: ...
+    def stage_advanced(self, name: str, inputs: float, account: Mapping[str, UsageTotals]) -> None: ...
     def stage_finished(self, result: "StageResult") -> None: ...
 
 
@@ -73,7 +73,7 @@ class StageResult:
     failed: int = 0
     """Items of which an answer is missing for no fault of theirs: the next run asks again."""
     changed: bool = False
-    account: dict[str, Spent] = field(default_factory=dict)
+    account: dict[str, UsageTotals] = field(default_factory=dict)
     """What each labeller that is paid for was asked and cost, by its name."""
 
 
@@ -196,7 +196,7 @@ class _Driver:
     def _report(self, corpus: Corpus) -> Path | None:
         if not self.folder.path.is_dir():
             return None
-        with storage_errors(self.folder.place):
+        with self.folder.errors():
             report = write_report(self.folder.path / "report.html", corpus, self._as_dict())
             self.folder.save(["report.html"])
         return report
@@ -253,7 +253,7 @@ class _Driver:
             if waiting:
                 self._commit(ledger, waiting, result, proposals)
         if todo:
-            with storage_errors(self.workspace.place):
+            with self.workspace.folder.errors():
                 ledger.compact()
         result.changed |= stage.conclude(corpus, self.tools)
         result.rejected_in_all = sum(one in ledger.dropped for one in work.works)
@@ -283,7 +283,7 @@ class _Driver:
             if not todo or self.stop():
                 return
             inputs = work.inputs.take(pa.array(todo))
-        account: dict[str, Spent] = {}
+        account: dict[str, UsageTotals] = {}
         streamed = stage.stream(inputs, corpus, self.tools, account=account, stop=self.stop)
         if streamed is not None:
             before, places = dict(result.account), iter(todo)
@@ -327,7 +327,7 @@ class _Driver:
 
     def _log(self, event: str, **about: Any) -> None:
         folder = self.folder.path
-        with storage_errors(self.folder.place):
+        with self.folder.errors():
             if not folder.is_dir():
                 folder.mkdir(parents=True)
                 (folder / "recipe.yaml").write_text(dump_recipe(self.loaded.recipe), encoding="utf-8")
@@ -337,7 +337,7 @@ class _Driver:
 
     def _record(self) -> None:
         if self.folder.path.is_dir():
-            with storage_errors(self.folder.place):
+            with self.folder.errors():
                 text = json.dumps(self._as_dict(), indent=2, ensure_ascii=False)
                 (self.folder.path / "run.json").write_text(text + "\n", encoding="utf-8")
                 self.folder.save(["recipe.yaml", "log.jsonl", "run.json"])
@@ -359,7 +359,7 @@ class _Driver:
         }
 
 
-def _add(account: dict[str, Spent], before: Mapping[str, Spent], more: Mapping[str, Spent]) -> None:
+def _add(account: dict[str, UsageTotals], before: Mapping[str, UsageTotals], more: Mapping[str, UsageTotals]) -> None:
     """Make ``account`` what it was before and more."""
     account.update({name: before[name] + spent if name in before else spent for name, spent in more.items()})
 

@@ -36,7 +36,7 @@ def status(loaded: LoadedRecipe, workspace: Workspace) -> Status:
         return dict(sorted(Counter(corpus.read(table, [column])[column].to_pylist()).items()))
 
     tables = {
-        name: corpus.read(name, [workspace.table(name, loaded.labels).spec.key]).num_rows
+        name: corpus.read(name, [corpus.table(name).spec.key]).num_rows
         for name in ("sources", "items", "faces", "prelabels", "annotations", "labels", "rejections")
     }
 
@@ -48,7 +48,7 @@ def status(loaded: LoadedRecipe, workspace: Workspace) -> Status:
         return counts
 
     return Status(
-        workspace=workspace.place,
+        workspace=workspace.location,
         recipe=loaded.recipe.recipe,
         tables=tables,
         units=count("items", "unit"),
@@ -62,10 +62,10 @@ def status(loaded: LoadedRecipe, workspace: Workspace) -> Status:
 
 
 def _last_run(workspace: Workspace) -> dict[str, Any] | None:
-    records = workspace.runs.names("*/run.json")
+    records = workspace.runs.glob("*/run.json")
     if not records:
         return None
     record = json.loads(workspace.runs.read(records[-1]).decode("utf-8"))
     folder = workspace.runs.child(record["run_id"])
-    report = f"{folder.place}/report.html" if folder.holds("report.html") else None
+    report = f"{folder.location}/report.html" if folder.exists("report.html") else None
     return {"run_id": record["run_id"], "report": report, "stages": record["stages"]}

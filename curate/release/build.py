@@ -4,9 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
-from curate.corpus.splits import assign_splits
 from curate.labels import LabelSchema
 from curate.release.features import MEDIA, release_features
 from curate.release.manifest import CARD, Manifest, canonical, content_hash
@@ -18,21 +15,6 @@ from curate.storage.blobs import Blobs
 
 
 @dataclass(frozen=True)
-class SplitSettings:
-    """How items are divided."""
-
-    ratios: Mapping[str, float]
-    disjoint_by: Sequence[str]
-    seed: int
-
-    @property
-    def identity(self) -> str:
-        """A hash of the settings."""
-        parts = [list(self.ratios.items()), sorted(self.disjoint_by), self.seed]
-        return content_hash({"split": parts}, ())
-
-
-@dataclass(frozen=True)
 class Plan:
     """A release that could be written: the items of each split in order, their sizes, and what they amount to."""
 
@@ -40,21 +22,6 @@ class Plan:
     sizes: dict[str, int]
     content_sha256: str
     statistics: Statistics
-
-
-def assign(items: pa.Table, settings: SplitSettings, releases: Releases, recipe: str) -> dict[str, str]:
-    """The split of every item; those of the recipe's newest release with the same settings stay where they are.
-
-    Items of one group stay together whatever the settings say.
-    """
-    earlier = [each for each in releases.manifests(recipe) if each.split_settings == settings.identity]
-    return assign_splits(
-        items,
-        settings.ratios,
-        disjoint_by=tuple(dict.fromkeys((*settings.disjoint_by, "group"))),
-        seed=settings.seed,
-        previous=releases.splits(earlier[-1]) if earlier else None,
-    )
 
 
 def plan_release(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from curate.corpus.judgements import current_judgements
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema
 
@@ -42,7 +43,10 @@ class ReleaseRows:
         self._sources = _Index(tables.sources.select(["source_id", *_SOURCE]), "source_id")
         self._labels = _Index(tables.labels, "item_id")
         self._prelabels = _Index(tables.prelabels, "item_id")
-        self._judgements = _Index(live_judgements(tables.annotations), "item_id")
+        judgements = current_judgements(tables.annotations, with_skipped=True)
+        self._judgements = _Index(
+            judgements.sort_by([("item_id", "ascending"), ("judgement_id", "ascending")]), "item_id"
+        )
 
     def item_ids(self, *, reviewed_only: bool = False) -> list[str]:
         """The items in release order; with ``reviewed_only`` those whose label people gave."""
@@ -143,23 +147,6 @@ class _Index:
         for row in self.table.take(pa.array(places, pa.int64())).to_pylist():
             found[row[self.key]].append(row)
         return found
-
-
-def live_judgements(annotations: pa.Table) -> pa.Table:
-    """The last act upon each judgement, by item and judgement, without the judgements that were deleted."""
-    columns = ("judgement_id", "acted_at", "annotation_id", "action", "item_id")
-    acts = list(zip(*(annotations[name].to_pylist() for name in columns), strict=True))
-
-    def when(at: int) -> tuple[bool, Any, str]:
-        _, acted_at, annotation_id, *_ = acts[at]
-        return acted_at is not None, acted_at or 0, annotation_id
-
-    last: dict[str, int] = {}
-    for at, (judgement_id, *_) in enumerate(acts):
-        if judgement_id not in last or when(at) > when(last[judgement_id]):
-            last[judgement_id] = at
-    live = [at for at in last.values() if acts[at][3] != "deleted"]
-    return annotations.take(pa.array(sorted(live, key=lambda at: (acts[at][4], acts[at][0])), pa.int64()))
 
 
 def pseudonym(annotator: str | None, secret: bytes) -> str | None:

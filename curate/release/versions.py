@@ -27,7 +27,7 @@ class Releases:
 
     def place(self, version: str) -> str:
         """What a user calls the place of a version."""
-        return self.folder.child(version).place
+        return self.folder.child(version).location
 
     def fetch(self, manifest: Manifest) -> Path:
         """The folder on this disk with the files of a release."""
@@ -37,16 +37,16 @@ class Releases:
 
     def manifests(self, recipe: str | None = None) -> list[Manifest]:
         """The manifests of all releases, or of those of one recipe, in the order in which they were made."""
-        named = (name.removesuffix(f"/{FILE}") for name in self.folder.names(f"*/{FILE}"))
+        named = (name.removesuffix(f"/{FILE}") for name in self.folder.glob(f"*/{FILE}"))
         read = (self._manifest(version) for version in named if re.fullmatch(VERSION, version))
         found = sorted(read, key=lambda each: (each.number, each.version))
         return [each for each in found if recipe is None or each.recipe == recipe]
 
     def _manifest(self, version: str) -> Manifest:
         here = self.folder.child(version)
-        here.forget_others(FILE)
+        here.drop_stale_copies(FILE)
         here.fetch([FILE])
-        return read_manifest(here.path, place=here.place)
+        return read_manifest(here.path, place=here.location)
 
     def next_number(self) -> int:
         """One more than the greatest number in use."""
@@ -54,9 +54,9 @@ class Releases:
 
     def next_version(self) -> str:
         """The first of v1, v2, … from the next number on that is free."""
-        self.folder.clear_unfinished(FILE)
+        self.folder.remove_unfinished(FILE)
         number = self.next_number()
-        while self.folder.holds(f"v{number}"):
+        while self.folder.exists(f"v{number}"):
             number += 1
         return f"v{number}"
 
@@ -71,6 +71,11 @@ class Releases:
                 found.update(dict.fromkeys(ids["item_id"].to_pylist(), split))
         return found
 
+    def earlier_splits(self, recipe: str, split_settings: str) -> dict[str, str] | None:
+        """The split of every item of the recipe's newest release with these split settings; None without one."""
+        earlier = [each for each in self.manifests(recipe) if each.split_settings == split_settings]
+        return self.splits(earlier[-1]) if earlier else None
+
     @contextmanager
     def building(self, version: str) -> Iterator[Path]:
         """An empty folder that becomes release ``version`` when the block ends without an error.
@@ -79,8 +84,8 @@ class Releases:
         nothing that counts as a release, and is cleared away by the next one. Raises ``InvalidInput`` when the version
         is taken.
         """
-        self.folder.clear_unfinished(FILE)
-        if self.folder.holds(version):
+        self.folder.remove_unfinished(FILE)
+        if self.folder.exists(version):
             raise InvalidInput(
                 f"release {version} is already there, with other content",
                 hint="releases never change: choose another version, or leave it out to get the next number",
@@ -99,7 +104,7 @@ class Releases:
             _sync(self.folder.path)
         except OSError as error:
             raise StorageFailed(
-                f"cannot write release {version} to {self.folder.place}: {error.strerror or error}",
+                f"cannot write release {version} to {self.folder.location}: {error.strerror or error}",
                 hint="free some space or mend the permissions, then run again",
             ) from error
         finally:

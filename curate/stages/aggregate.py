@@ -7,7 +7,8 @@ import pyarrow.compute as pc
 
 from curate.consensus.aggregate import aggregate
 from curate.corpus.view import Corpus
-from curate.stages.contract import DriverStage, Receipt, Tools, digest
+from curate.files import digest
+from curate.stages.contract import DriverStage, Receipt, Tools
 
 
 class Aggregate(DriverStage):
@@ -17,8 +18,8 @@ class Aggregate(DriverStage):
     method: Literal["majority"] = "majority"
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
-        table = corpus.workspace.table("labels", tools.labels)
-        evidence = {name: corpus.workspace.table(name, tools.labels).version() for name in ("annotations", "prelabels")}
+        table = corpus.table("labels")
+        evidence = {name: corpus.table(name).version() for name in ("annotations", "prelabels")}
         fingerprint = digest([self.identity(tools), tools.labels.sha256, evidence, *map(sorted, corpus.live.values())])
         if table.metadata().get("fingerprint") == fingerprint:
             return Receipt(False, _counts(table.read(["label_source"])))

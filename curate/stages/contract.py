@@ -1,7 +1,5 @@
 """The contract of a stage: frozen settings plus one step from rows to rows."""
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +9,11 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
+from curate.files import digest
 from curate.labels import LabelSchema
-from curate.llm.model import Spent
-from curate.release.build import SplitSettings
+from curate.llm.money.account import UsageTotals
 from curate.storage.blobs import Blobs
 
 REASONS = (
@@ -109,7 +108,7 @@ class Recalled(NamedTuple):
     known: Sequence[int]
     """The places within the batch of the inputs that ``outcome`` is of"""
     outcome: Outcome
-    account: Mapping[str, Spent]
+    account: Mapping[str, UsageTotals]
 
 
 class Receipt(NamedTuple):
@@ -178,7 +177,13 @@ class BatchStage(Stage):
         return (todo[at : at + self.batch_rows] for at in range(0, len(todo), self.batch_rows))
 
     def stream(
-        self, inputs: pa.Table, corpus: Corpus, tools: Tools, *, account: dict[str, Spent], stop: Callable[[], bool]
+        self,
+        inputs: pa.Table,
+        corpus: Corpus,
+        tools: Tools,
+        *,
+        account: dict[str, UsageTotals],
+        stop: Callable[[], bool],
     ) -> Generator[tuple[int, Outcome]] | None:
         """Outcomes made on the driver, each of so many of the next inputs; None where workers are to do the work.
 
@@ -263,14 +268,6 @@ class DriverStage(Stage):
         """Do it, and say what changed. Doing it again with nothing new changes nothing."""
 
 
-def digest(value: Any) -> str:
-    """Hexadecimal SHA-256 of a value's canonical JSON."""
-    return hashlib.sha256(_encode(value).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str).encode
-
-
 class Task(NamedTuple):
     """A batch of input rows, or a part of one, on its way to a worker."""
 
@@ -289,7 +286,7 @@ def run_task(task: Task) -> Outcome | Split:
     """What every executor runs, in whatever process."""
     outcome = _do(task)
     # No row may name media that are still on their way.
-    task.tools.blobs.settle()
+    task.tools.blobs.flush()
     return outcome
 
 

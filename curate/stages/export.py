@@ -8,12 +8,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from curate import __version__
 from curate.assets import find_asset
-from curate.corpus.splitting import splits_of
+from curate.corpus.splits import SplitSettings, split_items
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.hub.card import CardFacts, render_card
 from curate.media.faces.detector import licence_note
-from curate.release.build import Plan, SplitSettings, plan_release, write_release
+from curate.release.build import Plan, plan_release, write_release
 from curate.release.features import card_features, release_features
 from curate.release.manifest import Manifest
 from curate.release.memo import inputs_hash, note, recall
@@ -89,7 +89,8 @@ class Export(DriverStage):
         if not item_ids:
             what = "no item has been reviewed yet" if self.reviewed_only and tables.items.num_rows else "no items"
             return Receipt(False, {"items": 0}, f"nothing to release: {what}")
-        splits = splits_of(tables.items, tables.sources, corpus, settings)
+        earlier = releases.earlier_splits(recipe, settings.identity)
+        splits = split_items(tables.items, tables.sources, settings, earlier)
         plan = plan_release(rows, item_ids, splits, tools.labels, tools.blobs, names=self.split.ratios)
         if same := self._same(releases, recipe, plan.content_sha256):
             note(corpus.workspace.local, known, plan.content_sha256)

@@ -1,4 +1,4 @@
-"""Put the newest release on the Hugging Face Hub, in one commit with a tag."""
+"""The publish stage: the newest release goes to the Hugging Face Hub."""
 
 import re
 from typing import Annotated, Literal
@@ -24,26 +24,27 @@ def _check_repo(name: str) -> str:
 
 
 class Publish(DriverStage):
-    """Upload the newest release; doing it again changes nothing, and a newer one replaces the files of the older."""
+    """Upload the newest release in one commit with a tag; its files replace those of an earlier release."""
 
     stage: Literal["publish"]
     repo: Annotated[str, AfterValidator(_check_repo)]
     private: bool = True
     tag: Version = None
-    """The tag to set; the release's version where it is left out."""
+    """The tag to set; by default the release's version."""
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         """Publish the newest release of the recipe that the workspace belongs to."""
         releases = Releases(corpus.workspace.releases)
-        made = releases.manifests(corpus.workspace.recipe or "corpus")
-        if not made:
+        recipe = corpus.workspace.recipe or "corpus"
+        manifests = releases.manifests(recipe)
+        if not manifests:
             raise InvalidInput("there is no release to publish", hint="put the stage export before publish")
-        newest = made[-1]
+        newest = manifests[-1]
         folder = releases.fetch(newest)
         check_files(folder, newest)
         paths = [*(file.path for file in newest.files), FILE]
         tag = self.tag or newest.version
-        done = upload_release(folder, paths, repo=self.repo, private=self.private, tag=tag)
+        published = upload_release(folder, paths, recipe=recipe, repo=self.repo, private=self.private, tag=tag)
         counts = {"files": len(paths), "items": sum(newest.splits.values())}
-        what = f"{done.url} has release {newest.version} as tag {tag}"
-        return Receipt(done.changed, counts, what if done.changed else f"{what} already")
+        message = f"{published.url} has release {newest.version} as tag {tag}"
+        return Receipt(published.changed, counts, message if published.changed else f"{message} already")

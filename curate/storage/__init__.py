@@ -1,1 +1,1 @@
-"""What a workspace keeps: tables, blobs, runs and releases."""
+"""What a workspace stores: tables, blobs, runs and releases, in a folder or on an object store."""

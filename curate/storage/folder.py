@@ -1,94 +1,113 @@
-"""What a folder of a workspace can do, and the one that lies on this machine's disk."""
+"""What a folder of a workspace can do, and the one on this machine's disk."""
 
-import json
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
-from curate.errors import WorkspaceBusy
-from curate.storage.delta import storage_errors
-
-LOCK = ".lock"
-LOCK_FILES = frozenset({LOCK, ".lock.json"})
+from curate.errors import CurateError
+from curate.files import write_whole
+from curate.storage.errors import disk_error, disk_error_in_text
+from curate.storage.lock import hold_disk_lock
 
 
-class Folder(Protocol):
+class Folder(ABC):
     """A folder whose files have relative names with slashes. Files are written whole or not at all.
 
-    ``path`` is where it lies on this disk, or where copies of it do: what is written below ``path`` is the workspace's
-    after ``save``, and what is the workspace's is below ``path`` after ``fetch``. ``place`` is what a user calls it.
+    ``path`` is the folder on this disk, or that of its copies: files written below ``path`` belong to the workspace
+    after ``save``, and files of the workspace are below ``path`` after ``fetch``. What concerns copies does nothing
+    in a folder whose files are used in place.
     """
 
+    path: Path
+
     @property
-    def path(self) -> Path: ...
+    @abstractmethod
+    def location(self) -> str:
+        """The path or URL that users know it by."""
+
     @property
-    def place(self) -> str: ...
+    def delta_options(self) -> Mapping[str, str] | None:
+        """Options for the Delta library to open a table here."""
+        return None
+
+    @abstractmethod
     def child(self, name: str) -> "Folder": ...
+
+    @abstractmethod
     def read(self, name: str) -> bytes:
-        """A file's bytes; raises ``FileNotFoundError``."""
-        ...
+        """Read a file. Raises ``FileNotFoundError``."""
 
+    @abstractmethod
     def write(self, name: str, data: bytes) -> None:
-        """Put a file, readable to its owner alone on a disk."""
-        ...
+        """Write a file, on a disk readable by its owner alone."""
 
+    @abstractmethod
     def create(self, name: str, data: bytes) -> None:
-        """Put a file unless another machine has done so meanwhile."""
-        ...
+        """Write a file unless another machine has written it meanwhile."""
 
-    def holds(self, name: str) -> bool:
+    @abstractmethod
+    def exists(self, name: str) -> bool:
         """Whether there is a file or folder of that name."""
-        ...
 
+    @abstractmethod
     def children(self) -> set[str]:
-        """The names of the files and folders in it."""
-        ...
+        """The names of the files and folders directly inside."""
 
-    def names(self, pattern: str) -> list[str]:
-        """The files below that match, sorted; ``*`` stands for one part of a name."""
-        ...
+    @abstractmethod
+    def glob(self, pattern: str) -> list[str]:
+        """The names of the files that match, sorted; ``*`` matches within one part of a name."""
 
+    @abstractmethod
     def fetch(self, names: Iterable[str]) -> list[Path]:
-        """Where files, which never change, lie on this disk."""
-        ...
+        """Return the paths on this disk of files that never change."""
 
-    def save(self, names: Iterable[str], *, source: Path | None = None) -> None:
-        """Take over files, in this order, from ``path``; from ``source`` where the folder comes as a whole."""
-        ...
+    def save(self, names: Iterable[str], *, source: Path | None = None) -> None:  # noqa: B027
+        """Store files from ``path`` in this order; from ``source`` if the folder becomes visible as a whole."""
 
-    def clear_unfinished(self, last: str) -> None:
-        """Remove the folders in it that were to come as a whole, and were not saved as far as their file ``last``."""
-        ...
+    def remove_unfinished(self, last: str) -> None:  # noqa: B027
+        """Remove child folders that were saved as a whole but not as far as their file ``last``."""
 
-    def forget_others(self, name: str) -> None:
-        """Drop copies from this disk unless the copy of file ``name`` is what the workspace has."""
-        ...
+    def drop_stale_copies(self, name: str) -> None:  # noqa: B027
+        """Delete all copies from this disk if the copy of file ``name`` differs from the workspace's."""
 
-    def forget_but(self, names: Iterable[str]) -> None:
-        """Drop the copies of files in it from this disk but for these."""
-        ...
+    def keep_copies(self, names: Iterable[str]) -> None:  # noqa: B027
+        """Delete the copies of all other files from this disk."""
 
+    @abstractmethod
     def lock(self) -> AbstractContextManager[None]:
-        """A context that one process at a time is in; raises ``WorkspaceBusy``."""
-        ...
+        """Let one process at a time in. Raises ``WorkspaceBusy`` at once for the others."""
 
     def unlock(self, *, certain: bool) -> str | None:
-        """Remove a lock that a dead process left; says whose it was, None where there is none."""
-        ...
+        """Remove the lock of a dead process and return its description, or None if nothing was locked."""
+        return None
+
+    @abstractmethod
+    def to_error(self, error: OSError) -> CurateError:
+        """The error to raise for a failing disk or store."""
+
+    @abstractmethod
+    def to_error_in_text(self, text: str) -> CurateError | None:
+        """The same where a library reports it as text only; None if the text is about something else."""
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise a ``CurateError`` that names this folder for every ``OSError`` of the block."""
+        try:
+            yield
+        except OSError as error:
+            raise self.to_error(error) from error
 
 
 @dataclass(frozen=True)
-class DiskFolder:
+class DiskFolder(Folder):
     """A folder of a disk: its files are used in place."""
 
     path: Path
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         return str(self.path)
 
     def child(self, name: str) -> "DiskFolder":
@@ -98,73 +117,28 @@ class DiskFolder:
         return (self.path / name).read_bytes()
 
     def write(self, name: str, data: bytes) -> None:
-        path = self.path / name
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.touch(mode=0o600)
-            partial.write_bytes(data)
-            partial.replace(path)
-        finally:
-            with suppress(OSError):
-                partial.unlink()
+        write_whole(self.path / name, data, mode=0o600, sync=True)
 
     def create(self, name: str, data: bytes) -> None:
         self.write(name, data)
 
-    def holds(self, name: str) -> bool:
+    def exists(self, name: str) -> bool:
         return (self.path / name).exists()
 
     def children(self) -> set[str]:
         return {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
 
-    def names(self, pattern: str) -> list[str]:
+    def glob(self, pattern: str) -> list[str]:
         return sorted(path.relative_to(self.path).as_posix() for path in self.path.glob(pattern) if path.is_file())
 
     def fetch(self, names: Iterable[str]) -> list[Path]:
         return [self.path / name for name in names]
 
-    def save(self, names: Iterable[str], *, source: Path | None = None) -> None:
-        """Nothing: the files are where they belong, or are moved there in one step."""
+    def lock(self) -> AbstractContextManager[None]:
+        return hold_disk_lock(self.path)
 
-    def clear_unfinished(self, last: str) -> None:
-        """Nothing: a folder comes in one move."""
+    def to_error(self, error: OSError) -> CurateError:
+        return disk_error(self.location, error)
 
-    def forget_others(self, name: str) -> None:
-        """Nothing: there are no copies."""
-
-    def forget_but(self, names: Iterable[str]) -> None:
-        """Nothing: there are no copies."""
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        from filelock import FileLock, Timeout
-
-        note = self.path / ".lock.json"
-        guard = FileLock(self.path / LOCK, timeout=0)
-        with storage_errors(self.place):
-            try:
-                guard.acquire()
-            except Timeout as error:
-                raise WorkspaceBusy(
-                    f"workspace {self.path} is in use{_holder(note)}", hint="wait until it has ended, then run again"
-                ) from error
-        try:
-            with storage_errors(self.place):
-                note.write_text(json.dumps({"pid": os.getpid(), "since": datetime.now(UTC).isoformat("T", "seconds")}))
-            yield
-        finally:
-            note.unlink(missing_ok=True)
-            guard.release()
-
-    def unlock(self, *, certain: bool) -> str | None:
-        """Nothing: the system frees the lock of a process that ends, however it ends."""
-        return None
-
-
-def _holder(note: Path) -> str:
-    try:
-        holder = json.loads(note.read_text(encoding="utf-8"))
-        return f" by process {holder['pid']} since {holder['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+    def to_error_in_text(self, text: str) -> CurateError | None:
+        return disk_error_in_text(self.location, text)

@@ -1,10 +1,10 @@
-"""One writer for an SQLite file: what many ask to have written goes down in shared transactions."""
+"""One writer for an SQLite file: concurrent writes share transactions."""
 
 import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from pathlib import Path
@@ -13,28 +13,29 @@ from typing import Any, NamedTuple
 from curate.errors import CurateError, StorageFailed, WorkspaceUnusable
 
 Statement = tuple[str, Sequence[Any]]
+"""SQL with one ``?`` for each value."""
 
-_MOST_PER_GROUP = 500
-_LOCKED_S = 30.0
-_NO_FILE = ("unable to open", "readonly", "disk", "full")
+_MAX_GROUP = 500
+_LOCK_TIMEOUT_S = 30.0
+_DISK_FAILURES = ("unable to open", "readonly", "disk", "full")
 
 
 def open_connection(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection to an SQLite file that any thread may use, in autocommit and WAL mode."""
+    """Open a connection that any thread may use, in autocommit and WAL mode. Raises as ``to_storage_error``."""
     with sqlite_errors(path):
-        where = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         connection = sqlite3.connect(
-            where, uri=True, timeout=_LOCKED_S, isolation_level=None, check_same_thread=False, cached_statements=64
+            uri, uri=True, timeout=_LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=64
         )
         if not read_only:
             connection.execute("PRAGMA journal_mode=WAL")
-        # FULL syncs each shared transaction: a reply that was paid for outlives a power cut too.
+        # FULL syncs each shared transaction: a reply that was paid for survives a power cut too.
         connection.execute("PRAGMA synchronous=FULL")
     return connection
 
 
 class sqlite_errors:  # noqa: N801 - used as `with sqlite_errors(path):`, and too often for a generator
-    """Turns what SQLite raises into ``StorageFailed`` (disk, lock) or ``WorkspaceUnusable`` (damaged file)."""
+    """Turns every ``sqlite3.Error`` of a block into the error of ``to_storage_error``."""
 
     __slots__ = ("path",)
 
@@ -46,23 +47,33 @@ class sqlite_errors:  # noqa: N801 - used as `with sqlite_errors(path):`, and to
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, sqlite3.Error):
-            raise as_storage_error(error, self.path) from error
+            raise to_storage_error(error, self.path) from error
 
 
-def as_storage_error(error: Exception, path: Path) -> CurateError:
-    """The sentence for what SQLite says of a file, or of a value."""
-    said = str(error)
+def to_storage_error(error: Exception, path: Path) -> CurateError:
+    """``StorageFailed`` for a failing disk, a lock or a value that cannot be stored, else ``WorkspaceUnusable``."""
+    text = str(error)
     if not isinstance(error, sqlite3.Error):
         return StorageFailed(
-            f"a value cannot be kept in {path}: {said[:200]}", hint="run again; if it stays, report it"
+            f"a value cannot be stored in {path}: {text[:200]}", hint="run again; if it happens again, report it"
         )
-    if "locked" in said or "busy" in said:
-        return StorageFailed(f"{path} is locked by another program", hint="close what has it open, then run again")
-    if isinstance(error, sqlite3.OperationalError) and any(word in said for word in _NO_FILE):
-        return StorageFailed(f"cannot use {path}: {said}", hint="free some space or mend the permissions, run again")
+    if _is_locked(error):
+        return StorageFailed(f"{path} is locked by another program", hint="close that program, then run again")
+    if _is_disk_failure(error):
+        return StorageFailed(
+            f"cannot use {path}: {text}", hint="free some space or fix the permissions, then run again"
+        )
     return WorkspaceUnusable(
-        f"{path} cannot be used: {said}", hint="restore it from a copy; without it, what was paid for is paid again"
+        f"{path} cannot be used: {text}", hint="restore it from a copy; without it, paid replies are paid for again"
     )
+
+
+def _is_locked(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and any(word in str(error) for word in ("locked", "busy"))
+
+
+def _is_disk_failure(error: Exception) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and any(words in str(error) for words in _DISK_FAILURES)
 
 
 class _Job(NamedTuple):
@@ -70,115 +81,126 @@ class _Job(NamedTuple):
     done: "asyncio.Future[None] | Future[None] | None"
 
 
-class GroupCommit:
-    """A thread that writes. What is handed in is on the disk when the awaited call comes back, or it has raised.
+_Jobs = queue.SimpleQueue[_Job | None]
 
-    Each call is atomic; calls that arrive while the disk is busy share the next transaction.
+
+class SqliteWriter:
+    """A background thread that writes. Each call is atomic, and calls made while the disk is busy share a transaction.
+
+    ``commit`` and ``commit_now`` return when the statements are on the disk, or raise. A failure that nobody waited
+    for is raised by the next call, after that call's own statements are written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: _Jobs = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._guard = threading.Lock()
+        self._failure: CurateError | None = None
 
     async def commit(self, statements: Sequence[Statement]) -> None:
-        """Write on behalf of a coroutine. It is written even if the caller is cancelled meanwhile."""
+        """Write from a coroutine. The statements are written even if the caller is cancelled meanwhile."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._put(_Job(statements, done))
         await done
+        self._raise_failure()
 
-    def hand_in(self, statements: Sequence[Statement]) -> None:
-        """Have it written before whatever is handed in later, without waiting; a failure shows at the next call."""
+    def enqueue(self, statements: Sequence[Statement]) -> None:
+        """Write before all later calls, without waiting."""
         self._put(_Job(statements, None))
+        self._raise_failure()
 
     def commit_now(self, statements: Sequence[Statement]) -> None:
-        """Write, and wait for it."""
+        """Write, and wait until it is done."""
         done: Future[None] = Future()
         self._put(_Job(statements, done))
         done.result()
+        self._raise_failure()
 
     def close(self) -> None:
-        """Write what is waiting, and end the thread."""
+        """Write everything enqueued and end the thread; a later call starts another one."""
         with self._guard:
             thread, self._thread = self._thread, None
-        if thread is not None:
             self._jobs.put(None)
+        if thread is not None:
             thread.join()
+        self._raise_failure()
 
     def _put(self, job: _Job) -> None:
-        if self._thread is None:
-            with self._guard:
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="answers", daemon=True)
-                    self._thread.start()
-        self._jobs.put(job)
+        with self._guard:
+            if self._thread is None:
+                # A queue for each thread: no job is left to one that has ended, and none takes another's signal to end.
+                self._jobs = queue.SimpleQueue()
+                self._thread = threading.Thread(target=self._run, args=(self._jobs,), name="curate-sqlite", daemon=True)
+                self._thread.start()
+            self._jobs.put(job)
 
-    def _run(self) -> None:
+    def _raise_failure(self) -> None:
+        with self._guard:
+            failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _run(self, jobs: _Jobs) -> None:
         try:
             connection = open_connection(self.path)
         except CurateError as error:
-            self._refuse(error)
+            while (job := jobs.get()) is not None:
+                self._settle([job], error)
             return
         with closing(connection):
-            ending = False
-            while not ending:
-                group = [self._jobs.get()]
-                while len(group) < _MOST_PER_GROUP:
-                    try:
-                        group.append(self._jobs.get_nowait())
-                    except queue.Empty:
-                        break
-                ending = None in group
-                jobs = [job for job in group if job is not None]
-                if jobs:
-                    self._write(connection, jobs)
+            is_open = True
+            while is_open:
+                group = [jobs.get()]
+                with suppress(queue.Empty):
+                    while len(group) < _MAX_GROUP:
+                        group.append(jobs.get_nowait())
+                is_open = None not in group
+                self._write(connection, [job for job in group if job is not None])
 
-    def _write(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            for job in jobs:
-                for sql, values in job.statements:
-                    connection.execute(sql, values)
-            connection.execute("COMMIT")
-        except (sqlite3.Error, ValueError, OverflowError, TypeError) as error:
-            # The others are of values that cannot be stored: half a character, a number without end.
-            with suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-            if len(jobs) > 1:
-                # One bad job fails alone.
-                for job in jobs:
-                    self._write(connection, [job])
-                return
-            _settle(jobs, as_storage_error(error, self.path))
-        else:
-            _settle(jobs, None)
-
-    def _refuse(self, error: CurateError) -> None:
-        while (job := self._jobs.get()) is not None:
-            _settle([job], error)
-
-
-def _settle(jobs: list[_Job], error: CurateError | None) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-    for job in jobs:
-        if job.done is None:
-            continue
-        if isinstance(job.done, asyncio.Future):
-            by_loop.setdefault(job.done.get_loop(), []).append(job.done)
-        elif error is None:
-            job.done.set_result(None)
-        else:
-            job.done.set_exception(error)
-    for loop, futures in by_loop.items():
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_tell, futures, error)
-
-
-def _tell(futures: list["asyncio.Future[None]"], error: CurateError | None) -> None:
-    for future in futures:
-        if not future.done():
-            if error is None:
-                future.set_result(None)
+    def _write(self, connection: sqlite3.Connection, group: list[_Job]) -> None:
+        while group:
+            job = None
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                for job in group:
+                    for sql, values in job.statements:
+                        connection.execute(sql, values)
+                connection.execute("COMMIT")
+            except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError, TypeError) as error:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                # A value that cannot be stored (a lone surrogate, infinity) fails its own job; a locked or failing
+                # file fails all at once, since waiting for it again could take half a minute for each job.
+                if job is None or _is_locked(error) or _is_disk_failure(error):
+                    failed, group = group, []
+                else:
+                    failed, group = [job], [other for other in group if other is not job]
+                self._settle(failed, to_storage_error(error, self.path))
             else:
-                future.set_exception(error)
+                self._settle(group, None)
+                return
+
+    def _settle(self, group: Iterable[_Job], error: CurateError | None) -> None:
+        futures_by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+        for job in group:
+            if isinstance(job.done, asyncio.Future):
+                futures_by_loop.setdefault(job.done.get_loop(), []).append(job.done)
+            elif job.done is not None:
+                _resolve([job.done], error)
+            elif error is not None:
+                with self._guard:
+                    self._failure = error
+        for loop, futures in futures_by_loop.items():
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_resolve, futures, error)
+
+
+def _resolve(futures: Sequence["asyncio.Future[None] | Future[None]"], error: CurateError | None) -> None:
+    for future in futures:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)

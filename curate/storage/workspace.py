@@ -1,4 +1,4 @@
-"""The place that remembers what happened: tables, blobs, runs, releases, and the lock that one writer holds."""
+"""The workspace: tables, blobs, runs, releases, and the lock that one writer holds."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -11,65 +11,62 @@ from urllib.request import url2pathname
 
 import yaml
 
-from curate.corpus.spec import table_names, table_spec
-from curate.errors import StorageFailed, WorkspaceUnusable
-from curate.labels import LabelSchema
+from curate.errors import WorkspaceUnusable
+from curate.files import PARTIAL
 from curate.storage.blobs import Blobs
 from curate.storage.cache import cache_folder, folder_name, private_folder
-from curate.storage.delta import Table
-from curate.storage.folder import LOCK_FILES, DiskFolder, Folder
-from curate.storage.s3.blobs import RemoteBlobs
-from curate.storage.s3.client import Remote, check_url, is_url
-from curate.storage.s3.databases import Copies
+from curate.storage.delta import Table, TableSpec
+from curate.storage.folder import DiskFolder, Folder
+from curate.storage.lock import LOCK_FILES
+from curate.storage.s3.blobs import S3Blobs
+from curate.storage.s3.client import S3Prefix, check_url, is_url
+from curate.storage.s3.databases import DatabaseCopies
 from curate.storage.s3.errors import endpoint
-from curate.storage.s3.folder import RemoteFolder
+from curate.storage.s3.folder import S3Folder
 
 FORMAT = 1
-_ABOUT = "curate.yaml"
+_SETTINGS = "curate.yaml"
 
 
 class Workspace:
-    """An opened workspace. Opening one that is not there makes it, unless ``create`` is false.
+    """An opened workspace, which is made if it does not exist, unless ``create`` is false.
 
     ``root`` is a folder, or a URL such as ``s3://bucket/prefix``, whose keys and server come from the environment
     (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, AWS_ALLOW_HTTP) of every process that
-    uses it: the driver's and each worker's. Nothing else need be shared, but for the raw files that a recipe names.
-    ``place`` is what a user calls it. ``local`` is the folder of this machine's own things: the workspace itself,
-    or one in the user's data folder.
+    uses it: the driver's and each worker's. Processes share nothing else but the raw files that a recipe names.
+    ``location`` is the path or URL that users know. ``local`` is the folder for files of this machine: the workspace
+    itself, or one in the user's data folder.
     """
 
     def __init__(self, root: str | Path, *, create: bool = True) -> None:
-        self.folder, self.local, self.blobs, self._copies = _open(root)
-        self.place = self.folder.place
-        if not self.folder.holds(_ABOUT):
+        self.folder, self.local, self.blobs, self._databases = _open(root)
+        self.location = self.folder.location
+        if not self.folder.exists(_SETTINGS):
             if not create:
                 raise WorkspaceUnusable(
                     f"there is no workspace at {root}", hint="make one with `curate run RECIPE`, or name it with -w"
                 )
             self._make()
-        about = self._about()
-        if about.get("format", 0) > FORMAT:
+        settings = self._read_settings()
+        if settings["format"] > FORMAT:
             raise WorkspaceUnusable(
-                f"workspace {root} has format {about['format']}, and this curate knows up to {FORMAT}",
+                f"workspace {root} has format {settings['format']}, and this curate knows up to {FORMAT}",
                 hint="upgrade curate, or use another workspace with -w",
             )
-        self.recipe: str | None = about.get("recipe")
-        self.recipe_file: str | None = about.get("recipe_file")
-        self.secret = bytes.fromhex(about["secret"])
+        self.recipe: str | None = settings.get("recipe")
+        self.recipe_file: str | None = settings.get("recipe_file")
+        self.secret = bytes.fromhex(settings["secret"])
 
     @staticmethod
-    def is_there(root: str | Path) -> bool:
+    def exists(root: str | Path) -> bool:
         """Whether there is anything at ``root``."""
         folder, local, *_ = _open(root)
-        return folder.holds(_ABOUT) or bool(folder.children() - LOCK_FILES) or local.is_file()
+        return folder.exists(_SETTINGS) or _has_files(folder) or local.is_file()
 
-    def table(self, name: str, labels: LabelSchema) -> Table:
-        """The table ``name``; tables that carry labels have one folder for each label schema."""
-        if name not in table_names():
-            raise ValueError(f"there is no table {name!r}")
-        spec = table_spec(name, labels)
-        folder = self.folder.child("tables").child(name)
-        return Table(folder.child(labels.name) if spec.per_label_schema else folder, spec)
+    def table(self, spec: TableSpec) -> Table:
+        """Open a table, which need not have been committed to yet."""
+        folder = self.folder.child("tables").child(spec.name)
+        return Table(folder if spec.variant is None else folder.child(spec.variant), spec)
 
     @property
     def releases(self) -> Folder:
@@ -82,90 +79,83 @@ class Workspace:
         return self.folder.child("runs")
 
     def claim(self, recipe: str, file: Path) -> None:
-        """Make this the workspace of ``recipe``; raises ``WorkspaceUnusable`` when it is another's."""
+        """Make this the workspace of ``recipe``. Raises ``WorkspaceUnusable`` if it belongs to another one."""
         if (self.recipe, self.recipe_file) == (recipe, str(file)):
             return
         if self.recipe not in (None, recipe):
             raise WorkspaceUnusable(
-                f"workspace {self.place} belongs to recipe {self.recipe!r}, not {recipe!r}",
+                f"workspace {self.location} belongs to recipe {self.recipe!r}, not {recipe!r}",
                 hint=f"one workspace holds one corpus: choose another folder, e.g. -w {recipe}-workspace",
             )
         self.recipe, self.recipe_file = recipe, str(file)
-        self._write_about({**self._about(), "recipe": recipe, "recipe_file": str(file)}, put=self.folder.write)
+        settings = {**self._read_settings(), "recipe": recipe, "recipe_file": str(file)}
+        self._write_settings(settings, self.folder.write)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the workspace for writing; raises ``WorkspaceBusy`` at once when another process does."""
+        """Hold the workspace for writing. Raises ``WorkspaceBusy`` at once if another process does."""
         with self.folder.lock():
             try:
                 yield
             finally:
-                if self._copies is not None:
-                    self._copies.save(end=True)
+                if self._databases is not None:
+                    self._databases.save(end=True)
 
     def local_file(self, name: str) -> Path:
-        """The path on this disk of a SQLite database that is worked on in place; the caller holds the lock.
+        """Return the path on this disk of an SQLite database; the caller holds the lock.
 
-        In a folder it is the workspace's own file. Behind a URL it is a copy, brought up to date by the first call
-        within a lock, and the workspace's again after ``save_local_files`` and when the lock is released. What a
-        killed run added to the copy is still in it when the next run on this machine asks; where another machine has
-        run since, it is kept beside it, as ``<name>.unsaved-<number>``.
+        In a folder it is the workspace's own file. On an object store it is a copy, brought up to date by the first
+        call within a lock, and stored by ``save_local_files`` and when the lock is released. Rows that a killed run
+        added to the copy are still there for the next run on this machine; if another machine has run since, the copy
+        is kept next to it as ``<name>.unsaved-<number>``.
         """
-        if self._copies is None:
-            return self.local / name
-        return self._copies.open(name)
+        return self.local / name if self._databases is None else self._databases.open(name)
 
     def save_local_files(self) -> None:
-        """Take over what was written to the files of ``local_file``; they may be open, between two transactions."""
-        if self._copies is not None:
-            self._copies.save(end=False)
+        """Store the databases of ``local_file``, which may be open, as of their last transactions."""
+        if self._databases is not None:
+            self._databases.save(end=False)
 
     def unlock(self, *, certain: bool = False) -> str | None:
-        """Remove the lock of a run that was killed; says whose it was, None where there is none.
+        """Remove the lock of a run that was killed; returns its description, or None if nothing was locked.
 
-        Raises ``WorkspaceBusy`` where nothing tells that the run is dead and the caller is not ``certain``.
+        Raises ``WorkspaceBusy`` unless that run is known to be dead or the caller is ``certain``.
         """
         return self.folder.unlock(certain=certain)
 
-    def _about(self) -> dict[str, Any]:
+    def _read_settings(self) -> dict[str, Any]:
         try:
-            about = yaml.safe_load(self.folder.read(_ABOUT).decode("utf-8"))
-            bytes.fromhex(about["secret"])
-            if not isinstance(about["format"], int):
+            settings = yaml.safe_load(self.folder.read(_SETTINGS).decode("utf-8"))
+            bytes.fromhex(settings["secret"])
+            if not isinstance(settings["format"], int):
                 raise TypeError("format is not a number")
         except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
             raise WorkspaceUnusable(
-                f"{self.place}/{_ABOUT} cannot be read: {error}",
+                f"{self.location}/{_SETTINGS} cannot be read: {error}",
                 hint="restore it from a copy, or use another workspace",
             ) from error
-        return dict(about)
+        return dict(settings)
 
     def _make(self) -> None:
         if self.local.is_file():
-            raise WorkspaceUnusable(f"{self.place} is a file, not a folder", hint="choose another folder with -w")
-        if self.folder.children() - LOCK_FILES:
+            raise WorkspaceUnusable(f"{self.location} is a file, not a folder", hint="choose another folder with -w")
+        if _has_files(self.folder):
             raise WorkspaceUnusable(
-                f"{self.place} is not empty and not a workspace", hint="choose an empty or new folder with -w"
+                f"{self.location} is not empty and not a workspace", hint="choose an empty or new folder with -w"
             )
         created = datetime.now(UTC).isoformat("T", "seconds")
-        about = {"format": FORMAT, "created": created, "recipe": None, "secret": secrets.token_hex(16)}
-        self._write_about(about, put=self.folder.create)
+        settings = {"format": FORMAT, "created": created, "recipe": None, "secret": secrets.token_hex(16)}
+        self._write_settings(settings, self.folder.create)
 
-    def _write_about(self, about: dict[str, Any], *, put: Callable[[str, bytes], None]) -> None:
-        try:
-            put(_ABOUT, yaml.safe_dump(about, sort_keys=False).encode())
-        except OSError as error:
-            raise StorageFailed(
-                f"cannot write workspace {self.place}: {error.strerror}",
-                hint="free some space, mend the permissions, or choose another folder with -w",
-            ) from error
+    def _write_settings(self, settings: dict[str, Any], write: Callable[[str, bytes], None]) -> None:
+        write(_SETTINGS, yaml.safe_dump(settings, sort_keys=False).encode())
 
 
 class _Parts(NamedTuple):
     folder: Folder
     local: Path
     blobs: Blobs
-    copies: Copies | None
+    databases: DatabaseCopies | None
 
 
 def _open(root: str | Path) -> _Parts:
@@ -173,7 +163,12 @@ def _open(root: str | Path) -> _Parts:
     if not is_url(root) or root.lower().startswith("file:"):
         path = Path(url2pathname(urlsplit(root).path) if is_url(root) else root).absolute()
         return _Parts(DiskFolder(path), path, Blobs(path / "blobs"), None)
-    remote, server = Remote(check_url(root)), endpoint()
-    folder = RemoteFolder(remote, cache_folder() / "workspaces" / folder_name(remote.url, server))
-    local = private_folder(remote.url, server)
-    return _Parts(folder, local, RemoteBlobs(local / "blobs", remote.child("blobs")), Copies(remote, local))
+    prefix, server = S3Prefix(check_url(root)), endpoint()
+    folder = S3Folder(prefix, cache_folder() / "workspaces" / folder_name(prefix.url, server))
+    local = private_folder(prefix.url, server)
+    return _Parts(folder, local, S3Blobs(local / "blobs", prefix.child("blobs")), DatabaseCopies(prefix, local))
+
+
+def _has_files(folder: Folder) -> bool:
+    """Whether a folder holds anything but what an interrupted start leaves behind."""
+    return any(name not in LOCK_FILES and not name.endswith(PARTIAL) for name in folder.children())

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from curate.corpus.spec import open_table
 from curate.corpus.view import Corpus
 from curate.labels import LabelSchema, load_labels
 from curate.stages.contract import Tools
@@ -70,8 +71,8 @@ def make_corpus(
     workspace = Workspace(root)
     workspace.claim(recipe, root / f"{recipe}.yaml")
     labels = labels or make_labels()
-    workspace.table("items", labels).commit(list(items), replacing=[ITEMS], metadata={})
-    workspace.table("prelabels", labels).commit(list(prelabels), replacing=[PRELABELS], metadata={})
+    open_table(workspace, "items", labels).commit(list(items), replacing=[ITEMS], metadata={})
+    open_table(workspace, "prelabels", labels).commit(list(prelabels), replacing=[PRELABELS], metadata={})
     return Corpus(workspace, labels, {"items": frozenset({ITEMS}), "prelabels": frozenset({PRELABELS})})
 
 

@@ -62,7 +62,7 @@ class Loop:
         return answer.json()["id"]
 
     def rows(self) -> list[dict[str, Any]]:
-        found = self.corpus.workspace.table("annotations", self.corpus.labels).read().to_pylist()
+        found = self.corpus.table("annotations").read().to_pylist()
         return sorted(found, key=lambda row: row["acted_at"])
 
 

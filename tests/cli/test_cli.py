@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from curate.cli.progress import STOPPING, ProgressLines
-from curate.llm.model import Spent
+from curate.llm.money.account import UsageTotals
 from curate.pipeline import StageResult
 from curate.pipeline.doctor import examine
 from tests.support.asking import KEY
@@ -281,7 +281,7 @@ def test_long_lines_leave_the_display_whole(monkeypatch, width):
     monkeypatch.setattr("sys.stderr", Terminal())
     for name, text in {"COLUMNS": str(width), "TERM": "xterm", "NO_COLOR": "1"}.items():
         monkeypatch.setenv(name, text)
-    spent = Spent(requests=123_456, from_cache=7_890, usd=1_234.5, per_s=98.7)
+    spent = UsageTotals(requests=123_456, from_cache=7_890, usd=1_234.5, per_s=98.7)
     with ProgressLines() as progress:
         progress.stage_started("preprocess", 30_000, 0)
         progress.stage_advanced("preprocess", 12_345, {"one": spent})

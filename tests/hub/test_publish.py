@@ -131,6 +131,40 @@ def test_a_new_release_replaces_the_files_and_both_tags_load(hub, tmp_path):
     assert {row["item_id"] for row in old} < {row["item_id"] for row in new}
 
 
+def foreign(name):
+    if name == "another recipe":
+        return {"manifest.json": Entry(b'{"recipe": "others"}', None, 20), "data/train-00000-of-00001.parquet": SHARD}
+    if name == "another manifest":
+        return {"manifest.json": Entry(b"[]", None, 2)}
+    if name == "a card":
+        return {"README.md": Entry(b"# Ten years of work" * 40, None, 760)}
+    return {"data/train-00000-of-00001.parquet": SHARD}
+
+
+SHARD = Entry(b"PAR1", None, 4)
+
+
+@pytest.mark.parametrize("name", ["shards", "another recipe", "another manifest", "a card"])
+def test_a_repository_with_something_else_in_it_is_left_alone(lfs_hub, tmp_path, name):
+    made = make_release(tmp_path)
+    repo = lfs_hub.make_repo("acme/clips", private=True)
+    head = repo.add("by push_to_hub", {**repo.head.files, **foreign(name)})
+    with pytest.raises(ServiceConflict, match="would replace its card") as caught:
+        publish(made)
+    assert "stages.publish.repo" in caught.value.hint
+    assert repo.head is head
+    assert not repo.tags
+
+
+def test_a_new_repository_may_have_the_files_that_the_hub_makes(lfs_hub, tmp_path):
+    repo = lfs_hub.make_repo("acme/clips", private=True)
+    repo.add(
+        "created",
+        {".gitattributes": Entry(b"*.x lfs", None, 7), "README.md": Entry(b"---\nlicense: mit\n---", None, 20)},
+    )
+    assert publish(make_release(tmp_path)).changed
+
+
 @pytest.mark.parametrize("status", [0, 500, 503, 504])
 def test_a_lost_reply_makes_no_second_commit(lfs_hub, tmp_path, status):
     made = make_release(tmp_path)

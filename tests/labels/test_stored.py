@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from curate.corpus.spec import open_table
 from curate.labels import FIELD_TYPES, LabelSchema
 from curate.release.features import arrow_schema
 from curate.storage.workspace import Workspace
@@ -27,7 +28,7 @@ def test_value_survives_a_table(kind, data):
     unit = sorted(field.units)[0]
     labels = LabelSchema.model_validate({"name": "it.v1", "unit": unit, "fields": {"f": field}})
     with tempfile.TemporaryDirectory() as folder:
-        table = Workspace(Path(folder)).table("labels", labels)
+        table = open_table(Workspace(Path(folder)), "labels", labels)
         table.commit([{**LABEL, "item_id": "a", "f": value}, {**LABEL, "item_id": "b", "f": None}], metadata={})
         assert {row["item_id"]: row["f"] for row in table.read().to_pylist()} == {"a": value, "b": None}
 

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable, Iterable
 
-from curate.llm.engine import EngineSettings, Reply, open_engine
-from curate.llm.model import Spent
-from curate.llm.replies import Answers
+from curate.llm.engine import Reply
+from curate.llm.money.account import UsageTotals
+from curate.llm.open import open_engine
+from curate.llm.replies import ReplyStore
 from curate.llm.request import Message, Request
+from curate.llm.settings import EngineSettings
 from curate.llm.stream import stream
 from tests.support.chat_double import ChatDouble
 
@@ -37,14 +39,14 @@ def read_emotion(text: str) -> str:
 
 
 def ask_all(
-    answers: Answers,
+    answers: ReplyStore,
     settings: EngineSettings,
     requests: Iterable[Request],
     *,
     check: Callable[[str], str] = read_emotion,
     window: int = 32,
     read: Callable[[str], bytes] | None = None,
-) -> tuple[list[Reply[str]], Spent]:
+) -> tuple[list[Reply[str]], UsageTotals]:
     """The replies in order, and what they cost; raises what the engine raises."""
     engine = open_engine(settings, answers, read or (lambda name: b""))
 
@@ -52,4 +54,4 @@ def ask_all(
         return await engine.ask(request, check, labeller="one")
 
     replies = list(stream(iter(requests), work, window=window, finish=engine.close))
-    return replies, engine.spent().get("one", Spent())
+    return replies, engine.usage().get("one", UsageTotals())

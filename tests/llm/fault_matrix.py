@@ -9,7 +9,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.support.asking import GOOD, KEY, Seen, ask_items, make_settings
+from tests.support.asking import GOOD, KEY, AskResult, ask_items, make_settings
 from tests.support.chat_double import ChatDouble
 from tests.support.chat_faults import (
     Fault,
@@ -175,7 +175,7 @@ def odd_headers() -> Fault:
     return Fault(headers={**odd, "retry-after": "x" * 4000, "openai-processing-ms": "\x01\xff"}, charged=True)
 
 
-def play(row: Row, folder: Path) -> tuple[Seen, int, int]:
+def play(row: Row, folder: Path) -> tuple[AskResult, int, int]:
     """What came of asking about eight items while the service does this to one; its tries, and how many counted."""
     hit = f"item {HIT} of {COUNT}"
     with ChatDouble() as double:

@@ -11,9 +11,10 @@ import sys
 import traceback
 from pathlib import Path
 
-from curate.llm.engine import EngineSettings, open_engine
-from curate.llm.replies import Answers
+from curate.llm.open import open_engine
+from curate.llm.replies import ReplyStore
 from curate.llm.request import Message, Request
+from curate.llm.settings import EngineSettings
 from curate.llm.stream import stream
 
 SCHEMA = {
@@ -48,7 +49,7 @@ def run(url: str, folder: Path, mode: str, count: int) -> list[str]:
         batch_poll_s=0.01,
         budget_usd=1.0,
     )
-    with Answers(folder / "answers.sqlite") as answers:
+    with ReplyStore(folder / "answers.sqlite") as answers:
         engine = open_engine(settings, answers, lambda blob: b"", models=("gpt-5-mini",))
 
         async def ask(number: int) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from curate.llm.engine import open_engine
-from curate.llm.replies import Answers
+from curate.llm.open import open_engine
+from curate.llm.replies import ReplyStore
 from curate.llm.transport.batch.lines import read_lines, write_lines
 from tests.support.asking import account, always_good, ask_items, make_request, make_settings, rows, stored
 from tests.support.chat_double import BatchPlan
@@ -263,7 +263,7 @@ def test_whatever_goes_wrong_within_reaches_all_who_wait(double, tmp_path, monke
         await engine.close()
         return found
 
-    with Answers(tmp_path / "answers.sqlite") as answers:
+    with ReplyStore(tmp_path / "answers.sqlite") as answers:
         found = asyncio.run(everything(answers))
     assert [type(one) for one in found] == [OverflowError] * 12
 
@@ -304,5 +304,5 @@ def test_a_killed_run_finds_its_batch_again(double, tmp_path, call, made):
     assert seen.charged == 12
     assert {row["state"] for row in rows(tmp_path, "batches")} <= {"done", "failed"}
     assert not [row for row in rows(tmp_path, "spend") if row["state"] == "reserved"]
-    with Answers(tmp_path / "answers.sqlite") as answers:
+    with ReplyStore(tmp_path / "answers.sqlite") as answers:
         assert answers.open_batches(double.url) == []

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from curate.errors import Interrupted, InvalidInput
-from curate.llm.engine import open_engine
-from curate.llm.money.budget import Budget
-from curate.llm.replies import Answers
+from curate.llm.money.budget import BudgetAccount
+from curate.llm.open import open_engine
+from curate.llm.replies import ReplyStore
 from tests.llm.engine_builders import ask_all, make_request, make_settings
 from tests.support.chat_double import ChatDouble
 from tests.support.chat_faults import hang, says, status
@@ -15,12 +15,12 @@ from tests.support.chat_faults import hang, says, status
 
 @pytest.fixture
 def answers(tmp_path):
-    with Answers(tmp_path / "answers.sqlite") as answers:
+    with ReplyStore(tmp_path / "answers.sqlite") as answers:
         yield answers
 
 
-def make_budget(answers, usd=None, tokens=None, pot="p") -> Budget:
-    return Budget(answers, pot=pot, run="r", usd=usd, tokens=tokens)
+def make_budget(answers, usd=None, tokens=None, pot="p") -> BudgetAccount:
+    return BudgetAccount(answers, pot=pot, run="r", usd=usd, tokens=tokens)
 
 
 def test_what_is_reserved_waits_for_what_is_settled(answers):

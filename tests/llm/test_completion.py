@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.llm.completion import Usage, read_completion
-from curate.llm.transport.faults import judge_status, masker
+from curate.llm.completion import TokenUsage, read_completion
+from curate.llm.transport.faults import judge_status, make_mask
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -56,7 +56,7 @@ def test_any_bytes_are_read_or_refused(body):
 @settings(max_examples=150, deadline=None)
 @given(st.integers(100, 599), ERROR.map(json.dumps).map(str.encode) | st.binary(max_size=100))
 def test_any_error_page_is_judged_in_one_line(status, body):
-    verdict = judge_status(status, {}, body, masker())
+    verdict = judge_status(status, {}, body, make_mask())
     assert verdict.then in ("again", "invalid", "filtered", "key", "quota", "model")
     assert len(verdict.detail.splitlines()) == 1
     assert len(verdict.detail) < 400
@@ -82,7 +82,7 @@ def make_reply(**message) -> dict:
 )
 def test_what_a_reply_comes_to(reply, outcome, text):
     read = read_completion(json.dumps(reply))
-    assert (read.outcome, read.text, read.usage) == (outcome, text, Usage(9, 2, 9))
+    assert (read.outcome, read.text, read.usage) == (outcome, text, TokenUsage(9, 2, 9))
     assert bool(read.detail) == (outcome != "ok")
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from curate.corpus.spec import open_table
 from curate.errors import Interrupted, ServiceRefused, ServiceUnavailable
 from curate.executors.local import LocalExecutor
-from curate.llm.engine import EngineSettings
+from curate.llm.settings import EngineSettings
 from curate.pipeline import plan, run
 from curate.recipe import load_recipe
 from tests.support.asking import KEY, rows
@@ -48,7 +49,7 @@ def corpus(corpus) -> Posts:
         }
         for at, emotion in ((0, "surprise"), (1, "fear"))
     ]
-    made.workspace.table("annotations", made.loaded.labels).commit(acts, metadata={})
+    open_table(made.workspace, "annotations", made.loaded.labels).commit(acts, metadata={})
     made.run(model="offline")
     made.write([*(f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(6)), "Ach, wie ekelhaft!", "Wie schön!"])
     return made

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from curate.errors import Interrupted, InvalidInput, ServiceRefused, ServiceUnavailable
-from curate.llm.engine import Engine, EngineSettings, open_engine
-from curate.llm.model import Spent
-from curate.llm.replies import Answers
+from curate.llm.engine import Engine
+from curate.llm.money.account import UsageTotals
+from curate.llm.open import open_engine
+from curate.llm.replies import ReplyStore
+from curate.llm.settings import EngineSettings
 from curate.llm.transport.embeddings import Embedding, embedded_text, read_embeddings, shares
 from tests.support.asking import make_request, make_settings, rows, stored
 from tests.support.chat_double import ChatDouble, vector_of
@@ -28,17 +30,17 @@ PATH = "POST /v1/embeddings"
 
 def embed(
     folder: Path, settings: EngineSettings, texts: Sequence[str], *, model: str = MODEL
-) -> tuple[list[Embedding], Spent]:
+) -> tuple[list[Embedding], UsageTotals]:
     """The embeddings of all texts, asked for at once by one engine."""
 
-    async def everything(answers: Answers) -> tuple[list[Embedding], Spent]:
+    async def everything(answers: ReplyStore) -> tuple[list[Embedding], UsageTotals]:
         engine = open_engine(settings, answers, lambda blob: b"", models=(model,))
         try:
-            return await engine.embed(texts, model=model, labeller="vectors"), engine.spent()["vectors"]
+            return await engine.embed(texts, model=model, labeller="vectors"), engine.usage()["vectors"]
         finally:
             await engine.close()
 
-    with Answers(folder / "answers.sqlite") as answers:
+    with ReplyStore(folder / "answers.sqlite") as answers:
         return asyncio.run(everything(answers))
 
 
@@ -181,14 +183,14 @@ def test_whatever_goes_wrong_within_reaches_all_who_wait(double, tmp_path, monke
 
     monkeypatch.setattr("curate.llm.transport.online.read_embeddings", broken)
 
-    async def everything(answers: Answers) -> list[Any]:
+    async def everything(answers: ReplyStore) -> list[Any]:
         engine = open_engine(make_settings(double), answers, lambda blob: b"")
         asks = [engine.embed([f"text {at}"], model=MODEL, labeller="vectors") for at in range(count)]
         found = await asyncio.wait_for(asyncio.gather(*asks, return_exceptions=True), 20)
         await engine.close()
         return found
 
-    with Answers(tmp_path / "answers.sqlite") as answers:
+    with ReplyStore(tmp_path / "answers.sqlite") as answers:
         found = asyncio.run(everything(answers))
     assert [type(one) for one in found] == [OverflowError] * count
 
@@ -251,7 +253,7 @@ LIMITS = {
 
 
 def retries(engine: Engine) -> int:
-    return sum(spent.retries for spent in engine.spent().values())
+    return sum(spent.retries for spent in engine.usage().values())
 
 
 @pytest.mark.parametrize(
@@ -271,7 +273,7 @@ def test_what_holds_up_embeddings_does_not_hold_up_chat_nor_the_other_way_round(
     double.then(*([fault] if limited == "chat" else []))
     double.on_path(PATH, *([fault] if limited == "embeddings" else []))
 
-    async def everything(answers: Answers) -> None:
+    async def everything(answers: ReplyStore) -> None:
         engine = open_engine(make_settings(double, **options), answers, lambda blob: b"")
         asks = {
             "chat": lambda text: engine.ask(make_request(text), str, labeller="chat"),
@@ -288,7 +290,7 @@ def test_what_holds_up_embeddings_does_not_hold_up_chat_nor_the_other_way_round(
         await engine.close()
         await asyncio.gather(first, second, return_exceptions=True)
 
-    with Answers(tmp_path / "answers.sqlite") as answers:
+    with ReplyStore(tmp_path / "answers.sqlite") as answers:
         asyncio.run(everything(answers))
 
 

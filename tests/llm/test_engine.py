@@ -17,9 +17,9 @@ from curate.errors import (
     StorageFailed,
     WorkspaceUnusable,
 )
-from curate.llm.engine import open_engine
-from curate.llm.replies import Answers
-from curate.llm.request import Media, Message, Request
+from curate.llm.open import open_engine
+from curate.llm.replies import ReplyStore
+from curate.llm.request import MediaPart, Message, Request
 from curate.llm.stream import stream
 from curate.storage.blobs import Blobs
 from tests.llm.engine_builders import ask_all, make_request, make_settings, read_emotion
@@ -51,7 +51,7 @@ JOY = '{"emotion": "joy"}'
 
 @pytest.fixture
 def answers(tmp_path):
-    with Answers(tmp_path / "answers.sqlite") as answers:
+    with ReplyStore(tmp_path / "answers.sqlite") as answers:
         yield answers
 
 
@@ -78,9 +78,9 @@ def test_replies_are_checked_stored_and_never_asked_for_again(double, answers):
 
 
 def test_a_second_file_serves_what_the_first_run_stored(double, tmp_path):
-    with Answers(tmp_path / "answers.sqlite") as answers:
+    with ReplyStore(tmp_path / "answers.sqlite") as answers:
         ask_all(answers, make_settings(double), [make_request()])
-    with Answers(tmp_path / "answers.sqlite") as answers:
+    with ReplyStore(tmp_path / "answers.sqlite") as answers:
         (reply,), _ = ask_all(answers, make_settings(double), [make_request()])
     assert (reply.from_cache, double.requests) == (True, 1)
 
@@ -382,7 +382,7 @@ def test_pictures_and_sounds_are_read_in_threads_and_sent_whole(double, answers)
         seen.add(threading.current_thread().name)
         return b"bytes of " + name[-3:].encode()
 
-    media = (Media(f"{blob}.png", "image", detail="low"), Media(f"{blob}.wav", "audio", seconds=2.0))
+    media = (MediaPart(f"{blob}.png", "image", detail="low"), MediaPart(f"{blob}.wav", "audio", seconds=2.0))
     request = Request("gpt-5-mini", (Message("user", ("look", *media)),))
     (reply,), _ = ask_all(answers, make_settings(double), [request], check=str, read=read)
     assert reply.outcome == "ok"
@@ -396,7 +396,7 @@ def test_pictures_and_sounds_are_read_in_threads_and_sent_whole(double, answers)
 def test_a_blob_that_is_gone_costs_only_its_own_item(double, answers, tmp_path):
     blobs = Blobs(tmp_path / "blobs")
     names = [blobs.put(b"sound %d" % at, "wav") for at in range(4)]
-    requests = [Request("gpt-5-mini", (Message("user", ("hear", Media(name, "audio"))),)) for name in names]
+    requests = [Request("gpt-5-mini", (Message("user", ("hear", MediaPart(name, "audio"))),)) for name in names]
     blobs.remove(names[1])
     replies, _ = ask_all(answers, make_settings(double), requests[:3], check=str, read=blobs.read)
     assert [reply.outcome for reply in replies] == ["ok", "error", "ok"]
@@ -418,7 +418,7 @@ def test_media_are_read_for_requests_whose_turn_is_near(double, answers):
         return b"sound"
 
     double.latency_s = 0.02
-    sounds = [Media(f"ab/{at:064x}.wav", "audio", seconds=1.0) for at in range(60)]
+    sounds = [MediaPart(f"ab/{at:064x}.wav", "audio", seconds=1.0) for at in range(60)]
     requests = [Request("gpt-5-mini", (Message("user", ("listen", sound)),)) for sound in sounds]
     replies, _ = ask_all(answers, make_settings(double, in_flight=2), requests, check=str, read=read, window=60)
     assert {reply.outcome for reply in replies} == {"ok"}

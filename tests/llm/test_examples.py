@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from curate.labels import load_labels
-from curate.llm.prompts.examples import make_pool, retrieve, tell_examples, text_of, words_of
+from curate.llm.prompts.examples import build_pool, format_examples, retrieve, search_text, tokenize
 
 LABELS = load_labels("utterance_emotion.v1")
 TEXTS = (
@@ -39,7 +39,7 @@ def ids(found):
 
 
 def pool_of(items=ITEMS, judged=None, **more):
-    return make_pool(LABELS, items, judged if judged is not None else [make_label(item) for item in items], **more)
+    return build_pool(LABELS, items, judged if judged is not None else [make_label(item) for item in items], **more)
 
 
 def test_the_likest_come_last_and_those_unlike_not_at_all():
@@ -52,7 +52,7 @@ def test_the_likest_come_last_and_those_unlike_not_at_all():
 
 def test_scores_are_those_of_bm25():
     pool = pool_of()
-    documents = [words_of(item["text"]) for item in ITEMS]
+    documents = [tokenize(item["text"]) for item in ITEMS]
     mean = sum(map(len, documents)) / len(documents)
     places, gains = pool.postings["keys"]
     for at, gain in zip(places.tolist(), gains.tolist(), strict=True):
@@ -64,8 +64,8 @@ def test_scores_are_those_of_bm25():
 
 def test_script_without_spaces_is_compared_by_pairs():
     assert ids(retrieve(make_item(99, "悲しい話だ"), pool_of(), 2)) == ["i5"]
-    assert words_of("ABCの悲しい x") == ["abc", "の悲", "悲し", "しい", "x"]
-    assert words_of("悲") == ["悲"]
+    assert tokenize("ABCの悲しい x") == ["abc", "の悲", "悲し", "しい", "x"]
+    assert tokenize("悲") == ["悲"]
 
 
 @pytest.mark.parametrize("shared", ["source_id", "speaker", "group", "participant", "item_id"])
@@ -83,7 +83,7 @@ def test_never_from_the_test_split_or_from_none():
     found = ids(retrieve(ASKED, pool_of(splits=splits), 9))
     assert "i4" not in found
     assert {"i0", "i1"} <= set(found)
-    assert "i1" not in ids(retrieve(ASKED, pool_of(splits=splits, barred=("test", "validation")), 9))
+    assert "i1" not in ids(retrieve(ASKED, pool_of(splits=splits, held_out=("test", "validation")), 9))
     assert retrieve(make_item(99, TEXTS[5]), pool_of(splits=splits), 9) == []
 
 
@@ -103,8 +103,8 @@ def test_spans_over_a_text_that_changed_are_no_example():
     talk["dialogue"] = [{"turn": 0, "speaker": "A", "text": "You lied to me"}]
     span = {"id": "s1", "turn": 0, "start": 0, "end": 8, "text": "You lied", "label": "cause"}
     judged = {"item_id": "d", "label_source": "human", "causes": {"spans": [span], "relations": []}}
-    pool = make_pool(labels, [talk], [judged])
-    assert json.loads(tell_examples(pool.examples, labels)) == {
+    pool = build_pool(labels, [talk], [judged])
+    assert json.loads(format_examples(pool.examples, labels)) == {
         "dialogue": [{"turn": 0, "text": "You lied to me"}],
         "answer": {
             "causes": {
@@ -114,8 +114,8 @@ def test_spans_over_a_text_that_changed_are_no_example():
         },
     }
     changed = {**talk, "dialogue": [{"turn": 0, "speaker": "A", "text": "I lied to you"}]}
-    assert make_pool(labels, [changed], [judged]).examples == ()
-    assert text_of(talk) == "You lied to me"
+    assert build_pool(labels, [changed], [judged]).examples == ()
+    assert search_text(talk) == "You lied to me"
 
 
 def test_order_of_the_tables_does_not_matter():
@@ -127,7 +127,7 @@ def test_order_of_the_tables_does_not_matter():
 
 
 def test_examples_are_told_one_a_line():
-    told = tell_examples(retrieve(ASKED, pool_of([make_item(0, "angry\nkeys }")]), 2), LABELS)
+    told = format_examples(retrieve(ASKED, pool_of([make_item(0, "angry\nkeys }")]), 2), LABELS)
     assert json.loads(told) == {
         "text": "angry\nkeys }",
         "answer": {"emotion": ["anger"], "valence": -0.5, "intensity": 3, "description": None},

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from curate.llm.transport.faults import judge_error, judge_status, masker
+from curate.llm.transport.faults import judge_error, judge_status, make_mask
 from tests.llm.fault_matrix import COUNT, HIT, play, rows
 
 
@@ -27,7 +27,7 @@ def test_fault(row, tmp_path):
 
 def judge_403(message: str) -> str:
     body = json.dumps({"error": {"message": message, "code": 403}}).encode()
-    return judge_status(403, {}, body, masker()).then
+    return judge_status(403, {}, body, make_mask()).then
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_words_about_whoever_asks_end_the_stage(message):
 
 @pytest.mark.parametrize("page", ["<p>content filter", "your input was flagged", '["content filter"]'])
 def test_pages_on_the_way_moderate_nothing(page):
-    assert judge_status(403, {}, page.encode(), masker()).then == "key"
+    assert judge_status(403, {}, page.encode(), make_mask()).then == "key"
 
 
 @pytest.mark.parametrize(
@@ -66,16 +66,16 @@ def test_pages_on_the_way_moderate_nothing(page):
     [{}, {"error": None}, {"error": {}}, {"error": {"code": 429}, "choices": [{}]}, {"error": "x", "data": [1]}, [], 7],
 )
 def test_what_is_no_error_page_with_status_200(page):
-    assert judge_error({}, json.dumps(page).encode(), masker()) is None
+    assert judge_error({}, json.dumps(page).encode(), make_mask()) is None
 
 
 def test_a_limit_with_status_200_is_waited_for():
-    judged = judge_error({"retry-after": "7"}, b'{"error": {"type": "rate_limit_error"}}', masker())
+    judged = judge_error({"retry-after": "7"}, b'{"error": {"type": "rate_limit_error"}}', make_mask())
     assert (judged.then, judged.limited, judged.wait_s, judged.charged) == ("again", True, 7, False)
     assert judged.detail == "the reply is an error: rate_limit_error"
 
 
 @pytest.mark.parametrize("error", [{"code": [1], "message": {"a": 1}, "metadata": 3}, {"metadata": []}, [1], "x", 5])
 def test_errors_of_odd_shapes_are_tried_again(error):
-    judged = judge_error({}, json.dumps({"error": error}).encode(), masker())
+    judged = judge_error({}, json.dumps({"error": error}).encode(), make_mask())
     assert (judged.then, judged.charged) == ("again", False)

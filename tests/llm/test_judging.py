@@ -5,11 +5,11 @@ from email.utils import formatdate
 
 import pytest
 
-from curate.llm.transport.faults import backoff_s, judge_status, masker, reset_s, retry_after_s
+from curate.llm.transport.faults import backoff_s, judge_status, make_mask, reset_s, retry_after_s
 
 
 def judge(status, body=b"", **headers):
-    return judge_status(status, {name.replace("_", "-"): value for name, value in headers.items()}, body, masker())
+    return judge_status(status, {name.replace("_", "-"): value for name, value in headers.items()}, body, make_mask())
 
 
 def page(message="no", **about) -> bytes:
@@ -120,12 +120,12 @@ def test_waiting_grows_with_jitter_and_never_undercuts_what_was_asked():
     ],
 )
 def test_keys_are_masked(text):
-    masked = masker("my-own-secret-1")(text)
+    masked = make_mask("my-own-secret-1")(text)
     assert "***" in masked
     for secret in ("abc***xyz", "1234567890", "abcdefghijkl", "my-own-secret-1"):
         assert secret not in masked
 
 
 def test_a_message_is_one_short_line():
-    assert masker()("a\n\tb\x00c" + "d" * 9999).startswith("a b cddd")
-    assert len(masker()("d" * 9999)) == 301
+    assert make_mask()("a\n\tb\x00c" + "d" * 9999).startswith("a b cddd")
+    assert len(make_mask()("d" * 9999)) == 301

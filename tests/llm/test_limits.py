@@ -5,18 +5,18 @@ import time
 
 import pytest
 
-from curate.llm.transport.limits import Bucket, Gate, Gates
+from curate.llm.transport.limits import EndpointLimiter, ModelLimiter, RateBucket
 
 
-def make_gates(in_flight=4, requests=None, tokens=None) -> Gates:
-    return Gates(in_flight, requests_per_minute=requests, tokens_per_minute=tokens)
+def make_gates(in_flight=4, requests=None, tokens=None) -> EndpointLimiter:
+    return EndpointLimiter(in_flight, requests_per_minute=requests, tokens_per_minute=tokens)
 
 
-def make_gate(in_flight=4, requests=None, tokens=None) -> Gate:
+def make_gate(in_flight=4, requests=None, tokens=None) -> ModelLimiter:
     return make_gates(in_flight, requests, tokens).of("a model")
 
 
-async def pass_through(gate: Gate, count: int, *, tokens: int = 0, hold_s: float = 0.0) -> list[float]:
+async def pass_through(gate: ModelLimiter, count: int, *, tokens: int = 0, hold_s: float = 0.0) -> list[float]:
     """When each of so many requests was let in."""
     times: list[float] = []
 
@@ -272,6 +272,6 @@ def test_limits_that_make_no_sense_are_ignored(limit):
 
 
 def test_what_is_owed_is_paid_first():
-    bucket = Bucket(600)
+    bucket = RateBucket(600)
     bucket.take(11)
     assert bucket.wait_s() == pytest.approx(1.1, abs=0.05)

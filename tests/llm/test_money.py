@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from curate.llm.engine import open_engine
 from curate.llm.money.prices import load_prices
-from curate.llm.replies import Answers
+from curate.llm.open import open_engine
+from curate.llm.replies import ReplyStore
 from curate.llm.stream import stream
 from tests.support.asking import KEY, always_good, ask_items, make_request, make_settings, rows
 from tests.support.chat_double import ChatDouble
@@ -81,7 +81,7 @@ def test_after_a_fatal_reply_nothing_more_is_sent(tmp_path, end):
 def test_a_stop_keeps_what_is_under_way_and_sends_nothing_new(tmp_path):
     """Ctrl-C: the requests under way are stored, those waiting for a turn are not sent."""
     stopped = []
-    with ChatDouble(latency_s=0.3) as double, Answers(tmp_path / "answers.sqlite") as answers:
+    with ChatDouble(latency_s=0.3) as double, ReplyStore(tmp_path / "answers.sqlite") as answers:
         always_good(double)
         engine = open_engine(make_settings(double, in_flight=4), answers, lambda blob: b"")
 
@@ -106,11 +106,11 @@ def test_what_is_given_up_at_the_end_counts_for_the_run_as_in_the_account(double
             await asyncio.sleep(0.01)
         await engine.close()
         await asyncio.gather(*asks, return_exceptions=True)
-        return engine.spent()["mini"]
+        return engine.usage()["mini"]
 
-    with Answers(tmp_path / "answers.sqlite") as answers:
+    with ReplyStore(tmp_path / "answers.sqlite") as answers:
         spent = asyncio.run(everything(answers))
-    with Answers(tmp_path / "answers.sqlite") as answers:
+    with ReplyStore(tmp_path / "answers.sqlite") as answers:
         paid = answers.total("prelabel")
     assert [row["state"] for row in rows(tmp_path, "spend")] == ["lost"]
     assert (spent.usd, spent.tokens_in + spent.tokens_out) == (pytest.approx(paid.usd), paid.tokens)

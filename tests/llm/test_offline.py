@@ -18,9 +18,9 @@ from curate.labels import LabelSchema, load_labels, load_taxonomy
 from curate.labels.fields import Boxes, Category, Scale, Spans, Text
 from curate.labels.maps import load_map
 from curate.llm.labellers import open_offline
-from curate.llm.labellers.features import BUCKETS, MOST_CHARS, bags
+from curate.llm.labellers.features import BUCKETS, MAX_CHARS, count_ngrams
 from curate.llm.labellers.model import emotion_model
-from curate.llm.labellers.ngrams import SOURCE, reached_by
+from curate.llm.labellers.ngrams import SOURCE, mapped_labels
 from curate.stages.contract import Tools
 from curate.stages.prelabel.stage import Prelabel
 from curate.storage.blobs import Blobs
@@ -302,18 +302,18 @@ def test_texts_are_read_to_the_same_place_in_any_company():
     model = emotion_model()
     alone = model.probabilities([long])
     assert (model.probabilities(["sad", long, "sad"] * 20)[1::3] == alone).all()
-    assert (model.probabilities([long[:MOST_CHARS] + " terrible"]) == alone).all()
+    assert (model.probabilities([long[:MAX_CHARS] + " terrible"]) == alone).all()
 
 
 def test_n_grams_by_hand():
-    one, two, three = (set(bags([text]).buckets.tolist()) for text in ("ab", "ab cd", "not ab"))
+    one, two, three = (set(count_ngrams([text]).buckets.tolist()) for text in ("ab", "ab cd", "not ab"))
     assert len(one) == 4, "' ab', 'ab ', ' ab ' and the word"
     assert one < two
     assert len(two - one) == 5, "the same of cd, and the pair"
     assert not one & three, "what is negated has another word and no letters"
-    assert len(bags([" ", ""]).buckets) == 0
+    assert len(count_ngrams([" ", ""]).buckets) == 0
     assert max(two) < BUCKETS
-    again = bags(["ab ab"])
+    again = count_ngrams(["ab ab"])
     assert sorted(again.counts.tolist()) == [1, 2, 2, 2, 2]
 
 
@@ -344,12 +344,12 @@ def test_f1_on_goemotions(shared_data):
     folder = shared_data / "goemotions"
     model = emotion_model()
     found = load_map(SOURCE, "ekman7.v1")
-    reached = reached_by(found)
+    reached = mapped_labels(found)
     becomes = np.array([[target in found.weights[name] for target in found.target.names] for name in model.labels])
     chances, truth = {}, {}
     for split in ("dev", "test"):
         texts, fine = read_split(folder, split, len(model.labels))
-        chances[split] = reached.chances(model.probabilities(texts))[0]
+        chances[split] = reached.map_probabilities(model.probabilities(texts))[0]
         truth[split] = fine @ becomes > 0
     thresholds = best_thresholds(chances["dev"], truth["dev"])
     assert f1_scores(chances["test"] >= thresholds, truth["test"]).mean() >= 0.57

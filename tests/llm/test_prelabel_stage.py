@@ -18,10 +18,10 @@ from curate.corpus.spec import table_spec
 from curate.errors import Interrupted, InvalidInput, MissingDependency, ServiceRefused
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
-from curate.llm.estimate import Rehearsal
-from curate.llm.model import Spent
+from curate.llm.dry_run import DryRun
+from curate.llm.money.account import UsageTotals
 from curate.llm.money.prices import shipped_prices
-from curate.llm.replies import Answers
+from curate.llm.replies import ReplyStore
 from curate.pipeline import StagePlan, StageResult, plan, run
 from curate.recipe import load_recipe
 from curate.stages.contract import Tools
@@ -269,8 +269,8 @@ def test_people_see_the_spending(corpus: Posts, double: ChatDouble) -> None:
 
 
 def test_the_account_adds_up_a_labeller_of_two_stages() -> None:
-    one = Spent(requests=6, tokens_in=60, usd=0.5, outcomes={"ok": 6})
-    two = Spent(requests=2, tokens_in=20, usd=0.25, outcomes={"ok": 1, "refused": 1})
+    one = UsageTotals(requests=6, tokens_in=60, usd=0.5, outcomes={"ok": 6})
+    two = UsageTotals(requests=2, tokens_in=20, usd=0.25, outcomes={"ok": 1, "refused": 1})
     stages = [StageResult("prelabel", account={"a": one, "b": two}), StageResult("prelabel", account={"a": two})]
     account = account_of(stages)
     assert account == {"a": one + two, "b": two}
@@ -497,10 +497,10 @@ def test_a_pair_is_reckoned_with_where_both_are_there(tmp_path: Path, labels: st
     schema = load_labels(labels)
     item = dict.fromkeys(stage.columns_used()) | {"item_id": "i", "unit": "pair", "start_s": 0.0, "end_s": 2.0} | pair
     chat = Chat(stage, None, Tools(Blobs(tmp_path), schema, tmp_path))
-    with Answers(tmp_path / "answers.sqlite") as answers:
-        rehearsal = Rehearsal(answers)
-        asyncio.run(chat.rehearse(rehearsal, item))
-    kinds = [[media.kind for media in heard.request.media] for heard in rehearsal.heard]
+    with ReplyStore(tmp_path / "answers.sqlite") as answers:
+        dry_run = DryRun(answers)
+        asyncio.run(chat.rehearse(dry_run, item))
+    kinds = [[media.kind for media in planned.request.media] for planned in dry_run.requests]
     assert [(one.count("image"), one.count("audio")) for one in kinds] == (
         [] if pictures is None else [(pictures, sounds)]
     )
@@ -574,7 +574,7 @@ def test_neighbours_are_those_of_the_source_in_order_of_time() -> None:
 
 def test_examples_are_items_that_people_corrected(corpus: Posts, double: ChatDouble) -> None:
     corpus.run(labellers=[ONE])
-    labels, items = corpus.loaded.labels, corpus.rows("items")
+    items = corpus.rows("items")
     first = next(row["item_id"] for row in items if row["text"].startswith(TEXTS[0]))
     now = datetime.now(UTC)
     act = {
@@ -587,7 +587,7 @@ def test_examples_are_items_that_people_corrected(corpus: Posts, double: ChatDou
         "emotion": ["surprise"],
         "valence": 0.25,
     }
-    corpus.workspace.table("annotations", labels).commit([act], metadata={})
+    corpus.table("annotations").commit([act], metadata={})
     corpus.run(labellers=[ONE])
     corpus.write([*(f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(6)), f"{TEXTS[0]} Once more!"])
     before = asked(double)

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from curate.llm.request import Media, Message, Request
+from curate.llm.request import MediaPart, Message, Request
 
 BLOB = "ab/" + "ab" * 32 + ".jpg"
 
 
 def make_request(**about) -> Request:
-    messages = (Message("system", ("Be kind.",)), Message("user", ("Look: ", Media(BLOB, "image", "low", 512))))
+    messages = (Message("system", ("Be kind.",)), Message("user", ("Look: ", MediaPart(BLOB, "image", "low", 512))))
     return Request(**{"model": "m", "messages": messages, "schema": {"type": "object"}, **about})
 
 
@@ -29,14 +29,24 @@ def test_the_key_of_a_request_stays_for_ever():
     [
         {"model": "n"},
         {"messages": (Message("user", ("Be kind.",)),)},
-        {"messages": (Message("system", ("Be kind.", "Look: ")), Message("user", (Media(BLOB, "image", "low", 512),)))},
+        {
+            "messages": (
+                Message("system", ("Be kind.", "Look: ")),
+                Message("user", (MediaPart(BLOB, "image", "low", 512),)),
+            )
+        },
         {
             "messages": (
                 Message("system", ("Be kind.",)),
-                Message("user", ("Look: ", Media(BLOB, "image", "high", 512))),
+                Message("user", ("Look: ", MediaPart(BLOB, "image", "high", 512))),
             )
         },
-        {"messages": (Message("system", ("Be kind.",)), Message("user", ("Look: ", Media(BLOB, "image", "low", 256))))},
+        {
+            "messages": (
+                Message("system", ("Be kind.",)),
+                Message("user", ("Look: ", MediaPart(BLOB, "image", "low", 256))),
+            )
+        },
         {"messages": (Message("system", ("Be kind.",)), Message("user", ("Look: ", BLOB)))},
         {"schema": {"type": "object", "properties": {}}},
         {"schema": None},
@@ -54,7 +64,7 @@ def test_what_does_not_decide_the_reply_is_not_in_the_key():
     one = make_request(parameters={"a": 1, "b": 2})
     assert one.key == make_request(parameters={"b": 2, "a": 1}).key
     assert one.content_key == replace(one, model="n").content_key
-    timed = Media(BLOB, "audio", seconds=3.0)
+    timed = MediaPart(BLOB, "audio", seconds=3.0)
     assert make_request(messages=(Message("user", (timed,)),)).key == (
         make_request(messages=(Message("user", (timed._replace(seconds=None),)),)).key
     )
@@ -98,7 +108,7 @@ def test_a_picture_that_is_none_is_said_to_be(data):
 
 def test_more_room_and_a_correction():
     request = make_request(parameters={"max_tokens": 10})
-    assert (request.most_tokens_out, request.with_limit(20).parameters) == (10, {"max_tokens": 20})
+    assert (request.max_tokens_out, request.with_limit(20).parameters) == (10, {"max_tokens": 20})
     assert make_request().with_limit(20).parameters == {"max_completion_tokens": 20}
     *before, shown, told = request.corrected("{}", "emotion is missing").messages
     assert tuple(before) == request.messages

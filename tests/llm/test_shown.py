@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from curate.assets import shipped
+from curate.corpus.spec import open_table
 from curate.executors.local import LocalExecutor
 from curate.media.container.decode import read_audio
 from curate.media.container.open import AUDIO_RATE_HZ
@@ -52,7 +53,7 @@ class Clips:
         return [call.body for call in self.double.calls[before:] if call.path == "/v1/chat/completions"]
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        return self.workspace.table(table, self.loaded.labels).read().to_pylist()
+        return open_table(self.workspace, table, self.loaded.labels).read().to_pylist()
 
 
 class Got(NamedTuple):

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from curate.cli.options import open_executor
+from curate.corpus.spec import open_table
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
 from curate.pipeline import run
@@ -48,7 +49,7 @@ def contents(workspace: Path) -> dict[str, object]:
     opened, labels = Workspace(workspace, create=False), load_labels("utterance_emotion.v1")
     found: dict[str, object] = {}
     for name in TABLES:
-        table = opened.table(name, labels)
+        table = open_table(opened, name, labels)
         found[name] = table.read().sort_by(table.spec.key)
     for path in sorted(opened.releases.path.rglob("*")):
         if path.is_file():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from curate.corpus.splits import assign_splits
+from curate.corpus.splits import SplitSettings, assign_splits
 from curate.stages.export import Export
 
 RATIOS = {"train": 0.6, "validation": 0.2, "test": 0.2}
@@ -28,7 +28,7 @@ def make_items(rows):
 @settings(max_examples=150, deadline=None)
 def test_nothing_named_by_disjoint_by_is_in_two_splits(rows, disjoint_by, seed):
     items = make_items(rows)
-    splits = assign_splits(items, RATIOS, disjoint_by=disjoint_by, seed=seed)
+    splits = assign_splits(items, SplitSettings(RATIOS, disjoint_by, seed))
     assert set(splits) == set(items["item_id"].to_pylist())
     assert set(splits.values()) <= set(RATIOS)
     column = {"source": "source_id", "identity": "face_identity"}
@@ -44,8 +44,8 @@ def test_nothing_named_by_disjoint_by_is_in_two_splits(rows, disjoint_by, seed):
 @settings(max_examples=100, deadline=None)
 def test_adding_data_moves_nobody_unless_it_joins_what_was_apart(rows, cut):
     before = make_items(rows[: cut or 1])
-    old = assign_splits(before, RATIOS, disjoint_by=["source", "speaker"], seed=1)
-    new = assign_splits(make_items(rows), RATIOS, disjoint_by=["source", "speaker"], seed=1, previous=old)
+    old = assign_splits(before, SplitSettings(RATIOS, ["source", "speaker"], 1))
+    new = assign_splits(make_items(rows), SplitSettings(RATIOS, ["source", "speaker"], 1), old)
     partners: dict[str, set[str]] = {}
     for item, split in old.items():
         partners.setdefault(new[item], set()).add(split)
@@ -57,8 +57,8 @@ def test_adding_data_moves_nobody_unless_it_joins_what_was_apart(rows, cut):
 def test_new_sources_leave_old_assignments_in_place_without_any_memory():
     few = make_items([(f"s{at}", f"speaker {at}", None, None) for at in range(50)])
     many = make_items([(f"s{at}", f"speaker {at}", None, None) for at in range(500)])
-    old = assign_splits(few, RATIOS, disjoint_by=["source", "speaker"], seed=3)
-    new = assign_splits(many, RATIOS, disjoint_by=["source", "speaker"], seed=3)
+    old = assign_splits(few, SplitSettings(RATIOS, ["source", "speaker"], 3))
+    new = assign_splits(many, SplitSettings(RATIOS, ["source", "speaker"], 3))
     assert {item: new[item] for item in old} == old
     shares = {name: list(new.values()).count(name) / 500 for name in RATIOS}
     assert all(abs(shares[name] - RATIOS[name]) < 0.06 for name in RATIOS), shares
@@ -69,18 +69,18 @@ def test_a_group_that_grows_stays_where_it_was():
     more = make_items([("s5", "Ada", None, None), ("s1", "Ada", None, None)])
     without_memory = 0
     for seed in range(20):
-        old = assign_splits(few, RATIOS, disjoint_by=["source", "speaker"], seed=seed)
-        new = assign_splits(more, RATIOS, disjoint_by=["source", "speaker"], seed=seed, previous=old)
+        old = assign_splits(few, SplitSettings(RATIOS, ["source", "speaker"], seed))
+        new = assign_splits(more, SplitSettings(RATIOS, ["source", "speaker"], seed), old)
         assert set(new.values()) == set(old.values())
-        without_memory += assign_splits(more, RATIOS, disjoint_by=["source", "speaker"], seed=seed) != new
+        without_memory += assign_splits(more, SplitSettings(RATIOS, ["source", "speaker"], seed)) != new
     assert without_memory > 0
 
 
 def test_row_order_does_not_matter_and_the_seed_does():
     items = make_items([(f"s{at}", None, None, None) for at in range(40)])
-    one = assign_splits(items, RATIOS, disjoint_by=["source"], seed=0)
-    assert assign_splits(items.take(list(reversed(range(40)))), RATIOS, disjoint_by=["source"], seed=0) == one
-    assert assign_splits(items, RATIOS, disjoint_by=["source"], seed=1) != one
+    one = assign_splits(items, SplitSettings(RATIOS, ["source"], 0))
+    assert assign_splits(items.take(list(reversed(range(40)))), SplitSettings(RATIOS, ["source"], 0)) == one
+    assert assign_splits(items, SplitSettings(RATIOS, ["source"], 1)) != one
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_rejections_are_counted_by_reason_with_examples(tmp_path):
         | {"detail": "said the decoder", "work": "sources-work"}
         for at, reason in enumerate(["truncated"] * 8 + ["no_speech"])
     ]
-    made.corpus.workspace.table("rejections", made.tools.labels).commit(rows, metadata={})
+    made.corpus.table("rejections").commit(rows, metadata={})
     text = Page(render_report(made.corpus, RECORD)).text
     assert "ingest: truncated 8 ingest: no_speech 1" in text
     assert text.count("said the decoder") == 6
@@ -139,7 +139,7 @@ def add_proposals(made, labeller, outcomes, *, item="item-0000", final=False):
         | {"outcome": outcome, "detail": detail, "work": "prelabels-work"}
         for at, (outcome, detail) in enumerate(outcomes)
     ]
-    made.corpus.workspace.table("prelabels", made.tools.labels).commit(rows, metadata={})
+    made.corpus.table("prelabels").commit(rows, metadata={})
 
 
 def test_the_commonest_reasons_for_failures_are_counted(tmp_path):
@@ -165,8 +165,7 @@ def test_what_the_next_run_asks_again_is_a_next_step(tmp_path):
 
 def test_items_without_a_proposal_say_why(tmp_path):
     made = make_corpus(tmp_path / "ws", items=3)
-    labels = made.tools.labels
-    made.corpus.workspace.table("prelabels", labels).commit([], replacing={"prelabels-work"}, metadata={})
+    made.corpus.table("prelabels").commit([], replacing={"prelabels-work"}, metadata={})
     add_proposals(made, "openai/gpt-5", [("refused", f"it said {EVIL}")], item="item-0000", final=True)
     add_proposals(made, "openai/gpt-5", [("abstained", None)], item="item-0002", final=True)
     page = Page(render_report(made.corpus, RECORD))

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from curate.corpus.ledger import RETRIED
+from curate.files import digest
 from curate.recipe import load_recipe
-from curate.stages.contract import REASONS, BatchStage, Tools, digest
+from curate.stages.contract import REASONS, BatchStage, Tools
 from curate.storage.blobs import Blobs
 from tests.support.builders import make_posts
 

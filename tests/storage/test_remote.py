@@ -14,6 +14,7 @@ import pytest
 
 from curate.assets import shipped
 from curate.cli.options import open_executor
+from curate.corpus.spec import open_table
 from curate.errors import (
     CurateError,
     InvalidInput,
@@ -28,7 +29,7 @@ from curate.labels import load_labels
 from curate.release.manifest import check_files
 from curate.release.versions import Releases
 from curate.storage import cache
-from curate.storage.blobs import BlobLost
+from curate.storage.blobs import BlobMissing
 from curate.storage.s3 import client as remote
 from curate.storage.workspace import Workspace
 from tests.pipeline.test_recovery import KILL_AT_WRITE, TABLES, assert_same, run_quietly
@@ -87,7 +88,7 @@ def contents(root: "str | Path") -> dict[str, object]:
     opened, labels = Workspace(root, create=False), load_labels("utterance_emotion.v1")
     found: dict[str, object] = {}
     for name in TABLES:
-        table = opened.table(name, labels)
+        table = open_table(opened, name, labels)
         found[name] = table.read().sort_by(table.spec.key)
     releases = Releases(opened.releases)
     for manifest in releases.manifests():
@@ -188,7 +189,7 @@ def test_every_command_takes_the_url(posts, here, place, tmp_path, monkeypatch):
     recipe, _ = posts
     monkeypatch.chdir(tmp_path)
     assert "depends on the stages before it" in curate("plan", recipe)
-    assert not Workspace.is_there(place), "looking makes nothing"
+    assert not Workspace.exists(place), "looking makes nothing"
     run_quietly(recipe, place)
     status = json.loads(curate("status", "--json"))
     assert status["workspace"] == place
@@ -205,13 +206,13 @@ def test_every_command_takes_the_url(posts, here, place, tmp_path, monkeypatch):
 KILL_AT_UPLOAD = """
 import os, signal, sys
 from pathlib import Path
-from curate.storage.s3.client import Remote
+from curate.storage.s3.client import S3Prefix
 from tests.pipeline.test_recovery import run_quietly
-upload = Remote.upload
+upload = S3Prefix.upload
 def deadly(self, path, name):
     if name == "manifest.json": os.kill(os.getpid(), signal.SIGKILL)
     upload(self, path, name)
-Remote.upload = deadly
+S3Prefix.upload = deadly
 run_quietly(Path(sys.argv[1]), sys.argv[2])
 """
 
@@ -244,7 +245,7 @@ def test_one_writer_at_a_time(posts, here, place, store):
     with opened.lock():
         with pytest.raises(WorkspaceBusy, match=f"is in use by process {os.getpid()} on "):
             run_quietly(recipe, place)
-        with pytest.raises(WorkspaceBusy, match="nothing tells that this run is dead"):
+        with pytest.raises(WorkspaceBusy, match="which may still be running"):
             opened.unlock()
         files, name = store.files(), f"{place}/.lock"
         theirs = {**json.loads(files.cat_file(name)), "host": "elsewhere", "token": "theirs"}
@@ -262,9 +263,9 @@ def test_one_writer_at_a_time(posts, here, place, store):
     [
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no key to s3://corpora/w at 127.0.0.1:"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "s3://corpora/w at 127.0.0.1:1 does not answer"),
-        ({"AWS_ENDPOINT_URL": "nonsense"}, "is not a place that can be asked"),
+        ({"AWS_ENDPOINT_URL": "nonsense"}, "is not a valid address"),
         ({"bucket": "nowhere"}, "there is no bucket nowhere at 127.0.0.1:"),
-        ({"bucket": "me:secret@corpora"}, "has more in it than a place"),
+        ({"bucket": "me:secret@corpora"}, "has more than a bucket and a prefix"),
     ],
 )
 def test_what_is_missing_is_said_in_a_sentence(here, monkeypatch, tmp_path, changed, says):
@@ -295,13 +296,13 @@ def test_the_command_ends_with_the_sentence(posts, run_curate, store, tmp_path):
 
 def test_the_store_ends_in_the_middle(here, place, tmp_path, monkeypatch):
     """The tables' own client, whose words are other ones."""
-    from curate.storage.delta import Table, storage_errors
+    from curate.storage.delta import Table
 
     own = ObjectStore()
     for name, value in own.environment.items():
         monkeypatch.setenv(name, value)
-    table = Workspace(place).table("items", load_labels("utterance_emotion.v1"))
-    monkeypatch.setattr("curate.storage.delta._PATIENCE", {"max_retries": "1", "retry_timeout": "2s"})
+    table = open_table(Workspace(place), "items", load_labels("utterance_emotion.v1"))
+    monkeypatch.setattr("curate.storage.s3.folder._DELTA_OPTIONS", {"max_retries": "1", "retry_timeout": "2s"})
     assert isinstance(table, Table)
     assert table.version() is None
     own.close()
@@ -313,7 +314,7 @@ def test_the_store_ends_in_the_middle(here, place, tmp_path, monkeypatch):
         ("the credential provider was not enabled", MissingDependency),
         ("a riddle about test-key", StorageFailed),
     ]:
-        with pytest.raises(kind) as told, storage_errors(place):
+        with pytest.raises(kind) as told, table.folder.errors():
             raise OSError(said)
         assert "test-key" not in f"{told.value.message} {told.value.hint}"
 
@@ -334,7 +335,7 @@ def test_places_that_cannot_be(monkeypatch, tmp_path):
 def test_blobs_are_checked_copied_and_listed(here, place, store, tmp_path):
     blobs = Workspace(place).blobs
     names = [blobs.put(data, "jpg") for data in (b"one", b"two", b"one")]
-    blobs.settle()
+    blobs.flush()
     assert names[0] == names[2]
     assert [blobs.sizes()(name) for name in names] == [3, 3, 3]
     here("second")
@@ -354,16 +355,16 @@ def test_blobs_are_checked_copied_and_listed(here, place, store, tmp_path):
     here("third")
     store.files().pipe_file(f"{place}/blobs/{names[0]}", b"other")
     for look in (blobs.path, blobs.read):
-        with pytest.raises(BlobLost, match="is not what its name says"):
+        with pytest.raises(BlobMissing, match="is damaged: the store returned"):
             look(names[0])
     store.files().rm_file(f"{place}/blobs/{names[1]}")
     with pytest.raises(WorkspaceUnusable, match=r"gone\.parquet is gone"):
         Workspace(place).folder.fetch(["gone.parquet"])
     for look in (blobs.path, blobs.read, blobs.sizes()):
-        with pytest.raises(BlobLost, match="it is gone"):
+        with pytest.raises(BlobMissing, match="it is gone"):
             look(names[1])
     with pytest.raises(WorkspaceUnusable, match="there is no bucket nowhere"):
-        replace(blobs, remote=remote.Remote("s3://nowhere/blobs")).read(names[1])
+        replace(blobs, prefix=remote.S3Prefix("s3://nowhere/blobs")).read(names[1])
 
 
 def test_a_label_studio_of_this_machine_shows_copies(here, place):
@@ -379,7 +380,7 @@ def test_a_label_studio_of_this_machine_shows_copies(here, place):
 
     opened = Workspace(place)
     name = opened.blobs.put(b"a clip", "mp4")
-    opened.blobs.settle()
+    opened.blobs.flush()
     here("second")
     opened = Workspace(place)
     server = Recording(Connection("http://127.0.0.1:1", "key", local=True, name="own"))
@@ -401,7 +402,7 @@ def test_no_outcome_names_media_that_did_not_arrive(here, place, monkeypatch):
 
     tools = Tools(Workspace(place).blobs, load_labels("utterance_emotion.v1"), Path())
     with monkeypatch.context() as gone:
-        gone.setattr(remote.Remote, "create", fail)
+        gone.setattr(remote.S3Prefix, "create", fail)
         with pytest.raises(ServiceUnavailable):
             run_task(Task(Stage(), None, tools))
     (row,) = run_task(Task(Stage(), None, tools)).rows["items"]
@@ -416,7 +417,7 @@ def test_copies_are_bounded(tmp_path):
         path.write_bytes(bytes(100))
         os.utime(path, (at, at))
     os.utime(tmp_path / "00" / "blob")
-    cache.Bound(tmp_path, most_bytes=500).add(100)
+    cache.CacheLimit(tmp_path, max_bytes=500).add(100)
     left = sorted(path.parent.name for path in tmp_path.glob("*/*"))
     assert left == ["00", "07", "08", "09"], "the longest unused go"
 
@@ -446,14 +447,14 @@ def test_a_database_follows_the_workspace_and_loses_nothing(here, place):
         add(path, "c")
     here("first")
     killed = Workspace(place)
-    path = killed._copies.open("answers.sqlite")
+    path = killed._databases.open("answers.sqlite")
     assert texts(path) == ["a", "b", "c"]
     add(path, "paid for, then killed")
     again = Workspace(place)
     with again.lock():
         assert texts(again.local_file("answers.sqlite")) == ["a", "b", "c", "paid for, then killed"]
     killed = Workspace(place)
-    add(killed._copies.open("answers.sqlite"), "only here")
+    add(killed._databases.open("answers.sqlite"), "only here")
     here("second")
     with elsewhere.lock():
         add(elsewhere.local_file("answers.sqlite"), "d")
@@ -468,15 +469,15 @@ def test_a_database_follows_the_workspace_and_loses_nothing(here, place):
 
 def test_a_store_that_overwrites_is_no_place_for_a_workspace(here, place, monkeypatch):
     opened = Workspace(place)
-    monkeypatch.setattr(remote.Remote, "create", lambda self, name, data: self.write(name, data) is None)
-    with pytest.raises(WorkspaceUnusable, match="overwrites what it was asked not to"), opened.lock():
+    monkeypatch.setattr(remote.S3Prefix, "create", lambda self, name, data: self.write(name, data) is None)
+    with pytest.raises(WorkspaceUnusable, match="overwrites objects that exist"), opened.lock():
         pass
     assert opened.unlock() is None
 
 
 def test_a_lock_whose_reply_was_lost_is_ours(here, place, monkeypatch):
-    opened, create = Workspace(place), remote.Remote.create
-    monkeypatch.setattr(remote.Remote, "create", lambda self, name, data: create(self, name, data) and False)
+    opened, create = Workspace(place), remote.S3Prefix.create
+    monkeypatch.setattr(remote.S3Prefix, "create", lambda self, name, data: create(self, name, data) and False)
     with opened.lock():
         pass
     assert opened.unlock() is None

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 from curate.errors import CurateError
 from curate.labels import load_labels
 from curate.labels.units import ItemContext, Turn
-from curate.llm.engine import EngineSettings, Reply, open_engine
-from curate.llm.model import Spent
-from curate.llm.replies import Answers
+from curate.llm.engine import Reply
+from curate.llm.money.account import UsageTotals
+from curate.llm.open import open_engine
+from curate.llm.replies import ReplyStore
 from curate.llm.request import Message, Request
+from curate.llm.settings import EngineSettings
 from tests.support.chat_double import ChatDouble
 
 KEY = "sk-secret-0123456789abcdef"
@@ -28,14 +30,14 @@ GOOD: dict[str, Any] = {
 }
 
 
-class Seen(NamedTuple):
+class AskResult(NamedTuple):
     """What came of asking: the reply by place (None where an error came first), that error, and the account."""
 
     replies: dict[int, Reply[Any] | None]
     error: CurateError | None
     charged: int
     usd: float
-    spent: dict[str, Spent]
+    spent: dict[str, UsageTotals]
 
     @property
     def lost(self) -> int:
@@ -70,11 +72,11 @@ def ask_items(
     labels: str = "utterance_emotion.v1",
     labeller: str = "mini",
     **request: Any,
-) -> Seen:
+) -> AskResult:
     """Ask about all of them at once, and close the engine."""
     schema = load_labels(labels)
 
-    async def everything(answers: Answers) -> Seen:
+    async def everything(answers: ReplyStore) -> AskResult:
         engine = open_engine(settings, answers, lambda blob: b"", models=("gpt-5-mini",))
         asks = [
             engine.ask(
@@ -91,9 +93,9 @@ def ask_items(
                 raise one
         error = next((one for one in found if isinstance(one, CurateError)), None)
         replies = {at: one if isinstance(one, Reply) else None for at, one in enumerate(found)}
-        return Seen(replies, error, 0, 0.0, engine.spent())
+        return AskResult(replies, error, 0, 0.0, engine.usage())
 
-    with Answers(folder / "answers.sqlite") as answers:
+    with ReplyStore(folder / "answers.sqlite") as answers:
         seen = asyncio.run(everything(answers))
     charged, usd = account(folder)
     return seen._replace(charged=charged, usd=usd)

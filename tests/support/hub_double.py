@@ -108,6 +108,12 @@ class HubDouble:
     def fail(self, pattern: str, status: int, *, times: int = 1, after: bool = False, **headers: str) -> None:
         self.faults.append(Fault(pattern, status, times, after, headers))
 
+    def make_repo(self, name: str, *, private: bool) -> Repo:
+        repo = self.repos[name] = Repo(private=private)
+        attributes = b"*.parquet filter=lfs diff=lfs merge=lfs -text\n"
+        repo.add("initial commit", {".gitattributes": Entry(attributes, None, len(attributes))})
+        return repo
+
     def count(self, pattern: str) -> int:
         return sum(bool(re.search(pattern, request)) for request in self.requests)
 
@@ -230,9 +236,7 @@ class Handler(BaseHTTPRequestHandler):
         body = {"url": f"{self.hub.url}/datasets/{name}", "name": name}
         if name in self.hub.repos:
             raise Reply(409, body | {"error": "You already created this dataset repo"})
-        repo = self.hub.repos[name] = Repo(private=asked.get("visibility") == "private" or bool(asked.get("private")))
-        attributes = b"*.parquet filter=lfs diff=lfs merge=lfs -text\n"
-        repo.add("initial commit", {".gitattributes": Entry(attributes, None, len(attributes))})
+        self.hub.make_repo(name, private=asked.get("visibility") == "private" or bool(asked.get("private")))
         raise Reply(200, body)
 
     def _validate(self) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from curate.corpus.spec import open_table
 from curate.executors.local import LocalExecutor
 from curate.pipeline import StageResult, run
 from curate.recipe import load_recipe
@@ -62,7 +63,7 @@ class Posts:
             executor.close()
 
     def rows(self, table: str = "prelabels") -> list[dict[str, Any]]:
-        return self.workspace.table(table, self.loaded.labels).read().to_pylist()
+        return open_table(self.workspace, table, self.loaded.labels).read().to_pylist()
 
 
 def asked(double: ChatDouble) -> int:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from curate.corpus.spec import open_table
 from curate.corpus.view import Corpus
 from curate.labels import LabelSchema, load_labels
 from curate.stages.contract import Tools
@@ -97,9 +98,9 @@ def make_corpus(
             | guess
         )
     for name, rows in tables.items():
-        table = workspace.table(name, labels)
+        table = open_table(workspace, name, labels)
         table.commit([{**row, "work": f"{name}-work"} for row in rows], metadata={})
-    workspace.table("annotations", labels).commit(acts, metadata={})
+    open_table(workspace, "annotations", labels).commit(acts, metadata={})
     return Made(Corpus(workspace, labels, LIVE), Tools(workspace.blobs, labels, root.parent, seed))
 
 

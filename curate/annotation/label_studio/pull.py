@@ -44,7 +44,7 @@ def pull(corpus: Corpus, server: AnnotationServer, name: str, *, say: Say = lamb
     The caller holds the workspace's lock. May be killed and repeated at any time. An act that the label schema does
     not allow is stored with its raw form, and listed in ``problems``.
     """
-    stored = corpus.workspace.table("annotations", corpus.labels).read()
+    stored = corpus.table("annotations").read()
     known: dict[int, dict[int, dict[str, Any]]] = defaultdict(dict)
     for row in sorted(stored.to_pylist(), key=lambda r: (r["acted_at"], r["action"] == "deleted")):
         if row["server"] == name:

@@ -86,7 +86,7 @@ def _scratch(workspace: str) -> Iterator[str]:
     """The workspace or, so that looking makes none, an empty one that is gone afterwards."""
     from curate.storage.workspace import Workspace as Opened
 
-    if Opened.is_there(workspace):
+    if Opened.exists(workspace):
         yield workspace
         return
     with TemporaryDirectory(prefix="curate-plan-") as folder:
@@ -109,7 +109,7 @@ def check_command(recipe: RecipeFile, settings: Settings = None, json: Json = Fa
 def status_command(recipe: OptionalRecipe = None, workspace: Workspace = WORKSPACE, json: Json = False) -> None:
     """Show what the workspace holds: rows by table, rejections by reason, labels, releases."""
     from curate.cli.output import counted, say, show_json, show_table
-    from curate.llm.model import OUTCOMES
+    from curate.llm.labellers.protocol import OUTCOMES
     from curate.pipeline import status
     from curate.recipe import load_recipe
     from curate.storage.workspace import Workspace as Opened

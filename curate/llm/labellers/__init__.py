@@ -10,12 +10,12 @@ __all__ = ["OfflineName", "TextLabeller", "open_offline"]
 OfflineName = Literal["offline", "lexicon", "vader", "textblob"]
 
 
-def open_offline(name: OfflineName, beside: Path | None = None) -> TextLabeller:
-    """The labeller of this name; ``beside`` is the recipe's folder, whose taxonomies win over the shipped ones."""
+def open_offline(name: OfflineName, recipe_folder: Path | None = None) -> TextLabeller:
+    """Return the labeller of this name; taxonomies in the recipe's folder win over shipped ones."""
     if name == "offline":
         from curate.llm.labellers.ngrams import NgramLabeller
 
-        return NgramLabeller(beside)
+        return NgramLabeller(recipe_folder)
     if name == "vader":
         from curate.llm.labellers.vader import VaderLabeller
 

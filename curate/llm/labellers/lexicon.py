@@ -1,93 +1,86 @@
-"""Labels by the words of the taxonomy, found in the text."""
+"""A labeller that looks for the words of the taxonomy in the text."""
 
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from curate.labels import Field, LabelSchema, Taxonomy
 from curate.labels.fields import Category
-from curate.llm.labellers.protocol import Guess, TextLabeller, english_text_of, text_of, to_proposal
-from curate.llm.model import Proposal
+from curate.llm.labellers.protocol import Guess, Proposal, TextLabeller, build_proposal, english_text_of, text_of
 
 _NEGATIONS = frozenset(
-    [
-        "not",
-        "no",
-        "never",
-        "without",
-        "hardly",
-        "cannot",
-        "don't",
-        "doesn't",
-        "didn't",
-        "isn't",
-        "wasn't",
-        "won't",
-        "can't",
-    ]
+    {
+        *("not", "no", "never", "without", "hardly", "cannot"),
+        *("don't", "doesn't", "didn't", "isn't", "wasn't", "won't", "can't"),
+    }
 )
 _NEGATION_REACH = 3
-_HIT = 0.7
-_NOTHING_FOUND = 0.3
+_HIT_SCORE = 0.7
+_ABSENCE_SCORE = 0.3
 _FOREIGN = "the text is not in English, and no word of the taxonomy stands in it"
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 
 
 class LexiconLabeller(TextLabeller):
-    """Looks up every label's name and synonyms as whole words, and leaves out those that are negated.
+    """Finds every label's name and synonyms as whole words, except negated ones.
 
-    It judges category fields from text alone and nothing else: a first guess for people to correct, marked as such.
-    Where no word is found in an English text, the label of absence is proposed with a low score. In another language
-    that would say nothing: there only words that are found count, such as those of a taxonomy in that language.
+    It guesses category fields and nothing else: a first proposal for people to correct. If an English text contains no
+    such word, the label of absence is proposed with a low score. In other languages a missing word means nothing, so
+    only found words count, such as those of a taxonomy in that language.
     """
 
     name = "offline-lexicon.v2"
 
     def propose_many(self, items: Sequence[Mapping[str, Any]], labels: LabelSchema) -> list[Proposal]:
-        return [self._judge(item, labels) for item in items]
+        """See ``TextLabeller.propose_many``."""
+        return [self._propose(item, labels) for item in items]
 
-    def _judge(self, item: Mapping[str, Any], labels: LabelSchema) -> Proposal:
+    def _propose(self, item: Mapping[str, Any], labels: LabelSchema) -> Proposal:
         text = text_of(item)
         is_english = bool(english_text_of(item))
-        made = to_proposal(labels, partial(self.guess, text=text, absence=is_english), name=self.name)
-        if made.outcome == "abstained" and text and not is_english:
-            return made._replace(detail=_FOREIGN)
-        return made
+        proposal = build_proposal(labels, partial(self.guess, text=text, propose_absence=is_english), name=self.name)
+        if proposal.outcome == "abstained" and text and not is_english:
+            return proposal._replace(detail=_FOREIGN)
+        return proposal
 
-    def guess(self, field: Field, text: str, *, absence: bool = True) -> Guess | None:
-        """The labels whose words are found; without ``absence``, nothing where none is."""
+    def guess(self, field: Field, text: str, *, propose_absence: bool = True) -> Guess | None:
+        """Return the labels whose words occur in the text, or the label of absence if ``propose_absence`` is set."""
         if not text or not isinstance(field, Category) or field.intensity is not None:
             return None
-        found = _hits(text, field.taxonomy)
-        if not found and absence:
-            found = {label.name: _NOTHING_FOUND for label in field.taxonomy.labels if label.absence}
-        if not found:
+        scores = _score_labels(text, field.taxonomy)
+        if not scores and propose_absence:
+            scores = {label.name: _ABSENCE_SCORE for label in field.taxonomy.labels if label.absence}
+        if not scores:
             return None
-        ranked = sorted(found, key=lambda label: (-found[label], field.labels.index(label)))
-        return Guess(ranked if field.multiple else ranked[0], found, self.name)
+        ranked = sorted(scores, key=lambda label: (-scores[label], field.labels.index(label)))
+        return Guess(ranked if field.multiple else ranked[0], scores, self.name)
 
 
-def _hits(text: str, taxonomy: Taxonomy) -> dict[str, float]:
-    """Labels with a score of 0.7 for one word found, nearing 1 with more."""
+class _Phrase(NamedTuple):
+    words: tuple[str, ...]
+    label: str
+
+
+def _score_labels(text: str, taxonomy: Taxonomy) -> dict[str, float]:
+    """Return labels with a score of 0.7 for one word in the text, approaching 1 for more."""
     words = [word.casefold().replace("’", "'") for word in _WORD.findall(text)]
     hits: dict[str, int] = {}
-    by_first = _lexicon(taxonomy)
-    for at, word in enumerate(words):
-        for phrase, label in by_first.get(word, ()):
-            before = words[max(0, at - _NEGATION_REACH) : at]
-            if tuple(words[at : at + len(phrase)]) == phrase and not _NEGATIONS.intersection(before):
+    phrases = _phrases_by_first_word(taxonomy)
+    for index, word in enumerate(words):
+        for phrase, label in phrases.get(word, ()):
+            before = words[max(0, index - _NEGATION_REACH) : index]
+            if tuple(words[index : index + len(phrase)]) == phrase and not _NEGATIONS.intersection(before):
                 hits[label] = hits.get(label, 0) + 1
-    return {label.name: 1 - (1 - _HIT) ** hits[label.name] for label in taxonomy.labels if label.name in hits}
+    return {label.name: 1 - (1 - _HIT_SCORE) ** hits[label.name] for label in taxonomy.labels if label.name in hits}
 
 
 @cache
-def _lexicon(taxonomy: Taxonomy) -> dict[str, list[tuple[tuple[str, ...], str]]]:
-    """The phrases, as words, and their labels, by the first word."""
-    found: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+def _phrases_by_first_word(taxonomy: Taxonomy) -> dict[str, list[_Phrase]]:
+    phrases: dict[str, list[_Phrase]] = {}
     for label in taxonomy.labels:
-        for phrase in sorted({label.name, *label.synonyms}):
-            words = tuple(word.casefold() for word in _WORD.findall(phrase))
+        for name in sorted({label.name, *label.synonyms}):
+            words = tuple(word.casefold() for word in _WORD.findall(name))
             if words:
-                found.setdefault(words[0], []).append((words, label.name))
-    return found
+                phrases.setdefault(words[0], []).append(_Phrase(words, label.name))
+    return phrases

@@ -1,4 +1,4 @@
-"""The linear model behind the offline labeller: how likely a writer shows each of the 27 emotions of GoEmotions."""
+"""The linear model of the offline labeller: probabilities of the 27 emotions of GoEmotions and neutral."""
 
 import functools
 import io
@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.llm.labellers.features import BUCKETS, MOST_CHARS, Integers, bags
+from curate.llm.labellers.features import BUCKETS, MAX_CHARS, Integers, count_ngrams
 
 _WEIGHTS = "goemotions.v1.npz"
-_CHARS_AT_ONCE = 50_000
+_CHUNK_CHARS = 50_000
 
 Floats = NDArray[np.float32]
 
 
-class Vectors(NamedTuple):
-    """Sparse vectors of several texts, ordered by text."""
+class SparseVectors(NamedTuple):
+    """Vectors of several texts in coordinate form, ordered by text."""
 
     texts: Integers
     rows: Integers
@@ -26,26 +26,27 @@ class Vectors(NamedTuple):
 
 
 class Vocabulary:
-    """The n-grams that count, by bucket, and how much each tells (inverse document frequency)."""
+    """The n-grams with weights, by bucket, and their inverse document frequency."""
 
     def __init__(self, buckets: Integers, idf: Floats) -> None:
         self._idf = idf
         self._rows = np.full(BUCKETS, -1, np.int32)
         self._rows[buckets] = np.arange(len(buckets), dtype=np.int32)
 
-    def vectors(self, texts: Sequence[str]) -> Vectors:
-        """``(1 + log count) * idf`` of the n-grams, words and characters each of length one (Euclidean)."""
-        found = bags(texts)
-        rows = self._rows[found.buckets].astype(np.int64)
-        known = rows >= 0
-        owner, rows, half = found.texts[known], rows[known], found.buckets[known] * 2 // BUCKETS
-        values = (1 + np.log(found.counts[known])) * self._idf[rows]
+    def vectors(self, texts: Sequence[str]) -> SparseVectors:
+        """Return ``(1 + log count) * idf`` of the n-grams, words and characters each scaled to Euclidean length 1."""
+        ngrams = count_ngrams(texts)
+        rows = self._rows[ngrams.buckets].astype(np.int64)
+        in_vocabulary = rows >= 0
+        owner, rows = ngrams.texts[in_vocabulary], rows[in_vocabulary]
+        half = ngrams.buckets[in_vocabulary] * 2 // BUCKETS
+        values = (1 + np.log(ngrams.counts[in_vocabulary])) * self._idf[rows]
         lengths = np.sqrt(np.bincount(owner * 2 + half, values * values, minlength=2 * len(texts)))
-        return Vectors(owner, rows, (values / lengths[owner * 2 + half]).astype(np.float32))
+        return SparseVectors(owner, rows, (values / lengths[owner * 2 + half]).astype(np.float32))
 
 
 class EmotionModel:
-    """Logistic regressions over the n-grams of a text, one for each label, calibrated.
+    """One calibrated logistic regression for each label, over the n-grams of a text.
 
     Trained by ``benchmarks/train_offline_words.py`` on GoEmotions (Demszky et al. 2020, CC BY 4.0).
     """
@@ -53,18 +54,18 @@ class EmotionModel:
     def __init__(self, arrays: dict[str, Any]) -> None:
         self.labels: tuple[str, ...] = tuple(map(str, arrays["labels"]))
         self.thresholds: Floats = arrays["thresholds"]
-        """From which probability on to take a label, for the best F1 of each."""
+        """The probability from which on each label is chosen, for its best F1."""
         self.frequencies: Floats = arrays["frequencies"]
-        """The share of texts that have each label."""
+        """The share of texts with each label."""
         buckets = np.cumsum(arrays["bucket_steps"].astype(np.int64))
         self._vocabulary = Vocabulary(buckets, arrays["idf"].astype(np.float32) / arrays["idf_unit"])
         self._weights: Floats = arrays["weights"].astype(np.float32) * arrays["scales"]
         self._bias: Floats = arrays["bias"]
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """How likely each label is (0-1), one row for each text; the first 10,000 characters are read."""
-        parts = [self._probabilities(part) for part in _parts(texts)]
-        return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)))
+        """Return probabilities of shape (texts, labels); only the first 10,000 characters of a text count."""
+        chunks = [self._probabilities(chunk) for chunk in _chunks(texts)]
+        return np.concatenate(chunks) if chunks else np.zeros((0, len(self.labels)))
 
     def _probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         vectors = self._vocabulary.vectors(texts)
@@ -73,25 +74,25 @@ class EmotionModel:
             starts = np.flatnonzero(np.diff(vectors.texts, prepend=-1))
             terms = self._weights[vectors.rows] * vectors.values[:, None]
             logits[vectors.texts[starts]] += np.add.reduceat(terms, starts, axis=0)
-        # The last bits depend on the processor; they are not to decide.
+        # The last bits depend on the processor and must not decide.
         return np.round(1 / (1 + np.exp(-logits)), 4)
 
 
-def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Texts in portions that bound the memory."""
-    begin = chars = 0
-    for at, text in enumerate(texts):
-        chars += min(len(text), MOST_CHARS)
-        if chars >= _CHARS_AT_ONCE:
-            yield texts[begin : at + 1]
-            begin, chars = at + 1, 0
-    if begin < len(texts):
-        yield texts[begin:]
+def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield texts in chunks that bound the memory."""
+    start = chars = 0
+    for index, text in enumerate(texts):
+        chars += min(len(text), MAX_CHARS)
+        if chars >= _CHUNK_CHARS:
+            yield texts[start : index + 1]
+            start, chars = index + 1, 0
+    if start < len(texts):
+        yield texts[start:]
 
 
 @functools.cache
 def emotion_model() -> EmotionModel:
-    """The model that ships, read once."""
+    """Return the shipped model, read once per process."""
     packed = resources.files("curate.llm.labellers").joinpath(_WEIGHTS).read_bytes()
     with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
         return EmotionModel(dict(arrays))

@@ -1,66 +1,83 @@
-"""What the labellers that need no network share: which text they read, and how guesses become a proposal."""
+"""What labellers return, and what those share that read text without a network."""
 
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from curate.labels import Field, LabelSchema
 from curate.labels.fields import Category, Scale
-from curate.llm.labellers.features import MOST_CHARS
-from curate.llm.model import Proposal
+from curate.llm.labellers.features import MAX_CHARS
+
+PrelabelOutcome = Literal["ok", "abstained", "refused", "filtered", "truncated", "invalid", "error"]
+OUTCOMES: tuple[PrelabelOutcome, ...] = get_args(PrelabelOutcome)
 
 _LETTER = re.compile(r"[^\W\d_]")
-_PLEASANTNESS = frozenset(("valence", "polarity"))
+_VALENCE_NAMES = frozenset(("valence", "polarity"))
+
+
+class Proposal(NamedTuple):
+    """A labeller's result for one item: checked values by field, and scores (0-1) by field and label."""
+
+    values: Mapping[str, Any]
+    scores: Mapping[str, Mapping[str, float]]
+    outcome: PrelabelOutcome
+    model: str = ""
+    """The method behind the values, with its version."""
+    detail: str = ""
+    """Why it abstained."""
 
 
 class Guess(NamedTuple):
-    """What a field's value may be, scores (0-1) by label where the method has such, and the method with its version."""
+    """A field's value, scores (0-1) by label if the method has any, and the method with its version."""
 
     value: Any
     scores: Mapping[str, float]
-    by: str
+    method: str
 
 
 class TextLabeller(ABC):
-    """A labeller that reads an item's text and nothing else; it abstains from items without."""
+    """A labeller that reads an item's text and nothing else; it abstains from items without text."""
 
     name: str
+    """As stored in the table, with its version: ``offline-lexicon.v2``."""
 
     @abstractmethod
     def propose_many(self, items: Sequence[Mapping[str, Any]], labels: LabelSchema) -> list[Proposal]:
-        """A proposal for each item, the same as for the item alone."""
+        """Return a proposal for each row of ``items``, the same as for the row alone."""
 
     def propose(self, item: Mapping[str, Any], labels: LabelSchema) -> Proposal:
-        """See ``Labeller.propose``."""
+        """Return a proposal for one row of ``items``."""
         return self.propose_many([item], labels)[0]
 
     def assets(self, labels: LabelSchema) -> Iterable[str]:
-        """What, besides text, schema and ``name``, decides what is proposed."""
+        """Return what decides the proposals besides text, schema and ``name``."""
         return ()
 
 
 class EnglishLabeller(TextLabeller):
-    """A text labeller that judges one field after another, and only English text."""
+    """A text labeller that guesses one field at a time, from English text only."""
 
     @abstractmethod
     def guess(self, field: Field, text: str) -> Guess | None:
-        """What it can tell of a field from a text; None for nothing, as from an empty one."""
+        """Return a guess from a text, or None if the method cannot judge the field or the text is empty."""
 
     def propose_many(self, items: Sequence[Mapping[str, Any]], labels: LabelSchema) -> list[Proposal]:
         """See ``TextLabeller.propose_many``."""
-        return [to_proposal(labels, partial(self.guess, text=english_text_of(item)), name=self.name) for item in items]
+        return [
+            build_proposal(labels, partial(self.guess, text=english_text_of(item)), name=self.name) for item in items
+        ]
 
 
 def text_of(item: Mapping[str, Any]) -> str:
-    """The first 10,000 characters of an item's text; empty where there is none."""
+    """Return the first 10,000 characters of an item's text; empty if it has none."""
     text = item.get("text")
-    return text[:MOST_CHARS] if isinstance(text, str) and not text.isspace() else ""
+    return text[:MAX_CHARS] if isinstance(text, str) and not text.isspace() else ""
 
 
 def english_text_of(item: Mapping[str, Any]) -> str:
-    """The text of an item that is, or where its language is not known may be, in English; else empty."""
+    """Return an item's text if it is English, or may be because its language is unknown; else an empty string."""
     text, language = text_of(item), item.get("language")
     if language is not None:
         return text if language == "en" else ""
@@ -68,47 +85,47 @@ def english_text_of(item: Mapping[str, Any]) -> str:
     return text if 2 * sum(letter.isascii() for letter in letters) >= len(letters) else ""
 
 
-def to_proposal(labels: LabelSchema, guess: Callable[[Field], Guess | None], *, name: str) -> Proposal:
-    """The guesses for the fields that are asked. ``model`` tells which method is behind which field."""
+def build_proposal(labels: LabelSchema, guess: Callable[[Field], Guess | None], *, name: str) -> Proposal:
+    """Return the guesses for all fields that apply; its ``model`` names the method behind each field."""
     values: dict[str, Any] = {}
     scores: dict[str, Mapping[str, float]] = {}
-    fields_by: dict[str, list[str]] = {}
+    fields_by_method: dict[str, list[str]] = {}
     for field_name, field in labels.fields.items():
-        found = guess(field) if labels.is_asked(field_name, values) else None
-        if found is None:
+        result = guess(field) if labels.is_asked(field_name, values) else None
+        if result is None:
             continue
-        values[field_name] = field.check(found.value)
-        if found.scores:
-            scores[field_name] = found.scores
-        fields_by.setdefault(found.by, []).append(field_name)
+        values[field_name] = field.check(result.value)
+        if result.scores:
+            scores[field_name] = result.scores
+        fields_by_method.setdefault(result.method, []).append(field_name)
     if not values:
         return Proposal({}, {}, "abstained", name)
-    several = len(fields_by) > 1
-    model = ", ".join(f"{by} ({', '.join(names)})" if several else by for by, names in fields_by.items())
+    methods = [f"{method} ({', '.join(names)})" for method, names in fields_by_method.items()]
+    model = ", ".join(methods) if len(methods) > 1 else next(iter(fields_by_method))
     return Proposal(values, scores, "ok", model)
 
 
-def is_pleasantness(field: Field) -> bool:
-    """Whether a field asks how pleasant something is: an interval scale named ``valence`` or ``polarity``."""
-    return isinstance(field, Scale) and field.level == "interval" and field.name in _PLEASANTNESS
+def is_valence(field: Field) -> bool:
+    """Whether a field is an interval scale named ``valence`` or ``polarity``."""
+    return isinstance(field, Scale) and field.level == "interval" and field.name in _VALENCE_NAMES
 
 
-def on_scale(field: Field, share: float) -> float:
-    """The value that stands at a share (0-1) of a scale's length."""
+def scale_value(field: Field, share: float) -> float:
+    """Return the value at a share (0-1) of a scale's length."""
     if not isinstance(field, Scale):
         raise TypeError(f"{field.name} is not a scale")
     return field.minimum + min(max(share, 0.0), 1.0) * (field.maximum - field.minimum)
 
 
-def sentiment_label(field: Field, direction: int) -> str | None:
-    """The label of a sentiment (1 positive, 0 neither, -1 negative) in a field whose taxonomy has labels so named.
+def sentiment_label(field: Field, sign: int) -> str | None:
+    """Return the label of a sentiment (1 positive, 0 neutral, -1 negative) if the taxonomy has labels so named.
 
-    Neither is the label of absence, or ``neutral``. None for other fields, and where there is no such label.
+    Neutral is the label of absence, or ``neutral``. Returns None for other fields and for a missing label.
     """
     if not isinstance(field, Category) or field.intensity is not None:
         return None
     if not {"positive", "negative"} <= set(field.labels):
         return None
-    if direction:
-        return "positive" if direction > 0 else "negative"
-    return next((each.name for each in field.taxonomy.labels if each.absence or each.name == "neutral"), None)
+    if sign:
+        return "positive" if sign > 0 else "negative"
+    return next((label.name for label in field.taxonomy.labels if label.absence or label.name == "neutral"), None)

@@ -1,4 +1,4 @@
-"""The only module that touches vaderSentiment: how positive or negative an English text is, by a lexicon and rules."""
+"""VADER: how positive or negative an English text is, by a lexicon and rules. The only importer of vaderSentiment."""
 
 import re
 from functools import cache
@@ -9,24 +9,24 @@ from curate.labels import Field
 from curate.llm.labellers.protocol import (
     EnglishLabeller,
     Guess,
-    is_pleasantness,
-    on_scale,
+    is_valence,
+    scale_value,
     sentiment_label,
 )
 
-_MOST_CHARS = 2_000
-_MOST_EMOJI = 100
-"""It takes time with the square of a text's words, and every emoji is several."""
+# VADER takes quadratic time in the number of words, and counts every emoji as several.
+_MAX_CHARS = 2_000
+_MAX_EMOJI = 100
 _EMOJI = re.compile("[\u2190-\U0010ffff]")
-_BORDER = 0.05
-"""Up to this compound score, either way, a text is neutral; the authors' advice."""
+_NEUTRAL_BELOW = 0.05
+"""The absolute compound score below which a text is neutral, as its authors advise."""
 
 
 class VaderLabeller(EnglishLabeller):
     """VADER's compound score (-1 to 1), made for short English posts.
 
-    It fills interval scales named ``valence`` or ``polarity`` (ends to ends) and categories with labels ``positive``
-    and ``negative``, and nothing else; it reads 2,000 characters or 100 emoji and abstains from other languages.
+    It guesses interval scales named ``valence`` or ``polarity`` (-1 is the minimum, 1 the maximum) and categories with
+    labels ``positive`` and ``negative``. It reads 2,000 characters or 100 emoji and abstains from other languages.
     Hutto, C. J. & Gilbert, E. (2014). VADER: a parsimonious rule-based model for sentiment analysis of social media
     text. ICWSM 2014.
     """
@@ -35,24 +35,24 @@ class VaderLabeller(EnglishLabeller):
         self.name = f"vader-{version('vaderSentiment')}"
 
     def guess(self, field: Field, text: str) -> Guess | None:
-        """The value of a field that VADER can tell."""
+        """See ``EnglishLabeller.guess``."""
         if not text:
             return None
-        if is_pleasantness(field):
-            return Guess(on_scale(field, (_compound(text) + 1) / 2), {}, self.name)
+        if is_valence(field):
+            return Guess(scale_value(field, (_compound(text) + 1) / 2), {}, self.name)
         if sentiment_label(field, 1) is None:
             return None
         compound = _compound(text)
-        label = sentiment_label(field, 0 if abs(compound) < _BORDER else 1 if compound > 0 else -1)
+        label = sentiment_label(field, 0 if abs(compound) < _NEUTRAL_BELOW else 1 if compound > 0 else -1)
         return Guess(label, {}, self.name) if label else None
 
 
 def _compound(text: str) -> float:
-    # Its lexicon of negations has straight apostrophes only.
-    short = text[:_MOST_CHARS].replace("’", "'")
-    if emoji := [match.start() for match in _EMOJI.finditer(short)][_MOST_EMOJI:]:
-        short = short[: emoji[0]]
-    return float(_analyzer().polarity_scores(short)["compound"])
+    # VADER's negations have straight apostrophes only.
+    text = text[:_MAX_CHARS].replace("’", "'")
+    if surplus := [match.start() for match in _EMOJI.finditer(text)][_MAX_EMOJI:]:
+        text = text[: surplus[0]]
+    return float(_analyzer().polarity_scores(text)["compound"])
 
 
 @cache

@@ -5,24 +5,24 @@ import itertools
 import secrets
 
 from curate.errors import Interrupted
-from curate.llm.replies import Answers, Spend, drop_spend, now, put_spend
+from curate.llm.replies import BudgetEntry, ReplyStore, delete_entry, now, put_entry
 from curate.storage.sqlite import Statement
 
 
-class Budget:
+class BudgetAccount:
     """The account of one pot, kept in ``answers``; what earlier runs paid, or may have to, counts too.
 
     ``usd`` and ``tokens`` are the most that the pot may ever cost, None for no limit.
     """
 
-    def __init__(self, answers: Answers, *, pot: str, run: str, usd: float | None, tokens: int | None) -> None:
+    def __init__(self, answers: ReplyStore, *, pot: str, run: str, usd: float | None, tokens: int | None) -> None:
         self._answers = answers
         self._pot, self._run = pot, run
         self._most_usd, self._most_tokens = usd, tokens
-        answers.give_up_reservations(pot)
+        answers.write_off_reservations(pot)
         paid = answers.total(pot)
         self._usd, self._tokens = paid.usd, paid.tokens
-        self._open: dict[str, Spend] = {}
+        self._open: dict[str, BudgetEntry] = {}
         self._open_usd, self._open_tokens = 0.0, 0
         self._changed: asyncio.Event | None = None
         self._names = itertools.count()
@@ -43,7 +43,9 @@ class Budget:
         """The tokens that the pot has used so far, in all runs, without what is only reserved."""
         return self._tokens
 
-    async def reserve(self, labeller: str, key: str, *, usd: float | None, tokens_in: int, tokens_out: int) -> Spend:
+    async def reserve(
+        self, labeller: str, key: str, *, usd: float | None, tokens_in: int, tokens_out: int
+    ) -> BudgetEntry:
         """Set aside the most that a request may cost, on the disk before it returns.
 
         While requests under way hold what is missing, it waits for them. Raises ``Interrupted`` where the pot cannot
@@ -57,22 +59,24 @@ class Budget:
             await self._changed.wait()
         if self.limited:
             try:
-                await self._answers.commit([put_spend(spend)])
+                await self._answers.commit([put_entry(spend)])
             except BaseException:
                 self._answers.hand_in([self.free(spend)])
                 raise
         else:
-            self._answers.hand_in([put_spend(spend)])
+            self._answers.hand_in([put_entry(spend)])
         return spend
 
     def hold(
         self, labeller: str, key: str, *, usd: float | None, tokens_in: int, tokens_out: int, batch: str | None = None
-    ) -> Spend | None:
+    ) -> BudgetEntry | None:
         """Set aside the most that a request may cost, for the caller to commit; None where it does not fit now."""
         if not self._fits(usd or 0.0, tokens_in + tokens_out):
             return None
         name = f"{self._prefix}-{next(self._names)}"
-        spend = Spend(name, self._pot, self._run, labeller, key, "reserved", usd, tokens_in, tokens_out, now(), batch)
+        spend = BudgetEntry(
+            name, self._pot, self._run, labeller, key, "reserved", usd, tokens_in, tokens_out, now(), batch
+        )
         self._hold(spend)
         return spend
 
@@ -85,32 +89,32 @@ class Budget:
         """The error for a request that does not fit, with nothing left to wait for."""
         return Interrupted(self._sentence(), hint="raise the budget and run again: what is done is kept")
 
-    def take_over(self, spend: Spend) -> None:
+    def take_over(self, spend: BudgetEntry) -> None:
         """Count a reservation that an earlier run left open, to be settled by this one."""
         if spend.id not in self._open and spend.pot == self._pot:
             self._usd -= spend.usd or 0.0
             self._tokens -= spend.tokens_in + spend.tokens_out
             self._hold(spend)
 
-    def settle(self, spend: Spend, *, usd: float | None, tokens_in: int, tokens_out: int) -> Statement:
+    def settle(self, spend: BudgetEntry, *, usd: float | None, tokens_in: int, tokens_out: int) -> Statement:
         """The entry that puts what was used in the place of a reservation; commit it together with the reply."""
         return self._close(spend, spend._replace(state="settled", usd=usd, tokens_in=tokens_in, tokens_out=tokens_out))
 
-    def lose(self, spend: Spend) -> Statement:
+    def lose(self, spend: BudgetEntry) -> Statement:
         """The entry for what may have been charged without a reply: it counts as it was reserved."""
         return self._close(spend, spend._replace(state="lost"))
 
-    def free(self, spend: Spend) -> Statement:
+    def free(self, spend: BudgetEntry) -> Statement:
         """The entry that takes a reservation back."""
         self._close(spend, None)
-        return drop_spend(spend.id)
+        return delete_entry(spend.id)
 
-    def _hold(self, spend: Spend) -> None:
+    def _hold(self, spend: BudgetEntry) -> None:
         self._open[spend.id] = spend
         self._open_usd += spend.usd or 0.0
         self._open_tokens += spend.tokens_in + spend.tokens_out
 
-    def _close(self, spend: Spend, final: Spend | None) -> Statement:
+    def _close(self, spend: BudgetEntry, final: BudgetEntry | None) -> Statement:
         if self._open.pop(spend.id, None) is not None:
             self._open_usd -= spend.usd or 0.0
             self._open_tokens -= spend.tokens_in + spend.tokens_out
@@ -121,7 +125,7 @@ class Budget:
             self._open_usd = 0.0  # sums of fractions drift
         if self._changed is not None:
             self._changed.set()
-        return put_spend(final or spend)
+        return put_entry(final or spend)
 
     def _fits(self, usd: float, tokens: int) -> bool:
         if self._most_usd is not None and self._usd + self._open_usd + usd > self._most_usd + 1e-9:

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from curate.assets import find_asset
 from curate.document import load_document, parse_model
 from curate.errors import InvalidInput
-from curate.llm.completion import Usage
-from curate.llm.request import Media, Request
+from curate.llm.completion import TokenUsage
+from curate.llm.request import MediaPart, Request
 
 _FOLDER, _NAME = "recipes/prices", "prices"
 _BYTES_PER_TOKEN = 3.6
@@ -25,7 +25,7 @@ _AUDIO_TOKENS_PER_S = 20.0
 _AUDIO_S = 30.0
 
 
-class Picture(BaseModel):
+class PicturePricing(BaseModel):
     """How a model counts pictures: a base and tiles of 512 px, or a factor for patches of 32 px."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,9 +43,9 @@ class Price(BaseModel):
     output: float = Field(ge=0)
     cached: float | None = Field(default=None, ge=0)
     batch: float = Field(default=1.0, ge=0, le=1)
-    picture: Picture = Picture()
+    picture: PicturePricing = PicturePricing()
 
-    def usd(self, usage: Usage, *, batch: bool = False) -> float:
+    def usd(self, usage: TokenUsage, *, batch: bool = False) -> float:
         """What so many tokens cost."""
         cached = self.input if self.cached is None else self.cached
         fresh = usage.tokens_in - usage.cached
@@ -99,17 +99,17 @@ def check_priced(prices: Prices, models: Iterable[str]) -> None:
         )
 
 
-def tokens_in(request: Request, price: Price | None) -> int:
+def estimate_tokens_in(request: Request, price: Price | None) -> int:
     """About how many tokens a request takes: one for every 3.6 bytes of text, and its pictures and sounds.
 
     For text in the languages that models were made for this is more than they count.
     """
     chars = _text_bytes(request)
-    media = sum(_media_tokens(each, price.picture if price else Picture()) for each in request.media)
+    media = sum(_media_tokens(each, price.picture if price else PicturePricing()) for each in request.media)
     return math.ceil(chars / _BYTES_PER_TOKEN) + _TOKENS_PER_MESSAGE * len(request.messages) + media
 
 
-def texts_tokens_in(texts: Iterable[str]) -> int:
+def estimate_text_tokens(texts: Iterable[str]) -> int:
     """About how many tokens texts take by themselves, as they are embedded."""
     return sum(math.ceil(len(text.encode("utf-8", "replace")) / _BYTES_PER_TOKEN) + _TOKENS_PER_TEXT for text in texts)
 
@@ -120,7 +120,7 @@ def _text_bytes(request: Request) -> int:
     return sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts) + schema
 
 
-def _media_tokens(media: Media, picture: Picture) -> int:
+def _media_tokens(media: MediaPart, picture: PicturePricing) -> int:
     if media.kind == "audio":
         return math.ceil((media.seconds or _AUDIO_S) * _AUDIO_TOKENS_PER_S)
     side = media.side_px or _SIDE_PX

@@ -1,82 +1,82 @@
-"""What a model replied to a prompt: what was asked besides the labels, and the labels, with slips put right."""
+"""Replies to prompts, parsed: the labels with small mistakes repaired, the prompt's extras, and the model's scores."""
 
 import json
 from typing import Any, NamedTuple
 
 from curate.labels import ItemContext, LabelSchema
 from curate.labels.record import parse_json
-from curate.llm.prompts.fence import well_formed
-from curate.llm.prompts.prompt import MOST_EXTRA_CHARS, Prompt
-from curate.llm.prompts.scores import UNSCORED, Scored, Scoring
+from curate.llm.prompts.fence import replace_surrogates
+from curate.llm.prompts.prompt import MAX_EXTRA_CHARS, Prompt
+from curate.llm.prompts.scores import NO_SCORES, ModelScores, Scoring
 
 _DECODER = json.JSONDecoder()
-_MOST_TRIED = 20
+_MAX_ATTEMPTS = 20
 
 
-class Answer(NamedTuple):
+class ParsedAnswer(NamedTuple):
     """A reply that fits its prompt, label schema and item."""
 
     values: dict[str, Any]
-    """A record as ``LabelSchema.check_record`` gives it"""
+    """A record as returned by ``LabelSchema.check_record``."""
     extras: dict[str, str]
-    """What the prompt asked besides, by name"""
-    mended: tuple[str, ...] = ()
-    """A sentence for everything that was put right in it"""
-    scored: Scored = UNSCORED
+    """Answers to what the prompt asks besides the labels, by name."""
+    repairs: tuple[str, ...] = ()
+    """One sentence for every repaired mistake."""
+    model_scores: ModelScores = NO_SCORES
 
 
-def read_answer(
+def parse_answer(
     prompt: Prompt, labels: LabelSchema, text: str, item: ItemContext, *, scoring: Scoring | None = None
-) -> Answer:
-    """A reply to a prompt about an item, in which scores were asked for where there is a ``scoring``.
+) -> ParsedAnswer:
+    """Return the parsed reply to a prompt about an item; pass ``scoring`` if the request asked for scores.
 
-    Quotations that do not stand in the item are moved, once, to the nearest words that do. Raises ``ValueError`` saying
-    what is wrong with a reply that does not fit all the same.
+    Quotations that do not occur in the item are moved once, to the most similar words that do. Raises ``ValueError``
+    for a reply that still does not fit. The engine quotes that sentence to the model when it asks again, so the wording
+    is part of the keys of stored replies.
     """
-    given = parse_json(text)
-    if not isinstance(given, dict):
+    answer = parse_json(text)
+    if not isinstance(answer, dict):
         raise ValueError("the reply is not a JSON object")  # noqa: TRY004 (a reply that does not fit)
-    scored = scoring.take(given) if scoring else UNSCORED
-    extras = _take_extras(prompt, given)
+    scores = scoring.pop_scores(answer) if scoring else NO_SCORES
+    extras = _pop_extras(prompt, answer)
     try:
-        return Answer(labels.from_answer(given, item), extras, (), scored)
+        return ParsedAnswer(labels.from_answer(answer, item), extras, (), scores)
     except ValueError:
-        mended, told = labels.mend_answer(given, item)
-        if not told:
+        repaired, repairs = labels.mend_answer(answer, item)
+        if not repairs:
             raise
-    return Answer(labels.from_answer(mended, item), extras, tuple(told), scored)
+    return ParsedAnswer(labels.from_answer(repaired, item), extras, tuple(repairs), scores)
 
 
-def lone_object(text: str) -> str:
-    """The JSON object in a reply of a model that nothing binds to JSON; the text itself where there is none.
+def extract_json_object(text: str) -> str:
+    """Return the JSON object in a reply that may hold other text, or the text itself if there is none.
 
-    What it thought before and what it says round the object is left out, and the fence that it may stand in.
+    Reasoning in ``<think>``, words around the object and a Markdown code fence are dropped.
     """
-    said = text.rpartition("</think>")[2]
-    at = said.find("{")
-    for _ in range(_MOST_TRIED):
-        if at < 0:
+    reply = text.rpartition("</think>")[2]
+    start = reply.find("{")
+    for _ in range(_MAX_ATTEMPTS):
+        if start < 0:
             break
         try:
-            found, end = _DECODER.raw_decode(said, at)
+            value, end = _DECODER.raw_decode(reply, start)
         except (ValueError, RecursionError):
-            found = None
-        if isinstance(found, dict) and found:
-            return said[at:end]
-        at = said.find("{", at + 1)
+            value = None
+        if isinstance(value, dict) and value:
+            return reply[start:end]
+        start = reply.find("{", start + 1)
     return text
 
 
-def _take_extras(prompt: Prompt, given: dict[str, Any]) -> dict[str, str]:
-    """What the prompt asked besides the labels and was told, taken out of a reply. Raises ``ValueError`` as above."""
+def _pop_extras(prompt: Prompt, answer: dict[str, Any]) -> dict[str, str]:
     extras = {}
     for name in prompt.header.extra:
-        if name not in given:
+        if name not in answer:
             raise ValueError(f"the reply: {name!r} is a required property")
-        told = given.pop(name)
-        if not isinstance(told, str):
-            raise ValueError(f"{name}: {repr(told)[:60]} is not text")  # noqa: TRY004 (a reply that does not fit)
-        # What is said beside the labels is not worth paying for another reply.
-        if text := well_formed(told).strip()[:MOST_EXTRA_CHARS]:
+        value = answer.pop(name)
+        if not isinstance(value, str):
+            raise ValueError(f"{name}: {repr(value)[:60]} is not text")  # noqa: TRY004 (a reply that does not fit)
+        # Too long an extra is cut: it is not worth paying for another reply.
+        if text := replace_surrogates(value).strip()[:MAX_EXTRA_CHARS]:
             extras[name] = text
     return extras

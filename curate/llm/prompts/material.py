@@ -1,4 +1,4 @@
-"""What prompts are told of an item: its words, its dialogue, and what others said of it."""
+"""Prompt variables taken from an item: its text, its dialogue, and answers to review."""
 
 import json
 import re
@@ -6,53 +6,55 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from curate.labels import LabelSchema, to_context
-from curate.llm.prompts.fence import is_seen
+from curate.llm.prompts.fence import is_visible
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-_MOST_NAME_CHARS = 60
+_MAX_NAME_CHARS = 60
 
 
-def tell_item(item: Mapping[str, Any], *, turns_before: int = 5, turns_after: int = 2) -> dict[str, str]:
-    """The variables of a prompt that a row of ``items`` gives, without those that it lacks.
+def describe_item(item: Mapping[str, Any], *, turns_before: int = 5, turns_after: int = 2) -> dict[str, str]:
+    """Return the prompt variables that a row of ``items`` provides, omitting empty ones.
 
-    ``context`` holds the turns of its dialogue, numbered as label fields count them: all of them where the item is the
-    dialogue or none of its turns, else those around its own, which is marked; nothing where there is only that one, or
-    none has words.
+    ``context`` holds the turns of its dialogue, numbered as label fields count them: all turns if the item is the whole
+    dialogue or none of its turns, else the turns around its own, which is marked. There is no ``context`` if nothing
+    surrounds the item's turn or no turn has words.
     """
-    told = {name: str(item[name]) for name in ("text", "text_b", "statement", "speaker") if item.get(name)}
+    variables = {name: str(item[name]) for name in ("text", "text_b", "statement", "speaker") if item.get(name)}
     language = item.get("language")
     if isinstance(language, str) and _LANGUAGE.fullmatch(language):
-        told["language"] = language
-    if context := tell_dialogue(item.get("dialogue") or (), item.get("turn"), before=turns_before, after=turns_after):
-        told["context"] = context
-    return told
+        variables["language"] = language
+    if context := format_dialogue(item.get("dialogue") or (), item.get("turn"), before=turns_before, after=turns_after):
+        variables["context"] = context
+    return variables
 
 
-def tell_dialogue(turns: Sequence[Mapping[str, Any]], own: int | None, *, before: int, after: int) -> str:
-    """A dialogue, one line a turn: ``[0] Ann: You are late.``; the turn whose ``turn`` is ``own`` opens with >."""
-    at = next((place for place, turn in enumerate(turns) if own is not None and turn.get("turn") == own), None)
-    first, last = (0, len(turns)) if at is None else (max(0, at - before), at + after + 1)
-    shown = turns[first:last]
-    if (at is not None and len(shown) < 2) or not any(is_seen(turn.get("text") or "") for turn in shown):
+def format_dialogue(turns: Sequence[Mapping[str, Any]], item_turn: int | None, *, before: int, after: int) -> str:
+    """Return a dialogue with one turn a line: ``[0] Ann: You are late.``; the line of ``item_turn`` starts with >."""
+    marked = next(
+        (index for index, turn in enumerate(turns) if item_turn is not None and turn.get("turn") == item_turn), None
+    )
+    first, last = (0, len(turns)) if marked is None else (max(0, marked - before), marked + after + 1)
+    window = turns[first:last]
+    if (marked is not None and len(window) < 2) or not any(is_visible(turn.get("text") or "") for turn in window):
         return ""
     return "\n".join(
-        f"{'> ' if place == at else ''}[{place}] {_name(turn.get('speaker'))}: {_line(turn.get('text'))}"
-        for place, turn in enumerate(shown, start=first)
+        f"{'> ' if index == marked else ''}[{index}] {_name(turn.get('speaker'))}: {_one_line(turn.get('text'))}"
+        for index, turn in enumerate(window, start=first)
     )
 
 
-def tell_answer(
+def format_answer(
     labels: LabelSchema, values: Mapping[str, Any], item: Mapping[str, Any], extras: Mapping[str, str] = {}
 ) -> str:
-    """An answer to review, as JSON: what its prompt asked besides, then the labels as a model writes them."""
+    """Return an answer to review as JSON: the prompt's extras, then the labels in the form that models answer in."""
     answer = {**extras, **labels.to_answer(values, to_context(item))}
     return json.dumps(answer, ensure_ascii=False, indent=1)
 
 
 def _name(speaker: Any) -> str:
-    """A name on one line, as nothing in it may begin a turn of its own."""
-    return _line(speaker)[:_MOST_NAME_CHARS] or "?"
+    # On one line, so that no name can start a turn of its own.
+    return _one_line(speaker)[:_MAX_NAME_CHARS] or "?"
 
 
-def _line(text: Any) -> str:
+def _one_line(text: Any) -> str:
     return " ".join(str(text or "").split())

@@ -1,4 +1,4 @@
-"""How sure a model says it is: a score for each label that it considered, and one for the whole."""
+"""How sure a model says it is: a score for each label that it considered, and a confidence in the whole answer."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -10,54 +10,56 @@ from curate.labels.fields.base import strict_object
 from curate.labels.strict import label_schema
 
 SCORES, CONFIDENCE = "scores", "confidence"
-_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
-_MOST_LABELS = 60
+_PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
+_MAX_LABELS = 60
 
 
-class Scored(NamedTuple):
-    """What a reply says of itself: scores (0-1) by field and label, and confidence."""
+class ModelScores(NamedTuple):
+    """A model's own scores (0-1) by field and label, and its confidence (0-1) in the whole answer."""
 
     scores: Mapping[str, Mapping[str, float]]
     confidence: float | None
 
 
-UNSCORED = Scored(MappingProxyType({}), None)
+NO_SCORES = ModelScores(MappingProxyType({}), None)
 
 
 class Scoring:
-    """Asks how likely each label is that was considered, and reads what is said.
+    """Asks how likely each considered label is, and reads the reply.
 
-    Fields with more than 60 labels, and such as grade each, are not asked about.
+    Fields with more than 60 labels, and those with an intensity for each label, are left out.
     """
 
     def __init__(self, labels: LabelSchema) -> None:
         self._fields = {
             name: field
             for name, field in labels.fields.items()
-            if isinstance(field, Category) and field.intensity is None and len(field.labels) <= _MOST_LABELS
+            if isinstance(field, Category) and field.intensity is None and len(field.labels) <= _MAX_LABELS
         }
 
-    def ask(self, schema: Mapping[str, Any]) -> dict[str, Any]:
-        """The JSON schema of a reply that says it too: last, when the labels stand."""
+    def extend_schema(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the JSON schema of a reply with scores and confidence added at the end, after the labels."""
         fields = {
-            name: {"type": "array", "maxItems": len(field.labels), "items": _scored(field)}
+            name: {"type": "array", "maxItems": len(field.labels), "items": _label_and_score(field)}
             for name, field in self._fields.items()
         }
-        about = "How likely each label is that you considered, chosen or not: 0 impossible, 1 certain."
-        more: dict[str, Any] = {SCORES: {**strict_object(fields), "description": about}} if fields else {}
-        more[CONFIDENCE] = {**_SHARE, "description": "How likely it is that people who know the item well would agree."}
-        properties = {**schema["properties"], **more}
+        about_scores = "How likely each label is that you considered, chosen or not: 0 impossible, 1 certain."
+        about_confidence = "How likely it is that people who know the item well would agree."
+        properties = dict(schema["properties"])
+        if fields:
+            properties[SCORES] = {**strict_object(fields), "description": about_scores}
+        properties[CONFIDENCE] = {**_PROBABILITY, "description": about_confidence}
         return {**schema, "properties": properties, "required": list(properties)}
 
-    def take(self, answer: dict[str, Any]) -> Scored:
-        """What a reply says, taken out of it. Raises ``ValueError`` for scores that are none.
+    def pop_scores(self, answer: dict[str, Any]) -> ModelScores:
+        """Remove scores and confidence from an answer and return them; the last score of a label counts.
 
-        Of several scores of one label the last counts.
+        Raises ``ValueError`` for anything but a number from 0 to 1 for a label of the field.
         """
-        given, confidence = answer.pop(SCORES, None), answer.pop(CONFIDENCE, None)
+        by_field, confidence = answer.pop(SCORES, None), answer.pop(CONFIDENCE, None)
         scores: dict[str, dict[str, float]] = {}
         for name, field in self._fields.items():
-            entries = given.get(name) if isinstance(given, dict) else None
+            entries = by_field.get(name) if isinstance(by_field, dict) else None
             if not isinstance(entries, list):
                 raise ValueError(f"{SCORES}.{name}: a list of labels with scores is needed")  # noqa: TRY004
             scores[name] = {}
@@ -66,15 +68,15 @@ class Scoring:
                 if label not in field.labels:
                     names = f"one of its {len(field.labels)} labels"
                     raise ValueError(f"{SCORES}.{name}: {repr(label)[:60]} is not {names}")
-                scores[name][str(label)] = _share(entry.get("score"), f"{SCORES}.{name}")
-        return Scored(scores, _share(confidence, CONFIDENCE))
+                scores[name][str(label)] = _check_probability(entry.get("score"), f"{SCORES}.{name}")
+        return ModelScores(scores, _check_probability(confidence, CONFIDENCE))
 
 
-def _scored(field: Category) -> dict[str, Any]:
-    return strict_object({"label": label_schema(field.labels), "score": _SHARE})
+def _label_and_score(field: Category) -> dict[str, Any]:
+    return strict_object({"label": label_schema(field.labels), "score": _PROBABILITY})
 
 
-def _share(value: Any, place: str) -> float:
+def _check_probability(value: Any, location: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ValueError(f"{place}: {repr(value)[:60]} is not a number from 0 to 1")
+        raise ValueError(f"{location}: {repr(value)[:60]} is not a number from 0 to 1")
     return float(value)

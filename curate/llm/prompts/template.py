@@ -1,4 +1,4 @@
-"""The one form of template that prompts have: ``{{name}}``, and parts that stand only with or without a name."""
+"""The template language of prompts: ``{{name}}``, and sections that depend on whether a name has a value."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,130 +6,129 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from curate.llm.request import Part
+from curate.llm.request import MessagePart
 
 _TAG = re.compile(r"\{\{(?P<sigil>[#^/]?)(?P<name>[a-z][a-z0-9_]*)\}\}")
+_STRAY_BRACES = re.compile(r"\{\{[^{}\n]{0,30}\}?\}?|\}\}")
 
 
-class Name(NamedTuple):
-    """A place that is filled."""
+class Placeholder(NamedTuple):
+    """``{{name}}``: replaced by the value of the name."""
 
     name: str
     line: int
 
 
 class Section(NamedTuple):
-    """A part that stands only where ``name`` is there (``kind`` is #) or is not (^). Sections hold no sections."""
+    """Nodes rendered only if ``name`` has a value (``kind`` is #) or has none (^). Sections do not nest."""
 
     kind: Literal["#", "^"]
     name: str
-    inside: tuple["str | Name", ...]
+    nodes: tuple["str | Placeholder", ...]
     line: int
 
 
-Node = str | Name | Section
+Node = str | Placeholder | Section
 
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """A parsed template, and what is wrong with it: line and sentence."""
+    """A parsed template and its mistakes as (line, sentence) pairs."""
 
     nodes: tuple[Node, ...] = ()
     problems: tuple[tuple[int, str], ...] = ()
 
-    def names(self) -> Iterator[tuple[Name, Section | None]]:
-        """Every place that is filled, with the section around it."""
+    def placeholders(self) -> Iterator[tuple[Placeholder, Section | None]]:
+        """Yield every placeholder with the section around it."""
         for node in self.nodes:
-            if isinstance(node, Name):
+            if isinstance(node, Placeholder):
                 yield node, None
             elif isinstance(node, Section):
-                yield from ((each, node) for each in node.inside if isinstance(each, Name))
+                yield from ((inner, node) for inner in node.nodes if isinstance(inner, Placeholder))
 
     def sections(self) -> Iterator[Section]:
-        """Every section in order."""
+        """Yield every section in order."""
         return (node for node in self.nodes if isinstance(node, Section))
 
-    def render(self, values: Mapping[str, Sequence[Part]]) -> tuple[Part, ...]:
-        """The parts of a message: text joined, without blank ends, and media in their places; nothing for no value."""
-        parts: list[Part] = []
-        for node in _standing(self, frozenset(name for name, given in values.items() if given)):
-            parts += values[node.name] if isinstance(node, Name) else (node,)
-        return tuple(_joined(parts))
+    def render(self, values: Mapping[str, Sequence[MessagePart]]) -> tuple[MessagePart, ...]:
+        """Return the parts of a message: stripped text and media in order. Names without a value render as nothing."""
+        names = frozenset(name for name, parts in values.items() if parts)
+        parts: list[MessagePart] = []
+        for node in _active_nodes(self, names):
+            parts += values[node.name] if isinstance(node, Placeholder) else (node,)
+        return tuple(_merge_text(parts))
 
 
 @lru_cache(maxsize=256)
-def _standing(template: Template, there: frozenset[str]) -> tuple[str | Name, ...]:
-    """What is left of a template where only these names have values: most items have the same."""
-    found: list[str | Name] = []
+def _active_nodes(template: Template, names: frozenset[str]) -> tuple[str | Placeholder, ...]:
+    # Cached because most items have values for the same names.
+    active: list[str | Placeholder] = []
     for node in template.nodes:
-        is_out = isinstance(node, Section) and (node.name in there) != (node.kind == "#")
-        for each in () if is_out else node.inside if isinstance(node, Section) else (node,):
-            if isinstance(each, str) and found and isinstance(last := found[-1], str):
-                found[-1] = last + each
-            elif isinstance(each, str) or each.name in there:
-                found.append(each)
-    return tuple(found)
+        if not isinstance(node, Section):
+            active.append(node)
+        elif (node.name in names) == (node.kind == "#"):
+            active += node.nodes
+    return tuple(node for node in active if isinstance(node, str) or node.name in names)
 
 
 def parse_template(text: str, *, first_line: int) -> Template:
-    """A template whose first line is number ``first_line`` of its file.
+    """Return the template; ``first_line`` is the number of its first line in the file, for messages.
 
-    A tag of a section that stands alone on its line takes no line up.
+    A section tag alone on its line takes no line in the result.
     """
     nodes: list[Node] = []
-    inside: list[str | Name] = []
+    inner: list[str | Placeholder] = []
     problems: list[tuple[int, str]] = []
-    begun: tuple[Literal["#", "^"], str, int] | None = None
-    at = 0
+    opened: tuple[Literal["#", "^"], str, int] | None = None
+    position = 0
     for tag in _TAG.finditer(text):
         line = first_line + text.count("\n", 0, tag.start())
         sigil, name = tag["sigil"], tag["name"]
-        before, after = _bounds(text, tag) if sigil else (tag.start(), tag.end())
-        literal, at = text[at : max(at, before)], max(at, after)
-        into = nodes if begun is None else inside
-        problems += _leftovers(literal, line)
+        start, end = _tag_span(text, tag) if sigil else tag.span()
+        literal, position = text[position : max(position, start)], max(position, end)
+        target = nodes if opened is None else inner
+        problems += _stray_braces(literal, line)
         if literal:
-            into.append(literal)
+            target.append(literal)
         if not sigil:
-            into.append(Name(name, line))
+            target.append(Placeholder(name, line))
         elif sigil in ("#", "^"):
-            if begun:
+            if opened:
                 problems.append(
-                    (line, f"{{{{{sigil}{name}}}}} stands within {{{{{begun[0]}{begun[1]}}}}}; close it first")
+                    (line, f"{{{{{sigil}{name}}}}} is inside {{{{{opened[0]}{opened[1]}}}}}; close that section first")
                 )
                 continue
-            begun, inside = ("#" if sigil == "#" else "^", name, line), []
-        elif begun is None or begun[1] != name:
-            problems.append((line, f"{{{{/{name}}}}} closes nothing"))
+            opened, inner = ("#" if sigil == "#" else "^", name, line), []
+        elif opened is None or opened[1] != name:
+            problems.append((line, f"{{{{/{name}}}}} closes no section"))
         else:
-            nodes.append(Section(begun[0], name, tuple(inside), begun[2]))
-            begun = None
-    rest = text[at:]
-    problems += _leftovers(rest, first_line + text.count("\n"))
-    if begun:
-        problems.append((begun[2], f"{{{{{begun[0]}{begun[1]}}}}} is never closed by {{{{/{begun[1]}}}}}"))
+            nodes.append(Section(opened[0], name, tuple(inner), opened[2]))
+            opened = None
+    rest = text[position:]
+    problems += _stray_braces(rest, first_line + text.count("\n"))
+    if opened:
+        problems.append((opened[2], f"{{{{{opened[0]}{opened[1]}}}}} is never closed by {{{{/{opened[1]}}}}}"))
     return Template((*nodes, rest) if rest else tuple(nodes), tuple(problems))
 
 
-def _bounds(text: str, tag: re.Match[str]) -> tuple[int, int]:
-    """Where a tag begins and ends, its whole line where it stands alone."""
-    begin = text.rfind("\n", 0, tag.start()) + 1
+def _tag_span(text: str, tag: re.Match[str]) -> tuple[int, int]:
+    """Return where a tag starts and ends, or its whole line if nothing else is on it."""
+    start = text.rfind("\n", 0, tag.start()) + 1
     end = text.find("\n", tag.end())
     end = len(text) if end < 0 else end + 1
-    if text[begin : tag.start()].strip() or text[tag.end() : end].strip():
-        return tag.start(), tag.end()
-    return begin, end
+    if text[start : tag.start()].strip() or text[tag.end() : end].strip():
+        return tag.span()
+    return start, end
 
 
-def _leftovers(literal: str, last_line: int) -> Iterator[tuple[int, str]]:
-    """Braces that are no tag."""
-    for found in re.finditer(r"\{\{[^{}\n]{0,30}\}?\}?|\}\}", literal):
-        line = last_line - literal.count("\n", found.start())
-        yield line, f"{found[0]} is not a tag; there are {{{{name}}}}, {{{{#name}}}}, {{{{^name}}}} and {{{{/name}}}}"
+def _stray_braces(literal: str, last_line: int) -> Iterator[tuple[int, str]]:
+    for match in _STRAY_BRACES.finditer(literal):
+        line = last_line - literal.count("\n", match.start())
+        yield line, f"{match[0]} is not a tag; valid: {{{{name}}}}, {{{{#name}}}}, {{{{^name}}}} and {{{{/name}}}}"
 
 
-def _joined(parts: Sequence[Part]) -> Iterator[Part]:
-    """Neighbouring texts as one; texts without blank ends, empty ones left out."""
+def _merge_text(parts: Sequence[MessagePart]) -> Iterator[MessagePart]:
+    """Join neighbouring texts, strip them, and drop empty ones."""
     text = ""
     for part in (*parts, None):
         if isinstance(part, str):

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from curate.errors import ServiceUnavailable
-from curate.llm.replies import Answer, Answers, kept_headers, now, put_answer
+from curate.llm.replies import ReplyStore, StoredReply, kept_headers, now, put_reply
 from curate.llm.transport import client as openai_client
 
 
-class SpokenText(NamedTuple):
+class Transcription(NamedTuple):
     """What a model heard; ``words`` with seconds from the start of the sound, empty where it gives no times."""
 
     text: str
@@ -19,7 +19,7 @@ class SpokenText(NamedTuple):
     language: str | None = None
 
 
-def transcribe(flac: bytes, *, model: str, language: str | None, answers: Path | None = None) -> SpokenText:
+def transcribe(flac: bytes, *, model: str, language: str | None, answers: Path | None = None) -> Transcription:
     """What a model hears in a FLAC file; address and key come from the environment, as the SDK reads them.
 
     Replies are kept in ``answers``, where its folder is on this machine, and are not asked for again. Raises
@@ -34,12 +34,12 @@ def transcribe(flac: bytes, *, model: str, language: str | None, answers: Path |
         return _spoken(openai_client.transcribe(flac, model=model, options=options).body, model)
     content = _hash("transcription", hashlib.sha256(flac).hexdigest(), options)
     key = _hash(model, content)
-    with Answers(answers) as store:
+    with ReplyStore(answers) as store:
         if (known := store.find(key)) is not None:
             return _spoken(known.reply, model)
         received = openai_client.transcribe(flac, model=model, options=options)
         spoken = _spoken(received.body, model)
-        answer = Answer(
+        answer = StoredReply(
             key=key,
             content_key=content,
             endpoint=received.url,
@@ -58,11 +58,11 @@ def transcribe(flac: bytes, *, model: str, language: str | None, answers: Path |
             estimated=True,
             usd=None,
         )
-        store.commit_now([put_answer(answer)])
+        store.commit_now([put_reply(answer)])
     return spoken
 
 
-def _spoken(body: str | bytes, model: str) -> SpokenText:
+def _spoken(body: str | bytes, model: str) -> Transcription:
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -73,7 +73,7 @@ def _spoken(body: str | bytes, model: str) -> SpokenText:
         raise ServiceUnavailable(f"the transcription model {model} answers without a text", hint=openai_client.HINT)
     spoken = answer.get("language")
     language = spoken if isinstance(spoken, str) and len(spoken) == 2 else None
-    return SpokenText(answer["text"], _words(answer.get("words")), language)
+    return Transcription(answer["text"], _words(answer.get("words")), language)
 
 
 def _words(words: Any) -> tuple[tuple[str, float, float], ...]:

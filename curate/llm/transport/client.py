@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from curate.errors import InvalidInput, InvalidRow, MissingDependency, ServiceRefused, ServiceUnavailable
-from curate.llm.transport.faults import Unanswered, masker
+from curate.llm.transport.faults import NoReply, make_mask
 
 HINT = "set OPENAI_API_KEY, and OPENAI_BASE_URL for a server other than OpenAI's (any key will do for one without)"
 MOST_BODY_BYTES = 8_000_000
@@ -20,7 +20,7 @@ _SHORTEST_SECRET = 12
 _TRANSCRIBE_S = 120.0
 
 
-class Received(NamedTuple):
+class HttpReply(NamedTuple):
     """A whole HTTP reply of any status; header names in lower case."""
 
     status: int
@@ -61,19 +61,19 @@ class Endpoint:
             raise InvalidInput("the models' address must start with http:// or https://", hint=HINT)
         self.url = _shown(str(client.base_url))
         self._secrets = (str(client.api_key), parts.password or "", os.environ.get("OPENAI_ADMIN_KEY", ""))
-        self.mask = masker(*self._secrets)
+        self.mask = make_mask(*self._secrets)
         self._headers = {"Accept-Encoding": "identity"}
 
-    async def post(self, path: str, payload: bytes) -> Received:
-        """Send JSON and wait for the whole reply. Raises ``Unanswered`` where none comes."""
+    async def post(self, path: str, payload: bytes) -> HttpReply:
+        """Send JSON and wait for the whole reply. Raises ``NoReply`` where none comes."""
         return await self._send("post", path, content=payload)
 
-    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Received:
-        """Ask for something. Raises ``Unanswered`` where no whole reply comes."""
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> HttpReply:
+        """Ask for something. Raises ``NoReply`` where no whole reply comes."""
         return await self._send("get", path, options={"params": dict(query or {})})
 
-    async def upload(self, path: str, fields: Mapping[str, str], name: str, data: bytes) -> Received:
-        """Send a file with a form's fields. Raises ``Unanswered`` where no whole reply comes."""
+    async def upload(self, path: str, fields: Mapping[str, str], name: str, data: bytes) -> HttpReply:
+        """Send a file with a form's fields. Raises ``NoReply`` where no whole reply comes."""
         file = {"file": (name, data, "application/jsonl")}
         headers = {"Content-Type": "multipart/form-data"}
         return await self._send("post", path, body=dict(fields), files=file, options={"headers": headers})
@@ -94,7 +94,7 @@ class Endpoint:
             event_hooks={"response": [self._bound]},
         )
 
-    async def _send(self, method: str, path: str, **about: Any) -> Received:
+    async def _send(self, method: str, path: str, **about: Any) -> HttpReply:
         pool = min(range(len(self._clients)), key=self._under_way.__getitem__)
         self._under_way[pool] += 1
         try:
@@ -102,7 +102,7 @@ class Endpoint:
         finally:
             self._under_way[pool] -= 1
 
-    async def _ask(self, method: Any, path: str, **about: Any) -> Received:
+    async def _ask(self, method: Any, path: str, **about: Any) -> HttpReply:
         options = about.pop("options", {})
         options["headers"] = {**self._headers, **options.get("headers", {})}
         started = time.perf_counter()
@@ -112,25 +112,25 @@ class Endpoint:
             response = error.response
         except self._openai.APITimeoutError as error:
             connecting = isinstance(error.__cause__, self._httpx.ConnectTimeout)
-            raise Unanswered("the service does not answer in time", charged=not connecting, slow=True) from error
+            raise NoReply("the service does not answer in time", charged=not connecting, slow=True) from error
         except self._openai.APIConnectionError as error:
             raise self._unanswered(error) from error
         except self._openai.OpenAIError as error:
-            raise Unanswered(self.mask(str(error)), charged=True) from error
+            raise NoReply(self.mask(str(error)), charged=True) from error
         except _TooLarge as error:
-            raise Unanswered(str(error), charged=True, final=True) from error
+            raise NoReply(str(error), charged=True, final=True) from error
         except (self._httpx.HTTPError, self._httpx.StreamError, UnicodeError, ValueError) as error:
-            raise Unanswered(self.mask(str(error)) or type(error).__name__, charged=True) from error
+            raise NoReply(self.mask(str(error)) or type(error).__name__, charged=True) from error
         seconds = time.perf_counter() - started
         body, headers = _without(self._secrets, response.content, dict(response.headers))
-        return Received(response.status_code, headers, body, seconds, self.url)
+        return HttpReply(response.status_code, headers, body, seconds, self.url)
 
-    def _unanswered(self, error: Exception) -> Unanswered:
+    def _unanswered(self, error: Exception) -> NoReply:
         cause = error.__cause__
         said = self.mask(str(cause)) if cause is not None and str(cause) else "the connection was cut"
         unsent = isinstance(cause, self._httpx.ConnectError | self._httpx.ProxyError | self._httpx.UnsupportedProtocol)
         what = "cannot connect to the service" if unsent else "no whole reply came"
-        return Unanswered(f"{what}: {said}", charged=not unsent)
+        return NoReply(f"{what}: {said}", charged=not unsent)
 
     async def _bound(self, response: Any) -> None:
         # The SDK reads the whole of any body, and unpacks what is packed: neither may fill the memory.
@@ -180,7 +180,7 @@ def _bounded(base: Any) -> Any:
     return Bounded
 
 
-def transcribe(flac: bytes, *, model: str, options: Mapping[str, Any]) -> Received:
+def transcribe(flac: bytes, *, model: str, options: Mapping[str, Any]) -> HttpReply:
     """What a service says that a model hears in a FLAC file; busy services are asked again by the SDK.
 
     Raises ``MissingDependency`` without a key, ``ServiceUnavailable`` where the server does not answer,
@@ -191,7 +191,7 @@ def transcribe(flac: bytes, *, model: str, options: Mapping[str, Any]) -> Receiv
 
     client = _sync_client()
     key = str(client.api_key)
-    mask = masker(key)
+    mask = make_mask(key)
     started = time.perf_counter()
     try:
         raw = client.audio.transcriptions.with_raw_response
@@ -208,7 +208,7 @@ def transcribe(flac: bytes, *, model: str, options: Mapping[str, Any]) -> Receiv
         ) from error
     seconds = time.perf_counter() - started
     body, headers = _without((key,), response.content, dict(response.headers))
-    return Received(response.status_code, headers, body, seconds, _shown(str(client.base_url)))
+    return HttpReply(response.status_code, headers, body, seconds, _shown(str(client.base_url)))
 
 
 @functools.cache

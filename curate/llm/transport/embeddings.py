@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import CurateError
-from curate.llm.completion import Usage, read_usage
-from curate.llm.money.account import Tally
-from curate.llm.replies import Answer, Answers, now, put_answer
-from curate.llm.transport.faults import repeated
+from curate.llm.completion import TokenUsage, read_usage
+from curate.llm.money.account import UsageCounter
+from curate.llm.replies import ReplyStore, StoredReply, now, put_reply
+from curate.llm.transport.faults import copy_error
 
 MOST_TEXTS = 64
 _MOST_TEXT_BYTES = 8_000
@@ -67,15 +67,15 @@ class EmbeddingRequest:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-class Embedded(NamedTuple):
+class EmbeddingsReply(NamedTuple):
     """A reply as it was read: for each text a vector of length 1, or why it has none."""
 
     embeddings: tuple[Embedding, ...]
     model: str | None
-    usage: Usage | None
+    usage: TokenUsage | None
 
 
-class Brought(NamedTuple):
+class EmbeddingResult(NamedTuple):
     """What came of a request; ``embeddings`` is None where the whole was not answered."""
 
     embeddings: tuple[Embedding, ...] | None
@@ -83,10 +83,10 @@ class Brought(NamedTuple):
     detail: str = ""
 
 
-class EmbeddingCourier(Protocol):
+class EmbeddingTransport(Protocol):
     """Sends texts and stores their vectors."""
 
-    async def embed(self, request: EmbeddingRequest, *, labeller: str, tally: Tally) -> Brought:
+    async def embed(self, request: EmbeddingRequest, *, labeller: str, tally: UsageCounter) -> EmbeddingResult:
         """Vectors that are stored by now. Raises a ``CurateError`` where nothing else can be answered either."""
         ...
 
@@ -97,7 +97,7 @@ class Embedder:
     Without a courier only stored vectors are given.
     """
 
-    def __init__(self, model: str, answers: Answers, courier: EmbeddingCourier | None) -> None:
+    def __init__(self, model: str, answers: ReplyStore, courier: EmbeddingTransport | None) -> None:
         self._model, self._answers, self._courier = model, answers, courier
         self._size = 0
         self._queue: deque[tuple[str, str]] = deque()
@@ -105,7 +105,7 @@ class Embedder:
         self._jobs: set[asyncio.Task[None]] = set()
         self._is_collecting = False
 
-    async def embed(self, text: str, *, labeller: str, tally: Tally) -> Embedding:
+    async def embed(self, text: str, *, labeller: str, tally: UsageCounter) -> Embedding:
         """The vector of a text. Raises what the courier raises; a text that has no words has no vector."""
         if not (text := embedded_text(text)):
             return Embedding(None, "there is no text")
@@ -134,7 +134,7 @@ class Embedder:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
 
-    async def _collect(self, courier: EmbeddingCourier, labeller: str, tally: Tally) -> None:
+    async def _collect(self, courier: EmbeddingTransport, labeller: str, tally: UsageCounter) -> None:
         try:
             while self._queue:
                 if len(self._queue) < MOST_TEXTS:
@@ -155,7 +155,7 @@ class Embedder:
         return group
 
     async def _send(
-        self, courier: EmbeddingCourier, group: Sequence[tuple[str, str]], labeller: str, tally: Tally
+        self, courier: EmbeddingTransport, group: Sequence[tuple[str, str]], labeller: str, tally: UsageCounter
     ) -> None:
         request = EmbeddingRequest(self._model, tuple(text for _, text in group))
         brought = await courier.embed(request, labeller=labeller, tally=tally)
@@ -168,7 +168,7 @@ class Embedder:
         failed = Embedding(None, brought.detail)
         found = brought.embeddings or (failed,) * len(group)
         if faults := _faults(request, found):
-            await self._answers.commit([*map(put_answer, faults)])
+            await self._answers.commit([*map(put_reply, faults)])
         for (key, _), embedding in zip(group, found, strict=True):
             outcome = brought.outcome if brought.embeddings is None else "invalid"
             tally.outcomes["ok" if embedding.vector is not None else outcome] += 1
@@ -183,7 +183,7 @@ class Embedder:
         elif result is None:
             flying.cancel()
         else:
-            flying.set_exception(repeated(result) if isinstance(result, CurateError) else result)
+            flying.set_exception(copy_error(result) if isinstance(result, CurateError) else result)
             flying.exception()  # whoever waited may be gone by now
 
     def _fitting(self, embedding: Embedding) -> Embedding:
@@ -212,7 +212,7 @@ def embedded_text(text: str) -> str:
     return text if len(text) * 4 <= _MOST_TEXT_BYTES else _cut(text)
 
 
-def read_embeddings(body: bytes, count: int) -> Embedded:
+def read_embeddings(body: bytes, count: int) -> EmbeddingsReply:
     """What a body of ``/embeddings`` holds for so many texts, in their order, which is that of ``index``.
 
     Vectors come as numbers or as base64 of float32. Raises ``ValueError`` with a sentence where it is no whole reply.
@@ -237,10 +237,10 @@ def read_embeddings(body: bytes, count: int) -> Embedded:
     usual = max(sizes, key=lambda size: (sizes[size], -size), default=0)
     fit = (one if one.vector is None or len(one.vector) == usual else _of_another_size(one, usual) for one in found)
     model = page.get("model")
-    return Embedded(tuple(fit), model[:200] if isinstance(model, str) else None, _usage(page.get("usage")))
+    return EmbeddingsReply(tuple(fit), model[:200] if isinstance(model, str) else None, _usage(page.get("usage")))
 
 
-def stored_vector(answer: Answer) -> Embedding:
+def stored_vector(answer: StoredReply) -> Embedding:
     """A vector as it was stored by ``to_stored``, or the fault that was stored in its place."""
     return _vector(answer.reply) if answer.fault is None else Embedding(None, answer.fault, is_final=True)
 
@@ -278,9 +278,9 @@ def _vector(given: Any) -> Embedding:
     return Embedding((numbers / np.linalg.norm(numbers)).astype(np.float32))
 
 
-def _faults(request: EmbeddingRequest, found: Sequence[Embedding]) -> list[Answer]:
+def _faults(request: EmbeddingRequest, found: Sequence[Embedding]) -> list[StoredReply]:
     """What is stored of texts whose vectors are none; what they cost stands in the account of their request."""
-    blank = Answer(
+    blank = StoredReply(
         key="",
         content_key="",
         endpoint="",
@@ -311,7 +311,7 @@ def _of_another_size(embedding: Embedding, usual: int) -> Embedding:
     return Embedding(None, f"the service gave a vector of {size} numbers for its text, and of {usual} for others")
 
 
-def _usage(usage: Any) -> Usage | None:
+def _usage(usage: Any) -> TokenUsage | None:
     """Services name only the input, and some of them a ``completion_tokens`` of null."""
     return read_usage({**usage, "completion_tokens": 0}) if isinstance(usage, Mapping) else None
 

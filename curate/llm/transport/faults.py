@@ -34,7 +34,7 @@ _SECRET = re.compile(
 )
 
 
-class Unanswered(Exception):
+class NoReply(Exception):
     """No reply came of one try.
 
     ``charged``: the service may have done its work; ``slow``: it may be overloaded; ``final``: another try is no use.
@@ -48,7 +48,7 @@ class Unanswered(Exception):
         self.final = final
 
 
-class Verdict(NamedTuple):
+class Failure(NamedTuple):
     """What to do after a try that gave no reply.
 
     ``again``: try again; ``invalid``: this request can never be answered; ``filtered``: its content is refused;
@@ -81,30 +81,30 @@ class _Said(NamedTuple):
         return bool(self.codes & _FILTER_CODES) or self.is_flagged or (status == 403 and self.is_moderated)
 
 
-def judge_status(status: int, headers: Mapping[str, str], body: bytes, mask: Callable[[str], str]) -> Verdict:
+def judge_status(status: int, headers: Mapping[str, str], body: bytes, mask: Callable[[str], str]) -> Failure:
     """What to do about a reply whose status is not 200."""
     said = _error_of(_page_of(body))
     codes = said.codes
     detail = f"status {status}: {mask(said.text)}" if said.text else f"status {status}"
     if said.is_filtered(status):
-        return Verdict("filtered", detail)
+        return Failure("filtered", detail)
     if codes & _QUOTA_CODES or status == 402:
-        return Verdict("quota", detail)
+        return Failure("quota", detail)
     if status in (401, 403) or codes & _KEY_CODES:
-        return Verdict("key", detail)
+        return Failure("key", detail)
     if status == 404 or codes & _MODEL_CODES:
-        return Verdict("model", detail)
+        return Failure("model", detail)
     wait_s = retry_after_s(headers)
     if status == 429:
-        return Verdict("again", detail, slow=True, limited=True, wait_s=wait_s)
+        return Failure("again", detail, slow=True, limited=True, wait_s=wait_s)
     if status in (408, 409, 425) or status >= 500 or status < 400 or headers.get("x-should-retry") == "true":
         # A gateway that gave up waiting does not know whether the service behind it went on.
         charged = status in (408, 500, 502, 504)
-        return Verdict("again", detail, charged=charged, slow=status in (408, 503, 504, 529), wait_s=wait_s)
-    return Verdict("invalid", detail)
+        return Failure("again", detail, charged=charged, slow=status in (408, 503, 504, 529), wait_s=wait_s)
+    return Failure("invalid", detail)
 
 
-def judge_error(headers: Mapping[str, str], body: bytes, mask: Callable[[str], str]) -> Verdict | None:
+def judge_error(headers: Mapping[str, str], body: bytes, mask: Callable[[str], str]) -> Failure | None:
     """What to do about a reply of status 200 that is an error page, as gateways give; None where it is none.
 
     What became of the models behind a gateway does not concern the key: most of it is worth another try.
@@ -115,9 +115,9 @@ def judge_error(headers: Mapping[str, str], body: bytes, mask: Callable[[str], s
     said = _error_of(page)
     detail = f"the reply is an error: {mask(said.text or ', '.join(sorted(said.codes)))}"
     if said.is_filtered(403 if "403" in said.codes else 200):
-        return Verdict("filtered", detail)
+        return Failure("filtered", detail)
     is_limited = bool(said.codes & _LIMIT_CODES)
-    return Verdict("again", detail, slow=is_limited, limited=is_limited, wait_s=retry_after_s(headers))
+    return Failure("again", detail, slow=is_limited, limited=is_limited, wait_s=retry_after_s(headers))
 
 
 def retry_after_s(headers: Mapping[str, str], *, clock: Callable[[], float] = time.time) -> float | None:
@@ -156,12 +156,12 @@ def backoff_s(failures: int, base_s: float, asked_s: float | None) -> float:
     return jitter if asked_s is None else asked_s + min(jitter, 0.1 * asked_s + base_s)
 
 
-def repeated(error: CurateError) -> CurateError:
+def copy_error(error: CurateError) -> CurateError:
     """The same error again, for another place that ends by it."""
     return type(error)(error.message, hint=error.hint)
 
 
-def masker(*secrets: str) -> Callable[[str], str]:
+def make_mask(*secrets: str) -> Callable[[str], str]:
     """A function that makes one short line of what a service said, without these secrets or what looks like a key."""
     known = sorted((secret for secret in secrets if len(secret) > 3), key=len, reverse=True)
 

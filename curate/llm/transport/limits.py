@@ -14,7 +14,7 @@ _BURST_S = 0.1
 _SOON_S = 0.001
 
 
-class Bucket:
+class RateBucket:
     """So many a minute, evenly: what is taken beyond the level is owed, and nothing more is given until it is paid."""
 
     def __init__(self, per_minute: float) -> None:
@@ -40,7 +40,7 @@ class Bucket:
         self._level -= amount
 
 
-class Alarm:
+class WakeTimer:
     """Calls once, at the soonest of the times that were asked for since it last did."""
 
     def __init__(self, call: Callable[[], None]) -> None:
@@ -62,7 +62,7 @@ class Alarm:
         self._call()
 
 
-class Gates:
+class EndpointLimiter:
     """Admits requests to the models at one address, to each through a gate of its own.
 
     All models share the ``in_flight`` places: no more requests are under way together. They share the rates a minute
@@ -73,22 +73,22 @@ class Gates:
     def __init__(self, in_flight: int, *, requests_per_minute: float | None, tokens_per_minute: float | None) -> None:
         self.most = in_flight
         self.flying = 0
-        self.requests = Bucket(requests_per_minute) if requests_per_minute else None
-        self.tokens = Bucket(tokens_per_minute) if tokens_per_minute else None
-        self._gates: dict[str, Gate] = {}
-        self._line: deque[Gate] = deque()
-        self._alarm = Alarm(self.admit)
+        self.requests = RateBucket(requests_per_minute) if requests_per_minute else None
+        self.tokens = RateBucket(tokens_per_minute) if tokens_per_minute else None
+        self._gates: dict[str, ModelLimiter] = {}
+        self._line: deque[ModelLimiter] = deque()
+        self._alarm = WakeTimer(self.admit)
 
-    def of(self, model: str) -> "Gate":
+    def of(self, model: str) -> "ModelLimiter":
         """The gate for requests to a model."""
-        return self._gates.get(model) or self._gates.setdefault(model, Gate(self))
+        return self._gates.get(model) or self._gates.setdefault(model, ModelLimiter(self))
 
     @property
     def is_open(self) -> bool:
         """Whether one more may start at once, and no gate is in line for it."""
         return not self._line and self._wait_s() == 0.0
 
-    def join(self, gate: "Gate") -> None:
+    def join(self, gate: "ModelLimiter") -> None:
         """Put a gate at the end of the line."""
         self._line.append(gate)
 
@@ -109,25 +109,25 @@ class Gates:
         return None if self.flying >= self.most else _longest_s(self.requests, self.tokens)
 
 
-class Gate:
+class ModelLimiter:
     """Admits requests to one model, first come first served.
 
     As many as there are places may be under way from the start, fewer when the service is overloaded (times 0.7, at
     most once a round trip), and step by step more again as replies come in.
     """
 
-    def __init__(self, gates: Gates) -> None:
+    def __init__(self, gates: EndpointLimiter) -> None:
         self.capacity = float(gates.most)
         self.flying = 0
         self._all = gates
         self._step = max(1.0, gates.most / _ROUNDS_TO_RECOVER)
-        self._requests: Bucket | None = None
-        self._tokens: Bucket | None = None
+        self._requests: RateBucket | None = None
+        self._tokens: RateBucket | None = None
         self._paused_until = 0.0
         self._cut_at = 0.0
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
         self._is_in_line = False
-        self._alarm = Alarm(self._wake)
+        self._alarm = WakeTimer(self._wake)
 
     async def enter(self, tokens: int) -> None:
         """Wait for a turn, for a request that may use so many tokens; each one ends with ``leave``."""
@@ -186,14 +186,14 @@ class Gate:
         return self._is_in_line
 
     def _observed(
-        self, what: str, given: Bucket | None, bucket: Bucket | None, headers: Mapping[str, str]
-    ) -> Bucket | None:
+        self, what: str, given: RateBucket | None, bucket: RateBucket | None, headers: Mapping[str, str]
+    ) -> RateBucket | None:
         if given is not None or not (limit := reset_s(headers.get(f"x-ratelimit-limit-{what}"))):
             return bucket
         if headers.get(f"x-ratelimit-remaining-{what}") == "0":
             self.pause(reset_s(headers.get(f"x-ratelimit-reset-{what}")) or 0.0)
         if bucket is None:
-            return Bucket(limit)
+            return RateBucket(limit)
         if bucket.per_minute != limit:
             bucket.set_rate(limit)
         return bucket
@@ -230,6 +230,6 @@ class Gate:
         self._all.admit()
 
 
-def _longest_s(first: Bucket | None, second: Bucket | None) -> float:
+def _longest_s(first: RateBucket | None, second: RateBucket | None) -> float:
     wait_s = 0.0 if first is None else first.wait_s()
     return wait_s if second is None else max(wait_s, second.wait_s())

@@ -8,19 +8,29 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Literal, NamedTuple, NoReturn
 
 from curate.errors import CurateError, Interrupted, ServiceRefused, ServiceUnavailable
-from curate.llm.completion import Usage, read_completion
-from curate.llm.engine import EngineSettings, Fetched
-from curate.llm.money.account import Tally
-from curate.llm.money.budget import Budget
-from curate.llm.money.prices import check_priced, load_prices, texts_tokens_in, tokens_in
-from curate.llm.replies import Answer, Answers, Spend, put_answer
+from curate.llm.completion import TokenUsage, read_completion
+from curate.llm.money.account import UsageCounter
+from curate.llm.money.budget import BudgetAccount
+from curate.llm.money.prices import check_priced, estimate_text_tokens, estimate_tokens_in, load_prices
+from curate.llm.replies import BudgetEntry, ReplyStore, StoredReply, put_reply
 from curate.llm.request import Request
-from curate.llm.transport.attempt import Paid, Question, R, Sent, chat_answer, paid_for, used_tokens, vector_answers
+from curate.llm.settings import EngineSettings
+from curate.llm.transport.attempt import (
+    ApiCall,
+    Attempt,
+    PaidReply,
+    R,
+    chat_answer,
+    paid_for,
+    used_tokens,
+    vector_answers,
+)
 from curate.llm.transport.client import Endpoint
-from curate.llm.transport.embeddings import Brought, Embedded, EmbeddingRequest, read_embeddings
-from curate.llm.transport.faults import Unanswered, Verdict, backoff_s, judge_error, judge_status, repeated
-from curate.llm.transport.limits import Gate, Gates
-from curate.storage.blobs import BlobLost
+from curate.llm.transport.embeddings import EmbeddingRequest, EmbeddingResult, EmbeddingsReply, read_embeddings
+from curate.llm.transport.faults import Failure, NoReply, backoff_s, copy_error, judge_error, judge_status
+from curate.llm.transport.limits import EndpointLimiter, ModelLimiter
+from curate.llm.transport.protocol import FetchResult
+from curate.storage.blobs import BlobMissing
 
 _WAITS_PER_TRY = 4
 _PATIENCE_S = 900.0
@@ -30,16 +40,16 @@ _AHEAD = 8
 _AGAIN_LATER = "run the same command again later: what is done is kept"
 
 _CHAT, _EMBEDDINGS = "/chat/completions", "/embeddings"
-_FINE = Verdict("again", "")
+_FINE = Failure("again", "")
 
 
 class _Done(NamedTuple, Generic[R]):
     """What came of all tries: the answers are stored, none where there is no reply."""
 
-    verdict: Verdict
+    verdict: Failure
     tries: int
     paid_usd: float
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[StoredReply, ...] = ()
     read: R | None = None
 
     @property
@@ -47,15 +57,15 @@ class _Done(NamedTuple, Generic[R]):
         return "error" if self.verdict.then == "again" else "invalid"
 
 
-class Online:
-    """A courier over HTTP; see ``Courier``, ``EmbeddingCourier`` and ``EngineSettings``."""
+class OnlineTransport:
+    """A courier over HTTP; see ``Transport``, ``EmbeddingTransport`` and ``EngineSettings``."""
 
     def __init__(
         self,
         settings: EngineSettings,
-        answers: Answers,
+        answers: ReplyStore,
         read: Callable[[str], bytes],
-        budget: Budget,
+        budget: BudgetAccount,
         models: tuple[str, ...] = (),
     ) -> None:
         self._settings = settings
@@ -68,7 +78,7 @@ class Online:
         self._budget = budget
         # Services limit chat and embeddings apart, and one that is slow says nothing of the other.
         self._gates = {
-            path: Gates(
+            path: EndpointLimiter(
                 settings.in_flight,
                 requests_per_minute=settings.requests_per_minute,
                 tokens_per_minute=settings.tokens_per_minute,
@@ -87,47 +97,52 @@ class Online:
         self._room = asyncio.Semaphore(settings.in_flight + _AHEAD)
         self._encoders = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="encoding")
 
-    async def fetch(self, request: Request, *, labeller: str, tally: Tally) -> Fetched:
-        """See ``Courier.fetch``."""
+    async def fetch(self, request: Request, *, labeller: str, tally: UsageCounter) -> FetchResult:
+        """See ``Transport.fetch``."""
         if not request.media:
             return await self._fetch(request, labeller, tally)
         async with self._room:
             return await self._fetch(request, labeller, tally)
 
-    async def _fetch(self, request: Request, labeller: str, tally: Tally) -> Fetched:
+    async def _fetch(self, request: Request, labeller: str, tally: UsageCounter) -> FetchResult:
         try:
             payload = await self._payload(request)
         except ValueError as error:
-            return Fetched(None, "invalid", str(error))
-        except BlobLost as error:
-            return Fetched(None, "error", error.message)
-        most = Usage(
-            tokens_in(request, self._prices.of(request.model)), request.most_tokens_out or self._settings.tokens_out
+            return FetchResult(None, "invalid", str(error))
+        except BlobMissing as error:
+            return FetchResult(None, "error", error.message)
+        most = TokenUsage(
+            estimate_tokens_in(request, self._prices.of(request.model)),
+            request.max_tokens_out or self._settings.tokens_out,
         )
-        question = Question(_CHAT, request.model, request.key, payload, most, read_completion)
+        question = ApiCall(_CHAT, request.model, request.key, payload, most, read_completion)
         done = await self._bring(question, lambda paid: [chat_answer(request, paid)], labeller, tally)
         if not done.answers:
-            return Fetched(None, done.outcome, done.verdict.detail, tries=done.tries, paid_usd=done.paid_usd)
-        return Fetched(done.answers[0], tries=done.tries, paid_usd=done.paid_usd, completion=done.read)
+            return FetchResult(None, done.outcome, done.verdict.detail, tries=done.tries, paid_usd=done.paid_usd)
+        return FetchResult(done.answers[0], tries=done.tries, paid_usd=done.paid_usd, completion=done.read)
 
-    async def embed(self, request: EmbeddingRequest, *, labeller: str, tally: Tally) -> Brought:
-        """See ``EmbeddingCourier.embed``."""
-        most = Usage(texts_tokens_in(request.texts), 0)
+    async def embed(self, request: EmbeddingRequest, *, labeller: str, tally: UsageCounter) -> EmbeddingResult:
+        """See ``EmbeddingTransport.embed``."""
+        most = TokenUsage(estimate_text_tokens(request.texts), 0)
         count = len(request.texts)
 
-        def read(body: bytes) -> Embedded:
+        def read(body: bytes) -> EmbeddingsReply:
             return read_embeddings(body, count)
 
-        question = Question(
+        question = ApiCall(
             _EMBEDDINGS, request.model, request.key, request.payload(), most, read, is_divisible=count > 1
         )
         done = await self._bring(question, lambda paid: vector_answers(request, paid), labeller, tally)
         if done.read is None:
-            return Brought(None, done.outcome, done.verdict.detail)
-        return Brought(done.read.embeddings)
+            return EmbeddingResult(None, done.outcome, done.verdict.detail)
+        return EmbeddingResult(done.read.embeddings)
 
     async def _bring(
-        self, question: Question[R], keep: Callable[[Paid[R]], list[Answer]], labeller: str, tally: Tally
+        self,
+        question: ApiCall[R],
+        keep: Callable[[PaidReply[R]], list[StoredReply]],
+        labeller: str,
+        tally: UsageCounter,
     ) -> _Done[R]:
         """Ask until there is a reply, or asking is no use; ``keep`` makes of a reply what is stored."""
         price, most = self._prices.of(question.model), question.most
@@ -173,7 +188,7 @@ class Online:
             return _Done(judged, tries, paid_usd)
 
     async def drain(self, grace_s: float) -> None:
-        """See ``Courier.drain``."""
+        """See ``Transport.drain``."""
         self._fatal = self._fatal or Interrupted("the run is being stopped")
         ends = time.monotonic() + grace_s
         while (self._storing or any(gates.flying for gates in self._gates.values())) and time.monotonic() < ends:
@@ -191,7 +206,7 @@ class Online:
         found = await asyncio.to_thread(lambda: {name: self._read(name) for name in names})
         return await asyncio.get_running_loop().run_in_executor(self._encoders, request.payload, found.__getitem__)
 
-    async def _send(self, question: Question[R], spend: Spend, tally: Tally) -> Sent[R]:
+    async def _send(self, question: ApiCall[R], spend: BudgetEntry, tally: UsageCounter) -> Attempt[R]:
         """One try: a reply as it was read, or what to do without one."""
         gate = self._gates[question.path].of(question.model)
         reserved = question.most.tokens_in + question.most.tokens_out
@@ -217,46 +232,46 @@ class Online:
             gate.leave(reserved - used)
         return sent
 
-    async def _post(self, question: Question[R]) -> Sent[R]:
+    async def _post(self, question: ApiCall[R]) -> Attempt[R]:
         try:
             async with asyncio.timeout(self._timeout_s()):
                 received = await self._endpoint.post(question.path, question.payload)
         except TimeoutError:
-            return Sent(Verdict("again", "the service does not answer in time", charged=True, slow=True))
-        except Unanswered as error:
+            return Attempt(Failure("again", "the service does not answer in time", charged=True, slow=True))
+        except NoReply as error:
             then: Literal["invalid", "again"] = "invalid" if error.final else "again"
             # A service that has answered and cannot be reached now is waited for, as one that is too busy.
             is_away = self._has_answered and not error.charged
-            return Sent(Verdict(then, error.detail, charged=error.charged, slow=error.slow, limited=is_away))
+            return Attempt(Failure(then, error.detail, charged=error.charged, slow=error.slow, limited=is_away))
         about = received.headers, received.body, self._endpoint.mask
         if received.status != 200:
-            return Sent(judge_status(received.status, *about), received)
+            return Attempt(judge_status(received.status, *about), received)
         try:
-            return Sent(_FINE, received, question.read(received.body))
+            return Attempt(_FINE, received, question.read(received.body))
         except ValueError as error:
             # A page of a proxy or portal on the way comes from no model.
             comes_from_model = not received.body.lstrip().startswith(b"<")
-            unread = Verdict("again", str(error), charged=comes_from_model)
-            return Sent(judge_error(*about) or unread, received)
+            unread = Failure("again", str(error), charged=comes_from_model)
+            return Attempt(judge_error(*about) or unread, received)
 
-    def _lose(self, spend: Spend, tally: Tally) -> None:
+    def _lose(self, spend: BudgetEntry, tally: UsageCounter) -> None:
         """Count what may have been charged without a reply."""
         self._answers.hand_in([self._budget.lose(spend)])
         tally.lost(spend.tokens_in, spend.tokens_out, spend.usd)
 
-    async def _keep(self, answers: list[Answer], paid: Paid[R], spend: Spend) -> None:
+    async def _keep(self, answers: list[StoredReply], paid: PaidReply[R], spend: BudgetEntry) -> None:
         """Store what a reply holds together with what it cost."""
         usage = paid.usage
         entry = self._budget.settle(spend, usd=paid.usd, tokens_in=usage.tokens_in, tokens_out=usage.tokens_out)
         self._storing += 1
         try:
-            await self._answers.commit([*map(put_answer, answers), entry])
+            await self._answers.commit([*map(put_reply, answers), entry])
         except CurateError as error:
             self._stop(error)
         finally:
             self._storing -= 1
 
-    def _give_up(self, verdict: Verdict) -> None:
+    def _give_up(self, verdict: Failure) -> None:
         """Count a request that failed for good; raises where the next ones will fail too."""
         detail = verdict.detail
         match verdict.then:
@@ -288,11 +303,11 @@ class Online:
 
     def _stop(self, error: CurateError) -> NoReturn:
         self._fatal = self._fatal or error
-        raise repeated(self._fatal)
+        raise copy_error(self._fatal)
 
     def _check_open(self) -> None:
         if self._fatal is not None:
-            raise repeated(self._fatal)
+            raise copy_error(self._fatal)
         if self._until is not None and time.monotonic() >= self._until:
             said = f"the deadline of {self._settings.deadline_s:g} s has passed"
             self._stop(Interrupted(said, hint="run again to go on: what is done is kept"))
@@ -307,7 +322,7 @@ class Online:
         await asyncio.sleep(max(0.0, min(seconds, left)))
 
 
-def _heed(gate: Gate, sent: Sent[R], started: float) -> None:
+def _heed(gate: ModelLimiter, sent: Attempt[R], started: float) -> None:
     """Take over what a try tells of how many the service bears."""
     if sent.received is not None:
         gate.observe(sent.received.headers)

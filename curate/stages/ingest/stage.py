@@ -12,13 +12,14 @@ import pyarrow as pa
 from pydantic import Field
 
 from curate.errors import InvalidInput, InvalidRow
+from curate.files import digest
 from curate.labels import LabelSchema
 from curate.media.container.decode import read_start
 from curate.media.container.pictures import load_rgb
 from curate.media.container.probe import Probe, probe
 from curate.media.duplicates import HEARD_S, film_hash, picture_hash, sound_hash
 from curate.media.words.subtitles import SUFFIXES, find_sidecar
-from curate.stages.contract import BatchStage, Outcome, Problem, Rejection, Tools, digest
+from curate.stages.contract import BatchStage, Outcome, Problem, Rejection, Tools
 
 MAX_POST_BYTES = 1_000_000
 MAX_TURNS = 500

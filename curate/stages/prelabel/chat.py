@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.corpus.view import Corpus
 from curate.labels import ItemContext, describe_labels, to_context
-from curate.llm.dry_run import Memory
-from curate.llm.engine import Asker, Reply
-from curate.llm.model import Proposal
-from curate.llm.prompts.answer import Answer, lone_object, read_answer
-from curate.llm.prompts.material import tell_answer, tell_item
-from curate.llm.prompts.prompt import Prompt, answer_schema, load_prompt
+from curate.llm.dry_run import DryRun
+from curate.llm.engine import ModelClient, Reply
+from curate.llm.labellers.protocol import Proposal
+from curate.llm.prompts.answer import ParsedAnswer, extract_json_object, parse_answer
+from curate.llm.prompts.load import load_prompt
+from curate.llm.prompts.material import describe_item, format_answer
+from curate.llm.prompts.prompt import Prompt, answer_schema
 from curate.llm.prompts.scores import Scoring
-from curate.llm.request import Media, Message, Request
+from curate.llm.request import MediaPart, Message, Request
 from curate.stages.contract import Tools
 from curate.stages.prelabel.context import AROUND
 from curate.stages.prelabel.examples import Found, ItemExamples
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from curate.stages.prelabel.stage import Prelabel
 
 Row = dict[str, Any]
-_NO_ANSWER = Answer({}, {})
+_NO_ANSWER = ParsedAnswer({}, {})
 _STAND_IN = "x" * 250
 """As long as what a prompt asks besides the labels mostly is"""
 _FORM = "Answer with one JSON object, and nothing else, of the form that this JSON schema tells:"
@@ -47,7 +48,7 @@ class _Told(NamedTuple):
 
     item: Row
     variables: Mapping[str, str]
-    media: Mapping[str, Sequence[Media]]
+    media: Mapping[str, Sequence[MediaPart]]
     context: ItemContext
     lacking: str = ""
     """What could not be told though it was asked for"""
@@ -76,7 +77,7 @@ class Chat:
         )
         self.examples = ItemExamples(stage.examples, corpus, tools) if stage.examples and corpus else None
 
-    async def rows(self, asker: Asker, item: Row) -> list[Row]:
+    async def rows(self, asker: ModelClient, item: Row) -> list[Row]:
         """All proposals for an item as rows of ``prelabels``."""
         found = await self.examples.of(asker, item) if self.examples else Found("")
         words = self._words(item, found.told)
@@ -92,18 +93,18 @@ class Chat:
         review = await self._reviewed(asker, told, [together] if together else proposals)
         return rows_of(item["item_id"], proposals, self._labels, together=together, review=review)
 
-    async def recall(self, memory: Memory, item: Row) -> list[Row] | None:
+    async def recall(self, dry_run: DryRun, item: Row) -> list[Row] | None:
         """The same; None where somebody would have to be asked, or media decoded to know."""
         if self._media.are_decoded(item):
             return None
-        asker = memory.listen()
-        rows = await self.rows(asker, item)
+        branch = dry_run.branch()
+        rows = await self.rows(branch, item)
         if any(row["outcome"] == "error" for row in rows):
             return None
-        asker.keep()
+        dry_run.merge(branch)
         return rows
 
-    async def rehearse(self, asker: Asker, item: Row) -> None:
+    async def rehearse(self, asker: ModelClient, item: Row) -> None:
         """Ask what ``rows`` would ask about an item, as far as that can be told before any answer is known.
 
         Pictures and sounds are only guessed. Where answers are missing, a stand-in of the usual length is reviewed.
@@ -130,15 +131,15 @@ class Chat:
         chosen = self._stage.examples is not None and self._stage.examples.embeds is not None
         return chosen or self._media.are_decoded(item)
 
-    async def _reviewed(self, asker: Asker, told: _Told, before: Sequence[Proposed]) -> Proposed | None:
+    async def _reviewed(self, asker: ModelClient, told: _Told, before: Sequence[Proposed]) -> Proposed | None:
         usable = next((one for one in before if one.outcome == "ok"), None)
         if self._review is None or usable is None:
             return None
-        answer = tell_answer(self._labels, usable.values, told.item, usable.extras)
+        answer = format_answer(self._labels, usable.values, told.item, usable.extras)
         shown = told._replace(variables={**told.variables, "answer": answer})
         return await self._ask(asker, self._review, shown, 0)
 
-    async def _ask(self, asker: Asker, asked: _Asked, told: _Told, sample: int) -> Proposed:
+    async def _ask(self, asker: ModelClient, asked: _Asked, told: _Told, sample: int) -> Proposed:
         settings, prompt = asked.settings, asked.prompt
         told = told._replace(variables={**told.variables, "labels": asked.described})
         about = Proposed(
@@ -149,21 +150,21 @@ class Chat:
             prompt=prompt.name,
             prompt_sha256=prompt.sha256,
         )
-        if lacking := prompt.lacking(told.variables, told.media):
+        if lacking := prompt.missing(told.variables, told.media):
             # What it has was left out: it is too long (`max_sound_s`), cannot be decoded, or has nothing to be seen.
             usable = " that can be sent" if told.item.get(lacking[0]) else ""
             return about._replace(detail=f"the item has no {lacking[0]}{usable}, which the prompt needs")
 
-        def check(text: str) -> Answer:
-            text = lone_object(text) if settings.structured == "none" else text
-            return read_answer(prompt, self._labels, text, told.context, scoring=asked.scoring)
+        def check(text: str) -> ParsedAnswer:
+            text = extract_json_object(text) if settings.structured == "none" else text
+            return parse_answer(prompt, self._labels, text, told.context, scoring=asked.scoring)
 
         reply = await asker.ask(self._request(asked, told, sample), check, labeller=settings.label)
         taken = _taken(about, reply)
         return taken._replace(detail="; ".join(filter(None, (taken.detail, told.lacking)))) if told.lacking else taken
 
     def _request(self, asked: _Asked, told: _Told, sample: int) -> Request:
-        messages = asked.prompt.render(told.variables, told.media, most_chars=self._stage.max_text_chars)
+        messages = asked.prompt.render(told.variables, told.media, max_chars=self._stage.max_text_chars)
         settings = asked.settings
         schema: Mapping[str, Any] | None = asked.schema
         if settings.structured != "json_schema":
@@ -177,7 +178,7 @@ class Chat:
         prompt = load_prompt(settings.prompt, tools.folder)
         schema = answer_schema(prompt, tools.labels)
         scoring = Scoring(tools.labels) if settings.scores else None
-        schema = scoring.ask(schema) if scoring else schema
+        schema = scoring.extend_schema(schema) if scoring else schema
         return _Asked(settings, prompt, schema, describe_labels(tools.labels, prompt.language), scoring)
 
     def _words(self, item: Row, examples: str) -> dict[str, str]:
@@ -185,11 +186,11 @@ class Chat:
         context = self._stage.context
         around, turn = (item.get(name) for name in AROUND)
         shown = {**item, "dialogue": around, "turn": turn} if around else item
-        words = tell_item(shown, turns_before=context.before, turns_after=context.after)
+        words = describe_item(shown, turns_before=context.before, turns_after=context.after)
         return {**words, "examples": examples} if examples else words
 
 
-def _taken(about: Proposed, reply: Reply[Answer]) -> Proposed:
+def _taken(about: Proposed, reply: Reply[ParsedAnswer]) -> Proposed:
     """A reply as a proposal."""
     values, extras, mended, scored = reply.value or _NO_ANSWER
     is_empty = reply.outcome == "ok" and all(value is None for value in values.values())

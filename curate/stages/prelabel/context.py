@@ -6,9 +6,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.splitting import splits_of
+from curate.corpus.splits import split_items
 from curate.corpus.view import Corpus
-from curate.llm.prompts.examples import Pool, make_pool
+from curate.llm.prompts.examples import ExamplePool, build_pool
+from curate.release.versions import Releases
 from curate.stages.contract import Tools
 from curate.stages.prelabel.settings import ContextSettings
 
@@ -48,15 +49,19 @@ def with_neighbours(items: pa.Table, settings: ContextSettings) -> pa.Table:
     return items
 
 
-def open_pool(corpus: Corpus, tools: Tools) -> Pool:
+def open_pool(corpus: Corpus, tools: Tools) -> ExamplePool:
     """The items whose label people gave, to take examples from; none of the split that models are tested on."""
     judged = [row for row in corpus.read("labels").to_pylist() if row["label_source"] == "human"]
     if not judged:
-        return make_pool(tools.labels, (), ())
+        return build_pool(tools.labels, (), ())
     items, sources = corpus.read("items"), corpus.read("sources")
-    splits = splits_of(items, sources, corpus, tools.split) if tools.split is not None else None
+    splits = None
+    if tools.split is not None:
+        releases = Releases(corpus.workspace.releases)
+        earlier = releases.earlier_splits(corpus.workspace.recipe or "corpus", tools.split.identity)
+        splits = split_items(items, sources, tools.split, earlier)
     known = {row["item_id"] for row in judged}
     people = dict(zip(sources["source_id"].to_pylist(), sources["participant"].to_pylist(), strict=True))
     labelled = items.filter(pc.is_in(items["item_id"], value_set=pa.array(sorted(known), pa.string()))).to_pylist()
     told = [{**row, "participant": people.get(row["source_id"])} for row in labelled]
-    return make_pool(tools.labels, told, judged, splits=splits)
+    return build_pool(tools.labels, told, judged, splits=splits)

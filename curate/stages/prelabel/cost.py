@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput, MissingDependency
-from curate.llm.engine import EngineSettings
-from curate.llm.estimate import Estimate, Heard, Rehearsal, estimate, estimate_embeddings
+from curate.llm.dry_run import DryRun, PlannedRequest
+from curate.llm.estimate import Estimate, estimate, estimate_embeddings
 from curate.llm.money.prices import load_prices
-from curate.llm.replies import Answers
+from curate.llm.replies import ReplyStore
+from curate.llm.settings import EngineSettings
 from curate.llm.stream import stream
 from curate.llm.transport.client import Endpoint
 from curate.stages.contract import Tools
@@ -41,21 +42,21 @@ def tell_cost(
     chat = Chat(stage, corpus, tools)
     share = total / len(sample)
     with _stored(tools) as answers:
-        rehearsal = Rehearsal(answers)
-        deque(stream(iter(sample), partial(chat.rehearse, rehearsal), window=_AT_ONCE), maxlen=0)
+        dry_run = DryRun(answers)
+        deque(stream(iter(sample), partial(chat.rehearse, dry_run), window=_AT_ONCE), maxlen=0)
         by_replay = {one.label for one in labellers if one.model == REPLAY}
-        replayed = [heard for heard in rehearsal.heard if heard.labeller in by_replay]
-        asked = [heard for heard in rehearsal.heard if heard.labeller not in by_replay]
+        replayed = [planned for planned in dry_run.requests if planned.labeller in by_replay]
+        asked = [planned for planned in dry_run.requests if planned.labeller not in by_replay]
         is_guessed = any(map(chat.is_guessed, sample))
         told = [_replayed(replayed, share, is_guessed=is_guessed)] if replayed else []
         if len(by_replay) == len(labellers):
             return "".join(told)
         prices = load_prices(tools.folder)
-        requests = [heard.request for heard in asked]
+        requests = [planned.request for planned in asked]
         is_batch = stage.mode == "batch"
         sent = _under_way(answers) if is_batch else frozenset()
         cost = estimate(requests, round(len(asked) * share), prices, answers, batch=is_batch, under_way=sent)
-        reviews = sum(stage.review is not None and heard.labeller == stage.review.label for heard in asked)
+        reviews = sum(stage.review is not None and planned.labeller == stage.review.label for planned in asked)
         told.insert(0, _requested(cost, reviews=round(reviews * share)))
         costs = [cost]
         if chat.examples is not None and stage.examples is not None and stage.examples.embeds is not None:
@@ -67,13 +68,16 @@ def tell_cost(
 
 
 @contextmanager
-def _stored(tools: Tools) -> Iterator[Answers]:
+def _stored(tools: Tools) -> Iterator[ReplyStore]:
     """What models replied so far; nothing where none was asked yet."""
-    with TemporaryDirectory(prefix="curate-plan-") as empty, Answers(tools.answers or Path(empty, "none")) as answers:
+    with (
+        TemporaryDirectory(prefix="curate-plan-") as empty,
+        ReplyStore(tools.answers or Path(empty, "none")) as answers,
+    ):
         yield answers
 
 
-def _under_way(answers: Answers) -> frozenset[str]:
+def _under_way(answers: ReplyStore) -> frozenset[str]:
     """The requests in batches that have not ended at the address, by key; none where it cannot be asked either."""
     try:
         url = Endpoint().url
@@ -95,9 +99,9 @@ def _requested(cost: Estimate, *, reviews: int) -> str:
     )
 
 
-def _replayed(heard: Sequence[Heard], share: float, *, is_guessed: bool) -> str:
+def _replayed(heard: Sequence[PlannedRequest], share: float, *, is_guessed: bool) -> str:
     """``about 18 replies to replay, 12 of them stored: the other 6 will be errors``."""
-    replies, missing = round(len(heard) * share), round(sum(not each.is_known for each in heard) * share)
+    replies, missing = round(len(heard) * share), round(sum(each.outcome == "error" for each in heard) * share)
     told = f"about {replies:,} replies to replay"
     if not missing:
         return f"{told}, all stored"
@@ -115,7 +119,7 @@ def _embedded(cost: Estimate) -> str:
     return told if cost.requests else ""
 
 
-def _left(budget: BudgetSettings, costs: Sequence[Estimate], answers: Answers) -> str:
+def _left(budget: BudgetSettings, costs: Sequence[Estimate], answers: ReplyStore) -> str:
     """``the budget has 0.0032 of 0.03 USD left: the run will stop early``; empty where nothing is limited."""
     used = answers.total(EngineSettings.pot)
     tokens = sum(cost.tokens_in + cost.tokens_out + cost.spare_tokens for cost in costs)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from curate.corpus.view import Corpus
 from curate.errors import ServiceUnavailable
 from curate.labels import LabelSchema
-from curate.llm.engine import Asker
-from curate.llm.prompts.examples import Example, Pool, retrieve, tell_examples, text_of
+from curate.llm.engine import ModelClient
+from curate.llm.prompts.examples import Example, ExamplePool, format_examples, retrieve, search_text
 from curate.stages.contract import Tools
 from curate.stages.prelabel.context import open_pool
 from curate.stages.prelabel.settings import ExampleSettings
@@ -30,15 +30,15 @@ class ItemExamples:
         self._settings = settings
         self._labels: LabelSchema = tools.labels
         self._pool = open_pool(corpus, tools)
-        self._embedded: Pool | None = None
+        self._embedded: ExamplePool | None = None
         self._embedding = asyncio.Lock()
 
-    async def of(self, asker: Asker, item: Row) -> Found:
+    async def of(self, asker: ModelClient, item: Row) -> Found:
         """The examples for an item. An item that cannot be embedded has none; nothing else is put in their place.
 
         Raises ``ServiceUnavailable`` where no example at all can be embedded, and what asking raises.
         """
-        model, text = self._settings.embeds, text_of(item)
+        model, text = self._settings.embeds, search_text(item)
         if model is None:
             return Found(self.guessed(item))
         if not self._pool.examples or not text.strip():
@@ -57,12 +57,12 @@ class ItemExamples:
         """What is embedded: the texts of the pool, and of these items."""
         if self._settings.embeds is None or not self._pool.examples:
             return [], []
-        return [text_of(each.item) for each in self._pool.examples], [text_of(item) for item in items]
+        return [search_text(each.item) for each in self._pool.examples], [search_text(item) for item in items]
 
-    async def _embedded_pool(self, asker: Asker, model: str) -> Pool:
+    async def _embedded_pool(self, asker: ModelClient, model: str) -> ExamplePool:
         async with self._embedding:
             if self._embedded is None:
-                texts = [text_of(each.item) for each in self._pool.examples]
+                texts = [search_text(each.item) for each in self._pool.examples]
                 found = await asker.embed(texts, model=model, labeller=self._settings.by)
                 failed = [
                     one.detail for text, one in zip(texts, found, strict=True) if text.strip() and one.vector is None
@@ -76,4 +76,4 @@ class ItemExamples:
         return self._embedded
 
     def _tell(self, found: Sequence[Example]) -> str:
-        return tell_examples(found, self._labels)
+        return format_examples(found, self._labels)

@@ -9,14 +9,14 @@ import pyarrow as pa
 
 from curate.corpus.view import Corpus
 from curate.errors import InvalidRow
-from curate.llm.request import Media
+from curate.llm.request import MediaPart
 from curate.media.faces.detector import Face
 from curate.media.sampling import choose, rate_crops, sample_faces, sample_frames, sample_sound
 from curate.stages.contract import Tools
 from curate.stages.prelabel.settings import PictureSettings, SoundForm
 
 Row = dict[str, Any]
-Shown = Mapping[str, Sequence[Media]]
+Shown = Mapping[str, Sequence[MediaPart]]
 
 _DECODED = {
     "faces": ("video",),
@@ -45,7 +45,7 @@ class ItemMedia:
         self._pictures, self._blobs = pictures, tools.blobs
         self._form: SoundForm = sound
         self._most_sound_s = most_sound_s
-        makers: dict[str, Callable[[Row], list[Media]]] = {
+        makers: dict[str, Callable[[Row], list[MediaPart]]] = {
             "image": lambda item: self._one(item["image"]),
             "faces": self._faces,
             "frames": lambda item: self._frames(item, "video"),
@@ -77,7 +77,7 @@ class ItemMedia:
         for b in ("", "_b"):
             found[f"frames{b}"] = self._one(item[f"video{b}"]) * count
             is_sent = item[f"audio{b}"] and seconds <= self._most_sound_s
-            found[f"audio{b}"] = [Media(item[f"audio{b}"], "audio", seconds=seconds)] if is_sent else []
+            found[f"audio{b}"] = [MediaPart(item[f"audio{b}"], "audio", seconds=seconds)] if is_sent else []
         return {name: media for name, media in found.items() if media and name in self._makers}
 
     def _make(self, item: Row) -> Shown:
@@ -90,7 +90,7 @@ class ItemMedia:
                 continue  # it was decodable when it was made; what is left is shown
         return found
 
-    def _faces(self, item: Row) -> list[Media]:
+    def _faces(self, item: Row) -> list[MediaPart]:
         if item["face"] is None:
             return []
         track = self._tracks.of(item) if self._tracks else None
@@ -126,7 +126,7 @@ class ItemMedia:
         stills = sample_faces(path, seen, self._pictures.count, size_px=self._side(256))
         return [self._blobs.put(still.jpeg, "jpg") for still in stills]
 
-    def _frames(self, item: Row, column: str) -> list[Media]:
+    def _frames(self, item: Row, column: str) -> list[MediaPart]:
         if item[column] is None:
             return []
         duration_s = (item["end_s"] or 0.0) - (item["start_s"] or 0.0)
@@ -134,17 +134,17 @@ class ItemMedia:
         stills = sample_frames(path, duration_s, self._pictures.count, side_px=self._pictures.side_px)
         return [each for still in stills for each in self._one(self._blobs.put(still.jpeg, "jpg"))]
 
-    def _sound(self, item: Row, column: str) -> list[Media]:
+    def _sound(self, item: Row, column: str) -> list[MediaPart]:
         if item[column] is None:
             return []
         sound = sample_sound(self._blobs.path(item[column]), self._form, most_s=self._most_sound_s)
         if sound is None:
             return []
-        return [Media(self._blobs.put(sound.data, self._form), "audio", seconds=sound.duration_s)]
+        return [MediaPart(self._blobs.put(sound.data, self._form), "audio", seconds=sound.duration_s)]
 
-    def _one(self, name: str | None) -> list[Media]:
+    def _one(self, name: str | None) -> list[MediaPart]:
         pictures = self._pictures
-        return [Media(name, "image", detail=pictures.detail, side_px=pictures.side_px)] if name else []
+        return [MediaPart(name, "image", detail=pictures.detail, side_px=pictures.side_px)] if name else []
 
     def _side(self, most: int) -> int:
         return min(most, self._pictures.side_px) // 2 * 2

@@ -6,12 +6,12 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from curate.files import digest
 from curate.labels import LabelSchema
 from curate.labels.fields.base import How
 from curate.llm.combine import combine
-from curate.llm.model import PrelabelOutcome, Proposal
-from curate.llm.prompts.fence import well_formed
-from curate.stages.contract import digest
+from curate.llm.labellers.protocol import PrelabelOutcome, Proposal
+from curate.llm.prompts.fence import replace_surrogates
 
 Row = dict[str, Any]
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -85,7 +85,7 @@ def _row(item_id: str, one: Proposed, labels: LabelSchema, *, is_final: bool) ->
         "prelabel_id": digest(identity)[:24],
         "item_id": item_id,
         "final": is_final,
-        "detail": well_formed(one.detail) or None,
+        "detail": replace_surrogates(one.detail) or None,
         "schema_sha256": labels.sha256,
         "scores": [
             {"field": name, "label": label, "score": score}

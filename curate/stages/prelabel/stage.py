@@ -15,12 +15,14 @@ from curate.document import Findings
 from curate.errors import CurateError, InvalidInput
 from curate.labels import LabelSchema
 from curate.labels.fields.base import How
-from curate.llm.dry_run import Memory
-from curate.llm.engine import Engine, EngineSettings, open_engine
-from curate.llm.model import Spent
+from curate.llm.dry_run import DryRun
+from curate.llm.engine import Engine
+from curate.llm.money.account import UsageTotals
 from curate.llm.money.prices import check_priced, load_prices
-from curate.llm.prompts.prompt import load_prompt
-from curate.llm.replies import Answers
+from curate.llm.open import open_engine
+from curate.llm.prompts.load import load_prompt
+from curate.llm.replies import ReplyStore
+from curate.llm.settings import EngineSettings
 from curate.llm.stream import stream, stream_ready
 from curate.stages.contract import BatchStage, Outcome, Problem, Recalled, Tools
 from curate.stages.prelabel.chat import Chat
@@ -188,7 +190,13 @@ class Prelabel(BatchStage):
         return Outcome({"prelabels": rows})
 
     def stream(
-        self, inputs: pa.Table, corpus: Corpus, tools: Tools, *, account: dict[str, Spent], stop: Callable[[], bool]
+        self,
+        inputs: pa.Table,
+        corpus: Corpus,
+        tools: Tools,
+        *,
+        account: dict[str, UsageTotals],
+        stop: Callable[[], bool],
     ) -> Generator[tuple[int, Outcome]] | None:
         """See ``BatchStage.stream``: None where no model is to be asked."""
         return self._stream(inputs, corpus, tools, account, stop) if self._asked() else None
@@ -204,13 +212,13 @@ class Prelabel(BatchStage):
     def recall(self, batch: pa.Table, tools: Tools) -> Recalled:
         """See ``BatchStage.recall``; items with media that are decoded first are left to ``stream``."""
         chat = Chat(self, None, tools)
-        with closing(Answers(_place(tools))) as answers:
-            memory = Memory(answers)
-            work = partial(chat.recall, memory)
+        with closing(ReplyStore(_place(tools))) as answers:
+            dry_run = DryRun(answers)
+            work = partial(chat.recall, dry_run)
             by_item = list(stream(iter(batch.to_pylist()), work, window=max(1, batch.num_rows)))
         known = [at for at, rows in enumerate(by_item) if rows is not None]
         rows = [row for own in by_item if own is not None for row in own]
-        return Recalled(known, Outcome({"prelabels": rows}), memory.spent())
+        return Recalled(known, Outcome({"prelabels": rows}), dry_run.usage())
 
     def estimate(self, todo: pa.Table, corpus: Corpus, tools: Tools) -> str:
         """See ``BatchStage.estimate``: told from some hundred items spread over those to do."""
@@ -222,12 +230,12 @@ class Prelabel(BatchStage):
         return tell_cost(self, labellers, _spread(todo, _SAMPLE).to_pylist(), todo.num_rows, corpus, tools)
 
     def _stream(
-        self, inputs: pa.Table, corpus: Corpus, tools: Tools, account: dict[str, Spent], stop: Callable[[], bool]
+        self, inputs: pa.Table, corpus: Corpus, tools: Tools, account: dict[str, UsageTotals], stop: Callable[[], bool]
     ) -> Generator[tuple[int, Outcome]]:
         items = (row for batch in inputs.to_batches(_READ_ROWS) for row in batch.to_pylist())
         window = _BATCH_ROOM if self.mode == "batch" else self.in_flight * _ROOM
         waiting: list[list[Row]] = []
-        with closing(Answers(_place(tools))) as answers:
+        with closing(ReplyStore(_place(tools))) as answers:
             engine = self._open(answers, tools)
             work = partial(Chat(self, corpus, tools).rows, engine)
             last = time.monotonic()
@@ -235,7 +243,7 @@ class Prelabel(BatchStage):
                 for ready in stream_ready(items, work, window=window, stop=stop, finish=engine.close):
                     waiting += ready
                     if len(waiting) >= _YIELD_ROWS or time.monotonic() - last >= _YIELD_S:
-                        account.update(engine.spent())
+                        account.update(engine.usage())
                         yield _outcome(waiting)
                         waiting, last = [], time.monotonic()
             except CurateError:
@@ -245,11 +253,11 @@ class Prelabel(BatchStage):
                 waiting = []
                 raise
             finally:
-                account.update(engine.spent())
+                account.update(engine.usage())
             if waiting:
                 yield _outcome(waiting)
 
-    def _open(self, answers: Answers, tools: Tools) -> Engine:
+    def _open(self, answers: ReplyStore, tools: Tools) -> Engine:
         models = tuple(dict.fromkeys(one.asks for _, one in self._asked() if one.model != REPLAY))
         embeds = self.examples.embeds if self.examples and models else None
         settings = EngineSettings(

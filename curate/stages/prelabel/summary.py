@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from curate.corpus.ledger import Entry
-from curate.llm.model import OUTCOMES
+from curate.llm.labellers.protocol import OUTCOMES
 
 _MOST_REASONS = 1_000
 

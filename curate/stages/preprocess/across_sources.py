@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.view import Corpus
+from curate.files import digest
 from curate.media.duplicates import first_alike
 from curate.media.faces.identity import name_people
-from curate.stages.contract import digest
 
 
 def name_faces(corpus: Corpus) -> bool:
@@ -19,7 +19,7 @@ def name_faces(corpus: Corpus) -> bool:
     """
     works = sorted({*corpus.live["faces"], *corpus.live["items"]})
     fingerprint = digest(works)
-    if corpus.workspace.table("items", corpus.labels).metadata().get("people") == fingerprint:
+    if corpus.table("items").metadata().get("people") == fingerprint:
         return False
     faces = corpus.read("faces", ["face_id", "source_id", "embedding"])
     faces = faces.filter(pc.is_valid(faces["embedding"])).combine_chunks()
@@ -31,8 +31,8 @@ def name_faces(corpus: Corpus) -> bool:
     items = corpus.read("items", ["item_id", "face_id"], with_repeats=True)
     shown = zip(items["item_id"].to_pylist(), items["face_id"].to_pylist(), strict=True)
     # Items last: what is noted there says that all is done.
-    changed = corpus.amend("faces", "identity", people)
-    changed += corpus.amend(
+    changed = corpus.update_column("faces", "identity", people)
+    changed += corpus.update_column(
         "items",
         "face_identity",
         {item: people.get(face) for item, face in shown},
@@ -58,7 +58,7 @@ def mark_repeats(corpus: Corpus, stage: str) -> bool:
     works = {item["work"] for item in items if item["repeats"] != now[item["item_id"]]}
     if not works:
         return False
-    rejections = corpus.workspace.table("rejections", corpus.labels)
+    rejections = corpus.table("rejections")
     stored = rejections.read()
     stored = stored.filter(pc.is_in(stored["work"], value_set=pa.array(sorted(works), pa.string()))).to_pylist()
     kept = [row for row in stored if row["subject"] not in now or row["reason"] != "near_duplicate"]
@@ -68,7 +68,7 @@ def mark_repeats(corpus: Corpus, stage: str) -> bool:
             kept.append(_rejection(item, f"it repeats item {first['item_id']} of {files[first['source_id']]}", stage))
     # Items last: while they are not marked, the rejections are told anew.
     rejections.commit(kept, replacing=works, metadata={"stage": stage})
-    corpus.amend("items", "repeats", now)
+    corpus.update_column("items", "repeats", now)
     return True
 
 

@@ -1,6 +1,5 @@
-"""Media behind a URL, with copies of what this machine used last."""
+"""Media on an object store, with copies on this machine of those it used last."""
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,159 +8,161 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from curate.storage.blobs import BlobLost, Blobs
-from curate.storage.cache import Bound, cache_folder, whole
-from curate.storage.s3.client import Remote
+from curate.files import sha256_of
+from curate.storage.blobs import BlobMissing, Blobs
+from curate.storage.cache import CacheLimit, cache_folder, replace_copy
+from curate.storage.s3.client import S3Prefix
 
-_AT_ONCE = 64
+_READS_AT_ONCE = 64
 _UPLOADS_AT_ONCE = 16
-_MOST_UPLOAD_BYTES = 64 * 2**20
+_MAX_PENDING_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class RemoteBlobs(Blobs):
+class S3Blobs(Blobs):
     """Blobs of an object store. Workers write to the store themselves, with the keys of their own environment.
 
-    ``root`` is where blobs that another program reads are kept for as long as the workspace is used from here. Other
-    copies lie in the user's cache folder, the same for all workspaces, checked by their hash whenever they are used.
+    ``root`` keeps the blobs that another program reads, for as long as the workspace is used from this machine. Other
+    copies are in the user's cache folder, shared by all workspaces, and their hash is checked at every use.
     """
 
-    remote: Remote
+    prefix: S3Prefix
 
-    def settle(self) -> None:
-        """Return when everything that this process put is in the store; raises what went wrong on the way."""
-        _uploads(self.remote).settle()
+    def flush(self) -> None:
+        """Wait until everything this process has put is in the store. Raises the errors of the uploads."""
+        _uploads(self.prefix).flush()
 
     def path(self, name: str) -> Path:
-        """Where a copy of a blob lies on this disk; it is fetched first where need be."""
-        if self._copied(name) is None:
+        """Return the path on this disk of a copy, which is fetched first if necessary."""
+        if self._read_copy(name) is None:
             try:
-                self._copy(name, self.remote.read(name))
+                self._write_copy(name, self.prefix.read(name))
             except FileNotFoundError as error:
                 raise _missing(name) from error
-        return _copies() / name
+        return _copies_folder() / name
 
     def read(self, name: str) -> bytes:
-        """A blob's bytes. Raises ``BlobLost`` when it is gone, or is not what its name says."""
+        """Read a blob. Raises ``BlobMissing`` if it is gone or its bytes do not match its name."""
         return self.read_many([name])[name]
 
     def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
-        """The bytes of several blobs by name, asked for at the same time; raises as ``read``."""
-        found: dict[str, bytes] = {}
-        for part in _parts(dict.fromkeys(names)):
-            found |= {name: data for name in part if (data := self._copied(name)) is not None}
-            fetched = self.remote.read_many([name for name in part if name not in found])
-            for name, data in fetched.items():
-                found[name] = _checked(name, data)
-            if lost := [name for name in part if name not in found]:
-                raise _missing(lost[0])
-        return found
+        """Read several blobs at the same time; raises as ``read``."""
+        contents: dict[str, bytes] = {}
+        for batch in _batches(dict.fromkeys(names)):
+            contents |= {name: data for name in batch if (data := self._read_copy(name)) is not None}
+            fetched = self.prefix.read_many([name for name in batch if name not in contents])
+            contents |= {name: _checked(name, data) for name, data in fetched.items()}
+            if missing := [name for name in batch if name not in contents]:
+                raise _missing(missing[0])
+        return contents
 
     def remove(self, name: str) -> None:
-        """See ``Blobs.remove``; what is still on its way is waited for first."""
-        self._place(name)
-        _uploads(self.remote).settle()
-        (_copies() / name).unlink(missing_ok=True)
-        self.remote.remove(name)
+        """Remove a blob, waiting first for pending uploads."""
+        self._path(name)
+        _uploads(self.prefix).flush()
+        (_copies_folder() / name).unlink(missing_ok=True)
+        self.prefix.remove(name)
 
     def sizes(self) -> Callable[[str], int]:
-        """The sizes that one listing of the store gives."""
-        listed = self.remote.sizes()
+        """Return a function from name to size in bytes, which answers from one listing of the store."""
+        sizes = self.prefix.sizes()
 
         def size(name: str) -> int:
-            if name not in listed:
+            if name not in sizes:
                 raise _missing(name)
-            return listed[name]
+            return sizes[name]
 
         return size
 
     def folder_with(self, names: Iterable[str]) -> Path:
-        """A folder of this machine, out of the cache so that nothing is cleared away while people look at it."""
-        for part in _parts(name for name in names if not self._place(name).is_file()):
-            for name, data in self.read_many(part).items():
-                with whole(self.root / name) as partial:
+        """Return a folder of this machine, outside the cache so that nothing is deleted while people look at it."""
+        for batch in _batches(name for name in names if not self._path(name).is_file()):
+            for name, data in self.read_many(batch).items():
+                with replace_copy(self.root / name) as partial:
                     partial.write_bytes(data)
         return self.root
 
-    def _keep(self, name: str, data: bytes) -> None:
-        if self._copied(name) is None:
-            self._copy(name, data)
-        _uploads(self.remote).add(name, data)
+    def _store(self, name: str, data: bytes) -> None:
+        if self._read_copy(name) is None:
+            self._write_copy(name, data)
+        _uploads(self.prefix).add(name, data)
 
-    def _copied(self, name: str) -> bytes | None:
-        """The copy on this disk, now used; None where there is none, or a disk that failed has spoilt it."""
-        self._place(name)
-        copy = _copies() / name
+    def _read_copy(self, name: str) -> bytes | None:
+        """The copy on this disk, marked as used; None if there is none or a failing disk has damaged it."""
+        self._path(name)
+        path = _copies_folder() / name
         try:
-            os.utime(copy)
-            data = copy.read_bytes()
+            os.utime(path)
+            data = path.read_bytes()
         except FileNotFoundError:
             return None
-        return data if _is_named(name, data) else None
+        return data if _has_name(data, name) else None
 
-    def _copy(self, name: str, data: bytes) -> None:
-        with whole(_copies() / name) as partial:
+    def _write_copy(self, name: str, data: bytes) -> None:
+        with replace_copy(_copies_folder() / name) as partial:
             partial.write_bytes(_checked(name, data))
-        _bound(_copies()).add(len(data))
+        _cache_limit(_copies_folder()).add(len(data))
 
 
 class _Uploads:
-    """Media on their way to the store: many small ones at a time, of a bounded size together."""
+    """Pending uploads: many small ones at a time, of a bounded total size."""
 
-    def __init__(self, remote: Remote) -> None:
-        self.remote = remote
+    def __init__(self, prefix: S3Prefix) -> None:
+        self.prefix = prefix
         self._pool = ThreadPoolExecutor(_UPLOADS_AT_ONCE, thread_name_prefix="curate-upload")
-        self._flying: deque[tuple[Future[bool], int]] = deque()
-        self._bytes = 0
+        self._pending: deque[tuple[Future[bool], int]] = deque()
+        self._pending_bytes = 0
 
     def add(self, name: str, data: bytes) -> None:
-        # A conditional write asks once where a look and then a write would ask twice.
-        self._flying.append((self._pool.submit(self.remote.create, name, data), len(data)))
-        self._bytes += len(data)
-        while self._bytes > _MOST_UPLOAD_BYTES:
-            self._land()
+        # A conditional write is one request where a look and then a write would be two.
+        self._pending.append((self._pool.submit(self.prefix.create, name, data), len(data)))
+        self._pending_bytes += len(data)
+        while self._pending_bytes > _MAX_PENDING_BYTES:
+            self._wait_for_oldest()
 
-    def settle(self) -> None:
-        while self._flying:
-            self._land()
+    def flush(self) -> None:
+        while self._pending:
+            self._wait_for_oldest()
 
-    def _land(self) -> None:
-        future, size = self._flying.popleft()
-        self._bytes -= size
+    def _wait_for_oldest(self) -> None:
+        future, size = self._pending.popleft()
+        self._pending_bytes -= size
         future.result()
 
 
 @cache
-def _uploads(remote: Remote) -> _Uploads:
-    return _Uploads(remote)
+def _uploads(prefix: S3Prefix) -> _Uploads:
+    return _Uploads(prefix)
 
 
-def _parts(names: Iterable[str]) -> Iterator[Sequence[str]]:
-    listed = list(names)
-    return (listed[at : at + _AT_ONCE] for at in range(0, len(listed), _AT_ONCE))
+def _batches(names: Iterable[str]) -> Iterator[Sequence[str]]:
+    remaining = list(names)
+    return (remaining[i : i + _READS_AT_ONCE] for i in range(0, len(remaining), _READS_AT_ONCE))
 
 
-def _copies() -> Path:
+def _copies_folder() -> Path:
     return cache_folder() / "blobs"
 
 
 @cache
-def _bound(folder: Path) -> Bound:
-    return Bound(folder)
+def _cache_limit(folder: Path) -> CacheLimit:
+    return CacheLimit(folder)
 
 
 def _checked(name: str, data: bytes) -> bytes:
-    if not _is_named(name, data):
-        raise BlobLost(
-            f"blob {name} is not what its name says: the store gave {len(data):,} other bytes",
+    if not _has_name(data, name):
+        raise BlobMissing(
+            f"blob {name} is damaged: the store returned {len(data):,} bytes with another hash",
             hint="restore it, or delete it there and run again in a new workspace",
         )
     return data
 
 
-def _is_named(name: str, data: bytes) -> bool:
-    return hashlib.sha256(data).hexdigest() == name[3:67]
+def _has_name(data: bytes, name: str) -> bool:
+    return sha256_of(data) == name[3:67]
 
 
-def _missing(name: str) -> BlobLost:
-    return BlobLost(f"blob {name} cannot be read: it is gone", hint="restore it, or delete the workspace and run again")
+def _missing(name: str) -> BlobMissing:
+    return BlobMissing(
+        f"blob {name} cannot be read: it is gone", hint="restore it, or delete the workspace and run again"
+    )

@@ -1,4 +1,4 @@
-"""What goes wrong with an object store, told in a sentence without any part of a key."""
+"""Failures of an object store as errors that contain no part of a key."""
 
 import errno
 import os
@@ -31,53 +31,67 @@ _GONE = re.compile(
 
 
 def endpoint() -> str:
-    """The host that objects are asked of, or nothing where it is the provider's own."""
+    """The host of the object store; empty for the provider's own."""
     return urlsplit(os.environ.get("AWS_ENDPOINT_URL") or "").netloc.rpartition("@")[2]
 
 
 def to_error(url: str, error: BaseException) -> CurateError:
-    """A failure of an object store in one sentence, of which no part of a key is told."""
-    text = f"{type(error).__name__} {code_of(error)} {error}"
-    place = f"{url} at {endpoint()}" if endpoint() else url
-    bucket = urlsplit(url).netloc
+    """The error to raise for a failure of the object store at ``url``."""
+    if known := to_error_in_text(url, f"{type(error).__name__} {error_code(error)} {error}"):
+        return known
+    if getattr(error, "errno", None) == errno.EBUSY:
+        return _unavailable(_with_endpoint(url))
+    reason = error_code(error) or getattr(error, "strerror", None) or type(error).__name__
+    return StorageFailed(f"cannot use {_with_endpoint(url)}: {reason}", hint="check the store's log, then run again")
+
+
+def to_error_in_text(url: str, text: str) -> CurateError | None:
+    """The error for what a client library says of the store at ``url``; None if no known failure is in it."""
+    address = _with_endpoint(url)
     if _NO_BUCKET.search(text):
         return WorkspaceUnusable(
-            f"there is no bucket {bucket}{f' at {endpoint()}' if endpoint() else ''}",
+            f"there is no bucket {_with_endpoint(urlsplit(url).netloc)}",
             hint="create it, name another one with -w, or set AWS_ENDPOINT_URL for a server of your own",
         )
     if _NO_KEY.search(text):
         return MissingDependency(
-            f"no key to {place} was found",
+            f"no key to {address} was found",
             hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_ENDPOINT_URL for a server of your own)",
         )
     if _PLAIN_HTTP in text:
         return InvalidInput(
-            f"{place} is asked without encryption", hint="set AWS_ALLOW_HTTP=true if that is meant, or use https://"
+            f"the connection to {address} is not encrypted",
+            hint="set AWS_ALLOW_HTTP=true if that is intended, or use https://",
         )
     if _BAD_NAME.search(text):
-        return InvalidInput(f"{place} is not a place that can be asked", hint="check -w and AWS_ENDPOINT_URL")
+        return InvalidInput(f"{address} is not a valid address", hint="check -w and AWS_ENDPOINT_URL")
     if _REFUSED.search(text):
         return ServiceRefused(
-            f"{place} refuses this key",
+            f"{address} refuses this key",
             hint="check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and that the key may list, read, write and delete",
         )
-    if _GONE.search(text) or getattr(error, "errno", None) == errno.EBUSY:
-        return ServiceUnavailable(
-            f"{place} does not answer", hint="check the network and AWS_ENDPOINT_URL, then run again: nothing is lost"
-        )
-    said = code_of(error) or getattr(error, "strerror", None) or type(error).__name__
-    return StorageFailed(f"cannot use {place}: {said}", hint="look at the store's own log, then run again")
+    return _unavailable(address) if _GONE.search(text) else None
 
 
-def code_of(error: BaseException) -> str:
-    """What the store itself calls the failure, such as NoSuchKey; empty where it said nothing."""
-    for one in (error, error.__cause__):
-        response = getattr(one, "response", None)
+def error_code(error: BaseException) -> str:
+    """The store's own code for a failure, such as NoSuchKey; empty if it gave none."""
+    for cause in (error, error.__cause__):
+        response = getattr(cause, "response", None)
         if isinstance(response, dict):
             return str(response.get("Error", {}).get("Code", ""))
     return ""
 
 
-def has_no_bucket(error: BaseException) -> bool:
-    """Whether what is not there is the whole bucket."""
-    return _NO_BUCKET.search(f"{code_of(error)} {error}") is not None
+def is_missing_bucket(error: BaseException) -> bool:
+    """Whether the whole bucket does not exist."""
+    return _NO_BUCKET.search(f"{error_code(error)} {error}") is not None
+
+
+def _with_endpoint(address: str) -> str:
+    return f"{address} at {endpoint()}" if endpoint() else address
+
+
+def _unavailable(address: str) -> ServiceUnavailable:
+    return ServiceUnavailable(
+        f"{address} does not answer", hint="check the network and AWS_ENDPOINT_URL, then run again: nothing is lost"
+    )

@@ -9,26 +9,35 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from curate.errors import CurateError, Interrupted
-from curate.llm.completion import Completion, Usage, read_completion
-from curate.llm.engine import Courier, EngineSettings, Fetched
-from curate.llm.money.account import Tally
-from curate.llm.money.budget import Budget
-from curate.llm.money.prices import check_priced, load_prices, tokens_in
+from curate.llm.completion import Completion, TokenUsage, read_completion
+from curate.llm.money.account import UsageCounter
+from curate.llm.money.budget import BudgetAccount
+from curate.llm.money.prices import check_priced, estimate_tokens_in, load_prices
 from curate.llm.replies import (
-    Answer,
-    Answers,
-    Batch,
-    Spend,
+    BatchRecord,
+    BudgetEntry,
+    ReplyStore,
+    StoredReply,
     now,
-    put_answer,
     put_batch,
     put_batch_requests,
-    put_spend,
+    put_entry,
+    put_reply,
 )
 from curate.llm.request import Request
-from curate.llm.transport.batch.lines import MOST_REQUESTS, Line, has_ended, read_id, read_lines, why_ended, write_lines
+from curate.llm.settings import EngineSettings
+from curate.llm.transport.batch.lines import (
+    MOST_REQUESTS,
+    BatchLine,
+    has_ended,
+    read_id,
+    read_lines,
+    why_ended,
+    write_lines,
+)
 from curate.llm.transport.batch.service import BatchService
-from curate.llm.transport.faults import Verdict, judge_status, repeated
+from curate.llm.transport.faults import Failure, copy_error, judge_status
+from curate.llm.transport.protocol import FetchResult, Transport
 from curate.storage.sqlite import Statement
 
 _STORE_EVERY = 500
@@ -42,14 +51,14 @@ class _Asked:
 
     request: Request
     labeller: str
-    tally: Tally
-    reply: "asyncio.Future[Fetched | None]"
+    tally: UsageCounter
+    reply: "asyncio.Future[FetchResult | None]"
     """None where no batch will bring it"""
     tries: int = 0
 
 
-class BatchCourier:
-    """A courier over files and batches; see ``Courier`` and ``EngineSettings``.
+class BatchTransport:
+    """A courier over files and batches; see ``Transport`` and ``EngineSettings``.
 
     Requests are collected until none has come for a moment, or a file is full, and sent as one batch for each model and
     labeller. A batch is on record, with its requests and what is reserved for them, before the service hears of it; one
@@ -62,12 +71,12 @@ class BatchCourier:
     def __init__(
         self,
         settings: EngineSettings,
-        answers: Answers,
+        answers: ReplyStore,
         read: Callable[[str], bytes],
-        budget: Budget,
+        budget: BudgetAccount,
         models: tuple[str, ...] = (),
         *,
-        instead: Courier | None = None,
+        instead: Transport | None = None,
     ) -> None:
         self._settings, self._answers, self._read = settings, answers, read
         self._instead = instead
@@ -82,7 +91,7 @@ class BatchCourier:
         self._waiting: dict[str, _Asked] = {}
         self._sent: set[str] = set()
         """Keys that are in a batch under way, whether anyone waits for them or not."""
-        self._followed: dict[str, dict[str, Spend]] = {}
+        self._followed: dict[str, dict[str, BudgetEntry]] = {}
         """What is reserved in each batch that is looked after"""
         self._idle: set[str] = set()
         """Those of them that need not be looked at for a while"""
@@ -92,8 +101,8 @@ class BatchCourier:
         self._came_at = 0.0
         self._fatal: BaseException | None = None
 
-    async def fetch(self, request: Request, *, labeller: str, tally: Tally) -> Fetched:
-        """See ``Courier.fetch``; comes back when the batch that holds the request has ended."""
+    async def fetch(self, request: Request, *, labeller: str, tally: UsageCounter) -> FetchResult:
+        """See ``Transport.fetch``; comes back when the batch that holds the request has ended."""
         if self._attaching is None:
             self._attaching = self._start(self._attach())
         await asyncio.wait([self._attaching])
@@ -104,7 +113,7 @@ class BatchCourier:
             self._waiting[request.key] = asked
         elif (answer := self._answers.find(request.key)) is not None:  # a batch that was found again brought it
             tally.from_cache += 1
-            return Fetched(answer, from_cache=True)
+            return FetchResult(answer, from_cache=True)
         else:
             self._enqueue(asked)
         try:
@@ -112,7 +121,7 @@ class BatchCourier:
                 got = await asked.reply
                 if got is None and self._instead is not None:
                     got = await self._instead.fetch(request, labeller=labeller, tally=tally)
-                return got or Fetched(None)
+                return got or FetchResult(None)
         except TimeoutError:
             said = f"the deadline of {self._settings.deadline_s:g} s has passed"
             raise Interrupted(said, hint="run again to go on: batches under way are found again") from None
@@ -120,7 +129,7 @@ class BatchCourier:
             self._waiting.pop(request.key, None)
 
     async def drain(self, grace_s: float) -> None:
-        """See ``Courier.drain``; a batch under way needs nobody to wait for it, one that has ended is taken over."""
+        """See ``Transport.drain``; a batch under way needs nobody to wait for it, one that has ended is taken over."""
         self._fatal = self._fatal or Interrupted("the run is being stopped")
         ends = time.monotonic() + grace_s
         if self._instead is not None:
@@ -171,7 +180,7 @@ class BatchCourier:
 
     async def _submit(self, group: list[_Asked]) -> bool:
         """Record a batch and hand it over; False where the budget holds none of it for now."""
-        batch = Batch(
+        batch = BatchRecord(
             secrets.token_hex(12), None, self._service.url, group[0].labeller, group[0].request.model, "made", now()
         )
         spends = self._reserve(group, batch)
@@ -184,7 +193,7 @@ class BatchCourier:
         self._queue = [asked for asked in self._queue if id(asked) not in set(map(id, group))]
         for at, detail in written.unreadable.items():
             self._budget.free(spent[id(group[at])])
-            _resolve(group[at], Fetched(None, "invalid", detail))
+            _resolve(group[at], FetchResult(None, "invalid", detail))
         group = [asked for at, asked in enumerate(group) if at not in written.unreadable]
         if not group:
             if spends or self._budget.is_waiting:
@@ -197,7 +206,7 @@ class BatchCourier:
             asked.tally.retries += asked.tries > 1
             self._waiting[asked.request.key] = asked
         self._sent.update(keys)
-        entries = [put_batch(batch), *put_batch_requests(batch.id, keys), *map(put_spend, own.values())]
+        entries = [put_batch(batch), *put_batch_requests(batch.id, keys), *map(put_entry, own.values())]
         await self._answers.commit(entries)
         remote = await self._service.submit(batch.id, written.data)
         batch = batch._replace(remote_id=remote, state="submitted")
@@ -205,14 +214,16 @@ class BatchCourier:
         self._start(self._follow(batch, keys, own))
         return True
 
-    def _reserve(self, group: list[_Asked], batch: Batch) -> list[Spend]:
+    def _reserve(self, group: list[_Asked], batch: BatchRecord) -> list[BudgetEntry]:
         """What is set aside for each request, as far as the budget reaches."""
         price = self._prices.of(batch.model)
         if price is None and self._settings.budget_usd is not None:
             check_priced(self._prices, [batch.model])
-        spends: list[Spend] = []
+        spends: list[BudgetEntry] = []
         for asked in group:
-            most = Usage(tokens_in(asked.request, price), asked.request.most_tokens_out or self._settings.tokens_out)
+            most = TokenUsage(
+                estimate_tokens_in(asked.request, price), asked.request.max_tokens_out or self._settings.tokens_out
+            )
             usd = None if price is None else price.usd(most, batch=True)
             spend = self._budget.hold(
                 asked.labeller, asked.request.key, usd=usd, tokens_in=most.tokens_in, tokens_out=most.tokens_out,
@@ -244,7 +255,7 @@ class BatchCourier:
             self._sent.update(keys)
             self._start(self._follow(batch, keys, spends))
 
-    async def _follow(self, batch: Batch, keys: Mapping[str, str], spends: dict[str, Spend]) -> None:
+    async def _follow(self, batch: BatchRecord, keys: Mapping[str, str], spends: dict[str, BudgetEntry]) -> None:
         """Ask how a batch stands until it has ended, and take over what it brought."""
         self._followed[batch.id] = spends
         while (page := await self._service.look(batch.remote_id or "")) is not None and not has_ended(page):
@@ -266,7 +277,7 @@ class BatchCourier:
             state="done", output_file=names[0], error_file=names[1], detail=self._service.mask(detail)
         )
         await self._answers.commit([put_batch(batch), *map(close, spends.values())])
-        verdict = Verdict("again", batch.detail)
+        verdict = Failure("again", batch.detail)
         if page is not None and page.get("status") == "failed":
             judged = judge_status(400, {}, code, self._service.mask)
             verdict = judged if judged.then in _NO_USE else verdict
@@ -276,10 +287,12 @@ class BatchCourier:
         self._hand_on([(key, verdict) for key in left])
         self._wake()
 
-    async def _take_over(self, batch: Batch, data: bytes, left: dict[str, str], spends: dict[str, Spend]) -> None:
+    async def _take_over(
+        self, batch: BatchRecord, data: bytes, left: dict[str, str], spends: dict[str, BudgetEntry]
+    ) -> None:
         """Store the replies of one file, in parts, and hand each on once it is stored."""
         statements: list[Statement] = []
-        ready: list[tuple[str, Fetched | Verdict]] = []
+        ready: list[tuple[str, FetchResult | Failure]] = []
         for line in read_lines(data):
             if line.key not in left:
                 continue  # a second time, or none of ours
@@ -293,14 +306,14 @@ class BatchCourier:
         await self._answers.commit(statements)
         self._hand_on(ready)
 
-    def _hand_on(self, ready: list[tuple[str, Fetched | Verdict]]) -> None:
+    def _hand_on(self, ready: list[tuple[str, FetchResult | Failure]]) -> None:
         """Tell whoever waits; what needs another try goes into the next batch."""
         for key, result in ready:
             self._sent.discard(key)
             asked = self._waiting.pop(key, None)
             if asked is None:
                 continue
-            if isinstance(result, Fetched):
+            if isinstance(result, FetchResult):
                 if (answer := result.answer) is not None:
                     asked.tally.answered(answer.tokens_in, answer.tokens_out, answer.usd)
                 _resolve(asked, result._replace(tries=asked.tries))
@@ -309,25 +322,25 @@ class BatchCourier:
                 self._end(self._service.refused(result))
             elif result.then == "invalid" or asked.tries >= self._settings.tries:
                 outcome: Literal["invalid", "error"] = "invalid" if result.then == "invalid" else "error"
-                _resolve(asked, Fetched(None, outcome, result.detail, tries=asked.tries))
+                _resolve(asked, FetchResult(None, outcome, result.detail, tries=asked.tries))
             elif not asked.reply.done():
                 self._enqueue(asked)
 
     def _settled(
-        self, batch: Batch, line: Line, content_key: str, spend: Spend | None
-    ) -> tuple[Fetched | Verdict, list[Statement]]:
+        self, batch: BatchRecord, line: BatchLine, content_key: str, spend: BudgetEntry | None
+    ) -> tuple[FetchResult | Failure, list[Statement]]:
         """What a line comes to, and the entries that keep it."""
         judged = self._judge(line)
-        if isinstance(judged, Verdict) and judged.then != "filtered":
+        if isinstance(judged, Failure) and judged.then != "filtered":
             close = self._budget.lose if judged.charged else self._budget.free
             return judged, [] if spend is None else [close(spend)]
         read = judged if isinstance(judged, Completion) else None
-        usage = Usage(0, 0) if read is None else read.usage
+        usage = TokenUsage(0, 0) if read is None else read.usage
         if usage is None:
-            usage = Usage(spend.tokens_in if spend else 0, max(1, len(line.body) // 3))
+            usage = TokenUsage(spend.tokens_in if spend else 0, max(1, len(line.body) // 3))
         price = self._prices.of(batch.model)
         usd = None if price is None else price.usd(usage, batch=True)
-        answer = Answer(
+        answer = StoredReply(
             key=line.key,
             content_key=content_key,
             endpoint=batch.endpoint,
@@ -337,7 +350,7 @@ class BatchCourier:
             created_at=now(),
             seconds=0.0,
             status=line.status,
-            fault=judged.detail if isinstance(judged, Verdict) else None,
+            fault=judged.detail if isinstance(judged, Failure) else None,
             reply=line.body.decode("utf-8", "replace"),
             headers="{}",
             tokens_in=usage.tokens_in,
@@ -347,20 +360,20 @@ class BatchCourier:
             usd=usd,
             batch=batch.id,
         )
-        entries: list[Statement] = [put_answer(answer)]
+        entries: list[Statement] = [put_reply(answer)]
         if spend is not None:
             entries.append(self._budget.settle(spend, usd=usd, tokens_in=usage.tokens_in, tokens_out=usage.tokens_out))
-        return Fetched(answer, paid_usd=usd or 0.0, completion=read), entries
+        return FetchResult(answer, paid_usd=usd or 0.0, completion=read), entries
 
-    def _judge(self, line: Line) -> Completion | Verdict:
+    def _judge(self, line: BatchLine) -> Completion | Failure:
         if line.unsent is not None:
-            return Verdict("again", self._service.mask(line.unsent))
+            return Failure("again", self._service.mask(line.unsent))
         if line.status != 200:
             return judge_status(line.status, {}, line.body, self._service.mask)
         try:
             return read_completion(line.body)
         except ValueError as error:
-            return Verdict("again", str(error), charged=True)
+            return Failure("again", str(error), charged=True)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         job = asyncio.create_task(work)
@@ -391,9 +404,9 @@ class BatchCourier:
 
 def _again(error: BaseException) -> BaseException:
     """An error for one more place that ends by it."""
-    return repeated(error) if isinstance(error, CurateError) else error
+    return copy_error(error) if isinstance(error, CurateError) else error
 
 
-def _resolve(asked: _Asked, result: Fetched) -> None:
+def _resolve(asked: _Asked, result: FetchResult) -> None:
     with suppress(asyncio.InvalidStateError):
         asked.reply.set_result(result)

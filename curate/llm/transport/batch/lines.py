@@ -17,7 +17,7 @@ _ID = re.compile(r"[A-Za-z0-9._~:/=@+,-]{1,1000}")
 _MOST_REQUEST_ID = 200
 
 
-class Written(NamedTuple):
+class BatchFile(NamedTuple):
     """The file for the first ``taken`` requests; those of them that cannot be written, by place, with a sentence."""
 
     data: bytes
@@ -25,7 +25,7 @@ class Written(NamedTuple):
     unreadable: dict[int, str]
 
 
-class Line(NamedTuple):
+class BatchLine(NamedTuple):
     """The reply to one request, by its key: as from HTTP, or ``unsent`` where the service never took it up."""
 
     key: str
@@ -35,7 +35,9 @@ class Line(NamedTuple):
     unsent: str | None = None
 
 
-def write_lines(requests: Sequence[Request], read: Callable[[str], bytes], *, most_bytes: int = MOST_BYTES) -> Written:
+def write_lines(
+    requests: Sequence[Request], read: Callable[[str], bytes], *, most_bytes: int = MOST_BYTES
+) -> BatchFile:
     """As many of the requests as one file holds, at least one. Slow where there are media."""
     file = io.BytesIO()
     unreadable: dict[int, str] = {}
@@ -48,14 +50,14 @@ def write_lines(requests: Sequence[Request], read: Callable[[str], bytes], *, mo
             continue
         head = f'{{"custom_id":"{request.key}","method":"POST","url":"{PATH}","body":'
         if file.tell() and file.tell() + len(head) + len(body) + 2 > most_bytes:
-            return Written(file.getvalue(), at, unreadable)
+            return BatchFile(file.getvalue(), at, unreadable)
         file.write(head.encode("ascii"))
         file.write(body)
         file.write(b"}\n")
-    return Written(file.getvalue(), len(requests), unreadable)
+    return BatchFile(file.getvalue(), len(requests), unreadable)
 
 
-def read_lines(data: bytes) -> Iterator[Line]:
+def read_lines(data: bytes) -> Iterator[BatchLine]:
     """The replies in an output or error file; what is no such line is passed over."""
     start = 0
     while start < len(data):
@@ -67,7 +69,7 @@ def read_lines(data: bytes) -> Iterator[Line]:
             yield line
 
 
-def _line(text: bytes) -> Line | None:
+def _line(text: bytes) -> BatchLine | None:
     try:
         page = json.loads(text)
     except (ValueError, RecursionError):
@@ -77,9 +79,9 @@ def _line(text: bytes) -> Line | None:
     key, response, error = page["custom_id"], page.get("response"), page.get("error")
     status = response.get("status_code") if isinstance(response, dict) else None
     if isinstance(response, dict) and isinstance(status, int) and 100 <= status <= 599:
-        return Line(key, status, _body(response.get("body")), _request_id(response.get("request_id")))
+        return BatchLine(key, status, _body(response.get("body")), _request_id(response.get("request_id")))
     said: Any = error.get("message") if isinstance(error, dict) else None
-    return Line(key, 0, b"", None, said if isinstance(said, str) and said else "the batch ended before its turn")
+    return BatchLine(key, 0, b"", None, said if isinstance(said, str) and said else "the batch ended before its turn")
 
 
 def _body(body: Any) -> bytes:

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 
 from curate.errors import ServiceRefused, ServiceUnavailable
-from curate.llm.engine import EngineSettings
+from curate.llm.settings import EngineSettings
 from curate.llm.transport.batch.lines import PATH, read_id
-from curate.llm.transport.client import HINT, Endpoint, Received
-from curate.llm.transport.faults import Unanswered, Verdict, backoff_s, judge_status
+from curate.llm.transport.client import HINT, Endpoint, HttpReply
+from curate.llm.transport.faults import Failure, NoReply, backoff_s, judge_status
 
 LATER = "run the same command again later: what is done is kept, and batches go on by themselves"
 _TAG = "curate_batch"
@@ -87,7 +87,7 @@ class BatchService:
         received = await self._patiently(send, _MOST_FILE_S, missing=True, is_file=True)
         return None if received is None else received.body
 
-    def refused(self, verdict: Verdict) -> ServiceRefused:
+    def refused(self, verdict: Failure) -> ServiceRefused:
         """The error for a verdict that concerns every batch."""
         what = {
             "key": "refuses the key",
@@ -98,7 +98,7 @@ class BatchService:
 
     async def _object(
         self,
-        send: Callable[[], Awaitable[Received]],
+        send: Callable[[], Awaitable[HttpReply]],
         patience_s: float | None = None,
         *,
         tries: int | None = None,
@@ -109,13 +109,13 @@ class BatchService:
 
     async def _patiently(
         self,
-        send: Callable[[], Awaitable[Received]],
+        send: Callable[[], Awaitable[HttpReply]],
         patience_s: float | None = None,
         *,
         tries: int | None = None,
         missing: bool = False,
         is_file: bool = False,
-    ) -> Received | None:
+    ) -> HttpReply | None:
         """A good reply, a JSON object unless it is a file; None where ``missing`` allows for there being none."""
         failures = 0
         while True:
@@ -135,7 +135,7 @@ class BatchService:
                     detail = "the reply is no JSON object"
             except TimeoutError:
                 detail = "the service does not answer in time"
-            except Unanswered as error:
+            except NoReply as error:
                 detail = error.detail
             failures += 1
             if failures >= (tries or self._settings.tries):

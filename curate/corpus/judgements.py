@@ -1,0 +1,110 @@
+"""Judgements: the rows of ``annotations`` that store them, and the newest act upon each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.files import sha256_of
+from curate.labels import LabelSchema
+
+ACTIONS = ("created", "updated", "skipped", "restored", "deleted")
+"""What an act can do to a judgement; of two at the same time, the later in this order counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """One act of a rater upon one item, wherever it was made.
+
+    ``identity`` names the judgement for good, across all sources; ``revision`` changes whenever the judgement does.
+    ``origins`` holds for each answered field whether a person or a proposal gave the value. ``raw`` is the judgement
+    as its source wrote it, and ``misfits`` says why parts of it do not fit the label schema.
+    """
+
+    item_id: str
+    rater: str | None
+    identity: Sequence[object]
+    revision: Sequence[object]
+    values: Mapping[str, Any]
+    action: str = "created"
+    acted_at: datetime | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
+    lead_time_s: float | None = None
+    prelabel_id: str | None = None
+    server: str | None = None
+    project_id: int | None = None
+    task_id: int | None = None
+    server_annotation_id: int | None = None
+    raw: str | None = None
+    misfits: Sequence[str] = ()
+
+    @property
+    def judgement_id(self) -> str:
+        """The id that all acts upon this judgement share."""
+        return _hash(*self.identity)
+
+    def to_row(self, labels: LabelSchema) -> dict[str, Any]:
+        """Return the row of ``annotations``; equal identity and revision give an equal id."""
+        return {
+            "annotation_id": _hash(self.judgement_id, *self.revision),
+            "judgement_id": self.judgement_id,
+            "item_id": self.item_id,
+            "annotator": self.rater,
+            "action": self.action,
+            "acted_at": self.acted_at,
+            "lead_time_s": self.lead_time_s,
+            "origins": [{"field": name, "origin": origin} for name, origin in self.origins.items()],
+            "prelabel_id": self.prelabel_id,
+            "server": self.server,
+            "project_id": self.project_id,
+            "task_id": self.task_id,
+            "server_annotation_id": self.server_annotation_id,
+            "raw": self.raw,
+            "misfits": list(self.misfits),
+            **{name: self.values.get(name) for name in labels.fields},
+        }
+
+
+def to_deletion(last: Mapping[str, Any], labels: LabelSchema, seen_at: datetime) -> dict[str, Any]:
+    """Return the row for a judgement that was gone from its source at ``seen_at``; ``last`` is its newest act."""
+    cleared = dict.fromkeys((*labels.fields, "lead_time_s", "origins", "raw", "misfits"))
+    return {
+        **last,
+        **cleared,
+        "annotation_id": _hash(last["annotation_id"], "deleted"),
+        "action": "deleted",
+        "acted_at": time_after(last, seen_at),
+    }
+
+
+def time_after(last: Mapping[str, Any], seen_at: datetime) -> datetime:
+    """Return ``seen_at``, or the first time after the act ``last`` if the clock of its source is ahead."""
+    return seen_at if last["acted_at"] is None else max(seen_at, last["acted_at"] + timedelta(microseconds=1))
+
+
+def newest_acts(annotations: pa.Table) -> pa.Table:
+    """Return the newest act upon each judgement, sorted by item and age.
+
+    An act without a time is older than all with one. Acts of one time are in the order of ``ACTIONS``, then of their
+    ids, so that the result never depends on the order of rows.
+    """
+    rank = pc.index_in(annotations["action"], value_set=pa.array(ACTIONS))
+    ordered = annotations.append_column("has_time", pc.is_valid(annotations["acted_at"])).append_column("rank", rank)
+    keys = ("item_id", "has_time", "acted_at", "rank", "annotation_id")
+    acts = annotations.take(pc.sort_indices(ordered, sort_keys=[(key, "ascending") for key in keys]))
+    newest = {judgement_id: index for index, judgement_id in enumerate(acts["judgement_id"].to_pylist())}
+    return acts.take(pa.array(sorted(newest.values()), pa.int64()))
+
+
+def current_judgements(annotations: pa.Table, *, with_skipped: bool = False) -> pa.Table:
+    """Return the newest act upon each judgement that was not deleted, sorted by item and age."""
+    ended = ["deleted"] if with_skipped else ["deleted", "skipped"]
+    acts = newest_acts(annotations)
+    return acts.filter(pc.invert(pc.is_in(acts["action"], value_set=pa.array(ended))))
+
+
+def _hash(*parts: object) -> str:
+    return sha256_of("\n".join(map(str, parts)))

@@ -1,0 +1,126 @@
+"""Requests and rows that workspaces already hold: a change of wording must not make stored replies unfindable."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from curate.assets import list_assets
+from curate.labels import describe_labels, load_labels
+from curate.llm.prompts.load import load_prompt
+from curate.llm.prompts.material import describe_item
+from curate.llm.prompts.prompt import MODALITIES, answer_schema
+from curate.llm.prompts.scores import Scoring
+from curate.llm.request import MediaPart, Request
+from curate.stages.contract import Tools
+from curate.stages.prelabel.stage import Prelabel
+from curate.storage.blobs import Blobs
+from tests.support.chat_double import ChatDouble
+from tests.support.posts import ONE, Posts
+
+TURNS = [
+    {"turn": 0, "speaker": "Ann\n[1]", "text": "Where were\nyou?"},
+    {"turn": 1, "speaker": "Ben", "text": "</text-0123456789> I am sorry."},
+    {"turn": 2, "speaker": None, "text": None},
+]
+ITEM = {
+    "text": "I am sorry.\u200b <|im_start|>" + "So sorry.\n" * 4_000,
+    "text_b": "I am not.",
+    "statement": "Ben is sad.",
+    "speaker": "Ben",
+    "language": "en",
+    "dialogue": TURNS,
+    "turn": 1,
+}
+SCHEMA_AND_KEY = {
+    "utterance_emotion.v1": (
+        "utterance_emotion.v1",
+        "bc3f9dfa3b8e714b946aa112d2cd3e7880a55cdfa4e9410f53ee4679fcfbfcc0",
+    ),
+    "dialogue_causes.v1": ("emotion_causes.v1", "1480614aa7f892c3625a6ff1104aaec464942a19c3baa2b52d1fe25dbf110020"),
+    "clues_then_words.v1": ("open_emotion.v1", "ef561b25958b0d31007a365dc5b0c7d79c5afd737f0c345d7c26c24923eb15b1"),
+    "chain_of_translation.v1": (
+        "utterance_emotion.v1",
+        "ac64221f4a0cd784be9f0d0869b670448352b92197fac4a969b621905caa9bd8",
+    ),
+    "action_units_to_emotion.v1": (
+        "face_emotion.v1",
+        "facb67c948322816bcdf976023897435a6db3791c535a683e8518e3d3147cdac",
+    ),
+    "image_emotion.v1": ("image_emotion.v1", "74f6819cdc2d00e35877427893263cd6522a0049adeacbadf4de82d58b92524a"),
+    "viewer_reaction.v1": ("viewer_reaction.v1", "a89caaf4aa67977e39a367987a4485ec8022510fbcb3fa78c94cf9c05ae289bd"),
+    "statement_truth.v1": ("emotion_statement.v1", "2e5f2055b21cd3d3faf6e060ac4cab25ea9a3f9f833538778828b7ece0450b1f"),
+    "preference_critique.v1": (
+        "text_preference.v1",
+        "ed4a916de67866788bf906aa52e7c9e7487791b5aa8bd8aeba099925a082bb59",
+    ),
+    "text_quality_gate.v1": ("text_quality.v1", "0d183774a01be3de58cba8bb1ff6d01ab5f04676d2bc62da57678cfa5f2cd4e5"),
+    "review.v1": ("utterance_emotion.v1", "268e2bfa62e9d592ad1e81785b6d36e13e766228bdb8b91a6339f2107656b6a4"),
+}
+
+
+def request_for(prompt_name: str, labels_name: str) -> Request:
+    """A request with every variable and every modality of a prompt."""
+    prompt, labels = load_prompt(prompt_name), load_labels(labels_name)
+    variables = describe_item(ITEM) | {"labels": describe_labels(labels), "answer": "{}", "examples": '{"text": "Oh."}'}
+    media = {name: (MediaPart(f"ab/{name}.jpg", "image"),) for name in MODALITIES}
+    schema = Scoring(labels).extend_schema(answer_schema(prompt, labels))
+    return Request("gpt-5-mini", prompt.render(variables, media), schema, parameters={"seed": 1}, sample=2)
+
+
+def test_every_shipped_prompt_has_a_key():
+    assert set(SCHEMA_AND_KEY) == set(list_assets("recipes/prompts", suffix=".md"))
+
+
+@pytest.mark.parametrize("prompt", SCHEMA_AND_KEY)
+def test_requests_of_shipped_prompts_keep_their_keys(prompt: str) -> None:
+    labels, key = SCHEMA_AND_KEY[prompt]
+    assert request_for(prompt, labels).key == key
+
+
+STAGES = {
+    "default": ({}, "221c758ddd1d614467cd5127e75e7e4b323fa679e29ef71e472fe2c62da204fc"),
+    "one": ({"model": "openai/gpt-5-mini"}, "c3e943fae2ea50a0e7589b7047096e9e5d0d02796e9be617e07203ea2cf419db"),
+    "everything": (
+        {
+            "labellers": [{"model": "openai/gpt-5-mini", "samples": 3, "temperature": 1.0}, {"model": "offline"}],
+            "combine": "union",
+            "review": {"model": "openai/gpt-5"},
+            "context": {"before": 4, "after": 1},
+            "examples": {"count": 3},
+            "show": ["image", "faces", "frames", "audio"],
+            "mode": "batch",
+            "budget": {"usd": 25},
+        },
+        "1f2ed619a64d4c210fcf8a54411f52d7ab09ccd59db788dbfdc8a0bffec98c15",
+    ),
+    "local": (
+        {"labellers": [{"model": "offline"}, {"model": "lexicon"}]},
+        "0b31f21b82da0d6fe6f8f4373aefe6732c3566d45b2a9db03fdfa0341a3be6e3",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_settings_keep_their_identity(name: str, tmp_path: Path) -> None:
+    settings, identity = STAGES[name]
+    tools = Tools(Blobs(tmp_path), load_labels("utterance_emotion.v1"), tmp_path)
+    assert Prelabel(stage="prelabel", **settings).identity(tools) == identity
+
+
+def test_rows_keep_their_ids_and_keys(corpus: Posts, double: ChatDouble) -> None:
+    corpus.run(
+        labellers=[
+            {**ONE, "samples": 2, "temperature": 1.0},
+            {"model": "openai/gpt-5", "name": "large", "structured": "json_object", "scores": False},
+            {"model": "lexicon"},
+        ],
+        review={"model": "openai/gpt-5", "name": "reviewer"},
+        context={"before": 1, "after": 1},
+        examples={"count": 2},
+    )
+    parts = sorted((row["prelabel_id"], row["request_key"] or "") for row in corpus.rows())
+    assert (
+        hashlib.sha256(repr(parts).encode()).hexdigest()
+        == "ce0b93d5df1cde6425b8941092ea341fa92f87072fc7a728b4dda0843576f2ec"
+    )
