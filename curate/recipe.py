@@ -1,10 +1,12 @@
 """A recipe: sources, a label schema and stages, read from YAML with every mistake told by file and line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -13,20 +15,14 @@ from curate.assets import list_assets, shipped
 from curate.document import Document, load_document, nearest, parse_model, sort_problems
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema, load_labels
-from curate.stages.aggregate import Aggregate
-from curate.stages.annotate import Annotate
+from curate.stages import STAGES, writer_of
+from curate.stages.capabilities import Discovered
 from curate.stages.contract import BatchStage, Stage
-from curate.stages.export import Export
-from curate.stages.ingest.stage import Ingest
-from curate.stages.prelabel.stage import Prelabel
-from curate.stages.preprocess.stage import Preprocess
-from curate.stages.publish import Publish
 
-AnyStage = Annotated[
-    Ingest | Preprocess | Prelabel | Annotate | Aggregate | Export | Publish, Field(discriminator="stage")
-]
-ORDER = ("ingest", "preprocess", "prelabel", "annotate", "aggregate", "export", "publish")
-REPEATABLE = ("ingest", "prelabel")
+if TYPE_CHECKING:
+    AnyStage = Stage
+else:
+    AnyStage = Annotated[reduce(or_, STAGES), Field(discriminator="stage")]
 
 
 class Recipe(BaseModel):
@@ -53,10 +49,10 @@ class LoadedRecipe(NamedTuple):
         return self.path.parent
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
-    """The recipe at ``path`` (or the shipped one of that name) with ``key=value`` overrides applied.
+def load_recipe(path: Path, overrides: Sequence[str] = (), *, check_sources: bool = True) -> LoadedRecipe:
+    """Return the recipe at ``path`` (or the shipped one of that name) with ``key=value`` overrides applied.
 
-    Raises ``InvalidInput`` that lists all problems at once.
+    Raises ``InvalidInput`` that lists all problems at once; that raw files are missing only with ``check_sources``.
     """
     path = find_recipe(path)
     document = _override(load_document(path), overrides)
@@ -74,9 +70,13 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
         except InvalidInput as error:
             hint = f" ({error.hint})" if error.hint else ""
             problems.extend(error.problems or (f"{document.place(('labels',))}: {error.message}{hint}",))
-    problems.extend(
-        _stage_problems(_valid_stages(document), path.parent, labels, document, complete=recipe is not None)
-    )
+    stages = _valid_stages(document)
+    problems.extend(_order_problems(stages, document, complete=recipe is not None))
+    for index, stage in stages.items():
+        found = list(stage.problems(path.parent, labels))
+        if check_sources and isinstance(stage, Discovered):
+            found.extend(stage.missing(path.parent))
+        problems.extend(f"{document.place(('stages', index, *location))}: {problem}" for location, problem in found)
     if problems or recipe is None or labels is None:
         problems = sort_problems(problems)
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -111,33 +111,27 @@ def _valid_stages(document: Document) -> dict[int, Stage]:
     return found
 
 
-def _stage_problems(
-    stages: Mapping[int, Stage], folder: Path, labels: LabelSchema | None, document: Document, *, complete: bool
-) -> list[str]:
-    problems: list[str] = []
-    seen: list[str] = []
-    written: set[str] = set()
+def _order_problems(stages: Mapping[int, Stage], document: Document, *, complete: bool) -> Iterator[str]:
+    """Yield stages out of order or given twice and, if all stages are ``complete``, tables that nothing writes."""
+    before: list[Stage] = []
     for index, stage in stages.items():
-        at = ("stages", index)
-        if stage.stage in seen and stage.stage not in REPEATABLE:
-            problems.append(f"{document.place(at)}: {stage.stage} is given twice; one is enough")
-        if late := [name for name in seen if ORDER.index(name) > ORDER.index(stage.stage)]:
-            problems.append(f"{document.place(at)}: {stage.stage} comes after {late[0]}; move it up")
-        elif isinstance(stage, BatchStage):
-            if complete and stage.reads not in written and not isinstance(stage, Ingest):
-                maker = _writer_of(stage.reads)
-                problems.append(
-                    f"{document.place(at)}: {stage.stage} reads {stage.reads}, which no stage writes; add {maker}"
-                )
-            written.update(stage.writes)
-        seen.append(stage.stage)
-        problems.extend(f"{document.place((*at, *where))}: {what}" for where, what in stage.problems(folder, labels))
-    return problems
+        place = document.place(("stages", index))
+        if not stage.repeatable and any(other.stage == stage.stage for other in before):
+            yield f"{place}: {stage.stage} is given twice; one is enough"
+        if late := [other for other in before if STAGES.index(type(other)) > STAGES.index(type(stage))]:
+            yield f"{place}: {stage.stage} comes after {late[0].stage}; move it up"
+        elif complete and (table := _unwritten(stage, before)):
+            writer = writer_of(table)
+            step = f"; add {writer.kind()}" if writer else ""
+            yield f"{place}: {stage.stage} reads {table}, which no stage writes{step}"
+        before.append(stage)
 
 
-def _writer_of(table: str) -> str:
-    kinds: tuple[type[Stage], ...] = (Ingest, Preprocess, Prelabel)
-    return next(kind.__name__.lower() for kind in kinds if issubclass(kind, BatchStage) and table in kind.writes)
+def _unwritten(stage: Stage, before: Sequence[Stage]) -> str | None:
+    """Return the table that a stage reads and no stage before it writes."""
+    if not isinstance(stage, BatchStage) or isinstance(stage, Discovered):
+        return None
+    return None if any(stage.reads in other.writes for other in before) else stage.reads
 
 
 def _override(document: Document, overrides: Sequence[str]) -> Document:

@@ -1,4 +1,4 @@
-"""What the loop needs of an annotation server; one implementation speaks to Label Studio."""
+"""The protocol of an annotation server; ``label_studio.client`` implements it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -9,7 +9,7 @@ Say = Callable[[str], None]
 
 
 class Project(NamedTuple):
-    """A project on the server, with what is compared to what was left there."""
+    """A project on the server, with the text, config and settings that it has there."""
 
     project_id: int
     description: str
@@ -18,9 +18,9 @@ class Project(NamedTuple):
 
 
 class TaskState(NamedTuple):
-    """How a task stands: its item, when it last changed, its judgements and its pre-label.
+    """The state of a task: its item, time of last change, judgements and pre-labels.
 
-    ``filling`` are the pre-labels that fill its form, ``labellers`` who made them.
+    ``prelabel_ids`` are the pre-labels that fill its form; ``labellers`` are those who made them.
     """
 
     task_id: int
@@ -29,57 +29,60 @@ class TaskState(NamedTuple):
     annotation_ids: frozenset[int]
     annotators: frozenset[int]
     has_draft: bool
-    filling: frozenset[str]
+    prelabel_ids: frozenset[str]
     labellers: frozenset[str]
 
 
 class AnnotationServer(Protocol):
-    """A server that shows items to people. All methods raise the ``Service...`` errors of ``curate.errors``."""
+    """A server that shows items to people. Every method may raise the ``Service...`` errors of ``curate.errors``."""
 
     def projects(self) -> list[Project]:
-        """Every project the key may see."""
+        """Return every project that the key gives access to."""
 
     def has_project(self, project_id: int) -> bool:
-        """Whether there is such a project."""
+        """Return whether the project exists."""
 
     def create_project(self, settings: Mapping[str, Any]) -> Project:
-        """A new project."""
+        """Create a project and return it."""
 
     def change_project(self, project_id: int, settings: Mapping[str, Any]) -> None:
-        """Set some of a project's settings."""
+        """Change some settings of a project."""
 
     def share_media(self, project_id: int, blobs: Blobs, names: Iterable[str], say: Say) -> dict[str, str]:
-        """The address under which the project's tasks show each blob, made reachable first."""
+        """Make blobs available to the project's tasks and return the address of each by name."""
 
     def scan(self, project_id: int) -> list[TaskState]:
-        """Every task of a project, at little cost."""
+        """Return the state of every task of a project, without its annotations.
+
+        A task may be missing if others are deleted meanwhile.
+        """
 
     def fetch(self, task_ids: Sequence[int], project_id: int) -> list[dict[str, Any]]:
-        """Tasks with all of their annotations and predictions."""
+        """Return those of the tasks that exist, with all of their annotations and predictions."""
 
     def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> None:
-        """Add tasks, all or none."""
+        """Add all of the tasks, or none."""
 
     def delete_tasks(self, project_id: int, task_ids: Sequence[int]) -> None:
-        """Remove tasks."""
+        """Delete tasks."""
 
     def replace_predictions(self, project_id: int, by_task: Mapping[int, Mapping[str, Any] | None]) -> None:
-        """Give tasks another prediction, or none, in place of those they have."""
+        """Replace the predictions of tasks by another one each, or by none."""
 
     def check_predictions(self, config: str, predictions: Sequence[Mapping[str, Any]]) -> list[str]:
-        """What is wrong with predictions for a project of this config, as the server would see it.
+        """Return what the server would find wrong with predictions in a project with this config.
 
-        Empty where the means to check are not installed: the server takes wrong predictions unseen.
+        The list is also empty where the means to check are not installed.
         """
 
     def users(self) -> dict[int, str]:
-        """The e-mail address of each user."""
+        """Return the e-mail address of each user by id."""
 
     def invitation(self) -> str:
-        """The address where an annotator makes an account."""
+        """Return the address where an annotator creates an account."""
 
     def task_url(self, project_id: int, task_id: int) -> str:
-        """Where a person sees a task."""
+        """Return the address of the page that shows a task."""
 
     def project_url(self, project_id: int) -> str:
-        """Where a person sees a project."""
+        """Return the address of the page that shows a project."""

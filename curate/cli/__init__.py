@@ -1,10 +1,7 @@
 """The command line: parse, one public call, print."""
 
 import os
-import signal
 import sys
-from collections.abc import Callable
-from types import FrameType
 
 
 def main() -> None:
@@ -23,31 +20,6 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # The reader (head, less) has what it wanted; Python must not complain about it while it shuts down.
+        # The reader (head, less) has closed the pipe; Python must not complain about it at shutdown.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-
-
-class StopFlag:
-    """True once the user asked to stop: the first Ctrl-C lets the row in hand finish, a second one does not.
-
-    ``heard`` tells the user so; it is called by the signal's handler.
-    """
-
-    def __init__(self, heard: Callable[[], None] = lambda: None) -> None:
-        self._asked = False
-        self._heard = heard
-
-    def __call__(self) -> bool:
-        return self._asked
-
-    def install(self) -> None:
-        """Listen to Ctrl-C and to SIGTERM."""
-        signal.signal(signal.SIGINT, self._ask)
-        signal.signal(signal.SIGTERM, self._ask)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
-        self._heard()

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from curate import __version__
-from curate.cli.commands import annotate, doctor, labels, preview, recipes
+from curate.cli.commands import annotate, check, doctor, labels, plan, preview, run, status, unlock
 
 app = typer.Typer(
     name="curate",
@@ -17,13 +17,13 @@ app = typer.Typer(
 )
 app.add_typer(annotate.app, name="annotate")
 app.add_typer(labels.app, name="labels")
-app.command("run")(recipes.run_command)
-app.command("plan")(recipes.plan_command)
-app.command("check")(recipes.check_command)
-app.command("status")(recipes.status_command)
-app.command("demo")(recipes.demo_command)
+app.command("run")(run.run_command)
+app.command("plan")(plan.plan_command)
+app.command("check")(check.check_command)
+app.command("status")(status.status_command)
+app.command("demo")(run.demo_command)
 app.command("preview")(preview.preview_command)
-app.command("unlock")(recipes.unlock_command)
+app.command("unlock")(unlock.unlock_command)
 app.command("doctor")(doctor.doctor_command)
 
 

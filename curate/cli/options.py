@@ -1,17 +1,14 @@
-"""Options that several commands share."""
+"""Options and arguments that several commands share."""
 
 import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from curate.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from curate.executors import Executor
 
 Workspace = Annotated[
     str,
@@ -24,13 +21,14 @@ Workspace = Annotated[
         show_default="./curate-workspace",
     ),
 ]
-Where = Annotated[
+Executor = Annotated[
     str, typer.Option("--executor", metavar="local|ray", help="Where the work runs; ray needs the extra `ray`.")
 ]
 RayAddress = Annotated[
     str | None,
     typer.Option("--ray-address", help="A running Ray cluster.", show_default="one for this run, on this machine"),
 ]
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file, or the name of a shipped recipe.")]
 OptionalRecipe = Annotated[
     Path | None, typer.Argument(metavar="[RECIPE]", help="Recipe file.", show_default="the workspace's last one")
 ]
@@ -46,47 +44,29 @@ Workers = Annotated[
 ]
 
 
-def open_executor(kind: str, workers: int | None, address: str | None) -> "Executor":
-    """The executor of that name; raises ``InvalidInput`` for another."""
-    if kind == "local":
-        from curate.executors.local import LocalExecutor
-
-        return LocalExecutor(workers or cores())
-    if kind == "ray":
-        from curate.executors.ray import RayExecutor
-
-        return RayExecutor(workers or cores(), address)
-    raise InvalidInput(f"--executor {kind} is not one of local, ray")
-
-
 def program() -> str:
-    """How the user calls curate: by name where the PATH leads to it, else the way it was typed."""
+    """Return how the user calls curate: its name if that is on the PATH, else what was typed."""
     typed = sys.argv[0]
     if Path(typed).name != "curate":
         return "python -m curate"
-    found = shutil.which("curate")
-    return "curate" if found and Path(found).samefile(typed) else typed
+    path = shutil.which("curate")
+    return "curate" if path and Path(path).samefile(typed) else typed
 
 
 def next_command(command: str, workspace: str) -> str:
-    """A command to type next, in the same workspace."""
+    """Return a command to type next, in the same workspace."""
     option = "" if workspace in (WORKSPACE, os.environ.get("CURATE_WORKSPACE")) else f" -w {workspace}"
     return f"{program()} {command}{option}"
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def recipe_of(recipe: Path | None, workspace: str) -> Path:
-    """The recipe named, or the one that the workspace was last run with."""
+    """Return the recipe that was named, or the one that the workspace was last run with."""
     from curate.storage.workspace import Workspace as Opened
 
     if recipe is not None:
         return recipe
     file = Opened(workspace, create=False).recipe_file
     if file is None or not Path(file).is_file():
-        gone = f"its recipe {file} is gone" if file else "it has not been run with a recipe yet"
-        raise InvalidInput(f"workspace {workspace} does not say which recipe to use: {gone}", hint="name the recipe")
+        reason = f"its recipe {file} does not exist" if file else "it has not been run with a recipe yet"
+        raise InvalidInput(f"workspace {workspace} does not say which recipe to use: {reason}", hint="name the recipe")
     return Path(file)

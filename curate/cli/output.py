@@ -72,15 +72,6 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} {name}" for name, number in counts.items())
 
 
-def account_of(results: Iterable["StageResult"]) -> "dict[str, UsageTotals]":
-    """What each labeller was asked and cost in all stages together."""
-    account: dict[str, UsageTotals] = {}
-    for result in results:
-        for name, spent in result.account.items():
-            account[name] = account[name] + spent if name in account else spent
-    return account
-
-
 def show_account(account: Mapping[str, "UsageTotals"]) -> None:
     """What each labeller was asked and cost, where any was paid for."""
     rows = [

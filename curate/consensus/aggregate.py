@@ -1,4 +1,4 @@
-"""Judgements of people, or where there are none the proposals of models, as one label an item."""
+"""Aggregate the judgements of people, or else the proposals of models, to one label per item."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ from curate.labels import LabelSchema
 
 
 def aggregate(labels: LabelSchema, annotations: pa.Table, prelabels: pa.Table, *, method: str) -> list[dict[str, Any]]:
-    """One row of ``labels`` for every item that somebody or something judged, sorted by item.
+    """Return one row of ``labels`` for every judged item, sorted by item.
 
-    People's judgements alone count where there are any; each person counts once an item, by their newest judgement.
+    If people judged an item, only their judgements count: the newest of each person.
     """
     human: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for act in current_judgements(annotations).to_pylist():
@@ -56,15 +56,13 @@ def _label(
     }
     for name, field in labels.fields.items():
         values = [judgement[name] for judgement in judgements if judgement[name] is not None]
-        if not values:
-            row[name] = None
-            continue
-        row[name], soft = field.aggregate(values)
-        row["soft"] += [{"field": name, "label": label, "share": share} for label, share in soft.items()]
-        agreed = field.agreement(values)
-        if agreed is not None:
-            row["agreement"].append({"field": name, "value": agreed})
-    for name in labels.fields:
-        if not labels.is_asked(name, row):
-            row[name] = None
+        row[name], shares = field.aggregate(values) if values else (None, {})
+        row["soft"] += [{"field": name, "label": label, "share": share} for label, share in shares.items()]
+        agreement = field.pairwise_agreement(values) if values else None
+        if agreement is not None:
+            row["agreement"].append({"field": name, "value": agreement})
+    not_asked = {name for name in labels.fields if not labels.is_asked(name, row)}
+    row |= dict.fromkeys(not_asked)
+    for column in ("soft", "agreement"):
+        row[column] = [entry for entry in row[column] if entry["field"] not in not_asked]
     return row

@@ -57,14 +57,6 @@ class TaxonomyMap:
         self.source.require(label)
         return tuple(self.weights[label])
 
-    def map_labels(self, labels: Iterable[str]) -> list[str]:
-        """What a set of labels becomes: each target label once, in the target's order; ``[]`` if all are dropped.
-
-        Raises ``ValueError`` for an unknown label.
-        """
-        reached = {target for label in labels for target in self.map_label(label)}
-        return sorted(reached, key=self._order.__getitem__)
-
     def map_scores(self, scores: Mapping[str, float], *, combine: Literal["max", "sum"] = "max") -> dict[str, float]:
         """Scores of labels as scores of target labels, in the target's order; what is dropped is gone.
 

@@ -137,15 +137,18 @@ class Taxonomy(BaseModel):
             raise ValueError(f"{name!r} is not a label of {self.taxonomy}{nearest(name, self.names)}")
         return self.by_name[name]
 
-    def by_synonym(self, word: str) -> tuple[str, ...]:
-        """The labels that a free word means: none, one, or several where it is ambiguous; in the taxonomy's order.
+    def labels_for(self, word: str) -> tuple[str, ...]:
+        """Return the labels that a free word means, in order; several if it is ambiguous.
 
-        The exact name comes first, then a name, then a synonym, where case, spaces, hyphens and accents do not count.
+        Names come before synonyms. Case, spaces, hyphens and accents are ignored, except that a name with the word's
+        own accents and hyphens comes first.
         """
-        if word in self.by_name:
-            return (word,)
         folded = fold(word)
-        return self._by_folded_name.get(folded) or self._by_folded_synonym.get(folded, ())
+        return (
+            self._by_name_key.get(name_key(word))
+            or self._by_folded_name.get(folded)
+            or self._by_folded_synonym.get(folded, ())
+        )
 
     @cached_property
     def ambiguous(self) -> dict[str, tuple[str, ...]]:
@@ -159,6 +162,10 @@ class Taxonomy(BaseModel):
     @cached_property
     def _children(self) -> dict[str, tuple[str, ...]]:
         return _grouped((label.parent, label.name) for label in self.labels if label.parent is not None)
+
+    @cached_property
+    def _by_name_key(self) -> dict[str, tuple[str, ...]]:
+        return _grouped((name_key(label.name), label.name) for label in self.labels)
 
     @cached_property
     def _by_folded_name(self) -> dict[str, tuple[str, ...]]:
@@ -194,6 +201,11 @@ def fold(word: str) -> str:
     # Marks of class 200 and above are accents; those below are letters of their script (vowels, voicing) and stay.
     bare = unicodedata.normalize("NFC", "".join(c for c in letters if unicodedata.combining(c) < 200))
     return " ".join(bare.replace("-", " ").replace("_", " ").split())
+
+
+def name_key(name: str) -> str:
+    """Return what distinguishes names within a taxonomy: everything but case and repeated spaces."""
+    return unicodedata.normalize("NFC", " ".join(name.casefold().split()))
 
 
 def targets_of(taxonomy: Taxonomy, rule: MapRule, name: str) -> tuple[str, ...] | None:
@@ -249,7 +261,7 @@ def _name_findings(taxonomy: Taxonomy) -> Iterator[Finding]:
             yield here, f"label {name!r} holds a control character or a line break; remove it"
         if any(unicodedata.category(c) == "Cs" for c in name):
             yield here, f"label {name!r} is escaped in halves (\\ud8…), which YAML does not join; write it out"
-        folded = unicodedata.normalize("NFC", " ".join(name.casefold().split()))
+        folded = name_key(name)
         if folded in seen:
             same = "given twice" if seen[folded] == name else "the same but for case or spaces"
             yield here, f"labels {seen[folded]!r} and {name!r} are {same}; remove or rename one"

@@ -1,8 +1,10 @@
 """Plan and run a recipe, and say how it stands."""
 
-from curate.pipeline.plan import StagePlan, make_tools, open_corpus, plan
-from curate.pipeline.run import Listener, Run, StageResult, attempt, run
+from curate.pipeline.plan import StagePlan, plan
+from curate.pipeline.record import Run, StageResult, add_accounts
+from curate.pipeline.run import Listener, attempt, run
 from curate.pipeline.status import Status, status
+from curate.pipeline.walk import make_tools, open_corpus
 
 __all__ = [
     "Listener",
@@ -10,6 +12,7 @@ __all__ = [
     "StagePlan",
     "StageResult",
     "Status",
+    "add_accounts",
     "attempt",
     "make_tools",
     "open_corpus",

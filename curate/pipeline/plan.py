@@ -1,25 +1,19 @@
-"""What a recipe asks for today: the work of every stage by identity, and how much of it is done."""
+"""What a run of a recipe would do, stage by stage."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from curate.corpus.ledger import Ledger
 from curate.corpus.view import Corpus
-from curate.files import digest
+from curate.pipeline.walk import ANSWERS, BatchWork, make_tools, walk
 from curate.recipe import LoadedRecipe
-from curate.stages.contract import BatchStage, Stage, Tools
-from curate.stages.export import Export
+from curate.stages.capabilities import Priced
+from curate.stages.contract import Tools
 from curate.storage.workspace import Workspace
-
-ANSWERS = "answers.sqlite"
-"""The workspace's file of what models replied."""
 
 
 class StagePlan(NamedTuple):
-    """What a stage would do. ``todo`` is None where that depends on what an earlier stage has yet to make."""
+    """What a stage would do. The counts are None if they depend on what an earlier stage has yet to make."""
 
     stage: str
     total: int | None
@@ -28,99 +22,37 @@ class StagePlan(NamedTuple):
     note: str = ""
 
 
-def make_tools(loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | None = None) -> Tools:
-    """What the stages of a recipe work with; ``answers`` is for who holds the workspace's lock."""
-    recipe = loaded.recipe
-    split = next((stage.split_settings(recipe.seed) for stage in recipe.stages if isinstance(stage, Export)), None)
-    return Tools(workspace.blobs, loaded.labels, loaded.folder, recipe.seed, recipe.recipe, answers, split)
-
-
-def open_corpus(loaded: LoadedRecipe, workspace: Workspace) -> Corpus:
-    """The rows that the recipe, as it stands now, has made so far."""
-    corpus = Corpus(workspace, loaded.labels, {})
-    for _ in walk(loaded, corpus):
-        pass
-    return corpus
-
-
 def plan(loaded: LoadedRecipe, workspace: Workspace) -> list[StagePlan]:
-    """What a run would do, stage by stage, without doing it."""
+    """Return what a run would do, without doing it."""
     corpus = Corpus(workspace, loaded.labels, {})
-    known = workspace.local / ANSWERS
-    tools = make_tools(loaded, workspace, answers=known if known.is_file() else None)
+    answers = workspace.local / ANSWERS
+    tools = make_tools(loaded, workspace, answers=answers if answers.is_file() else None)
     plans: list[StagePlan] = []
     waiting: list[str] = []
-    for step in walk(loaded, corpus):
-        if step.batch is None:
-            plans.append(StagePlan(step.stage.stage, None, None, None, "runs once, on the driver"))
-        elif before := [name for name in waiting if name != step.stage.stage]:
-            plans.append(StagePlan(step.stage.stage, None, None, None, _until(before[-1], step.batch, corpus, tools)))
-            waiting.append(step.stage.stage)
+    for stage, work in walk(loaded, corpus, discovers=lambda _: True):
+        name = stage.stage
+        if work is None:
+            plans.append(StagePlan(name, None, None, None, "runs once, on the driver"))
+        elif before := [other for other in waiting if other != name]:
+            plans.append(StagePlan(name, None, None, None, _waits_for(before[-1], work, corpus, tools)))
+            waiting.append(name)
         else:
-            ledger = step.batch.ledger(corpus)
-            missing = [at for at, work in enumerate(step.batch.works) if not ledger.is_done(work)]
-            total, todo = len(step.batch.works), len(missing)
-            waiting += [step.stage.stage] if todo else []
-            cost = step.batch.stage.estimate(step.batch.inputs.take(missing), corpus, tools) if missing else ""
-            plans.append(StagePlan(step.stage.stage, total, total - todo, todo, cost))
+            ledger = work.ledger(corpus)
+            todo = [index for index, identity in enumerate(work.works) if not ledger.is_done(identity)]
+            waiting += [name] if todo else []
+            cost = _cost(work, todo, corpus, tools) if todo else ""
+            plans.append(StagePlan(name, len(work.works), len(work.works) - len(todo), len(todo), cost))
     return plans
 
 
-def _until(before: str, batch: "BatchWork", corpus: Corpus, tools: Tools) -> str:
-    """That a stage waits for another and, where it is to cost something, how to learn how much."""
-    told = "depends on the stages before it"
-    if not (asks := batch.stage.estimate(batch.inputs.slice(0, 0), corpus, tools)):
-        return told
-    return f"{told}; {asks}: to see the cost, `curate run RECIPE --until {before}`, then plan again"
+def _waits_for(before: str, work: BatchWork, corpus: Corpus, tools: Tools) -> str:
+    """Return that a stage depends on others and, if it asks a paid service, how to learn the cost."""
+    note = "depends on the stages before it"
+    cost = _cost(work, [], corpus, tools)
+    return f"{note}; {cost}: to see the cost, `curate run RECIPE --until {before}`, then plan again" if cost else note
 
 
-class Step(NamedTuple):
-    """A stage; for a batch stage also its inputs and the identity of the work on each."""
-
-    stage: Stage
-    batch: "BatchWork | None"
-
-
-class BatchWork(NamedTuple):
-    """The inputs of a batch stage in order, with the id of each and the identity of the work on it."""
-
-    stage: BatchStage
-    inputs: pa.Table
-    ids: list[str]
-    works: list[str]
-
-    def ledger(self, corpus: Corpus) -> Ledger:
-        """Which of the work is done."""
-        live = corpus.live[self.stage.writes[0]]
-        stage = self.stage
-        return Ledger(
-            corpus.workspace, corpus.labels, stage=stage.stage, writes=stage.writes, live=live, retried=stage.retried
-        )
-
-
-def walk(loaded: LoadedRecipe, corpus: Corpus) -> Iterator[Step]:
-    """The stages in order. Whoever asks for the next one has done what there was to do for the last."""
-    tools = make_tools(loaded, corpus.workspace)
-    known: dict[int, BatchWork] = {}
-    for index, stage in enumerate(loaded.recipe.stages):
-        if not isinstance(stage, BatchStage):
-            yield Step(stage, None)
-            continue
-        if index not in known:
-            # Stages of one kind share their tables: none may take another's rows for left-overs.
-            current = corpus.read(stage.reads) if stage.reads in corpus.live else pa.table({})
-            for other, sibling in enumerate(loaded.recipe.stages):
-                if isinstance(sibling, BatchStage) and sibling.stage == stage.stage:
-                    inputs = sibling.inputs(current, tools)
-                    ids = inputs.column(0).to_pylist()
-                    known[other] = BatchWork(sibling, inputs, ids, _works(sibling, inputs, tools))
-            live = frozenset(w for work in known.values() if work.stage.stage == stage.stage for w in work.works)
-            corpus.live.update(dict.fromkeys(stage.writes, live))
-        yield Step(stage, known[index])
-
-
-def _works(stage: BatchStage, inputs: pa.Table, tools: Tools) -> list[str]:
-    identity = f"{stage.stage}:{stage.identity(tools)}"
-    used = stage.columns_used()
-    names = used if used is not None else [name for name in inputs.column_names if name != "work"]
-    return [digest([identity, row]) for row in inputs.select(list(names)).to_pylist()]
+def _cost(work: BatchWork, todo: list[int], corpus: Corpus, tools: Tools) -> str:
+    if not isinstance(work.stage, Priced):
+        return ""
+    return work.stage.estimate(work.inputs.take(pa.array(todo, pa.int64())), corpus, tools)

@@ -11,7 +11,7 @@ import numpy as np
 from curate.errors import InvalidInput, InvalidRow
 from curate.media.container.decode import read_audio
 from curate.media.container.open import AUDIO_RATE_HZ
-from curate.pipeline.plan import make_tools, open_corpus
+from curate.pipeline.walk import make_tools, open_corpus
 from curate.recipe import LoadedRecipe
 from curate.report.page import write_page
 from curate.report.preview import Preview, render_preview

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from typing import Any, NamedTuple
 
-from curate.pipeline.plan import open_corpus
+from curate.pipeline.walk import open_corpus
 from curate.recipe import LoadedRecipe
 from curate.release.versions import Releases
 from curate.storage.workspace import Workspace

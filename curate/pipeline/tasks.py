@@ -3,12 +3,45 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from curate.executors import WorkerDied
-from curate.stages.contract import BatchStage, Outcome, PartedStage, Split, Task, Tools
+from curate.stages.capabilities import Parted, Parts, Replayed, Streamed
+from curate.stages.contract import BatchStage, Outcome, Tools
+
+
+class Task(NamedTuple):
+    """A batch of input rows, or a part of one, on its way to a worker."""
+
+    stage: BatchStage
+    batch: pa.Table
+    tools: Tools
+    part: Any = None
+
+
+def run_task(task: Task) -> Outcome | Parts:
+    """Run ``apply`` in a worker, or the step of ``Parted`` that the task is for."""
+    outcome = _apply(task)
+    # No row may name media that are still on their way.
+    task.tools.blobs.flush()
+    return outcome
+
+
+def run_replay(task: Task) -> Replayed:
+    """Run ``Streamed.replay`` in a worker."""
+    if not isinstance(task.stage, Streamed):
+        raise TypeError(f"stage {task.stage.stage} cannot replay")
+    return task.stage.replay(task.batch, task.tools)
+
+
+def _apply(task: Task) -> Outcome | Parts:
+    if not isinstance(task.stage, Parted):
+        return task.stage.apply(task.batch, task.tools)
+    if task.part is None:
+        return task.stage.begin(task.batch, task.tools)
+    return task.stage.apply_part(task.part, task.tools)
 
 
 class Advance(NamedTuple):
@@ -23,7 +56,7 @@ class Advance(NamedTuple):
 class _Cut:
     """An input whose parts are under way."""
 
-    split: Split
+    parts: Parts
     share: float
     left: int
     rest: float = 1.0
@@ -53,12 +86,12 @@ class Flow:
         while self._parts or self._given:
             yield self._give(*self._parts.popleft()) if self._parts else None
 
-    def follow(self, results: Iterable[Outcome | Split | WorkerDied]) -> Iterator[Advance]:
+    def follow(self, results: Iterable[Outcome | Parts | WorkerDied]) -> Iterator[Advance]:
         """What each result adds; one outcome a batch."""
         for result in results:
             place, task = self._given.popleft()
             batch = self._batches[place]
-            if isinstance(result, Split):
+            if isinstance(result, Parts):
                 yield Advance(batch, self._open(place, task, result), None)
             elif place in self._cuts:
                 yield self._add(place, task, result)
@@ -74,11 +107,11 @@ class Flow:
         self._given.append((place, task))
         return task
 
-    def _open(self, place: int, task: Task, split: Split) -> float:
+    def _open(self, place: int, task: Task, parts: Parts) -> float:
         # Shares are powers of a half, which add up to 1 exactly.
-        share = 0.5 ** len(split.parts).bit_length()
-        self._cuts[place] = _Cut(split, share, len(split.parts), 1 - share)
-        self._parts.extend((place, task._replace(part=part)) for part in split.parts)
+        share = 0.5 ** len(parts.parts).bit_length()
+        self._cuts[place] = _Cut(parts, share, len(parts.parts), 1 - share)
+        self._parts.extend((place, task._replace(part=part)) for part in parts.parts)
         return share
 
     def _add(self, place: int, task: Task, result: Outcome | WorkerDied) -> Advance:
@@ -98,10 +131,10 @@ class Flow:
         return Advance(batch, cut.rest, cut.died or self._join(task, cut))
 
     def _close(self, cut: _Cut) -> None:
-        if isinstance(self._stage, PartedStage):
-            self._stage.discard(cut.split, self._tools)
+        if isinstance(self._stage, Parted):
+            self._stage.discard(cut.parts, self._tools)
 
     def _join(self, task: Task, cut: _Cut) -> Outcome:
-        if not isinstance(self._stage, PartedStage):
+        if not isinstance(self._stage, Parted):
             raise TypeError(f"stage {self._stage.stage} cuts its inputs but cannot join them")
-        return self._stage.join(task.batch, cut.split, cut.outcomes, self._tools)
+        return self._stage.join(task.batch, cut.parts, cut.outcomes, self._tools)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from curate.labels import LabelSchema
-from curate.release.features import MEDIA, release_features
+from curate.labels import LabelSchema, compile_features
+from curate.release.features import MEDIA
 from curate.release.manifest import CARD, Manifest, canonical, content_hash
 from curate.release.rows import ReleaseRows
 from curate.release.shards import SizedRow, cut_shards, describe_file, shard_path, write_shard
@@ -50,7 +50,7 @@ def plan_release(
                 statistics.add(split, row)
                 yield line
 
-    header = {"features": release_features(labels), "labels": labels.sha256}
+    header = {"features": compile_features(labels), "labels": labels.sha256}
     sha256 = content_hash(header, lines())
     return Plan(divided, sizes, sha256, statistics)
 
@@ -67,7 +67,7 @@ def write_release(
     card: Callable[[], str],
 ) -> Manifest:
     """Write the planned release and give its manifest; ``about`` holds the manifest's version, recipe and tool."""
-    features = release_features(labels)
+    features = compile_features(labels)
     with releases.building(about["version"]) as folder:
         files = []
         for split, item_ids in plan.splits.items():

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from pyarrow import parquet
 
-from curate.release.features import MEDIA, Feature, arrow_schema
+from curate.labels import Feature
+from curate.release.features import MEDIA, arrow_schema
 from curate.storage.blobs import Blobs
 
 ROW_GROUP_BYTES = 32 * 2**20

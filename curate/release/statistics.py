@@ -56,7 +56,8 @@ class Statistics:
     def _count_value(self, split: str, name: str, value: Any) -> None:
         self.given[name] += 1
         field = self._schema.fields[name]
+        stored = field.from_release(value)
         if field.labels:
-            self.classes[name][split].update(field.labels_of(field.from_release(value)))
-        elif isinstance(value, int | float):
-            self.numbers[name].append(float(value))
+            self.classes[name][split].update(field.labels_of(stored))
+        elif (number := field.number_of(stored)) is not None:
+            self.numbers[name].append(number)

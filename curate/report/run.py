@@ -164,9 +164,11 @@ def _distributions(schema: LabelSchema, labels: pa.Table) -> str:
                     counts[label]["human" if source == "human" else "model"] += 1
             order = sorted(counts, key=lambda label: -counts[label].total())
             bars = [Bar(label, {kind: counts[label][kind] for kind in ("human", "model")}) for label in order]
-        elif pa.types.is_floating(given[name].type) or pa.types.is_integer(given[name].type):
-            bars = histogram([float(value) for value in given[name].to_pylist()])
         else:
+            numbers = [field.number_of(value) for value in given[name].to_pylist()]
+            known = [number for number in numbers if number is not None]
+            bars = histogram(known) if known else []
+        if not bars:
             continue
         panels.append(f'<div class="panel"><h3>{escape(name)}</h3>{bar_table(bars)}</div>')
     if not panels:

@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from curate.labels import Field
+
 _MOST_CHARS = 400
 _MOST_CHIPS = 12
 
 
-def show_value(value: Any) -> str:
-    """A label field's value: chips for a list, a short number, the members of a structure, else text."""
-    if isinstance(value, list):
-        more = ["…"] if len(value) > _MOST_CHIPS else []
-        return "".join(f'<span class="chip">{show_value(each)}</span>' for each in [*value[:_MOST_CHIPS], *more])
-    if isinstance(value, Mapping):
-        given = ((name, each) for name, each in value.items() if each not in (None, []))
-        return ", ".join(f"{show_text(name)} {show_value(each)}" for name, each in given)
-    return f"{value:g}" if isinstance(value, int | float) else show_text(value)
+def show_value(field: Field, value: Any) -> str:
+    """A label field's value in words: a chip for each of several parts, else text."""
+    parts = field.show(value)
+    if len(parts) == 1:
+        return show_text(parts[0])
+    more = ["…"] if len(parts) > _MOST_CHIPS else []
+    return "".join(f'<span class="chip">{show_text(part)}</span>' for part in [*parts[:_MOST_CHIPS], *more])
 
 
 def show_text(value: Any) -> str:

@@ -1,6 +1,6 @@
-"""Judgements to labels."""
+"""The aggregate stage: judgements become labels."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,10 +12,13 @@ from curate.stages.contract import DriverStage, Receipt, Tools
 
 
 class Aggregate(DriverStage):
-    """Majority label and soft distribution of every item; a model's proposal stands in until people have judged."""
+    """Aggregate judgements to a majority label and a soft distribution; proposals count until people judge."""
+
+    writes: ClassVar[tuple[str, ...]] = ("labels",)
 
     stage: Literal["aggregate"]
     method: Literal["majority"] = "majority"
+    version: ClassVar[int] = 2
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         table = corpus.table("labels")

@@ -1,7 +1,7 @@
-"""Let people judge: items and pre-labels to Label Studio, and every judgement back."""
+"""The annotate stage: items and pre-labels go to Label Studio, and every judgement comes back."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,24 +14,25 @@ from curate.annotation.local_server import connection as connections
 from curate.annotation.local_server.connection import Connection
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
-from curate.labels import DEFAULT_LANGUAGE
-from curate.labels.fields.base import Language
+from curate.labels import DEFAULT_LANGUAGE, Language
 from curate.stages.contract import DriverStage, Receipt, Tools
 
 Say = Callable[[str], None]
 
 
 class Annotate(DriverStage):
-    """Exchange items and judgements with Label Studio; without a server the items wait, and the run goes on."""
+    """Exchange items and judgements with Label Studio; without a server the items wait and the run continues."""
+
+    writes: ClassVar[tuple[str, ...]] = ("annotations",)
 
     stage: Literal["annotate"] = "annotate"
     raters_per_item: Annotated[int, Field(ge=1, le=20)] = 1
     instructions: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
     language: Language = DEFAULT_LANGUAGE
-    """Of the questions, where the label schema asks in it; else English."""
+    """Language of the questions, where the label schema has them in it; else English."""
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
-        """Push and pull, or say that people are waited for."""
+        """Push and pull, or report how many items wait for people."""
         if not connections.is_configured(corpus.workspace.local):
             waiting = corpus.read("items", ["item_id"]).num_rows
             message = f"{waiting} items wait for people: `curate annotate up`"
@@ -39,9 +40,10 @@ class Annotate(DriverStage):
         connection = connections.connection(corpus.workspace.local)
         pulled = _pull(corpus, connection)
         pushed = push(corpus, tools, self, connection)
-        _raise_for(pulled)
         counts = {"added": pushed.added, "refilled": pushed.refilled, "waiting": pushed.waiting, "acts": pulled.new}
         message = f"{pushed.waiting} items wait for people at {connection.url}" if pushed.waiting else ""
+        if pulled.problems:
+            message = "; ".join(filter(None, [message, _misfits(pulled.problems)]))
         return Receipt(changed=bool(pushed.added or pushed.refilled or pulled.new), counts=counts, message=message)
 
 
@@ -64,9 +66,9 @@ def push(
 
 
 def pull(corpus: Corpus, connection: Connection, *, say: Say = lambda _: None) -> PullCounts:
-    """Every new human act is in ``annotations``. The caller holds the workspace's lock.
+    """Append every new human act to ``annotations``. The caller holds the workspace's lock.
 
-    Raises ``InvalidInput``, after all is stored, listing the acts that the label schema does not allow.
+    Raises ``InvalidInput``, after all is stored, as long as current judgements do not fit the label schema.
     """
     counts = _pull(corpus, connection, say)
     _raise_for(counts)
@@ -74,12 +76,12 @@ def pull(corpus: Corpus, connection: Connection, *, say: Say = lambda _: None) -
 
 
 def status(corpus: Corpus, connection: Connection) -> list[ProjectStatus]:
-    """Tasks, judged tasks, annotators and address of each project."""
+    """Return tasks, judged tasks, annotators and address of each project."""
     return pulling.status(corpus, LabelStudioServer(connection))
 
 
 def invitation(connection: Connection) -> str:
-    """The address where an annotator makes an account."""
+    """Return the address where an annotator creates an account."""
     return LabelStudioServer(connection).invitation()
 
 
@@ -92,5 +94,12 @@ def _raise_for(counts: PullCounts) -> None:
         raise InvalidInput(
             f"{len(counts.problems)} answers do not fit the label schema; they are stored, with those fields empty",
             problems=counts.problems,
-            hint="correct them there and pull again, or leave them out",
+            hint="correct or delete them in Label Studio, and pull again",
         )
+
+
+def _misfits(problems: Sequence[str]) -> str:
+    return (
+        f"{len(problems)} answers do not fit the label schema and count as empty, such as {problems[0]}: "
+        "`curate annotate pull` lists them"
+    )

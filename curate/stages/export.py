@@ -12,13 +12,15 @@ from curate.corpus.splits import SplitSettings, split_items
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.hub.card import CardFacts, render_card
+from curate.labels import compile_features
 from curate.media.faces.detector import licence_note
 from curate.release.build import Plan, plan_release, write_release
-from curate.release.features import card_features, release_features
+from curate.release.features import card_features
 from curate.release.manifest import Manifest
 from curate.release.memo import inputs_hash, note, recall
 from curate.release.rows import ReleaseRows, ReleaseTables, pseudonym
 from curate.release.versions import VERSION, Releases
+from curate.stages.capabilities import Dividing
 from curate.stages.contract import DriverStage, Receipt, Tools
 
 Key = Literal["source", "speaker", "participant", "identity", "group"]
@@ -62,7 +64,7 @@ class Split(BaseModel):
         return self.__pydantic_extra__ or {"train": 1.0}
 
 
-class Export(DriverStage):
+class Export(DriverStage, Dividing):
     """Release every item with its labels, judgements and pre-label; the same content is never released twice."""
 
     stage: Literal["export"]
@@ -145,7 +147,7 @@ class Export(DriverStage):
             recipe=about["recipe"],
             label_schema=tools.labels.name,
             fields={name: field.describe() for name, field in tools.labels.fields.items()},
-            features=card_features(release_features(tools.labels)),
+            features=card_features(compile_features(tools.labels)),
             disjoint_by=self.split.disjoint_by,
             tool=about["tool"],
             notices=notices,

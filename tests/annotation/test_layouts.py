@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.annotation.label_studio.tasks import shown_in
+from curate.annotation.label_studio.tasks import variables_of
 from curate.assets import list_assets
 from curate.errors import InvalidInput
 from curate.labels import compile_config, find_layout, load_labels, parse_layout, usual_layout
@@ -57,7 +57,7 @@ def test_every_shipped_schema_fits_the_layouts_of_its_items(name: str, language:
         for shown in KINDS[unit]:
             if not labels.layout or shown in labels.layout:
                 layout = find_layout(labels, unit, shown).read_text("utf-8")
-                assert shown_in(layout)
+                assert variables_of(layout)
                 assert parse_layout(layout).default
                 compile_config(labels, layout, language=language)
 

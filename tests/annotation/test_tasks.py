@@ -9,12 +9,12 @@ import pytest
 from curate.annotation.label_studio.tasks import (
     Origin,
     has_all,
-    shown_in,
-    to_deletion,
+    to_judgement,
     to_prediction,
-    to_row,
     to_task,
+    variables_of,
 )
+from curate.corpus.judgements import to_deletion
 from curate.errors import InvalidInput
 from curate.labels import FIELD_TYPES, LabelSchema, Taxonomy, Turn, parse_layout, to_context
 from tests.annotation.annotation_builders import make_item, make_labels, make_prelabel
@@ -46,6 +46,24 @@ def make_task(**changed: Any) -> dict[str, Any]:
     return {"id": 5, "data": {"item_id": "item"}, "predictions": [], **changed}
 
 
+EARLIER = {"action": "created", "annotation_id": "0", "acted_at": datetime(2026, 1, 1, tzinfo=UTC)}
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def read(
+    annotation: dict[str, Any],
+    task: dict[str, Any],
+    item: Any,
+    labels: LabelSchema,
+    origin: Origin,
+    *,
+    earlier: dict[str, Any] | None = None,
+) -> tuple[dict[str, Any], list[str]]:
+    newest: Any = type("Newest", (), {"get": lambda self, key: earlier})()
+    row = to_judgement(annotation, task, item, labels, origin, newest, now=NOW).to_row(labels)
+    return row, row["misfits"]
+
+
 def as_submitted(prediction: dict[str, Any], **origins: str) -> list[dict[str, Any]]:
     """What the form sends for a prediction that was left as it was."""
     return [{**result, "origin": origins.get(result["from_name"], "prediction")} for result in prediction["result"]]
@@ -56,7 +74,7 @@ def test_prelabel_comes_back_as_it_went() -> None:
     prediction = to_prediction(prelabel, LABELS, LAYOUT, ITEM, "offline")
     assert prediction["model_version"] == "offline"
     assert prediction["score"] == pytest.approx(0.8)
-    row, problems = to_row(make_annotation(as_submitted(prediction)), make_task(), ITEM, LABELS, ORIGIN, known=False)
+    row, problems = read(make_annotation(as_submitted(prediction)), make_task(), ITEM, LABELS, ORIGIN)
     assert problems == []
     assert {name: row[name] for name in LABELS.fields} == {name: prelabel[name] for name in LABELS.fields}
     assert row["prelabel_id"] == prelabel["prelabel_id"]
@@ -65,7 +83,7 @@ def test_prelabel_comes_back_as_it_went() -> None:
 
 def test_row_tells_who_when_where_and_how() -> None:
     result = [make_result("emotion", {"choices": ["fear"]})]
-    row, _ = to_row(make_annotation(result), make_task(), ITEM, LABELS, ORIGIN, known=False)
+    row, _ = read(make_annotation(result), make_task(), ITEM, LABELS, ORIGIN)
     assert row["annotator"] == "ann@example.com"
     assert row["acted_at"] == datetime(2026, 1, 2, 3, 4, 5, 7, UTC)
     assert (row["server"], row["project_id"], row["task_id"], row["server_annotation_id"]) == ("local-1", 7, 5, 11)
@@ -76,21 +94,21 @@ def test_row_tells_who_when_where_and_how() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "known", "action"),
-    [({}, False, "created"), ({}, True, "updated"), ({"was_cancelled": True}, True, "skipped")],
+    ("changed", "earlier", "action"),
+    [({}, None, "created"), ({}, EARLIER, "updated"), ({"was_cancelled": True}, EARLIER, "skipped")],
 )
-def test_action(changed: dict[str, Any], known: bool, action: str) -> None:
-    row, _ = to_row(make_annotation([], **changed), make_task(), ITEM, LABELS, ORIGIN, known=known)
+def test_action(changed: dict[str, Any], earlier: dict[str, Any] | None, action: str) -> None:
+    row, _ = read(make_annotation([], **changed), make_task(), ITEM, LABELS, ORIGIN, earlier=earlier)
     assert row["action"] == action
 
 
 def test_ids_follow_the_judgement_and_its_changes() -> None:
-    one, _ = to_row(make_annotation([]), make_task(), ITEM, LABELS, ORIGIN, known=False)
-    same, _ = to_row(make_annotation([]), make_task(), ITEM, LABELS, ORIGIN, known=True)
-    later, _ = to_row(
-        make_annotation([], updated_at="2026-01-03T00:00:00Z"), make_task(), ITEM, LABELS, ORIGIN, known=True
+    one, _ = read(make_annotation([]), make_task(), ITEM, LABELS, ORIGIN)
+    same, _ = read(make_annotation([]), make_task(), ITEM, LABELS, ORIGIN, earlier=EARLIER)
+    later, _ = read(
+        make_annotation([], updated_at="2026-01-03T00:00:00Z"), make_task(), ITEM, LABELS, ORIGIN, earlier=EARLIER
     )
-    elsewhere, _ = to_row(make_annotation([]), make_task(), ITEM, LABELS, ORIGIN._replace(server="x"), known=False)
+    elsewhere, _ = read(make_annotation([]), make_task(), ITEM, LABELS, ORIGIN._replace(server="x"))
     gone = to_deletion(later, LABELS, datetime(2026, 2, 1, tzinfo=UTC))
     assert one["annotation_id"] == same["annotation_id"]
     assert len({row["annotation_id"] for row in (one, later, elsewhere, gone)}) == 4
@@ -106,11 +124,11 @@ def test_ids_follow_the_judgement_and_its_changes() -> None:
         ([make_result("emotion", "fear")], "emotion", "choices"),  # type: ignore[arg-type]
         ([make_result("intensity", {"rating": 9})], "intensity", "not within"),
         ([make_result("intensity", {"rating": 2}), make_result("intensity", {"rating": 3})], "intensity", "2 numbers"),
-        ([make_result("mood", {"choices": ["fine"]})], None, "mood is no field"),
+        ([make_result("mood", {"choices": ["fine"]})], None, "mood is not a field"),
     ],
 )
 def test_what_does_not_fit_is_told_and_kept_raw(results: list[Any], field: str | None, told: str) -> None:
-    row, problems = to_row(make_annotation(results), make_task(), ITEM, LABELS, ORIGIN, known=False)
+    row, problems = read(make_annotation(results), make_task(), ITEM, LABELS, ORIGIN)
     assert len(problems) == 1
     assert told in problems[0]
     assert field is None or row[field] is None
@@ -119,7 +137,7 @@ def test_what_does_not_fit_is_told_and_kept_raw(results: list[Any], field: str |
 
 @pytest.mark.parametrize("result", [None, [], [None], ["text"]])
 def test_empty_and_broken_results(result: Any) -> None:
-    row, problems = to_row(make_annotation(result), make_task(), ITEM, LABELS, ORIGIN, known=False)
+    row, problems = read(make_annotation(result), make_task(), ITEM, LABELS, ORIGIN)
     assert problems == []
     assert all(row[name] is None for name in LABELS.fields)
 
@@ -128,22 +146,36 @@ def test_form_that_was_cleared_still_tells_what_had_filled_it() -> None:
     prelabel = make_prelabel(make_item())
     shown = {**to_prediction(prelabel, LABELS, LAYOUT, ITEM, "offline"), "created_at": "2026-01-01T00:00:00Z"}
     result = [make_result("emotion", {"choices": ["fear"]}, origin="manual")]
-    row, _ = to_row(make_annotation(result), make_task(predictions=[shown]), ITEM, LABELS, ORIGIN, known=False)
+    row, _ = read(make_annotation(result), make_task(predictions=[shown]), ITEM, LABELS, ORIGIN)
     assert row["prelabel_id"] == prelabel["prelabel_id"]
     later = {**shown, "created_at": "2026-01-05T00:00:00Z"}
-    row, _ = to_row(make_annotation(result), make_task(predictions=[later]), ITEM, LABELS, ORIGIN, known=False)
+    row, _ = read(make_annotation(result), make_task(predictions=[later]), ITEM, LABELS, ORIGIN)
     assert row["prelabel_id"] is None
 
 
 def test_annotators_without_an_address() -> None:
-    for who, name in ((99, "user 99"), ({"id": 3}, "ann@example.com"), (None, "unknown")):
-        row, _ = to_row(make_annotation([], completed_by=who), make_task(), ITEM, LABELS, ORIGIN, known=False)
+    for user, name in ((99, "user 99"), ({"id": 3}, "ann@example.com")):
+        row, _ = read(make_annotation([], completed_by=user), make_task(), ITEM, LABELS, ORIGIN)
         assert row["annotator"] == name
+
+
+def test_judgements_without_a_user_have_raters_of_their_own() -> None:
+    annotations = [make_annotation([], completed_by=None, id=n) for n in (1, 1, 2)]
+    rows = [read(annotation, make_task(), ITEM, LABELS, ORIGIN)[0] for annotation in annotations]
+    assert rows[0]["annotator"] == rows[1]["annotator"] != rows[2]["annotator"]
+
+
+def test_judgement_seen_again_after_its_deletion_is_restored() -> None:
+    created, _ = read(make_annotation([]), make_task(), ITEM, LABELS, ORIGIN)
+    gone = to_deletion(created, LABELS, datetime(2026, 2, 1, tzinfo=UTC))
+    back, _ = read(make_annotation([]), make_task(), ITEM, LABELS, ORIGIN, earlier=gone)
+    assert (back["action"], back["acted_at"], back["judgement_id"]) == ("restored", NOW, created["judgement_id"])
+    assert len({row["annotation_id"] for row in (created, gone, back)}) == 3
 
 
 def test_task_has_what_its_layout_shows() -> None:
     item = make_item(layout="video", video="aa/x.mp4", face="bb/y.jpg", speaker=None, text=None)
-    shown = shown_in('<View><Video value="$video" frameRate="$fps"/><Header value="$span: $statement"/></View>')
+    shown = variables_of('<View><Video value="$video" frameRate="$fps"/><Header value="$span: $statement"/></View>')
     assert shown == {"video", "fps", "span", "statement"}
     assert not has_all(item, shown)
     task = to_task({**item, "statement": "He lies."}, shown, {"aa/x.mp4": "/media/x"}, None)
@@ -171,7 +203,7 @@ def test_own_turn_is_marked_and_its_text_left_as_it_is() -> None:
 
 def test_layout_that_shows_what_no_item_has() -> None:
     with pytest.raises(InvalidInput, match="shows \\$vdeo, which no item has"):
-        shown_in('<Video value="$vdeo"/>')
+        variables_of('<Video value="$vdeo"/>')
 
 
 def test_task_and_context_tell_what_the_item_does() -> None:
@@ -209,7 +241,7 @@ def test_spans_and_their_relations_find_their_field_and_what_was_not_asked_is_to
         {k: v for k, v in result.items() if k != "id"} if result["type"] == "relation" else result
         for result in as_submitted_regions(prediction)
     ]
-    row, problems = to_row(make_annotation(results), make_task(), ITEM, labels, ORIGIN, known=False)
+    row, problems = read(make_annotation(results), make_task(), ITEM, labels, ORIGIN)
     assert problems == []
     assert row["causes"] == labels.fields["causes"].check(causes)
     assert {each["field"]: each["origin"] for each in row["origins"]} == {
@@ -218,8 +250,11 @@ def test_spans_and_their_relations_find_their_field_and_what_was_not_asked_is_to
     }
 
     more = [make_result("note", {"text": ["hm"]}), {"type": "relation", "from_id": "x", "to_id": "y"}]
-    row, problems = to_row(make_annotation([*results, *more]), make_task(), ITEM, labels, ORIGIN, known=False)
-    assert problems == ["a relation begins at nothing", "note: is answered, and was not to be asked"]
+    row, problems = read(make_annotation([*results, *more]), make_task(), ITEM, labels, ORIGIN)
+    assert problems == [
+        "a relation starts at a region that does not exist",
+        "note: was answered although it was not asked",
+    ]
     assert row["note"] is None
     assert row["causes"] is not None
 

@@ -199,7 +199,7 @@ def test_a_read_only_disk(tmp_path, posts_recipe):
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_ctrl_c_keeps_what_is_done(tmp_path, workers):
     from curate.storage.workspace import Workspace
-    from tests.pipeline.test_recovery import contents
+    from tests.support.runs import contents
 
     command = [sys.executable, "-m", "curate", "run", "quickstart", "-w", str(tmp_path / "w"), "--workers", workers]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)

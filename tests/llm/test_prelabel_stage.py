@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from curate.cli.output import account_of, describe, describe_spending, show_missing
+from curate.cli.output import describe, describe_spending, show_missing
 from curate.corpus.spec import table_spec
 from curate.errors import Interrupted, InvalidInput, MissingDependency, ServiceRefused
 from curate.executors.local import LocalExecutor
@@ -22,7 +22,7 @@ from curate.llm.dry_run import DryRun
 from curate.llm.money.account import UsageTotals
 from curate.llm.money.prices import shipped_prices
 from curate.llm.replies import ReplyStore
-from curate.pipeline import StagePlan, StageResult, plan, run
+from curate.pipeline import StagePlan, StageResult, add_accounts, plan, run
 from curate.recipe import load_recipe
 from curate.stages.contract import Tools
 from curate.stages.prelabel.chat import Chat
@@ -175,7 +175,7 @@ def test_nothing_is_paid_for_words_that_cannot_be_seen(corpus: Posts, double: Ch
 
 def test_replies_are_saved_while_the_stage_runs(corpus: Posts, double: ChatDouble, monkeypatch) -> None:
     saved: list[int] = []
-    monkeypatch.setattr(import_module("curate.pipeline.run"), "_SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(import_module("curate.pipeline.run"), "SAVE_EVERY_S", 0.0)
     monkeypatch.setattr(Workspace, "save_local_files", lambda self: saved.append(asked(double)))
     corpus.run(labellers=[ONE], in_flight=1)
     assert len(saved) > 2
@@ -272,7 +272,7 @@ def test_the_account_adds_up_a_labeller_of_two_stages() -> None:
     one = UsageTotals(requests=6, tokens_in=60, usd=0.5, outcomes={"ok": 6})
     two = UsageTotals(requests=2, tokens_in=20, usd=0.25, outcomes={"ok": 1, "refused": 1})
     stages = [StageResult("prelabel", account={"a": one, "b": two}), StageResult("prelabel", account={"a": two})]
-    account = account_of(stages)
+    account = add_accounts(*(result.account for result in stages))
     assert account == {"a": one + two, "b": two}
     assert (account["a"].requests, account["a"].usd, account["a"].outcomes) == (8, 0.75, {"ok": 7, "refused": 1})
 

@@ -29,14 +29,14 @@ def _few_are_many(monkeypatch: pytest.MonkeyPatch, corpus: Posts) -> None:
 def recalled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many items each batch of this process recalled, the sample before it included."""
     found: list[int] = []
-    own = prelabel.Prelabel.recall
+    own = prelabel.Prelabel.replay
 
-    def recall(self, batch, tools):
+    def replay(self, batch, tools):
         made = own(self, batch, tools)
-        found.append(len(made.known))
+        found.append(len(made.indices))
         return made
 
-    monkeypatch.setattr(prelabel.Prelabel, "recall", recall)
+    monkeypatch.setattr(prelabel.Prelabel, "replay", replay)
     return found
 
 
@@ -108,7 +108,7 @@ def test_only_what_is_not_known_is_asked(corpus: Posts, double: ChatDouble, reca
 
 def test_nothing_counts_twice_where_a_review_is_new(corpus: Posts, double: ChatDouble, monkeypatch, recalled) -> None:
     corpus.run(labellers=[ONE])
-    monkeypatch.setattr(prelabel.Prelabel, "recalls", lambda self, todo, tools: True)
+    monkeypatch.setattr(prelabel.Prelabel, "should_replay", lambda self, todo, tools: True)
     done = corpus.run(labellers=[ONE], review={"model": "openai/gpt-5", "name": "reviewer"})
     assert recalled == [0]
     assert spending(done) == {
@@ -128,7 +128,7 @@ def test_little_that_is_known_is_left_to_the_stream(corpus: Posts, double: ChatD
 def test_stopped_on_the_way_it_goes_on(corpus: Posts, double: ChatDouble, monkeypatch) -> None:
     corpus.run(labellers=[ONE])
     rows = forget(corpus)
-    monkeypatch.setattr(import_module("curate.pipeline.run"), "_RECALL_ROWS", 4)
+    monkeypatch.setattr(import_module("curate.pipeline.drive"), "REPLAY_ROWS", 4)
     corpus.listener.accounts.clear()
     executor = LocalExecutor(1)
     with pytest.raises(Interrupted):

@@ -125,11 +125,13 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
 
 
 def test_structured_values_are_shown_in_words():
+    from curate.labels.fields import OpenSet
     from curate.report.words import show_value
 
-    span = {"id": "s1", "text": "<b>", "label": "cause", "turn": None}
-    assert show_value([span]) == '<span class="chip">id s1, text &lt;b&gt;, label cause</span>'
-    assert show_value([0.5] * 1000).count("chip") == 13
+    field = OpenSet(name="words", type="open_set")
+    assert show_value(field, ["<b>"]) == "&lt;b&gt;"
+    assert show_value(field, ["a", "<b>"]) == '<span class="chip">a</span><span class="chip">&lt;b&gt;</span>'
+    assert show_value(field, [f"word {number}" for number in range(100)]).count("chip") == 13
 
 
 def add_proposals(made, labeller, outcomes, *, item="item-0000", final=False):

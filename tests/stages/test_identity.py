@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from curate.media.faces.identity import name_people
-from curate.pipeline.plan import open_corpus
+from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.release.versions import Releases
 from curate.storage.workspace import Workspace
 from tests.media.test_insightface_pack import add_recognition, make_pack, opencv  # noqa: F401
-from tests.pipeline.test_recovery import run_quietly
 from tests.support.builders import make_recipe
+from tests.support.runs import run_quietly
 
 RED, BLUE = (230, 20, 20), (20, 20, 230)
 NOTE = "non-commercial research"

@@ -39,7 +39,7 @@ def make_tools(folder: Path) -> Tools:
 def ingest(folder: Path, *files: str, **settings) -> Done:
     """Runs the stage, and checks that every input is accounted for."""
     tools, stage = make_tools(folder), Ingest(files=files, **settings)
-    inputs = stage.inputs(pa.table({}), tools)
+    inputs = stage.discover(tools)
     outcome = stage.apply(inputs, tools)
     done = Done(inputs, outcome)
     ids = inputs.column(0).to_pylist()
@@ -179,7 +179,7 @@ def test_a_file_that_vanishes_before_it_is_read(tmp_path):
     write_media(tmp_path / "a.wav", sound=make_tone())
     (tmp_path / "b.txt").write_text("here")
     tools, stage = make_tools(tmp_path), Ingest(files="*")
-    inputs = stage.inputs(pa.table({}), tools)
+    inputs = stage.discover(tools)
     (tmp_path / "a.wav").unlink()
     (tmp_path / "b.txt").unlink()
     assert {one.reason for one in stage.apply(inputs, tools).rejections} == {"unreadable"}

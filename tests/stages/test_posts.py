@@ -7,13 +7,11 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pytest
 
-from curate.annotation.label_studio.tasks import has_all, shown_in, to_task
+from curate.annotation.label_studio.tasks import has_all, to_task, variables_of
 from curate.corpus.spec import table_spec
 from curate.executors.local import LocalExecutor
-from curate.labels import load_labels
-from curate.labels.targets.find_layout import find_layout
-from curate.pipeline import run
-from curate.pipeline.plan import open_corpus
+from curate.labels import find_layout, load_labels
+from curate.pipeline import open_corpus, run
 from curate.recipe import load_recipe
 from curate.stages.contract import Tools
 from curate.stages.ingest.stage import Ingest
@@ -58,7 +56,7 @@ def make_of(folder: Path, *, labels: str = "utterance_emotion.v1", units=(), **s
     schema = load_labels(labels)
     schema = schema.model_copy(update={"units": units}) if units else schema
     tools, ingest, preprocess = Tools(Blobs(folder), schema, folder), Ingest(files="p.*"), Preprocess(**settings)
-    found = ingest.apply(ingest.inputs(pa.table({}), tools), tools)
+    found = ingest.apply(ingest.discover(tools), tools)
     sources = pa.Table.from_pylist(found.rows["sources"], schema=table_spec("sources", schema).schema)
     cut = preprocess.apply(preprocess.inputs(sources, tools), tools)
     items = pa.Table.from_pylist(cut.rows["items"], schema=table_spec("items", schema).schema).to_pylist()
@@ -253,7 +251,7 @@ def test_a_dialogue_passes_the_filter_for_words(tmp_path):
 def test_screens_have_what_they_show(tmp_path, line, labels, needed):
     made = make(tmp_path, line, labels=labels)
     for item in made.items:
-        shown = shown_in(find_layout(load_labels(labels), item["unit"], item["layout"]).read_text("utf-8"))
+        shown = variables_of(find_layout(load_labels(labels), item["unit"], item["layout"]).read_text("utf-8"))
         assert needed <= shown
         assert has_all(item, shown)
         assert all(to_task(item, shown, {}, None)["data"][name] for name in needed)

@@ -53,9 +53,10 @@ class Done(NamedTuple):
 def make_sources(folder: Path, *files: str, stage: Preprocess | None = None) -> pa.Table:
     labels = load_labels("utterance_emotion.v1")
     tools, ingest = Tools(Blobs(folder), labels, folder), Ingest(files=files)
-    rows = ingest.apply(ingest.inputs(pa.table({}), tools), tools).rows["sources"]
+    rows = ingest.apply(ingest.discover(tools), tools).rows["sources"]
     sources = pa.Table.from_pylist(rows, schema=table_spec("sources", labels).schema)
-    return (stage or Preprocess()).inputs(sources, tools).select([*Preprocess.uses, *POST_COLUMNS])
+    stage = stage or Preprocess()
+    return stage.inputs(sources, tools).select([*stage.columns_used(), *POST_COLUMNS])
 
 
 def preprocess(folder: Path, *files: str, blobs: Path, units: tuple[str, ...] = UNITS, **settings) -> Done:

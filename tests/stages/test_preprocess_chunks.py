@@ -14,23 +14,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.cli.options import open_executor
 from curate.errors import Interrupted
 from curate.executors.local import LocalExecutor
+from curate.executors.open import open_executor
 from curate.labels import load_labels
 from curate.media.container.decode import Span, read_frames, read_pictures
 from curate.media.container.pictures import resize
 from curate.pipeline import run
 from curate.recipe import load_recipe
-from curate.stages.contract import Split, Tools
+from curate.stages.capabilities import Parts
+from curate.stages.contract import Tools
 from curate.stages.preprocess.chunks import Chunk, join_shots
 from curate.stages.preprocess.stage import Preprocess
 from curate.storage.blobs import Blobs
 from curate.storage.workspace import Workspace
-from tests.pipeline.test_recovery import Quiet, assert_same, contents, run_quietly
 from tests.stages.test_preprocess import make_sources
 from tests.support.builders import make_recipe
 from tests.support.media_builders import make_portrait, make_speech, sample, write_media
+from tests.support.runs import Quiet, assert_same, contents, run_quietly
 
 CLIPS = ("good_news", "broken_promise", "night_noise")
 SUBTITLES = "1\n00:00:00,300 --> 00:00:07,300\nWe all of us got the job here\n"
@@ -69,14 +70,14 @@ def chunked(film: Path, blobs: Path, **settings):
     stage, tools = Preprocess(**settings), make_tools(film.parent, blobs)
     sources = make_sources(film.parent, film.name, stage=stage)
     begun = stage.begin(sources, tools)
-    if isinstance(begun, Split):
+    if isinstance(begun, Parts):
         for part in begun.parts:
             pickle.dumps(part)
         assert list(blobs.rglob("*.pcm"))
         stage.discard(begun, tools)
     outcome = stage.apply(sources, tools)
     assert not list(blobs.rglob("*.pcm")), "what was stored for the chunks is removed"
-    return outcome, begun.parts if isinstance(begun, Split) else []
+    return outcome, begun.parts if isinstance(begun, Parts) else []
 
 
 @pytest.mark.parametrize(
@@ -306,7 +307,7 @@ DIE_AT_CHUNK = """
 import os, signal, sys
 from pathlib import Path
 from curate.stages.preprocess import stage as preprocess
-from tests.pipeline.test_recovery import run_quietly
+from tests.support.runs import run_quietly
 chunks = []
 def deadly(self, part, tools, apply=preprocess.Preprocess.apply_part):
     chunks.append(part)

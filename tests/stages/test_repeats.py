@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.pipeline.plan import open_corpus
+from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.storage.workspace import Workspace
-from tests.pipeline.test_recovery import run_quietly
 from tests.support.builders import make_recipe
 from tests.support.media_builders import RATE_HZ, make_talk, write_media
+from tests.support.runs import run_quietly
 
 
 def make_compilations(folder: Path) -> Path:

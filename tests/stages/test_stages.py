@@ -9,6 +9,7 @@ import pytest
 from curate.corpus.ledger import RETRIED
 from curate.files import digest
 from curate.recipe import load_recipe
+from curate.stages.capabilities import Discovered
 from curate.stages.contract import REASONS, BatchStage, Tools
 from curate.storage.blobs import Blobs
 from tests.support.builders import make_posts
@@ -28,7 +29,8 @@ def walk(recipe: Path, blobs: Path):
     rows: dict[str, pa.Table] = {}
     for stage in loaded.recipe.stages:
         if isinstance(stage, BatchStage):
-            inputs = stage.inputs(rows.get(stage.reads, pa.table({})), tools)
+            found = isinstance(stage, Discovered)
+            inputs = stage.discover(tools) if found else stage.inputs(rows[stage.reads], tools)
             yield stage, inputs, tools
             outcome = stage.apply(inputs, tools)
             from curate.corpus.spec import table_spec

@@ -1,6 +1,5 @@
-"""One project for each recipe, label schema and layout, found again by a mark in its description."""
+"""One project for each recipe, label schema and layout, identified by a mark in its description."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -9,13 +8,14 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
 from curate.annotation.protocol import AnnotationServer, Project
-from curate.errors import InvalidInput, ServiceConflict, StorageFailed
+from curate.errors import InvalidInput, ServiceConflict
+from curate.files import read_json_object, sha256_of, write_whole
 
 _MARK = re.compile(r"curate:([^\s:#]+):([^\s:#]+):([^\s:#]+)#([0-9a-f]{16})")
 
 
 class ProjectKey(NamedTuple):
-    """What a project is for."""
+    """The recipe, label schema and layout of a project."""
 
     recipe: str
     labels: str
@@ -23,9 +23,9 @@ class ProjectKey(NamedTuple):
 
 
 class Notes:
-    """What is remembered of a server's projects between runs, in ``<workspace>/label_studio/projects/``.
+    """Facts about a server's projects that are kept between runs, in ``<workspace>/label_studio/projects/``.
 
-    Losing it costs time and nothing else, as the marks on the server say the same.
+    Losing them costs only time: the marks on the server hold the same facts.
     """
 
     def __init__(self, workspace_root: Path, server: str) -> None:
@@ -33,50 +33,43 @@ class Notes:
         self.folder = workspace_root / "label_studio" / "projects" / name
 
     def path(self, key: ProjectKey, suffix: str = "json") -> Path:
+        """Return the file of a project's notes."""
         return self.folder / f"{key.labels}.{key.layout}.{suffix}"
 
     def read(self, key: ProjectKey) -> dict[str, Any]:
-        try:
-            found = json.loads(self.path(key).read_text("utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        """Return the notes about a project; empty if there are none or the file is damaged."""
+        return read_json_object(self.path(key))
 
     def write(self, key: ProjectKey, **changed: Any) -> None:
-        text = json.dumps({**self.read(key), **changed}, indent=1)
-        self._write(self.path(key), text)
+        """Change some of the notes about a project."""
+        write_whole(self.path(key), json.dumps({**self.read(key), **changed}, indent=1))
 
     def write_config(self, key: ProjectKey, config: str) -> Path:
+        """Write a labeling config for a person to copy, and return its file."""
         path = self.path(key, "xml")
-        self._write(path, config)
+        write_whole(path, config)
         return path
-
-    def _write(self, path: Path, text: str) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            new = path.with_name(f".{path.name}.new")
-            new.write_text(text, "utf-8")
-            new.replace(path)
-        except OSError as error:
-            raise StorageFailed(f"cannot write {path}: {error.strerror}") from error
 
 
 def find_projects(server: AnnotationServer, recipe: str, labels: str) -> dict[ProjectKey, Project]:
-    """The projects of a recipe and label schema on the server. Raises ``ServiceConflict`` when two claim one place."""
-    found: dict[ProjectKey, Project] = {}
+    """Return the projects of a recipe and label schema on the server.
+
+    Raises ``ServiceConflict`` if two projects have the same mark.
+    """
+    projects: dict[ProjectKey, Project] = {}
     for project in server.projects():
         mark = _MARK.search(project.description)
         if mark is None or (mark[1], mark[2]) != (recipe, labels):
             continue
         key = ProjectKey(recipe, labels, mark[3])
-        if key in found:
-            urls = " and ".join(server.project_url(p.project_id) for p in (found[key], project))
+        if key in projects:
+            urls = " and ".join(server.project_url(p.project_id) for p in (projects[key], project))
             raise ServiceConflict(
-                f"two projects are marked as {mark[0].partition('#')[0]}: {urls}",
-                hint="remove that mark from the description of the one that is a copy",
+                f"two projects have the mark {mark[0].partition('#')[0]}: {urls}",
+                hint="remove the mark from the description of the copy",
             )
-        found[key] = project
-    return found
+        projects[key] = project
+    return projects
 
 
 def ensure_project(
@@ -88,9 +81,9 @@ def ensure_project(
     existing: Project | None,
     notes: Notes,
 ) -> int:
-    """The id of the project for ``key``, made or brought up to date. A project changed by hand is left as it is.
+    """Create the project for ``key`` or bring it up to date, and return its id.
 
-    Raises ``ServiceConflict`` saying what was changed and how to go on.
+    A project that was changed by hand is left alone. Raises ``ServiceConflict`` with the change and the next step.
     """
     mark = f"curate:{key.recipe}:{key.labels}:{key.layout}#{_fingerprint(config)}"
     wanted = {**settings, "description": mark, "label_config": config}
@@ -102,17 +95,17 @@ def ensure_project(
         return existing.project_id
     notes.write(key, project_id=existing.project_id)
     url = server.project_url(existing.project_id)
-    left = _MARK.search(existing.description)
-    theirs = _fingerprint(existing.config)
-    if theirs != _fingerprint(config) and (left is None or theirs != left[4]):
+    mark_there = _MARK.search(existing.description)
+    current = _fingerprint(existing.config)
+    if current != _fingerprint(config) and (mark_there is None or current != mark_there[4]):
         path = notes.write_config(key, config)
         raise ServiceConflict(
             f"the labeling interface of {url} was changed by hand",
-            hint=f"put the content of {path} back under Settings > Labeling Interface; "
+            hint=f"paste the content of {path} under Settings > Labeling Interface; "
             "to ask something else, give the label schema or layout a new name",
         )
     wanted["description"] = _MARK.sub(mark, existing.description, count=1)
-    if theirs == _fingerprint(config):
+    if current == _fingerprint(config):
         del wanted["label_config"]
     changed = {name: value for name, value in wanted.items() if existing.settings.get(name) != value}
     if changed:
@@ -120,33 +113,33 @@ def ensure_project(
             server.change_project(existing.project_id, changed)
         except InvalidInput as error:
             raise ServiceConflict(
-                f"{url} does not take the present label schema or layout: {error.message}",
+                f"{url} does not accept the present label schema or layout: {error.message}",
                 hint="give the changed label schema a new version (.v2); its judgements then go into a new project",
             ) from error
     return existing.project_id
 
 
 def _check_gone(server: AnnotationServer, key: ProjectKey, notes: Notes) -> None:
-    """Stop where a project was made before and cannot be found by its mark any more."""
+    """Raise ``ServiceConflict`` if a project was created before and its mark is gone."""
     before = notes.read(key).get("project_id")
     if not isinstance(before, int):
         return
-    forget = f"to begin a new project, delete {notes.path(key)}"
+    start_anew = f"to begin a new project, delete {notes.path(key)}"
     if server.has_project(before):
         mark = f"curate:{key.recipe}:{key.labels}:{key.layout}#0000000000000000"
         raise ServiceConflict(
             f"the description of {server.project_url(before)} lost its mark",
-            hint=f"put `{mark}` back into it; or, {forget}",
+            hint=f"put `{mark}` back into it; or, {start_anew}",
         )
     raise ServiceConflict(
-        f"project {before} ({key.layout}) was deleted on the server; judgements pulled before are kept", hint=forget
+        f"project {before} ({key.layout}) was deleted on the server; judgements pulled before are kept", hint=start_anew
     )
 
 
 def _fingerprint(config: str) -> str:
-    """A hash of a config that does not depend on how its XML is written."""
+    """Return a hash of a config that does not depend on the formatting of its XML."""
     try:
         config = ET.canonicalize(config, strip_text=True)
     except ET.ParseError:
         config = config.strip()
-    return hashlib.sha256(config.encode()).hexdigest()[:16]
+    return sha256_of(config)[:16]

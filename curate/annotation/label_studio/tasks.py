@@ -1,100 +1,102 @@
-"""Items and pre-labels as Label Studio tasks, and its annotations as rows of ``annotations``. Pure."""
+"""Convert items and pre-labels to Label Studio tasks, and its annotations to judgements. Pure."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from curate.corpus.judgements import Judgement, time_after
 from curate.errors import InvalidInput
-from curate.labels import DEFAULT_FPS, ItemContext, LabelSchema, Layout
+from curate.labels import DEFAULT_FPS, ItemContext, LabelSchema, Layout, control_field
 
 MEDIA = ("video", "audio", "image", "face", "video_b", "audio_b")
-"""The columns of ``items`` that name blobs; a layout shows one by ``$`` and its name."""
+"""The columns of ``items`` that name blobs; a layout shows one as ``$`` and its name."""
 _NEEDED = (*MEDIA, "text_b", "statement")
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
-_OWN_TURN = "▶"
-# Of a dialogue without turns, Label Studio's page stays blank.
+_ITEM_TURN = "▶"
+# Label Studio's page stays blank for a dialogue without turns.
 _NO_DIALOGUE = [{"speaker": "", "text": ""}]
 
 
 class Origin(NamedTuple):
-    """Where a judgement was made: the server's lasting name, and who its users are."""
+    """The place where a judgement was made: the server's permanent name, the project and the server's users."""
 
     server: str
     project_id: int
     users: Mapping[int, str]
 
 
-def shown_in(layout: str) -> frozenset[str]:
-    """What a layout shows of an item: the names behind ``$`` in it.
+def variables_of(layout: str) -> frozenset[str]:
+    """Return the variables of a layout: the names after ``$``, which stand for properties of an item.
 
     Raises ``InvalidInput`` for one that no item has.
     """
     names = frozenset(_VARIABLE.findall(layout))
-    known = (*MEDIA, *_told({}))
-    if strange := sorted(names.difference(known)):
-        valid = ", ".join(f"${name}" for name in known)
-        raise InvalidInput(f"the layout shows ${strange[0]}, which no item has", hint=f"valid: {valid}")
+    variables = (*MEDIA, *_texts({}))
+    if unknown := sorted(names.difference(variables)):
+        valid = ", ".join(f"${name}" for name in variables)
+        raise InvalidInput(f"the layout shows ${unknown[0]}, which no item has", hint=f"valid: {valid}")
     return names
 
 
-def has_all(item: Mapping[str, Any], shown: Iterable[str]) -> bool:
-    """Whether an item has the media, and what else cannot be left blank, that its layout shows."""
+def has_all(item: Mapping[str, Any], variables: Iterable[str]) -> bool:
+    """Return whether an item has the media and texts that its layout needs."""
     needed = {*_NEEDED, "dialogue"} if item["unit"] == "dialogue" else _NEEDED
-    return all(item.get(name) for name in shown if name in needed)
+    return all(item.get(name) for name in variables if name in needed)
 
 
 def to_task(
-    item: Mapping[str, Any], shown: Iterable[str], urls: Mapping[str, str], prediction: Mapping[str, Any] | None
+    item: Mapping[str, Any], variables: Iterable[str], urls: Mapping[str, str], prediction: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """A task for an item of ``items``: what its layout shows of it; ``urls`` tells from where each blob is shown."""
-    told = _told(item)
-    data = {name: urls[item[name]] if name in MEDIA else told[name] for name in sorted(shown)}
-    about = {"item_id": item["item_id"], "text": told["text"], "speaker": told["speaker"]}
-    return {"data": {**about, **data}, "predictions": [prediction] if prediction else []}
+    """Return a task for a row of ``items`` with the variables of its layout; ``urls`` has the address of each blob."""
+    texts = _texts(item)
+    data = {name: urls[item[name]] if name in MEDIA else texts[name] for name in sorted(variables)}
+    always = {"item_id": item["item_id"], "text": texts["text"], "speaker": texts["speaker"]}
+    return {"data": {**always, **data}, "predictions": [prediction] if prediction else []}
 
 
-def _told(item: Mapping[str, Any]) -> dict[str, Any]:
-    """What can be shown of an item besides its media; blank where the item does not tell."""
+def _texts(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what can be shown of an item apart from its media; blank where it has no value."""
     start_s, end_s = item.get("start_s"), item.get("end_s")
     return {
         "text": item.get("text") or "",
         "text_b": item.get("text_b") or "",
         "speaker": item.get("speaker") or "",
         "statement": item.get("statement") or "",
-        "dialogue": [_shown_turn(turn, item) for turn in item.get("dialogue") or ()] or _NO_DIALOGUE,
+        "dialogue": [_turn(turn, item) for turn in item.get("dialogue") or ()] or _NO_DIALOGUE,
         "fps": f"{item.get('frame_rate_hz') or DEFAULT_FPS:g}",
         "span": f"{start_s:.2f} s to {end_s:.2f} s" if start_s is not None and end_s is not None else "",
     }
 
 
-def _shown_turn(turn: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, str]:
-    """A turn in a dialogue, the item's own marked before the name: places in the text stay where they are."""
+def _turn(turn: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, str]:
+    """Return a turn of a dialogue. The item's own turn is marked before the name, which leaves text offsets alone."""
     speaker = turn["speaker"] or ""
-    own = item.get("turn") is not None and turn.get("turn") == item["turn"]
-    return {"speaker": f"{_OWN_TURN} {speaker}".strip() if own else speaker, "text": turn["text"] or ""}
+    is_item = item.get("turn") is not None and turn.get("turn") == item["turn"]
+    return {"speaker": f"{_ITEM_TURN} {speaker}".strip() if is_item else speaker, "text": turn["text"] or ""}
 
 
 def to_prediction(
     prelabel: Mapping[str, Any], labels: LabelSchema, layout: Layout, item: ItemContext, labeller: str
 ) -> dict[str, Any]:
-    """A prediction that fills the form with a row of ``prelabels``.
+    """Return a prediction that fills the form with a row of ``prelabels``.
 
-    The id of each result opens with the pre-label's; Label Studio keeps it, which tells what had filled the form.
-    Raises ``ValueError`` naming the field for a value that the label schema or the item does not allow.
+    The id of each result begins with the pre-label's id. Label Studio keeps it, so that the annotation shows which
+    pre-label had filled the form. Raises ``ValueError`` with the field for a value that the label schema or the item
+    does not allow.
     """
     results: list[dict[str, Any]] = []
     for name, field in labels.fields.items():
         if prelabel[name] is None:
             continue
         try:
-            found = field.to_prediction(prelabel[name], layout, item)
+            field_results = field.to_prediction(prelabel[name], layout, item)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-        results += [_prefixed(result, prelabel["prelabel_id"]) for result in found]
-    scores = [each["score"] for each in prelabel["scores"] or () if each["score"] is not None]
+        results += [_prefixed(result, prelabel["prelabel_id"]) for result in field_results]
+    scores = [entry["score"] for entry in prelabel["scores"] or () if entry["score"] is not None]
     score = {"score": round(float(max(scores)), 4)} if scores else {}
     return {"model_version": labeller, "result": results, **score}
 
@@ -103,124 +105,122 @@ def _prefixed(result: Mapping[str, Any], prelabel_id: str) -> dict[str, Any]:
     return {k: f"{prelabel_id}.{v}" if k in ("id", "from_id", "to_id") else v for k, v in result.items()}
 
 
-def to_row(
+def to_judgement(
     annotation: Mapping[str, Any],
     task: Mapping[str, Any],
     item: ItemContext,
     labels: LabelSchema,
     origin: Origin,
+    newest: Mapping[str, Mapping[str, Any]],
     *,
-    known: bool,
-) -> tuple[dict[str, Any], list[str]]:
-    """A Label Studio annotation as a row of ``annotations``, and what in it the label schema does not allow.
+    now: datetime,
+) -> Judgement:
+    """Return a Label Studio annotation as an act upon its judgement.
 
-    A field that cannot be read stays null; ``raw`` holds everything as it came. ``known`` is whether an earlier act
-    upon the same judgement is stored already.
+    A field that cannot be read has no value and is explained in ``misfits``; ``raw`` holds everything as it came.
+    ``newest`` holds the newest stored act upon each judgement. After a deletion, the act is one of the time ``now``,
+    when the judgement was seen again.
     """
     results = [result for result in annotation.get("result") or () if isinstance(result, Mapping)]
-    by_field, problems = _by_field(results, labels)
+    by_field, misfits = _by_field(results, labels)
     values: dict[str, Any] = dict.fromkeys(labels.fields)
-    for name, found in by_field.items():
+    for name, field_results in by_field.items():
         try:
-            values[name] = labels.fields[name].from_result(found, item)
+            values[name] = labels.fields[name].from_result(field_results, item)
         except ValueError as error:
-            problems.append(f"{name}: {error}")
+            misfits.append(f"{name}: {error}")
     for name in labels.fields:
         if values[name] is not None and not labels.is_asked(name, values):
-            problems.append(f"{name}: is answered, and was not to be asked")
+            misfits.append(f"{name}: was answered although it was not asked")
             values[name] = None
-    skipped = bool(annotation.get("was_cancelled"))
-    judgement_id = _hash(origin.server, annotation["id"], annotation["created_at"])
-    row = {
-        "annotation_id": _hash(judgement_id, annotation["updated_at"]),
-        "judgement_id": judgement_id,
-        "item_id": task["data"]["item_id"],
-        "annotator": _annotator(annotation.get("completed_by"), origin),
-        "action": "skipped" if skipped else "updated" if known else "created",
-        "acted_at": to_time(annotation["updated_at"]),
-        "lead_time_s": annotation.get("lead_time"),
-        "origins": [{"field": name, "origin": _origin(by_field[name])} for name in labels.fields if by_field.get(name)],
-        "prelabel_id": _filled_by(annotation, task, results),
-        "server": origin.server,
-        "project_id": origin.project_id,
-        "task_id": task["id"],
-        "server_annotation_id": annotation["id"],
-        "raw": json.dumps(annotation.get("result"), ensure_ascii=False, sort_keys=True),
-        **values,
-    }
-    return row, problems
+    judgement = Judgement(
+        item_id=task["data"]["item_id"],
+        rater=None,
+        # Label Studio gives an id again after its database was restored from a copy, hence the time.
+        identity=(origin.server, annotation["id"], annotation["created_at"]),
+        revision=(annotation["updated_at"],),
+        values=values,
+        action="created",
+        acted_at=to_time(annotation["updated_at"]),
+        origins={name: _origin(by_field[name]) for name in labels.fields if by_field.get(name)},
+        lead_time_s=annotation.get("lead_time"),
+        prelabel_id=_filled_by(annotation, task, results),
+        server=origin.server,
+        project_id=origin.project_id,
+        task_id=task["id"],
+        server_annotation_id=annotation["id"],
+        raw=json.dumps(annotation.get("result"), ensure_ascii=False, sort_keys=True),
+        misfits=misfits,
+    )
+    judgement = replace(judgement, rater=_annotator(annotation.get("completed_by"), origin, judgement.judgement_id))
+    last = newest.get(judgement.judgement_id)
+    if last is not None and last["action"] == "deleted":
+        revision = (*judgement.revision, "restored", last["annotation_id"])
+        judgement = replace(judgement, action="restored", revision=revision, acted_at=time_after(last, now))
+    elif last is not None:
+        judgement = replace(judgement, action="updated")
+    return replace(judgement, action="skipped") if annotation.get("was_cancelled") else judgement
 
 
 def _by_field(
     results: Sequence[Mapping[str, Any]], labels: LabelSchema
 ) -> tuple[dict[str, list[Mapping[str, Any]]], list[str]]:
-    """The results of each field in the schema's order, relations with the field of their regions, and the others."""
-    found: dict[str, list[Mapping[str, Any]]] = {name: [] for name in labels.fields}
+    """Return the results of each field, relations with the field of their regions, and what belongs to no field."""
+    by_field: dict[str, list[Mapping[str, Any]]] = {name: [] for name in labels.fields}
     owners: dict[Any, str] = {}
-    strange: list[str] = []
+    problems: list[str] = []
     for result in results:
         if result.get("type") == "relation":
             continue
-        # A field's further controls are named like it, with a dash and a suffix.
-        name = str(result.get("from_name")).partition("-")[0]
-        if name in found:
-            found[name].append(result)
+        name = control_field(result.get("from_name"))
+        if name in by_field:
+            by_field[name].append(result)
             owners[str(result.get("id"))] = name
         else:
-            strange.append(f"{result.get('from_name')} is no field of {labels.name}")
+            problems.append(f"{result.get('from_name')} is not a field of {labels.name}")
     for result in results:
         if result.get("type") == "relation":
             if name := owners.get(str(result.get("from_id")), ""):
-                found[name].append(result)
+                by_field[name].append(result)
             else:
-                strange.append("a relation begins at nothing")
-    return {name: each for name, each in found.items() if each}, list(dict.fromkeys(strange))
-
-
-def to_deletion(last: Mapping[str, Any], labels: LabelSchema, seen_at: datetime) -> dict[str, Any]:
-    """The row that says that a stored judgement is gone from the server, noticed at ``seen_at``."""
-    row = {**last, **dict.fromkeys(labels.fields), "lead_time_s": None, "origins": None, "raw": None}
-    return {
-        **row,
-        "annotation_id": _hash(last["annotation_id"], "deleted"),
-        "action": "deleted",
-        "acted_at": max(seen_at, last["acted_at"]),
-    }
+                problems.append("a relation starts at a region that does not exist")
+    return {name: field_results for name, field_results in by_field.items() if field_results}, list(
+        dict.fromkeys(problems)
+    )
 
 
 def to_time(text: str) -> datetime:
-    """A time as Label Studio writes it, in UTC."""
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    """Parse a time of Label Studio; without a time zone it is in UTC."""
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _annotator(who: Any, origin: Origin) -> str:
-    user_id = who.get("id") if isinstance(who, Mapping) else who
-    return origin.users.get(user_id, f"user {user_id}") if isinstance(user_id, int) else "unknown"
+def _annotator(completed_by: Any, origin: Origin, judgement: str) -> str:
+    """Return the annotator's e-mail address; judgements without a user may be of different people: each has its own."""
+    user_id = completed_by.get("id") if isinstance(completed_by, Mapping) else completed_by
+    if not isinstance(user_id, int):
+        return f"unknown {judgement[:8]}"
+    return origin.users.get(user_id, f"user {user_id}")
 
 
 def _origin(results: Sequence[Mapping[str, Any]]) -> str:
-    """One origin for a field; results of different origin mean that the pre-label was changed.
+    """Return the origin of a field's value; results of different origins mean that the pre-label was changed.
 
-    Label Studio tells none for relations: a field whose spans were left alone counts as left alone.
+    Label Studio records no origin for relations: a field with unchanged spans counts as unchanged.
     """
     origins = {str(result.get("origin") or "manual") for result in results if result.get("type") != "relation"}
     return origins.pop() if len(origins) == 1 else "prediction-changed"
 
 
 def _filled_by(annotation: Mapping[str, Any], task: Mapping[str, Any], results: Sequence[Any]) -> str | None:
-    """The pre-label whose values the annotator was given, kept or not."""
-    kept = {str(r["id"]).partition(".")[0] for r in results if "." in str(r.get("id", "")) and r.get("origin")}
-    if kept:
-        return min(kept)
-    shown = [p for p in task.get("predictions") or () if p.get("result") and _before(p, annotation)]
-    ids = {str(p["result"][0].get("id", "")) for p in shown}
-    return min((each.partition(".")[0] for each in ids if "." in each), default=None)
+    """Return the pre-label that filled the annotator's form, whether or not its values were kept."""
+    prelabels = {str(r["id"]).partition(".")[0] for r in results if "." in str(r.get("id", "")) and r.get("origin")}
+    if prelabels:
+        return min(prelabels)
+    predictions = [p for p in task.get("predictions") or () if p.get("result") and _before(p, annotation)]
+    ids = {str(p["result"][0].get("id", "")) for p in predictions}
+    return min((result_id.partition(".")[0] for result_id in ids if "." in result_id), default=None)
 
 
 def _before(prediction: Mapping[str, Any], annotation: Mapping[str, Any]) -> bool:
     return bool(to_time(prediction["created_at"]) <= to_time(annotation["created_at"]))
-
-
-def _hash(*parts: Any) -> str:
-    return hashlib.sha256("\n".join(str(part) for part in parts).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Where the annotation server is and how to get in."""
+"""The address of the annotation server and its key."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from curate.errors import InvalidInput, ServiceUnavailable
 
 
 class Connection(NamedTuple):
-    """An annotation server; ``name`` stands for it in the tables and stays when a local server changes its port."""
+    """An annotation server. ``name`` identifies it in the tables and stays when a local server changes its port."""
 
     url: str
     api_key: str
@@ -18,15 +18,15 @@ class Connection(NamedTuple):
 
 
 def is_configured(workspace_root: Path) -> bool:
-    """Whether an external server is named, or the workspace's own runs."""
-    named = os.environ.get("LABEL_STUDIO_URL") or os.environ.get("LABEL_STUDIO_API_KEY")
-    return bool(named) or server.state(workspace_root) is not None
+    """Return whether an external server is configured, or the workspace's own is running."""
+    external = os.environ.get("LABEL_STUDIO_URL") or os.environ.get("LABEL_STUDIO_API_KEY")
+    return bool(external) or server.state(workspace_root) is not None
 
 
 def connection(workspace_root: Path) -> Connection:
-    """The server of ``LABEL_STUDIO_URL`` and ``LABEL_STUDIO_API_KEY``, else the workspace's own running one.
+    """Return the server of ``LABEL_STUDIO_URL`` and ``LABEL_STUDIO_API_KEY``, else the workspace's own running one.
 
-    The key is a legacy token or a personal access token. Raises ``ServiceUnavailable`` where there is neither.
+    The key is a legacy token or a personal access token. Raises ``ServiceUnavailable`` if there is neither.
     """
     url, key = (os.environ.get(name, "").strip() for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"))
     if url or key:
@@ -34,13 +34,16 @@ def connection(workspace_root: Path) -> Connection:
             missing = "LABEL_STUDIO_API_KEY" if url else "LABEL_STUDIO_URL"
             raise InvalidInput(f"{missing} is not set", hint="an external Label Studio needs both its URL and a key")
         if not url.startswith(("http://", "https://")):
-            raise InvalidInput(f"LABEL_STUDIO_URL is {url!r}, which is no address", hint="it begins with https://")
+            raise InvalidInput(
+                f"LABEL_STUDIO_URL is {url!r}, which is not a web address",
+                hint="it must begin with http:// or https://",
+            )
         return Connection(url.rstrip("/"), key, local=False, name=url.rstrip("/"))
     running = server.state(workspace_root)
     login = server.read_login(workspace_root)
     if running is None or login is None:
         raise ServiceUnavailable(
             "no annotation server is running",
-            hint="start one with `curate annotate up`, or name yours in LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY",
+            hint="start one with `curate annotate up`, or set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY",
         )
     return Connection(running.url, login.token, local=True, name=login.name)

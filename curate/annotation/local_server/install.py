@@ -1,4 +1,4 @@
-"""Install the pinned Label Studio into an environment of its own, once per machine."""
+"""Install the pinned version of Label Studio into an environment of its own, once per machine."""
 
 import os
 import platform
@@ -18,24 +18,24 @@ Say = Callable[[str], None]
 
 
 def installation() -> Path:
-    """The folder of the environment: ``$CURATE_LABEL_STUDIO_HOME``, else one in the user's cache folder."""
-    own = os.environ.get("CURATE_LABEL_STUDIO_HOME")
-    if own:
-        return Path(own).expanduser().absolute()
+    """Return the folder of the environment: ``$CURATE_LABEL_STUDIO_HOME``, else one in the user's cache folder."""
+    configured = os.environ.get("CURATE_LABEL_STUDIO_HOME")
+    if configured:
+        return Path(configured).expanduser().absolute()
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "curate" / f"label-studio-{VERSION}"
 
 
 def is_installed() -> bool:
-    """Whether ``install`` has nothing left to do."""
+    """Return whether Label Studio is completely installed."""
     return (installation() / "complete").is_file()
 
 
 def install(say: Say) -> Path:
-    """The Python of an environment with Label Studio in it, made first where it is missing (800 MB, about a minute).
+    """Install Label Studio if it is missing (800 MB, about a minute) and return the Python of its environment.
 
-    A lock file lets two processes ask at once; an interrupted installation is made anew. Raises ``MissingDependency``
-    with pip's last lines when it fails.
+    Two processes may call this at once; an interrupted installation is started anew. Raises ``MissingDependency`` with
+    pip's last lines if it fails.
     """
     from filelock import FileLock
 
@@ -49,13 +49,13 @@ def install(say: Say) -> Path:
             if not is_installed():
                 shutil.rmtree(home, ignore_errors=True)
                 say(f"Installing Label Studio {VERSION} into {home} (about 800 MB, once per machine)")
-                _run([_python(), "-m", "venv", str(home)], say, "making its environment")
+                _run([_python(), "-m", "venv", str(home)], say, "creating its environment")
                 _run([str(python), "-m", "pip", "install", "--no-input", f"label-studio=={VERSION}"], say, "pip")
                 (home / "complete").touch()
     except OSError as error:
         raise StorageFailed(
             f"cannot install Label Studio into {home}: {error.strerror or error}",
-            hint="free some space, or name another folder in CURATE_LABEL_STUDIO_HOME",
+            hint="free some space, or set CURATE_LABEL_STUDIO_HOME to another folder",
         ) from error
     return python
 
@@ -75,10 +75,10 @@ def _python() -> str:
 
 
 def _run(command: list[str], say: Say, what: str) -> None:
-    """Run one step of the installation, telling what pip fetches."""
+    """Run one step of the installation and report what pip downloads."""
     environment = {k: v for k, v in os.environ.items() if k not in _OF_THIS_ENVIRONMENT}
     environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
-    last: deque[str] = deque(maxlen=8)
+    last_lines: deque[str] = deque(maxlen=8)
     with subprocess.Popen(
         command,
         env=environment,
@@ -90,7 +90,7 @@ def _run(command: list[str], say: Say, what: str) -> None:
     ) as process:
         try:
             for line in process.stdout or ():
-                last.append(line.rstrip())
+                last_lines.append(line.rstrip())
                 if line.startswith(("Collecting ", "Installing ")):
                     say(line.rstrip()[:100])
         except BaseException:
@@ -98,7 +98,7 @@ def _run(command: list[str], say: Say, what: str) -> None:
             raise
     if process.returncode:
         raise MissingDependency(
-            f"Label Studio {VERSION} could not be installed ({what} failed):\n" + "\n".join(last),
-            hint="mend what pip names (network, disk, python3-venv) and run `curate annotate up` again, "
-            "or use a server of your own through LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY",
+            f"Label Studio {VERSION} could not be installed ({what} failed):\n" + "\n".join(last_lines),
+            hint="fix what pip reports (network, disk, python3-venv) and run `curate annotate up` again, "
+            "or set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY to use a server of your own",
         )

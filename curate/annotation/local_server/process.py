@@ -1,4 +1,4 @@
-"""The process of a local Label Studio: what it is told, how it starts, whether it lives, how it ends."""
+"""The process of a local Label Studio: its environment, start, health and end."""
 
 import contextlib
 import os
@@ -18,12 +18,12 @@ START_S = 300.0
 STOP_S = 15.0
 LOADING_S = 1.0
 
-_KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SSL_CERT_FILE", "LD_LIBRARY_PATH")
-"""Label Studio reads its settings under unprefixed names too (HOST, DEBUG, PASSWORD ...), so only these get through."""
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SSL_CERT_FILE", "LD_LIBRARY_PATH")
+"""The only variables passed on: Label Studio reads unprefixed settings too (HOST, DEBUG, PASSWORD ...)."""
 
 
 class Credentials(NamedTuple):
-    """The login of the local server's administrator; ``name`` tells this server from any other, whatever its port."""
+    """The login of the local server's administrator; ``name`` identifies the server whatever its port."""
 
     email: str
     password: str
@@ -32,11 +32,11 @@ class Credentials(NamedTuple):
 
 
 def _environment(folder: Path, data: Path, port: int, login: Credentials) -> dict[str, str]:
-    """Everything the server is told: local, silent, with no way out."""
+    """Return the whole environment of the server: local, silent, and sending nothing anywhere."""
     home = folder / "home"
     home.mkdir(exist_ok=True)
     return {
-        **{name: os.environ[name] for name in _KEPT if name in os.environ},
+        **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         "HOME": str(home),
         "XDG_DATA_HOME": str(home / "share"),
         "XDG_CONFIG_HOME": str(home / "config"),
@@ -63,13 +63,13 @@ def _environment(folder: Path, data: Path, port: int, login: Credentials) -> dic
 
 
 def build_database(python: Path, folder: Path, login: Credentials) -> None:
-    """Make ``data`` aside and put it in place in one step, so that an interrupted attempt leaves nothing half made."""
-    aside = folder / "data.partial"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(mode=0o700)
-    done = subprocess.run(
+    """Create the database, all of it or nothing."""
+    partial = folder / "data.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(mode=0o700)
+    process = subprocess.run(
         [str(python), "-m", "label_studio.server", "init", "--no-browser", "--enable-legacy-api-token"],
-        env=_environment(folder, aside, 1, login),
+        env=_environment(folder, partial, 1, login),
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -78,13 +78,13 @@ def build_database(python: Path, folder: Path, login: Credentials) -> None:
         errors="replace",
         check=False,
     )
-    if done.returncode:
-        raise ServiceUnavailable("Label Studio could not build its database:\n" + _tail(done.stdout))
-    aside.rename(folder / "data")
+    if process.returncode:
+        raise ServiceUnavailable("Label Studio could not build its database:\n" + _tail(process.stdout))
+    partial.rename(folder / "data")
 
 
 def launch(python: Path, folder: Path, port: int, login: Credentials) -> int:
-    """Start the server in a session of its own; its process id."""
+    """Start the server in a process session of its own and return its process id."""
     data = folder / "data"
     command = [str(python), "-m", "label_studio.server", "start", "--no-browser", "--data-dir", str(data)]
     command += ["--internal-host", "127.0.0.1", "--port", str(port)]
@@ -98,7 +98,7 @@ def launch(python: Path, folder: Path, port: int, login: Credentials) -> int:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    # The server is meant to outlive this process: without this, dropping the object would be reported as a leak.
+    # The server outlives this process on purpose; without this, Python would report a leak.
     process.returncode = 0
     return process.pid
 
@@ -106,48 +106,48 @@ def launch(python: Path, folder: Path, port: int, login: Credentials) -> int:
 def await_health(pid: int, port: int, folder: Path) -> None:
     """Return once the server answers on its port.
 
-    Raises ``ServiceUnavailable`` with the end of its log when it ends or takes too long, ``InvalidInput`` when it had
-    to move to another port.
+    Raises ``ServiceUnavailable`` with the end of its log if it ends or takes too long, and ``InvalidInput`` if it moved
+    to another port.
     """
     log = folder / "server.log"
-    begun = time.monotonic()
+    started_at = time.monotonic()
     while True:
         is_alive = is_server(pid, folder)
         text = log.read_text("utf-8", "replace")
-        # A command line is empty for an instant while its program is being loaded.
-        if not is_alive and time.monotonic() - begun > LOADING_S:
+        # The command line is empty while the program is being loaded.
+        if not is_alive and time.monotonic() - started_at > LOADING_S:
             raise ServiceUnavailable(f"Label Studio stopped while starting; the end of {log}:\n{_tail(text)}")
         listening = re.search(r"Starting development server at http://127\.0\.0\.1:(\d+)/", text)
         if listening and int(listening[1]) != port:
-            raise InvalidInput(f"port {port} was taken by another program meanwhile", hint="run it again")
+            raise InvalidInput(f"port {port} was taken by another program meanwhile", hint="run the command again")
         if listening and _is_healthy(port):
             return
-        if time.monotonic() - begun > START_S:
+        if time.monotonic() - started_at > START_S:
             raise ServiceUnavailable(f"Label Studio did not answer within {START_S:.0f} s; see {log}:\n{_tail(text)}")
         time.sleep(0.2)
 
 
 def is_server(pid: int, folder: Path) -> bool:
-    """Whether a process is this folder's server, by its command line; a pid alone may have been given anew."""
+    """Return whether a process is this folder's server, by its command line: process ids are reused."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
     except OSError:
         if Path("/proc/self").exists():
             return False
-        ask = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
-        command = subprocess.run(ask, capture_output=True, text=True, check=False).stdout
+        list_command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+        command = subprocess.run(list_command, capture_output=True, text=True, check=False).stdout
     return "label_studio.server" in command and str(folder / "data") in command
 
 
 def stop(pid: int, folder: Path) -> None:
-    """Ask the process to end, then insist."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        begun = time.monotonic()
-        while time.monotonic() - begun < STOP_S:
+    """Terminate the process, and kill it if it does not end."""
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        started_at = time.monotonic()
+        while time.monotonic() - started_at < STOP_S:
             if not is_server(pid, folder):
                 return
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, sign)
+                os.kill(pid, signal_number)
             time.sleep(0.1)
     raise ServiceUnavailable(f"Label Studio (process {pid}) does not stop")
 

@@ -1,22 +1,22 @@
-"""Run a local Label Studio for a workspace: on 127.0.0.1 only, on SQLite, unattended, with nothing sent anywhere."""
+"""Run a local Label Studio for a workspace: on 127.0.0.1 only, with SQLite, unattended, sending nothing anywhere."""
 
 import json
-import os
 import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from curate.annotation.local_server.install import install
 from curate.annotation.local_server.process import Credentials, await_health, build_database, is_server, launch, stop
 from curate.errors import InvalidInput, StorageFailed
+from curate.files import read_json_object, write_whole
 
 ADMINISTRATOR = "admin@example.com"
 
 
 class ServerInfo(NamedTuple):
-    """A running local server. ``started`` is whether this call started it; ``created`` whether its login is new."""
+    """A running local server. ``started``: this call started it. ``created``: its login is new."""
 
     url: str
     port: int
@@ -29,11 +29,11 @@ class ServerInfo(NamedTuple):
 
 
 def up(workspace_root: Path, port: int | None = None, *, say: Callable[[str], None] = lambda _: None) -> ServerInfo:
-    """The workspace's server, running: installed, its database made and the process started as far as need be.
+    """Start the workspace's server if it is not running, installing it and creating its database as needed.
 
-    The process outlives the caller. Without ``port`` the last one is used again when free. Raises ``InvalidInput``
-    for a port in use, ``MissingDependency`` when it cannot be installed, ``ServiceUnavailable`` with the end of its
-    log when it does not start.
+    The process outlives the caller. Without ``port`` the last one is used again if it is free. Raises ``InvalidInput``
+    for a port in use, ``MissingDependency`` if Label Studio cannot be installed, and ``ServiceUnavailable`` with the
+    end of the log if it does not start.
     """
     from filelock import FileLock
 
@@ -66,7 +66,7 @@ def up(workspace_root: Path, port: int | None = None, *, say: Callable[[str], No
 
 
 def down(workspace_root: Path) -> bool:
-    """Stop the workspace's server; False when none was running. Nothing that was annotated is lost."""
+    """Stop the workspace's server and return whether it was running. All annotations are kept."""
     running = state(workspace_root)
     (_folder(workspace_root) / "server.json").unlink(missing_ok=True)
     if running is None:
@@ -76,8 +76,8 @@ def down(workspace_root: Path) -> bool:
 
 
 def state(workspace_root: Path) -> ServerInfo | None:
-    """The workspace's running server, or None; a pid left by a dead server or taken by another program is no server."""
-    record = _read_json(_folder(workspace_root) / "server.json")
+    """Return the workspace's running server, or None. A stale or reused process id does not count."""
+    record = read_json_object(_folder(workspace_root) / "server.json")
     login = read_login(workspace_root)
     pid, port = record.get("pid"), record.get("port")
     if (
@@ -91,9 +91,9 @@ def state(workspace_root: Path) -> ServerInfo | None:
 
 
 def read_login(workspace_root: Path) -> Credentials | None:
-    """The stored login of the workspace's own server, or None where there has been none."""
-    found = _read_json(_folder(workspace_root) / "credentials.json")
-    return Credentials(**found) if set(found) == set(Credentials._fields) else None
+    """Return the stored login of the workspace's own server, or None if there is none."""
+    login = read_json_object(_folder(workspace_root) / "credentials.json")
+    return Credentials(**login) if set(login) == set(Credentials._fields) else None
 
 
 def _folder(workspace_root: Path) -> Path:
@@ -107,47 +107,29 @@ def _info(
     return ServerInfo(f"http://127.0.0.1:{port}", port, pid, login.email, login.password, log, started, created)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; empty when it is missing or damaged."""
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _write_private(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON that only its owner may read, from the first byte on, in one step."""
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-    new.replace(path)
-
-
 def _login(folder: Path) -> tuple[Credentials, bool]:
-    """The stored login, made first (with True) where there is none."""
+    """Return the stored login and False, or a new one and True."""
     login = read_login(folder.parent)
     if login is not None:
         return login, False
     if (folder / "data").is_dir():
         raise StorageFailed(
-            f"{folder / 'credentials.json'} is missing or damaged, but its database is there",
+            f"{folder / 'credentials.json'} is missing or damaged, but its database exists",
             hint=f"restore that file; or, to begin with an empty server, move {folder} away",
         )
     name = f"local-{secrets.token_hex(6)}"
     login = Credentials(ADMINISTRATOR, secrets.token_urlsafe(12), secrets.token_hex(20), name)
-    _write_private(folder / "credentials.json", login._asdict())
+    write_whole(folder / "credentials.json", json.dumps(login._asdict(), indent=1), mode=0o600)
     return login, True
 
 
 def _choose_port(folder: Path, port: int | None) -> int:
-    """The port asked for, the last one, or any free one; Label Studio itself would silently move to the next."""
+    """Return the requested port, the last one, or any free one; Label Studio itself would silently use the next."""
     if port is not None:
         if not _is_free(port):
-            raise InvalidInput(f"port {port} is already in use", hint="leave --port out, or name another one")
+            raise InvalidInput(f"port {port} is already in use", hint="omit --port, or choose another one")
         return port
-    last = _read_json(folder / "port.json").get("port")
+    last = read_json_object(folder / "port.json").get("port")
     if isinstance(last, int) and 1 <= last <= 65535 and _is_free(last):
         return last
     with socket.socket() as probe:
@@ -166,11 +148,11 @@ def _is_free(port: int) -> bool:
 
 
 def _start(python: Path, folder: Path, port: int, login: Credentials) -> int:
-    """Start the server and wait for it; its pid is on disk before the wait, so that it is found if this is killed."""
+    """Start the server and wait for it. Its process id is stored first, so that it is not lost if this is killed."""
     pid = launch(python, folder, port, login)
     try:
-        _write_private(folder / "server.json", {"pid": pid, "port": port})
-        _write_private(folder / "port.json", {"port": port})
+        write_whole(folder / "server.json", json.dumps({"pid": pid, "port": port}, indent=1), mode=0o600)
+        write_whole(folder / "port.json", json.dumps({"port": port}, indent=1), mode=0o600)
         await_health(pid, port, folder)
     except BaseException:
         stop(pid, folder)

@@ -94,11 +94,7 @@ def pull_command(
     if not counts.new:
         say("Nothing new since the last pull.")
         return
-    say(
-        counted(
-            {"created": counts.created, "updated": counts.updated, "skipped": counts.skipped, "deleted": counts.deleted}
-        )
-    )
+    say(counted({name: n for name, n in counts._asdict().items() if isinstance(n, int)}))
     say(f"next: {next_command(f'run {loaded.path}', workspace)}     (aggregates them and writes the next release)")
 
 
@@ -136,7 +132,7 @@ def _load(recipe: Path | None, workspace: str, settings: list[str] | None) -> "t
     from curate.recipe import load_recipe
     from curate.stages.annotate import Annotate
 
-    loaded = load_recipe(recipe_of(recipe, workspace), settings or ())
+    loaded = load_recipe(recipe_of(recipe, workspace), settings or (), check_sources=False)
     stages = [stage for stage in loaded.recipe.stages if isinstance(stage, Annotate)]
     if not stages:
         raise InvalidInput(f"recipe {loaded.path} has no annotate stage", hint="add `- stage: annotate`")

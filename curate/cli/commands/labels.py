@@ -117,8 +117,7 @@ def compile_command(
     """Print what a label schema becomes: columns, a model's JSON schema, an annotation screen, or card text."""
     import json
 
-    from curate.labels import load_labels
-    from curate.labels.targets.compile import compile_arrow, compile_card, compile_config
+    from curate.labels import compile_arrow, compile_card, compile_config, load_labels
 
     schema = load_labels(name, beside)
     if to is Form.ARROW:
@@ -301,7 +300,7 @@ def _show_schema(schema: "LabelSchema") -> None:
             field.type,
             "yes" if field.required else "",
             "; ".join(f"{other} is {' or '.join(labels)}" for other, labels in field.when.items()),
-            field.asked(),
+            field.question_text(),
         )
         for name, field in schema.fields.items()
     ]
@@ -329,8 +328,7 @@ def _check_yaml(file: Path) -> tuple[str, str, str, list[str]]:
 
 
 def _check_config(file: Path, labels: str | None) -> tuple[str, str, str, list[str]]:
-    from curate.labels import load_labels
-    from curate.labels.targets.compile import check_config
+    from curate.labels import check_config, load_labels
 
     if labels is None:
         raise InvalidInput(f"{file} can only be checked against a label schema", hint="name it with --labels NAME")

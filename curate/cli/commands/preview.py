@@ -26,7 +26,7 @@ def preview_command(
     from curate.recipe import load_recipe
     from curate.storage.workspace import Workspace as Opened
 
-    loaded = load_recipe(recipe_of(recipe, workspace))
+    loaded = load_recipe(recipe_of(recipe, workspace), check_sources=False)
     opened = Opened(workspace, create=False)
     written = write_previews(loaded, opened, out or opened.local / "previews", source=source)
     if json:

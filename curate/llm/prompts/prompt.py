@@ -9,8 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from curate.document import Findings, nearest
 from curate.errors import InvalidRow
-from curate.labels import LabelSchema, strict_problems
-from curate.labels.fields.base import Language
+from curate.labels import LabelSchema, Language, strict_problems
 from curate.labels.units import Unit
 from curate.llm.prompts.fence import clean, fence, fence_digits, fence_rule, is_visible
 from curate.llm.prompts.template import Template

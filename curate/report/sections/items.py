@@ -75,12 +75,12 @@ def _card(item: Row, title: str, label: Row, proposal: Row, schema: LabelSchema,
     by = {"human": "human", "model": "model"}.get(label.get("label_source") or "", "none")
     badge = {"human": "people", "model": "model", "none": "no label"}[by]
     lines = []
-    for name in schema.fields:
+    for name, field in schema.fields.items():
         now, was = label.get(name), proposal.get(name)
         if now is None and was is None:
             continue
-        proposed = f' <span class="soft">proposed: {show_value(was)}</span>' if was not in (None, now) else ""
-        lines.append(f"<dt>{escape(name)}</dt><dd>{'' if now is None else show_value(now)}{proposed}</dd>")
+        proposed = f' <span class="soft">proposed: {show_value(field, was)}</span>' if was not in (None, now) else ""
+        lines.append(f"<dt>{escape(name)}</dt><dd>{'' if now is None else show_value(field, now)}{proposed}</dd>")
     if proposal.get("outcome", "ok") != "ok":
         why = f": {show_text(proposal['detail'])}" if proposal["detail"] else ""
         lines.append(f'<dt>no proposal</dt><dd class="soft" dir="auto">{show_text(proposal["outcome"])}{why}</dd>')

@@ -13,13 +13,13 @@ from pydantic import Field
 
 from curate.errors import InvalidInput, InvalidRow
 from curate.files import digest
-from curate.labels import LabelSchema
 from curate.media.container.decode import read_start
 from curate.media.container.pictures import load_rgb
 from curate.media.container.probe import Probe, probe
 from curate.media.duplicates import HEARD_S, film_hash, picture_hash, sound_hash
 from curate.media.words.subtitles import SUFFIXES, find_sidecar
-from curate.stages.contract import BatchStage, Outcome, Problem, Rejection, Tools
+from curate.stages.capabilities import Discovered
+from curate.stages.contract import Outcome, Problem, Rejection, Tools
 
 MAX_POST_BYTES = 1_000_000
 MAX_TURNS = 500
@@ -42,12 +42,13 @@ INPUTS = pa.schema(
 )
 
 
-class Ingest(BatchStage):
+class Ingest(Discovered):
     """Every file that the globs match becomes a source: media by looking inside, posts from .txt, .jsonl and .csv."""
 
     version: ClassVar[int] = 3
     reads: ClassVar[str] = ""
     writes: ClassVar[tuple[str, ...]] = ("sources",)
+    repeatable: ClassVar[bool] = True
     batch_rows: ClassVar[int] = 8
 
     stage: Literal["ingest"] = "ingest"
@@ -57,17 +58,18 @@ class Ingest(BatchStage):
     collection: str | None = None
     consent: str | None = None
 
-    def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
+    def missing(self, folder: Path) -> Iterable[Problem]:
+        """Return the patterns that match no file."""
         for pattern in self._patterns():
             if not _matches(pattern, folder):
                 yield ("files",), f"no file matches {pattern!r} in {folder.resolve()}"
 
-    def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
-        """One row a file, and one a line of a file of posts, in order of their names.
+    def discover(self, tools: Tools) -> pa.Table:
+        """Return one row a file, and one a line of a file of posts, in order of their names.
 
         Raises ``InvalidInput`` naming each pattern that matches nothing.
         """
-        problems = tuple(sentence for _, sentence in self.problems(tools.folder))
+        problems = tuple(sentence for _, sentence in self.missing(tools.folder))
         if problems:
             raise InvalidInput(problems[0], problems=problems, hint="the pattern is relative to the recipe's folder")
         names = {name for pattern in self._patterns() for name in _matches(pattern, tools.folder)}

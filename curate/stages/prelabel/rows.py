@@ -7,8 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from curate.files import digest
-from curate.labels import LabelSchema
-from curate.labels.fields.base import How
+from curate.labels import AggregationRule, LabelSchema
 from curate.llm.combine import combine
 from curate.llm.labellers.protocol import PrelabelOutcome, Proposal
 from curate.llm.prompts.fence import replace_surrogates
@@ -46,7 +45,7 @@ def proposed_by(labeller: str, model: str, proposal: Proposal) -> Proposed:
     return Proposed(labeller, by, proposal.outcome, proposal.values, proposal.scores, detail=proposal.detail)
 
 
-def combined(proposals: Sequence[Proposed], labels: LabelSchema, how: How) -> Proposed | None:
+def combined(proposals: Sequence[Proposed], labels: LabelSchema, how: AggregationRule) -> Proposed | None:
     """Several proposals as one; None where one stands for itself, or none is usable."""
     usable = [one for one in proposals if one.outcome == "ok"]
     if len(proposals) < 2 or not usable:

@@ -13,18 +13,17 @@ from pydantic import Field, model_validator
 from curate.corpus.view import Corpus
 from curate.document import Findings
 from curate.errors import CurateError, InvalidInput
-from curate.labels import LabelSchema
-from curate.labels.fields.base import How
+from curate.labels import AggregationRule, LabelSchema
 from curate.llm.dry_run import DryRun
 from curate.llm.engine import Engine
-from curate.llm.money.account import UsageTotals
 from curate.llm.money.prices import check_priced, load_prices
 from curate.llm.open import open_engine
 from curate.llm.prompts.load import load_prompt
 from curate.llm.replies import ReplyStore
 from curate.llm.settings import EngineSettings
 from curate.llm.stream import stream, stream_ready
-from curate.stages.contract import BatchStage, Outcome, Problem, Recalled, Tools
+from curate.stages.capabilities import Priced, Replayed, Streamed, Summarised
+from curate.stages.contract import Outcome, Problem, Tools
 from curate.stages.prelabel.chat import Chat
 from curate.stages.prelabel.context import AROUND, with_neighbours
 from curate.stages.prelabel.cost import tell_cost
@@ -41,6 +40,7 @@ from curate.stages.prelabel.settings import (
     SoundForm,
     model_problem,
 )
+from curate.stages.prelabel.summary import Proposals
 
 Row = dict[str, Any]
 
@@ -57,7 +57,7 @@ _YIELD_ROWS = 256
 _YIELD_S = 0.5
 
 
-class Prelabel(BatchStage):
+class Prelabel(Streamed, Priced, Summarised):
     """Every labeller's proposals for every item, and one row that stands for the item.
 
     Nothing is left out: an item that no labeller could judge has a row that says why. Asking a model goes on from the
@@ -69,7 +69,7 @@ class Prelabel(BatchStage):
         LabellerSettings(model="offline"),
     )
     """Or ``model: …``, for one labeller with nothing else to set"""
-    combine: How = "majority"
+    combine: AggregationRule = "majority"
     """How several answers become one: those of several labellers, and several samples of one"""
     review: ReviewSettings | None = None
     examples: ExampleSettings | None = None
@@ -96,9 +96,10 @@ class Prelabel(BatchStage):
     """The stage ends after this time and keeps what is done"""
     tries: Annotated[int, Field(ge=1, le=20)] = 5
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     reads: ClassVar[str] = "items"
     writes: ClassVar[tuple[str, ...]] = ("prelabels",)
+    repeatable: ClassVar[bool] = True
     batch_rows: ClassVar[int] = 256
     retried: ClassVar[tuple[str, str] | None] = ("outcome", "error")
     operational: ClassVar[frozenset[str]] = frozenset(
@@ -189,28 +190,24 @@ class Prelabel(BatchStage):
             rows += rows_of(item["item_id"], proposals, tools.labels, together=together)
         return Outcome({"prelabels": rows})
 
-    def stream(
-        self,
-        inputs: pa.Table,
-        corpus: Corpus,
-        tools: Tools,
-        *,
-        account: dict[str, UsageTotals],
-        stop: Callable[[], bool],
-    ) -> Generator[tuple[int, Outcome]] | None:
-        """See ``BatchStage.stream``: None where no model is to be asked."""
-        return self._stream(inputs, corpus, tools, account, stop) if self._asked() else None
+    def is_streamed(self) -> bool:
+        """See ``Streamed.is_streamed``: true if any labeller is a model behind a service."""
+        return bool(self._asked())
 
-    def recalls(self, todo: pa.Table, tools: Tools) -> bool:
-        """See ``BatchStage.recalls``: where at least half of a sample was answered before."""
-        if todo.num_rows < _RECALL_FROM or not self._asked() or self.examples or not _place(tools).is_file():
+    def make_summary(self) -> Proposals:
+        """See ``Summarised.make_summary``."""
+        return Proposals()
+
+    def should_replay(self, todo: pa.Table, tools: Tools) -> bool:
+        """See ``Streamed.should_replay``: true if at least half of a sample was answered before."""
+        if todo.num_rows < _RECALL_FROM or self.examples or not _place(tools).is_file():
             return False
         sample = _spread(todo, _RECALL_SAMPLE)
-        known = self.recall(sample, tools).known
+        known = self.replay(sample, tools).indices
         return 2 * len(known) >= len(sample)
 
-    def recall(self, batch: pa.Table, tools: Tools) -> Recalled:
-        """See ``BatchStage.recall``; items with media that are decoded first are left to ``stream``."""
+    def replay(self, batch: pa.Table, tools: Tools) -> Replayed:
+        """See ``Streamed.replay``; items with media that are decoded first are left to ``stream``."""
         chat = Chat(self, None, tools)
         with closing(ReplyStore(_place(tools))) as answers:
             dry_run = DryRun(answers)
@@ -218,10 +215,10 @@ class Prelabel(BatchStage):
             by_item = list(stream(iter(batch.to_pylist()), work, window=max(1, batch.num_rows)))
         known = [at for at, rows in enumerate(by_item) if rows is not None]
         rows = [row for own in by_item if own is not None for row in own]
-        return Recalled(known, Outcome({"prelabels": rows}), dry_run.usage())
+        return Replayed(known, Outcome({"prelabels": rows}), dry_run.usage())
 
     def estimate(self, todo: pa.Table, corpus: Corpus, tools: Tools) -> str:
-        """See ``BatchStage.estimate``: told from some hundred items spread over those to do."""
+        """See ``Priced.estimate``: told from some hundred items spread over those to do."""
         labellers = [one for _, one in self._asked()]
         if not labellers:
             return ""
@@ -229,9 +226,10 @@ class Prelabel(BatchStage):
             return "it asks models" if any(one.model != REPLAY for one in labellers) else ""
         return tell_cost(self, labellers, _spread(todo, _SAMPLE).to_pylist(), todo.num_rows, corpus, tools)
 
-    def _stream(
-        self, inputs: pa.Table, corpus: Corpus, tools: Tools, account: dict[str, UsageTotals], stop: Callable[[], bool]
+    def stream(
+        self, inputs: pa.Table, corpus: Corpus, tools: Tools, *, account: dict[str, Any], stop: Callable[[], bool]
     ) -> Generator[tuple[int, Outcome]]:
+        """See ``Streamed.stream``."""
         items = (row for batch in inputs.to_batches(_READ_ROWS) for row in batch.to_pylist())
         window = _BATCH_ROOM if self.mode == "batch" else self.in_flight * _ROOM
         waiting: list[list[Row]] = []

@@ -26,7 +26,8 @@ from curate.media.speech.voices import D_VECTORS
 from curate.media.words import alignment
 from curate.media.words.transcript import said_in
 from curate.media.words.whisper import model_hash, model_problem
-from curate.stages.contract import Outcome, PartedStage, Problem, Rejection, Split, Tools
+from curate.stages.capabilities import Concluded, Parted, Parts
+from curate.stages.contract import Outcome, Problem, Rejection, Tools
 from curate.stages.preprocess.across_sources import mark_repeats, name_faces
 from curate.stages.preprocess.chunks import Chunk, Voice, cut_up, discard, join_shots, load_sound, points
 from curate.stages.preprocess.rows import Part, face_rows, item_row, make_part, passed, repeated, shot_rows
@@ -59,7 +60,7 @@ _MUCH_SOUND_S = 1200.0
 _NO_SHOTS = "{} has no moving pictures to find shots in"
 
 
-class Preprocess(PartedStage):
+class Preprocess(Parted, Concluded):
     """Sound becomes utterances or other units, pictures and posts stay whole; faces are found, in a video followed.
 
     The sound of a long file is listened to as a whole, then chunks of it are worked on by any worker; ``points`` tells
@@ -69,11 +70,6 @@ class Preprocess(PartedStage):
     version: ClassVar[int] = 3
     reads: ClassVar[str] = "sources"
     writes: ClassVar[tuple[str, ...]] = ("items", "faces", "shots")
-    uses: ClassVar[tuple[str, ...] | None] = (
-        *("source_id", "file", "kind", "duration_s", "participant", "speaker", "text"),
-        *("subtitles_file", "subtitles_sha256", "repeats"),
-    )
-    # What else a post holds decides its source_id.
 
     stage: Literal["preprocess"] = "preprocess"
     unit: Unit | None = None
@@ -125,6 +121,13 @@ class Preprocess(PartedStage):
         if asked and not self.quality.dnsmos:
             yield ("filters", asked[0]), f"{asked[0]} needs quality: {{dnsmos: true}}"
 
+    def columns_used(self) -> tuple[str, ...] | None:
+        """See ``BatchStage.columns_used``: what else a post holds decides its ``source_id``."""
+        return (
+            *("source_id", "file", "kind", "duration_s", "participant", "speaker", "text"),
+            *("subtitles_file", "subtitles_sha256", "repeats"),
+        )
+
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
         """The sources, each with the earlier source that it repeats where near-duplicates are to be dropped."""
         if not current.num_columns:
@@ -142,7 +145,7 @@ class Preprocess(PartedStage):
         if posts:
             yield from cut_posts(posts, inputs["dialogue"])
 
-    def begin(self, batch: pa.Table, tools: Tools) -> Outcome | Split:
+    def begin(self, batch: pa.Table, tools: Tools) -> Outcome | Parts:
         """The outcome; of a long file only what its sound tells, and the chunks that are left to do."""
         parts = []
         for row in batch.to_pylist():
@@ -150,7 +153,7 @@ class Preprocess(PartedStage):
             try:
                 chunks = self._source(row, tools, part)
                 if chunks:
-                    return Split(chunks, _outcome([part]))
+                    return Parts(chunks, _outcome([part]))
                 self._check_kept(row, part)
             except InvalidRow as error:
                 part = _dropped(row, part, error)
@@ -169,10 +172,10 @@ class Preprocess(PartedStage):
             found = found._replace(items=[], rejections=[*found.rejections, rejection])
         return _outcome([found])
 
-    def join(self, batch: pa.Table, split: Split, outcomes: Sequence[Outcome], tools: Tools) -> Outcome:
+    def join(self, batch: pa.Table, parts: Parts, outcomes: Sequence[Outcome], tools: Tools) -> Outcome:
         row, part = batch.to_pylist()[0], make_part()
         told: dict[tuple[str, str], Rejection] = {}
-        for one in (one for found in (split.so_far, *outcomes) for one in found.rejections):
+        for one in (one for found in (parts.so_far, *outcomes) for one in found.rejections):
             told.setdefault((one.subject, one.reason), one)
         part.rejections.extend(told.values())
         items = [item for found in outcomes for item in found.rows["items"]]
@@ -180,15 +183,15 @@ class Preprocess(PartedStage):
         part.items.extend(passed(items, self.filters, part.rejections))
         part.faces.extend(face for found in outcomes for face in found.rows["faces"])
         shots = [[Span(shot["start_s"], shot["end_s"]) for shot in found.rows["shots"]] for found in outcomes]
-        part.shots.extend(shot_rows(row["source_id"], join_shots(split.parts, shots)))
+        part.shots.extend(shot_rows(row["source_id"], join_shots(parts.parts, shots)))
         try:
             self._check_kept(row, part)
         except InvalidRow as error:
             part = _dropped(row, part, error)
         return _outcome([part])
 
-    def discard(self, split: Split, tools: Tools) -> None:
-        discard(split.parts, tools.blobs)
+    def discard(self, parts: Parts, tools: Tools) -> None:
+        discard(parts.parts, tools.blobs)
 
     def notices(self, tools: Tools) -> Iterable[str]:
         pack = self._path(tools.folder, self.faces.model_pack)
