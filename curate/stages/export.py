@@ -13,7 +13,7 @@ from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.hub.card import CardFacts, render_card
 from curate.labels import compile_features
-from curate.media.faces.detector import licence_note
+from curate.media.faces.insightface import licence_note
 from curate.release.build import Plan, plan_release, write_release
 from curate.release.features import card_features
 from curate.release.manifest import Manifest

@@ -11,7 +11,7 @@ from curate.corpus.view import Corpus
 from curate.errors import InvalidRow
 from curate.llm.request import MediaPart
 from curate.media.faces.detector import Face
-from curate.media.sampling import choose, rate_crops, sample_faces, sample_frames, sample_sound
+from curate.media.sampling import choose_frames, rate_crops, sample_faces, sample_frames, sample_sound
 from curate.stages.contract import Tools
 from curate.stages.prelabel.settings import PictureSettings, SoundForm
 
@@ -110,7 +110,7 @@ class ItemMedia:
         apart = [float(np.linalg.norm(mark[1] - mark[0])) for mark in marks if mark is not None]
         crops = [(frame["time_s"], self._blobs.path(frame["crop"])) for frame in frames]
         looks = rate_crops(crops, marks, largest_px=max(apart, default=0.0))
-        return [frames[at]["crop"] for at in choose(looks, self._pictures.count)]
+        return [frames[at]["crop"] for at in choose_frames(looks, self._pictures.count)]
 
     def _cut(self, item: Row, track: Row) -> list[str]:
         """Crops from the viewing copy, whose pixels may be fewer than the source's."""
@@ -137,7 +137,7 @@ class ItemMedia:
     def _sound(self, item: Row, column: str) -> list[MediaPart]:
         if item[column] is None:
             return []
-        sound = sample_sound(self._blobs.path(item[column]), self._form, most_s=self._most_sound_s)
+        sound = sample_sound(self._blobs.path(item[column]), self._form, max_s=self._most_sound_s)
         if sound is None:
             return []
         return [MediaPart(self._blobs.put(sound.data, self._form), "audio", seconds=sound.duration_s)]
