@@ -81,9 +81,9 @@ def test_a_change_of_the_sidecar_is_seen(tmp_path):
 
 
 def test_every_column_is_one_of_the_table(tmp_path):
-    from curate.assets import shipped
+    from curate.assets import shipped_folder
 
-    columns = (shipped("schemas") / "tables" / "sources.yaml").read_text()
+    columns = (shipped_folder("schemas") / "tables" / "sources.yaml").read_text()
     write_media(tmp_path / "a.mp4", frames=make_frames(), sound=make_tone())
     (tmp_path / "p.jsonl").write_text('{"text": "hello"}\n')
     for row in ingest(tmp_path, "*").sources.values():

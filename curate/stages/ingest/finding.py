@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.media.words.subtitles import SUFFIXES
+from curate.stages.ingest.exclusion import outside_workspaces
 from curate.stages.ingest.files import file_input
 from curate.stages.ingest.post_files import POST_SUFFIXES, post_inputs
 
@@ -28,11 +29,12 @@ INPUTS = pa.schema(
 
 
 def find_files(pattern: str, folder: Path) -> list[str]:
-    """Return the files that match a glob, relative to ``folder`` unless the glob is absolute; no subtitle files."""
+    """Return the files that match a glob, relative to ``folder`` unless it is absolute; no subtitles and workspaces."""
     if "\0" in pattern:
         return []
     names = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 (Path.glob refuses absolute patterns)
-    return [name for name in names if Path(name).suffix.lower() not in SUFFIXES and (folder / name).is_file()]
+    files = (name for name in names if Path(name).suffix.lower() not in SUFFIXES and (folder / name).is_file())
+    return outside_workspaces(files, folder)
 
 
 def list_inputs(names: Iterable[str], folder: Path) -> pa.Table:
