@@ -51,7 +51,7 @@ def test_a_folder_that_is_no_model_is_told_in_one_sentence(tmp_path):
     assert "lacks model.bin, config.json, tokenizer.json, vocabulary.json" in model_problem(empty)
     without = make_folder(tmp_path / "without", **{"tokenizer.json": None})
     assert "lacks tokenizer.json" in model_problem(without)
-    assert "no JSON object" in model_problem(make_folder(tmp_path / "list", **{"config.json": b"[]"}))
+    assert "not a JSON object" in model_problem(make_folder(tmp_path / "list", **{"config.json": b"[]"}))
     assert "cannot be read" in model_problem(make_folder(tmp_path / "torn", **{"config.json": b"\xff{"}))
     assert model_problem(make_folder(tmp_path / "whole")) is None
 
