@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from curate.files import canonical_json
 from curate.labels import LabelSchema, compile_features
 from curate.release.features import MEDIA
-from curate.release.manifest import CARD, Manifest, canonical, content_hash
+from curate.release.manifest import CARD, Manifest, content_hash
 from curate.release.rows import ReleaseRows
 from curate.release.shards import SizedRow, cut_shards, describe_file, shard_path, write_shard
 from curate.release.statistics import Statistics
@@ -45,7 +46,7 @@ def plan_release(
             if members:
                 divided[split] = members
             for item_id, row in zip(members, rows.rows(members), strict=True):
-                line = canonical([split, row])
+                line = canonical_json([split, row])
                 sizes[item_id] = len(line) + sum(size(row[name]) for name in MEDIA if row[name])
                 statistics.add(split, row)
                 yield line

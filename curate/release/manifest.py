@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from curate.errors import WorkspaceUnusable
+from curate.files import canonical_json
 from curate.release.shards import ReleaseFile, describe_file
 
 FILE = "manifest.json"
@@ -72,17 +73,11 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
 
 def content_hash(header: Mapping[str, Any], rows: Iterable[bytes]) -> str:
-    """Hexadecimal SHA-256 of a header and rows given as ``canonical`` bytes."""
-    digest = hashlib.sha256(canonical({"format": FORMAT, **header}))
+    """Hexadecimal SHA-256 of a header and rows given as canonical JSON."""
+    digest = hashlib.sha256(canonical_json({"format": FORMAT, **header}))
     for row in rows:
         digest.update(b"\n" + row)
     return digest.hexdigest()
-
-
-def canonical(value: Any) -> bytes:
-    """A value as JSON of which there is only one for equal values."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-    return text.encode("utf-8", "surrogatepass")
 
 
 def _damaged(folder: Path, path: str, what: str) -> WorkspaceUnusable:

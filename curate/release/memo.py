@@ -9,7 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.release.manifest import canonical
+from curate.errors import StorageFailed
+from curate.files import canonical_json, read_json_object, write_whole
 
 _FILE = ".release-memo.json"
 
@@ -39,7 +40,7 @@ def inputs_hash(header: Mapping[str, Any], tables: Iterable[pa.Table]) -> str:
     Arrow does not say what lies in memory under a null, so it is no identity: use it to skip work, nothing else.
     """
     digest = _Digest()
-    digest.write(canonical(header))
+    digest.write(canonical_json(header))
     for table in tables:
         with pa.ipc.new_stream(pa.PythonFile(digest, mode="w"), table.schema) as stream:
             stream.write_table(table.combine_chunks(), max_chunksize=100_000)
@@ -48,17 +49,11 @@ def inputs_hash(header: Mapping[str, Any], tables: Iterable[pa.Table]) -> str:
 
 def recall(root: Path, inputs: str) -> str | None:
     """The content hash last noted for these inputs in the folder ``root``."""
-    try:
-        noted = json.loads((root / _FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return noted.get("content") if isinstance(noted, dict) and noted.get("inputs") == inputs else None
+    noted = read_json_object(root / _FILE)
+    return noted.get("content") if noted.get("inputs") == inputs else None
 
 
 def note(root: Path, inputs: str, content: str) -> None:
     """Note what these inputs amount to; a note that cannot be written only costs time."""
-    with suppress(OSError):
-        root.mkdir(parents=True, exist_ok=True)
-        partial = root / f"{_FILE}.partial"
-        partial.write_text(json.dumps({"inputs": inputs, "content": content}), encoding="utf-8")
-        partial.replace(root / _FILE)
+    with suppress(StorageFailed):
+        write_whole(root / _FILE, json.dumps({"inputs": inputs, "content": content}))

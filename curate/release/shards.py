@@ -1,6 +1,5 @@
 """Parquet shards that are the same to the byte for the same rows, and that the Hub stores without repeating itself."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from pyarrow import parquet
 
+from curate.files import sha256_of_file
 from curate.labels import Feature
 from curate.release.features import MEDIA, arrow_schema
 from curate.storage.blobs import Blobs
@@ -77,9 +77,7 @@ def write_shard(path: Path, rows: Iterable[SizedRow], features: Mapping[str, Fea
 
 def describe_file(folder: Path, path: str, *, rows: int | None = None) -> ReleaseFile:
     """Hash and size of a file of a release."""
-    with (folder / path).open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return ReleaseFile(path, sha256, (folder / path).stat().st_size, rows)
+    return ReleaseFile(path, sha256_of_file(folder / path), (folder / path).stat().st_size, rows)
 
 
 def leaf_paths(schema: pa.Schema) -> list[str]:

@@ -1,6 +1,5 @@
 """The folder of a workspace's releases: each complete or not there, and never changed."""
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from pyarrow import parquet
 
 from curate.errors import InvalidInput, StorageFailed
+from curate.files import sync_to_disk
 from curate.release.manifest import CARD, FILE, Manifest, read_manifest
 from curate.storage.folder import Folder
 
@@ -98,10 +98,10 @@ class Releases:
             yield work
             files = [*sorted((work / "data").iterdir()), work / CARD, work / FILE]
             for path in [*files, work / "data", work]:
-                _sync(path)
+                sync_to_disk(path)
             here.save([path.relative_to(work).as_posix() for path in files], source=work)
             work.rename(here.path)
-            _sync(self.folder.path)
+            sync_to_disk(self.folder.path)
         except OSError as error:
             raise StorageFailed(
                 f"cannot write release {version} to {self.folder.location}: {error.strerror or error}",
@@ -109,11 +109,3 @@ class Releases:
             ) from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

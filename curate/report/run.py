@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.view import Corpus
+from curate.files import write_whole
 from curate.labels import LabelSchema
 from curate.report.figures import Bar, bar_table, histogram
-from curate.report.page import write_page
 from curate.report.sections.items import item_cards, rows_with, standing
 from curate.report.sections.models import models_section
 from curate.report.words import show_count, show_duration, show_text
@@ -31,7 +31,8 @@ def write_report(path: Path, corpus: Corpus, run_record: Mapping[str, Any]) -> P
     ``message``), ``versions`` (by name) and, where the run ended before its end, ``ended``: why. At most 200 items are
     shown, spread evenly over the corpus. Nothing in the file is fetched from elsewhere or run.
     """
-    return write_page(path, render_report(corpus, run_record), what="report")
+    write_whole(path, render_report(corpus, run_record).encode("utf-8", "replace"))
+    return path
 
 
 def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:

@@ -120,7 +120,7 @@ def test_an_empty_corpus_has_a_report(tmp_path):
 def test_a_place_that_cannot_be_written_is_told(tmp_path):
     made = make_corpus(tmp_path / "ws")
     (tmp_path / "file").write_text("x")
-    with pytest.raises(StorageFailed, match="cannot write the report"):
+    with pytest.raises(StorageFailed, match="cannot write "):
         write_report(tmp_path / "file" / "report.html", made.corpus, RECORD)
 
 
