@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from curate.errors import InvalidInput, InvalidRow
-from curate.files import write_whole
 from curate.media.container.decode import read_audio
 from curate.media.container.open import AUDIO_RATE_HZ
 from curate.pipeline.walk import make_tools, open_corpus
 from curate.recipe import LoadedRecipe
+from curate.report.page import write_page
 from curate.report.preview import Preview, render_preview
 from curate.storage.workspace import Workspace
 
@@ -55,9 +55,7 @@ def write_previews(loaded: LoadedRecipe, workspace: Workspace, folder: Path, *, 
             step_s=STEP_S,
         )
         page = render_preview(preview, tools.blobs)
-        path = folder / _file_name(row)
-        write_whole(path, page.encode("utf-8", "replace"))
-        written.append(path)
+        written.append(write_page(folder / _file_name(row), page, name="preview"))
     return written
 
 

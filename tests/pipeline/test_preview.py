@@ -89,4 +89,4 @@ def test_the_command(tmp_path, run_curate):
     assert "Traceback" not in none.stderr
     blocked = tmp_path / "blocked"
     blocked.write_text("a file")
-    assert "cannot write " in run_curate("preview", "-w", "w", "--out", blocked).stderr
+    assert "cannot write the preview" in run_curate("preview", "-w", "w", "--out", blocked).stderr
