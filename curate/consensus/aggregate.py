@@ -58,7 +58,7 @@ def _label(
         values = [judgement[name] for judgement in judgements if judgement[name] is not None]
         row[name], shares = field.aggregate(values) if values else (None, {})
         row["soft"] += [{"field": name, "label": label, "share": share} for label, share in shares.items()]
-        agreement = field.agreement(values) if values else None
+        agreement = field.pairwise_agreement(values) if values else None
         if agreement is not None:
             row["agreement"].append({"field": name, "value": agreement})
     not_asked = {name for name in labels.fields if not labels.is_asked(name, row)}

@@ -1,4 +1,4 @@
-"""A whole record: its JSON schema for models, its check, and the reading of a reply."""
+"""Records, one value for each field: checking them, and their JSON form in a model's answer."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -6,37 +6,21 @@ from functools import cached_property
 from typing import Any, NoReturn
 
 from curate.labels.fields import Field
+from curate.labels.strict import nullable, strict_object
 from curate.labels.units import ItemContext
 from curate.labels.validate import compile_check
 
-_MOST_CHARS = 2_000_000
-_MOST_SHOWN = 120
-
-
-def json_schema(fields: Mapping[str, Field]) -> dict[str, Any]:
-    """An object with every field required; a field that may be left out or is conditional may be null."""
-    properties: dict[str, Any] = {}
-    for name, field in fields.items():
-        value = field.json_schema()
-        may_lack = not field.required or field.when
-        # Strict mode knows no optional property: a union with null stands in for one.
-        schema = {"anyOf": [value, {"type": "null"}]} if may_lack else value
-        properties[name] = {**schema, "description": _description(field)}
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
-def _description(field: Field) -> str:
-    when = "".join(f" Null unless {other} is {' or '.join(labels)}." for other, labels in field.when.items())
-    return field.asked() + when
+_MAX_CHARS = 2_000_000
+_MAX_QUOTED = 120
 
 
 def is_asked(fields: Mapping[str, Field], name: str, values: Mapping[str, Any]) -> bool:
-    """Whether the condition of field ``name`` holds, and those of the fields that it depends on."""
-    for asked, labels in fields[name].when.items():
-        given = values.get(asked)
-        if given is None or not is_asked(fields, asked, values):
+    """Return whether the condition of field ``name`` holds, and those of the fields that it depends on."""
+    for other, labels in fields[name].when.items():
+        value = values.get(other)
+        if value is None or not is_asked(fields, other, values):
             return False
-        if not set(labels).intersection(fields[asked].labels_of(given)):
+        if not set(labels).intersection(fields[other].labels_of(value)):
             return False
     return True
 
@@ -44,8 +28,8 @@ def is_asked(fields: Mapping[str, Field], name: str, values: Mapping[str, Any]) 
 def check_record(
     fields: Mapping[str, Field], values: Mapping[str, Any], item: ItemContext | None = None
 ) -> dict[str, Any]:
-    """A whole record in its canonical form; see ``LabelSchema.check_record``."""
-    problems = [f"{_short(name)} is no field" for name in values if name not in fields]
+    """Return a whole record in its canonical form; see ``LabelSchema.check_record``."""
+    problems = [f"{_quote(name)} is no field" for name in values if name not in fields]
     record: dict[str, Any] = dict.fromkeys(fields)
     for name, field in fields.items():
         if values.get(name) is not None:
@@ -53,16 +37,18 @@ def check_record(
                 record[name] = field.check(values[name], item)
             except ValueError as error:
                 problems.append(f"{name}: {error}")
-    _raise_for([*problems, *_incomplete(fields, record, broken=values)])
+    _raise_for([*problems, *_completeness_problems(fields, record, given=values)])
     return record
 
 
-def _incomplete(fields: Mapping[str, Field], record: Mapping[str, Any], *, broken: Mapping[str, Any]) -> list[str]:
-    """Required fields without a value, and values of fields that are not asked."""
+def _completeness_problems(
+    fields: Mapping[str, Field], record: Mapping[str, Any], *, given: Mapping[str, Any]
+) -> list[str]:
+    """Return required fields without a value, and values of fields that are not asked."""
     problems = []
     for name, field in fields.items():
         asked = is_asked(fields, name, record)
-        if field.required and asked and record[name] is None and broken.get(name) is None:
+        if field.required and asked and record[name] is None and given.get(name) is None:
             problems.append(f"{name}: a value is required")
         if not asked and record[name] is not None:
             ((other, labels),) = field.when.items()
@@ -70,27 +56,30 @@ def _incomplete(fields: Mapping[str, Field], record: Mapping[str, Any], *, broke
     return problems
 
 
-def to_answer(fields: Mapping[str, Field], values: Mapping[str, Any], item: ItemContext) -> dict[str, Any]:
-    """A checked record as a model is to write it."""
-    return {
-        name: None if values.get(name) is None else field.to_answer(values[name], item)
-        for name, field in fields.items()
-    }
+def json_schema(fields: Mapping[str, Field]) -> dict[str, Any]:
+    """Return the schema of an object that requires every field; optional and conditional ones may be null."""
+    properties: dict[str, Any] = {}
+    for name, field in fields.items():
+        value = field.json_schema()
+        schema = nullable(value) if field.when or not field.required else value
+        condition = "".join(f" Null unless {other} is {' or '.join(labels)}." for other, labels in field.when.items())
+        properties[name] = {**schema, "description": field.question_text() + condition}
+    return strict_object(properties)
 
 
 class Validator:
-    """What checks answers against a JSON schema. Making one costs as much as hundreds of checks."""
+    """Checks answers against a JSON schema. Creating one costs as much as hundreds of checks."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._schema = schema
         self._fits = compile_check(schema)
 
     def __reduce__(self) -> tuple[type["Validator"], tuple[Mapping[str, Any]]]:
-        # Workers compile their own: functions within functions cannot be sent to them.
+        # Nested functions cannot be pickled, so workers compile their own.
         return type(self), (self._schema,)
 
-    def misfits(self, answer: Any) -> list[str]:
-        """A sentence for everything about an answer that does not fit; empty where all of it does."""
+    def problems(self, answer: Any) -> list[str]:
+        """Return a sentence for everything in an answer that does not fit the schema."""
         if self._fits(answer):
             return []
         errors = sorted(self._validator.iter_errors(answer), key=lambda error: list(map(str, error.path)))
@@ -103,9 +92,31 @@ class Validator:
         return Draft202012Validator(self._schema)
 
 
+def _sentence(error: Any) -> str:
+    """Return a JSON schema error with its location, without quoting all of a large value or enum."""
+    while error.context:
+        # For a value that may be null, the error about the other option is the useful one.
+        error = next((option for option in error.context if option.validator != "type"), error.context[0])
+    location = ".".join(str(step) for step in error.absolute_path) or "the reply"
+    if error.validator == "enum":
+        return f"{location}: {_quote(error.instance)} is not one of its {len(error.validator_value)} labels"
+    if error.validator in ("maxLength", "maxItems", "minItems", "minLength"):
+        return f"{location}: {len(error.instance)} long, where {error.validator} is {error.validator_value}"
+    message = error.message if len(error.message) <= _MAX_QUOTED else error.message[:_MAX_QUOTED] + "…"
+    return f"{location}: {message}"
+
+
+def to_answer(fields: Mapping[str, Field], values: Mapping[str, Any], item: ItemContext) -> dict[str, Any]:
+    """Return a checked record as a model should write it."""
+    return {
+        name: None if values.get(name) is None else field.to_answer(values[name], item)
+        for name, field in fields.items()
+    }
+
+
 def from_answer(fields: Mapping[str, Field], validator: Validator, answer: Any, item: ItemContext) -> dict[str, Any]:
-    """The record that an answer holds; see ``LabelSchema.from_answer``."""
-    _raise_for(validator.misfits(answer))
+    """Return the record in an answer; see ``LabelSchema.from_answer``."""
+    _raise_for(validator.problems(answer))
     values: dict[str, Any] = {}
     problems: list[str] = []
     for name, field in fields.items():
@@ -113,28 +124,28 @@ def from_answer(fields: Mapping[str, Field], validator: Validator, answer: Any, 
             values[name] = None if answer[name] is None else field.from_answer(answer[name], item)
         except ValueError as error:
             problems.append(f"{name}: {error}")
-    _raise_for([*problems, *([] if problems else _incomplete(fields, values, broken={}))])
+    _raise_for([*problems, *([] if problems else _completeness_problems(fields, values, given={}))])
     return values
 
 
-def mend_answer(
+def repair_answer(
     fields: Mapping[str, Field], validator: Validator, answer: Any, item: ItemContext
 ) -> tuple[dict[str, Any], list[str]]:
-    """An answer with its slips put right; see ``LabelSchema.mend_answer``."""
-    _raise_for(validator.misfits(answer))
-    mended: dict[str, Any] = dict(answer)
-    told: list[str] = []
+    """Return an answer with its slips corrected; see ``LabelSchema.repair_answer``."""
+    _raise_for(validator.problems(answer))
+    repaired: dict[str, Any] = dict(answer)
+    corrections: list[str] = []
     for name, field in fields.items():
         if answer[name] is not None:
-            mended[name], slips = field.mend_answer(answer[name], item)
-            told += slips
-    return mended, told
+            repaired[name], sentences = field.repair_answer(answer[name], item)
+            corrections += sentences
+    return repaired, corrections
 
 
 def parse_json(text: str) -> Any:
-    """What a reply holds as JSON. Raises ``ValueError`` for what is none, repeated names and numbers that are none."""
-    if len(text) > _MOST_CHARS:
-        raise ValueError(f"the reply has {len(text)} characters, more than {_MOST_CHARS}")
+    """Parse a reply as strict JSON. Raises ``ValueError`` for invalid JSON, duplicate keys, and NaN or Infinity."""
+    if len(text) > _MAX_CHARS:
+        raise ValueError(f"the reply has {len(text)} characters, more than {_MAX_CHARS}")
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -143,38 +154,25 @@ def parse_json(text: str) -> Any:
         raise ValueError("the reply is nested too deeply") from error
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"the reply holds {name}, which is no number")
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(f"the reply contains {name}, which is not a number in JSON")
 
 
-def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _unique_members(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
-            raise ValueError(f"the reply gives {_short(name)} twice")
-        found[name] = value
-    return found
+        if name in members:
+            raise ValueError(f"the reply gives {_quote(name)} twice")
+        members[name] = value
+    return members
 
 
-def _sentence(error: Any) -> str:
-    """A finding of the JSON schema with its place, shortened: it would quote all of a large value or enum."""
-    while error.context:
-        # Of a value that may be null, what is wrong with the other choice is what helps.
-        error = next((each for each in error.context if each.validator != "type"), error.context[0])
-    place = ".".join(str(step) for step in error.absolute_path) or "the reply"
-    if error.validator == "enum":
-        return f"{place}: {_short(error.instance)} is not one of its {len(error.validator_value)} labels"
-    if error.validator in ("maxLength", "maxItems", "minItems", "minLength"):
-        return f"{place}: {len(error.instance)} long, where {error.validator} is {error.validator_value}"
-    return f"{place}: {error.message if len(error.message) <= _MOST_SHOWN else error.message[:_MOST_SHOWN] + '…'}"
+_DECODER = json.JSONDecoder(parse_constant=_reject_constant, object_pairs_hook=_unique_members)
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_object)
-
-
-def _short(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}…"
+def _quote(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…"
 
 
 def _raise_for(problems: list[str]) -> None:

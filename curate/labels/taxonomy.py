@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from curate.assets import find_asset
-from curate.document import Document, Finding, Findings, load_document, nearest, parse_model
+from curate.document import Document, LocatedProblem, LocatedProblems, load_document, nearest, parse_model
 from curate.errors import InvalidInput
 
 NAME_PATTERN = r"^[a-z0-9_]+\.v\d+$"
@@ -102,7 +102,7 @@ class Taxonomy(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> "Taxonomy":
         if found := tuple(islice(_findings(self), _MOST_FINDINGS)):
-            raise Findings(found)
+            raise LocatedProblems(found)
         return self
 
     @cached_property
@@ -137,15 +137,18 @@ class Taxonomy(BaseModel):
             raise ValueError(f"{name!r} is not a label of {self.taxonomy}{nearest(name, self.names)}")
         return self.by_name[name]
 
-    def by_synonym(self, word: str) -> tuple[str, ...]:
-        """The labels that a free word means: none, one, or several where it is ambiguous; in the taxonomy's order.
+    def labels_for(self, word: str) -> tuple[str, ...]:
+        """Return the labels that a free word means, in order; several if it is ambiguous.
 
-        The exact name comes first, then a name, then a synonym, where case, spaces, hyphens and accents do not count.
+        Names come before synonyms. Case, spaces, hyphens and accents are ignored, except that a name with the word's
+        own accents and hyphens comes first.
         """
-        if word in self.by_name:
-            return (word,)
         folded = fold(word)
-        return self._by_folded_name.get(folded) or self._by_folded_synonym.get(folded, ())
+        return (
+            self._by_name_key.get(name_key(word))
+            or self._by_folded_name.get(folded)
+            or self._by_folded_synonym.get(folded, ())
+        )
 
     @cached_property
     def ambiguous(self) -> dict[str, tuple[str, ...]]:
@@ -161,6 +164,10 @@ class Taxonomy(BaseModel):
         return _grouped((label.parent, label.name) for label in self.labels if label.parent is not None)
 
     @cached_property
+    def _by_name_key(self) -> dict[str, tuple[str, ...]]:
+        return _grouped((name_key(label.name), label.name) for label in self.labels)
+
+    @cached_property
     def _by_folded_name(self) -> dict[str, tuple[str, ...]]:
         return _grouped((fold(label.name), label.name) for label in self.labels)
 
@@ -174,7 +181,7 @@ def load_taxonomy(name: str, beside: Path | None = None) -> Taxonomy:
 
     Raises ``InvalidInput`` listing every problem with its file and line.
     """
-    return read_taxonomy(load_document(find_asset("schemas/taxonomies", name, suffix=".yaml", beside=beside)))
+    return read_taxonomy(load_document(find_asset("schemas/taxonomies", name, suffix=".yaml", user_folder=beside)))
 
 
 def read_taxonomy(document: Document) -> Taxonomy:
@@ -182,7 +189,7 @@ def read_taxonomy(document: Document) -> Taxonomy:
     taxonomy = parse_model(Taxonomy, document.data, document)
     if document.path.name != f"{taxonomy.taxonomy}.yaml":
         raise InvalidInput(
-            f"{document.place(('taxonomy',))}: the file of taxonomy {taxonomy.taxonomy} is found by its name",
+            f"{document.location(('taxonomy',))}: the file of taxonomy {taxonomy.taxonomy} is found by its name",
             hint=f"rename {document.path.name} to {taxonomy.taxonomy}.yaml, or the taxonomy",
         )
     return taxonomy
@@ -194,6 +201,11 @@ def fold(word: str) -> str:
     # Marks of class 200 and above are accents; those below are letters of their script (vowels, voicing) and stay.
     bare = unicodedata.normalize("NFC", "".join(c for c in letters if unicodedata.combining(c) < 200))
     return " ".join(bare.replace("-", " ").replace("_", " ").split())
+
+
+def name_key(name: str) -> str:
+    """Return what distinguishes names within a taxonomy: everything but case and repeated spaces."""
+    return unicodedata.normalize("NFC", " ".join(name.casefold().split()))
 
 
 def targets_of(taxonomy: Taxonomy, rule: MapRule, name: str) -> tuple[str, ...] | None:
@@ -215,7 +227,7 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     return {key: tuple(names) for key, names in found.items()}
 
 
-def _findings(taxonomy: Taxonomy) -> Iterator[Finding]:
+def _findings(taxonomy: Taxonomy) -> Iterator[LocatedProblem]:
     """Every mistake among labels that are well-formed one by one."""
     yield from _name_findings(taxonomy)
     yield from _tree_findings(taxonomy)
@@ -239,7 +251,7 @@ def _findings(taxonomy: Taxonomy) -> Iterator[Finding]:
         yield from _map_findings(taxonomy, target, rule)
 
 
-def _name_findings(taxonomy: Taxonomy) -> Iterator[Finding]:
+def _name_findings(taxonomy: Taxonomy) -> Iterator[LocatedProblem]:
     seen: dict[str, str] = {}
     for at, label in enumerate(taxonomy.labels):
         here, name = ("labels", at, "name"), label.name
@@ -249,14 +261,14 @@ def _name_findings(taxonomy: Taxonomy) -> Iterator[Finding]:
             yield here, f"label {name!r} holds a control character or a line break; remove it"
         if any(unicodedata.category(c) == "Cs" for c in name):
             yield here, f"label {name!r} is escaped in halves (\\ud8…), which YAML does not join; write it out"
-        folded = unicodedata.normalize("NFC", " ".join(name.casefold().split()))
+        folded = name_key(name)
         if folded in seen:
             same = "given twice" if seen[folded] == name else "the same but for case or spaces"
             yield here, f"labels {seen[folded]!r} and {name!r} are {same}; remove or rename one"
         seen.setdefault(folded, name)
 
 
-def _tree_findings(taxonomy: Taxonomy) -> Iterator[Finding]:
+def _tree_findings(taxonomy: Taxonomy) -> Iterator[LocatedProblem]:
     reported: set[str] = set()
     rooted: set[str] = set()
     for at, label in enumerate(taxonomy.labels):
@@ -278,7 +290,7 @@ def _tree_findings(taxonomy: Taxonomy) -> Iterator[Finding]:
             )
 
 
-def _opposite_findings(taxonomy: Taxonomy, label: Label, here: tuple[int | str, ...]) -> Iterator[Finding]:
+def _opposite_findings(taxonomy: Taxonomy, label: Label, here: tuple[int | str, ...]) -> Iterator[LocatedProblem]:
     other = taxonomy.by_name.get(label.opposite or "")
     if other is None:
         yield here, f"opposite {label.opposite!r} is no label here{nearest(str(label.opposite), taxonomy.names)}"
@@ -289,7 +301,7 @@ def _opposite_findings(taxonomy: Taxonomy, label: Label, here: tuple[int | str, 
         yield here, f"{label.name!r} says that its opposite is {other.name!r}, which {says}; opposites are mutual"
 
 
-def _map_findings(taxonomy: Taxonomy, target: str, rule: MapRule) -> Iterator[Finding]:
+def _map_findings(taxonomy: Taxonomy, target: str, rule: MapRule) -> Iterator[LocatedProblem]:
     here = ("maps", target)
     if target == taxonomy.taxonomy:
         yield here, f"{target} maps to itself; remove this map"

@@ -1,12 +1,12 @@
-"""What a field may know of the item that it judges."""
+"""Units of annotation, and what a field needs to know about the item that it judges."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 Unit = Literal["utterance", "window", "frame", "clip", "image", "post", "dialogue", "pair"]
-UNITS: frozenset[Unit] = frozenset({"utterance", "window", "frame", "clip", "image", "post", "dialogue", "pair"})
-Shown = Literal["video", "audio", "image", "text"]
-"""What there is to look at of an item."""
+UNITS: frozenset[Unit] = frozenset(get_args(Unit))
+Modality = Literal["video", "audio", "image", "text"]
+"""What there is of an item to look at or listen to."""
 WITH_TEXT: frozenset[Unit] = frozenset({"utterance", "window", "clip", "post"})
 WITH_DIALOGUE: frozenset[Unit] = frozenset({"utterance", "window", "clip", "dialogue"})
 WITH_TIME: frozenset[Unit] = frozenset({"utterance", "window", "clip", "dialogue"})
@@ -23,9 +23,9 @@ class Turn(NamedTuple):
 
 
 class ItemContext(NamedTuple):
-    """The item behind a value: what is needed to place it in text, time and picture. None where not known.
+    """What is needed to locate a value in an item's text, time and picture; None for what is not known.
 
-    ``fps`` is the frame rate of the viewing copy, by which Label Studio counts frames; None where there is no video.
+    ``fps`` is the frame rate of the viewing copy, in which Label Studio counts frames; None without a video.
     """
 
     text: str | None = None
@@ -37,7 +37,7 @@ class ItemContext(NamedTuple):
 
 
 def to_context(item: Mapping[str, Any]) -> ItemContext:
-    """What fields may know of a row of ``items``; what the row does not tell is None."""
+    """Return the context in a row of ``items``."""
     start_s, end_s = item.get("start_s"), item.get("end_s")
     turns = item.get("dialogue")
     return ItemContext(

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from curate.labels import Field, LabelSchema
-from curate.labels.fields.base import How
+from curate.labels import AggregationRule, Field, LabelSchema
 
 
 class CombinedProposal(NamedTuple):
@@ -22,7 +21,7 @@ class CombinedProposal(NamedTuple):
 def combine(
     labels: LabelSchema,
     proposals: Sequence[Mapping[str, Any]],
-    how: How,
+    how: AggregationRule,
     *,
     scores: Sequence[Mapping[str, Mapping[str, float]]] | None = None,
 ) -> CombinedProposal:
@@ -68,7 +67,7 @@ def _mean_scores(field: Field, counted: Sequence[Mapping[str, float]]) -> dict[s
     return {label: mean for label, mean in means.items() if mean > 0}
 
 
-def _settled(field: Field, given: Sequence[Any], *, open_count: int, how: How) -> Any:
+def _settled(field: Field, given: Sequence[Any], *, open_count: int, how: AggregationRule) -> Any:
     """The field's value; ``open_count`` is how many proposals leave it open."""
     is_open = {"union": False, "intersection": open_count > 0}.get(how, open_count >= len(given))
     if is_open and not field.required:
@@ -131,7 +130,7 @@ def _agreement(field: Field, given: Sequence[Any]) -> float | None:
         return None
     both, pairs = len(values) * (len(values) - 1) // 2, len(given) * (len(given) - 1) // 2
     opened = len(given) - len(values)
-    near = field.agreement(values) if both else 0.0
+    near = field.pairwise_agreement(values) if both else 0.0
     if near is None:  # such as traces of other moments
         return None
     return (near * both + opened * (opened - 1) // 2) / pairs

@@ -14,8 +14,7 @@ from curate.annotation.local_server import connection as connections
 from curate.annotation.local_server.connection import Connection
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
-from curate.labels import DEFAULT_LANGUAGE
-from curate.labels.fields.base import Language
+from curate.labels import DEFAULT_LANGUAGE, Language
 from curate.stages.contract import DriverStage, Receipt, Tools
 
 Say = Callable[[str], None]

@@ -249,9 +249,9 @@ def schemas(draw: Any) -> LabelSchema:
         field: Any = draw(fields(name=name))
         if unit not in field.units:
             continue
-        if field.claim in claims:
+        if field.exclusive_part in claims:
             continue
-        claims |= {field.claim} - {""}
+        claims |= {field.exclusive_part} - {""}
         above = [each for each in made.values() if each.type == "category"]
         if above and draw(st.booleans()):
             other = draw(st.sampled_from(above))

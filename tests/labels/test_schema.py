@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.errors import InvalidInput
-from curate.labels import ItemContext, compile_config, load_labels, load_taxonomy, parse_layout
+from curate.labels import ItemContext, arrow_type, compile_config, load_labels, load_taxonomy, parse_layout
 from curate.labels.fields import Category, Scale, Text
 from curate.labels.taxonomy import Taxonomy
 
@@ -57,7 +57,7 @@ def test_value_to_prediction_and_back(case):
 def test_value_to_arrow_and_back(case):
     field, value = case
     assert pa.array([value, None], field.arrow_type).to_pylist() == [value, None]
-    released = pa.array([field.to_release(value), None], field.release_type)
+    released = pa.array([field.to_release(value), None], arrow_type(field.feature))
     assert released.to_pylist()[1] is None
 
 

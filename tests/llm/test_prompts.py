@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate.assets import list_assets, shipped
+from curate.assets import list_assets, shipped_folder
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import ItemContext, Turn, describe_labels, load_labels, strict_problems, to_context
 from curate.llm.prompts.answer import parse_answer
@@ -186,7 +186,8 @@ def test_prompt_that_cannot_be_read(tmp_path):
 
 def test_own_prompt_wins_and_its_bytes_are_its_identity(tmp_path):
     theirs = load_prompt("review.v1")
-    assert theirs.sha256 == hashlib.sha256((shipped("recipes") / "prompts" / "review.v1.md").read_bytes()).hexdigest()
+    shipped = shipped_folder("recipes") / "prompts" / "review.v1.md"
+    assert theirs.sha256 == hashlib.sha256(shipped.read_bytes()).hexdigest()
     path = make_prompt(tmp_path / "recipes" / "prompts", name="review.v1")
     mine = load_prompt("review.v1", tmp_path)
     assert mine.header.title == "Mine"
@@ -365,7 +366,7 @@ def test_labels_are_described_whole(name):
     labels = load_labels(name)
     told = describe_labels(labels)
     for field in labels.fields.values():
-        assert f"`{field.name}`: {field.asked()}" in told
+        assert f"`{field.name}`: {field.question_text()}" in told
         assert all(f"- {label}" in told for label in field.labels)
         assert field.instructions()
     assert "Alt+R" not in told
@@ -467,7 +468,7 @@ def test_whole_numbers_may_be_written_as_others(turn, quoted):
 
 @pytest.mark.parametrize("quoted", ["She forgot her umbrella", "!!!", "keys and locks and doors", "?"])
 def test_quotations_that_stand_nowhere_are_refused(quoted):
-    with pytest.raises(ValueError, match="stands not in the text"):
+    with pytest.raises(ValueError, match="does not occur in the text"):
         read(make_answer((1, quoted, "cause")))
 
 
@@ -480,7 +481,7 @@ def test_occurrence_beyond_the_last_is_the_last():
             "relations": [],
         }
     }
-    mended, told = labels.mend_answer(answer, item)
+    mended, told = labels.repair_answer(answer, item)
     assert labels.from_answer(mended, item)["causes"]["spans"][0]["start"] == 6
     assert len(told) == 1
 
@@ -513,4 +514,4 @@ def test_what_is_said_beside_the_labels_never_spoils_them():
 def test_mending_leaves_an_utterance_to_its_own_words():
     item = to_context({"text": "I am so happy", "dialogue": None})
     with pytest.raises(ValueError, match="not of type 'object'"):
-        CAUSES.mend_answer("no", item)
+        CAUSES.repair_answer("no", item)

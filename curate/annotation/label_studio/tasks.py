@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from curate.corpus.judgements import Judgement, time_after
 from curate.errors import InvalidInput
-from curate.labels import DEFAULT_FPS, ItemContext, LabelSchema, Layout
+from curate.labels import DEFAULT_FPS, ItemContext, LabelSchema, Layout, control_field
 
 MEDIA = ("video", "audio", "image", "face", "video_b", "audio_b")
 """The columns of ``items`` that name blobs; a layout shows one as ``$`` and its name."""
@@ -172,8 +172,7 @@ def _by_field(
     for result in results:
         if result.get("type") == "relation":
             continue
-        # A field's further controls are named like it, with a dash and a suffix.
-        name = str(result.get("from_name")).partition("-")[0]
+        name = control_field(result.get("from_name"))
         if name in by_field:
             by_field[name].append(result)
             owners[str(result.get("id"))] = name

@@ -117,8 +117,7 @@ def compile_command(
     """Print what a label schema becomes: columns, a model's JSON schema, an annotation screen, or card text."""
     import json
 
-    from curate.labels import load_labels
-    from curate.labels.targets.compile import compile_arrow, compile_card, compile_config
+    from curate.labels import compile_arrow, compile_card, compile_config, load_labels
 
     schema = load_labels(name, beside)
     if to is Form.ARROW:
@@ -162,10 +161,10 @@ def map_command(
 
 
 def _overview(folder: str, beside: Path) -> list[dict[str, Any]]:
-    from curate.assets import shipped
+    from curate.assets import shipped_folder
     from curate.labels import load_labels, load_taxonomy
 
-    home = shipped("schemas").resolve()
+    home = shipped_folder("schemas").resolve()
     rows: list[dict[str, Any]] = []
     for name, path in sorted(_files(folder, beside).items()):
         row: dict[str, Any] = {"name": name, "from": "shipped" if path.resolve().is_relative_to(home) else str(path)}
@@ -188,7 +187,7 @@ def _files(folder: str, beside: Path) -> dict[str, Path]:
     from curate.assets import list_assets
     from curate.document import load_document
 
-    found = list_assets(folder, suffix=".yaml", beside=beside)
+    found = list_assets(folder, suffix=".yaml", user_folder=beside)
     for path in beside.glob("*.yaml"):
         name = path.name.removesuffix(".yaml")
         if not re.search(r"\.v\d+$", name):
@@ -208,7 +207,7 @@ def _is_taxonomy(name: str, beside: Path) -> bool:
 
     for folder in (_TAXONOMIES, _SCHEMAS):
         try:
-            path = find_asset(folder, name, suffix=".yaml", beside=beside)
+            path = find_asset(folder, name, suffix=".yaml", user_folder=beside)
         except InvalidInput:
             continue
         return "taxonomy" in load_document(path).data
@@ -301,7 +300,7 @@ def _show_schema(schema: "LabelSchema") -> None:
             field.type,
             "yes" if field.required else "",
             "; ".join(f"{other} is {' or '.join(labels)}" for other, labels in field.when.items()),
-            field.asked(),
+            field.question_text(),
         )
         for name, field in schema.fields.items()
     ]
@@ -329,8 +328,7 @@ def _check_yaml(file: Path) -> tuple[str, str, str, list[str]]:
 
 
 def _check_config(file: Path, labels: str | None) -> tuple[str, str, str, list[str]]:
-    from curate.labels import load_labels
-    from curate.labels.targets.compile import check_config
+    from curate.labels import check_config, load_labels
 
     if labels is None:
         raise InvalidInput(f"{file} can only be checked against a label schema", hint="name it with --labels NAME")
@@ -353,7 +351,7 @@ def _layout(schema: "LabelSchema", layout: str | None, beside: Path) -> Path:
 
     if layout is None:
         return usual_layout(schema, beside=beside)
-    return Path(layout) if layout.endswith(".xml") else find_asset(_LAYOUTS, layout, suffix=".xml", beside=beside)
+    return Path(layout) if layout.endswith(".xml") else find_asset(_LAYOUTS, layout, suffix=".xml", user_folder=beside)
 
 
 def _text(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The field types, one module each; a new one is listed here and nowhere else."""
+"""The field types, one module each; a new one is listed here."""
 
 from curate.labels.fields.base import Aggregate, Field
 from curate.labels.fields.boxes.field import Boxes
@@ -8,7 +8,7 @@ from curate.labels.fields.preference import Preference
 from curate.labels.fields.scale import Scale
 from curate.labels.fields.spans.field import Spans
 from curate.labels.fields.text import Text
-from curate.labels.fields.timeline import Timeline
+from curate.labels.fields.timeline.field import Timeline
 from curate.labels.fields.trace import Trace
 
 FIELD_TYPES: dict[str, type[Field]] = {

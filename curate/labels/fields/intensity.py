@@ -1,4 +1,4 @@
-"""How strongly each label of a category is shown: in words, or as a number."""
+"""How strongly each label of a category is present: in words, or as a number."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,10 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Discriminator, RootModel, Tag, model_validator
 from pydantic import Field as Setting
 
-from curate.labels.fields.base import Result, choice, class_label, member, scalar
+from curate.labels.features import Feature, class_label, scalar
 from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid
-from curate.labels.layout import element
+from curate.labels.fields.results import Result, collect
+from curate.labels.markup import choice, element
 
 
 class Grades(RootModel[tuple[Annotated[str, Setting(min_length=1, max_length=40)], ...]]):
@@ -30,11 +31,7 @@ class Grades(RootModel[tuple[Annotated[str, Setting(min_length=1, max_length=40)
         return pa.string()
 
     @property
-    def release_type(self) -> pa.DataType:
-        return pa.int64()
-
-    @property
-    def feature(self) -> dict[str, Any]:
+    def feature(self) -> Feature:
         return class_label(self.root)
 
     def to_release(self, value: str) -> int:
@@ -52,20 +49,21 @@ class Grades(RootModel[tuple[Annotated[str, Setting(min_length=1, max_length=40)
         return value
 
     def control(self, name: str, to_name: str) -> ET.Element:
-        how = {"name": name, "toName": to_name, "choice": "single-radio", "layout": "inline", "required": "true"}
-        return element("Choices", how, [choice("Choice", word) for word in self.root])
+        common = {"name": name, "toName": to_name, "choice": "single-radio", "layout": "inline", "required": "true"}
+        return element("Choices", common, [choice("Choice", word) for word in self.root])
 
     def to_result(self, value: str) -> tuple[str, Result]:
         return "choices", {"choices": [value]}
 
     def from_result(self, result: Mapping[str, Any]) -> Any:
-        return _one(member([result], "choices"))
+        return _single(collect([result], "choices"))
 
     def weight(self, value: str) -> float:
-        """The share of the way to the strongest (0 excluded … 1)."""
+        """Return the rank as a share of the strongest, above 0 and at most 1."""
         return (self.root.index(value) + 1) / len(self.root)
 
     def median(self, values: Sequence[str]) -> str:
+        """Return the lower median."""
         return self.root[statistics.median_low([self.root.index(value) for value in values])]
 
     def describe(self) -> str:
@@ -73,7 +71,7 @@ class Grades(RootModel[tuple[Annotated[str, Setting(min_length=1, max_length=40)
 
 
 class Range(BaseModel):
-    """A number from ``minimum`` to ``maximum``, in steps of ``step`` (a two-hundredth of the way where left out)."""
+    """A number from ``minimum`` to ``maximum``, in steps of ``step`` (by default 1/200 of the range)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -91,11 +89,7 @@ class Range(BaseModel):
         return pa.float64()
 
     @property
-    def release_type(self) -> pa.DataType:
-        return pa.float64()
-
-    @property
-    def feature(self) -> dict[str, Any]:
+    def feature(self) -> Feature:
         return scalar("float64")
 
     def to_release(self, value: float) -> float:
@@ -111,33 +105,25 @@ class Range(BaseModel):
         number = checked_number(value, self.minimum, self.maximum)
         return on_grid(number, self.minimum, self.maximum, self.step)
 
-    def control(self, name: str, to_name: str, **more: str) -> ET.Element:
-        # A slider has no default on purpose: it would be submitted untouched.
-        return ET.Element(
-            "Number",
-            {
-                "name": name,
-                "toName": to_name,
-                "min": f"{self.minimum!r}",
-                "max": f"{self.maximum!r}",
-                "step": f"{grid_step(self.minimum, self.maximum, self.step)!r}",
-                "slider": "true",
-                "required": "true",
-                **more,
-            },
-        )
+    def control(self, name: str, to_name: str, **attributes: str) -> ET.Element:
+        """Return a slider; it has no default on purpose, because that would be submitted untouched."""
+        bounds = {"min": f"{self.minimum!r}", "max": f"{self.maximum!r}"}
+        step = f"{grid_step(self.minimum, self.maximum, self.step)!r}"
+        common = {"name": name, "toName": to_name, **bounds, "step": step, "slider": "true", "required": "true"}
+        return ET.Element("Number", common | attributes)
 
     def to_result(self, value: float) -> tuple[str, Result]:
         return "number", {"number": value}
 
     def from_result(self, result: Mapping[str, Any]) -> Any:
-        return _one(member([result], "number"))
+        return _single(collect([result], "number"))
 
     def weight(self, value: float) -> float:
-        """The share of the way to the strongest, never quite 0: even the weakest is named."""
+        """Return the share of the range (0-1), never quite 0: even the weakest label was named."""
         return max((value - self.minimum) / (self.maximum - self.minimum), 0.01)
 
     def median(self, values: Sequence[float]) -> float:
+        """Return the median on the grid."""
         middle = sorted(values)[(len(values) - 1) // 2 : len(values) // 2 + 1]
         return self.check(mean(middle))
 
@@ -152,7 +138,7 @@ def _kind(value: Any) -> str:
 Intensity = Annotated[Annotated[Grades, Tag("words")] | Annotated[Range, Tag("range")], Discriminator(_kind)]
 
 
-def _one(given: Sequence[Any]) -> Any:
-    if len(given) != 1:
-        raise ValueError(f"{len(given)} intensities are given for one label")
-    return given[0]
+def _single(entries: Sequence[Any]) -> Any:
+    if len(entries) != 1:
+        raise ValueError(f"{len(entries)} intensities are given for one label")
+    return entries[0]

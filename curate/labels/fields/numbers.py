@@ -1,4 +1,4 @@
-"""Numbers as people can give them in a form: bounded, finite, and on a grid of steps."""
+"""Numbers as people can enter them in a form: bounded, finite, and on a grid of steps."""
 
 import math
 import statistics
@@ -11,12 +11,12 @@ _TOLERANCE = 1e-6
 
 
 def check_range(minimum: float, maximum: float, step: float | None = None) -> None:
-    """Raise ``ValueError`` unless the bounds are numbers in order, a whole number of steps apart."""
+    """Raise ``ValueError`` unless the bounds are finite, in order, and a whole number of steps apart."""
     if not (math.isfinite(minimum) and math.isfinite(maximum) and minimum < maximum):
         raise ValueError(f"minimum {minimum:g} must be below maximum {maximum:g}")
     length = maximum - minimum
     if not math.isfinite(length) or max(abs(minimum), abs(maximum)) > length * 1e4:
-        raise ValueError(f"minimum {minimum:g} and maximum {maximum:g} are too far apart, or too near to each other")
+        raise ValueError(f"minimum {minimum:g} and maximum {maximum:g} are too far apart, or too close to each other")
     if step is None:
         return
     if not (math.isfinite(step) and 0 < step <= length):
@@ -26,32 +26,31 @@ def check_range(minimum: float, maximum: float, step: float | None = None) -> No
 
 
 def grid_step(minimum: float, maximum: float, step: float | None) -> float:
-    """The step given, else a two-hundredth of the range."""
+    """Return ``step``, or 1/200 of the range if it is None."""
     return step if step is not None else (maximum - minimum) / _STEPS
 
 
 def checked_number(value: Any, minimum: float, maximum: float) -> float:
-    """A float within the bounds. Raises ``ValueError`` for anything else, not-a-number and truth values included."""
+    """Return a float within the bounds. Raises ``ValueError`` for anything else, such as booleans and NaN."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
         raise ValueError(f"{repr(value)[:40]} is not a number")
     if not minimum <= value <= maximum:
-        raise ValueError(f"{shown(value)} is not within {minimum:g} to {maximum:g}")
+        raise ValueError(f"{_short(value)} is not within {minimum:g} to {maximum:g}")
     return float(value)
 
 
 def on_grid(value: float, minimum: float, maximum: float, step: float | None) -> float:
-    """The nearest value that the form takes: Label Studio refuses to submit a number between two steps."""
+    """Return the nearest value on the grid: Label Studio refuses to submit a number between two steps."""
     size = grid_step(minimum, maximum, step)
-    moved = round((value - minimum) / size) * size + minimum
+    nearest = round((value - minimum) / size) * size + minimum
     digits = _DIGITS - math.ceil(math.log10(max(abs(minimum), abs(maximum))))
-    return min(max(round(moved, digits) + 0.0, minimum), maximum)
+    return min(max(round(nearest, digits) + 0.0, minimum), maximum)
 
 
 def mean(values: Sequence[float]) -> float:
-    """The mean, which never leaves the range of the values."""
+    """Return the mean, limited to the range of the values against rounding errors."""
     return min(max(statistics.fmean(values), min(values)), max(values))
 
 
-def shown(value: float) -> str:
-    """A number of any size in a few characters."""
+def _short(value: float) -> str:
     return f"{value:g}" if abs(value) < 1e300 else "a number far too large"

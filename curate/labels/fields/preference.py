@@ -1,29 +1,21 @@
-"""Which of two things, and by how much."""
+"""Which of two things is better, and by how much."""
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 from xml.etree import ElementTree as ET
 
 import pyarrow as pa
 from pydantic import Field as Setting
 
-from curate.labels.fields.base import (
-    DEFAULT_LANGUAGE,
-    Aggregate,
-    Field,
-    How,
-    Result,
-    choice,
-    control_suffix,
-    member,
-    members,
-    nullable,
-    scalar,
-    strict_object,
-)
-from curate.labels.fields.text import checked_text, text_area, text_of
-from curate.labels.layout import Layout, element
+from curate.labels.features import Feature, scalar
+from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Field
+from curate.labels.fields.checks import members
+from curate.labels.fields.results import Result, collect, control_suffix
+from curate.labels.fields.text import checked_text, longest, text_area, text_of
+from curate.labels.layout import Layout
+from curate.labels.markup import choice, element
+from curate.labels.strict import nullable, strict_object
 from curate.labels.units import ItemContext, Unit
 
 SIDES = ("A", "B")
@@ -33,9 +25,9 @@ _DEGREES = {1: ("",), 2: ("", "much "), 3: ("slightly ", "", "much "), 4: ("slig
 
 
 class Preference(Field):
-    """A value is ``{grade, reason}``: the grade a whole number from ``-grades`` (A is best) to ``grades`` (B is best).
+    """A value is ``{grade, reason}``: the grade is a whole number from ``-grades`` (A is best) to ``grades`` (B).
 
-    0 is a tie, where ``tie`` allows one. ``reason`` is text or null, and always null unless the field asks for it.
+    0 is a tie, allowed if ``tie`` is set. ``reason`` is text or null, and always null unless the field asks for it.
     """
 
     type: Literal["preference"]
@@ -44,23 +36,29 @@ class Preference(Field):
     reason: bool = False
     max_chars: int = Setting(default=600, ge=1, le=20_000)
 
-    level: ClassVar[str] = "ordinal"
-
     @property
     def units(self) -> frozenset[Unit]:
         return frozenset({"pair"})
+
+    def check(self, value: Any, item: ItemContext | None = None) -> dict[str, Any]:
+        grade, reason = members(value, "grade", optional=("reason",))
+        if isinstance(grade, bool) or not isinstance(grade, int) or grade not in self._allowed:
+            raise ValueError(f"{repr(grade)[:40]} is not one of {', '.join(map(str, self._allowed))}")
+        if reason is not None and not self.reason:
+            raise ValueError("a reason is given, but the field does not ask for one")
+        return {"grade": grade, "reason": None if reason is None else checked_text(reason, self.max_chars)}
+
+    @property
+    def _allowed(self) -> list[int]:
+        return [grade for grade in range(-self.grades, self.grades + 1) if grade or self.tie]
 
     @property
     def arrow_type(self) -> pa.DataType:
         return pa.struct({"grade": pa.int32(), "reason": pa.string()})
 
     @property
-    def feature(self) -> dict[str, Any]:
+    def feature(self) -> Feature:
         return {"grade": scalar("int32"), "reason": scalar("string")}
-
-    @property
-    def _allowed(self) -> list[int]:
-        return [grade for grade in range(-self.grades, self.grades + 1) if grade or self.tie]
 
     def json_schema(self) -> dict[str, Any]:
         parts: dict[str, Any] = {"grade": {"type": "integer", "enum": self._allowed}}
@@ -71,35 +69,30 @@ class Preference(Field):
     def to_answer(self, value: Any, item: ItemContext) -> Any:
         return value if self.reason else {"grade": value["grade"]}
 
-    def check(self, value: Any, item: ItemContext | None = None) -> dict[str, Any]:
-        grade, reason = members(value, "grade", optional=("reason",))
-        if isinstance(grade, bool) or not isinstance(grade, int) or grade not in self._allowed:
-            raise ValueError(f"{repr(grade)[:40]} is not one of {', '.join(map(str, self._allowed))}")
-        if reason is not None and not self.reason:
-            raise ValueError("a reason is given and not asked for")
-        return {"grade": grade, "reason": None if reason is None else checked_text(reason, self.max_chars)}
+    def instructions(self, language: str = DEFAULT_LANGUAGE) -> list[str]:
+        grades = "; ".join(f"{grade} = {self._in_words(grade)}" for grade in self._allowed)
+        return [f"`grade` is one of: {grades}."]
 
     @property
     def _is_pairwise(self) -> bool:
-        """Which of two and nothing more: one clicks the better one."""
+        """Whether people simply click the better of the two."""
         return self.grades == 1 and not self.tie
 
     def inputs(self, layout: Layout, language: str) -> list[ET.Element]:
         left, right = layout.named(self.name, *SIDES)
-        required = str(self.required).lower()
         if self._is_pairwise:
-            asked = ET.Element("Pairwise", {"name": self.name, "toName": f"{left},{right}"})
+            control = ET.Element("Pairwise", {"name": self.name, "toName": f"{left},{right}"})
         else:
-            how = {"choice": "single-radio", "layout": "inline", "required": required}
-            grades = [choice("Choice", str(grade), self._words(grade)) for grade in self._allowed]
-            asked = element("Choices", {"name": self.name, "toName": left, **how}, grades)
+            attributes = {"choice": "single-radio", "layout": "inline", "required": str(self.required).lower()}
+            grades = [choice("Choice", str(grade), self._in_words(grade)) for grade in self._allowed]
+            control = element("Choices", {"name": self.name, "toName": left, **attributes}, grades)
         reason = [
             ET.Element("Header", {"value": "Why? (optional)", "size": "6"}),
             text_area(f"{self.name}-reason", left, required=False),
         ]
-        return [asked, *(reason if self.reason else [])]
+        return [control, *(reason if self.reason else [])]
 
-    def _words(self, grade: int) -> str:
+    def _in_words(self, grade: int) -> str:
         if grade == 0:
             return "No difference"
         return f"{SIDES[grade > 0]} {_DEGREES[self.grades][abs(grade) - 1]}better"
@@ -119,37 +112,35 @@ class Preference(Field):
 
     def from_result(self, results: Sequence[Mapping[str, Any]], item: ItemContext) -> Any:
         main = [result for result in results if not control_suffix(result)]
-        given = member(main, "selected" if self._is_pairwise else "choices")
-        if not given:
+        answers = collect(main, "selected" if self._is_pairwise else "choices")
+        if not answers:
             return None
-        names = {"left": -1, "right": 1} if self._is_pairwise else {str(grade): grade for grade in self._allowed}
-        if len(given) != 1 or given[0] not in names:
-            raise ValueError(f"{repr(given)[:60]} is not one of {', '.join(names)}")
+        grades = {"left": -1, "right": 1} if self._is_pairwise else {str(grade): grade for grade in self._allowed}
+        if len(answers) != 1 or answers[0] not in grades:
+            raise ValueError(f"{repr(answers)[:60]} is not one of {', '.join(grades)}")
         reason = text_of([result for result in results if control_suffix(result)])
-        return self.check({"grade": names[given[0]], "reason": reason or None})
+        return self.check({"grade": grades[answers[0]], "reason": reason or None})
 
-    def distance(self, one: Any, other: Any) -> float | None:
-        """The absolute difference of the grades as a share of the way from one end to the other."""
-        return float(abs(one["grade"] - other["grade"]) / (2 * self.grades))
+    def distance(self, a: Any, b: Any) -> float | None:
+        """Return the absolute difference of the grades as a share of the largest possible one."""
+        return float(abs(a["grade"] - b["grade"]) / (2 * self.grades))
 
-    def instructions(self, language: str = DEFAULT_LANGUAGE) -> list[str]:
-        grades = "; ".join(f"{grade} = {self._words(grade)}" for grade in self._allowed)
-        return [f"`grade` is one of: {grades}."]
+    def aggregate(self, values: Sequence[Any], rule: AggregationRule = "majority") -> Aggregate:
+        """Return the median grade (between two, the one nearer to a tie) with the longest reason given for it.
 
-    def aggregate(self, values: Sequence[Any], how: How = "majority") -> Aggregate:
-        """The median grade, between two the one nearer to a tie, with its longest reason.
-
-        None where that is a tie and none is allowed, and by intersection where grades differ.
+        None if that is a tie and none is allowed, and by intersection if grades differ.
         """
-        if how == "intersection" and len({value["grade"] for value in values}) > 1:
+        if rule == "intersection" and len({value["grade"] for value in values}) > 1:
             return Aggregate(None, {})
         grade = int(statistics.median(value["grade"] for value in values))
         if grade not in self._allowed:
             return Aggregate(None, {})
-        told = [value["reason"] for value in values if value["grade"] == grade and value["reason"] is not None]
-        reason = min(told, key=lambda text: (-len(text), text)) if told else None
-        return Aggregate({"grade": grade, "reason": reason}, {})
+        reasons = [value["reason"] for value in values if value["grade"] == grade and value["reason"] is not None]
+        return Aggregate({"grade": grade, "reason": longest(reasons) if reasons else None}, {})
 
     def describe(self) -> str:
-        ends = f"{-self.grades} ({self._words(-self.grades)}) to {self.grades} ({self._words(self.grades)})"
+        ends = f"{-self.grades} ({self._in_words(-self.grades)}) to {self.grades} ({self._in_words(self.grades)})"
         return f"**{self.name}**: preference from {ends}{'' if self.tie else ', without ties'}"
+
+    def show(self, value: Any) -> list[str]:
+        return [f"{self._in_words(value['grade'])}{': ' + value['reason'] if value['reason'] else ''}"]

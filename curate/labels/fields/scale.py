@@ -9,39 +9,31 @@ from xml.etree import ElementTree as ET
 import pyarrow as pa
 from pydantic import model_validator
 
-from curate.labels.fields.base import (
-    DEFAULT_LANGUAGE,
-    Aggregate,
-    Field,
-    How,
-    Result,
-    Words,
-    in_language,
-    member,
-    plain,
-    scalar,
-)
+from curate.labels.features import Feature, scalar
+from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Field, Words, in_language
 from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid
+from curate.labels.fields.results import Result, collect
 from curate.labels.layout import Layout
+from curate.labels.markup import literal
 from curate.labels.units import ItemContext
 
-_MOST_STARS = 10
+_MAX_STARS = 10
 
 
 class Scale(Field):
     """A value is a float from ``minimum`` to ``maximum``; on an ordinal scale it is a whole number.
 
-    On an interval scale it lies on a grid of ``step`` (a two-hundredth of the range where left out), from ``minimum``
-    on; other values are moved to the nearest one.
+    On an interval scale it lies on a grid of ``step`` (by default 1/200 of the range) that starts at ``minimum``; other
+    values move to the nearest grid point.
     """
 
     type: Literal["scale"]
+    level: Literal["ordinal", "interval"] = "interval"
     minimum: float
     maximum: float
-    level: Literal["ordinal", "interval"] = "interval"  # type: ignore[misc]
     step: float | None = None
     low: Words | None = None
-    """What the lower end means: calm."""
+    """What the lower end means, such as calm."""
     high: Words | None = None
 
     @model_validator(mode="after")
@@ -53,13 +45,24 @@ class Scale(Field):
             raise ValueError("step is for interval scales; an ordinal one has whole numbers")
         return self
 
+    def check(self, value: Any, item: ItemContext | None = None) -> float:
+        number = checked_number(value, self.minimum, self.maximum)
+        if self.level == "interval":
+            return on_grid(number, self.minimum, self.maximum, self.step)
+        if not number.is_integer():
+            raise ValueError(f"{number:g} is not a whole number")
+        return number
+
     @property
     def arrow_type(self) -> pa.DataType:
         return pa.float64()
 
     @property
-    def feature(self) -> dict[str, Any]:
+    def feature(self) -> Feature:
         return scalar("float64")
+
+    def number_of(self, value: Any) -> float:
+        return float(value)
 
     def json_schema(self) -> dict[str, Any]:
         if self.level == "ordinal":
@@ -69,29 +72,29 @@ class Scale(Field):
     def to_answer(self, value: Any, item: ItemContext) -> Any:
         return int(value) if self.level == "ordinal" else value
 
-    def check(self, value: Any, item: ItemContext | None = None) -> float:
-        number = checked_number(value, self.minimum, self.maximum)
-        if self.level == "interval":
-            return on_grid(number, self.minimum, self.maximum, self.step)
-        if not number.is_integer():
-            raise ValueError(f"{number:g} is not a whole number")
-        return number
+    def instructions(self, language: str = DEFAULT_LANGUAGE) -> list[str]:
+        kind = "A whole number" if self.level == "ordinal" else "A number"
+        return [f"{kind}: {self._ends(language)}."]
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        return (self.minimum, self.maximum) if self.level == "interval" else None
 
     def convert(self, value: float, other: "Scale") -> float:
-        """``value`` on another scale, ends to ends (affine); to the nearest whole number where that one is ordinal."""
+        """Return ``value`` on another scale by an affine map of the ends, rounded if that scale is ordinal."""
         share = (value - self.minimum) / (self.maximum - self.minimum)
-        moved = other.minimum + share * (other.maximum - other.minimum)
+        converted = other.minimum + share * (other.maximum - other.minimum)
         if other.level == "ordinal":
-            moved = math.floor(moved + 0.5)
-        return float(min(max(moved, other.minimum), other.maximum))
+            converted = math.floor(converted + 0.5)
+        return float(min(max(converted, other.minimum), other.maximum))
 
     @property
     def _is_rating(self) -> bool:
-        return self.level == "ordinal" and self.minimum == 1 and self.maximum <= _MOST_STARS
+        return self.level == "ordinal" and self.minimum == 1 and self.maximum <= _MAX_STARS
 
     def inputs(self, layout: Layout, language: str) -> list[ET.Element]:
-        # A slider has no default on purpose: it would be submitted untouched. And as it looks answered before it is,
-        # there is one only where an answer is required; elsewhere an empty box shows that there is none.
+        # A slider has no default on purpose: it would be submitted untouched. It looks answered before it is, so only
+        # required fields have one; an empty box shows that an optional field has no answer.
         common = {"name": self.name, "toName": layout.default, "required": str(self.required).lower()}
         if self._is_rating:
             return [ET.Element("Rating", {**common, "maxRating": f"{self.maximum:.0f}"})]
@@ -102,9 +105,9 @@ class Scale(Field):
         slider = {"slider": "true"} if self.required else {}
         return [ET.Element("Number", {**common, **bounds, "step": f"{step!r}", **slider})]
 
-    def controls(self, layout: Layout, language: str = "en") -> list[ET.Element]:
+    def controls(self, layout: Layout, language: str = DEFAULT_LANGUAGE) -> list[ET.Element]:
         header, *rest = super().controls(layout, language)
-        header.set("value", f"{header.get('value')} · {plain(self._ends(language))}")
+        header.set("value", f"{header.get('value')} · {literal(self._ends(language))}")
         return [header, *rest]
 
     def _ends(self, language: str) -> str:
@@ -120,26 +123,25 @@ class Scale(Field):
         return [self.result("number", {"number": number}, layout.default)]
 
     def from_result(self, results: Sequence[Mapping[str, Any]], item: ItemContext) -> float | None:
-        numbers = member(results, "rating" if self._is_rating else "number")
+        numbers = collect(results, "rating" if self._is_rating else "number")
         if len(numbers) > 1:
             raise ValueError(f"{len(numbers)} numbers are given where one is allowed")
         return self.check(numbers[0]) if numbers and numbers[0] is not None else None
 
-    def distance(self, one: Any, other: Any) -> float | None:
-        """The absolute difference as a share of the scale's length."""
-        return float(abs(one - other) / (self.maximum - self.minimum))
+    def distance(self, a: Any, b: Any) -> float | None:
+        """Return the absolute difference as a share of the scale's length."""
+        return float(abs(a - b) / (self.maximum - self.minimum))
 
-    def instructions(self, language: str = DEFAULT_LANGUAGE) -> list[str]:
-        kind = "A whole number" if self.level == "ordinal" else "A number"
-        return [f"{kind}: {self._ends(language)}."]
-
-    def aggregate(self, values: Sequence[Any], how: How = "majority") -> Aggregate:
-        """The mean on an interval scale, the lower median on an ordinal one; by ``mean`` its nearest whole number."""
-        if self.level == "ordinal" and how == "mean":
+    def aggregate(self, values: Sequence[Any], rule: AggregationRule = "majority") -> Aggregate:
+        """Return the mean on an interval scale, the lower median on an ordinal one; for ``mean`` its rounded mean."""
+        if self.level == "interval":
+            return Aggregate(mean(values), {})
+        if rule == "mean":
             return Aggregate(float(math.floor(mean(values) + 0.5)), {})
-        if self.level == "ordinal":
-            return Aggregate(float(statistics.median_low(values)), {})
-        return Aggregate(mean(values), {})
+        return Aggregate(float(statistics.median_low(values)), {})
 
     def describe(self) -> str:
-        return f"**{self.name}**: {self.level} scale from {self._ends('en')}"
+        return f"**{self.name}**: {self.level} scale from {self._ends(DEFAULT_LANGUAGE)}"
+
+    def show(self, value: Any) -> list[str]:
+        return [f"{value:g}"]

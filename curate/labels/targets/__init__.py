@@ -1,1 +1,1 @@
-"""What a label schema compiles to."""
+"""What a label schema compiles to, one module for each target."""

@@ -1,31 +1,31 @@
-"""Which layout shows an item to annotators."""
+"""Finding the layout that shows an item to annotators."""
 
 from pathlib import Path
 
 from curate.assets import find_asset, list_assets
 from curate.labels.schema import LabelSchema
-from curate.labels.units import Shown, Unit
+from curate.labels.units import Modality, Unit
 
 FOLDER = "annotation_ui_configs"
-_USUALLY: dict[Unit, Shown] = {"post": "text", "dialogue": "text", "image": "image", "frame": "image"}
+_USUAL: dict[Unit, Modality] = {"post": "text", "dialogue": "text", "image": "image", "frame": "image"}
 
 
-def find_layout(labels: LabelSchema, unit: Unit, shown: Shown, *, beside: Path | None = None) -> Path:
-    """The file of the layout for a unit and what there is to look at (video, audio, image or text).
+def find_layout(labels: LabelSchema, unit: Unit, modality: Modality, *, beside: Path | None = None) -> Path:
+    """Return the layout file for a unit and what there is of the item to look at (video, audio, image or text).
 
-    It is the one that the label schema names (``layout: {video: face_video}``), else ``<unit>_<shown>.xml`` where there
-    is one, else ``<shown>.xml``; a file of the user's own is taken before a shipped one of that name. Raises
-    ``InvalidInput`` when there is none.
+    The layout named in the label schema (``layout: {video: face_video}``) is preferred, then ``<unit>_<modality>.xml``,
+    then ``<modality>.xml``; a file in the folder ``beside`` wins over a shipped one of the same name. Raises
+    ``InvalidInput`` if there is none.
     """
-    name = labels.layout.get(shown)
+    name = labels.layout.get(modality)
     if name is None:
-        own = f"{unit}_{shown}"
-        name = own if own in list_assets(FOLDER, suffix=".xml", beside=beside) else shown
-    return find_asset(FOLDER, name, suffix=".xml", beside=beside)
+        specific = f"{unit}_{modality}"
+        name = specific if specific in list_assets(FOLDER, suffix=".xml", user_folder=beside) else modality
+    return find_asset(FOLDER, name, suffix=".xml", user_folder=beside)
 
 
 def usual_layout(labels: LabelSchema, *, beside: Path | None = None) -> Path:
-    """The file of the layout that a label schema is most often seen in: that of its first unit."""
+    """Return the layout file in which a label schema is seen most often: that of its first unit."""
     unit = labels.units[0]
-    shown: Shown = next(iter(labels.layout), _USUALLY.get(unit, "video"))
-    return find_layout(labels, unit, shown, beside=beside)
+    modality: Modality = next(iter(labels.layout), _USUAL.get(unit, "video"))
+    return find_layout(labels, unit, modality, beside=beside)

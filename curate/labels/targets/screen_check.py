@@ -1,4 +1,4 @@
-"""Whether a config of a team's own asks for exactly what a label schema says."""
+"""Checking that a team's own Label Studio config asks for exactly what a label schema says."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,36 +6,58 @@ from xml.etree import ElementTree as ET
 
 from curate.errors import InvalidInput
 from curate.labels.fields import Field
-from curate.labels.fields.base import DEFAULT_LANGUAGE, shown_label
-from curate.labels.layout import PLACE, Layout, Xml, objects_of, read_xml, tag_problems, unframed_of
+from curate.labels.fields.base import DEFAULT_LANGUAGE
+from curate.labels.layout import FIELDS_TAG, Layout, objects_of, unframed_of
+from curate.labels.markup import LABEL_TAGS, ParsedXml, control_field, label_caption, read_xml, tag_problems
 from curate.labels.schema import LabelSchema
 
-_LABELS = ("Choice", "Label", "Relation")
-_EXACT = ("choice", "maxRating", "maxSubmissions")
-_NUMBERS = ("min", "max", "step")
 _FLAGS = ("required", "perRegion")
+# fmt: off
+_FREE = frozenset({
+    "name", "toName", "visibleWhen", "whenTagName", "whenChoiceValue", "canRotate", "editable", "layout", "leafsOnly",
+    "maxUsages", "rows", "showFullPath", "skipDuplicates", "slider",
+})
+# fmt: on
+"""Attributes of a control that are checked elsewhere or do not change what is answered."""
+
+Conditions = dict[str, set[str]]
+"""The choices for which a control is shown, by the control that they belong to."""
+
+
+def check_config(schema: LabelSchema, config: str, *, name: str = "the config") -> None:
+    """Check that a complete config asks for exactly the schema's fields and labels; see ``config_problems``.
+
+    Raises ``InvalidInput`` listing every difference with its line.
+    """
+    if problems := config_problems(schema, config, name=name):
+        raise InvalidInput(
+            f"{name} does not ask for what label schema {schema.name} says",
+            problems=tuple(problems),
+            hint=f"compare it with `curate labels compile {schema.name} --to ui`",
+        )
 
 
 def config_problems(schema: LabelSchema, config: str, *, name: str = "the config") -> list[str]:
-    """What keeps a complete config from asking for exactly the schema's fields and labels, each with its line.
+    """Return every difference between what a config asks for and what the schema says, each with its line.
 
-    The look is free: order, headers, texts, colours, keys and layout may be anything that the open-source edition
-    knows. Raises ``InvalidInput`` when it is not XML.
+    Appearance is free: order, headers, texts, colours, keys and layout may be anything that the open-source edition
+    supports. Raises ``InvalidInput`` if the config is not XML.
     """
     xml = read_xml(config, name)
     problems = tag_problems(xml)
-    if xml.root.find(f".//{PLACE}") is not None:
-        problems = [f"{xml.place(tag)}: <{PLACE}> belongs in a layout" for tag in xml.root.iter(PLACE)]
-    names = [tag.get("name", "") for tag in xml.root.iter() if tag.get("name")]
-    problems += [f'{name}: "{each}" names several tags' for each in sorted({n for n in names if names.count(n) > 1})]
-    found = {tag.get("name", ""): tag for tag in _controls(xml.root)}
-    shown = objects_of(xml.root)
+    if xml.root.find(f".//{FIELDS_TAG}") is not None:
+        problems = [f"{xml.location(tag)}: <{FIELDS_TAG}> belongs in a layout" for tag in xml.root.iter(FIELDS_TAG)]
+    names = Counter(tag.get("name", "") for tag in xml.root.iter() if tag.get("name"))
+    problems += [f'{name}: "{duplicate}" names several tags' for duplicate in sorted(names) if names[duplicate] > 1]
+    controls = {tag.get("name", ""): tag for tag in _controls(xml.root)}
     for field in schema.fields.values():
-        layout = Layout(name, _default(field, found), shown, unframed_of(xml.root))
-        problems += _field_problems(field, layout, found, xml)
-    for control, tag in found.items():
-        if control.partition("-")[0] not in schema.fields:
-            problems.append(f"{xml.place(tag)}: <{tag.tag}> asks for {control!r}, which is no field of {schema.name}")
+        layout = Layout(name, _object_of(field, controls), objects_of(xml.root), unframed_of(xml.root))
+        problems += _field_problems(field, layout, controls, xml)
+    for control, tag in controls.items():
+        if control_field(control) not in schema.fields:
+            problems.append(
+                f"{xml.location(tag)}: <{tag.tag}> asks for {control!r}, which is no field of {schema.name}"
+            )
     return problems
 
 
@@ -43,13 +65,13 @@ def _controls(root: ET.Element) -> Iterator[ET.Element]:
     return (tag for tag in root.iter() if tag.get("name") and tag.get("toName"))
 
 
-def _default(field: Field, found: Mapping[str, ET.Element]) -> str:
-    """The object that the field's own control is about."""
-    tag = found.get(field.name)
+def _object_of(field: Field, controls: Mapping[str, ET.Element]) -> str:
+    """Return the object that the field's own control is about."""
+    tag = controls.get(field.name)
     return tag.get("toName", "").partition(",")[0] if tag is not None else "any"
 
 
-def _field_problems(field: Field, layout: Layout, found: Mapping[str, ET.Element], xml: Xml) -> Iterator[str]:
+def _field_problems(field: Field, layout: Layout, controls: Mapping[str, ET.Element], xml: ParsedXml) -> Iterator[str]:
     try:
         wanted = ET.Element("View")
         wanted.extend(field.inputs(layout, DEFAULT_LANGUAGE))
@@ -59,63 +81,57 @@ def _field_problems(field: Field, layout: Layout, found: Mapping[str, ET.Element
     names = {tag.get("name", "") for tag in _controls(wanted)}
     for tag in _controls(wanted):
         control = tag.get("name", "")
-        if control not in found:
+        if control not in controls:
             yield f"{layout.name}: nothing asks for {control}; add a <{tag.tag}> of that name"
             continue
-        for sentence in _control_problems(tag, found[control], layout):
-            yield f"{xml.place(found[control])}: {control}: {sentence}"
-    for control, tag in found.items():
-        if control.partition("-")[0] == field.name and control not in names:
-            yield f"{xml.place(tag)}: {control!r} is no control of field {field.name}"
+        for sentence in _control_problems(tag, controls[control], layout):
+            yield f"{xml.location(controls[control])}: {control}: {sentence}"
+    for control, tag in controls.items():
+        if control_field(control) == field.name and control not in names:
+            yield f"{xml.location(tag)}: {control!r} is no control of field {field.name}"
     wanted_relations = [_answer(tag) for tag in wanted.iter("Relation")]
     if wanted_relations:
-        given = [_answer(tag) for tag in xml.root.iter("Relation")]
-        place = next((xml.place(tag) for tag in xml.root.iter("Relations")), layout.name)
-        yield from (f"{place}: {field.name}: {each}" for each in _differences(wanted_relations, given))
-    meant, met = _conditions(wanted), _conditions(xml.root)
-    for control in sorted(names & found.keys()):
-        if sentence := _condition_problem(field, meant[control], met[control]):
-            yield f"{xml.place(found[control])}: {control}: {sentence}"
+        relations = [_answer(tag) for tag in xml.root.iter("Relation")]
+        location = next((xml.location(tag) for tag in xml.root.iter("Relations")), layout.name)
+        yield from (f"{location}: {field.name}: {sentence}" for sentence in _differences(wanted_relations, relations))
+    wanted_conditions, conditions = _conditions(wanted), _conditions(xml.root)
+    for control in sorted(names & controls.keys()):
+        if sentence := _condition_problem(field, wanted_conditions[control], conditions[control]):
+            yield f"{xml.location(controls[control])}: {control}: {sentence}"
 
 
-def _control_problems(wanted: ET.Element, given: ET.Element, layout: Layout) -> Iterator[str]:
-    if wanted.tag != given.tag:
-        yield f"is a <{given.tag}> where a <{wanted.tag}> is needed"
+def _control_problems(wanted: ET.Element, actual: ET.Element, layout: Layout) -> Iterator[str]:
+    if wanted.tag != actual.tag:
+        yield f"is a <{actual.tag}> where a <{wanted.tag}> is needed"
         return
-    for name in (given.get("toName") or "").split(","):
+    for name in (actual.get("toName") or "").split(","):
         if not layout.tag_of(name):
             yield f'toName="{name}" is no object here'
-    if wanted.get("toName") != given.get("toName"):
-        yield f'is about "{given.get("toName")}" and should be about "{wanted.get("toName")}"'
-    if given.get("defaultValue") is not None or any(tag.get("selected") == "true" for tag in given.iter()):
+    if wanted.get("toName") != actual.get("toName"):
+        yield f'is about "{actual.get("toName")}" and should be about "{wanted.get("toName")}"'
+    if actual.get("defaultValue") is not None or any(tag.get("selected") == "true" for tag in actual.iter()):
         yield "has a default, which would be submitted untouched"
-    for key in _EXACT:
-        if _several(wanted, key) != _several(given, key):
-            yield f'{key} is {_shown(given.get(key))} and should be "{wanted.get(key)}"'
-    for key in _FLAGS:
-        if (wanted.get(key) == "true") != (given.get(key) == "true"):
-            yield f'{key} is {_shown(given.get(key))} and should be "{wanted.get(key) or "false"}"'
-    for key in _NUMBERS:
-        if _number(wanted.get(key)) != _number(given.get(key)):
-            yield f'{key} is {_shown(given.get(key))} and should be "{wanted.get(key)}"'
-    yield from _differences(_paths(wanted), _paths(given))
+    for key in dict.fromkeys([*(key for key in wanted.attrib if key not in _FREE), *_FLAGS]):
+        if _meaning(key, wanted) != _meaning(key, actual):
+            yield f'{key} is {_quoted(actual.get(key))} and should be "{wanted.get(key) or "false"}"'
+    yield from _differences(_paths(wanted), _paths(actual))
 
 
-def _several(tag: ET.Element, key: str) -> str | None:
-    """``single`` and ``single-radio`` take one answer alike."""
+def _meaning(key: str, tag: ET.Element) -> str | float | None:
+    """Return what an attribute says: flags default to false, and ``single`` and ``single-radio`` are the same."""
     value = tag.get(key)
-    return "single" if key == "choice" and value in (None, "single", "single-radio") else value
-
-
-def _shown(value: str | None) -> str:
-    return "not given" if value is None else f'"{value}"'
-
-
-def _number(text: str | None) -> float | str | None:
+    if key in _FLAGS:
+        return "true" if value == "true" else "false"
+    if key == "choice":
+        return "single" if value in (None, "single", "single-radio") else value
     try:
-        return None if text is None else float(text)
+        return None if value is None else float(value)
     except ValueError:
-        return text
+        return value
+
+
+def _quoted(value: str | None) -> str:
+    return "not given" if value is None else f'"{value}"'
 
 
 def _answer(tag: ET.Element) -> str | None:
@@ -123,42 +139,44 @@ def _answer(tag: ET.Element) -> str | None:
 
 
 def _paths(control: ET.Element) -> list[str]:
-    """The ways down to all labels of a control, as a tree of choices answers with them."""
-    found: list[str] = []
+    """Return the paths to all labels of a control; a tree of choices answers with paths."""
+    paths: list[str] = []
     stack = [(control, "")]
     while stack:
-        tag, above = stack.pop()
-        if tag.tag in _LABELS:
-            above = f"{above} / {_answer(tag)}" if above else str(_answer(tag))
-            found.append(above)
-        stack.extend((child, above) for child in reversed(tag))
-    return found
+        tag, path = stack.pop()
+        if tag.tag in LABEL_TAGS:
+            path = f"{path} / {_answer(tag)}" if path else str(_answer(tag))
+            paths.append(path)
+        stack.extend((child, path) for child in reversed(tag))
+    return paths
 
 
-def _differences(wanted: Iterable[str | None], given: Iterable[str | None]) -> Iterator[str]:
-    first, second = [each or "" for each in wanted], [each or "" for each in given]
-    counts = Counter(second)
-    yield from (f"lacks label {label!r}" for label in first if label not in counts)
-    yield from (f"has label {label!r}, which the schema does not have" for label in counts.keys() - set(first))
+def _differences(wanted: Iterable[str | None], actual: Iterable[str | None]) -> Iterator[str]:
+    wanted_labels, counts = [label or "" for label in wanted], Counter(label or "" for label in actual)
+    yield from (f"lacks label {label!r}" for label in wanted_labels if label not in counts)
+    yield from (f"has label {label!r}, which the schema does not have" for label in counts.keys() - set(wanted_labels))
     yield from (f"has label {label!r} twice" for label, count in counts.items() if count > 1)
 
 
-def _conditions(root: ET.Element) -> dict[str, dict[str, set[str]]]:
-    """For each control, the choices that it is shown for, by the control that they belong to."""
-    found: dict[str, dict[str, set[str]]] = {}
-    stack: list[tuple[ET.Element, dict[str, set[str]]]] = [(root, {})]
+def _conditions(root: ET.Element) -> dict[str, Conditions]:
+    """Return the conditions under which each control is shown."""
+    by_control: dict[str, Conditions] = {}
+    stack: list[tuple[ET.Element, Conditions]] = [(root, {})]
     while stack:
-        tag, met = stack.pop()
+        tag, conditions = stack.pop()
         if tag.get("visibleWhen") == "choice-selected":
-            met = {**met, tag.get("whenTagName", ""): set(tag.get("whenChoiceValue", "").split(","))}
+            choices = set(tag.get("whenChoiceValue", "").split(","))
+            conditions = {**conditions, tag.get("whenTagName", ""): choices}
         if tag.get("name") and tag.get("toName"):
-            found[tag.get("name", "")] = met
-        stack.extend((child, met) for child in tag)
-    return found
+            by_control[tag.get("name", "")] = conditions
+        stack.extend((child, conditions) for child in tag)
+    return by_control
 
 
-def _condition_problem(field: Field, wanted: dict[str, set[str]], given: dict[str, set[str]]) -> str:
-    """A control must be hidden by just the field's condition and its own."""
-    own = {asked: set(map(shown_label, labels)) for asked, labels in field.when.items()} | wanted
-    told = " and ".join(f"{asked} is {' or '.join(sorted(labels))}" for asked, labels in own.items())
-    return "" if given == own else f"must be shown {f'when {told}' if own else 'always'}"
+def _condition_problem(field: Field, wanted: Conditions, actual: Conditions) -> str:
+    """Check that a control is hidden by exactly the field's condition and its own."""
+    expected = {other: set(map(label_caption, labels)) for other, labels in field.when.items()} | wanted
+    if actual == expected:
+        return ""
+    sentence = " and ".join(f"{other} is {' or '.join(sorted(labels))}" for other, labels in expected.items())
+    return f"must be shown {f'when {sentence}' if expected else 'always'}"

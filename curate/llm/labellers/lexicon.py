@@ -6,7 +6,6 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from curate.labels import Field, LabelSchema, Taxonomy
-from curate.labels.fields import Category
 from curate.llm.labellers.protocol import Guess, Proposal, TextLabeller, build_proposal, english_text_of, text_of
 
 _NEGATIONS = frozenset(
@@ -46,15 +45,16 @@ class LexiconLabeller(TextLabeller):
 
     def guess(self, field: Field, text: str, *, propose_absence: bool = True) -> Guess | None:
         """Return the labels whose words occur in the text, or the label of absence if ``propose_absence`` is set."""
-        if not text or not isinstance(field, Category) or field.intensity is not None:
+        taxonomy = field.scored_taxonomy
+        if not text or taxonomy is None:
             return None
-        scores = _score_labels(text, field.taxonomy)
+        scores = _score_labels(text, taxonomy)
         if not scores and propose_absence:
-            scores = {label.name: _ABSENCE_SCORE for label in field.taxonomy.labels if label.absence}
+            scores = {label.name: _ABSENCE_SCORE for label in taxonomy.labels if label.absence}
         if not scores:
             return None
         ranked = sorted(scores, key=lambda label: (-scores[label], field.labels.index(label)))
-        return Guess(ranked if field.multiple else ranked[0], scores, self.name)
+        return Guess(field.from_labels(ranked), scores, self.name)
 
 
 class _Phrase(NamedTuple):

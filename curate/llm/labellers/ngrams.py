@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from curate.errors import InvalidInput
 from curate.labels import Field, LabelSchema, Taxonomy
-from curate.labels.fields import Category
 from curate.labels.maps import TaxonomyMap, load_map
 from curate.llm.labellers.lexicon import LexiconLabeller
 from curate.llm.labellers.model import emotion_model
@@ -114,23 +113,22 @@ class NgramLabeller(TextLabeller):
             if index not in row_of:
                 return self._lexicon.guess(field, text_of(items[index]), propose_absence=False)
             taxonomy = mapped[field.name]
-            if taxonomy is None or not isinstance(field, Category):
+            if taxonomy is None:
                 return self._lexicon.guess(field, texts[index])
             by_name, dropped = (array[row_of[index]] for array in mapped_probabilities[field.name])
-            chosen = taxonomy.choose(by_name, dropped, multiple=field.multiple)
+            chosen = taxonomy.choose(by_name, dropped, multiple=field.is_multiple)
             scores = {
                 name: score
                 for name, score in zip(taxonomy.names, by_name, strict=True)
                 if score >= _MIN_SCORE and name != _UNNAMED
             }
-            return Guess(chosen if field.multiple else chosen[0], scores, self.name) if chosen else None
+            return Guess(field.from_labels(chosen), scores, self.name) if chosen else None
 
         return [build_proposal(labels, partial(guess, index=index), name=self.name) for index in range(len(items))]
 
     def _mapped(self, field: Field) -> MappedLabels | None:
-        if not isinstance(field, Category) or field.intensity is not None:
-            return None
-        return _load_mapped(field.taxonomy, self._folder)
+        taxonomy = field.scored_taxonomy
+        return _load_mapped(taxonomy, self._folder) if taxonomy is not None else None
 
 
 @cache

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
 from curate.labels import Field, LabelSchema
-from curate.labels.fields import Category, Scale
 from curate.llm.labellers.features import MAX_CHARS
 
 PrelabelOutcome = Literal["ok", "abstained", "refused", "filtered", "truncated", "invalid", "error"]
@@ -107,14 +106,15 @@ def build_proposal(labels: LabelSchema, guess: Callable[[Field], Guess | None], 
 
 def is_valence(field: Field) -> bool:
     """Whether a field is an interval scale named ``valence`` or ``polarity``."""
-    return isinstance(field, Scale) and field.level == "interval" and field.name in _VALENCE_NAMES
+    return field.interval is not None and field.name in _VALENCE_NAMES
 
 
 def scale_value(field: Field, share: float) -> float:
     """Return the value at a share (0-1) of a scale's length."""
-    if not isinstance(field, Scale):
-        raise TypeError(f"{field.name} is not a scale")
-    return field.minimum + min(max(share, 0.0), 1.0) * (field.maximum - field.minimum)
+    if field.interval is None:
+        raise TypeError(f"{field.name} is not an interval scale")
+    minimum, maximum = field.interval
+    return minimum + min(max(share, 0.0), 1.0) * (maximum - minimum)
 
 
 def sentiment_label(field: Field, sign: int) -> str | None:
@@ -122,10 +122,11 @@ def sentiment_label(field: Field, sign: int) -> str | None:
 
     Neutral is the label of absence, or ``neutral``. Returns None for other fields and for a missing label.
     """
-    if not isinstance(field, Category) or field.intensity is not None:
+    taxonomy = field.scored_taxonomy
+    if taxonomy is None:
         return None
     if not {"positive", "negative"} <= set(field.labels):
         return None
     if sign:
         return "positive" if sign > 0 else "negative"
-    return next((label.name for label in field.taxonomy.labels if label.absence or label.name == "neutral"), None)
+    return next((label.name for label in taxonomy.labels if label.absence or label.name == "neutral"), None)

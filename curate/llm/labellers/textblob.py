@@ -5,7 +5,6 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from curate.labels import Field
-from curate.labels.fields import Scale
 from curate.llm.labellers.protocol import (
     EnglishLabeller,
     Guess,
@@ -37,7 +36,7 @@ class TextBlobLabeller(EnglishLabeller):
             return None
         if is_valence(field):
             return Guess(scale_value(field, (_score(text).polarity + 1) / 2), {}, self.name)
-        if isinstance(field, Scale) and field.level == "interval" and field.name == "subjectivity":
+        if field.interval is not None and field.name == "subjectivity":
             return Guess(scale_value(field, _score(text).subjectivity), {}, self.name)
         if sentiment_label(field, 1) is None:
             return None

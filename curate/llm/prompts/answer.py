@@ -42,7 +42,7 @@ def parse_answer(
     try:
         return ParsedAnswer(labels.from_answer(answer, item), extras, (), scores)
     except ValueError:
-        repaired, repairs = labels.mend_answer(answer, item)
+        repaired, repairs = labels.repair_answer(answer, item)
         if not repairs:
             raise
     return ParsedAnswer(labels.from_answer(repaired, item), extras, tuple(repairs), scores)

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from curate.labels import LabelSchema
-from curate.labels.fields import Category
-from curate.labels.fields.base import strict_object
-from curate.labels.strict import label_schema
+from curate.labels import LabelSchema, Taxonomy
+from curate.labels.strict import label_schema, strict_object
 
 SCORES, CONFIDENCE = "scores", "confidence"
 _PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
@@ -31,17 +29,17 @@ class Scoring:
     """
 
     def __init__(self, labels: LabelSchema) -> None:
-        self._fields = {
-            name: field
+        self._taxonomies = {
+            name: field.scored_taxonomy
             for name, field in labels.fields.items()
-            if isinstance(field, Category) and field.intensity is None and len(field.labels) <= _MAX_LABELS
+            if field.scored_taxonomy is not None and len(field.labels) <= _MAX_LABELS
         }
 
     def extend_schema(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         """Return the JSON schema of a reply with scores and confidence added at the end, after the labels."""
         fields = {
-            name: {"type": "array", "maxItems": len(field.labels), "items": _label_and_score(field)}
-            for name, field in self._fields.items()
+            name: {"type": "array", "maxItems": len(taxonomy.names), "items": _label_and_score(taxonomy)}
+            for name, taxonomy in self._taxonomies.items()
         }
         about_scores = "How likely each label is that you considered, chosen or not: 0 impossible, 1 certain."
         about_confidence = "How likely it is that people who know the item well would agree."
@@ -58,22 +56,22 @@ class Scoring:
         """
         by_field, confidence = answer.pop(SCORES, None), answer.pop(CONFIDENCE, None)
         scores: dict[str, dict[str, float]] = {}
-        for name, field in self._fields.items():
+        for name, taxonomy in self._taxonomies.items():
             entries = by_field.get(name) if isinstance(by_field, dict) else None
             if not isinstance(entries, list):
                 raise ValueError(f"{SCORES}.{name}: a list of labels with scores is needed")  # noqa: TRY004
             scores[name] = {}
             for entry in entries:
                 label = entry.get("label") if isinstance(entry, dict) else None
-                if label not in field.labels:
-                    names = f"one of its {len(field.labels)} labels"
+                if label not in taxonomy.names:
+                    names = f"one of its {len(taxonomy.names)} labels"
                     raise ValueError(f"{SCORES}.{name}: {repr(label)[:60]} is not {names}")
                 scores[name][str(label)] = _check_probability(entry.get("score"), f"{SCORES}.{name}")
         return ModelScores(scores, _check_probability(confidence, CONFIDENCE))
 
 
-def _label_and_score(field: Category) -> dict[str, Any]:
-    return strict_object({"label": label_schema(field.labels), "score": _PROBABILITY})
+def _label_and_score(taxonomy: Taxonomy) -> dict[str, Any]:
+    return strict_object({"label": label_schema(taxonomy.names), "score": _PROBABILITY})
 
 
 def _check_probability(value: Any, location: str) -> float:

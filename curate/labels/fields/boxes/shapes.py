@@ -1,4 +1,4 @@
-"""Boxes as fractions of a picture, as Label Studio's percent, and how far two of them overlap."""
+"""Boxes as fractions of a picture and as Label Studio's percentages, and how much boxes and tracks overlap."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,10 @@ _PERCENT_DIGITS = 4
 
 
 def checked_box(sides: Sequence[Any]) -> dict[str, float]:
-    """A box within the picture, to six digits. Raises ``ValueError``; a hair's breadth outside is cut off."""
+    """Return a box within the picture, rounded to six digits; rounding errors beyond its edges are cut off.
+
+    Raises ``ValueError`` for a box that is empty or reaches outside the picture.
+    """
     x, y, width, height = (round(checked_number(side, 0, 1), _DIGITS) for side in sides)
     if width < _SMALLEST or height < _SMALLEST:
         raise ValueError("a box without extent")
@@ -27,75 +30,72 @@ def checked_box(sides: Sequence[Any]) -> dict[str, float]:
 
 
 def to_percent(box: Mapping[str, Any]) -> dict[str, float]:
-    """The box as Label Studio keeps it."""
+    """Return the box as Label Studio stores it."""
     return {**{side: round(box[side] * 100, _PERCENT_DIGITS) for side in SIDES}, "rotation": 0}
 
 
 def to_fractions(value: Mapping[str, Any]) -> dict[str, float]:
-    """A box that Label Studio keeps, cut at the edges of the picture. Raises ``ValueError`` for a turned one."""
+    """Return a box from Label Studio, cut at the edges of the picture. Raises ``ValueError`` if it is rotated."""
     if checked_number(value.get("rotation") or 0, -3_600, 3_600) % 360:
-        raise ValueError("a box is turned; draw it upright")
+        raise ValueError("a box is rotated; draw it upright")
     x, y, width, height = (checked_number(value.get(side), -1_000, 1_000) / 100 for side in SIDES)
     left, top = min(max(x, 0), 1), min(max(y, 0), 1)
     right, bottom = min(max(x + width, 0), 1), min(max(y + height, 0), 1)
     return {"x": left, "y": top, "width": max(right - left, 0), "height": max(bottom - top, 0)}
 
 
-def box_at(box: Mapping[str, Any]) -> dict[str, float]:
-    """The four numbers of a box alone."""
-    return {side: box[side] for side in SIDES}
+def box_of(entry: Mapping[str, Any]) -> dict[str, float]:
+    """Return only the four numbers of the box."""
+    return {side: entry[side] for side in SIDES}
 
 
-def gap(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]]) -> float:
-    """One minus the overlap of tracks paired greedily within a label, as a share of the larger number of tracks."""
+def shared_area(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> float:
+    """Return the overlap of tracks paired greedily within a label, as a share (0-1) of the larger number of tracks."""
     pairs = sorted(
-        (-_overlap(first, second), a, b)
-        for a, first in enumerate(one)
-        for b, second in enumerate(other)
-        if first["label"] == second["label"]
+        (-_overlap(a, b), i, j) for i, a in enumerate(first) for j, b in enumerate(second) if a["label"] == b["label"]
     )
     used: tuple[set[int], set[int]] = (set(), set())
     shared = 0.0
-    for overlap, a, b in pairs:
-        if a not in used[0] and b not in used[1]:
-            used[0].add(a)
-            used[1].add(b)
+    for overlap, i, j in pairs:
+        if i not in used[0] and j not in used[1]:
+            used[0].add(i)
+            used[1].add(j)
             shared -= overlap
-    return 1 - shared / max(len(one), len(other))
+    return shared / max(len(first), len(second))
 
 
-def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    """The mean intersection over union at all keyframe times of both where either is seen."""
-    times = sorted({keyframe["time_s"] for track in (one, other) for keyframe in track["keyframes"]})
-    found = []
+def _overlap(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
+    """Return the mean intersection over union at all keyframe times of both tracks at which either is visible."""
+    times = sorted({keyframe["time_s"] for track in (a, b) for keyframe in track["keyframes"]})
+    overlaps = []
     for time_s in times:
-        first, second = _seen(one["keyframes"], time_s), _seen(other["keyframes"], time_s)
+        first, second = _visible_box(a["keyframes"], time_s), _visible_box(b["keyframes"], time_s)
         if first or second:
-            found.append(_iou(first, second) if first and second else 0.0)
-    return sum(found) / len(found) if found else 1.0
+            overlaps.append(_iou(first, second) if first and second else 0.0)
+    return sum(overlaps) / len(overlaps) if overlaps else 1.0
 
 
-def _seen(keyframes: Sequence[Mapping[str, Any]], time_s: float) -> dict[str, float] | None:
-    """Where a track's box is at a time, None while it is not seen."""
+def _visible_box(keyframes: Sequence[Mapping[str, Any]], time_s: float) -> dict[str, float] | None:
+    """Return a track's box at a time, interpolated between keyframes, or None while it is not visible."""
     before = [keyframe for keyframe in keyframes if keyframe["time_s"] <= time_s]
     if not before:
         return None
     last = before[-1]
     if last["time_s"] == time_s:
-        return box_at(last)
+        return box_of(last)
     if not last["visible"]:
         return None
     after = keyframes[len(before)] if len(before) < len(keyframes) else None
     if after is None:
-        return box_at(last)
+        return box_of(last)
     share = (time_s - last["time_s"]) / (after["time_s"] - last["time_s"])
     return {side: last[side] + share * (after[side] - last[side]) for side in SIDES}
 
 
-def _iou(one: Mapping[str, float], other: Mapping[str, float]) -> float:
+def _iou(a: Mapping[str, float], b: Mapping[str, float]) -> float:
     shared = 1.0
     for begin, length in (("x", "width"), ("y", "height")):
-        end = min(one[begin] + one[length], other[begin] + other[length])
-        shared *= max(0.0, end - max(one[begin], other[begin]))
-    areas = one["width"] * one["height"] + other["width"] * other["height"]
+        end = min(a[begin] + a[length], b[begin] + b[length])
+        shared *= max(0.0, end - max(a[begin], b[begin]))
+    areas = a["width"] * a["height"] + b["width"] * b["height"]
     return shared / (areas - shared)

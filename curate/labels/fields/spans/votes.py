@@ -2,65 +2,86 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
-from curate.labels.fields.base import How, is_enough
+from curate.labels.fields.base import AggregationRule
+from curate.labels.fields.checks import is_settled
 
 Cell = tuple[int | None, str, int]
-"""A turn, a label and the place of one character."""
+"""A turn, a label and the index of one character."""
 
 
-def jaccard(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    """The labelled characters that two values share, as a share of all that either has."""
-    first, second = _cells(one), _cells(other)
+class Candidate(NamedTuple):
+    """A possible span, and how many raters support it (the mean over its characters)."""
+
+    turn: int | None
+    label: str
+    start: int
+    end: int
+    text: str
+    support: float
+
+    def order(self) -> tuple[int, int, int, str]:
+        """Return the sort key of spans in a text."""
+        return (-1 if self.turn is None else self.turn, self.start, self.end, self.label)
+
+
+def jaccard(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
+    """Return the labelled characters that two values share, as a share (0-1) of all that either has."""
+    first, second = _cells(a), _cells(b)
     return len(first.keys() & second.keys()) / len(first.keys() | second.keys())
 
 
-def agreed_spans(values: Sequence[Mapping[str, Any]], how: How) -> list[dict[str, Any]]:
-    """The longest stretches of characters to which enough of the raters give a label."""
+def agreed_spans(
+    values: Sequence[Mapping[str, Any]], rule: AggregationRule, *, max_spans: int, max_chars: int
+) -> list[dict[str, Any]]:
+    """Return the longest stretches of characters to which enough raters give a label, in text order.
+
+    A stretch of more than ``max_chars`` is replaced by the raters' own spans in it. Of overlapping ones among these,
+    and of more than ``max_spans`` in all, those with most support are kept.
+    """
     votes: dict[Cell, int] = defaultdict(int)
     chars: dict[Cell, str] = {}
     for value in values:
         for cell, char in _cells(value).items():
             votes[cell] += 1
             chars[cell] = char
-    settled = sorted(
-        (cell for cell, count in votes.items() if is_enough(count, len(values), how)),
-        key=lambda c: (c[0] or 0, c[1], c[2]),
-    )
-    spans: list[dict[str, Any]] = []
-    for turn, label, at in settled:
-        last = spans[-1] if spans else None
-        if last and (last["turn"], last["label"], last["end"]) == (turn, label, at):
-            last["end"] += 1
-            last["text"] += chars[turn, label, at]
-        else:
-            text = chars[turn, label, at]
-            spans.append({"turn": turn, "start": at, "end": at + 1, "text": text, "label": label})
-    kept = [span for span in spans if span["text"].strip()]
-    return [{"id": f"v{number}", **span} for number, span in enumerate(kept)]
+    settled = [cell for cell, count in votes.items() if is_settled(count, len(values), rule)]
+    candidates: list[Candidate] = []
+    for stretch in _stretches(settled):
+        whole = _candidate(stretch, votes, chars)
+        if whole is None or len(whole.text) <= max_chars:
+            candidates += [whole] if whole else []
+            continue
+        parts = {_candidate(part, votes, chars) for value in values for part in _overlaps(value, stretch)}
+        candidates += _without_overlaps(sorted(filter(None, parts), key=_preference))
+    kept = sorted(sorted(candidates, key=_preference)[:max_spans], key=Candidate.order)
+    return [{"id": f"v{number}", **_span(candidate)} for number, candidate in enumerate(kept)]
 
 
 def agreed_relations(
-    values: Sequence[Mapping[str, Any]], spans: Sequence[Mapping[str, Any]], how: How
+    values: Sequence[Mapping[str, Any]], spans: Sequence[Mapping[str, Any]], rule: AggregationRule
 ) -> list[dict[str, str]]:
-    """The relations that enough of the raters draw between the settled spans that overlap their own."""
+    """Return the relations that enough raters draw between agreed spans that overlap the raters' own spans."""
     votes: dict[tuple[str, str, str], int] = defaultdict(int)
     for value in values:
-        own = {span["id"]: [each["id"] for each in spans if _overlap(span, each)] for span in value["spans"]}
+        overlapping = {
+            span["id"]: [agreed["id"] for agreed in spans if _do_overlap(span, agreed)] for span in value["spans"]
+        }
         drawn = {
-            (begin, end, link["label"])
-            for link in value["relations"]
-            for begin in own[link["from"]]
-            for end in own[link["to"]]
+            (begin, end, relation["label"])
+            for relation in value["relations"]
+            for begin in overlapping[relation["from"]]
+            for end in overlapping[relation["to"]]
             if begin != end
         }
-        for link in drawn:
-            votes[link] += 1
+        for relation in drawn:
+            votes[relation] += 1
     return [
         {"from": begin, "to": end, "label": label}
         for (begin, end, label), count in sorted(votes.items())
-        if is_enough(count, len(values), how)
+        if is_settled(count, len(values), rule)
     ]
 
 
@@ -72,6 +93,54 @@ def _cells(value: Mapping[str, Any]) -> dict[Cell, str]:
     }
 
 
-def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    same = one["turn"] == other["turn"] and one["label"] == other["label"]
-    return bool(same and one["start"] < other["end"] and other["start"] < one["end"])
+def _stretches(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Return cells grouped into stretches of adjacent characters with the same turn and label."""
+    ordered = sorted(cells, key=lambda cell: (cell[0] or 0, cell[1], cell[2]))
+    groups = groupby(enumerate(ordered), key=lambda pair: (*pair[1][:2], pair[1][2] - pair[0]))
+    return [[cell for _, cell in group] for _, group in groups]
+
+
+def _overlaps(value: Mapping[str, Any], stretch: Sequence[Cell]) -> list[list[Cell]]:
+    """Return the parts of a stretch that a rater's spans cover."""
+    turn, label, first = stretch[0]
+    parts = [
+        stretch[max(span["start"] - first, 0) : max(span["end"] - first, 0)]
+        for span in value["spans"]
+        if (span["turn"], span["label"]) == (turn, label)
+    ]
+    return [list(part) for part in parts if part]
+
+
+def _candidate(cells: Sequence[Cell], votes: Mapping[Cell, int], chars: Mapping[Cell, str]) -> Candidate | None:
+    """Return adjacent cells as a span without blank ends; None for blanks alone."""
+    text = "".join(chars[cell] for cell in cells)
+    if not text.strip():
+        return None
+    begin = len(text) - len(text.lstrip())
+    cells = cells[begin : len(text.rstrip())]
+    turn, label, start = cells[0]
+    support = sum(votes[cell] for cell in cells) / len(cells)
+    return Candidate(turn, label, start, start + len(cells), text.strip(), support)
+
+
+def _preference(candidate: Candidate) -> tuple[float, int, tuple[int, int, int, str]]:
+    """Return a sort key: most support first, then the longest, then the first in the text."""
+    return (-candidate.support, candidate.start - candidate.end, candidate.order())
+
+
+def _without_overlaps(candidates: Sequence[Candidate]) -> list[Candidate]:
+    kept: list[Candidate] = []
+    for candidate in candidates:
+        if not any(candidate.start < other.end and other.start < candidate.end for other in kept):
+            kept.append(candidate)
+    return kept
+
+
+def _span(candidate: Candidate) -> dict[str, Any]:
+    names = ("turn", "start", "end", "text", "label")
+    return {name: getattr(candidate, name) for name in names}
+
+
+def _do_overlap(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    same = a["turn"] == b["turn"] and a["label"] == b["label"]
+    return bool(same and a["start"] < b["end"] and b["start"] < a["end"])

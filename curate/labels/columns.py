@@ -1,0 +1,58 @@
+"""The columns that tables and releases have besides those of a label schema, whose names no field may take."""
+
+from functools import cache
+
+import yaml
+
+from curate.assets import shipped_folder
+from curate.labels.features import Feature, list_of, scalar
+
+AUDIO_RATE_HZ = 16_000
+
+ITEM_COLUMNS: dict[str, Feature] = {
+    "item_id": scalar("string"),
+    "source_id": scalar("string"),
+    "collection": scalar("string"),
+    "licence": scalar("string"),
+    "title": scalar("string"),
+    "unit": scalar("string"),
+    "start_s": scalar("float64"),
+    "end_s": scalar("float64"),
+    "speaker": scalar("string"),
+    "text": scalar("string"),
+    "text_source": scalar("string"),
+    "audio": {"sampling_rate": AUDIO_RATE_HZ, "_type": "Audio"},
+    "face": {"_type": "Image"},
+    "face_outcome": scalar("string"),
+    "face_identity": scalar("string"),
+}
+"""What a release says of the item; these columns come before the fields of the label schema."""
+EVIDENCE_COLUMNS: dict[str, Feature] = {
+    "label_source": scalar("string"),
+    "reviewed": scalar("bool"),
+    "raters": scalar("int32"),
+    "agreement": list_of({"field": scalar("string"), "value": scalar("float32")}),
+}
+"""What a release says of where a label comes from; ``judgements`` and ``prelabel`` follow."""
+JUDGEMENT_MEMBERS: dict[str, Feature] = {
+    "judgement_id": scalar("string"),
+    "annotator": scalar("string"),
+    "acted_at": scalar("timestamp[us, tz=UTC]"),
+    "skipped": scalar("bool"),
+    "origins": list_of({"field": scalar("string"), "origin": scalar("string")}),
+}
+PRELABEL_MEMBERS: dict[str, Feature] = {
+    name: scalar("string") for name in ("prelabel_id", "labeller", "model", "outcome")
+}
+
+
+@cache
+def reserved_names() -> dict[str, str]:
+    """Return every reserved name with a phrase for where it is used: a table or every release."""
+    released = (*ITEM_COLUMNS, *EVIDENCE_COLUMNS, "judgements", *JUDGEMENT_MEMBERS, "prelabel", *PRELABEL_MEMBERS)
+    names = dict.fromkeys(released, "every release")
+    for path in sorted((shipped_folder("schemas") / "tables").glob("*.yaml")):
+        table = yaml.safe_load(path.read_text("utf-8"))
+        if table.get("per_label_schema"):
+            names.update(dict.fromkeys(table["columns"], f"table {path.stem}"))
+    return names

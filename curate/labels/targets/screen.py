@@ -1,0 +1,99 @@
+"""A label schema as a Label Studio config: a layout with the schema's questions in it."""
+
+import re
+from collections.abc import Sequence
+from xml.etree import ElementTree as ET
+
+from curate.errors import InvalidInput
+from curate.labels.fields import Field
+from curate.labels.fields.base import DEFAULT_LANGUAGE
+from curate.labels.layout import FIELDS_TAG, Layout, layout_of
+from curate.labels.markup import LABEL_TAGS, element, label_caption, read_xml
+from curate.labels.schema import LabelSchema
+
+_BOOLEANS = {"true", "false"}
+_HOTKEYS = "1234567890qtyiasdfgjlzxcn"  # the others are shortcuts of Label Studio itself
+_NOT_IN_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def compile_config(
+    schema: LabelSchema, layout: str, *, name: str = "the layout", language: str = DEFAULT_LANGUAGE
+) -> str:
+    """Return the complete config: ``layout`` with the schema's controls in place of its ``<Fields toName=…/>``.
+
+    ``language`` selects the questions if there are several. Raises ``InvalidInput`` if the layout is not valid (see
+    ``parse_layout``) or lacks an object that a field is about.
+    """
+    xml = read_xml(layout, name)
+    parsed = layout_of(xml, name)
+    blocks, problems = [], []
+    for field in schema.fields.values():
+        try:
+            blocks.append(_block(field, parsed, language))
+        except InvalidInput as error:
+            problems.append(error)
+    if problems:
+        raise InvalidInput(
+            problems[0].message if len(problems) == 1 else f"{name} does not show what {schema.name} asks about",
+            problems=tuple(f"{error.message} ({error.hint})" for error in problems),
+            hint=problems[0].hint,
+        )
+    _check_labels(schema, blocks)
+    _assign_hotkeys(list(schema.fields.values()), blocks)
+    parent, tag = next((parent, child) for parent in xml.root.iter() for child in parent if child.tag == FIELDS_TAG)
+    index = list(parent).index(tag)
+    parent[index : index + 1] = blocks
+    ET.indent(xml.root)
+    config = ET.tostring(xml.root, encoding="unicode")
+    if match := _NOT_IN_XML.search(config):
+        raise InvalidInput(
+            f"label schema {schema.name}: U+{ord(match[0]):04X} is not allowed in a form", hint="remove that character"
+        )
+    return config
+
+
+def _block(field: Field, layout: Layout, language: str) -> ET.Element:
+    """Return a field's question and controls, hidden while its condition does not hold."""
+    attributes = {"className": f"field field-{field.type}"}
+    for other, labels in field.when.items():
+        attributes |= {
+            "visibleWhen": "choice-selected",
+            "whenTagName": other,
+            "whenChoiceValue": ",".join(map(label_caption, labels)),
+        }
+    return element("View", attributes, field.controls(layout, language))
+
+
+def _check_labels(schema: LabelSchema, blocks: Sequence[ET.Element]) -> None:
+    """Reject labels that Label Studio parses as booleans; its page would stay blank."""
+    for block in blocks:
+        for tag in block.iter():
+            if booleans := _BOOLEANS & {tag.get("value"), tag.get("alias")}:
+                label = min(booleans)
+                raise InvalidInput(
+                    f"label schema {schema.name}: Label Studio cannot show a label named {label!r}",
+                    hint=f"name it {label.capitalize()!r}, or use another word",
+                )
+
+
+def _assign_hotkeys(fields: Sequence[Field], blocks: Sequence[ET.Element]) -> None:
+    """Give labels distinct hotkeys while there are any: first those set in the taxonomies, then in order."""
+    labels = [
+        label
+        for field, block in zip(fields, blocks, strict=True)
+        for control in block.iter()
+        if field.hotkey_control and control.get("name") == field.hotkey_control
+        for label in control
+        if label.tag in LABEL_TAGS
+    ]
+    used: set[str] = set()
+    for label in labels:
+        if (key := label.get("hotkey")) is None:
+            continue
+        if key in used:
+            del label.attrib["hotkey"]
+        used.add(key)
+    free = iter([key for key in _HOTKEYS if key not in used])
+    for label in labels:
+        if "hotkey" not in label.attrib and (key := next(free, None)):
+            label.set("hotkey", key)
