@@ -139,7 +139,7 @@ class LabelStudioServer:
             self._call("POST", "api/storages/localfiles", content=settings)
 
     def _media_project(self) -> int:
-        """Return the project that keeps uploaded files: Label Studio accepts none in projects with several data keys."""
+        """Return the project for uploaded files: Label Studio accepts none in projects with several data keys."""
         ids = sorted(project.project_id for project in self.projects() if _MEDIA_MARK in project.description)
         settings = {"title": "Media of curate", "description": f"{_MEDIA_MARK} the other projects show files kept here"}
         return ids[0] if ids else self.create_project(settings).project_id

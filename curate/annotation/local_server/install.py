@@ -61,7 +61,7 @@ def install(say: Say) -> Path:
 
 
 def _python() -> str:
-    """A Python for which Label Studio's dependencies have wheels: this one, or another on the PATH."""
+    """Return a Python for which Label Studio's dependencies have wheels: this one, or another on the PATH."""
     if sys.version_info < (3, 14):
         return sys.executable
     pythons = (shutil.which(f"python3.{minor}") for minor in (13, 12, 11))
