@@ -22,7 +22,7 @@ from tests.support.field_strategies import STRATEGIES, fields, values
 from tests.support.label_strategies import LAYOUT, items, layout_for
 
 kinds = pytest.mark.parametrize("kind", sorted(FIELD_TYPES))
-slow = settings(max_examples=20, suppress_health_check=list(HealthCheck), deadline=None)
+slow = settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
 few = settings(max_examples=4, suppress_health_check=list(HealthCheck), deadline=None, derandomize=True)
 RULES = ("majority", "union", "intersection", "mean")
 LABEL = {"label_source": "human", "raters": 1, "agreement": [], "soft": [], "method": "majority", "evidence": []}
@@ -242,7 +242,7 @@ def test_raters_who_agree_settle_a_value(kind, data, rule, raters):
 
 
 @kinds
-@settings(max_examples=100, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=50, suppress_health_check=list(HealthCheck), deadline=None)
 @given(data=st.data(), rule=st.sampled_from(RULES))
 def test_whatever_raters_say_aggregates_to_a_valid_value_or_none(kind, data, rule):
     field, item, _ = draw_case(data, kind)
