@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.film import make_film
-from curate.media.container.decode import Span, read_audio, read_frames, read_pictures
+from curate.media.container.decode import Span, decode_frames, read_audio, read_frames
 from curate.media.container.open import AUDIO_RATE_HZ, open_media
 from curate.media.container.pictures import encode_jpeg
+from curate.media.faces.analyse import analyse_video
 from curate.media.faces.centerface import CenterFace
 from curate.media.faces.detector import intersection_over_union
-from curate.media.faces.watch import watch
-from curate.media.speech.vad import speech_probabilities, utterances
+from curate.media.speech.vad import find_utterances, speech_probabilities
 
 MIN_FACE_PX = 40
 SCRIPT_S = 60.0
@@ -29,7 +29,7 @@ def build(film: Path, minutes: str) -> dict[str, float]:
 def facts(film: Path) -> tuple[float, float]:
     """Seconds and bits a second."""
     with open_media(film) as media:
-        seconds = media.measure()
+        seconds = media.measure_duration()
     return seconds, film.stat().st_size * 8 / seconds
 
 
@@ -59,7 +59,7 @@ def repeat(film: Path, target: Path, times: int) -> Path:
 
 def spoken(film: Path) -> tuple[np.ndarray, list[Span]]:
     samples = read_audio(film)
-    found = utterances(speech_probabilities(samples), duration_s=len(samples) / AUDIO_RATE_HZ)
+    found = find_utterances(speech_probabilities(samples), duration_s=len(samples) / AUDIO_RATE_HZ)
     return samples, [one.span for one in found]
 
 
@@ -82,7 +82,7 @@ def _watch(film: Path, crops: str, share: float | None = None) -> dict[str, floa
             path.write_bytes(data)
             return path.name
 
-        watched = watch(film, chosen, CenterFace(), crops=crops, keep=keep, min_face_px=MIN_FACE_PX)
+        watched = analyse_video(film, chosen, CenterFace(), crops=crops, store=keep, min_face_px=MIN_FACE_PX)
         kept = next(count)
     return {"tracks": len(watched.tracks), "shots": len(watched.shots), "utterances": len(spans), "kept": kept}
 
@@ -132,8 +132,8 @@ def accuracy(film: Path) -> dict[str, float]:
     overlaps: list[float] = []
     stretches = [Span(at, at + 15.0) for at in np.linspace(0, max(0.0, seconds - 16), 4)]
     for stretch in stretches:
-        tracks = watch(film, [stretch], detector, crops="none", min_face_px=MIN_FACE_PX).tracks
-        for picture in read_pictures(film, [stretch], ahead=True):
+        tracks = analyse_video(film, [stretch], detector, crops="none", min_face_px=MIN_FACE_PX).tracks
+        for picture in decode_frames(film, [stretch], prefetch=True):
             seen = [face for face in detector.detect(picture.to_rgb()) if face.size_px >= MIN_FACE_PX]
             mine = [face for face in (found.track.at(picture.time_s) for found in tracks) if face is not None]
             faces, ours = faces + len(seen), ours + len(mine)
@@ -207,7 +207,7 @@ def like_script(film: Path) -> dict[str, float]:
             path.write_bytes(data)
             return path.name
 
-        watch(film, spans, CenterFace(), crops="video", keep=keep, min_face_px=MIN_FACE_PX)
+        analyse_video(film, spans, CenterFace(), crops="video", store=keep, min_face_px=MIN_FACE_PX)
         for span in spans:
             keep(render_video(film, span, samples), "mp4")
     return {"seconds": sum(span.end_s - span.start_s for span in spans)}

@@ -15,7 +15,7 @@ from curate.labels import LabelSchema
 from curate.storage.delta import Table
 from curate.storage.workspace import Workspace
 
-RETRIED = frozenset({"crashed"})
+RETRIED = frozenset({"crashed", "unavailable"})
 """Reasons that do not mark an input as done: the next run tries it again."""
 
 

@@ -84,23 +84,23 @@ class LabelSchema(BaseModel):
         return record.check_record(self.fields, values, item)
 
 
-def load_labels(name: str, recipe_folder: Path | None = None) -> LabelSchema:
-    """Load the label schema ``name``, such as ``utterance_emotion.v1``; ``recipe_folder`` wins over the shipped ones.
+def load_labels(name: str, user_folder: Path | None = None) -> LabelSchema:
+    """Load the label schema ``name``, such as ``utterance_emotion.v1``; ``user_folder`` wins over the shipped ones.
 
     Raises ``InvalidInput`` listing every problem with its file and line.
     """
-    document = load_document(find_asset("schemas/labels", name, suffix=".yaml", beside=recipe_folder))
+    document = load_document(find_asset("schemas/labels", name, suffix=".yaml", user_folder=user_folder))
     problems: list[str] = []
     fields: dict[str, Field] = {}
     raw_fields = document.data.get("fields")
     for field_name, settings in raw_fields.items() if isinstance(raw_fields, dict) else ():
         try:
-            fields[str(field_name)] = _load_field(str(field_name), settings, document, recipe_folder)
+            fields[str(field_name)] = _load_field(str(field_name), settings, document, user_folder)
         except InvalidInput as error:
             problems.extend(error.problems or (error.message,))
     complete = fields if isinstance(raw_fields, dict) and len(fields) == len(raw_fields) else None
     for loc, sentence in _conflicts(fields, _units(document), complete=complete is not None):
-        problems.append(f"{document.place(('fields', *loc))}: {sentence}")
+        problems.append(f"{document.location(('fields', *loc))}: {sentence}")
     # If fields are broken, a valid stand-in lets the rest of the file be checked too.
     stand_in: dict[str, Field] = {"broken": Text(name="broken", type="text")}
     data = {**document.data, "fields": stand_in if problems else complete} if complete or problems else document.data
@@ -113,9 +113,9 @@ def load_labels(name: str, recipe_folder: Path | None = None) -> LabelSchema:
     return schema
 
 
-def _load_field(name: str, settings: Any, document: Document, recipe_folder: Path | None) -> Field:
+def _load_field(name: str, settings: Any, document: Document, user_folder: Path | None) -> Field:
     loc = ("fields", name)
-    location = document.place(loc)
+    location = document.location(loc)
     if not isinstance(settings, Mapping) or not isinstance(settings.get("type"), str):
         raise InvalidInput(f"{location}: field {name} needs `type: <name>`{nearest('', tuple(FIELD_TYPES))}")
     field_type = FIELD_TYPES.get(settings["type"])
@@ -125,10 +125,10 @@ def _load_field(name: str, settings: Any, document: Document, recipe_folder: Pat
     complete = {**settings, "name": name}
     if isinstance(settings.get("taxonomy"), str):
         try:
-            complete["taxonomy"] = load_taxonomy(settings["taxonomy"], recipe_folder)
+            complete["taxonomy"] = load_taxonomy(settings["taxonomy"], user_folder)
         except InvalidInput as error:
             hint = f" ({error.hint})" if error.hint else ""
-            problems = error.problems or (f"{document.place((*loc, 'taxonomy'))}: {error.message}{hint}",)
+            problems = error.problems or (f"{document.location((*loc, 'taxonomy'))}: {error.message}{hint}",)
             raise InvalidInput(error.message, problems=problems) from error
     return parse_model(field_type, complete, document, at=loc)
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-THUMB = (64, 36)
+THUMBNAIL_SIZE = (64, 36)
 MIN_CHANGE = 10.0
 MIN_RATIO = 3.0
 _BLACK = 12.0
@@ -23,7 +23,7 @@ class Shot(NamedTuple):
 
 
 @dataclass
-class ShotFinder:
+class ShotDetector:
     """Takes the thumbnails of successive frames and tells where a new shot begins.
 
     A cut is a mean absolute change above 10 grey levels (of 255) that is also three times the mean change of the frames
@@ -38,7 +38,7 @@ class ShotFinder:
     _changes: list[float] = field(default_factory=list)
     _is_blank: bool = False
 
-    def see(self, time_s: float, thumb: NDArray[np.uint8]) -> bool:
+    def add_frame(self, time_s: float, thumb: NDArray[np.uint8]) -> bool:
         """Whether this frame, (36, 64) luma, begins another shot than the one before it."""
         now = thumb.astype(np.int16)
         last, self._last = self._last, now
@@ -58,7 +58,7 @@ class ShotFinder:
         self._end_s = time_s
         return is_cut
 
-    def cuts(self, times_s: Sequence[float], thumb: Callable[[int], NDArray[np.uint8]]) -> list[int]:
+    def add_frames(self, times_s: Sequence[float], thumb: Callable[[int], NDArray[np.uint8]]) -> list[int]:
         """Take some successive frames at once and give the places of those that begin another shot.
 
         ``thumb`` makes the thumbnail of the frame at a place. Where the last one looks like the one before them all,
@@ -72,9 +72,9 @@ class ShotFinder:
                 each = [change / len(times_s)] * len(times_s)
                 self._changes = [*self._changes, *each][-_RECENT:]
                 return []
-        return [place for place, time_s in enumerate(times_s) if self.see(time_s, thumb(place))]
+        return [place for place, time_s in enumerate(times_s) if self.add_frame(time_s, thumb(place))]
 
-    def pause(self) -> None:
+    def end_shot(self) -> None:
         """End the shot: what follows was not decoded from here on."""
         if self._start_s is not None:
             self._close(self._end_s)

@@ -18,6 +18,7 @@ from curate.storage.blobs import Blobs
 REASONS = (
     "empty_file",
     "not_media",
+    "unavailable",
     "unreadable",
     "truncated",
     "no_streams",
@@ -44,7 +45,8 @@ REASONS = (
     "invalid",
     "crashed",
 )
-"""Why an input was not used: the closed list. The next run retries ``crashed`` (the input's worker died)."""
+"""Why an input was not used: the closed list. The next run retries those in ``ledger.RETRIED``:
+``crashed`` (the worker died) and ``unavailable`` (the raw file is out of reach)."""
 
 
 Problem = tuple[tuple[str | int, ...], str]

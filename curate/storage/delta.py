@@ -84,6 +84,12 @@ class Table:
             )
             merge.when_matched_update(assignments).execute()
 
+    def annotate(self, metadata: Mapping[str, str]) -> None:
+        """Commit a transaction without rows, so that ``metadata`` becomes the newest, if the table exists."""
+        if self._open() is not None:
+            with self._errors():
+                self._write(self.spec.schema.empty_table(), metadata, mode="append")
+
     def replace_all(self, table: pa.Table, *, metadata: Mapping[str, str]) -> None:
         """Make ``table`` the whole content, in one transaction; older versions stay readable by time travel."""
         with self._errors():

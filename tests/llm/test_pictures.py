@@ -12,20 +12,20 @@ from PIL import Image
 
 from curate.errors import InvalidRow
 from curate.media.container.decode import Span, read_audio, read_frames
-from curate.media.container.open import encode_flac
+from curate.media.container.encode import encode_flac
 from curate.media.container.pictures import encode_jpeg
 from curate.media.faces.align import align
 from curate.media.faces.centerface import CenterFace
-from curate.media.sampling import Look, choose, rate_crops, sample_faces, sample_frames, sample_sound
+from curate.media.sampling import FrameCandidate, choose_frames, rate_crops, sample_faces, sample_frames, sample_sound
 from tests.support.media_builders import make_portrait, make_speech, make_tone, sample, write_media
 
-looks = st.lists(st.builds(Look, st.floats(0, 9), st.floats(0, 1), st.floats(0, 255)), max_size=40).map(
+looks = st.lists(st.builds(FrameCandidate, st.floats(0, 9), st.floats(0, 1), st.floats(0, 255)), max_size=40).map(
     lambda found: sorted(found, key=lambda look: look.time_s)
 )
 
 
 def make_look(at, worth=0.5, motion=1.0):
-    return Look(at * 0.1, worth, motion)
+    return FrameCandidate(at * 0.1, worth, motion)
 
 
 def blurred(rgb, times):
@@ -35,26 +35,26 @@ def blurred(rgb, times):
 
 @given(looks, st.integers(0, 12))
 def test_as_many_as_there_are_in_order_each_once(found, count):
-    chosen = choose(found, count)
+    chosen = choose_frames(found, count)
     assert chosen == sorted(set(chosen))
     assert len(chosen) == min(count, len(found))
-    assert choose(found, count) == chosen
+    assert choose_frames(found, count) == chosen
 
 
 def test_they_are_spread_over_time_and_the_sharpest_of_each_part():
     still = [make_look(at, worth=0.9 if at in (2, 7, 11, 13) else 0.3, motion=0.0) for at in range(16)]
-    assert choose(still, 4) == [2, 7, 11, 13]
+    assert choose_frames(still, 4) == [2, 7, 11, 13]
 
 
 def test_there_are_more_where_something_changes():
     moving = [make_look(at, motion=20.0 if at >= 15 else 0.0) for at in range(20)]
-    assert sum(at >= 15 for at in choose(moving, 4)) >= 2
-    assert choose(moving, 4)[0] < 10
+    assert sum(at >= 15 for at in choose_frames(moving, 4)) >= 2
+    assert choose_frames(moving, 4)[0] < 10
 
 
 def test_one_jump_does_not_take_all_places():
     cut = [make_look(at, motion=255.0 if at == 9 else 0.0) for at in range(10)]
-    assert len(choose(cut, 5)) == 5
+    assert len(choose_frames(cut, 5)) == 5
 
 
 def make_film(tmp_path):
@@ -128,28 +128,28 @@ def test_crops_are_worth_less_the_more_they_are_blurred_turned_or_small(tmp_path
     crops = [(0.0, paths[0]), (0.2, paths[1]), (0.4, paths[0]), (0.6, paths[0]), (0.8, tmp_path / "broken.jpg")]
     marks = [points, points, turned, points / 2, None]
     rated = rate_crops(crops, marks, largest_px=float(np.linalg.norm(points[1] - points[0])))
-    best, *rest = [look.worth for look in rated]
+    best, *rest = [look.score for look in rated]
     assert all(worth < 0.8 * best for worth in rest)
-    assert rated[-1] == Look(0.8, 0.0, 0.0)
+    assert rated[-1] == FrameCandidate(0.8, 0.0, 0.0)
     assert rated[1].motion > 1
     assert rated[3].motion == 0
     (alone,) = rate_crops(crops[:1], [None])
-    assert alone.worth == pytest.approx(best, rel=0.2)
+    assert alone.score == pytest.approx(best, rel=0.2)
 
 
 def test_sound_as_wav_is_exact_and_as_mp3_small(tmp_path):
     speech = make_speech()[:48_000]
     path = tmp_path / "speech.flac"
     path.write_bytes(encode_flac(speech))
-    wav, duration_s = sample_sound(path, "wav", most_s=3.0)
+    wav, duration_s = sample_sound(path, "wav", max_s=3.0)
     assert duration_s == 3.0
     with wave.open(io.BytesIO(wav)) as reader:
         assert (reader.getnchannels(), reader.getsampwidth(), reader.getframerate()) == (1, 2, 16_000)
         assert np.array_equal(np.frombuffer(reader.readframes(99_999_999), "<i2"), speech)
-    mp3, _ = sample_sound(path, "mp3", most_s=3.0)
+    mp3, _ = sample_sound(path, "mp3", max_s=3.0)
     assert len(mp3) < len(wav) / 5
-    assert hashlib.sha256(mp3).digest() == hashlib.sha256(sample_sound(path, "mp3", most_s=9.0).data).digest()
-    assert sample_sound(path, "wav", most_s=2.9) is None
+    assert hashlib.sha256(mp3).digest() == hashlib.sha256(sample_sound(path, "mp3", max_s=9.0).data).digest()
+    assert sample_sound(path, "wav", max_s=2.9) is None
     (tmp_path / "speech.mp3").write_bytes(mp3)
     heard = read_audio(tmp_path / "speech.mp3")
     assert abs(len(heard) - len(speech)) < 2_500
@@ -161,4 +161,4 @@ def test_sound_as_wav_is_exact_and_as_mp3_small(tmp_path):
 def test_sound_of_a_film_without_any(tmp_path):
     path = write_media(tmp_path / "mute.mp4", frames=[make_portrait()] * 3)
     with pytest.raises(InvalidRow, match="no sound"):
-        sample_sound(path, "wav", most_s=9.0)
+        sample_sound(path, "wav", max_s=9.0)

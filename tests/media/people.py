@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates, uniform_filter1d
 
-from curate.media.container.decode import Span, cut, read_audio
+from curate.media.container.decode import Span, cut_audio, read_audio
 from curate.media.faces.centerface import CenterFace
 from tests.support.media_builders import RATE_HZ, make_portrait, sample, write_media
 
@@ -38,7 +38,7 @@ def make_dialogue(path: Path, turns: Sequence[Turn], *, people: int = 2, pause_s
     sound, spans, openings = [np.zeros(RATE_HZ // 2, np.int16)], [], []
     for turn in turns:
         name, line = LINES[turn.line]
-        voice = cut(read_audio(sample(name)), line)
+        voice = cut_audio(read_audio(sample(name)), line)
         start = sum(map(len, sound))
         spans.append(Span(start / RATE_HZ, (start + len(voice)) / RATE_HZ))
         openings.append((round(start / RATE_HZ * FPS), _openings(voice), turn.speaker))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from curate.errors import InvalidRow
-from curate.media.container.decode import Span, cut, merge, read_audio, read_frames, read_pictures
+from curate.media.container.decode import Span, cut_audio, decode_frames, merge_spans, read_audio, read_frames
 from curate.media.container.render import render_audio
-from curate.media.speech.vad import speech_probabilities, utterances
+from curate.media.speech.vad import find_utterances, speech_probabilities
 from tests.support.media_builders import make_frames, make_speech, make_tone, turn_mp4, write_media
 
 
@@ -20,7 +20,7 @@ def test_sound_that_starts_late_stays_late(tmp_path, suffix):
     early, late = make_speech(), read_audio(path)
     assert onset_s(late) - onset_s(early) == pytest.approx(1.48, abs=0.01)
     spans = [
-        [one.span for one in utterances(speech_probabilities(sound), duration_s=len(sound) / 16_000)]
+        [one.span for one in find_utterances(speech_probabilities(sound), duration_s=len(sound) / 16_000)]
         for sound in (early, late)
     ]
     assert len(spans[0]) == len(spans[1]) == 2
@@ -82,26 +82,26 @@ def test_only_every_nth_frame_of_the_spans(tmp_path):
 
 def test_a_picture_outlives_the_file(tmp_path):
     path = write_media(tmp_path / "a.mp4", frames=make_frames(30))
-    last = list(read_pictures(path, [Span(0, 9)], ahead=True))[-1]
+    last = list(decode_frames(path, [Span(0, 9)], prefetch=True))[-1]
     assert last.to_planes().rgb(48, 32).mean() == pytest.approx(last.to_rgb().mean(), abs=3)
 
 
 def test_pictures_of_spans_are_the_same_as_of_the_whole(tmp_path):
     path = write_media(tmp_path / "a.mp4", frames=make_frames(600))
-    times = [picture.time_s for picture in read_pictures(path, [Span(0, 99)])]
+    times = [picture.time_s for picture in decode_frames(path, [Span(0, 99)])]
     spans = [Span(1.0, 1.5), Span(9.91, 10.1), Span(23.0, 99.0)]
     wanted = [time_s for time_s in times if any(span.start_s - 0.01 < time_s < span.end_s - 0.001 for span in spans)]
-    for ahead in (False, True):
-        found = [picture.time_s for picture in read_pictures(path, spans, ahead=ahead)]
+    for prefetch in (False, True):
+        found = [picture.time_s for picture in decode_frames(path, spans, prefetch=prefetch)]
         assert found == pytest.approx(wanted)
 
 
 def test_merge_joins_what_lies_close():
-    assert merge([Span(5, 6), Span(0, 1), Span(1.5, 3)], 1.0) == [Span(0, 3), Span(5, 6)]
+    assert merge_spans([Span(5, 6), Span(0, 1), Span(1.5, 3)], 1.0) == [Span(0, 3), Span(5, 6)]
 
 
 def test_a_cut_as_flac_is_exact(tmp_path):
     samples, span = make_speech(), Span(1.0, 2.5)
     (tmp_path / "a.flac").write_bytes(render_audio(samples, span))
-    assert np.array_equal(read_audio(tmp_path / "a.flac"), cut(samples, span))
+    assert np.array_equal(read_audio(tmp_path / "a.flac"), cut_audio(samples, span))
     assert render_audio(samples, span) == render_audio(samples, span)

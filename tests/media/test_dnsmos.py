@@ -9,9 +9,9 @@ from curate.media.speech.dnsmos import rate_speech
 from curate.recipe import load_recipe
 from curate.stages.contract import Tools
 from curate.stages.preprocess.stage import Preprocess
-from tests.stages.test_preprocess import preprocess
 from tests.support.builders import make_recipe
 from tests.support.media_builders import RATE_HZ, make_speech, sample
+from tests.support.preprocessing import preprocess
 
 
 def test_noise_is_heard():

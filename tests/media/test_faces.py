@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from curate.media.faces.align import TEMPLATE, align, measure, pose, similarity
+from curate.media.faces.align import TEMPLATE, align, estimate_pose, measure_face, similarity_transform
 from curate.media.faces.centerface import CenterFace
 from curate.media.faces.crops import crop_picture
 from curate.media.faces.detector import Face, intersection_over_union
@@ -61,7 +61,7 @@ def test_similarity_recovers_a_known_transform():
     angle = np.deg2rad(25)
     rotation = 1.7 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     moved = TEMPLATE @ rotation.T + [5, -9]
-    assert np.allclose(similarity(TEMPLATE, moved), np.hstack([rotation, [[5], [-9]]]))
+    assert np.allclose(similarity_transform(TEMPLATE, moved), np.hstack([rotation, [[5], [-9]]]))
 
 
 def test_beyond_the_border_the_edge_is_repeated():
@@ -71,7 +71,7 @@ def test_beyond_the_border_the_edge_is_repeated():
     assert crop.shape == (256, 256, 3)
     assert crop.min() >= 199
     assert face.visible_share(100, 100) == pytest.approx(0.25, abs=0.01)
-    assert measure(crop[:, :, 0], face, width=100, height=100).visible_share == pytest.approx(0.25, abs=0.01)
+    assert measure_face(crop[:, :, 0], face, width=100, height=100).visible_share == pytest.approx(0.25, abs=0.01)
 
 
 @pytest.mark.parametrize("landmarks", [np.zeros((5, 2)), np.full((5, 2), 1e7), np.eye(5, 2) * 1e-4])
@@ -126,7 +126,7 @@ def test_a_small_picture_gives_the_same_face():
     around = np.pad(portrait, ((side, side), (side, side), (0, 0)), mode="edge")[y : y + 2 * side, x : x + 2 * side]
     small = np.asarray(Image.fromarray(around).resize((96, 96), Image.Resampling.BILINEAR))
     found = [
-        faces[0].moved(np.full(2, 2 * side / 96), np.array([x - side, y - side], np.float32))
+        faces[0].map_to(np.full(2, 2 * side / 96), np.array([x - side, y - side], np.float32))
         for faces in CenterFace().detect_small(np.stack([small, small]))
     ]
     for one in found:
@@ -136,13 +136,13 @@ def test_a_small_picture_gives_the_same_face():
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_pose_has_the_sign_of_the_turn(mirrored):
     face = make_face(0, 0, 100)
-    assert np.abs(pose(face.landmarks)).max() < 10
+    assert np.abs(estimate_pose(face.landmarks)).max() < 10
     turned_right = face.landmarks + np.array([[0, 0], [0, 0], [12, 0], [0, 0], [0, 0]], np.float32)
     if mirrored:
         turned_right = (turned_right * (-1, 1) + (100, 0))[[1, 0, 2, 4, 3]]
-    yaw = pose(turned_right.astype(np.float32)).yaw_deg
+    yaw = estimate_pose(turned_right.astype(np.float32)).yaw_deg
     assert (yaw < -15) if mirrored else (yaw > 15)
     lowered = face.landmarks + np.array([[0, 0], [0, 0], [0, 10], [0, 0], [0, 0]], np.float32)
-    assert pose(lowered).pitch_deg > pose(face.landmarks).pitch_deg + 10
+    assert estimate_pose(lowered).pitch_deg > estimate_pose(face.landmarks).pitch_deg + 10
     tilted = face.landmarks @ np.array([[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]], np.float32)
-    assert pose(tilted).roll_deg == pytest.approx(np.degrees(0.3), abs=1)
+    assert estimate_pose(tilted).roll_deg == pytest.approx(np.degrees(0.3), abs=1)

@@ -10,9 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from curate.errors import MissingDependency
-from curate.media.faces.detector import licence_note, open_detector, pack_name
-from curate.media.faces.identity import SAME_PERSON, group_vectors
-from curate.media.faces.insightface import embed_faces
+from curate.media.faces.identity import SAME_PERSON, cluster_vectors
+from curate.media.faces.insightface import embed_faces, licence_note, pack_name
+from curate.media.faces.open import open_detector
 
 STRIDES = (8, 16, 32)
 
@@ -132,8 +132,8 @@ def test_faces_are_grouped_by_whose_they_are(tmp_path, opencv):
     vectors = embed_faces(folder, crops)
     assert vectors.shape == (4, 12)
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    assert group_vectors(vectors, same=SAME_PERSON) == [0, 1, 0, 1]
-    assert group_vectors(vectors[:1], same=SAME_PERSON) == [0]
+    assert cluster_vectors(vectors, min_cosine=SAME_PERSON) == [0, 1, 0, 1]
+    assert cluster_vectors(vectors[:1], min_cosine=SAME_PERSON) == [0]
     assert embed_faces(folder, []).shape == (0, 12)
 
 
@@ -190,7 +190,7 @@ def test_a_failed_import_leaves_the_path_as_it_was(tmp_path, monkeypatch):
 def test_the_default_detector_needs_no_opencv():
     program = (
         "import sys; from tests.support.media_builders import make_portrait; "
-        "from curate.media.faces.detector import open_detector; "
+        "from curate.media.faces.open import open_detector; "
         "assert open_detector().detect(make_portrait()); assert not {'cv2', 'insightface', 'torch'} & set(sys.modules)"
     )
     root = Path(__file__).parents[2]

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from curate.media.shots import ShotFinder
+from curate.media.shots import ShotDetector
 
 
 def make_scene(seed, *, level=0.0):
@@ -12,9 +12,9 @@ def make_scene(seed, *, level=0.0):
 
 
 def find(thumbs, *, fps=25):
-    finder = ShotFinder()
-    cuts = [index for index, thumb in enumerate(thumbs) if finder.see(index / fps, thumb)]
-    finder.pause()
+    finder = ShotDetector()
+    cuts = [index for index, thumb in enumerate(thumbs) if finder.add_frame(index / fps, thumb)]
+    finder.end_shot()
     return cuts, finder.shots
 
 
@@ -36,7 +36,7 @@ def test_frames_taken_at_once_give_the_same_cuts():
     ramp = np.linspace(1, 0, 12)
     thumbs = [make_scene(seed) for seed in range(4) for _ in range(7)] + [make_scene(3)] * 20
     thumbs += [(make_scene(3) * gain).astype(np.uint8) for gain in ramp] + [make_scene(4)] * 13
-    finder, cuts, asked = ShotFinder(), [], []
+    finder, cuts, asked = ShotDetector(), [], []
 
     def thumb(place):
         asked.append(start + place)
@@ -44,8 +44,8 @@ def test_frames_taken_at_once_give_the_same_cuts():
 
     for start in range(0, len(thumbs), 5):
         times_s = [index / 25 for index in range(start, min(start + 5, len(thumbs)))]
-        cuts += [start + place for place in finder.cuts(times_s, thumb)]
-    finder.pause()
+        cuts += [start + place for place in finder.add_frames(times_s, thumb)]
+    finder.end_shot()
     assert (cuts, finder.shots) == find(thumbs)
     assert cuts == [7, 14, 21, 60]
     assert len(set(asked)) < 0.8 * len(thumbs)
@@ -69,11 +69,11 @@ def test_a_still_picture_is_one_shot():
 
 
 def test_what_was_not_decoded_parts_shots():
-    finder = ShotFinder()
+    finder = ShotDetector()
     for time_s in (0.0, 0.04, 0.08):
-        assert not finder.see(time_s, make_scene(0))
-    finder.pause()
-    assert not finder.see(9.0, make_scene(1))
-    assert not finder.see(9.04, make_scene(1))
-    finder.pause()
+        assert not finder.add_frame(time_s, make_scene(0))
+    finder.end_shot()
+    assert not finder.add_frame(9.0, make_scene(1))
+    assert not finder.add_frame(9.04, make_scene(1))
+    finder.end_shot()
     assert finder.shots == [(0.0, 0.08), (9.0, 9.04)]

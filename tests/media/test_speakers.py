@@ -4,7 +4,7 @@ import pytest
 
 from curate.errors import InvalidRow
 from curate.media.container.decode import Span
-from curate.media.speech.speakers import Turn, find_turns, load_turns, speakers_of
+from curate.media.speech.speakers import SpeakerTurn, dominant_speakers, find_turn_file, load_turns
 
 RTTM = (
     ";; a comment\n"
@@ -18,14 +18,14 @@ RTTM = (
 def test_an_rttm_file_tells_of_many_media(tmp_path):
     path = tmp_path / "turns.rttm"
     path.write_text(RTTM)
-    assert load_turns(path, "in/talk.mp4") == [Turn(Span(0.5, 2.5), "Mary"), Turn(Span(3.0, 4.5), "Bob")]
+    assert load_turns(path, "in/talk.mp4") == [SpeakerTurn(Span(0.5, 2.5), "Mary"), SpeakerTurn(Span(3.0, 4.5), "Bob")]
     assert load_turns(path, "in/none.mp4") == []
 
 
 def test_a_csv_file(tmp_path):
     path = tmp_path / "turns.csv"
     path.write_text("\ufeffstart_s,end_s,speaker,file\n0.5,2.5, Mary  Ann ,talk.mp4\n3,4,Bob,\n", encoding="utf-8")
-    assert load_turns(path, "talk.mp4") == [Turn(Span(0.5, 2.5), "Mary Ann"), Turn(Span(3.0, 4.0), "Bob")]
+    assert load_turns(path, "talk.mp4") == [SpeakerTurn(Span(0.5, 2.5), "Mary Ann"), SpeakerTurn(Span(3.0, 4.0), "Bob")]
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_files_that_are_no_text(tmp_path):
 
 def test_a_folder_holds_a_file_for_each_source(tmp_path):
     (tmp_path / "talk.csv").write_text("")
-    assert find_turns(tmp_path, "in/talk.mp4") == tmp_path / "talk.csv"
-    assert find_turns(tmp_path, "in/none.mp4") is None
-    assert find_turns(tmp_path / "talk.csv", "in/none.mp4") == tmp_path / "talk.csv"
+    assert find_turn_file(tmp_path, "in/talk.mp4") == tmp_path / "talk.csv"
+    assert find_turn_file(tmp_path, "in/none.mp4") is None
+    assert find_turn_file(tmp_path / "talk.csv", "in/none.mp4") == tmp_path / "talk.csv"
 
 
 def test_the_speaker_of_a_span_speaks_at_least_half_of_it():
-    turns = [Turn(Span(0, 2), "Mary"), Turn(Span(1.5, 4), "Bob"), Turn(Span(4, 4.5), "Eve")]
+    turns = [SpeakerTurn(Span(0, 2), "Mary"), SpeakerTurn(Span(1.5, 4), "Bob"), SpeakerTurn(Span(4, 4.5), "Eve")]
     spans = [Span(0, 1), Span(1, 4), Span(3.9, 4.1), Span(9, 10)]
-    assert speakers_of(turns, spans) == ["Mary", "Bob", "Bob", None]
-    assert speakers_of([Turn(Span(i, i + 1), f"s{i}") for i in range(3)], [Span(0, 3)]) == [None]
+    assert dominant_speakers(turns, spans) == ["Mary", "Bob", "Bob", None]
+    assert dominant_speakers([SpeakerTurn(Span(i, i + 1), f"s{i}") for i in range(3)], [Span(0, 3)]) == [None]

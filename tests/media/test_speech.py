@@ -5,27 +5,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.media.speech.vad import HOP_S, speech_probabilities, utterances
+from curate.media.speech.vad import HOP_S, find_utterances, speech_probabilities
 from tests.support.media_builders import make_speech, make_talk, make_tone
 
 
 def bounds(probabilities, **settings):
     values = np.asarray(probabilities, np.float32)
-    found = utterances(values, duration_s=len(values) * HOP_S, **settings)
+    found = find_utterances(values, duration_s=len(values) * HOP_S, **settings)
     return [(round(one.span.start_s / HOP_S), round(one.span.end_s / HOP_S)) for one in found]
 
 
 def test_the_samples_hold_two_utterances_each():
     for name in ("good_news", "broken_promise", "night_noise"):
         sound = make_speech(name)
-        found = utterances(speech_probabilities(sound), duration_s=len(sound) / 16_000)
+        found = find_utterances(speech_probabilities(sound), duration_s=len(sound) / 16_000)
         assert len(found) == 2
         assert all(one.share > 0.5 for one in found)
 
 
 def test_no_speech_in_silence_and_in_a_tone():
     for sound in (np.zeros(48_000, np.int16), make_tone(3.0)):
-        assert utterances(speech_probabilities(sound), duration_s=3.0) == []
+        assert find_utterances(speech_probabilities(sound), duration_s=3.0) == []
     assert len(speech_probabilities(np.zeros(0, np.int16))) == 0
 
 
@@ -57,7 +57,7 @@ def test_a_long_utterance_is_split_where_it_is_least_like_speech():
 @given(st.lists(st.floats(0, 1, width=32), max_size=200), st.floats(0, 2), st.floats(0.1, 2), st.floats(1, 5))
 def test_utterances_lie_in_order_inside_the_sound(probabilities, pad_s, max_pause_s, max_utterance_s):
     duration_s = len(probabilities) * HOP_S
-    found = utterances(
+    found = find_utterances(
         np.asarray(probabilities, np.float32),
         duration_s=duration_s,
         pad_s=pad_s,
@@ -73,7 +73,7 @@ def test_utterances_lie_in_order_inside_the_sound(probabilities, pad_s, max_paus
 
 def test_late_quiet_speech_is_found():
     quiet = (make_speech() * 0.05).astype(np.int16)
-    assert len(utterances(speech_probabilities(quiet), duration_s=len(quiet) / 16_000)) == pytest.approx(2, abs=1)
+    assert len(find_utterances(speech_probabilities(quiet), duration_s=len(quiet) / 16_000)) == pytest.approx(2, abs=1)
 
 
 def frame_f1(found, truth, seconds):
@@ -91,13 +91,13 @@ def test_utterances_against_known_gaps_in_noise(snr_db, least, most_ms):
     gaps_s = [0.5, 0.8, 1.2, 2.5, 0.6, 1.6, 0.5, 2.0, 0.9, 0.7, 1.4, 0.5]
     talk, truth = make_talk(gaps_s=gaps_s, snr_db=snr_db)
     seconds = len(talk) / 16_000
-    found = [one.span for one in utterances(speech_probabilities(talk), duration_s=seconds, pad_s=0)]
+    found = [one.span for one in find_utterances(speech_probabilities(talk), duration_s=seconds, pad_s=0)]
     assert len(found) == len(truth)
     assert frame_f1(found, truth, seconds) >= least
     errors_ms = np.abs(np.asarray(found) - np.asarray(truth)) * 1000
     assert np.median(errors_ms) < most_ms / 2
     assert np.percentile(errors_ms, 90) < most_ms
-    padded = [one.span for one in utterances(speech_probabilities(talk), duration_s=seconds)]
+    padded = [one.span for one in find_utterances(speech_probabilities(talk), duration_s=seconds)]
     assert frame_f1(padded, truth, seconds) >= 0.94
 
 
@@ -112,4 +112,4 @@ def test_hum_hiss_and_what_is_next_to_nothing():
     hum = (600 * sum(np.sin(2 * np.pi * 50 * k * times) / k for k in (1, 2, 3))).astype(np.int16)
     hiss = np.random.default_rng(0).normal(0, 300, len(times)).astype(np.int16)
     for sound in (hum, hiss, hum[:1600], make_speech()[8000:9600]):
-        assert utterances(speech_probabilities(sound), duration_s=len(sound) / 16_000) == []
+        assert find_utterances(speech_probabilities(sound), duration_s=len(sound) / 16_000) == []

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.media.words.language import language_of
-from curate.media.words.sentences import Passage, likeness, sentences, turns
+from curate.media.words.language import detect_language
+from curate.media.words.sentences import Passage, normalize_text, split_sentences, split_turns
 
 
 @pytest.mark.parametrize(
@@ -21,12 +21,12 @@ from curate.media.words.sentences import Passage, likeness, sentences, turns
     ],
 )
 def test_the_language_of_a_text(text, language):
-    assert language_of(text) == language
+    assert detect_language(text) == language
 
 
 def test_sentences():
     text = 'Dr. Who met me at 3.30 p.m. today. "Run!" he said... Why?\nI ran e.g. home.  No'
-    assert [one.text for one in sentences(text)] == [
+    assert [one.text for one in split_sentences(text)] == [
         "Dr. Who met me at 3.30 p.m. today.",
         '"Run!"',
         "he said...",
@@ -34,29 +34,29 @@ def test_sentences():
         "I ran e.g. home.",
         "No",
     ]
-    assert [one.text for one in sentences("嬉しい！本当？はい。")] == ["嬉しい！", "本当？", "はい。"]
-    assert sentences("  ") == []
+    assert [one.text for one in split_sentences("嬉しい！本当？はい。")] == ["嬉しい！", "本当？", "はい。"]
+    assert split_sentences("  ") == []
 
 
 @given(st.text(max_size=200))
 def test_nothing_of_a_text_is_lost(text):
-    found = sentences(text)
+    found = split_sentences(text)
     assert "".join("".join(one.text for one in found).split()) == "".join(text.split())
     assert all(text[one.start :].startswith(one.text) for one in found)
 
 
 def test_turns_of_a_dialogue():
     text = "Anna: Hi, how are you?\nBen: Fine.\n  Really fine.\nAnna: I see: good."
-    assert turns(text) == [
+    assert split_turns(text) == [
         Passage(6, "Hi, how are you?", "Anna"),
         Passage(28, "Fine. Really fine.", "Ben"),
         Passage(55, "I see: good.", "Anna"),
     ]
-    assert turns("Note: this is no dialogue\nat all") == [Passage(0, "Note: this is no dialogue\nat all")]
+    assert split_turns("Note: this is no dialogue\nat all") == [Passage(0, "Note: this is no dialogue\nat all")]
 
 
 def test_likeness():
-    assert likeness("  I am SO happy!!! ") == likeness("i am so happy") == "i am so happy"
-    assert likeness("Café") == likeness("cafe")
-    assert likeness("!!!") == "!!!"
-    assert likeness("happy") != likeness("unhappy")
+    assert normalize_text("  I am SO happy!!! ") == normalize_text("i am so happy") == "i am so happy"
+    assert normalize_text("Café") == normalize_text("cafe")
+    assert normalize_text("!!!") == "!!!"
+    assert normalize_text("happy") != normalize_text("unhappy")

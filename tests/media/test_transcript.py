@@ -7,7 +7,15 @@ from curate.errors import InvalidRow
 from curate.media.container.decode import Span
 from curate.media.words.spread import Word
 from curate.media.words.subtitles import Cue
-from curate.media.words.transcript import Heard, Remote, Sidecar, Transcript, first_transcript, said_in, words_in
+from curate.media.words.transcript import (
+    EndpointTranscriber,
+    EndpointTranscript,
+    SidecarSubtitles,
+    Transcript,
+    assign_cues,
+    assign_words,
+    first_transcript,
+)
 
 
 def make_cue(start_s, end_s, text, speaker=None, words=()):
@@ -17,19 +25,19 @@ def make_cue(start_s, end_s, text, speaker=None, words=()):
 def test_a_cue_goes_to_the_span_that_it_overlaps_most():
     cues = [make_cue(1, 2, "Hello"), make_cue(3, 4.5, "Goodbye.")]
     spans = [Span(0.0, 1.2), Span(1.2, 3.1), Span(3.1, 4.0), Span(8, 9)]
-    assert [said.text for said in said_in(cues, spans)] == [None, "Hello", "Goodbye.", None]
-    assert said_in(cues, []) == []
+    assert [said.text for said in assign_cues(cues, spans)] == [None, "Hello", "Goodbye.", None]
+    assert assign_cues(cues, []) == []
 
 
 def test_cues_out_of_order_overlapping_and_beyond_the_end():
     cues = [make_cue(5, 6, "third"), make_cue(0.5, 2, "first"), make_cue(1.5, 2.5, "second")]
     cues += [make_cue(36_000, 36_001, "never")]
-    assert [said.text for said in said_in(cues, [Span(0, 3), Span(4, 7)])] == ["first second", "third"]
+    assert [said.text for said in assign_cues(cues, [Span(0, 3), Span(4, 7)])] == ["first second", "third"]
 
 
 def test_a_cue_that_knows_its_words_is_parted_by_word():
     words = [("I", 0.8, 0.9), ("see.", 1.0, 1.4), ("Go", 2.1, 2.3), ("on.", 2.4, 2.6)]
-    found = said_in([make_cue(0.8, 2.6, "I see. Go on.", "Mary", words)], [Span(0, 1.5), Span(2, 3)])
+    found = assign_cues([make_cue(0.8, 2.6, "I see. Go on.", "Mary", words)], [Span(0, 1.5), Span(2, 3)])
     assert [(said.text, said.speaker, said.word_times) for said in found] == [
         ("I see.", "Mary", "native"),
         ("Go on.", "Mary", "native"),
@@ -39,14 +47,14 @@ def test_a_cue_that_knows_its_words_is_parted_by_word():
 
 def test_the_speaker_is_who_says_most():
     cues = [make_cue(0, 1, "No.", "Bob"), make_cue(1, 2, "It was not me at all.", "Mary"), make_cue(2, 3, "Hm", None)]
-    assert said_in(cues, [Span(0, 3)])[0].speaker == "Mary"
+    assert assign_cues(cues, [Span(0, 3)])[0].speaker == "Mary"
 
 
 def test_windows_take_words_by_their_middle():
     words = [(Word("one", 0.0, 0.3), "A"), (Word("two", 0.3, 0.9), "A"), (Word("three", 1.0, 1.4), "B")]
-    found = words_in(words, [Span(0, 0.5), Span(0.5, 1.0), Span(0.0, 2.0)], "proportional")
+    found = assign_words(words, [Span(0, 0.5), Span(0.5, 1.0), Span(0.0, 2.0)], "proportional")
     assert [said.text for said in found] == ["one", "two", "one two three"]
-    assert words_in(words, [Span(5, 6)], "native")[0].word_times is None
+    assert assign_words(words, [Span(5, 6)], "native")[0].word_times is None
 
 
 def test_a_remote_model_is_sent_each_span_and_its_words_are_put_in_their_place():
@@ -54,17 +62,17 @@ def test_a_remote_model_is_sent_each_span_and_its_words_are_put_in_their_place()
 
     def hear(samples, language):
         asked.append((len(samples), language))
-        return Heard(" so  \0it is ", (("so", 0.1, 0.2), ("it", 0.2, 9.0)), "en")
+        return EndpointTranscript(" so  \0it is ", (("so", 0.1, 0.2), ("it", 0.2, 9.0)), "en")
 
     sound = np.ones(16_000 * 4, np.int16)
     spans = [Span(0, 1), Span(2, 3.5), Span(3.6, 3.65)]
-    found = Remote("m", hear).transcribe(sound, spans, language="en")
+    found = EndpointTranscriber("m", hear).transcribe(sound, spans, language="en")
     assert asked == [(16_000, "en"), (24_000, "en")]
     assert [cue.text for cue in found.cues] == ["so it is", "so it is"]
     assert found.cues[1].words == (Word("so", 2.1, 2.2), Word("it", 2.2, 3.5))
     assert found.language == "en"
-    assert Remote("m", hear).transcribe(np.zeros(64_000, np.int16), spans, language=None).cues == []
-    assert Remote("m", hear).transcribe(None, spans, language=None).cues == []
+    assert EndpointTranscriber("m", hear).transcribe(np.zeros(64_000, np.int16), spans, language=None).cues == []
+    assert EndpointTranscriber("m", hear).transcribe(None, spans, language=None).cues == []
 
 
 class Silent:
@@ -83,7 +91,7 @@ class Talker(Silent):
 
 def test_the_first_that_has_words_is_taken(tmp_path):
     told = []
-    broken = Sidecar(tmp_path / "gone.srt")
+    broken = SidecarSubtitles(tmp_path / "gone.srt")
     found, name = first_transcript(
         [broken, Silent(), Talker()],
         None,
@@ -103,4 +111,4 @@ def test_what_a_transcriber_cannot_mend_is_raised():
     with pytest.raises(RuntimeError):
         first_transcript([Refusing()], None, (), language=None, on_error=lambda one, error: None)
     with pytest.raises(InvalidRow):
-        Sidecar(__import__("pathlib").Path("gone.srt")).transcribe(None, (), language=None)
+        SidecarSubtitles(__import__("pathlib").Path("gone.srt")).transcribe(None, (), language=None)

@@ -16,9 +16,9 @@ from curate.errors import MissingDependency
 from curate.media.container.decode import Span, read_audio
 from curate.media.onnx import open_lstm
 from curate.media.speech import voices
-from curate.media.speech.voices import d_vectors, load_weights, mel_spectrogram, tell_voices
-from tests.stages.test_preprocess import preprocess
+from curate.media.speech.voices import cluster_voices, d_vectors, load_weights, mel_spectrogram
 from tests.support.media_builders import RATE_HZ, make_speech, make_talk
+from tests.support.preprocessing import preprocess
 
 HIDDEN, OUT = 8, 6
 
@@ -159,7 +159,7 @@ def test_without_the_package_one_clear_error(tmp_path, monkeypatch):
     monkeypatch.setattr(voices, "D_VECTORS", voices.D_VECTORS._replace(package="no_such_package"))
     voices.open_voices.cache_clear()
     with pytest.raises(MissingDependency, match="not installed") as caught:
-        tell_voices(make_speech(), [Span(0.3, 3.3)])
+        cluster_voices(make_speech(), [Span(0.3, 3.3)])
     assert caught.value.hint == "install it: pip install --no-deps resemblyzer"
 
 
@@ -174,19 +174,19 @@ def test_bands_hear_what_lies_in_them():
 
 
 def test_nothing_to_tell(chance):
-    assert tell_voices(make_speech(), []) == []
-    assert tell_voices(make_speech(), [Span(0.5, 0.6)]) == [None]
-    assert tell_voices(make_speech(), [Span(0.5, 1.5)]) == [None]
-    assert tell_voices(np.zeros(RATE_HZ * 4, np.int16), [Span(0, 2), Span(2, 4)], count=1) == [0, 0]
+    assert cluster_voices(make_speech(), []) == []
+    assert cluster_voices(make_speech(), [Span(0.5, 0.6)]) == [None]
+    assert cluster_voices(make_speech(), [Span(0.5, 1.5)]) == [None]
+    assert cluster_voices(np.zeros(RATE_HZ * 4, np.int16), [Span(0, 2), Span(2, 4)], count=1) == [0, 0]
     assert d_vectors([]).shape[0] == 0
 
 
 def test_short_spans_join_the_nearest_voice_where_the_number_is_known(chance):
     sound, spans, _ = make_two_voices()
     short = [Span(span.start_s, span.start_s + 0.8) for span in spans]
-    told = tell_voices(sound, [*spans, *short], count=2)
+    told = cluster_voices(sound, [*spans, *short], count=2)
     assert set(told) == {0, 1}
-    assert tell_voices(sound, [*spans, *short, Span(0.1, 0.2)], count=2)[-1] is None
+    assert cluster_voices(sound, [*spans, *short, Span(0.1, 0.2)], count=2)[-1] is None
 
 
 def test_items_name_the_voice_where_nothing_else_names_anybody(tmp_path, chance):
@@ -213,9 +213,9 @@ if find_spec("resemblyzer"):
 
     def test_two_voices_are_told_apart():
         sound, spans, whose = make_two_voices()
-        assert tell_voices(sound, spans) == whose
-        assert tell_voices(sound, spans, count=2) == whose
-        assert tell_voices(sound, [*spans, Span(spans[1].start_s, spans[1].start_s + 1.2)])[-1] in (1, None)
+        assert cluster_voices(sound, spans) == whose
+        assert cluster_voices(sound, spans, count=2) == whose
+        assert cluster_voices(sound, [*spans, Span(spans[1].start_s, spans[1].start_s + 1.2)])[-1] in (1, None)
 
     @pytest.mark.media
     def test_two_actors_in_all_moods(shared_data):
@@ -223,6 +223,6 @@ if find_spec("resemblyzer"):
         sounds = [read_audio(path) for path in files]
         ends = np.cumsum([len(sound) for sound in sounds]) / RATE_HZ
         spans = [Span(end - len(sound) / RATE_HZ, end) for end, sound in zip(ends, sounds, strict=True)]
-        told = tell_voices(np.concatenate(sounds), spans, count=2)
+        told = cluster_voices(np.concatenate(sounds), spans, count=2)
         pairs = {(path.name[:2], voice) for path, voice in zip(files, told, strict=True) if voice is not None}
         assert len(pairs) == 2

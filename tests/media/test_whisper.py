@@ -9,7 +9,7 @@ import pytest
 from curate.errors import InvalidInput
 from curate.media.container.decode import Span
 from curate.media.words import whisper
-from curate.media.words.whisper import Whisper, model_hash, model_problem, pack
+from curate.media.words.whisper import Whisper, model_hash, model_problem, pack_spans
 from tests.support.media_builders import make_speech
 from tests.support.whisper_model import make_model
 
@@ -74,9 +74,9 @@ def test_a_name_is_never_looked_for_on_the_network(tmp_path, monkeypatch):
 
 
 def test_utterances_are_packed_into_windows():
-    assert pack([Span(0, 10), Span(11, 20), Span(21, 35), Span(36, 40)]) == [Span(0, 20), Span(21, 40)]
-    assert pack([Span(0, 40)]) == [Span(0, 40)]
-    assert pack([]) == []
+    assert pack_spans([Span(0, 10), Span(11, 20), Span(21, 35), Span(36, 40)]) == [Span(0, 20), Span(21, 40)]
+    assert pack_spans([Span(0, 40)]) == [Span(0, 40)]
+    assert pack_spans([]) == []
 
 
 def test_the_hash_follows_the_content(tmp_path):

@@ -8,27 +8,27 @@ from hypothesis import strategies as st
 from curate.media.container.decode import Span
 from curate.media.speech.vad import HOP_S, speech_probabilities
 from curate.media.words.alignment import align_english, clip_ends
-from curate.media.words.spread import Word, speech_in, spread
+from curate.media.words.spread import Word, speech_spans, spread_words
 from tests.support.media_builders import make_speech, make_talk
 
 TEXT = "I got the job, I can not believe it, I am so happy! But leaving all my friends makes me really sad."
 
 
 def test_words_are_spread_by_letters_over_the_speech():
-    words = spread("I really do", [Span(1.0, 2.0), Span(3.0, 4.0)])
+    words = spread_words("I really do", [Span(1.0, 2.0), Span(3.0, 4.0)])
     assert [word.text for word in words] == ["I", "really", "do"]
     assert words[0] == Word("I", 1.0, 1.333)
     assert words[1].end_s == pytest.approx(3.5)
     assert words[2].end_s == 4.0
-    assert spread("", [Span(0, 1)]) == spread("word", []) == []
-    assert spread("one two", [Span(0, 1), Span(2, 3)]) == [Word("one", 0, 1), Word("two", 2, 3)]
+    assert spread_words("", [Span(0, 1)]) == spread_words("word", []) == []
+    assert spread_words("one two", [Span(0, 1), Span(2, 3)]) == [Word("one", 0, 1), Word("two", 2, 3)]
 
 
 @given(st.text(max_size=60), st.lists(st.floats(0.01, 5), min_size=2, max_size=8))
 def test_spread_words_are_in_order_inside_the_stretches(text, lengths):
     edges = np.cumsum(lengths).tolist()
     stretches = [Span(a, b) for a, b in zip(edges[::2], edges[1::2], strict=False)]
-    words = spread(text, stretches)
+    words = spread_words(text, stretches)
     assert [word.text for word in words] == text.split()
     times = [time for word in words for time in (word.start_s, word.end_s)]
     assert times == sorted(times)
@@ -37,11 +37,11 @@ def test_spread_words_are_in_order_inside_the_stretches(text, lengths):
 
 def test_the_speech_in_a_span():
     probabilities = np.asarray([0.1] * 10 + [0.9] * 10 + [0.1] * 10 + [0.8] * 10, np.float32)
-    assert speech_in(probabilities, Span(0, 40 * HOP_S)) == [
+    assert speech_spans(probabilities, Span(0, 40 * HOP_S)) == [
         Span(10 * HOP_S, 20 * HOP_S),
         Span(30 * HOP_S, 40 * HOP_S),
     ]
-    assert speech_in(probabilities, Span(0, 0.2)) == [Span(0, 0.2)]
+    assert speech_spans(probabilities, Span(0, 0.2)) == [Span(0, 0.2)]
 
 
 def test_english_words_are_found_in_the_sound():
@@ -102,7 +102,7 @@ def test_the_end_of_a_word_is_drawn_back_to_the_end_of_the_speech():
 
 def test_probabilities_and_alignment_agree_on_where_speech_is():
     sound = make_speech()
-    stretches = speech_in(speech_probabilities(sound), Span(0, len(sound) / 16_000))
+    stretches = speech_spans(speech_probabilities(sound), Span(0, len(sound) / 16_000))
     words = align_english(sound, Span(0, len(sound) / 16_000), TEXT)
     inside = [any(one.start_s - 0.1 <= word.middle_s <= one.end_s + 0.1 for one in stretches) for word in words]
     assert all(inside)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from curate.media.faces.identity import name_people
+from curate.media.faces.identity import assign_identities
 from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.release.versions import Releases
@@ -23,11 +23,11 @@ NOTE = "non-commercial research"
 def make_people(count: int, *, of: int, apart: float, seed: int = 0):
     """Vectors of ``count`` tracks of ``of`` people, spread by ``apart``; ids, sources, vectors and whose each is."""
     rng = np.random.default_rng(seed)
-    whose = rng.integers(0, of, count)
-    vectors = rng.normal(size=(of, 512))[whose] + apart * rng.normal(size=(count, 512))
+    people_of = rng.integers(0, of, count)
+    vectors = rng.normal(size=(of, 512))[people_of] + apart * rng.normal(size=(count, 512))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     ids = [f"{number:08x}" for number in rng.permutation(count)]
-    return ids, [f"s{number % 17}" for number in range(count)], vectors.astype(np.float32), whose.tolist()
+    return ids, [f"s{number % 17}" for number in range(count)], vectors.astype(np.float32), people_of.tolist()
 
 
 def make_picture(path: Path, colour: tuple[int, int, int], seed: int) -> None:
@@ -56,19 +56,19 @@ def rows(recipe: Path, workspace: Path, table: str) -> list[dict]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_people_are_told_apart_in_any_order(seed):
-    ids, sources, vectors, whose = make_people(300, of=20, apart=0.7, seed=seed)
-    names = name_people(ids, sources, vectors)
-    assert len(set(names)) == len(set(zip(names, whose, strict=True))) == len(set(whose))
-    assert all(name == min(i for i, other in zip(ids, names, strict=True) if other == name) for name in names)
+def test_people_are_distinguished_in_any_order(seed):
+    ids, sources, vectors, people_of = make_people(300, of=20, apart=0.7, seed=seed)
+    names = assign_identities(ids, sources, vectors)
+    assert len(set(names)) == len(set(zip(names, people_of, strict=True))) == len(set(people_of))
+    assert all(name == min(i for i, identity in zip(ids, names, strict=True) if identity == name) for name in names)
     order = np.random.default_rng(9).permutation(300)
-    again = name_people([ids[i] for i in order], [sources[i] for i in order], vectors[order])
+    again = assign_identities([ids[i] for i in order], [sources[i] for i in order], vectors[order])
     assert again == [names[i] for i in order]
 
 
 def test_nobody_and_vectors_of_nothing():
-    assert name_people([], [], np.zeros((0, 8), np.float32)) == []
-    assert name_people(["b", "a"], ["s", "s"], np.zeros((2, 8), np.float32)) == ["b", "a"]
+    assert assign_identities([], [], np.zeros((0, 8), np.float32)) == []
+    assert assign_identities(["b", "a"], ["s", "s"], np.zeros((2, 8), np.float32)) == ["b", "a"]
 
 
 def test_faces_of_one_person_carry_one_name_in_all_sources(tmp_path, opencv):  # noqa: F811
@@ -78,7 +78,7 @@ def test_faces_of_one_person_carry_one_name_in_all_sources(tmp_path, opencv):  #
     faces, items = (rows(recipe, tmp_path / "one", name) for name in ("faces", "items"))
     assert len(faces) == len(items) == 6
     named = {face["face_id"]: face["identity"] for face in faces}
-    people = {name: sorted(face for face, other in named.items() if other == name) for name in named.values()}
+    people = {name: sorted(face for face, identity in named.items() if identity == name) for name in named.values()}
     assert sorted(map(len, people.values())) == [3, 3]
     assert all(name == members[0] for name, members in people.items())
     assert [item["face_identity"] for item in items] == [named[item["face_id"]] for item in items]
@@ -89,13 +89,13 @@ def test_faces_of_one_person_carry_one_name_in_all_sources(tmp_path, opencv):  #
     assert not run_quietly(recipe, tmp_path / "one").changed
     releases = Releases(Workspace(tmp_path / "one").releases)
     splits = releases.splits(releases.manifests("sample")[-1])
-    whose = {item["item_id"]: item["face_identity"] for item in items}
-    assert len({(whose[item], split) for item, split in splits.items()}) == 2
+    people_of = {item["item_id"]: item["face_identity"] for item in items}
+    assert len({(people_of[item], split) for item, split in splits.items()}) == 2
     assert NOTE in (Path(first.release) / "README.md").read_text()
     record = json.loads((Workspace(tmp_path / "one").local / "runs" / first.run_id / "run.json").read_text())
-    (told,) = [stage["message"] for stage in record["stages"] if stage["stage"] == "preprocess"]
-    assert NOTE in told
-    assert "colours" in told
+    (message,) = [stage["message"] for stage in record["stages"] if stage["stage"] == "preprocess"]
+    assert NOTE in message
+    assert "colours" in message
 
 
 def test_a_further_picture_joins_its_person(tmp_path, opencv):  # noqa: F811
@@ -118,7 +118,7 @@ def test_a_run_killed_before_the_names_gives_them_next_time(tmp_path, opencv, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("curate.stages.preprocess.stage.name_faces", die)
+        patch.setattr("curate.stages.preprocess.across_sources.name_faces", die)
         with pytest.raises(KeyboardInterrupt):
             run_quietly(recipe, tmp_path / "w", until="preprocess")
     assert all(face["identity"] is None for face in rows(recipe, tmp_path / "w", "faces"))

@@ -1,5 +1,7 @@
 """Ingest: files and posts become sources, what is neither becomes a rejection."""
 
+import csv
+import errno
 import hashlib
 import json
 import os
@@ -13,10 +15,15 @@ from pydantic import ValidationError
 
 from curate.errors import InvalidInput
 from curate.labels import load_labels
+from curate.pipeline import open_corpus
+from curate.recipe import load_recipe
 from curate.stages.contract import REASONS, Outcome, Tools
 from curate.stages.ingest.stage import Ingest
 from curate.storage.blobs import Blobs
+from curate.storage.workspace import Workspace
+from tests.support.builders import make_recipe
 from tests.support.media_builders import make_frames, make_portrait, make_tone, sample, write_media
+from tests.support.runs import assert_same, contents, run_quietly
 
 
 class Done(NamedTuple):
@@ -29,7 +36,7 @@ class Done(NamedTuple):
 
     @property
     def reasons(self) -> dict[str, str]:
-        return {one.subject: one.reason for one in self.outcome.rejections}
+        return {rejection.subject: rejection.reason for rejection in self.outcome.rejections}
 
 
 def make_tools(folder: Path) -> Tools:
@@ -37,7 +44,7 @@ def make_tools(folder: Path) -> Tools:
 
 
 def ingest(folder: Path, *files: str, **settings) -> Done:
-    """Runs the stage, and checks that every input is accounted for."""
+    """Run the stage, and check that every input is kept or rejected."""
     tools, stage = make_tools(folder), Ingest(files=files, **settings)
     inputs = stage.discover(tools)
     outcome = stage.apply(inputs, tools)
@@ -74,9 +81,9 @@ def test_a_change_of_the_sidecar_is_seen(tmp_path):
 
 
 def test_every_column_is_one_of_the_table(tmp_path):
-    from curate.assets import shipped
+    from curate.assets import shipped_folder
 
-    columns = (shipped("schemas") / "tables" / "sources.yaml").read_text()
+    columns = (shipped_folder("schemas") / "tables" / "sources.yaml").read_text()
     write_media(tmp_path / "a.mp4", frames=make_frames(), sound=make_tone())
     (tmp_path / "p.jsonl").write_text('{"text": "hello"}\n')
     for row in ingest(tmp_path, "*").sources.values():
@@ -91,20 +98,20 @@ def test_posts(tmp_path):
     (tmp_path / "p.jsonl").write_text("\ufeff" + "\n\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
     (tmp_path / "q.csv").write_text('text,author\n"Two\nlines",maple\nOne,\n')
     (tmp_path / "r.txt").write_text("Just this.\n")
-    found = ingest(tmp_path, "*.jsonl", "*.csv", "*.txt").sources
-    assert list(found) == ["p.jsonl#1", "p.jsonl#3", "q.csv#3", "q.csv#4", "r.txt"]
-    assert [(row["text"], row["speaker"]) for row in found.values()] == [
+    sources = ingest(tmp_path, "*.jsonl", "*.csv", "*.txt").sources
+    assert list(sources) == ["p.jsonl#1", "p.jsonl#3", "q.csv#3", "q.csv#4", "r.txt"]
+    assert [(row["text"], row["speaker"]) for row in sources.values()] == [
         ("I am so glad!", "maple"),
         ("Go away.", "tern"),
         ("Two\nlines", "maple"),
         ("One", None),
         ("Just this.", None),
     ]
-    assert found["p.jsonl#3"]["title"] == "Rant"
-    assert {row["kind"] for row in found.values()} == {"text"}
+    assert sources["p.jsonl#3"]["title"] == "Rant"
+    assert {row["kind"] for row in sources.values()} == {"text"}
 
 
-def test_the_same_post_has_the_same_id_wherever_it_stands(tmp_path):
+def test_the_same_post_has_the_same_id_in_any_file(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "hello", "author": "x"}\n')
     (tmp_path / "b.jsonl").write_text('\n{"author": "x", "text": "hello"}\n')
     rows = ingest(tmp_path, "*.jsonl").sources.values()
@@ -118,7 +125,7 @@ def test_the_same_post_has_the_same_id_wherever_it_stands(tmp_path):
         *("[" * 100_000, '{"text": "' + "a" * 1_100_000 + '"}', "\xff\xfe", '{"text": NaN}'),
     ],
 )
-def test_bad_lines_are_told_by_number(tmp_path, line):
+def test_bad_lines_are_named_by_number(tmp_path, line):
     (tmp_path / "p.jsonl").write_bytes(b'{"text": "fine"}\n' + line.encode("latin-1") + b'\n{"text": "fine too"}\n')
     done = ingest(tmp_path, "p.jsonl")
     assert list(done.sources) == ["p.jsonl#1", "p.jsonl#3"]
@@ -129,8 +136,8 @@ def test_bad_lines_are_told_by_number(tmp_path, line):
 def test_hostile_files(tmp_path):
     (tmp_path / "zero.mp4").write_bytes(b"")
     (tmp_path / "words.mp4").write_text("not a video at all")
-    whole = write_media(tmp_path / "cut.mp4", frames=make_frames()).read_bytes()
-    (tmp_path / "cut.mp4").write_bytes(whole[:500])
+    content = write_media(tmp_path / "cut.mp4", frames=make_frames()).read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(content[:500])
     (tmp_path / "no_header.csv").write_text("a,b\n1,2\n")
     (tmp_path / "empty.jsonl").write_text("\n")
     (tmp_path / "latin.txt").write_bytes("Größe".encode("latin-1"))
@@ -175,6 +182,78 @@ def test_settings_are_checked():
             Ingest(files=files)
 
 
+LONG = "a" * 1_100_000
+BAD_ROWS = {
+    f"{LONG},maple": "the line is longer than 1000000 bytes",
+    f'"{LONG}\n\n""quoted"", {LONG}",maple': "the line is longer than 1000000 bytes",
+    '"' + "a, b\n" * 2_000_000 + '",maple': "the row is longer than 8000000 characters",
+    "a\0b,maple": "the row contains a NUL byte",
+    "Gr\udcfc\udcdfe,maple": "the row is not UTF-8 text",
+    "Hello,J\udcfcrgen": "the row is not UTF-8 text",
+}
+
+
+@pytest.mark.parametrize("row", BAD_ROWS, ids=range(len(BAD_ROWS)))
+def test_only_the_row_of_a_table_that_is_wrong_is_rejected(tmp_path, row):
+    lines = ["text,author", "One,maple", row, "Three,tern", ""]
+    (tmp_path / "p.csv").write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
+    done = ingest(tmp_path, "p.csv")
+    assert [source["text"] for source in done.sources.values()] == ["One", "Three"]
+    number = 3 + row.count("\n")
+    (rejection,) = done.outcome.rejections
+    assert (rejection.subject, rejection.reason) == (f"p.csv#{number}", "invalid")
+    assert rejection.detail == f"p.csv#{number}: {BAD_ROWS[row]}"
+    assert list(done.sources) == ["p.csv#2", f"p.csv#{number + 1}"]
+
+
+@pytest.mark.parametrize("row", ["a" * 999_000, '"' + "a\n" * 300_000 + '"', "ok,maple,J\udcfcrgen", f"ok,,{LONG}"])
+def test_rows_up_to_the_longest_post_are_kept_whatever_is_in_unused_columns(tmp_path, row):
+    lines = ["text,author,more", row, "Two"]
+    (tmp_path / "p.csv").write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
+    done = ingest(tmp_path, "p.csv")
+    assert not done.reasons
+    first, second = (source["text"] for source in done.sources.values())
+    assert (len(first), second) == (len(row.split(",", 1)[0].strip('"\n')), "Two")
+    assert csv.field_size_limit() == 131_072
+
+
+def test_a_quotation_mark_that_is_not_closed_is_no_long_post(tmp_path):
+    (tmp_path / "p.csv").write_text('text\nOne\n"Two\nThree\nFour\n')
+    done = ingest(tmp_path, "p.csv")
+    assert [source["text"] for source in done.sources.values()] == ["One"]
+    assert [rejection.detail for rejection in done.outcome.rejections] == [
+        "p.csv#5: a quotation mark that begins in this row is never closed"
+    ]
+
+
+def test_a_table_in_another_encoding_names_no_text(tmp_path):
+    (tmp_path / "p.csv").write_text("text\nOne\n", encoding="utf-16")
+    assert ingest(tmp_path, "p.csv").reasons == {"p.csv": "invalid"}
+
+
+def test_a_disk_that_fails_for_a_moment_costs_no_file(tmp_path, monkeypatch):
+    recipe = make_recipe(tmp_path, {"stage": "ingest", "files": ["*.wav", "*.txt"]})
+    write_media(tmp_path / "a.wav", sound=make_tone())
+    (tmp_path / "b.txt").write_text("here")
+    (tmp_path / "c.wav").write_text("no sound")
+    run_quietly(recipe, tmp_path / "new")
+
+    def fail(path, *_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("curate.stages.ingest.files.sha256_of_file", fail)
+        patch.setattr("curate.stages.ingest.files._read_text", fail)
+        done = run_quietly(recipe, tmp_path / "w")
+    assert done.rejected_share == 1
+    rejections = open_corpus(load_recipe(recipe), Workspace(tmp_path / "w")).read("rejections").to_pylist()
+    assert {row["reason"] for row in rejections} == {"unavailable"}
+    assert "Input/output error" in rejections[0]["detail"]
+    run_quietly(recipe, tmp_path / "w")
+    assert_same(contents(tmp_path / "w"), contents(tmp_path / "new"))
+    assert not run_quietly(recipe, tmp_path / "w").changed
+
+
 def test_a_file_that_vanishes_before_it_is_read(tmp_path):
     write_media(tmp_path / "a.wav", sound=make_tone())
     (tmp_path / "b.txt").write_text("here")
@@ -182,7 +261,7 @@ def test_a_file_that_vanishes_before_it_is_read(tmp_path):
     inputs = stage.discover(tools)
     (tmp_path / "a.wav").unlink()
     (tmp_path / "b.txt").unlink()
-    assert {one.reason for one in stage.apply(inputs, tools).rejections} == {"unreadable"}
+    assert {rejection.reason for rejection in stage.apply(inputs, tools).rejections} == {"unavailable"}
 
 
 def test_what_a_file_looks_and_sounds_like_is_recorded(tmp_path):
@@ -203,7 +282,7 @@ def test_what_a_file_looks_and_sounds_like_is_recorded(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["srt", "vtt", "ass", "ssa", "en.ass"])
-def test_subtitles_of_any_make_are_found_and_are_no_source(tmp_path, suffix):
+def test_subtitles_of_any_format_are_found_and_are_no_source(tmp_path, suffix):
     write_media(tmp_path / "a.wav", sound=make_tone())
     (tmp_path / f"a.{suffix}").write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
     rows = ingest(tmp_path, "*").sources

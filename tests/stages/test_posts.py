@@ -1,4 +1,4 @@
-"""Posts that hold more than a text: from a line of a file to what a model is asked and the row that is kept."""
+"""Posts with more than a text: from a line of a file to a model's request and the row of its answer."""
 
 import json
 from pathlib import Path
@@ -47,8 +47,8 @@ class Made(NamedTuple):
 
 def make(folder: Path, *lines: Any, labels: str = "utterance_emotion.v1", units=(), **settings: Any) -> Made:
     folder.mkdir(parents=True, exist_ok=True)
-    told = [line if isinstance(line, str) else json.dumps(line) for line in lines]
-    (folder / "p.jsonl").write_text("\n".join(told) + "\n", encoding="utf-8")
+    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    (folder / "p.jsonl").write_text("\n".join(texts) + "\n", encoding="utf-8")
     return make_of(folder, labels=labels, units=units, **settings)
 
 
@@ -56,16 +56,16 @@ def make_of(folder: Path, *, labels: str = "utterance_emotion.v1", units=(), **s
     schema = load_labels(labels)
     schema = schema.model_copy(update={"units": units}) if units else schema
     tools, ingest, preprocess = Tools(Blobs(folder), schema, folder), Ingest(files="p.*"), Preprocess(**settings)
-    found = ingest.apply(ingest.discover(tools), tools)
-    sources = pa.Table.from_pylist(found.rows["sources"], schema=table_spec("sources", schema).schema)
+    ingested = ingest.apply(ingest.discover(tools), tools)
+    sources = pa.Table.from_pylist(ingested.rows["sources"], schema=table_spec("sources", schema).schema)
     cut = preprocess.apply(preprocess.inputs(sources, tools), tools)
     items = pa.Table.from_pylist(cut.rows["items"], schema=table_spec("items", schema).schema).to_pylist()
     assert len({item["item_id"] for item in items}) == len(items)
-    rejections = [*found.rejections, *cut.rejections]
-    return Made(sources.to_pylist(), items, [(one.reason, one.detail) for one in rejections])
+    rejections = [*ingested.rejections, *cut.rejections]
+    return Made(sources.to_pylist(), items, [(rejection.reason, rejection.detail) for rejection in rejections])
 
 
-class Asked(NamedTuple):
+class Labelled(NamedTuple):
     """What a model was asked of each item, the items, and the rows of its answers."""
 
     words: list[str]
@@ -77,7 +77,7 @@ class Asked(NamedTuple):
 def ask(tmp_path, monkeypatch):
     """Run lines from the file to what the model replied."""
 
-    def asked(*lines: dict[str, Any], labels: str, prompt: str, answer: Any = None, **more: Any) -> Asked:
+    def label(*lines: dict[str, Any], labels: str, prompt: str, answer: Any = None, **more: Any) -> Labelled:
         (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
         recipe = make_recipe(
             tmp_path,
@@ -100,14 +100,14 @@ def ask(tmp_path, monkeypatch):
         files = {row["source_id"]: row["file"] for row in corpus.read("sources").to_pylist()}
         items = corpus.read("items").to_pylist()
         items.sort(key=lambda item: (files[item["source_id"]], item["turn"] or 0))
-        return Asked(words, items, corpus.read("prelabels").to_pylist())
+        return Labelled(words, items, corpus.read("prelabels").to_pylist())
 
-    return asked
+    return label
 
 
 def test_two_texts_of_a_line_are_compared(ask):
-    told = ask(PAIR, labels="text_preference.v1", prompt="preference_critique.v1")
-    (item,), (row,), (words,) = told.items, told.prelabels, told.words
+    result = ask(PAIR, labels="text_preference.v1", prompt="preference_critique.v1")
+    (item,), (row,), (words,) = result.items, result.prelabels, result.words
     assert (item["unit"], item["layout"], item["speaker"]) == ("pair", "text", "maple")
     assert (item["text"], item["text_b"]) == ("Oh no, how are you now?", "Well, these things happen.")
     first, second = words.split("\nB:\n")
@@ -125,23 +125,23 @@ def test_a_pair_lacks_its_second_text(tmp_path):
     assert made.rejected == [("no_unit", sentence)]
 
 
-def test_a_second_text_is_left_out_where_posts_are_judged(tmp_path):
+def test_a_second_text_is_ignored_if_posts_are_judged(tmp_path):
     made = make(tmp_path, PAIR)
     assert [(item["unit"], item["text"], item["text_b"]) for item in made.items] == [("post", PAIR["text"], None)]
 
 
 def test_a_statement_is_checked_against_its_post(ask):
-    told = ask(CLAIM, {"text": "No claim."}, labels="emotion_statement.v1", prompt="statement_truth.v1")
-    assert [(item["unit"], item["layout"], item["text"], item["statement"]) for item in told.items] == [
+    result = ask(CLAIM, {"text": "No claim."}, labels="emotion_statement.v1", prompt="statement_truth.v1")
+    assert [(item["unit"], item["layout"], item["text"], item["statement"]) for item in result.items] == [
         ("post", "text", CLAIM["text"], CLAIM["statement"].strip()),
         ("post", "text", "No claim.", None),
     ]
-    (words,) = told.words
+    (words,) = result.words
     post, statement = words.split("The statement to check:")
     assert CLAIM["text"] in post
     assert CLAIM["statement"].strip() in statement
-    rows = {row["item_id"]: row for row in told.prelabels}
-    checked, unclaimed = (rows[item["item_id"]] for item in told.items)
+    rows = {row["item_id"]: row for row in result.prelabels}
+    checked, unclaimed = (rows[item["item_id"]] for item in result.items)
     assert checked["outcome"] == "ok"
     assert checked["holds"] is not None
     assert (unclaimed["outcome"], unclaimed["holds"]) == ("abstained", None)
@@ -156,54 +156,54 @@ def test_a_statement_goes_with_every_sentence_and_with_a_pair(tmp_path):
     assert len(pair.items) == 1
 
 
-def told_of(item: dict[str, Any]) -> list[tuple[str | None, str]]:
+def turns_of(item: dict[str, Any]) -> list[tuple[str | None, str]]:
     return [(turn["speaker"], turn["text"]) for turn in item["dialogue"]]
 
 
 def test_the_words_of_a_dialogue_are_marked(ask):
     span = {"id": "q0", "turn": 0, "text": "You lied", "occurrence": 1, "label": "anger"}
     reply = {"reasons": "She says so.", "causes": {"spans": [span], "relations": []}, "confidence": 0.9}
-    told = ask(TALK, {"text": "No dialogue."}, labels="emotion_causes.v1", prompt="dialogue_causes.v1", answer=reply)
-    (item,), (row,), (words,) = told.items, told.prelabels, told.words
+    result = ask(TALK, {"text": "No dialogue."}, labels="emotion_causes.v1", prompt="dialogue_causes.v1", answer=reply)
+    (item,), (row,), (words,) = result.items, result.prelabels, result.words
     assert (item["unit"], item["layout"], item["text"], item["turn"]) == ("dialogue", "text", None, None)
     assert item["language"] == "en"
     assert [turn["turn"] for turn in item["dialogue"]] == [0, 1, 2]
     assert {turn[time] for turn in item["dialogue"] for time in ("start_s", "end_s")} == {None}
-    assert told_of(item) == NAMED
+    assert turns_of(item) == NAMED
     assert "[0] Ann: You lied to me, you said soon!\n[1] Ben: I forgot the keys.\n[2] ?: So you did." in words
     assert row["outcome"] == "ok"
-    (found,) = row["causes"]["spans"]
-    assert (found["turn"], found["start"], found["end"], found["text"]) == (0, 0, 8, "You lied")
+    (cause,) = row["causes"]["spans"]
+    assert (cause["turn"], cause["start"], cause["end"], cause["text"]) == (0, 0, 8, "You lied")
 
 
-def test_the_turns_of_a_dialogue_are_labelled_each_in_what_stands_round_it(ask):
+def test_each_turn_of_a_dialogue_is_labelled_in_context(ask):
     context = {"before": 1, "after": 0}
-    told = ask(TALK, labels="utterance_emotion.v1", prompt="utterance_emotion.v1", context=context)
-    assert [(item["unit"], item["turn"], item["speaker"], item["text"]) for item in told.items] == [
-        ("utterance", at, speaker, text) for at, (speaker, text) in enumerate(NAMED)
+    result = ask(TALK, labels="utterance_emotion.v1", prompt="utterance_emotion.v1", context=context)
+    assert [(item["unit"], item["turn"], item["speaker"], item["text"]) for item in result.items] == [
+        ("utterance", number, speaker, text) for number, (speaker, text) in enumerate(NAMED)
     ]
-    assert all(told_of(item) == NAMED for item in told.items)
-    assert len({item["group"] for item in told.items}) == 1
-    (second,) = [words for words in told.words if "> [1]" in words]
+    assert all(turns_of(item) == NAMED for item in result.items)
+    assert len({item["group"] for item in result.items}) == 1
+    (second,) = [words for words in result.words if "> [1]" in words]
     assert "[0] Ann: You lied to me, you said soon!\n> [1] Ben: I forgot the keys." in second
     assert "So you did." not in second
-    assert {row["item_id"] for row in told.prelabels if row["outcome"] == "ok"} == {
-        item["item_id"] for item in told.items
+    assert {row["item_id"] for row in result.prelabels if row["outcome"] == "ok"} == {
+        item["item_id"] for item in result.items
     }
 
 
-def test_units_say_what_becomes_of_a_dialogue(tmp_path):
+def test_units_decide_what_becomes_of_a_dialogue(tmp_path):
     def units_of(line: dict[str, Any], *units: str) -> list[tuple[str, str | None, int | None, int]]:
         made = make(tmp_path, line, units=units)
         return [(i["unit"], i["text"], i["turn"], len(i["dialogue"] or ())) for i in made.items]
 
-    own = {**PAIR, **TALK}
+    post = {**PAIR, **TALK}
     assert [unit for unit, *_ in units_of(TALK, "post")] == ["post"] * 3
     assert [unit for unit, *_ in units_of(TALK, "post", "utterance")] == ["utterance"] * 3
     assert units_of(TALK, "utterance", "dialogue") == [("dialogue", None, None, 3)]
-    assert units_of(own, "post") == [("post", PAIR["text"], None, 3)]
-    assert units_of(own, "pair") == [("pair", PAIR["text"], None, 3)]
-    assert units_of(own, "dialogue") == [("dialogue", PAIR["text"], None, 3)]
+    assert units_of(post, "post") == [("post", PAIR["text"], None, 3)]
+    assert units_of(post, "pair") == [("pair", PAIR["text"], None, 3)]
+    assert units_of(post, "dialogue") == [("dialogue", PAIR["text"], None, 3)]
     for line, unit, lacking in [
         (TALK, "pair", "text"),
         (PAIR, "dialogue", "dialogue"),
@@ -217,8 +217,8 @@ def test_units_say_what_becomes_of_a_dialogue(tmp_path):
 
 
 def test_long_dialogues_give_each_turn_only_what_is_near(tmp_path):
-    many = [{"speaker": "Ann", "text": f"Turn {at}."} for at in range(500)]
-    made = make(tmp_path, {"dialogue": many}, {"dialogue": [{"text": f"{at}" * 3000} for at in range(9)]})
+    turns = [{"speaker": "Ann", "text": f"Turn {number}."} for number in range(500)]
+    made = make(tmp_path, {"dialogue": turns}, {"dialogue": [{"text": f"{number}" * 3000} for number in range(9)]})
     assert not made.rejected
     items = {(item["source_id"], item["turn"]): item for item in made.items}
     small, large = (row["source_id"] for row in made.sources)
@@ -227,9 +227,9 @@ def test_long_dialogues_give_each_turn_only_what_is_near(tmp_path):
     assert [turn["turn"] for turn in items[large, 4]["dialogue"]] == [2, 3, 4, 5]
 
 
-def test_dialogues_are_worked_on_by_the_number_of_their_turns(tmp_path):
-    many = [{"text": f"Turn {at}."} for at in range(400)]
-    made = make(tmp_path, *({"dialogue": [*many, {"text": f"{at}"}]} for at in range(4)), {"text": "Hello"})
+def test_batches_of_dialogues_follow_from_their_turns(tmp_path):
+    turns = [{"text": f"Turn {number}."} for number in range(400)]
+    made = make(tmp_path, *({"dialogue": [*turns, {"text": f"{number}"}]} for number in range(4)), {"text": "Hello"})
     sources = pa.Table.from_pylist(made.sources, schema=table_spec("sources", load_labels("post_reader.v1")).schema)
     assert [list(batch) for batch in Preprocess().cut(sources, [0, 1, 3, 4])] == [[0, 1], [3, 4]]
 
@@ -251,10 +251,10 @@ def test_a_dialogue_passes_the_filter_for_words(tmp_path):
 def test_screens_have_what_they_show(tmp_path, line, labels, needed):
     made = make(tmp_path, line, labels=labels)
     for item in made.items:
-        shown = variables_of(find_layout(load_labels(labels), item["unit"], item["layout"]).read_text("utf-8"))
-        assert needed <= shown
-        assert has_all(item, shown)
-        assert all(to_task(item, shown, {}, None)["data"][name] for name in needed)
+        columns = variables_of(find_layout(load_labels(labels), item["unit"], item["layout"]).read_text("utf-8"))
+        assert needed <= columns
+        assert has_all(item, columns)
+        assert all(to_task(item, columns, {}, None)["data"][name] for name in needed)
     assert made.items
 
 
@@ -281,7 +281,7 @@ def test_a_plain_post_keeps_its_id_and_each_member_gives_another(tmp_path):
     assert len(set(ids)) == len(ids)
 
 
-def test_posts_that_differ_only_beside_their_text_do_not_repeat_each_other(tmp_path):
+def test_posts_that_differ_only_in_other_texts_do_not_repeat_each_other(tmp_path):
     lines = [
         PAIR,
         {**PAIR, "text_b": "Never mind."},
@@ -320,12 +320,12 @@ def test_posts_that_differ_only_beside_their_text_do_not_repeat_each_other(tmp_p
         ({"text_b": " \n"}, "text_b is blank"),
     ],
 )
-def test_what_a_member_cannot_be_is_told_with_its_line(tmp_path, member, sentence):
+def test_a_wrong_member_is_rejected_with_its_line(tmp_path, member, sentence):
     made = make(tmp_path, PAIR, {"text": "Hello", **member}, {"text": "Hello", **dict.fromkeys(member)})
     assert made.rejected == [("invalid", f"p.jsonl#2: {sentence}")]
     assert [row["file"] for row in made.sources] == ["p.jsonl#1", "p.jsonl#3"]
 
 
 @pytest.mark.parametrize("line", [{**TALK, "text": " "}, {**TALK, "text_b": "Only this."}, {"text": None}])
-def test_a_text_may_be_missing_only_where_a_dialogue_stands_alone(tmp_path, line):
+def test_a_text_may_be_missing_only_from_a_dialogue(tmp_path, line):
     assert make(tmp_path, line, {**TALK, "text": None}).rejected == [("invalid", "p.jsonl#1 has no text")]

@@ -1,24 +1,19 @@
 """Preprocess: sources become items with sound, viewing copy, words and face."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from PIL import Image
 
-from curate.assets import shipped
-from curate.corpus.spec import table_spec
+from curate.assets import shipped_folder
 from curate.labels import load_labels
 from curate.media.container.decode import read_audio
 from curate.media.container.pictures import load_rgb
 from curate.media.container.probe import probe
 from curate.media.faces.centerface import CenterFace
-from curate.stages.contract import REASONS, Outcome, Tools
-from curate.stages.ingest.stage import Ingest
+from curate.stages.contract import Tools
 from curate.stages.preprocess.stage import Preprocess
-from curate.stages.preprocess.stills import POST_COLUMNS
 from curate.storage.blobs import Blobs
 from tests.support.media_builders import (
     make_frames,
@@ -29,54 +24,13 @@ from tests.support.media_builders import (
     turn_mp4,
     write_media,
 )
-
-UNITS = ("utterance", "post", "image")
-
-
-class Done(NamedTuple):
-    outcome: Outcome
-    tools: Tools
-
-    @property
-    def items(self) -> list[dict[str, Any]]:
-        return self.outcome.rows["items"]
-
-    @property
-    def faces(self) -> list[dict[str, Any]]:
-        return self.outcome.rows["faces"]
-
-    @property
-    def reasons(self) -> list[str]:
-        return [one.reason for one in self.outcome.rejections]
-
-
-def make_sources(folder: Path, *files: str, stage: Preprocess | None = None) -> pa.Table:
-    labels = load_labels("utterance_emotion.v1")
-    tools, ingest = Tools(Blobs(folder), labels, folder), Ingest(files=files)
-    rows = ingest.apply(ingest.discover(tools), tools).rows["sources"]
-    sources = pa.Table.from_pylist(rows, schema=table_spec("sources", labels).schema)
-    stage = stage or Preprocess()
-    return stage.inputs(sources, tools).select([*stage.columns_used(), *POST_COLUMNS])
-
-
-def preprocess(folder: Path, *files: str, blobs: Path, units: tuple[str, ...] = UNITS, **settings) -> Done:
-    """Ingests and preprocesses, and checks that every source is accounted for."""
-    labels = load_labels("utterance_emotion.v1").model_copy(update={"units": units})
-    tools, stage = Tools(Blobs(blobs), labels, folder), Preprocess(**settings)
-    sources = make_sources(folder, *files, stage=stage)
-    outcome = stage.apply(sources, tools)
-    kept = {row["source_id"] for row in outcome.rows["items"]}
-    rejected = {one.subject for one in outcome.rejections}
-    assert set(sources.column("source_id").to_pylist()) == kept | (rejected & set(sources["source_id"].to_pylist()))
-    assert {one.reason for one in outcome.rejections} <= set(REASONS)
-    assert {face["source_id"] for face in outcome.rows["faces"]} <= kept
-    return Done(outcome, tools)
+from tests.support.preprocessing import make_sources, preprocess
 
 
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory):
     blobs = tmp_path_factory.mktemp("blobs")
-    return preprocess(shipped("recipes"), "quickstart/*.mp4", "quickstart/posts.jsonl", blobs=blobs)
+    return preprocess(shipped_folder("recipes"), "quickstart/*.mp4", "quickstart/posts.jsonl", blobs=blobs)
 
 
 def test_the_samples_give_two_spoken_utterances_each(quickstart):
@@ -142,20 +96,20 @@ def test_crops_show_the_face_upright_with_level_eyes(quickstart):
 
 def test_rows_have_the_columns_of_their_tables(quickstart):
     for table in ("items", "faces", "shots"):
-        columns = (shipped("schemas") / "tables" / f"{table}.yaml").read_text()
+        columns = (shipped_folder("schemas") / "tables" / f"{table}.yaml").read_text()
         for row in quickstart.outcome.rows[table]:
             assert not [name for name in row if f"\n  {name}:" not in columns]
 
 
 def test_the_same_input_gives_the_same_rows_and_blobs(quickstart, tmp_path):
-    again = preprocess(shipped("recipes"), "quickstart/*.mp4", "quickstart/posts.jsonl", blobs=tmp_path)
-    assert again.outcome.rows == quickstart.outcome.rows
-    names = [sorted(p.name for p in one.tools.blobs.root.rglob("*.*")) for one in (again, quickstart)]
+    second = preprocess(shipped_folder("recipes"), "quickstart/*.mp4", "quickstart/posts.jsonl", blobs=tmp_path)
+    assert second.outcome.rows == quickstart.outcome.rows
+    names = [sorted(path.name for path in done.tools.blobs.root.rglob("*.*")) for done in (second, quickstart)]
     assert names[0] == names[1]
 
 
-def test_parts_give_what_the_whole_gives(quickstart, tmp_path):
-    sources = make_sources(shipped("recipes"), "quickstart/*.mp4", "quickstart/posts.jsonl")
+def test_single_sources_give_the_rows_of_a_batch(quickstart, tmp_path):
+    sources = make_sources(shipped_folder("recipes"), "quickstart/*.mp4", "quickstart/posts.jsonl")
     tools = quickstart.tools._replace(blobs=Blobs(tmp_path))
     parts = [Preprocess().apply(sources.slice(i, 1), tools) for i in reversed(range(len(sources)))]
     items = {row["item_id"]: row for part in parts for row in part.rows["items"]}
@@ -173,7 +127,9 @@ def test_hostile_media(tmp_path):
     done = preprocess(folder, "*", blobs=tmp_path / "blobs")
     (wall,) = done.items
     assert (wall["unit"], wall.get("face"), wall["width_px"] > 0) == ("image", None, True)
-    assert (f"{wall['item_id']}#face", "no_face") in [(one.subject, one.reason) for one in done.outcome.rejections]
+    assert (f"{wall['item_id']}#face", "no_face") in [
+        (rejection.subject, rejection.reason) for rejection in done.outcome.rejections
+    ]
     assert sorted(done.reasons) == ["no_audio", "no_face", "no_speech", "no_speech", "no_speech"]
 
 
@@ -209,15 +165,15 @@ def test_a_file_that_vanished_is_a_rejection(tmp_path):
     sources = make_sources(tmp_path, "*.wav")
     (tmp_path / "a.wav").unlink()
     tools = Tools(Blobs(tmp_path), load_labels("utterance_emotion.v1"), tmp_path)
-    assert [one.reason for one in Preprocess().apply(sources, tools).rejections] == ["unreadable"]
+    assert [rejection.reason for rejection in Preprocess().apply(sources, tools).rejections] == ["unavailable"]
 
 
-def test_broken_subtitles_leave_the_words_empty_and_say_so(tmp_path):
+def test_broken_subtitles_leave_the_words_empty_and_are_rejected(tmp_path):
     write_media(tmp_path / "a.wav", sound=make_speech())
     (tmp_path / "a.srt").write_text("no subtitle at all")
     done = preprocess(tmp_path, "*.wav", blobs=tmp_path / "blobs")
     assert [item["text"] for item in done.items] == [None, None]
-    assert [(one.subject, one.reason) for one in done.outcome.rejections] == [("a.srt", "invalid")]
+    assert [(rejection.subject, rejection.reason) for rejection in done.outcome.rejections] == [("a.srt", "invalid")]
 
 
 def test_units_decide_what_is_made(tmp_path):
@@ -232,17 +188,17 @@ def test_units_decide_what_is_made(tmp_path):
     assert clips.reasons == ["no_unit", "no_unit"]
     pictures = preprocess(tmp_path, "*.*", blobs=blobs, units=("image",))
     assert [(item["unit"], item["layout"]) for item in pictures.items] == [("image", "image")]
-    whole = load_rgb(pictures.tools.blobs.path(pictures.items[0]["image"]))
-    assert whole.shape[:2] == (pictures.items[0]["height_px"], pictures.items[0]["width_px"])
-    assert whole.shape == make_portrait().shape
+    rgb = load_rgb(pictures.tools.blobs.path(pictures.items[0]["image"]))
+    assert rgb.shape[:2] == (pictures.items[0]["height_px"], pictures.items[0]["width_px"])
+    assert rgb.shape == make_portrait().shape
     assert pictures.reasons == ["no_unit"] * 3
 
 
 def test_settings_reach_the_media(tmp_path):
-    one = preprocess(sample().parent, "good_news.mp4", blobs=tmp_path, max_pause_s=1.5)
-    assert len(one.items) == 1
-    none = preprocess(sample().parent, "good_news.mp4", blobs=tmp_path, faces={"min_face_px": 300, "every": 25})
-    assert not none.faces
+    patient = preprocess(sample().parent, "good_news.mp4", blobs=tmp_path, max_pause_s=1.5)
+    assert len(patient.items) == 1
+    undetected = preprocess(sample().parent, "good_news.mp4", blobs=tmp_path, faces={"min_face_px": 300, "every": 25})
+    assert not undetected.faces
     small = preprocess(sample().parent, "good_news.mp4", blobs=tmp_path, faces={"size_px": 64})
     assert load_rgb(small.tools.blobs.path(small.items[0]["face"])).shape == (64, 64, 3)
 

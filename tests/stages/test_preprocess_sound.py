@@ -16,7 +16,6 @@ from curate.media.container.decode import Span, read_channels, read_frames
 from curate.stages.contract import Tools
 from curate.stages.preprocess.stage import Preprocess
 from curate.storage.blobs import Blobs
-from tests.stages.test_preprocess import preprocess
 from tests.support.media_builders import (
     embed_subtitles,
     make_frames,
@@ -27,6 +26,7 @@ from tests.support.media_builders import (
     sample,
     write_media,
 )
+from tests.support.preprocessing import preprocess
 from tests.support.whisper_model import make_model
 
 SRT = "{}\n00:00:{:06.3f} --> 00:00:{:06.3f}\n{}\n\n"
@@ -149,14 +149,14 @@ def test_six_channels_at_any_rate(tmp_path, rate_hz):
     sound[:, 2] = speech
     path = write_wav(tmp_path / "a.wav", sound, rate_hz)
     apart = read_channels(path)
-    assert [bool(np.abs(one).max() > 100) for one in apart] == [False, False, True, False, False, False]
+    assert [bool(np.abs(channel).max() > 100) for channel in apart] == [False, False, True, False, False, False]
     assert len(apart[2]) == pytest.approx(7.5 * 16_000, abs=2)
     done = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", channels="separate")
     assert [item["channel"] for item in done.items] == [3, 3]
     assert len(preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs").items) == 2
 
 
-def test_speakers_told_by_a_file(tmp_path):
+def test_speakers_come_from_a_file(tmp_path):
     write_media(tmp_path / "a.wav", sound=make_speech())
     (tmp_path / "who").mkdir()
     (tmp_path / "who/a.rttm").write_text("SPEAKER a 1 0.0 3.5 <NA> <NA> Mary <NA> <NA>\n")
@@ -165,7 +165,7 @@ def test_speakers_told_by_a_file(tmp_path):
     assert done.items[0]["speaker"] == "Mary"
     (tmp_path / "who/a.rttm").write_text("SPEAKER a 1\n")
     broken = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", speakers={"file": "who"})
-    assert [(one.subject, one.reason) for one in broken.outcome.rejections] == [("a.rttm", "invalid")]
+    assert [(rejection.subject, rejection.reason) for rejection in broken.outcome.rejections] == [("a.rttm", "invalid")]
     assert list(Preprocess(speakers={"file": "gone.csv"}).problems(tmp_path))
     assert not list(Preprocess(speakers={"file": "who"}).problems(tmp_path))
 
@@ -188,11 +188,11 @@ def test_words_are_spread_where_they_are_not_aligned(tmp_path):
     assert {(item["word_time_source"], item["language"]) for item in german.items} == {("proportional", "de")}
 
 
-def test_a_wrong_model_folder_is_told_before_anything_runs(tmp_path):
+def test_a_wrong_model_folder_is_reported_before_anything_runs(tmp_path):
     (tmp_path / "empty").mkdir()
     for folder in ("empty", "gone"):
         problems = list(Preprocess(transcript={"whisper_model": folder}).problems(tmp_path))
-        assert [place for place, _ in problems] == [("transcript", "whisper_model")]
+        assert [location for location, _ in problems] == [("transcript", "whisper_model")]
     write_media(tmp_path / "a.wav", sound=make_speech())
     with pytest.raises(InvalidInput, match=r"lacks model\.bin"):
         preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", transcript={"whisper_model": "empty"})
@@ -213,8 +213,8 @@ def test_a_local_model_is_asked_where_there_are_no_subtitles(tmp_path, monkeypat
     done = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", transcript=settings)
     assert {item["text_source"] for item in done.items if item["text"]} == {"faster-whisper:chance"}
     assert {item["word_time_source"] for item in done.items if item["words"]} <= {"native"}
-    again = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", transcript=settings)
-    assert again.outcome == done.outcome
+    second = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", transcript=settings)
+    assert second.outcome == done.outcome
     other = {**settings, "order": ["subtitles"]}
     assert [item["text"] for item in preprocess(tmp_path, "a.wav", blobs=tmp_path, transcript=other).items] == [
         None
@@ -230,7 +230,7 @@ def endpoint(monkeypatch):
 
         def do_POST(self):
             self.rfile.read(int(self.headers["content-length"]))
-            seen.append(self.path)
+            requests.append(self.path)
             words = [{"word": "Oh", "start": 0.2, "end": 0.5}, {"word": "no", "start": 0.6, "end": 0.9}]
             data = json.dumps({"text": "Oh no", "language": "english", "duration": 1, "words": words}).encode()
             self.send_response(Handler.status)
@@ -242,31 +242,31 @@ def endpoint(monkeypatch):
         def log_message(self, *args):
             pass
 
-    seen: list[str] = []
+    requests: list[str] = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     openai_client._sync_client.cache_clear()
-    yield Handler, seen
+    yield Handler, requests
     openai_client._sync_client.cache_clear()
     server.shutdown()
 
 
 def test_an_endpoint_is_asked_only_where_the_recipe_says_so(tmp_path, endpoint):
-    handler, seen = endpoint
+    handler, requests = endpoint
     write_media(tmp_path / "a.wav", sound=make_speech())
     silent = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs")
     assert [item["text"] for item in silent.items] == [None, None]
-    assert not seen
+    assert not requests
     allowed = {"endpoint_model": "whisper-1"}
-    heard = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", transcript=allowed)
-    assert len(seen) == 2
-    assert [(item["text"], item["text_source"]) for item in heard.items] == [("Oh no", "endpoint:whisper-1")] * 2
-    assert heard.items[1]["words"][0]["start_s"] == pytest.approx(heard.items[1]["start_s"] + 0.2)
-    assert heard.items[0]["word_time_source"] == "native"
+    transcribed = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", transcript=allowed)
+    assert len(requests) == 2
+    assert [(item["text"], item["text_source"]) for item in transcribed.items] == [("Oh no", "endpoint:whisper-1")] * 2
+    assert transcribed.items[1]["words"][0]["start_s"] == pytest.approx(transcribed.items[1]["start_s"] + 0.2)
+    assert transcribed.items[0]["word_time_source"] == "native"
     preprocess(sample().parent, "good_news.mp4", blobs=tmp_path / "blobs", transcript=allowed)
-    assert len(seen) == 2
+    assert len(requests) == 2
     first = preprocess(
         sample().parent, "good_news.mp4", blobs=tmp_path / "blobs", transcript={**allowed, "order": ["endpoint"]}
     )
@@ -277,7 +277,7 @@ def test_an_endpoint_is_asked_only_where_the_recipe_says_so(tmp_path, endpoint):
 
 
 @pytest.mark.parametrize(
-    ("filters", "reason", "kept"),
+    ("filters", "reason", "passing"),
     [
         ({"min_snr_db": 99}, "low_snr", 0),
         ({"min_loudness_lufs": -20.0}, "too_quiet", 1),
@@ -294,14 +294,16 @@ def test_an_endpoint_is_asked_only_where_the_recipe_says_so(tmp_path, endpoint):
         ({"max_brightness": 1}, "badly_lit", 0),
     ],
 )
-def test_what_fails_a_filter_is_rejected_with_reason_and_value(tmp_path, filters, reason, kept):
+def test_what_fails_a_filter_is_rejected_with_reason_and_value(tmp_path, filters, reason, passing):
     done = preprocess(sample().parent, "good_news.mp4", blobs=tmp_path, filters=filters)
-    assert len(done.items) == kept
-    of_items = [one for one in done.outcome.rejections if one.subject != one.parent_id]
-    assert [one.reason for one in of_items] == [reason] * (2 - kept)
-    assert all(any(c.isdigit() for c in one.detail) or reason == "other_language" for one in of_items)
-    if not kept:
-        assert [one.reason for one in done.outcome.rejections if one.subject == one.parent_id] == ["filtered"]
+    assert len(done.items) == passing
+    of_items = [rejection for rejection in done.outcome.rejections if rejection.subject != rejection.parent_id]
+    assert [rejection.reason for rejection in of_items] == [reason] * (2 - passing)
+    assert all(any(c.isdigit() for c in rejection.detail) or reason == "other_language" for rejection in of_items)
+    if not passing:
+        assert [
+            rejection.reason for rejection in done.outcome.rejections if rejection.subject == rejection.parent_id
+        ] == ["filtered"]
         assert not done.faces
 
 
@@ -339,7 +341,11 @@ def test_sources_that_repeat_others_are_dropped_where_asked(tmp_path):
     done = preprocess(
         tmp_path, "*.*", blobs=tmp_path / "blobs", filters={"drop_near_duplicates": True}, faces={"every": 25}
     )
-    repeats = [(one.reason, one.detail) for one in done.outcome.rejections if one.parent_id == one.subject]
+    repeats = [
+        (rejection.reason, rejection.detail)
+        for rejection in done.outcome.rejections
+        if rejection.parent_id == rejection.subject
+    ]
     assert repeats == [
         ("near_duplicate", "b.mkv repeats a.mp4"),
         ("near_duplicate", "d.wav repeats c.mp3"),
@@ -373,17 +379,17 @@ def test_a_picture_of_several_people(tmp_path):
     portrait = make_portrait()
     both = np.hstack([portrait, portrait[:, ::-1]])
     Image.fromarray(both).save(tmp_path / "a.png")
-    one = preprocess(tmp_path, "a.png", blobs=tmp_path / "blobs")
-    assert len(one.items) == len(one.faces) == 1
-    each = preprocess(tmp_path, "a.png", blobs=tmp_path / "blobs", faces={"of_image": "each"})
-    assert len({item["item_id"] for item in each.items}) == len({item["face_id"] for item in each.items}) == 2
-    assert all(item["face_px"] > 40 and item["face_sharpness"] > 0 for item in each.items)
-    assert each.items[0]["item_id"] == one.items[0]["item_id"]
+    largest = preprocess(tmp_path, "a.png", blobs=tmp_path / "blobs")
+    assert len(largest.items) == len(largest.faces) == 1
+    every = preprocess(tmp_path, "a.png", blobs=tmp_path / "blobs", faces={"of_image": "each"})
+    assert len({item["item_id"] for item in every.items}) == len({item["face_id"] for item in every.items}) == 2
+    assert all(item["face_px"] > 40 and item["face_sharpness"] > 0 for item in every.items)
+    assert every.items[0]["item_id"] == largest.items[0]["item_id"]
 
 
 def test_hum_short_clips_and_late_clocks(tmp_path):
-    at = np.arange(32_000) / 16_000
-    write_media(tmp_path / "hum.wav", sound=(800 * np.sin(2 * np.pi * 50 * at)).astype(np.int16))
+    times_s = np.arange(32_000) / 16_000
+    write_media(tmp_path / "hum.wav", sound=(800 * np.sin(2 * np.pi * 50 * times_s)).astype(np.int16))
     write_media(tmp_path / "blip.wav", sound=make_speech()[8000:9600])
     write_media(tmp_path / "tone.wav", sound=make_tone(2.0))
     write_media(tmp_path / "late.mkv", frames=[make_portrait()] * 50, times_s=[36_000 + i / 25 for i in range(50)],
@@ -399,8 +405,8 @@ def test_frames_and_videos_of_faces_are_kept_where_asked(tmp_path):
     assert len(face["frames"]) > 5
     assert all(tmp_path.joinpath(frame["crop"]).is_file() for frame in face["frames"])
     video = preprocess(sample().parent, "good_news.mp4", blobs=tmp_path, faces={"keep": "video", "every": 10})
-    shown = [frame.time_s for frame in read_frames(tmp_path / video.faces[0]["video"], [Span(0, 60)])]
-    assert len(shown) > 100
+    frame_times_s = [frame.time_s for frame in read_frames(tmp_path / video.faces[0]["video"], [Span(0, 60)])]
+    assert len(frame_times_s) > 100
     assert not video.faces[0]["frames"]
 
 

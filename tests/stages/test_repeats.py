@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from curate.media.duplicates import first_duplicates
 from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe
-from tests.support.media_builders import RATE_HZ, make_talk, write_media
+from tests.support.media_builders import RATE_HZ, make_speech, make_talk, write_media
 from tests.support.runs import run_quietly
 
 
@@ -80,10 +81,32 @@ def test_a_run_killed_between_the_two_tables_ends_the_same(tmp_path, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("curate.corpus.view.Corpus.amend", die)
+        patch.setattr("curate.corpus.view.Corpus.update_column", die)
         with pytest.raises(KeyboardInterrupt):
             run_quietly(recipe, tmp_path / "w")
     run_quietly(recipe, tmp_path / "w")
     run_quietly(recipe, tmp_path / "new")
     for table in ("items", "rejections"):
         assert rows(recipe, tmp_path / "w", table) == rows(recipe, tmp_path / "new", table)
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+def test_nothing_is_compared_while_nothing_changes(tmp_path, monkeypatch, repeats):
+    recipe = make_compilations(tmp_path / "in")
+    if not repeats:
+        (tmp_path / "in" / "b.wav").unlink()
+    assert run_quietly(recipe, tmp_path / "w", until="preprocess").changed
+    compared = []
+
+    def compare(*hashes):
+        compared.append(hashes)
+        return first_duplicates(*hashes)
+
+    monkeypatch.setattr("curate.stages.preprocess.across_sources.first_duplicates", compare)
+    assert not run_quietly(recipe, tmp_path / "w", until="preprocess").changed
+    (sources,) = compared
+    assert len(sources[0]) == 1 + repeats, "only whole sources, whose number is small"
+    compared.clear()
+    write_media(tmp_path / "in" / "c.wav", sound=make_speech("night_noise"))
+    assert run_quietly(recipe, tmp_path / "w", until="preprocess").changed
+    assert len(compared) == 2

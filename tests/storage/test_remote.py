@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.assets import shipped
+from curate.assets import shipped_folder
 from curate.corpus.spec import open_table
 from curate.errors import (
     CurateError,
@@ -33,7 +32,7 @@ from curate.storage.blobs import BlobMissing
 from curate.storage.s3 import client as remote
 from curate.storage.workspace import Workspace
 from tests.support.builders import make_posts
-from tests.support.object_store import SECRET, ObjectStore
+from tests.support.object_store import SECRET, ObjectStore, machine_environment
 from tests.support.runs import KILL_AT_WRITE, TABLES, assert_same, run_quietly
 
 pytest.importorskip("s3fs")
@@ -42,42 +41,10 @@ pytest.importorskip("moto")
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def store():
-    running = ObjectStore()
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def here(store, tmp_path, monkeypatch):
-    """Makes this process a machine of its own, of which there may be several: gives the function that does."""
-
-    def become(machine: str) -> Path:
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"):
-            monkeypatch.delenv(name, raising=False)
-        for name, value in machine_environment(store, tmp_path / machine).items():
-            monkeypatch.setenv(name, value)
-        return tmp_path / machine
-
-    become("first")
-    return become
-
-
-def machine_environment(store: ObjectStore, folder: Path) -> dict[str, str]:
-    return {**store.environment, "CURATE_CACHE": str(folder / "cache"), "XDG_DATA_HOME": str(folder / "data")}
-
-
-@pytest.fixture
-def place(request) -> str:
-    """A prefix that no other test uses."""
-    return f"s3://corpora/{request.node.name.translate(str.maketrans('[]', '--'))}/w"
-
-
 def make_mix(folder: Path) -> Path:
     """A few posts and one clip with a face that speaks."""
     recipe = make_posts(folder, 3)
-    shutil.copy(shipped("recipes") / "quickstart" / "good_news.mp4", folder)
+    shutil.copy(shipped_folder("recipes") / "quickstart" / "good_news.mp4", folder)
     text = recipe.read_text().replace("files: posts.jsonl", "files: [posts.jsonl, '*.mp4']")
     recipe.write_text(text)
     return recipe
@@ -237,25 +204,6 @@ def test_killed_and_run_again(posts, here, place, store, moment):
     left = {name.partition("/releases/")[2].split("/")[0] for name in store.files().find(f"{place}/releases")}
     assert left == {"v1", "mine"}, "what others put there is theirs"
     assert not store.files().exists(f"{place}/releases/v1/.unfinished")
-
-
-def test_one_writer_at_a_time(posts, here, place, store):
-    recipe, _ = posts
-    opened = Workspace(place)
-    with opened.lock():
-        with pytest.raises(WorkspaceBusy, match=f"is in use by process {os.getpid()} on "):
-            run_quietly(recipe, place)
-        with pytest.raises(WorkspaceBusy, match="which may still be running"):
-            opened.unlock()
-        files, name = store.files(), f"{place}/.lock"
-        theirs = {**json.loads(files.cat_file(name)), "host": "elsewhere", "token": "theirs"}
-        files.pipe_file(name, json.dumps(theirs).encode())
-    with pytest.raises(WorkspaceBusy, match="on elsewhere since"), opened.lock():
-        pass
-    assert "elsewhere" in opened.unlock(certain=True)
-    with opened.lock():
-        pass
-    assert not files.exists(name)
 
 
 @pytest.mark.parametrize(
@@ -421,64 +369,3 @@ def test_copies_are_bounded(tmp_path):
     cache.CacheLimit(tmp_path, max_bytes=500).add(100)
     left = sorted(path.parent.name for path in tmp_path.glob("*/*"))
     assert left == ["00", "07", "08", "09"], "the longest unused go"
-
-
-def test_a_database_follows_the_workspace_and_loses_nothing(here, place):
-    def add(path: Path, text: str) -> None:
-        with sqlite3.connect(path) as database:
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("CREATE TABLE IF NOT EXISTS answers (text)")
-            database.execute("INSERT INTO answers VALUES (?)", (text,))
-
-    def texts(path: Path) -> list[str]:
-        return [text for (text,) in sqlite3.connect(path).execute("SELECT text FROM answers ORDER BY text")]
-
-    with Workspace(place).lock():
-        pass
-    opened = Workspace(place)
-    with opened.lock():
-        add(opened.local_file("answers.sqlite"), "a")
-        opened.save_local_files()
-        add(opened.local_file("answers.sqlite"), "b")
-    here("second")
-    elsewhere = Workspace(place)
-    with elsewhere.lock():
-        path = elsewhere.local_file("answers.sqlite")
-        assert texts(path) == ["a", "b"]
-        add(path, "c")
-    here("first")
-    killed = Workspace(place)
-    path = killed._databases.open("answers.sqlite")
-    assert texts(path) == ["a", "b", "c"]
-    add(path, "paid for, then killed")
-    again = Workspace(place)
-    with again.lock():
-        assert texts(again.local_file("answers.sqlite")) == ["a", "b", "c", "paid for, then killed"]
-    killed = Workspace(place)
-    add(killed._databases.open("answers.sqlite"), "only here")
-    here("second")
-    with elsewhere.lock():
-        add(elsewhere.local_file("answers.sqlite"), "d")
-    here("first")
-    with again.lock():
-        path = again.local_file("answers.sqlite")
-        assert texts(path) == ["a", "b", "c", "d", "paid for, then killed"]
-        assert "only here" in texts(path.with_name("answers.sqlite.unsaved-1"))
-    folder = Workspace(path.parent / "folder")
-    assert folder.local_file("answers.sqlite") == folder.local / "answers.sqlite"
-
-
-def test_a_store_that_overwrites_is_no_place_for_a_workspace(here, place, monkeypatch):
-    opened = Workspace(place)
-    monkeypatch.setattr(remote.S3Prefix, "create", lambda self, name, data: self.write(name, data) is None)
-    with pytest.raises(WorkspaceUnusable, match="overwrites objects that exist"), opened.lock():
-        pass
-    assert opened.unlock() is None
-
-
-def test_a_lock_whose_reply_was_lost_is_ours(here, place, monkeypatch):
-    opened, create = Workspace(place), remote.S3Prefix.create
-    monkeypatch.setattr(remote.S3Prefix, "create", lambda self, name, data: create(self, name, data) and False)
-    with opened.lock():
-        pass
-    assert opened.unlock() is None

@@ -12,8 +12,8 @@ import numpy as np
 from imageio_ffmpeg import get_ffmpeg_exe
 from numpy.typing import NDArray
 
-from curate.assets import shipped
-from curate.media.container.decode import Span, cut, read_audio, read_frames
+from curate.assets import shipped_folder
+from curate.media.container.decode import Span, cut_audio, read_audio, read_frames
 from curate.media.words.subtitles import load_cues
 
 RATE_HZ = 16_000
@@ -22,7 +22,7 @@ TURN_90 = (0, 1, -1, 0, 0, 0)
 
 
 def sample(name: str = "good_news") -> Path:
-    return shipped("recipes") / "quickstart" / f"{name}.mp4"
+    return shipped_folder("recipes") / "quickstart" / f"{name}.mp4"
 
 
 def make_speech(name: str = "good_news") -> NDArray[np.int16]:
@@ -129,7 +129,7 @@ def make_talk(*, gaps_s: Sequence[float], snr_db: float | None = None) -> tuple[
     for name in ("good_news", "broken_promise", "night_noise"):
         sound, text = make_speech(name), sample(name).with_suffix(".srt")
         cues = load_cues(text if text.exists() else text.with_suffix(".vtt"))
-        pieces += [cut(sound, cue.span).astype(float) for cue in cues]
+        pieces += [cut_audio(sound, cue.span).astype(float) for cue in cues]
     parts, spans, at = [], [], 0
     for place, gap_s in enumerate(gaps_s):
         piece = pieces[place % len(pieces)]

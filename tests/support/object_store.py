@@ -2,8 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
-SECRET = "a-secret-that-is-told-nowhere"
+SECRET = "a-secret-that-is-never-printed"
 _SERVE = """
 import sys, logging
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -49,3 +50,8 @@ class ObjectStore:
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
+
+
+def machine_environment(store: ObjectStore, folder: Path) -> dict[str, str]:
+    """The environment of a machine that uses the store and keeps its own files in ``folder``."""
+    return {**store.environment, "CURATE_CACHE": str(folder / "cache"), "XDG_DATA_HOME": str(folder / "data")}

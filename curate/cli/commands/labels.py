@@ -21,7 +21,7 @@ OwnFolder = Annotated[
     Path,
     typer.Option("--beside", metavar="FOLDER", help="Folder of your own schemas and layouts.", show_default="here"),
 ]
-HERE = Path()
+CURRENT_FOLDER = Path()
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Label schema or taxonomy, e.g. ekman7.v1.")]
 _SCHEMAS, _TAXONOMIES, _LAYOUTS = "schemas/labels", "schemas/taxonomies", "annotation_ui_configs"
 _SYNONYM_CHARS = 60
@@ -37,7 +37,7 @@ class Form(StrEnum):
 
 
 @app.command("list")
-def list_command(folder: OwnFolder = HERE, json: Json = False) -> None:
+def list_command(folder: OwnFolder = CURRENT_FOLDER, json: Json = False) -> None:
     """List the label schemas and taxonomies, shipped and your own."""
     from curate.cli.output import say, show_json, show_table
 
@@ -53,7 +53,7 @@ def list_command(folder: OwnFolder = HERE, json: Json = False) -> None:
 
 
 @app.command("show")
-def show_command(name: Name, folder: OwnFolder = HERE, json: Json = False) -> None:
+def show_command(name: Name, folder: OwnFolder = CURRENT_FOLDER, json: Json = False) -> None:
     """Print a taxonomy as a tree of labels, or a label schema as a table of fields."""
     from curate.cli.output import show_json
     from curate.labels import load_labels, load_taxonomy
@@ -113,7 +113,7 @@ def compile_command(
         ),
     ] = None,
     language: Annotated[str, typer.Option(metavar="CODE", help="Language of the questions in ui.")] = "en",
-    folder: OwnFolder = HERE,
+    folder: OwnFolder = CURRENT_FOLDER,
 ) -> None:
     """Print a label schema as table columns, a model's JSON schema, an annotation screen, or card text."""
     import json
@@ -136,7 +136,7 @@ def compile_command(
 def map_command(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Taxonomy to map from.")],
     target: Annotated[str, typer.Argument(metavar="TARGET", help="Taxonomy to map to.")],
-    folder: OwnFolder = HERE,
+    folder: OwnFolder = CURRENT_FOLDER,
     json: Json = False,
 ) -> None:
     """Print the labels of one taxonomy in another, the chain of maps in between, and what is lost."""
@@ -162,10 +162,10 @@ def map_command(
 
 
 def _overview(kind: str, folder: Path) -> list[dict[str, Any]]:
-    from curate.assets import shipped
+    from curate.assets import shipped_folder
     from curate.labels import load_labels, load_taxonomy
 
-    root = shipped("schemas").resolve()
+    root = shipped_folder("schemas").resolve()
     rows: list[dict[str, Any]] = []
     for name, path in sorted(_files(kind, folder).items()):
         row: dict[str, Any] = {"name": name, "from": "shipped" if path.resolve().is_relative_to(root) else str(path)}
@@ -188,7 +188,7 @@ def _files(kind: str, folder: Path) -> dict[str, Path]:
     from curate.assets import list_assets
     from curate.document import load_document
 
-    files = list_assets(kind, suffix=".yaml", beside=folder)
+    files = list_assets(kind, suffix=".yaml", user_folder=folder)
     for path in folder.glob("*.yaml"):
         name = path.name.removesuffix(".yaml")
         if not re.search(r"\.v\d+$", name):
@@ -208,7 +208,7 @@ def _is_taxonomy(name: str, folder: Path) -> bool:
 
     for kind in (_TAXONOMIES, _SCHEMAS):
         try:
-            path = find_asset(kind, name, suffix=".yaml", beside=folder)
+            path = find_asset(kind, name, suffix=".yaml", user_folder=folder)
         except InvalidInput:
             continue
         return "taxonomy" in load_document(path).data
@@ -354,8 +354,8 @@ def _find_layout(schema: "LabelSchema", layout: str | None, folder: Path) -> Pat
     from curate.labels import usual_layout
 
     if layout is None:
-        return usual_layout(schema, recipe_folder=folder)
-    return Path(layout) if layout.endswith(".xml") else find_asset(_LAYOUTS, layout, suffix=".xml", beside=folder)
+        return usual_layout(schema, user_folder=folder)
+    return Path(layout) if layout.endswith(".xml") else find_asset(_LAYOUTS, layout, suffix=".xml", user_folder=folder)
 
 
 def _read_text(path: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from curate.assets import find_asset, list_assets
-from curate.document import Document, Finding, load_document, nearest, sort_problems
+from curate.document import Document, LocatedProblem, load_document, nearest, sort_problems
 from curate.errors import InvalidInput
 from curate.labels.maps.map import TaxonomyMap, compose, kind_of, rules_of
 from curate.labels.taxonomy import MapRule, Taxonomy, read_taxonomy
@@ -16,13 +16,13 @@ from curate.labels.taxonomy import MapRule, Taxonomy, read_taxonomy
 _FOLDER = "schemas/taxonomies"
 
 
-def load_map(source: str, target: str, recipe_folder: Path | None = None) -> TaxonomyMap:
+def load_map(source: str, target: str, user_folder: Path | None = None) -> TaxonomyMap:
     """Load the map from one taxonomy to another, over the fewest taxonomies in between if there is no direct one.
 
     Of chains of equal length, the one with the fewest lossy maps is used. A map that loses nothing also leads back.
     Raises ``InvalidInput`` with file and line for an invalid map, and if no map leads there.
     """
-    library = _Library(recipe_folder)
+    library = _Library(user_folder)
     first, last = library.open(source).taxonomy, library.open(target).taxonomy
     if source == target:
         return TaxonomyMap(first, first, {name: {name: 1.0} for name in first.names}, lossy=False)
@@ -48,12 +48,12 @@ def load_map(source: str, target: str, recipe_folder: Path | None = None) -> Tax
     )
 
 
-def check_taxonomy(path: Path, recipe_folder: Path | None = None) -> Taxonomy:
+def check_taxonomy(path: Path, user_folder: Path | None = None) -> Taxonomy:
     """Load the taxonomy in a file and check what it says about others: its maps, and the parts of its labels.
 
     Raises ``InvalidInput`` listing every problem with its file and line.
     """
-    library = _Library(recipe_folder)
+    library = _Library(user_folder)
     entry = _read(path)
     problems: list[str] = []
     for target in entry.taxonomy.maps:
@@ -61,7 +61,7 @@ def check_taxonomy(path: Path, recipe_folder: Path | None = None) -> Taxonomy:
             _direct_map(entry, target, library.open)
         except InvalidInput as error:
             problems += error.problems or (error.message,)
-    problems += entry.problems(_part_findings(entry.taxonomy, library.open))
+    problems += entry.problems(_part_problems(entry.taxonomy, library.open))
     if problems:
         raise InvalidInput(f"{path} cannot be used", problems=tuple(sort_problems(problems)))
     return entry.taxonomy
@@ -73,8 +73,8 @@ class _Entry(NamedTuple):
     taxonomy: Taxonomy
     document: Document
 
-    def problems(self, findings: Iterable[Finding]) -> list[str]:
-        return [f"{self.document.place(loc)}: {sentence}" for loc, sentence in findings]
+    def problems(self, located: Iterable[LocatedProblem]) -> list[str]:
+        return [f"{self.document.location(loc)}: {sentence}" for loc, sentence in located]
 
 
 Opener = Callable[[str], _Entry]
@@ -83,16 +83,16 @@ Opener = Callable[[str], _Entry]
 class _Library:
     """The available taxonomies, each read once."""
 
-    def __init__(self, recipe_folder: Path | None) -> None:
+    def __init__(self, user_folder: Path | None) -> None:
         self.unreadable: list[str] = []
-        self._recipe_folder = recipe_folder
+        self._user_folder = user_folder
         self._entries: dict[str, _Entry] = {}
         self._steps: dict[tuple[str, str], TaxonomyMap] = {}
 
     def open(self, name: str) -> _Entry:
         """Return the taxonomy of this name with its file."""
         if name not in self._entries:
-            self._entries[name] = _read(find_asset(_FOLDER, name, suffix=".yaml", beside=self._recipe_folder))
+            self._entries[name] = _read(find_asset(_FOLDER, name, suffix=".yaml", user_folder=self._user_folder))
         return self._entries[name]
 
     def step(self, source: str, target: str) -> TaxonomyMap:
@@ -120,7 +120,7 @@ class _Library:
     @cached_property
     def _readable(self) -> list[str]:
         names: list[str] = []
-        for name in sorted(list_assets(_FOLDER, suffix=".yaml", beside=self._recipe_folder)):
+        for name in sorted(list_assets(_FOLDER, suffix=".yaml", user_folder=self._user_folder)):
             try:
                 self.open(name)
                 names.append(name)
@@ -138,7 +138,7 @@ def _read(path: Path) -> _Entry:
 def _direct_map(entry: _Entry, target_name: str, open_entry: Opener) -> TaxonomyMap:
     """Return the map of a taxonomy's own rule. Raises ``InvalidInput`` if the rule is not valid."""
     source, rule = entry.taxonomy, rules_of(entry.taxonomy)[target_name]
-    location = entry.document.place(("maps", target_name))
+    location = entry.document.location(("maps", target_name))
     try:
         target = open_entry(target_name).taxonomy
     except InvalidInput as error:
@@ -146,8 +146,8 @@ def _direct_map(entry: _Entry, target_name: str, open_entry: Opener) -> Taxonomy
         problem = f"{location}: {first}"
         raise InvalidInput(f"the map from {source.taxonomy} cannot be used", problems=(problem,)) from None
     is_stated = target_name in source.maps
-    findings = _rule_findings(source, rule, target) if is_stated else _part_findings(source, open_entry)
-    if problems := entry.problems(findings):
+    located = _rule_problems(source, rule, target) if is_stated else _part_problems(source, open_entry)
+    if problems := entry.problems(located):
         raise InvalidInput(
             f"the map from {source.taxonomy} to {target_name} cannot be used", problems=tuple(sort_problems(problems))
         )
@@ -158,7 +158,7 @@ def _direct_map(entry: _Entry, target_name: str, open_entry: Opener) -> Taxonomy
     return TaxonomyMap(source, target, weights, rule.lossy, sources=(rule.source,) if rule.source else ())
 
 
-def _rule_findings(source: Taxonomy, rule: MapRule, target: Taxonomy) -> Iterator[Finding]:
+def _rule_problems(source: Taxonomy, rule: MapRule, target: Taxonomy) -> Iterator[LocatedProblem]:
     location = ("maps", target.taxonomy)
     is_wrong = False
     for name, labels in rule.labels.items():
@@ -193,7 +193,7 @@ def _explain_target(name: str, label: str, rule: MapRule, target: Taxonomy) -> s
     return f"{arrows} is a dead end: {path[-1]!r} is not a label of {target.taxonomy}{suggestion}"
 
 
-def _part_findings(taxonomy: Taxonomy, open_entry: Opener) -> Iterator[Finding]:
+def _part_problems(taxonomy: Taxonomy, open_entry: Opener) -> Iterator[LocatedProblem]:
     for index, label in enumerate(taxonomy.labels):
         location = ("labels", index, "composed_of")
         for part in label.composed_of:

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 
-from curate.document import Finding, nearest
+from curate.document import LocatedProblem, nearest
 from curate.labels.taxonomy.label import Label, MapRule
 
 _EXTERNAL_PART = r"[a-z0-9_]+\.v\d+:."
@@ -18,11 +18,11 @@ def name_key(name: str) -> str:
     return unicodedata.normalize("NFC", " ".join(name.casefold().split()))
 
 
-def label_findings(labels: tuple[Label, ...], *, has_vad_source: bool) -> Iterator[Finding]:
+def label_problems(labels: tuple[Label, ...], *, has_vad_source: bool) -> Iterator[LocatedProblem]:
     """Yield every mistake among labels, with its location in the file."""
     by_name = {label.name: label for label in labels}
-    yield from _name_findings(labels)
-    yield from _parent_findings(labels, by_name)
+    yield from _name_problems(labels)
+    yield from _parent_problems(labels, by_name)
     hotkeys: dict[str, str] = {}
     for index, label in enumerate(labels):
         location = ("labels", index)
@@ -31,7 +31,7 @@ def label_findings(labels: tuple[Label, ...], *, has_vad_source: bool) -> Iterat
             if first != label.name:
                 yield (*location, "hotkey"), f"hotkey {label.hotkey} belongs to {first!r} already; choose another"
         if label.opposite is not None:
-            yield from _opposite_findings(label, label.opposite, by_name, (*location, "opposite"))
+            yield from _opposite_problems(label, label.opposite, by_name, (*location, "opposite"))
         for part in label.composed_of:
             if part == label.name:
                 yield (*location, "composed_of"), f"{label.name!r} is composed of itself"
@@ -41,7 +41,7 @@ def label_findings(labels: tuple[Label, ...], *, has_vad_source: bool) -> Iterat
             yield location, f"{label.name!r} has coordinates; name their source as `vad_source` at the top"
 
 
-def _name_findings(labels: tuple[Label, ...]) -> Iterator[Finding]:
+def _name_problems(labels: tuple[Label, ...]) -> Iterator[LocatedProblem]:
     names: dict[str, str] = {}
     for index, label in enumerate(labels):
         location, name = ("labels", index, "name"), label.name
@@ -57,7 +57,7 @@ def _name_findings(labels: tuple[Label, ...]) -> Iterator[Finding]:
         names.setdefault(name_key(name), name)
 
 
-def _parent_findings(labels: tuple[Label, ...], by_name: Mapping[str, Label]) -> Iterator[Finding]:
+def _parent_problems(labels: tuple[Label, ...], by_name: Mapping[str, Label]) -> Iterator[LocatedProblem]:
     reported: set[str] = set()
     rooted: set[str] = set()
     for index, label in enumerate(labels):
@@ -77,9 +77,9 @@ def _parent_findings(labels: tuple[Label, ...], by_name: Mapping[str, Label]) ->
             yield location, f"parent {label.parent!r} of {label.name!r} is not a label here{suggestion}"
 
 
-def _opposite_findings(
+def _opposite_problems(
     label: Label, opposite: str, by_name: Mapping[str, Label], location: Location
-) -> Iterator[Finding]:
+) -> Iterator[LocatedProblem]:
     counterpart = by_name.get(opposite)
     if counterpart is None:
         yield location, f"opposite {opposite!r} is not a label here{nearest(opposite, tuple(by_name))}"
@@ -93,7 +93,7 @@ def _opposite_findings(
         )
 
 
-def map_findings(taxonomy: str, labels: tuple[Label, ...], target: str, rule: MapRule) -> Iterator[Finding]:
+def map_problems(taxonomy: str, labels: tuple[Label, ...], target: str, rule: MapRule) -> Iterator[LocatedProblem]:
     """Yield every mistake in a map that shows without its target."""
     by_name = {label.name: label for label in labels}
     location = ("maps", target)

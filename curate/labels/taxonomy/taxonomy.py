@@ -10,12 +10,12 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from curate.assets import find_asset
-from curate.document import Document, Findings, load_document, nearest, parse_model
+from curate.document import Document, LocatedProblems, load_document, nearest, parse_model
 from curate.errors import InvalidInput
-from curate.labels.taxonomy.checks import label_findings, map_findings, name_key
+from curate.labels.taxonomy.checks import label_problems, map_problems, name_key
 from curate.labels.taxonomy.label import NAME_PATTERN, Label, MapRule, from_word
 
-_MAX_FINDINGS = 100
+_MAX_PROBLEMS = 100
 _FIRST_ACCENT_CLASS = 200
 """Combining marks of lower classes are letters of their script (vowels, voicing)."""
 
@@ -40,12 +40,12 @@ class Taxonomy(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> "Taxonomy":
-        findings = chain(
-            label_findings(self.labels, has_vad_source=self.vad_source is not None),
-            *(map_findings(self.taxonomy, self.labels, target, rule) for target, rule in self.maps.items()),
+        problems = chain(
+            label_problems(self.labels, has_vad_source=self.vad_source is not None),
+            *(map_problems(self.taxonomy, self.labels, target, rule) for target, rule in self.maps.items()),
         )
-        if first := tuple(islice(findings, _MAX_FINDINGS)):
-            raise Findings(first)
+        if first := tuple(islice(problems, _MAX_PROBLEMS)):
+            raise LocatedProblems(first)
         return self
 
     @cached_property
@@ -119,12 +119,12 @@ class Taxonomy(BaseModel):
         return _grouped((fold(word), label.name) for label in self.labels for word in label.synonyms)
 
 
-def load_taxonomy(name: str, recipe_folder: Path | None = None) -> Taxonomy:
-    """Load the taxonomy ``name``, such as ``ekman7.v1``; one in ``recipe_folder`` wins over a shipped one.
+def load_taxonomy(name: str, user_folder: Path | None = None) -> Taxonomy:
+    """Load the taxonomy ``name``, such as ``ekman7.v1``; one in ``user_folder`` wins over a shipped one.
 
     Raises ``InvalidInput`` listing every problem with its file and line.
     """
-    return read_taxonomy(load_document(find_asset("schemas/taxonomies", name, suffix=".yaml", beside=recipe_folder)))
+    return read_taxonomy(load_document(find_asset("schemas/taxonomies", name, suffix=".yaml", user_folder=user_folder)))
 
 
 def read_taxonomy(document: Document) -> Taxonomy:
@@ -132,7 +132,7 @@ def read_taxonomy(document: Document) -> Taxonomy:
     taxonomy = parse_model(Taxonomy, document.data, document)
     if document.path.name != f"{taxonomy.taxonomy}.yaml":
         raise InvalidInput(
-            f"{document.place(('taxonomy',))}: taxonomy {taxonomy.taxonomy} must be in a file of that name",
+            f"{document.location(('taxonomy',))}: taxonomy {taxonomy.taxonomy} must be in a file of that name",
             hint=f"rename {document.path.name} to {taxonomy.taxonomy}.yaml, or the taxonomy",
         )
     return taxonomy

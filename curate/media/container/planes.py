@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from curate.media.shots import THUMB
+from curate.media.shots import THUMBNAIL_SIZE
 
 Plane = NDArray[np.uint8]
 
@@ -43,14 +43,14 @@ class Planes:
     def height(self) -> int:
         return int(self.y.shape[0])
 
-    def thumb(self) -> Plane:
+    def thumbnail(self) -> Plane:
         """Luma at 64x36, from every so-many-th pixel."""
-        return self._thumb
+        return self._thumbnail
 
     @cached_property
-    def _thumb(self) -> Plane:
-        step = max(1, min(self.height // (4 * THUMB[1]), self.width // (4 * THUMB[0])))
-        return np.asarray(image_of(self.y[::step, ::step]).resize(THUMB, Image.Resampling.BOX))
+    def _thumbnail(self) -> Plane:
+        step = max(1, min(self.height // (4 * THUMBNAIL_SIZE[1]), self.width // (4 * THUMBNAIL_SIZE[0])))
+        return np.asarray(image_of(self.y[::step, ::step]).resize(THUMBNAIL_SIZE, Image.Resampling.BOX))
 
     def rgb(self, width: int, height: int, region: Region | None = None) -> Plane:
         """The picture, or a region of it with the border repeated, as (height, width, 3) RGB of that size."""
@@ -60,12 +60,12 @@ class Planes:
         ]
         return np.asarray(Image.merge("RGB", parts).convert("RGB", self.matrix))
 
-    def packed(self) -> Plane:
+    def to_yuv420p(self) -> Plane:
         """(3 height / 2, width): the planes one below the other, for an encoder; sides are even."""
         chroma = [plane.reshape(-1, self.width) for plane in (self.u, self.v)]
         return np.concatenate([self.y, *chroma])
 
-    def warped(self, inverse: NDArray[np.float64], size_px: int) -> "Planes":
+    def warp_square(self, inverse: NDArray[np.float64], size_px: int) -> "Planes":
         """The square of ``size_px`` (even) whose pixels lie at ``inverse`` (2, 3) times theirs, the border repeated."""
         half = inverse * np.array([1.0, 1.0, 0.5])
         y = warp(self.y, inverse, size_px)
@@ -110,7 +110,7 @@ def yuv_to_rgb(*, high_definition: bool, full_range: bool) -> tuple[float, ...]:
     return tuple(number for y, u, v in rows for number in (y, u, v, -y * black - 128 * (u + v)))
 
 
-class Picture(NamedTuple):
+class DecodedFrame(NamedTuple):
     """One decoded frame that has not been converted."""
 
     time_s: float

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from curate.errors import InvalidRow
-from curate.media.container.open import Media, open_media
+from curate.media.container.open import MediaFile, open_media
 from curate.media.container.pictures import is_picture, load_rgb
+from curate.media.container.sound import sound_start_s
+from curate.media.container.video import first_geometry
 
 
 class Probe(NamedTuple):
@@ -47,7 +49,7 @@ def probe(path: Path) -> Probe:
     with open_media(path) as media:
         if media.video is None and media.audio is None:
             raise InvalidRow(f"{path.name} holds neither sound nor moving pictures", reason="no_streams")
-        measured_s = media.measure()
+        measured_s = media.measure_duration()
     with open_media(path) as media:
         video = _describe_video(media)
     with open_media(path) as media:
@@ -58,8 +60,8 @@ def probe(path: Path) -> Probe:
         return Probe("video" if video else "audio", duration_s=duration_s, title=media.title, **video, **audio)
 
 
-def _describe_video(media: Media) -> dict[str, Any]:
-    first = media.first_frame() if media.video is not None else None
+def _describe_video(media: MediaFile) -> dict[str, Any]:
+    first = first_geometry(media) if media.video is not None else None
     if first is None or media.video is None:
         return {}
     rate = media.video.average_rate or media.video.guessed_rate
@@ -72,8 +74,8 @@ def _describe_video(media: Media) -> dict[str, Any]:
     }
 
 
-def _describe_audio(media: Media) -> dict[str, Any]:
-    start_s = media.sound_start_s() if media.audio is not None else None
+def _describe_audio(media: MediaFile) -> dict[str, Any]:
+    start_s = sound_start_s(media) if media.audio is not None else None
     if start_s is None or media.audio is None:
         return {}
     context = media.audio.codec_context
@@ -85,7 +87,7 @@ def _describe_audio(media: Media) -> dict[str, Any]:
     }
 
 
-def _declared(media: Media) -> float | None:
+def _declared(media: MediaFile) -> float | None:
     micros = media.container.duration
     seconds = micros / 1_000_000 if micros else math.nan
     return seconds if 0 < seconds < 7 * 86_400 else None

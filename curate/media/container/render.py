@@ -4,9 +4,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from curate.media.container.decode import Samples, Span, cut
+from curate.media.container.decode import Samples, Span, cut_audio
+from curate.media.container.encode import encode_flac
 from curate.media.container.ffmpeg import audio_segment, open_input, run_ffmpeg
-from curate.media.container.open import AUDIO_RATE_HZ, encode_flac
+from curate.media.container.open import AUDIO_RATE_HZ
 
 MAX_HEIGHT_PX = 480
 MAX_RATE_HZ = 30
@@ -17,7 +18,7 @@ MAX_GAIN_DB = 30.0
 
 def render_audio(samples: Samples, span: Span) -> bytes:
     """The exact samples of a span as a FLAC file, 16 kHz mono."""
-    return encode_flac(cut(samples, span))
+    return encode_flac(cut_audio(samples, span))
 
 
 def render_video(path: Path, span: Span, samples: Samples | None = None) -> bytes:
@@ -32,7 +33,7 @@ def render_video(path: Path, span: Span, samples: Samples | None = None) -> byte
         length_s = round(span.end_s - span.start_s, 3)
         source = open_input(path, ss=f"{span.start_s:.3f}", t=f"{length_s:.3f}")
         streams = [source["V:0"]]
-        raised = None if samples is None else raise_level(cut(samples, span))
+        raised = None if samples is None else raise_level(cut_audio(samples, span))
         if raised is not None:
             louder = Path(folder) / "louder.wav"
             raised.export(str(louder), format="wav").close()

@@ -17,7 +17,7 @@ _NOSE, _NOSE_LEVEL = 0.5, 0.49
 """How far the nose stands out (in distances of the eyes) and where it lies between eyes and mouth."""
 
 
-class Quality(NamedTuple):
+class FaceQuality(NamedTuple):
     """What can be measured of a face without knowing whose it is."""
 
     sharpness: float
@@ -42,7 +42,7 @@ class Pose(NamedTuple):
     roll_deg: float
 
 
-def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+def similarity_transform(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
     """The (2, 3) rotation, uniform scale and shift that best carries (n, 2) points onto others (Umeyama 1991)."""
     middles = source.mean(axis=0), target.mean(axis=0)
     a, b = source - middles[0], target - middles[1]
@@ -53,7 +53,7 @@ def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
     return np.hstack([scale * rotation, (middles[1] - scale * rotation @ middles[0])[:, None]])
 
 
-def placement(landmarks: NDArray[np.float32], size_px: int, *, reach: float) -> NDArray[np.float64] | None:
+def crop_transform(landmarks: NDArray[np.float32], size_px: int, *, reach: float) -> NDArray[np.float64] | None:
     """The (2, 3) way from a pixel of the aligned square to one of the picture; None for points that are no face.
 
     ``reach`` bounds where a point can lie.
@@ -61,7 +61,7 @@ def placement(landmarks: NDArray[np.float32], size_px: int, *, reach: float) -> 
     spread = float(np.ptp(landmarks, axis=0).max())
     if not 1 < spread < reach or not np.abs(landmarks).max() <= reach:
         return None
-    forward = similarity(landmarks.astype(np.float64), TEMPLATE * (size_px / 112))
+    forward = similarity_transform(landmarks.astype(np.float64), TEMPLATE * (size_px / 112))
     return np.asarray(np.linalg.inv(np.vstack([forward, [0, 0, 1]]))[:2])
 
 
@@ -70,11 +70,11 @@ def align(rgb: NDArray[np.uint8], landmarks: NDArray[np.float32], *, size_px: in
 
     Beyond the border of the picture its edge is repeated. Landmarks that are no face give the whole picture.
     """
-    inverse = placement(landmarks, size_px, reach=4 * max(rgb.shape[:2]))
+    inverse = crop_transform(landmarks, size_px, reach=4 * max(rgb.shape[:2]))
     return resize(rgb, size_px, size_px) if inverse is None else warp(rgb, inverse, size_px)
 
 
-def pose(landmarks: NDArray[np.float32]) -> Pose:
+def estimate_pose(landmarks: NDArray[np.float32]) -> Pose:
     """The pose of a head whose nose stands out half the distance of the eyes."""
     eyes, nose, mouth = landmarks[:2].astype(float), landmarks[2].astype(float), landmarks[3:].mean(axis=0)
     middle, across = eyes.mean(axis=0), eyes[1] - eyes[0]
@@ -87,10 +87,10 @@ def pose(landmarks: NDArray[np.float32]) -> Pose:
     return Pose(*(float(np.degrees(angle)) for angle in (yaw, pitch, np.arctan2(along[1], along[0]))))
 
 
-def measure(luma: NDArray[np.uint8], face: Face, *, width: int, height: int) -> Quality:
+def measure_face(luma: NDArray[np.uint8], face: Face, *, width: int, height: int) -> FaceQuality:
     """The quality of a face of a picture of this size, ``luma`` being its aligned crop (size, size)."""
     share = face.visible_share(width, height)
-    return Quality(sharpness(luma), float(luma.astype(np.float32).mean()), share, *pose(face.landmarks))
+    return FaceQuality(sharpness(luma), float(luma.astype(np.float32).mean()), share, *estimate_pose(face.landmarks))
 
 
 def sharpness(luma: NDArray[np.uint8]) -> float:

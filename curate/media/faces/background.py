@@ -1,4 +1,4 @@
-"""Work done in order on another thread, so that decoding, detecting and encoding overlap."""
+"""Run jobs in order on another thread, so that decoding, detection and encoding overlap."""
 
 from collections import deque
 from collections.abc import Callable
@@ -6,39 +6,39 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 
-class _Waiting(NamedTuple):
-    done: Future[None]
+class _Job(NamedTuple):
+    future: Future[None]
     size_bytes: int
 
 
-class Aside:
-    """Does jobs one after the other while the caller goes on; those that wait hold ``most_bytes``, or are one alone.
+class BackgroundWorker:
+    """Runs jobs one after another; those queued hold ``max_bytes`` at most, unless a single job holds more.
 
-    What a job raises is raised to the caller by one of its next calls.
+    An exception that a job raises is raised by one of the caller's next calls.
     """
 
-    def __init__(self, most_bytes: int) -> None:
-        self._pool = ThreadPoolExecutor(1, "curate-aside")
-        self._most_bytes, self._held_bytes = most_bytes, 0
-        self._waiting: deque[_Waiting] = deque()
+    def __init__(self, max_bytes: int) -> None:
+        self._pool = ThreadPoolExecutor(1, "curate-background")
+        self._max_bytes, self._queued_bytes = max_bytes, 0
+        self._queue: deque[_Job] = deque()
 
-    def do(self, job: Callable[[], None], *, size_bytes: int = 0) -> None:
-        """Have a job done that holds so much memory, waiting while too much is held."""
-        while self._waiting and (self._waiting[0].done.done() or self._held_bytes + size_bytes > self._most_bytes):
+    def submit(self, job: Callable[[], None], *, size_bytes: int = 0) -> None:
+        """Queue a job that holds ``size_bytes`` of memory, waiting while the queue is full."""
+        while self._queue and (self._queue[0].future.done() or self._queued_bytes + size_bytes > self._max_bytes):
             self._wait()
-        self._waiting.append(_Waiting(self._pool.submit(job), size_bytes))
-        self._held_bytes += size_bytes
+        self._queue.append(_Job(self._pool.submit(job), size_bytes))
+        self._queued_bytes += size_bytes
 
-    def finish(self) -> None:
-        """Wait until all is done."""
-        while self._waiting:
+    def join(self) -> None:
+        """Wait until all jobs are done."""
+        while self._queue:
             self._wait()
 
     def close(self) -> None:
-        """End the thread; what waits is dropped."""
+        """End the thread; jobs not yet started are dropped."""
         self._pool.shutdown(cancel_futures=True)
 
     def _wait(self) -> None:
-        first = self._waiting.popleft()
-        self._held_bytes -= first.size_bytes
-        first.done.result()
+        job = self._queue.popleft()
+        self._queued_bytes -= job.size_bytes
+        job.future.result()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.media.container.pictures import resize
-from curate.media.faces.detector import Face, not_suppressed
+from curate.media.faces.detector import Face, non_max_suppression
 from curate.media.onnx import open_centerface
 
 _STRIDE = 4
@@ -62,7 +62,7 @@ class CenterFace:
         landmarks = (marks * side + corner) * ratio
         return [
             Face(boxes[i].astype(np.float32), landmarks[i].astype(np.float32), float(scores[i]))
-            for i in not_suppressed(boxes)
+            for i in non_max_suppression(boxes)
         ]
 
 

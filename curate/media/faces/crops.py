@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from curate.media.container.pictures import encode_jpeg
 from curate.media.container.planes import Planes, warp
-from curate.media.faces.align import Pose, Quality, align, measure, placement, pose
+from curate.media.faces.align import FaceQuality, Pose, align, crop_transform, estimate_pose, measure_face
 from curate.media.faces.detector import Face
 
 MIN_CONTRAST = 8.0
@@ -24,8 +24,8 @@ class Crop(NamedTuple):
 
     time_s: float
     jpeg: bytes
-    quality: Quality
-    worth: float
+    quality: FaceQuality
+    score: float
     """0-1: only for choosing among the crops of one face"""
 
 
@@ -37,40 +37,40 @@ def crop_picture(rgb: NDArray[np.uint8], face: Face, *, size_px: int = 256) -> C
     height, width = rgb.shape[:2]
     if not _is_face(luma):
         return None
-    quality = measure(luma, face, width=width, height=height)
+    quality = measure_face(luma, face, width=width, height=height)
     return Crop(0.0, encode_jpeg(crop), quality, _worth(face, quality, size_px))
 
 
 def crop_frame(
-    planes: Planes, face: Face, *, time_s: float, size_px: int, encode: bool = True, least: float = -1.0
+    planes: Planes, face: Face, *, time_s: float, size_px: int, encode: bool = True, min_score: float = -1.0
 ) -> Crop | None:
     """The aligned crop of one face of a frame.
 
-    None where it is mostly outside, too dark or flat to see a face, or not worth more than ``least``.
+    None where it is mostly outside, too dark or flat to see a face, or not worth more than ``min_score``.
     """
-    inverse = None if _is_outside(planes, face) else placement(face.landmarks, RATED_PX, reach=_reach(planes))
+    inverse = None if _is_outside(planes, face) else crop_transform(face.landmarks, RATED_PX, reach=_reach(planes))
     if inverse is None:
         return None
     luma = warp(planes.y, inverse, RATED_PX)
     if not _is_face(luma):
         return None
-    quality = measure(luma, face, width=planes.width, height=planes.height)
+    quality = measure_face(luma, face, width=planes.width, height=planes.height)
     worth = _worth(face, quality, size_px)
-    if worth <= least:
+    if worth <= min_score:
         return None
-    square = square_of(planes, face, size_px) if encode else None
+    square = aligned_planes(planes, face, size_px) if encode else None
     return Crop(time_s, encode_jpeg(square.rgb(size_px, size_px)) if square else b"", quality, worth)
 
 
-def square_of(planes: Planes, face: Face, size_px: int) -> Planes | None:
+def aligned_planes(planes: Planes, face: Face, size_px: int) -> Planes | None:
     """The aligned square (side even) of a face, or None where the face is mostly outside the picture or none."""
-    inverse = None if _is_outside(planes, face) else placement(face.landmarks, size_px, reach=_reach(planes))
-    return None if inverse is None else planes.warped(inverse, size_px)
+    inverse = None if _is_outside(planes, face) else crop_transform(face.landmarks, size_px, reach=_reach(planes))
+    return None if inverse is None else planes.warp_square(inverse, size_px)
 
 
-def most_worth(face: Face, *, width: int, height: int, size_px: int) -> float:
+def max_score(face: Face, *, width: int, height: int, size_px: int) -> float:
     """What a crop of this face is worth at most, told without making it."""
-    return _shown(face, face.visible_share(width, height), pose(face.landmarks), size_px)
+    return _shown(face, face.visible_share(width, height), estimate_pose(face.landmarks), size_px)
 
 
 def _is_outside(planes: Planes, face: Face) -> bool:
@@ -81,7 +81,7 @@ def _reach(planes: Planes) -> float:
     return 4.0 * max(planes.width, planes.height)
 
 
-def _worth(face: Face, quality: Quality, size_px: int) -> float:
+def _worth(face: Face, quality: FaceQuality, size_px: int) -> float:
     sharp = quality.sharpness / (quality.sharpness + 50)
     return _shown(face, quality.visible_share, Pose(*quality[3:]), size_px) * (0.5 + 0.5 * sharp)
 

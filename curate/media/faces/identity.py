@@ -10,7 +10,7 @@ SAME_PERSON = 0.4
 """Mean cosine of ArcFace vectors from which two groups of tracks are taken for one person."""
 
 
-def group_vectors(vectors: NDArray[np.float32], *, same: float, count: int | None = None) -> list[int]:
+def cluster_vectors(vectors: NDArray[np.float32], *, min_cosine: float, count: int | None = None) -> list[int]:
     """For each of n unit vectors (n, size) the number of its group, 0 for the first seen.
 
     Average linkage: two groups become one while the mean cosine between their members is ``same`` or more or, where
@@ -24,13 +24,13 @@ def group_vectors(vectors: NDArray[np.float32], *, same: float, count: int | Non
     upper = np.triu_indices(len(exact), k=1)
     apart = np.clip(1 - (exact @ exact.T)[upper], 0, 2)
     tree = linkage(apart, method="average")
-    found = fcluster(tree, 1 - same, "distance") if count is None else fcluster(tree, count, "maxclust")
+    found = fcluster(tree, 1 - min_cosine, "distance") if count is None else fcluster(tree, count, "maxclust")
     labels = found.tolist()
     order = {label: place for place, label in enumerate(dict.fromkeys(labels))}
     return [order[label] for label in labels]
 
 
-def name_people(
+def assign_identities(
     face_ids: Sequence[str],
     source_ids: Sequence[str],
     vectors: NDArray[np.float32],
@@ -48,7 +48,7 @@ def name_people(
         by_source[source_ids[place]].append(place)
     groups: list[list[int]] = []
     for places in by_source.values():
-        numbers = group_vectors(vectors[places], same=same_person)
+        numbers = cluster_vectors(vectors[places], min_cosine=same_person)
         found: dict[int, list[int]] = defaultdict(list)
         for place, number in zip(places, numbers, strict=True):
             found[number].append(place)

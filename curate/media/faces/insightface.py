@@ -11,10 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import MissingDependency
-from curate.media.faces.detector import Face, pack_files, pack_name
+from curate.media.faces.detector import Face
 from curate.media.onnx import load_errors, session_options
 
+LICENCE_NOTE = (
+    "InsightFace provides its model packs for non-commercial research only; "
+    "the licence of the pack {name} covers how the faces were found."
+)
 DET_SIZE_PX = (640, 640)
+_PREFIX = "insightface:"
 _HINT = "unpack the pack again; a detector such as det_10g.onnx has to lie in the folder itself"
 
 
@@ -43,6 +48,21 @@ class InsightFacePack:
             for box, points in zip(boxes, landmarks if landmarks is not None else (), strict=False)
         ]
         return sorted(found, key=lambda face: -face.score)
+
+
+def pack_name(folder: Path) -> str:
+    """Return the detector name that the ``faces`` table records for a model pack."""
+    return f"{_PREFIX}{folder.name}"
+
+
+def licence_note(detector: str) -> str | None:
+    """Return the licence notice of a detector by its name, for the user and the data card; None if it needs none."""
+    return LICENCE_NOTE.format(name=detector.removeprefix(_PREFIX)) if detector.startswith(_PREFIX) else None
+
+
+def pack_files(folder: Path) -> list[Path]:
+    """Return the networks of a model pack, sorted by name."""
+    return sorted(folder.glob("*.onnx"))
 
 
 def open_pack(folder: Path) -> InsightFacePack:

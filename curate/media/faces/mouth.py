@@ -28,7 +28,7 @@ class MouthMotion:
     _last: NDArray[np.float32] | None = None
     last_s: float = -1e9
 
-    def see(self, time_s: float, planes: Planes, face: Face, *, longest_gap_s: float = 0.25) -> None:
+    def add_frame(self, time_s: float, planes: Planes, face: Face, *, longest_gap_s: float = 0.25) -> None:
         """Add a frame; the first after a gap gives no sample, since a change needs two."""
         eyes, lips = face.landmarks[:2], face.landmarks[3:].mean(axis=0)
         apart = max(float(np.hypot(*(eyes[1] - eyes[0]))), 4.0)

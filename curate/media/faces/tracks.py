@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from curate.media.faces.detector import Face, intersection_over_union
 
-MIN_CLOSENESS = 0.3
+MIN_OVERLAP = 0.3
 MAX_GAP_S = 1.0
 _RECENT_S = 0.7
 
 
-def closeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+def widened_overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
     """(n, m) overlap, 0-1, of boxes widened by half: a small face moves by most of its width between two looks."""
     return intersection_over_union(_widened(a), _widened(b))
 
@@ -34,11 +34,11 @@ class Track:
         """The box expected at a later time, moving on as it did of late."""
         return np.asarray(self.faces[-1].box + np.tile(self._shift(time_s, range(len(self.faces) - 1, -1, -1)), 2))
 
-    def recall(self, time_s: float) -> NDArray[np.float32]:
+    def predict_before(self, time_s: float) -> NDArray[np.float32]:
         """The box expected at a time before the first."""
         return np.asarray(self.faces[0].box + np.tile(self._shift(time_s, range(len(self.faces))), 2))
 
-    def at(self, time_s: float) -> Face | None:
+    def face_at(self, time_s: float) -> Face | None:
         """The face at any time from the first to the last, interpolated; None outside or across a longer gap."""
         after = bisect_left(self.times_s, time_s)
         if after == len(self.times_s) or (after == 0 and self.times_s[0] != time_s):
@@ -81,7 +81,7 @@ class Tracker:
         self._open = []
 
     @property
-    def known(self) -> list[Track]:
+    def active(self) -> list[Track]:
         """The tracks that may go on."""
         return self._open
 
@@ -91,9 +91,9 @@ class Tracker:
         found: list[Track | None] = [None] * len(faces)
         if self._open and faces:
             expected = np.stack([track.predict(time_s) for track in self._open])
-            overlap = closeness(expected, np.stack([face.box for face in faces]))
+            overlap = widened_overlap(expected, np.stack([face.box for face in faces]))
             for row, column in _pairs(overlap):
-                if overlap[row, column] >= MIN_CLOSENESS:
+                if overlap[row, column] >= MIN_OVERLAP:
                     found[column] = self._open[row]
         result = []
         for face, known in zip(faces, found, strict=True):

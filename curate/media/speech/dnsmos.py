@@ -24,7 +24,7 @@ _SCALES = (
 )
 
 
-class Rating(NamedTuple):
+class DnsmosScores(NamedTuple):
     """Mean opinion scores, 1 (bad) to 5, after ITU-T P.835."""
 
     dnsmos_sig: float | None
@@ -35,7 +35,7 @@ class Rating(NamedTuple):
     """All in all"""
 
 
-def rate_speech(samples: Samples) -> Rating:
+def rate_speech(samples: Samples) -> DnsmosScores:
     """What people would say of 16 kHz sound (Reddy et al. 2022, "DNSMOS P.835"); nothing for less than 0.1 s.
 
     The mean over windows of 9.01 s, begun every second; shorter sound is repeated to fill one window, which makes a
@@ -44,14 +44,14 @@ def rate_speech(samples: Samples) -> Rating:
     """
     session = open_dnsmos()
     if len(samples) < _MIN_SAMPLES:
-        return Rating(None, None, None)
+        return DnsmosScores(None, None, None)
     sound = samples.astype(np.float32) / np.float32(32768)
     if len(sound) < _WINDOW:
         sound = np.resize(sound, _WINDOW)
     starts = range(0, len(sound) - _WINDOW + 1, _HOP)
     raw = [session.run(None, {"input_1": sound[None, start : start + _WINDOW]})[0][0] for start in starts]
     scores = [np.polyval(scale, values).mean() for scale, values in zip(_SCALES, np.transpose(raw), strict=True)]
-    return Rating(*(round(float(score), 3) for score in scores))
+    return DnsmosScores(*(round(float(score), 3) for score in scores))
 
 
 @functools.cache

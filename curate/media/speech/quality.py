@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.media.container.decode import Samples, Span, cut
+from curate.media.container.decode import Samples, Span, cut_audio
 from curate.media.container.open import AUDIO_RATE_HZ
 from curate.media.speech.vad import HOP_S
 
@@ -46,7 +46,7 @@ def sound_quality(
     samples: Samples, span: Span, probabilities: NDArray[np.float32], powers: NDArray[np.float32]
 ) -> SoundQuality:
     """The measures of one span of 16 kHz sound, given its speech probabilities and ``window_powers``."""
-    sound = cut(samples, span)
+    sound = cut_audio(samples, span)
     here = slice(int(span.start_s / HOP_S), max(int(span.start_s / HOP_S) + 1, round(span.end_s / HOP_S)))
     levels = powers[here]
     silent = float((levels < 10 ** (SILENT_DBFS / 10) * 32768**2).mean()) if len(levels) else 1.0

@@ -15,21 +15,21 @@ MIN_SHARE = 0.5
 """A turn names an item's speaker where it covers this share of what is said in it by anyone."""
 
 
-class Turn(NamedTuple):
+class SpeakerTurn(NamedTuple):
     """One stretch of speech of one speaker."""
 
     span: Span
     speaker: str
 
 
-def find_turns(file: Path, media: str) -> Path | None:
+def find_turn_file(file: Path, media: str) -> Path | None:
     """The file that tells a source's speakers: the file itself, or ``<stem>.rttm`` or ``.csv`` in the folder."""
     if not file.is_dir():
         return file
     return next((path for s in SUFFIXES if (path := file / (Path(media).stem + s)).is_file()), None)
 
 
-def told_files(path: Path | None) -> list[Path]:
+def turn_files(path: Path | None) -> list[Path]:
     """The files that tell speakers: the file itself, or those of a folder, by name."""
     if path is None:
         return []
@@ -37,7 +37,7 @@ def told_files(path: Path | None) -> list[Path]:
     return [file for file in files if file.suffix.lower() in SUFFIXES and file.is_file()]
 
 
-def load_turns(path: Path, media: str) -> list[Turn]:
+def load_turns(path: Path, media: str) -> list[SpeakerTurn]:
     """The turns of one media file, in order of time, from an RTTM or CSV file that may tell of many.
 
     RTTM lines are ``SPEAKER <file> <channel> <start> <length> <NA> <NA> <name> ...``; a CSV file has columns
@@ -58,7 +58,7 @@ def load_turns(path: Path, media: str) -> list[Turn]:
     return sorted(turn for file, turn in found if file is None or file in names)
 
 
-def speakers_of(turns: Sequence[Turn], spans: Sequence[Span]) -> list[str | None]:
+def dominant_speakers(turns: Sequence[SpeakerTurn], spans: Sequence[Span]) -> list[str | None]:
     """For each span the speaker who speaks longest in it, where that is at least half of what is said there."""
     found: list[str | None] = []
     for span in spans:
@@ -72,7 +72,7 @@ def speakers_of(turns: Sequence[Turn], spans: Sequence[Span]) -> list[str | None
     return found
 
 
-def _rttm(path: Path, lines: Sequence[str]) -> Iterator[tuple[str | None, Turn]]:
+def _rttm(path: Path, lines: Sequence[str]) -> Iterator[tuple[str | None, SpeakerTurn]]:
     for number, line in enumerate(lines, start=1):
         fields = line.split()
         if not fields or fields[0].startswith(";") or fields[0] != "SPEAKER":
@@ -83,7 +83,7 @@ def _rttm(path: Path, lines: Sequence[str]) -> Iterator[tuple[str | None, Turn]]
         yield fields[1], _turn(path, number, start_s, start_s + _seconds(path, number, fields[4]), fields[7])
 
 
-def _csv(path: Path, lines: Sequence[str]) -> Iterator[tuple[str | None, Turn]]:
+def _csv(path: Path, lines: Sequence[str]) -> Iterator[tuple[str | None, SpeakerTurn]]:
     reader = csv.DictReader(lines)
     try:
         missing = {"start_s", "end_s", "speaker"} - set(reader.fieldnames or ())
@@ -107,8 +107,8 @@ def _seconds(path: Path, number: int, text: str | None) -> float:
     return value
 
 
-def _turn(path: Path, number: int, start_s: float, end_s: float, speaker: str) -> Turn:
+def _turn(path: Path, number: int, start_s: float, end_s: float, speaker: str) -> SpeakerTurn:
     speaker = " ".join(speaker.replace("\0", "").split())
     if not 0 <= start_s < end_s or not speaker:
         raise InvalidRow(f"{path.name}:{number}: not a turn (start, end after it, and a name)", reason="invalid")
-    return Turn(Span(start_s, end_s), speaker)
+    return SpeakerTurn(Span(start_s, end_s), speaker)

@@ -11,11 +11,11 @@ from curate.media.container.open import AUDIO_RATE_HZ
 from curate.media.onnx import open_vad
 
 HOP_S = 512 / AUDIO_RATE_HZ
-ON, MARGIN = 0.5, 0.15
+SPEECH_THRESHOLD, MARGIN = 0.5, 0.15
 _HOP, _CONTEXT, _BLOCK = 512, 64, 1024
 
 
-class Speech(NamedTuple):
+class Utterance(NamedTuple):
     """One utterance and the share of it that is speech (0-1)."""
 
     span: Span
@@ -38,7 +38,7 @@ def speech_probabilities(samples: Samples) -> NDArray[np.float32]:
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-def utterances(
+def find_utterances(
     probabilities: NDArray[np.float32],
     *,
     duration_s: float,
@@ -46,8 +46,8 @@ def utterances(
     min_speech_s: float = 0.25,
     max_utterance_s: float = 15.0,
     pad_s: float = 0.1,
-    threshold: float = ON,
-) -> list[Speech]:
+    threshold: float = SPEECH_THRESHOLD,
+) -> list[Utterance]:
     """Utterances in order, without overlap, inside 0-``duration_s``.
 
     Speech begins at probability ``threshold`` and ends .15 below it; pauses up to ``max_pause_s`` stay inside an
@@ -64,14 +64,14 @@ def utterances(
     found = []
     for core, low, high in zip(cores, bounds, bounds[1:], strict=False):
         span = Span(round(max(core.start_s - pad_s, low), 3), round(min(core.end_s + pad_s, high), 3))
-        found.append(Speech(span, speech_share(probabilities, span)))
+        found.append(Utterance(span, speech_share(probabilities, span)))
     return found
 
 
 def speech_share(probabilities: NDArray[np.float32], span: Span) -> float:
     """The share of a span that is speech (0-1)."""
     window = probabilities[int(span.start_s / HOP_S) : max(1, round(span.end_s / HOP_S))]
-    return float(np.mean(window >= ON)) if len(window) else 0.0
+    return float(np.mean(window >= SPEECH_THRESHOLD)) if len(window) else 0.0
 
 
 def _hysteresis(probabilities: NDArray[np.float32], threshold: float) -> list[tuple[int, int]]:

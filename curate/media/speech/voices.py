@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import MissingDependency
-from curate.media.container.decode import Samples, Span, cut
+from curate.media.container.decode import Samples, Span, cut_audio
 from curate.media.container.open import AUDIO_RATE_HZ
-from curate.media.faces.identity import group_vectors
+from curate.media.faces.identity import cluster_vectors
 from curate.media.onnx import Weights, find_weights, open_lstm
 
 D_VECTORS = Weights(
@@ -40,7 +40,7 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 Series = NDArray[np.float32]
 
 
-def tell_voices(
+def cluster_voices(
     samples: Samples, spans: Sequence[Span], *, count: int | None = None, same_voice: float = SAME_VOICE
 ) -> list[int | None]:
     """For each span of 16 kHz speech the number of its voice, by first appearance; None where it cannot be told.
@@ -51,9 +51,9 @@ def tell_voices(
     Raises ``MissingDependency`` where the weights are not installed.
     """
     heard = [place for place, span in enumerate(spans) if span.end_s - span.start_s >= SHORTEST_S]
-    vectors = d_vectors([cut(samples, spans[place]) for place in heard])
+    vectors = d_vectors([cut_audio(samples, spans[place]) for place in heard])
     is_sure = [spans[place].end_s - spans[place].start_s >= SURE_S for place in heard]
-    numbers = group_vectors(vectors[is_sure], same=same_voice, count=count)
+    numbers = cluster_vectors(vectors[is_sure], min_cosine=same_voice, count=count)
     sure = iter(numbers)
     voices: list[int | None] = [next(sure) if known else None for known in is_sure]
     if numbers:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from curate.media.container.decode import Samples, Span, cut
+from curate.media.container.decode import Samples, Span, cut_audio
 from curate.media.container.open import AUDIO_RATE_HZ
-from curate.media.words.spread import Word, spread
+from curate.media.words.spread import Word, spread_words
 
 MAX_UNKNOWN_SHARE = 0.34
-LONGEST_S = 30.0
+MAX_ALIGNED_S = 30.0
 _FRAME_S = 0.01
 _PAD_S, _DITHER = 0.2, 5
 _TOKEN = re.compile(r"[a-z]+(?:['’][a-z]+)*")
@@ -25,9 +25,9 @@ def align_english(samples: Samples, span: Span, text: str) -> list[Word] | None:
     sound. Times are those of PocketSphinx's forced alignment; unknown words share the time up to the next known one. A
     text that was never said may still be aligned.
     """
-    sound = cut(samples, span)
+    sound = cut_audio(samples, span)
     pieces = text.split()
-    if not pieces or not 0.1 <= span.end_s - span.start_s <= LONGEST_S:
+    if not pieces or not 0.1 <= span.end_s - span.start_s <= MAX_ALIGNED_S:
         return None
     decoder = _open()
     tokens = [_TOKEN.findall(piece.lower().replace("’", "'")) for piece in pieces]
@@ -82,7 +82,7 @@ def _with_unknown(pieces: Sequence[str], known: Sequence[tuple[int, float, float
             end_s = known[index + 1][1] if index + 1 < len(known) else span.end_s - span.start_s
         low = 0.0 if first < place else start_s
         within = Span(span.start_s + max(0.0, low), min(span.start_s + end_s, span.end_s))
-        words += spread(" ".join(pieces[first:last]), [within])
+        words += spread_words(" ".join(pieces[first:last]), [within])
     return words
 
 

@@ -8,7 +8,7 @@ MIN_LETTERS = 12
 MIN_PROBABILITY = 0.9
 
 
-def language_of(text: str) -> str | None:
+def detect_language(text: str) -> str | None:
     """The ISO 639-1 code of the language of a text, or None where it is too short or too mixed to tell.
 
     By langid.py's naive Bayes model of byte n-grams (97 languages).

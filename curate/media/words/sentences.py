@@ -38,7 +38,7 @@ class Passage(NamedTuple):
     speaker: str | None = None
 
 
-def sentences(text: str) -> list[Passage]:
+def split_sentences(text: str) -> list[Passage]:
     """The sentences of a text: parted after end marks and at line breaks, not after abbreviations and initials."""
     found: list[Passage] = []
     start = 0
@@ -54,7 +54,7 @@ def sentences(text: str) -> list[Passage]:
     return found
 
 
-def turns(text: str) -> list[Passage]:
+def split_turns(text: str) -> list[Passage]:
     """The turns of a dialogue written as lines of ``Name: words``; a line without a name goes on with the turn before.
 
     A text of which fewer than two lines name a speaker is one passage.
@@ -73,7 +73,7 @@ def turns(text: str) -> list[Passage]:
     return found if sum(one.speaker is not None for one in found) >= 2 else [Passage(0, text)]
 
 
-def likeness(text: str) -> str:
+def normalize_text(text: str) -> str:
     """The letters and digits of a text without case and accents: equal for texts that differ only in dress."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
     return re.sub(r"[\W_]+", " ", plain).strip() or text

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.media.container.decode import Span
-from curate.media.speech.vad import HOP_S, ON
+from curate.media.speech.vad import HOP_S, SPEECH_THRESHOLD
 
 WordTimes = Literal["native", "aligned", "proportional"]
 """Where word times come from: the transcript itself, forced alignment, or spread over the speech by letters."""
@@ -28,7 +28,7 @@ class Word(NamedTuple):
         return (self.start_s + self.end_s) / 2
 
 
-def spread(text: str, stretches: Sequence[Span]) -> list[Word]:
+def spread_words(text: str, stretches: Sequence[Span]) -> list[Word]:
     """The words of a text, each as long as its letters and digits suggest, laid end to end over the stretches in order.
 
     Words of writing without spaces (Chinese, Japanese, Thai) are what stands between blanks. Empty without a stretch.
@@ -50,10 +50,10 @@ def spread(text: str, stretches: Sequence[Span]) -> list[Word]:
     return [Word(piece, at(a, ends=False), at(b, ends=True)) for piece, (a, b) in zip(pieces, times, strict=True)]
 
 
-def speech_in(probabilities: NDArray[np.float32], span: Span) -> list[Span]:
+def speech_spans(probabilities: NDArray[np.float32], span: Span) -> list[Span]:
     """The stretches of a span that are speech, or the span itself where none of it is."""
     first, last = int(span.start_s / HOP_S), int(np.ceil(span.end_s / HOP_S))
-    heard = np.concatenate([[False], probabilities[first:last] >= ON, [False]])
+    heard = np.concatenate([[False], probabilities[first:last] >= SPEECH_THRESHOLD, [False]])
     edges = np.flatnonzero(np.diff(heard.astype(np.int8)))
     found = [
         Span(max(span.start_s, (first + a) * HOP_S), min(span.end_s, (first + b) * HOP_S))

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from curate.errors import InvalidRow
+from curate.media.container.captions import read_captions
 from curate.media.container.decode import Span
 from curate.media.container.open import open_media
-from curate.media.words.spread import Word, spread
+from curate.media.words.spread import Word, spread_words
 
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
 MAX_BYTES = 20_000_000
@@ -100,8 +101,9 @@ def embedded_cues(path: Path, *, language: str | None = None) -> list[Cue]:
     Of several tracks it takes one in ``language`` (ISO 639), else the one marked as the default, else the first.
     """
     with open_media(path) as media:
-        lines = media.captions(language)
-    return sorted(cue for line in lines for cue in _to_cues(line.start_s, line.end_s, line.text, line.name))
+        captions = read_captions(media, language)
+    cues = [cue for event in captions for cue in _to_cues(event.start_s, event.end_s, event.text, event.name)]
+    return sorted(cues, key=lambda cue: (cue.span, cue.text, cue.speaker or "", cue.words))
 
 
 def _kind(content: str) -> str:
@@ -179,7 +181,7 @@ def _stamped(span: Span, marked_up: str) -> list[Word]:
     return [
         word
         for text, (start_s, end_s) in zip(plain, bounds, strict=True)
-        for word in spread(text, [Span(start_s, end_s)])
+        for word in spread_words(text, [Span(start_s, end_s)])
     ]
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from curate.errors import InvalidRow
-from curate.media.container.decode import Samples, Span, cut
+from curate.media.container.decode import Samples, Span, cut_audio
 from curate.media.words.spread import Word, WordTimes
 from curate.media.words.subtitles import Cue, embedded_cues, load_cues
 
@@ -36,7 +36,7 @@ class Transcriber(Protocol):
         """
 
 
-class Sidecar(NamedTuple):
+class SidecarSubtitles(NamedTuple):
     """A subtitle file beside the media."""
 
     path: Path
@@ -49,7 +49,7 @@ class Sidecar(NamedTuple):
         return Transcript(load_cues(self.path))
 
 
-class Embedded(NamedTuple):
+class EmbeddedSubtitles(NamedTuple):
     """A text track inside the media file."""
 
     path: Path
@@ -62,7 +62,7 @@ class Embedded(NamedTuple):
         return Transcript(embedded_cues(self.path, language=language))
 
 
-class Heard(NamedTuple):
+class EndpointTranscript(NamedTuple):
     """What a remote model heard in one piece of sound; word times in seconds from its start, where it gives them."""
 
     text: str
@@ -70,11 +70,11 @@ class Heard(NamedTuple):
     language: str | None = None
 
 
-class Remote(NamedTuple):
+class EndpointTranscriber(NamedTuple):
     """A model behind an address, asked about one span at a time."""
 
     model: str
-    hear: Callable[[Samples, str | None], Heard]
+    hear: Callable[[Samples, str | None], EndpointTranscript]
 
     @property
     def name(self) -> str:
@@ -84,7 +84,7 @@ class Remote(NamedTuple):
         cues: list[Cue] = []
         spoken: str | None = None
         for span in spans if samples is not None else ():
-            sound = cut(np.asarray(samples), span)
+            sound = cut_audio(np.asarray(samples), span)
             if span.end_s - span.start_s < MIN_HEARD_S or not sound.any():
                 continue
             heard = self.hear(sound, language)
@@ -95,7 +95,7 @@ class Remote(NamedTuple):
         return Transcript(cues, spoken)
 
 
-class Said(NamedTuple):
+class SpanText(NamedTuple):
     """What is said in one span, by whom and when each word; all empty where the transcript is silent."""
 
     text: str | None = None
@@ -105,7 +105,7 @@ class Said(NamedTuple):
     cues: tuple[Cue, ...] = ()
 
 
-def said_in(cues: Sequence[Cue], spans: Sequence[Span]) -> list[Said]:
+def assign_cues(cues: Sequence[Cue], spans: Sequence[Span]) -> list[SpanText]:
     """What is said in each of some spans that are in order and do not overlap.
 
     A cue goes as a whole to the span that it overlaps most; one that straddles several and knows its word times is
@@ -124,7 +124,9 @@ def said_in(cues: Sequence[Cue], spans: Sequence[Span]) -> list[Said]:
     return [_join(mine) for mine in chosen]
 
 
-def words_in(words: Sequence[tuple[Word, str | None]], spans: Sequence[Span], word_times: WordTimes) -> list[Said]:
+def assign_words(
+    words: Sequence[tuple[Word, str | None]], spans: Sequence[Span], word_times: WordTimes
+) -> list[SpanText]:
     """The timed words, each with its speaker, whose middle lies in each span; spans may overlap."""
     ordered = sorted(words, key=lambda one: one[0].middle_s)
     middles = [word.middle_s for word, _ in ordered]
@@ -134,7 +136,7 @@ def words_in(words: Sequence[tuple[Word, str | None]], spans: Sequence[Span], wo
         mine = tuple(word for word, _ in here)
         text = " ".join(word.text for word in mine) or None
         speaker = _most([(speaker, len(word.text)) for word, speaker in here])
-        found.append(Said(text, speaker, mine, word_times if mine else None))
+        found.append(SpanText(text, speaker, mine, word_times if mine else None))
     return found
 
 
@@ -153,12 +155,12 @@ def _parted(cue: Cue, places: range, spans: Sequence[Span]) -> list[tuple[int, C
     ]
 
 
-def _join(cues: Sequence[Cue]) -> Said:
+def _join(cues: Sequence[Cue]) -> SpanText:
     text = " ".join(cue.text for cue in cues) or None
     native = bool(cues) and all(cue.words for cue in cues)
     words = tuple(word for cue in cues for word in cue.words) if native else ()
     speaker = _most([(cue.speaker, len(cue.text)) for cue in cues])
-    return Said(text, speaker, words, "native" if native else None, tuple(cues))
+    return SpanText(text, speaker, words, "native" if native else None, tuple(cues))
 
 
 def _most(shares: Sequence[tuple[str | None, int]]) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from curate.errors import InvalidInput
-from curate.media.container.decode import Samples, Span, cut
+from curate.media.container.decode import Samples, Span, cut_audio
 from curate.media.words.spread import Word
 from curate.media.words.subtitles import Cue
 from curate.media.words.transcript import Transcript
@@ -41,8 +41,8 @@ class Whisper(NamedTuple):
         if language is not None and language not in model.supported_languages:
             raise InvalidInput(f"the model {self.folder} does not know the language {language!r}")
         cues: list[Cue] = []
-        for span in pack(spans) if samples is not None else ():
-            sound = cut(np.asarray(samples), span).astype(np.float32) / np.float32(32768)
+        for span in pack_spans(spans) if samples is not None else ():
+            sound = cut_audio(np.asarray(samples), span).astype(np.float32) / np.float32(32768)
             # Only at temperature 0 the same sound always gives the same words.
             segments, about = model.transcribe(
                 sound,
@@ -94,7 +94,7 @@ def _file_hash(path: Path, size_bytes: int, mtime_ns: int) -> str:
         return hashlib.file_digest(file, hashlib.sha256).hexdigest()
 
 
-def pack(spans: Sequence[Span]) -> list[Span]:
+def pack_spans(spans: Sequence[Span]) -> list[Span]:
     """Neighbouring spans joined as long as they fit into one window."""
     packed: list[Span] = []
     for span in spans:

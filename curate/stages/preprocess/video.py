@@ -1,4 +1,4 @@
-"""The pictures of one source: shots, faces, and whose face goes with each item."""
+"""The pictures of one source: shots, faces, viewing copies, and whose face goes with each item."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
@@ -7,102 +7,106 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import InvalidRow
-from curate.media.container.decode import Samples, Span, merge, read_pictures
+from curate.media.container.decode import Samples, Span, decode_frames, merge_spans
 from curate.media.container.probe import probe
 from curate.media.container.render import render_audio, render_video
+from curate.media.faces.analyse import VideoAnalysis, analyse_video
 from curate.media.faces.crops import Crop
 from curate.media.faces.detector import FaceDetector
-from curate.media.faces.watch import FaceTrack, Watched, watch
-from curate.media.shots import ShotFinder
-from curate.media.speech.active_speaker import who_speaks
-from curate.stages.contract import Rejection, Tools
-from curate.stages.preprocess.rows import Part, face_id
+from curate.media.faces.face_track import FaceTrack
+from curate.media.shots import ShotDetector
+from curate.media.speech.active_speaker import find_active_speakers
+from curate.stages.contract import Tools
+from curate.stages.preprocess.rows import SourceRows, face_id
 from curate.stages.preprocess.settings import Faces
 from curate.stages.preprocess.sound import Channel
 
-_BEFORE_S = 1.0
-_SHORTEST_VIDEO_S = 0.5
+_LEAD_IN_S = 1.0
+_MIN_VIDEO_S = 0.5
 
 
-def cuts_after(path: Path, start_s: float, end_s: float) -> Iterator[float]:
-    """When the shots begin that begin between two times, as they are found; none where the video cannot be read."""
-    finder = ShotFinder()
-    # A cut is told by the few frames before it.
-    seen = Span(max(0.0, start_s - _BEFORE_S), end_s)
+def find_cuts(path: Path, span: Span) -> Iterator[float]:
+    """Yield the times within a span at which shots begin; none if the video cannot be read."""
+    detector = ShotDetector()
+    # A cut is detected from the few frames before it.
+    decoded = Span(max(0.0, span.start_s - _LEAD_IN_S), span.end_s)
     try:
-        with closing(read_pictures(path, [seen], ahead=True)) as pictures:
-            for picture in pictures:
-                if finder.see(picture.time_s, picture.to_planes().thumb()) and picture.time_s >= start_s:
-                    yield picture.time_s
+        with closing(decode_frames(path, [decoded], prefetch=True)) as frames:
+            for frame in frames:
+                if detector.add_frame(frame.time_s, frame.to_planes().thumbnail()) and frame.time_s >= span.start_s:
+                    yield frame.time_s
     except InvalidRow:
         return
 
 
-def shot_spans(watched: Watched, end_s: float) -> list[Span]:
-    """The shots as items, in whole milliseconds, the last one up to where the pictures or the sound end."""
-    shots = [Span(round(start_s, 3), round(end_s, 3)) for start_s, end_s in watched.shots]
+def shot_spans(video: VideoAnalysis, end_s: float) -> list[Span]:
+    """Return the shots as items, in whole milliseconds; the last ends where the pictures or the sound end."""
+    shots = [Span(round(start_s, 3), round(end_s, 3)) for start_s, end_s in video.shots]
     return [*shots[:-1], shots[-1]._replace(end_s=round(max(shots[-1].end_s, end_s), 3))] if shots else []
 
 
-def watch_faces(
+def analyse_spans(
     path: Path, spans: Sequence[Span], settings: Faces, detector: FaceDetector, tools: Tools, *, gap_s: float
-) -> Watched:
-    """The faces and shots seen in the spans, which may overlap; those less than ``gap_s`` apart are seen as one."""
-    return watch(
+) -> VideoAnalysis:
+    """Return the faces and shots in the spans, which may overlap; those less than ``gap_s`` apart are joined."""
+    return analyse_video(
         path,
-        merge(spans, gap_s),
+        merge_spans(spans, gap_s),
         detector,
         every=settings.every,
         min_face_px=settings.min_face_px,
         size_px=settings.size_px,
         crops=settings.keep,
-        keep=tools.blobs.put,
+        store=tools.blobs.put,
     )
 
 
-def show_faces(
+def assign_faces(
     items: Sequence[dict[str, Any]],
     spans: Sequence[Span],
-    heard: Sequence[Span],
+    speech: Sequence[Span],
     channel: Channel,
-    watched: Watched,
+    video: VideoAnalysis,
     tools: Tools,
 ) -> None:
-    """Give each item the face of who speaks in it, or likeliest does; where nobody does, the face that is seen most.
+    """Give each item the most likely speaker's face; if nobody speaks, the face that is visible longest.
 
-    Who speaks is asked of the spans ``heard``, in order and apart: the utterances where items are too short to tell.
+    The active speaker is determined for the spans of ``speech``, which are in order and do not overlap: the utterances
+    if items are too short to tell.
     """
-    answers = who_speaks(watched, channel.samples, heard) if channel.samples is not None and watched.tracks else []
+    speakers = []
+    if channel.samples is not None and video.tracks:
+        speakers = find_active_speakers(video.tracks, channel.samples, speech)
     for item, span in zip(items, spans, strict=True):
         track: FaceTrack | None = None
-        place = _most_shared(span, heard)
-        if answers and place is not None and item.get("speech_share"):
-            answer = answers[place]
-            item |= {"face_outcome": answer.outcome, "face_score": answer.score}
-            track = None if answer.track is None else watched.tracks[answer.track]
+        index = _most_overlapping(span, speech)
+        if speakers and index is not None and item.get("speech_share"):
+            speaker = speakers[index]
+            item |= {"face_outcome": speaker.outcome, "face_score": speaker.score}
+            track = None if speaker.track is None else video.tracks[speaker.track]
         else:
-            here = [one for one in watched.tracks if one.looks_in(span)]
-            track = max(here, key=lambda one: (one.looks_in(span), one.size_px), default=None)
+            visible = [track for track in video.tracks if track.detections_in(span)]
+            track = max(visible, key=lambda track: (track.detections_in(span), track.size_px), default=None)
         if track is not None:
-            item |= face_columns(item["source_id"], track, best_in(track, span), tools)
+            item |= face_columns(item["source_id"], track, _best_crop(track, span), tools)
 
 
-def _most_shared(span: Span, others: Sequence[Span]) -> int | None:
-    """The place of the span, of some in order and apart, that shares most with this one; None where none does."""
-    first = bisect_right(others, span.start_s, key=lambda other: other.end_s)
-    last = bisect_left(others, span.end_s, key=lambda other: other.start_s)
-    shared = [min(span.end_s, one.end_s) - max(span.start_s, one.start_s) for one in others[first:last]]
-    return first + shared.index(max(shared)) if shared else None
+def _most_overlapping(span: Span, ordered: Sequence[Span]) -> int | None:
+    """Return the index of the span, of those in order and without overlap, that this one overlaps most, or None."""
+    first = bisect_right(ordered, span.start_s, key=lambda other: other.end_s)
+    last = bisect_left(ordered, span.end_s, key=lambda other: other.start_s)
+    overlaps = [min(span.end_s, other.end_s) - max(span.start_s, other.start_s) for other in ordered[first:last]]
+    return first + overlaps.index(max(overlaps)) if overlaps else None
 
 
-def best_in(track: FaceTrack, span: Span) -> Crop:
-    """The best crop of a track within a span, or of all where there is none."""
-    here = [crop for crop in track.best.values() if span.start_s <= crop.time_s <= span.end_s]
-    return max(here, key=lambda crop: crop.worth, default=track.crop)
+def _best_crop(track: FaceTrack, span: Span) -> Crop:
+    """Return the best crop of a track within a span, or of the whole track if there is none."""
+    crops = [crop for crop in track.best.values() if span.start_s <= crop.time_s <= span.end_s]
+    return max(crops, key=lambda crop: crop.score, default=track.crop)
 
 
 def face_columns(source_id: str, track: FaceTrack, crop: Crop, tools: Tools) -> dict[str, Any]:
-    """What an item says of its face."""
+    """Return the columns of ``items`` that describe a face, and store its crop."""
     return {
         "face": tools.blobs.put(crop.jpeg, "jpg"),
         "face_id": face_id(source_id, track),
@@ -117,26 +121,24 @@ def store_media(
     span: Span,
     path: Path,
     samples: Samples | None,
-    tools: Tools,
-    part: Part,
-    *,
     is_video: bool,
+    tools: Tools,
+    rows: SourceRows,
 ) -> None:
-    """The media of an item: its exact sound and, where it is long enough to be watched, a viewing copy."""
+    """Store the media of an item: its exact sound, and a viewing copy if it is long enough to be watched."""
     if samples is not None:
         item["audio"] = tools.blobs.put(render_audio(samples, span), "flac")
-    if is_video and span.end_s - span.start_s >= _SHORTEST_VIDEO_S:
+    if is_video and span.end_s - span.start_s >= _MIN_VIDEO_S:
         try:
             item |= _viewing_copy(render_video(path, span, samples), tools)
             item["layout"] = "video"
         except InvalidRow as error:
             if samples is None:
                 raise
-            subject = f"{item['item_id']}#video"
-            part.rejections.append(Rejection(item["source_id"], subject, error.reason, error.message))
+            rows.reject(f"{item['item_id']}#video", error)
 
 
 def _viewing_copy(mp4: bytes, tools: Tools) -> dict[str, Any]:
     name = tools.blobs.put(mp4, "mp4")
-    seen = probe(tools.blobs.path(name))
-    return {"video": name, "frame_rate_hz": seen.frame_rate_hz, "width_px": seen.width, "height_px": seen.height}
+    copy = probe(tools.blobs.path(name))
+    return {"video": name, "frame_rate_hz": copy.frame_rate_hz, "width_px": copy.width, "height_px": copy.height}

@@ -1,4 +1,4 @@
-"""Finding what a model meant to quote: the stretch of a text that is nearest to its words."""
+"""LocatedProblem what a model meant to quote: the stretch of a text that is nearest to its words."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""Make room for the sound of a long film."""
+"""Free memory before the sound of a long film is decoded."""
 
 import ctypes
 import gc
@@ -7,8 +7,8 @@ from contextlib import suppress
 from curate.media.onnx import open_centerface
 
 
-def make_room() -> None:
-    """Let go of the face model (100 MB; loaded again when it is wanted) and of what is freed but kept at hand."""
+def release_memory() -> None:
+    """Unload the face model (100 MB; it is loaded again on demand) and return freed memory to the system."""
     open_centerface.cache_clear()
     gc.collect()
     with suppress(AttributeError, OSError, TypeError):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from curate.media.container.decode import Span, read_audio
+from curate.media.faces.analyse import analyse_video
 from curate.media.faces.centerface import CenterFace
-from curate.media.faces.watch import Watched, watch
-from curate.media.speech.active_speaker import who_speaks
+from curate.media.speech.active_speaker import find_active_speakers
 from tests.media.people import Turn, make_dialogue
 from tests.support.media_builders import make_portrait, make_speech, make_tone, sample, write_media
 
@@ -22,8 +22,8 @@ def dialogue(tmp_path_factory):
     path = tmp_path_factory.mktemp("talk") / "dialogue.mp4"
     turns = [Turn(i % 6, (0, 1, 1, 0, None)[i % 5]) for i in range(15)]
     spans = make_dialogue(path, turns)
-    watched = watch(path, [Span(0.0, 999.0)], CenterFace(), crops="none")
-    return turns, spans, watched, who_speaks(watched, read_audio(path), spans)
+    watched = analyse_video(path, [Span(0.0, 999.0)], CenterFace(), crops="none")
+    return turns, spans, watched, find_active_speakers(watched.tracks, read_audio(path), spans)
 
 
 def test_of_two_faces_the_one_that_speaks_is_chosen(dialogue):
@@ -40,7 +40,7 @@ def test_where_it_is_uncertain_the_likeliest_face_is_kept(dialogue):
     assert all((answer.track is None) == (answer.outcome == "off screen") for answer in answers)
     assert all(answer.score <= 0.5 for answer in answers if answer.outcome == "uncertain")
     starts = [Span(span.start_s, span.start_s + 0.3) for span in spans]
-    short = who_speaks(watched, np.zeros(0, np.int16), starts)
+    short = find_active_speakers(watched.tracks, np.zeros(0, np.int16), starts)
     assert all(answer.outcome == "uncertain" and answer.track is not None for answer in short)
 
 
@@ -54,25 +54,24 @@ def test_a_voice_off_screen_is_nobodys(dialogue):
 
 def test_a_single_face_that_speaks():
     spans = [Span(0.3, 3.4), Span(4.1, 7.3)]
-    watched = watch(sample(), spans, CenterFace(), crops="none")
-    answers = who_speaks(watched, make_speech(), spans)
+    watched = analyse_video(sample(), spans, CenterFace(), crops="none")
+    answers = find_active_speakers(watched.tracks, make_speech(), spans)
     assert [answer.track for answer in answers] == [0, 0]
     assert all(answer.outcome == "speaker face" and 0.3 < answer.score <= 1 for answer in answers)
 
 
 def test_a_still_photo_does_not_speak(tmp_path):
     path = write_media(tmp_path / "a.mp4", frames=[make_portrait()] * 150, sound=make_speech())
-    watched = watch(path, [Span(0.0, 6.0)], CenterFace(), crops="none")
-    answer = who_speaks(watched, make_speech(), [Span(0.4, 3.3)])[0]
+    watched = analyse_video(path, [Span(0.0, 6.0)], CenterFace(), crops="none")
+    answer = find_active_speakers(watched.tracks, make_speech(), [Span(0.4, 3.3)])[0]
     assert (answer.track, answer.outcome) == (None, "off screen")
 
 
 def test_without_a_face_and_too_short_and_silent():
-    nobody = Watched([], [])
-    assert who_speaks(nobody, make_tone(), [Span(0.0, 1.0)])[0].outcome == "off screen"
-    watched = watch(sample(), [Span(0.0, 2.0)], CenterFace(), crops="none")
-    short, silent, beyond = who_speaks(
-        watched, np.zeros(0, np.int16), [Span(1.0, 1.1), Span(0.5, 1.9), Span(36_000.0, 36_001.0)]
+    assert find_active_speakers([], make_tone(), [Span(0.0, 1.0)])[0].outcome == "off screen"
+    watched = analyse_video(sample(), [Span(0.0, 2.0)], CenterFace(), crops="none")
+    short, silent, beyond = find_active_speakers(
+        watched.tracks, np.zeros(0, np.int16), [Span(1.0, 1.1), Span(0.5, 1.9), Span(36_000.0, 36_001.0)]
     )
     assert short == (0, "uncertain", 0.0)
     assert 0 <= silent.score <= 1

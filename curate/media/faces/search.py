@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.media.container.planes import Planes, Region
-from curate.media.faces.detector import Face, FaceDetector, not_suppressed
-from curate.media.faces.tracks import MAX_GAP_S, MIN_CLOSENESS, Track, Tracker, closeness
+from curate.media.faces.detector import Face, FaceDetector, non_max_suppression
+from curate.media.faces.tracks import MAX_GAP_S, MIN_OVERLAP, Track, Tracker, widened_overlap
 
 WHOLE_EVERY_S = 1.0
 STILL_EVERY_S = 4.0
@@ -24,7 +24,7 @@ _EDGE_PX = 2
 
 
 @dataclass
-class Looker:
+class FaceSearch:
     """Finds and follows faces over successive looks of one video.
 
     A whole picture is searched once a second, after a cut, and when a face was lost; a face first found that way is
@@ -46,13 +46,13 @@ class Looker:
         self._whole_s = self._looked_s = -1e9
         self._thumb = None
 
-    def look(self, time_s: float, planes: Planes) -> list[tuple[Track, Face]]:
+    def update(self, time_s: float, planes: Planes) -> list[tuple[Track, Face]]:
         """The faces of this frame, each with its track."""
-        expected = {id(track): track.predict(time_s) for track in self.tracker.known}
+        expected = {id(track): track.predict(time_s) for track in self.tracker.active}
         faces = self._near(planes, list(expected.values()))
         is_lost = any(
             track.times_s[-1] >= self._looked_s and not _is_there(expected[id(track)], faces)
-            for track in self.tracker.known
+            for track in self.tracker.active
         )
         waited_s = time_s - self._whole_s + 1e-3
         whole = Region(0, 0, planes.width, planes.height)
@@ -62,7 +62,7 @@ class Looker:
         if region is not None:
             side_px = WHOLE_SIDE_PX if self._thumb is None else AGAIN_SIDE_PX
             faces = _distinct([*faces, *self._search(planes, region, side_px)])
-            self._thumb = planes.thumb().astype(np.int16)
+            self._thumb = planes.thumbnail().astype(np.int16)
         faces = [face for face in faces if face.size_px >= self.min_face_px]
         tracks = self.tracker.update(time_s, faces)
         if region is not None:
@@ -80,7 +80,7 @@ class Looker:
         """Where anything but the known faces looks other than at the last search; None where nothing does."""
         if self._thumb is None:
             return Region(0, 0, planes.width, planes.height)
-        change = np.abs(planes.thumb().astype(np.int16) - self._thumb).astype(np.float32)
+        change = np.abs(planes.thumbnail().astype(np.int16) - self._thumb).astype(np.float32)
         scale = np.array([change.shape[1] / planes.width, change.shape[0] / planes.height] * 2)
         for face in known:
             x0, y0, x1, y1 = (_widened(face.box) * scale).round().astype(int).clip(0)
@@ -104,7 +104,7 @@ class Looker:
         scale = (extent / (width, height)).astype(np.float32)
         corner = np.array([region.x0, region.y0], np.float32)
         found = [
-            face.moved(scale, corner) for face in self.detector.detect(planes.rgb(int(width), int(height), region))
+            face.map_to(scale, corner) for face in self.detector.detect(planes.rgb(int(width), int(height), region))
         ]
         low, high = corner + _EDGE_PX * scale, corner + extent - _EDGE_PX * scale
         low[corner <= 0] = -np.inf
@@ -124,15 +124,15 @@ class Looker:
                 # What lies at the edge of the region is cut there; a face of its own has its own region.
                 middle = (face.box[:2] + face.box[2:]) / 2 / _NEAR_SIDE_PX - 0.5
                 if np.abs(middle).max() <= _CENTRAL:
-                    found.append(face.moved(scale, np.array([region.x0, region.y0], np.float32)))
+                    found.append(face.map_to(scale, np.array([region.x0, region.y0], np.float32)))
         return _distinct(sorted(found, key=lambda face: -face.score))
 
     def _look_back(self, track: Track, others: list[Track]) -> None:
         for time_s, planes in reversed(self._recent):
             if track.times_s[0] - time_s > MAX_GAP_S:
                 return
-            box = track.recall(time_s)
-            taken = [other.at(time_s) for other in others if other is not track]
+            box = track.predict_before(time_s)
+            taken = [other.face_at(time_s) for other in others if other is not track]
             if _is_there(box, [face for face in taken if face is not None]):
                 return
             faces = [face for face in self._near(planes, [box]) if _is_there(box, [face])]
@@ -160,8 +160,8 @@ def _widened(box: NDArray[np.float32]) -> NDArray[np.float32]:
 def _is_there(box: NDArray[np.float32], faces: list[Face]) -> bool:
     if not faces:
         return False
-    return bool(closeness(box[None], np.stack([face.box for face in faces])).max() >= MIN_CLOSENESS)
+    return bool(widened_overlap(box[None], np.stack([face.box for face in faces])).max() >= MIN_OVERLAP)
 
 
 def _distinct(faces: list[Face]) -> list[Face]:
-    return [faces[i] for i in not_suppressed(np.stack([face.box for face in faces]))] if faces else []
+    return [faces[i] for i in non_max_suppression(np.stack([face.box for face in faces]))] if faces else []

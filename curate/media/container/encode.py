@@ -1,0 +1,74 @@
+"""Encode sound as FLAC or MP3, and square pictures as H.264; equal input gives equal bytes."""
+
+from fractions import Fraction
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.media.container.open import AUDIO_RATE_HZ, pyav
+from curate.media.container.planes import Planes
+
+_TICKS_PER_S = 90_000
+
+
+def encode_flac(samples: NDArray[np.int16], rate_hz: int = AUDIO_RATE_HZ) -> bytes:
+    """Return a FLAC file of exactly these mono samples."""
+    return _encode(samples, rate_hz, "flac", codec="flac", sample_format="s16", frame_size=4096)
+
+
+def encode_mp3(samples: NDArray[np.int16], rate_hz: int = AUDIO_RATE_HZ) -> bytes:
+    """Return an MP3 file of these mono samples, 40 kbit/s."""
+    return _encode(samples, rate_hz, "mp3", codec="libmp3lame", sample_format="s16p", frame_size=576, bit_rate=40_000)
+
+
+def _encode(
+    samples: NDArray[np.int16],
+    rate_hz: int,
+    file_format: str,
+    *,
+    codec: str,
+    sample_format: str,
+    frame_size: int,
+    bit_rate: int = 0,
+) -> bytes:
+    sink = BytesIO()
+    with pyav().open(sink, "w", format=file_format, options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream(codec, rate=rate_hz)
+        stream.codec_context.layout = "mono"
+        stream.codec_context.format = sample_format
+        if bit_rate:
+            stream.codec_context.bit_rate = bit_rate
+        for start in range(0, len(samples), frame_size):
+            block = np.ascontiguousarray(samples[start : start + frame_size]).reshape(1, -1)
+            frame = pyav().AudioFrame.from_ndarray(block, format=sample_format, layout="mono")
+            frame.sample_rate, frame.pts = rate_hz, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return sink.getvalue()
+
+
+class SquareVideoWriter:
+    """Writes an H.264 MP4 of square pictures of one size, each at its own time."""
+
+    def __init__(self, size_px: int) -> None:
+        self._sink, self._start_s = BytesIO(), -1.0
+        self._container = pyav().open(self._sink, "w", format="mp4", options={"fflags": "+bitexact"})
+        options = {"preset": "superfast", "crf": "21", "bf": "0", "threads": "1", "flags": "+bitexact"}
+        self._stream = self._container.add_stream("libx264", rate=25, options=options)
+        self._stream.width = self._stream.height = size_px
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = Fraction(1, _TICKS_PER_S)
+
+    def add(self, time_s: float, square: Planes) -> None:
+        """Add a picture; the first is shown at 0 s."""
+        self._start_s = time_s if self._start_s < 0 else self._start_s
+        frame = pyav().VideoFrame.from_ndarray(square.to_yuv420p(), format="yuv420p")
+        frame.time_base, frame.pts = Fraction(1, _TICKS_PER_S), round((time_s - self._start_s) * _TICKS_PER_S)
+        self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> bytes:
+        """Return the whole file."""
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        return self._sink.getvalue()

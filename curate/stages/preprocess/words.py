@@ -1,0 +1,155 @@
+"""The words of one source: its transcript, and when each word is spoken."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from curate.errors import InvalidRow
+from curate.llm.transport import audio as openai_audio
+from curate.media.container.decode import Samples, Span
+from curate.media.container.encode import encode_flac
+from curate.media.words.alignment import MAX_ALIGNED_S, align_english, clip_ends
+from curate.media.words.language import detect_language
+from curate.media.words.spread import Word, WordTimes, speech_spans, spread_words
+from curate.media.words.subtitles import Cue
+from curate.media.words.transcript import (
+    EmbeddedSubtitles,
+    EndpointTranscriber,
+    EndpointTranscript,
+    SidecarSubtitles,
+    SpanText,
+    Transcriber,
+    assign_words,
+    first_transcript,
+)
+from curate.media.words.whisper import Whisper
+from curate.stages.contract import Tools
+from curate.stages.preprocess.rows import SourceRows
+from curate.stages.preprocess.settings import PreprocessSettings, resolve
+from curate.stages.preprocess.sound import Channel
+
+
+class SourceTranscript(NamedTuple):
+    """The transcript of a source: the cues of each channel, where they come from, and the language."""
+
+    cues: list[list[Cue]]
+    source: str | None
+    language: str | None
+
+
+def open_transcribers(row: dict[str, Any], settings: PreprocessSettings, tools: Tools) -> list[Transcriber]:
+    """Return the possible origins of the words of a source, in order."""
+    transcribers: list[Transcriber] = []
+    whisper, endpoint = resolve(tools.folder, settings.transcript.whisper_model), settings.transcript.endpoint_model
+    for source in settings.transcript.order:
+        if source == "subtitles":
+            if row["subtitles_file"]:
+                transcribers.append(SidecarSubtitles(tools.folder / row["subtitles_file"]))
+            transcribers.append(EmbeddedSubtitles(tools.folder / row["file"]))
+        elif source == "whisper" and whisper is not None:
+            transcribers.append(Whisper(whisper))
+        elif source == "endpoint" and endpoint:
+            transcribers.append(_open_endpoint(endpoint, tools.answers))
+    return transcribers
+
+
+def _open_endpoint(model: str, answers: Path | None) -> EndpointTranscriber:
+    def transcribe(samples: Samples, language: str | None) -> EndpointTranscript:
+        sound = encode_flac(samples)
+        return EndpointTranscript(*openai_audio.transcribe(sound, model=model, language=language, answers=answers))
+
+    return EndpointTranscriber(model, transcribe)
+
+
+def transcribe_source(
+    row: dict[str, Any],
+    channels: Sequence[Channel],
+    utterances: Sequence[Sequence[Span]],
+    settings: PreprocessSettings,
+    tools: Tools,
+    rows: SourceRows,
+) -> SourceTranscript:
+    """Return the transcript of the first transcriber that has any words, and record those that fail in ``rows``.
+
+    A cue of subtitles belongs to the channel with most speech in it; other transcribers hear each channel separately.
+    """
+    language = settings.transcript.language
+
+    def reject(transcriber: Transcriber, error: InvalidRow) -> None:
+        is_sidecar = isinstance(transcriber, SidecarSubtitles)
+        rows.reject(row["subtitles_file"] if is_sidecar else f"{row['file']}#{transcriber.name}", error)
+
+    cues: list[list[Cue]] = [[] for _ in channels]
+    for transcriber in open_transcribers(row, settings, tools):
+        source = None
+        if isinstance(transcriber, SidecarSubtitles | EmbeddedSubtitles):
+            transcript, source = first_transcript([transcriber], None, (), language=language, on_error=reject)
+            for cue in transcript.cues:
+                cues[int(np.argmax([channel.speech_in(cue.span) for channel in channels]))].append(cue)
+        else:
+            for index, (channel, spans) in enumerate(zip(channels, utterances, strict=True)):
+                transcript, name = first_transcript(
+                    [transcriber], channel.samples, spans, language=language, on_error=reject
+                )
+                cues[index], source = transcript.cues, source or name
+        if source is not None:
+            texts = " ".join(cue.text for channel_cues in cues for cue in channel_cues)
+            return SourceTranscript(cues, source, language or transcript.language or detect_language(texts))
+    return SourceTranscript(cues, None, language)
+
+
+def split_by_word(channel: Channel, cues: Sequence[Cue], spans: Sequence[Span], *, align: bool) -> list[SpanText]:
+    """Return what is said in each span; cues that lie in several spans are split by the times of their words."""
+    timed: list[tuple[Word, str | None]] = []
+    sources: set[WordTimes] = set()
+    for cue in cues:
+        text = SpanText(cue.text, None, cue.words, None, (cue,))
+        words, source = _word_times(channel, text, cue.span, align=align)
+        timed += [(word, cue.speaker) for word in words]
+        sources.add(source)
+    by_reliability: tuple[WordTimes, ...] = ("proportional", "aligned")
+    return assign_words(timed, spans, next((source for source in by_reliability if source in sources), "native"))
+
+
+def time_words(channel: Channel, texts: Sequence[SpanText], spans: Sequence[Span], *, align: bool) -> list[SpanText]:
+    """Return the text of each span with the times of its words."""
+    timed = []
+    for text, span in zip(texts, spans, strict=True):
+        if text.text is not None:
+            words, source = _word_times(channel, text, span, align=align)
+            text = text._replace(words=tuple(words), word_times=source if words else None)
+        timed.append(text)
+    return timed
+
+
+def _word_times(channel: Channel, text: SpanText, span: Span, *, align: bool) -> tuple[list[Word], WordTimes]:
+    """Return when the words of a span are spoken, by the most reliable method that works for all of them."""
+    if text.words:
+        return list(text.words), "native"
+    pieces = _cues_within(text, span)
+    if align and (words := _align(channel, text, pieces, span)) is not None:
+        return words, "aligned"
+    speech = [(piece, speech_spans(channel.probabilities, part)) for piece, part in pieces]
+    return [word for piece, spans in speech for word in spread_words(piece, spans)], "proportional"
+
+
+def _cues_within(text: SpanText, span: Span) -> list[tuple[str, Span]]:
+    parts = [Span(max(cue.span.start_s, span.start_s), min(cue.span.end_s, span.end_s)) for cue in text.cues]
+    return [(cue.text, part) for cue, part in zip(text.cues, parts, strict=True) if part.end_s > part.start_s]
+
+
+def _align(channel: Channel, text: SpanText, pieces: Sequence[tuple[str, Span]], span: Span) -> list[Word] | None:
+    if channel.samples is None:
+        return None
+    # Subtitles are often early or late: the whole item holds their words better, unless it is long.
+    if span.end_s - span.start_s <= MAX_ALIGNED_S:
+        pieces = [(text.text or "", span)]
+    words: list[Word] = []
+    for piece, part in pieces:
+        aligned = align_english(channel.samples, part, piece)
+        if aligned is None:
+            return None
+        words += aligned
+    return clip_ends(words, speech_spans(channel.probabilities, span))
