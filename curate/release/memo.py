@@ -1,4 +1,4 @@
-"""Remember what content given inputs amount to, so that a run with nothing new looks at no single row."""
+"""A note of the content that given inputs lead to, so that a run with nothing new reads no rows."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ _FILE = ".release-memo.json"
 
 
 class _Digest:
-    """A file to write to that keeps only the hash."""
+    """A writable file that keeps only the hash of what is written."""
 
     closed = False
 
@@ -28,16 +28,16 @@ class _Digest:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: nothing is buffered."""
 
     def close(self) -> None:
         self.closed = True
 
 
 def inputs_hash(header: Mapping[str, Any], tables: Iterable[pa.Table]) -> str:
-    """A hash of settings and tables. Equal inputs nearly always have equal hashes, and different ones never do.
+    """Return a hash of settings and tables. Different inputs never have equal hashes; equal inputs nearly always do.
 
-    Arrow does not say what lies in memory under a null, so it is no identity: use it to skip work, nothing else.
+    Arrow does not define the memory under a null, so this is not an identity: use it only to skip work.
     """
     digest = _Digest()
     digest.write(canonical_json(header))
@@ -48,12 +48,12 @@ def inputs_hash(header: Mapping[str, Any], tables: Iterable[pa.Table]) -> str:
 
 
 def recall(root: Path, inputs: str) -> str | None:
-    """The content hash last noted for these inputs in the folder ``root``."""
-    noted = read_json_object(root / _FILE)
-    return noted.get("content") if noted.get("inputs") == inputs else None
+    """Return the content hash noted last for these inputs in the folder ``root``, or None."""
+    memo = read_json_object(root / _FILE)
+    return memo.get("content") if memo.get("inputs") == inputs else None
 
 
 def note(root: Path, inputs: str, content: str) -> None:
-    """Note what these inputs amount to; a note that cannot be written only costs time."""
+    """Note the content hash of these inputs; failing to write it only costs time."""
     with suppress(StorageFailed):
         write_whole(root / _FILE, json.dumps({"inputs": inputs, "content": content}))
