@@ -22,7 +22,7 @@ from curate.stages.ingest.stage import Ingest
 from curate.storage.blobs import Blobs
 from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe
-from tests.support.media_builders import make_frames, make_portrait, make_tone, sample, write_media
+from tests.support.media_builders import make_frames, make_portrait, make_speech, make_tone, sample, write_media
 from tests.support.runs import assert_same, contents, run_quietly
 
 
@@ -164,6 +164,21 @@ def test_globs(tmp_path):
         (tmp_path / name).write_text(name)
     assert list(ingest(tmp_path, "**/*.txt", "*.txt").sources) == ["a/b/z.txt", "a/y.txt", "x.txt"]
     assert list(ingest(tmp_path / "a", str(tmp_path / "x.txt")).sources) == [str(tmp_path / "x.txt")]
+
+
+def test_files_of_a_workspace_are_no_raw_files(tmp_path):
+    """Also those of another corpus; other folders may have the same names."""
+    settings = {"stage": "ingest", "files": ["**/*.jsonl", "**/*.flac"]}
+    recipe = make_recipe(tmp_path, settings, {"stage": "preprocess"})
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "p.jsonl").write_text('{"text": "Hello"}\n')
+    write_media(tmp_path / "a.flac", sound=make_speech())
+    workspace = tmp_path / "curate-workspace"
+    assert run_quietly(recipe, workspace).changed
+    assert list((workspace / "runs").rglob("*.jsonl"))
+    assert list((workspace / "blobs").rglob("*.flac"))
+    assert not run_quietly(recipe, workspace).changed
+    assert list(ingest(tmp_path, *settings["files"]).sources) == ["a.flac", "runs/p.jsonl#1"]
 
 
 def test_a_pattern_without_a_match_is_named(tmp_path):

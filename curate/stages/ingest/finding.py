@@ -11,6 +11,9 @@ from curate.media.words.subtitles import SUFFIXES
 from curate.stages.ingest.files import file_input
 from curate.stages.ingest.post_files import POST_SUFFIXES, post_inputs
 
+_WORKSPACE_FILE = "curate.yaml"
+_WORKSPACE_FOLDERS = frozenset({"blobs", "releases", "runs", "tables"})
+"""Each run adds media and logs to them; as raw files, they would grow without end."""
 INPUTS = pa.schema(
     [
         ("file", pa.string()),
@@ -28,11 +31,21 @@ INPUTS = pa.schema(
 
 
 def find_files(pattern: str, folder: Path) -> list[str]:
-    """Return the files that match a glob, relative to ``folder`` unless the glob is absolute; no subtitle files."""
+    """Return the raw files that match a glob, relative to ``folder`` unless the glob is absolute.
+
+    Subtitles and the files of workspaces are left out.
+    """
     if "\0" in pattern:
         return []
     names = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 (Path.glob refuses absolute patterns)
-    return [name for name in names if Path(name).suffix.lower() not in SUFFIXES and (folder / name).is_file()]
+    return [name for name in names if _is_raw(folder / name)]
+
+
+def _is_raw(path: Path) -> bool:
+    if path.suffix.lower() in SUFFIXES or not path.is_file():
+        return False
+    folders = (parent for parent in path.parents if parent.name in _WORKSPACE_FOLDERS)
+    return not any((parent.parent / _WORKSPACE_FILE).is_file() for parent in folders)
 
 
 def list_inputs(names: Iterable[str], folder: Path) -> pa.Table:
