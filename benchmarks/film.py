@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from curate.assets import shipped
+from curate.assets import shipped_folder
 from curate.media.container.decode import Span, read_audio, read_frames
 
 WIDTH, HEIGHT, FPS, RATE_HZ = 1280, 720, 25, 16_000
@@ -39,7 +39,7 @@ def make_film(path: Path, *, minutes: float, speech_share: float = 0.7, seed: in
 
 
 def _clip(name: str) -> Path:
-    return shipped("recipes") / "quickstart" / f"{name}.mp4"
+    return shipped_folder("recipes") / "quickstart" / f"{name}.mp4"
 
 
 def _actor(name: str) -> list[NDArray[np.uint8]]:

@@ -1,16 +1,16 @@
-"""Every error a user can cause, named by the reaction it needs.
+"""Every error that a user can cause, named by the reaction it needs.
 
 CurateError
-├── InvalidInput         mend the named files; lists every problem with its place
+├── InvalidInput         correct the named files; lists every problem with its place
 ├── InvalidRow           this one row cannot be used: it becomes a rejection and the rest goes on
 ├── MissingDependency    install or provide something
 ├── WorkspaceBusy        wait until the other run has ended
 ├── WorkspaceUnusable    use another workspace, or a newer curate
-├── StorageFailed        free or unlock the disk, then run again
+├── StorageFailed        free, unlock or mount the disk, then run again
 ├── ServiceUnavailable   start the service, or try again later
 ├── ServiceRefused       check the key and its rights
 ├── ServiceConflict      the other side was changed by hand: decide, then run again
-└── Interrupted          nothing, or raise the limit: the user stopped it, and what is done is kept
+└── Interrupted          nothing, or raise the limit: the user stopped the run, and finished work is kept
 
 All survive pickling: the message comes first, everything else is a keyword with a default.
 """
@@ -20,7 +20,7 @@ from typing import Any
 
 
 class CurateError(Exception):
-    """A failure with a sentence for the user and, where there is one, the next step."""
+    """A failure, with a sentence for the user and the next step in ``hint`` if there is one."""
 
     exit_code = 1
 
@@ -33,14 +33,14 @@ class CurateError(Exception):
         return _rebuild, (type(self), self.message, {k: v for k, v in self.__dict__.items() if k != "message"})
 
 
-def _rebuild(kind: type[CurateError], message: str, state: dict[str, Any]) -> CurateError:
+def _rebuild(kind: type[CurateError], message: str, attributes: dict[str, Any]) -> CurateError:
     error = kind(message)
-    error.__dict__.update(state)
+    error.__dict__.update(attributes)
     return error
 
 
 class InvalidInput(CurateError):
-    """A recipe, schema, setting or data file that has to be mended; ``problems`` holds one line for each."""
+    """A recipe, schema, setting or data file must be corrected; ``problems`` holds one line for each mistake."""
 
     def __init__(self, message: str, *, problems: tuple[str, ...] = (), hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -48,7 +48,7 @@ class InvalidInput(CurateError):
 
 
 class InvalidRow(CurateError):
-    """One input that cannot be used; ``reason`` is from the closed list ``curate.stages.contract.REASONS``."""
+    """One input cannot be used; ``reason`` is from the closed list ``curate.stages.contract.REASONS``."""
 
     def __init__(self, message: str, *, reason: str = "invalid", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -56,7 +56,7 @@ class InvalidRow(CurateError):
 
 
 class MissingDependency(CurateError):
-    """A program, package, model or key that is not there."""
+    """A program, package, model or key is missing."""
 
 
 class WorkspaceBusy(CurateError):
@@ -68,7 +68,7 @@ class WorkspaceUnusable(CurateError):
 
 
 class StorageFailed(CurateError):
-    """The disk is full, read-only or failing."""
+    """The disk is full, read-only, not mounted or failing."""
 
 
 class ServiceUnavailable(CurateError):
@@ -76,14 +76,14 @@ class ServiceUnavailable(CurateError):
 
 
 class ServiceRefused(CurateError):
-    """A server answers that this key may not do this."""
+    """A server answers that this key lacks the right."""
 
 
 class ServiceConflict(CurateError):
-    """What lies on the server is not what was left there, and guessing would lose work."""
+    """The state on the server is not what was left there, and guessing would lose work."""
 
 
 class Interrupted(CurateError):
-    """The user stopped the run, by hand or by a limit that is reached; everything finished is kept."""
+    """The user stopped the run, directly or by a limit that was reached; finished work is kept."""
 
     exit_code = 130

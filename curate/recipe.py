@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from curate.assets import list_assets, shipped
+from curate.assets import list_assets, shipped_folder
 from curate.document import Document, load_document, nearest, parse_model, sort_problems
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema, load_labels
@@ -69,14 +69,14 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, check_sources: boo
             labels = load_labels(name, path.parent)
         except InvalidInput as error:
             hint = f" ({error.hint})" if error.hint else ""
-            problems.extend(error.problems or (f"{document.place(('labels',))}: {error.message}{hint}",))
+            problems.extend(error.problems or (f"{document.location(('labels',))}: {error.message}{hint}",))
     stages = _valid_stages(document)
     problems.extend(_order_problems(stages, document, complete=recipe is not None))
     for index, stage in stages.items():
         found = list(stage.problems(path.parent, labels))
         if check_sources and isinstance(stage, Discovered):
             found.extend(stage.missing(path.parent))
-        problems.extend(f"{document.place(('stages', index, *location))}: {problem}" for location, problem in found)
+        problems.extend(f"{document.location(('stages', index, *location))}: {problem}" for location, problem in found)
     if problems or recipe is None or labels is None:
         problems = sort_problems(problems)
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -90,7 +90,7 @@ def find_recipe(path: Path) -> Path:
         return path.absolute()
     names = list_assets("recipes", suffix=".yaml")
     if path.name.removesuffix(".yaml") in names and path.parent in (Path(), Path("recipes")):
-        return shipped("recipes") / f"{path.name.removesuffix('.yaml')}.yaml"
+        return shipped_folder("recipes") / f"{path.name.removesuffix('.yaml')}.yaml"
     near = [str(other) for other in sorted(path.parent.glob("*.yaml"))] if path.parent.is_dir() else []
     raise InvalidInput(f"there is no recipe {path}{nearest(str(path), [*near, *names])}", hint="check the path")
 
@@ -115,7 +115,7 @@ def _order_problems(stages: Mapping[int, Stage], document: Document, *, complete
     """Yield stages out of order or given twice and, if all stages are ``complete``, tables that nothing writes."""
     before: list[Stage] = []
     for index, stage in stages.items():
-        place = document.place(("stages", index))
+        place = document.location(("stages", index))
         if not stage.repeatable and any(other.stage == stage.stage for other in before):
             yield f"{place}: {stage.stage} is given twice; one is enough"
         if late := [other for other in before if STAGES.index(type(other)) > STAGES.index(type(stage))]:

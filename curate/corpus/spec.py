@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import yaml
 
-from curate.assets import shipped
+from curate.assets import shipped_folder
 from curate.labels import LabelSchema, compile_arrow
 from curate.storage.delta import Table, TableSpec
 from curate.storage.workspace import Workspace
@@ -59,7 +59,7 @@ def repeats_column(name: str) -> str | None:
 
 @cache
 def _load(name: str) -> _TableFile:
-    path = shipped("schemas") / "tables" / f"{name}.yaml"
+    path = shipped_folder("schemas") / "tables" / f"{name}.yaml"
     if not path.is_file():
         raise ValueError(f"there is no table {name!r}")
     values = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ from functools import cache
 
 import yaml
 
-from curate.assets import shipped
+from curate.assets import shipped_folder
 from curate.labels.features import Feature, list_of, scalar
 
 AUDIO_RATE_HZ = 16_000
@@ -51,7 +51,7 @@ def reserved_names() -> dict[str, str]:
     """Return every reserved name with a phrase for where it is used: a table or every release."""
     released = (*ITEM_COLUMNS, *EVIDENCE_COLUMNS, "judgements", *JUDGEMENT_MEMBERS, "prelabel", *PRELABEL_MEMBERS)
     names = dict.fromkeys(released, "every release")
-    for path in sorted((shipped("schemas") / "tables").glob("*.yaml")):
+    for path in sorted((shipped_folder("schemas") / "tables").glob("*.yaml")):
         table = yaml.safe_load(path.read_text("utf-8"))
         if table.get("per_label_schema"):
             names.update(dict.fromkeys(table["columns"], f"table {path.stem}"))

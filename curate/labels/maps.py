@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from curate.assets import find_asset, list_assets
-from curate.document import Document, Finding, load_document, nearest, sort_problems
+from curate.document import Document, LocatedProblem, load_document, nearest, sort_problems
 from curate.errors import InvalidInput
 from curate.labels.taxonomy import Kind, MapRule, Taxonomy, read_taxonomy, targets_of
 
@@ -156,8 +156,8 @@ class _Opened(NamedTuple):
     taxonomy: Taxonomy
     document: Document
 
-    def told(self, found: Iterable[Finding]) -> list[str]:
-        return [f"{self.document.place(place)}: {sentence}" for place, sentence in found]
+    def told(self, found: Iterable[LocatedProblem]) -> list[str]:
+        return [f"{self.document.location(place)}: {sentence}" for place, sentence in found]
 
 
 class _Shelf:
@@ -172,7 +172,7 @@ class _Shelf:
     def open(self, name: str) -> _Opened:
         """The taxonomy of this name with its file."""
         if name not in self._opened:
-            self._opened[name] = _read(find_asset("schemas/taxonomies", name, suffix=".yaml", beside=self._beside))
+            self._opened[name] = _read(find_asset("schemas/taxonomies", name, suffix=".yaml", user_folder=self._beside))
         return self._opened[name]
 
     def step(self, source: str, target: str) -> TaxonomyMap:
@@ -200,7 +200,7 @@ class _Shelf:
     @cached_property
     def _everything(self) -> list[str]:
         readable: list[str] = []
-        for name in sorted(list_assets("schemas/taxonomies", suffix=".yaml", beside=self._beside)):
+        for name in sorted(list_assets("schemas/taxonomies", suffix=".yaml", user_folder=self._beside)):
             try:
                 self.open(name)
                 readable.append(name)
@@ -218,7 +218,7 @@ def _read(path: Path) -> _Opened:
 def _follow(opened: _Opened, target: str, shelf: _Shelf) -> TaxonomyMap:
     """The map that a taxonomy's own rule gives. Raises ``InvalidInput`` where the rule is not right."""
     source, rule = opened.taxonomy, rules_of(opened.taxonomy)[target]
-    place = opened.document.place(("maps", target))
+    place = opened.document.location(("maps", target))
     try:
         there = shelf.open(target).taxonomy
     except InvalidInput as error:
@@ -236,7 +236,7 @@ def _follow(opened: _Opened, target: str, shelf: _Shelf) -> TaxonomyMap:
     return TaxonomyMap(source, there, weights, rule.lossy, sources=(rule.source,) if rule.source else ())
 
 
-def _rule_findings(source: Taxonomy, rule: MapRule, target: Taxonomy) -> Iterator[Finding]:
+def _rule_findings(source: Taxonomy, rule: MapRule, target: Taxonomy) -> Iterator[LocatedProblem]:
     at = ("maps", target.taxonomy)
     wrong = False
     for name, targets in rule.labels.items():
@@ -268,7 +268,7 @@ def _astray(name: str, label: str, rule: MapRule, target: Taxonomy) -> str:
     return f"{shown} is a dead end: {way[-1]!r} is no label of {target.taxonomy}{nearest(way[-1], target.names)}"
 
 
-def _part_findings(taxonomy: Taxonomy, shelf: _Shelf) -> Iterator[Finding]:
+def _part_findings(taxonomy: Taxonomy, shelf: _Shelf) -> Iterator[LocatedProblem]:
     for index, label in enumerate(taxonomy.labels):
         here = ("labels", index, "composed_of")
         for part in label.composed_of:

@@ -89,7 +89,7 @@ def load_labels(name: str, beside: Path | None = None) -> LabelSchema:
 
     Raises ``InvalidInput`` listing every problem with its file and line.
     """
-    document = load_document(find_asset("schemas/labels", name, suffix=".yaml", beside=beside))
+    document = load_document(find_asset("schemas/labels", name, suffix=".yaml", user_folder=beside))
     problems: list[str] = []
     fields: dict[str, Field] = {}
     raw_fields = document.data.get("fields")
@@ -100,7 +100,7 @@ def load_labels(name: str, beside: Path | None = None) -> LabelSchema:
             problems.extend(error.problems or (error.message,))
     complete = fields if isinstance(raw_fields, dict) and len(fields) == len(raw_fields) else None
     for loc, sentence in _conflicts(fields, _units(document), complete=complete is not None):
-        problems.append(f"{document.place(('fields', *loc))}: {sentence}")
+        problems.append(f"{document.location(('fields', *loc))}: {sentence}")
     # If fields are broken, a valid stand-in lets the rest of the file be checked too.
     stand_in: dict[str, Field] = {"broken": Text(name="broken", type="text")}
     data = {**document.data, "fields": stand_in if problems else complete} if complete or problems else document.data
@@ -115,7 +115,7 @@ def load_labels(name: str, beside: Path | None = None) -> LabelSchema:
 
 def _load_field(name: str, settings: Any, document: Document, beside: Path | None) -> Field:
     loc = ("fields", name)
-    location = document.place(loc)
+    location = document.location(loc)
     if not isinstance(settings, Mapping) or not isinstance(settings.get("type"), str):
         raise InvalidInput(f"{location}: field {name} needs `type: <name>`{nearest('', tuple(FIELD_TYPES))}")
     field_type = FIELD_TYPES.get(settings["type"])
@@ -128,7 +128,7 @@ def _load_field(name: str, settings: Any, document: Document, beside: Path | Non
             complete["taxonomy"] = load_taxonomy(settings["taxonomy"], beside)
         except InvalidInput as error:
             hint = f" ({error.hint})" if error.hint else ""
-            problems = error.problems or (f"{document.place((*loc, 'taxonomy'))}: {error.message}{hint}",)
+            problems = error.problems or (f"{document.location((*loc, 'taxonomy'))}: {error.message}{hint}",)
             raise InvalidInput(error.message, problems=problems) from error
     return parse_model(field_type, complete, document, at=loc)
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from curate.assets import find_asset
-from curate.document import Document, Finding, Findings, load_document, nearest, parse_model
+from curate.document import Document, LocatedProblem, LocatedProblems, load_document, nearest, parse_model
 from curate.errors import InvalidInput
 
 NAME_PATTERN = r"^[a-z0-9_]+\.v\d+$"
@@ -102,7 +102,7 @@ class Taxonomy(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> "Taxonomy":
         if found := tuple(islice(_findings(self), _MOST_FINDINGS)):
-            raise Findings(found)
+            raise LocatedProblems(found)
         return self
 
     @cached_property
@@ -181,7 +181,7 @@ def load_taxonomy(name: str, beside: Path | None = None) -> Taxonomy:
 
     Raises ``InvalidInput`` listing every problem with its file and line.
     """
-    return read_taxonomy(load_document(find_asset("schemas/taxonomies", name, suffix=".yaml", beside=beside)))
+    return read_taxonomy(load_document(find_asset("schemas/taxonomies", name, suffix=".yaml", user_folder=beside)))
 
 
 def read_taxonomy(document: Document) -> Taxonomy:
@@ -189,7 +189,7 @@ def read_taxonomy(document: Document) -> Taxonomy:
     taxonomy = parse_model(Taxonomy, document.data, document)
     if document.path.name != f"{taxonomy.taxonomy}.yaml":
         raise InvalidInput(
-            f"{document.place(('taxonomy',))}: the file of taxonomy {taxonomy.taxonomy} is found by its name",
+            f"{document.location(('taxonomy',))}: the file of taxonomy {taxonomy.taxonomy} is found by its name",
             hint=f"rename {document.path.name} to {taxonomy.taxonomy}.yaml, or the taxonomy",
         )
     return taxonomy
@@ -227,7 +227,7 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     return {key: tuple(names) for key, names in found.items()}
 
 
-def _findings(taxonomy: Taxonomy) -> Iterator[Finding]:
+def _findings(taxonomy: Taxonomy) -> Iterator[LocatedProblem]:
     """Every mistake among labels that are well-formed one by one."""
     yield from _name_findings(taxonomy)
     yield from _tree_findings(taxonomy)
@@ -251,7 +251,7 @@ def _findings(taxonomy: Taxonomy) -> Iterator[Finding]:
         yield from _map_findings(taxonomy, target, rule)
 
 
-def _name_findings(taxonomy: Taxonomy) -> Iterator[Finding]:
+def _name_findings(taxonomy: Taxonomy) -> Iterator[LocatedProblem]:
     seen: dict[str, str] = {}
     for at, label in enumerate(taxonomy.labels):
         here, name = ("labels", at, "name"), label.name
@@ -268,7 +268,7 @@ def _name_findings(taxonomy: Taxonomy) -> Iterator[Finding]:
         seen.setdefault(folded, name)
 
 
-def _tree_findings(taxonomy: Taxonomy) -> Iterator[Finding]:
+def _tree_findings(taxonomy: Taxonomy) -> Iterator[LocatedProblem]:
     reported: set[str] = set()
     rooted: set[str] = set()
     for at, label in enumerate(taxonomy.labels):
@@ -290,7 +290,7 @@ def _tree_findings(taxonomy: Taxonomy) -> Iterator[Finding]:
             )
 
 
-def _opposite_findings(taxonomy: Taxonomy, label: Label, here: tuple[int | str, ...]) -> Iterator[Finding]:
+def _opposite_findings(taxonomy: Taxonomy, label: Label, here: tuple[int | str, ...]) -> Iterator[LocatedProblem]:
     other = taxonomy.by_name.get(label.opposite or "")
     if other is None:
         yield here, f"opposite {label.opposite!r} is no label here{nearest(str(label.opposite), taxonomy.names)}"
@@ -301,7 +301,7 @@ def _opposite_findings(taxonomy: Taxonomy, label: Label, here: tuple[int | str, 
         yield here, f"{label.name!r} says that its opposite is {other.name!r}, which {says}; opposites are mutual"
 
 
-def _map_findings(taxonomy: Taxonomy, target: str, rule: MapRule) -> Iterator[Finding]:
+def _map_findings(taxonomy: Taxonomy, target: str, rule: MapRule) -> Iterator[LocatedProblem]:
     here = ("maps", target)
     if target == taxonomy.taxonomy:
         yield here, f"{target} maps to itself; remove this map"

@@ -55,7 +55,7 @@ def write_previews(loaded: LoadedRecipe, workspace: Workspace, folder: Path, *, 
             step_s=STEP_S,
         )
         page = render_preview(preview, tools.blobs)
-        written.append(write_page(folder / _file_name(row), page, what="preview"))
+        written.append(write_page(folder / _file_name(row), page, name="preview"))
     return written
 
 

@@ -6,17 +6,28 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
 from pyarrow import parquet
+from pydantic import AfterValidator
 
 from curate.errors import InvalidInput, StorageFailed
 from curate.release.manifest import CARD, FILE, Manifest, read_manifest
 from curate.storage.folder import Folder
 
-VERSION = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-"""What a version may look like: it names a folder, a git tag and a revision on the Hub."""
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _BUILDING = ".building"
+
+
+def check_version(name: str) -> str:
+    """Return the name of a version. Raises ``ValueError`` unless it can name a folder, a git tag and a Hub revision."""
+    if not _VERSION.fullmatch(name):
+        raise ValueError("a version is letters, digits, dots, dashes and underscores, such as v2 or 2027-01")
+    return name
+
+
+VersionName = Annotated[str, AfterValidator(check_version)]
 
 
 class Releases:
@@ -38,7 +49,7 @@ class Releases:
     def manifests(self, recipe: str | None = None) -> list[Manifest]:
         """The manifests of all releases, or of those of one recipe, in the order in which they were made."""
         named = (name.removesuffix(f"/{FILE}") for name in self.folder.glob(f"*/{FILE}"))
-        read = (self._manifest(version) for version in named if re.fullmatch(VERSION, version))
+        read = (self._manifest(version) for version in named if _VERSION.fullmatch(version))
         found = sorted(read, key=lambda each: (each.number, each.version))
         return [each for each in found if recipe is None or each.recipe == recipe]
 

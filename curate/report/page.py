@@ -1,24 +1,107 @@
-"""A page on the disk: whole or not there."""
+"""Self-contained HTML pages, made from templates that escape everything."""
 
-import os
-from contextlib import suppress
+import base64
+import io
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from curate.errors import StorageFailed
+from curate.files import write_whole
+from curate.storage.blobs import Blobs
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_MAX_CHARS = 400
+_THUMBNAIL_PX = 168
 
 
-def write_page(path: Path, page: str, *, what: str) -> Path:
-    """Write ``page`` to ``path`` in one move, and give the path. Raises ``StorageFailed`` naming ``what`` it is."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+def render_page(template: str, **values: Any) -> str:
+    """Return a page that fetches and runs nothing. Values are escaped, and those shown by ``short`` are bounded."""
+    return _environment().get_template(template).render(values)
+
+
+def write_page(path: Path, page: str, *, name: str) -> Path:
+    """Write a page in one step and return its path. Raises ``StorageFailed`` that calls the page by its ``name``."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(page, encoding="utf-8", errors="replace")
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise StorageFailed(
-            f"cannot write the {what} {path}: {error.strerror}",
-            hint="free some space, mend the permissions, or choose another folder",
-        ) from error
+        write_whole(path, page.encode("utf-8", "replace"))
+    except StorageFailed as error:
+        message = error.message.replace("cannot write", f"cannot write the {name}", 1)
+        raise StorageFailed(message, hint=error.hint) from error
     return path
+
+
+def thumbnail(blob: str | None, blobs: Blobs) -> str:
+    """Return a small JPEG of a picture as a data URI; empty if there is no picture or it cannot be read."""
+    from PIL import Image, UnidentifiedImageError
+
+    if not blob:
+        return ""
+    try:
+        with Image.open(blobs.path(blob)) as picture:
+            picture.draft("RGB", (_THUMBNAIL_PX, _THUMBNAIL_PX))
+            small = picture.convert("RGB")
+        small.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+        out = io.BytesIO()
+        small.save(out, "JPEG", quality=80)
+    except (OSError, UnidentifiedImageError, StorageFailed):
+        return ""
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def short(value: Any) -> str:
+    """Return anything as text of bounded length; empty for None."""
+    text = "" if value is None else str(value)
+    return text if len(text) <= _MAX_CHARS else f"{text[: _MAX_CHARS - 1]}…"
+
+
+def show_count(value: int | None) -> str:
+    """Return a count with thousands separators; empty for zero."""
+    return f"{value:,}" if value else ""
+
+
+def show_span(item: Mapping[str, Any]) -> str:
+    """Return the start and end of an item in its source: ``1:02.5–1:04.0``."""
+    if item["start_s"] is None or item["end_s"] is None:
+        return ""
+    return f"{show_clock(item['start_s'])}–{show_clock(item['end_s'])}"
+
+
+def show_clock(seconds: float) -> str:
+    """Return minutes and seconds: ``1:02.5``."""
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+
+
+def show_duration(seconds: float) -> str:
+    """Return a duration in seconds, minutes or hours, whichever suits it."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def _show_usd(amount: float | None) -> str:
+    return "price unknown" if amount is None else f"{amount:,.4f}"
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("curate.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {
+        "short": short,
+        "count": show_count,
+        "clock": show_clock,
+        "duration": show_duration,
+        "span": show_span,
+        "usd": _show_usd,
+    }
+    return environment

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curate import __version__
 from curate.assets import find_asset
@@ -19,7 +19,7 @@ from curate.release.features import card_features
 from curate.release.manifest import Manifest
 from curate.release.memo import inputs_hash, note, recall
 from curate.release.rows import ReleaseRows, ReleaseTables, pseudonym
-from curate.release.versions import VERSION, Releases
+from curate.release.versions import Releases, VersionName
 from curate.stages.capabilities import Dividing
 from curate.stages.contract import DriverStage, Receipt, Tools
 
@@ -27,15 +27,6 @@ Key = Literal["source", "speaker", "participant", "identity", "group"]
 MEGABYTE = 2**20
 _SPLIT = re.compile(r"[A-Za-z]\w{0,39}")
 _ANNOTATION = ("annotation_id", "judgement_id", "item_id", "annotator", "action", "acted_at", "origins")
-
-
-def _check_version(name: str | None) -> str | None:
-    if name is not None and not re.fullmatch(VERSION, name):
-        raise ValueError("a version is letters, digits, dots, dashes and underscores, such as v2 or 2027-01")
-    return name
-
-
-Version = Annotated[str | None, AfterValidator(_check_version)]
 
 
 class Split(BaseModel):
@@ -69,7 +60,7 @@ class Export(DriverStage, Dividing):
 
     stage: Literal["export"]
     split: Split = Split()
-    release: Version = None
+    release: VersionName | None = None
     """The version to make; the next of v1, v2, … where it is left out."""
     reviewed_only: bool = False
     """Leave out items that nobody has judged."""
@@ -183,7 +174,7 @@ def _notices(corpus: Corpus, tables: ReleaseTables, plan: Plan) -> list[str]:
 
 
 def _read_template(name: str, tools: Tools) -> str:
-    path = find_asset("data_cards", name, suffix=".md", beside=tools.folder)
+    path = find_asset("data_cards", name, suffix=".md", user_folder=tools.folder)
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

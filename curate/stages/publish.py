@@ -9,9 +9,8 @@ from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.hub.upload import upload_release
 from curate.release.manifest import FILE, check_files
-from curate.release.versions import Releases
+from curate.release.versions import Releases, VersionName
 from curate.stages.contract import DriverStage, Receipt, Tools
-from curate.stages.export import Version
 
 _NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9_]([A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
 
@@ -29,7 +28,7 @@ class Publish(DriverStage):
     stage: Literal["publish"]
     repo: Annotated[str, AfterValidator(_check_repo)]
     private: bool = True
-    tag: Version = None
+    tag: VersionName | None = None
     """The tag to set; by default the release's version."""
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:

@@ -7,7 +7,7 @@ import sys
 import yaml
 from pyarrow import parquet
 
-from curate.assets import shipped
+from curate.assets import shipped_folder
 from tests.support.hub_double import TOKEN, HubDouble
 
 READ_BACK = """
@@ -21,9 +21,9 @@ print(json.dumps([len(rows), sorted(row["item_id"] for row in rows), sound]))
 
 
 def test_raw_clips_to_a_published_dataset(run_curate, tmp_path):
-    recipe = yaml.safe_load((shipped("recipes") / "quickstart.yaml").read_text())
+    recipe = yaml.safe_load((shipped_folder("recipes") / "quickstart.yaml").read_text())
     recipe["stages"].append({"stage": "publish", "repo": "tester/quickstart", "private": True})
-    (tmp_path / "quickstart").symlink_to(shipped("recipes") / "quickstart")
+    (tmp_path / "quickstart").symlink_to(shipped_folder("recipes") / "quickstart")
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
     with HubDouble(tmp_path / "hub", mode="xet") as hub:
         environment = {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "hf")}

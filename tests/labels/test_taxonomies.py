@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.assets import list_assets, shipped
+from curate.assets import list_assets, shipped_folder
 from curate.errors import InvalidInput
 from curate.labels import load_taxonomy
 from curate.labels.maps import TaxonomyMap, check_taxonomy, kind_of, load_map, rules_of
@@ -236,7 +236,7 @@ def _tsv(path: Path):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_taxonomy_is_whole(name):
-    taxonomy = check_taxonomy(shipped("schemas") / "taxonomies" / f"{name}.yaml")
+    taxonomy = check_taxonomy(shipped_folder("schemas") / "taxonomies" / f"{name}.yaml")
     assert taxonomy.source or name in {"sentiment3.v1", *OF_FORMS}
     colors = [label.color.lower() for label in taxonomy.labels if label.color]
     assert len(colors) == len(set(colors))

@@ -81,7 +81,7 @@ def is_chat(call: Any) -> bool:
 @pytest.mark.parametrize("mode", ["online", "batch"])
 def test_examples_are_those_nearest_in_meaning_and_each_text_is_embedded_once(corpus, double, mode, monkeypatch):
     quick = partial(EngineSettings, batch_idle_s=0.05, batch_poll_s=0.05)
-    monkeypatch.setattr("curate.stages.prelabel.stage.EngineSettings", quick)
+    monkeypatch.setattr("curate.stages.prelabel.streaming.EngineSettings", quick)
     done = corpus.run(labellers=[ONE], examples=EXAMPLES, mode=mode)
     (disgust,), (joy,) = asked_about(double, "Ach, wie ekelhaft!"), asked_about(double, "Wie schön!")
     assert "take it away" in disgust
@@ -156,7 +156,7 @@ def test_a_service_that_does_not_embed_ends_the_stage_before_anything_is_asked(c
 @pytest.mark.parametrize("mode", ["online", "batch"])
 def test_questions_and_vectors_share_one_budget(corpus, double, mode, monkeypatch):
     quick = partial(EngineSettings, batch_idle_s=0.05, batch_poll_s=0.05)
-    monkeypatch.setattr("curate.stages.prelabel.stage.EngineSettings", quick)
+    monkeypatch.setattr("curate.stages.prelabel.streaming.EngineSettings", quick)
     for _ in range(2):
         with pytest.raises(Interrupted, match="the budget is spent"):
             corpus.run(labellers=[ONE], examples=EXAMPLES, mode=mode, in_flight=2, budget={"tokens": 4_500})

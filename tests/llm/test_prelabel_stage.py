@@ -25,8 +25,8 @@ from curate.llm.replies import ReplyStore
 from curate.pipeline import StagePlan, StageResult, add_accounts, plan, run
 from curate.recipe import load_recipe
 from curate.stages.contract import Tools
-from curate.stages.prelabel.chat import Chat
 from curate.stages.prelabel.context import with_neighbours
+from curate.stages.prelabel.proposer import Proposer
 from curate.stages.prelabel.settings import ContextSettings
 from curate.stages.prelabel.stage import Prelabel
 from curate.storage.blobs import Blobs
@@ -434,7 +434,7 @@ def test_a_plan_of_a_replay_costs_nothing_and_announces_the_errors(corpus: Posts
     assert note == "about 9 replies to replay, none stored: all will be errors"
     chosen = {"by": "openai/text-embedding-3-small"}
     note = planned(corpus, labellers=[replay], examples=chosen).note
-    assert note.startswith("about 9 replies to replay: which are stored shows in the run")
+    assert note.startswith("about 9 replies to replay: the run shows how many are stored")
     note = planned(corpus, labellers=[{"model": "openai/gpt-5"}, replay]).note
     assert note.startswith("about 9 requests, ")
     assert note.endswith(" USD; about 9 replies to replay, 6 of them stored: the other 3 will be errors")
@@ -496,10 +496,10 @@ def test_a_pair_is_reckoned_with_where_both_are_there(tmp_path: Path, labels: st
     )
     schema = load_labels(labels)
     item = dict.fromkeys(stage.columns_used()) | {"item_id": "i", "unit": "pair", "start_s": 0.0, "end_s": 2.0} | pair
-    chat = Chat(stage, None, Tools(Blobs(tmp_path), schema, tmp_path))
+    proposer = Proposer(stage, None, Tools(Blobs(tmp_path), schema, tmp_path))
     with ReplyStore(tmp_path / "answers.sqlite") as answers:
         dry_run = DryRun(answers)
-        asyncio.run(chat.rehearse(dry_run, item))
+        asyncio.run(proposer.plan_requests(dry_run, item))
     kinds = [[media.kind for media in planned.request.media] for planned in dry_run.requests]
     assert [(one.count("image"), one.count("audio")) for one in kinds] == (
         [] if pictures is None else [(pictures, sounds)]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate.assets import list_assets, shipped
+from curate.assets import list_assets, shipped_folder
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import ItemContext, Turn, describe_labels, load_labels, strict_problems, to_context
 from curate.llm.prompts.answer import parse_answer
@@ -186,7 +186,8 @@ def test_prompt_that_cannot_be_read(tmp_path):
 
 def test_own_prompt_wins_and_its_bytes_are_its_identity(tmp_path):
     theirs = load_prompt("review.v1")
-    assert theirs.sha256 == hashlib.sha256((shipped("recipes") / "prompts" / "review.v1.md").read_bytes()).hexdigest()
+    shipped = shipped_folder("recipes") / "prompts" / "review.v1.md"
+    assert theirs.sha256 == hashlib.sha256(shipped.read_bytes()).hexdigest()
     path = make_prompt(tmp_path / "recipes" / "prompts", name="review.v1")
     mine = load_prompt("review.v1", tmp_path)
     assert mine.header.title == "Mine"

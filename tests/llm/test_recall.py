@@ -21,7 +21,7 @@ COUNT = 12
 
 @pytest.fixture(autouse=True)
 def _few_are_many(monkeypatch: pytest.MonkeyPatch, corpus: Posts) -> None:
-    monkeypatch.setattr(prelabel, "_RECALL_FROM", 2)
+    monkeypatch.setattr(prelabel, "_MIN_REPLAY_ITEMS", 2)
     corpus.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(COUNT)])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from curate.assets import shipped
+from curate.assets import shipped_folder
 from curate.corpus.spec import open_table
 from curate.executors.local import LocalExecutor
 from curate.media.container.decode import read_audio
@@ -40,7 +40,7 @@ class Clips:
         before = len(self.double.calls)
         recipe = make_recipe(
             self.folder,
-            {"stage": "ingest", "files": str(shipped("recipes") / "quickstart/*.mp4"), "licence": "CC0-1.0"},
+            {"stage": "ingest", "files": str(shipped_folder("recipes") / "quickstart/*.mp4"), "licence": "CC0-1.0"},
             {"stage": "preprocess"},
             {"stage": "prelabel", "labellers": [ONE], **settings},
         )
@@ -160,7 +160,7 @@ def test_sound_goes_as_mp3_or_not_at_all(clips, tmp_path):
 
 
 def test_a_prompt_that_needs_a_sound_is_not_asked_where_it_is_left_out(clips):
-    text = (shipped("recipes") / "prompts" / "clues_then_words.v1.md").read_text(encoding="utf-8")
+    text = (shipped_folder("recipes") / "prompts" / "clues_then_words.v1.md").read_text(encoding="utf-8")
     needing = text.replace("audio: optional", "audio: required").replace("frames, audio]", "frames]")
     needing = needing.replace("{{#audio}}\n", "").replace("{{/audio}}\n", "")
     (clips.folder / "heard.v1.md").write_text(needing, encoding="utf-8")

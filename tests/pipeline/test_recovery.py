@@ -165,6 +165,6 @@ def test_a_changed_setting_redoes_its_stage_and_what_depends_on_it(tmp_path):
 def shutil_copy_quickstart(folder: Path) -> None:
     import shutil
 
-    from curate.assets import shipped
+    from curate.assets import shipped_folder
 
-    shutil.copy(shipped("recipes") / "quickstart" / "good_news.mp4", folder)
+    shutil.copy(shipped_folder("recipes") / "quickstart" / "good_news.mp4", folder)

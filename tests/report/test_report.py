@@ -3,10 +3,12 @@
 from html.parser import HTMLParser
 
 import pytest
+from jinja2 import Environment, PackageLoader
 
 from curate.errors import StorageFailed
+from curate.report.page import short
 from curate.report.run import render_report, write_report
-from curate.report.sections.items import MOST_ITEMS
+from curate.report.sections.items import MAX_ITEMS
 from tests.support.release_builders import make_corpus, make_jpeg
 
 RECORD = {
@@ -61,7 +63,7 @@ def test_it_tells_what_was_done_and_what_came_of_it(tmp_path):
         "curate 0.1.0",
     ):
         assert words in page.text, words
-    assert "ended before its end" not in page.text
+    assert "ended early" not in page.text
     assert page.tags.count("img") == 3
     assert [path.name for path in path.parent.iterdir()] == ["report.html"]
 
@@ -94,10 +96,10 @@ def test_nothing_from_outside_is_obeyed_or_fetched(tmp_path):
 
 
 def test_the_largest_corpus_still_fits_a_page(tmp_path):
-    made = make_corpus(tmp_path / "ws", items=MOST_ITEMS + 50)
+    made = make_corpus(tmp_path / "ws", items=MAX_ITEMS + 50)
     page = Page(render_report(made.corpus, RECORD))
-    assert sum("item" in text.split() for _, name, text in page.attributes if name == "class") == MOST_ITEMS
-    assert f"{MOST_ITEMS} of {MOST_ITEMS + 50}" in page.text
+    assert sum("item" in text.split() for _, name, text in page.attributes if name == "class") == MAX_ITEMS
+    assert f"{MAX_ITEMS} of {MAX_ITEMS + 50}" in page.text
 
 
 def test_pictures_are_made_small_and_broken_ones_are_left_out(tmp_path):
@@ -124,14 +126,14 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
         write_report(tmp_path / "file" / "report.html", made.corpus, RECORD)
 
 
-def test_structured_values_are_shown_in_words():
-    from curate.labels.fields import OpenSet
-    from curate.report.words import show_value
-
-    field = OpenSet(name="words", type="open_set")
-    assert show_value(field, ["<b>"]) == "&lt;b&gt;"
-    assert show_value(field, ["a", "<b>"]) == '<span class="chip">a</span><span class="chip">&lt;b&gt;</span>'
-    assert show_value(field, [f"word {number}" for number in range(100)]).count("chip") == 13
+def test_structured_values_are_chips(tmp_path):
+    value = Environment(autoescape=True, loader=PackageLoader("curate.report")).from_string(
+        '{% from "parts.html" import value %}{{ value(parts) }}'
+    )
+    value.environment.filters["short"] = short
+    assert value.render(parts=["<b>"]).strip() == "&lt;b&gt;"
+    assert '<span class="chip">a</span><span class="chip">&lt;b&gt;</span>' in value.render(parts=["a", "<b>"])
+    assert value.render(parts=[f"word {number}" for number in range(100)]).count("chip") == 13
 
 
 def add_proposals(made, labeller, outcomes, *, item="item-0000", final=False):

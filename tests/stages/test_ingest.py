@@ -81,9 +81,9 @@ def test_a_change_of_the_sidecar_is_seen(tmp_path):
 
 
 def test_every_column_is_one_of_the_table(tmp_path):
-    from curate.assets import shipped
+    from curate.assets import shipped_folder
 
-    columns = (shipped("schemas") / "tables" / "sources.yaml").read_text()
+    columns = (shipped_folder("schemas") / "tables" / "sources.yaml").read_text()
     write_media(tmp_path / "a.mp4", frames=make_frames(), sound=make_tone())
     (tmp_path / "p.jsonl").write_text('{"text": "hello"}\n')
     for row in ingest(tmp_path, "*").sources.values():
@@ -166,19 +166,17 @@ def test_globs(tmp_path):
     assert list(ingest(tmp_path / "a", str(tmp_path / "x.txt")).sources) == [str(tmp_path / "x.txt")]
 
 
-def test_files_of_a_workspace_are_no_raw_files(tmp_path):
-    """Also those of another corpus; other folders may have the same names."""
-    settings = {"stage": "ingest", "files": ["**/*.jsonl", "**/*.flac"]}
-    recipe = make_recipe(tmp_path, settings, {"stage": "preprocess"})
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "p.jsonl").write_text('{"text": "Hello"}\n')
+def test_a_workspace_may_be_the_folder_of_the_recipe(tmp_path):
+    files = ["**/*.jsonl", "**/*.flac"]
+    recipe = make_recipe(tmp_path, {"stage": "ingest", "files": files}, {"stage": "preprocess"})
+    (tmp_path / "raw" / "runs").mkdir(parents=True)
+    (tmp_path / "raw" / "runs" / "p.jsonl").write_text('{"text": "Hello"}\n')
     write_media(tmp_path / "a.flac", sound=make_speech())
-    workspace = tmp_path / "curate-workspace"
-    assert run_quietly(recipe, workspace).changed
-    assert list((workspace / "runs").rglob("*.jsonl"))
-    assert list((workspace / "blobs").rglob("*.flac"))
-    assert not run_quietly(recipe, workspace).changed
-    assert list(ingest(tmp_path, *settings["files"]).sources) == ["a.flac", "runs/p.jsonl#1"]
+    assert run_quietly(recipe, tmp_path).changed
+    assert list((tmp_path / "runs").rglob("*.jsonl"))
+    assert list((tmp_path / "blobs").rglob("*.flac"))
+    assert not run_quietly(recipe, tmp_path).changed
+    assert list(ingest(tmp_path, *files).sources) == ["a.flac", "raw/runs/p.jsonl#1"]
 
 
 def test_a_pattern_without_a_match_is_named(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from curate.assets import shipped
+from curate.assets import shipped_folder
 from curate.labels import load_labels
 from curate.media.container.decode import read_audio
 from curate.media.container.pictures import load_rgb
@@ -30,7 +30,7 @@ from tests.support.preprocessing import make_sources, preprocess
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory):
     blobs = tmp_path_factory.mktemp("blobs")
-    return preprocess(shipped("recipes"), "quickstart/*.mp4", "quickstart/posts.jsonl", blobs=blobs)
+    return preprocess(shipped_folder("recipes"), "quickstart/*.mp4", "quickstart/posts.jsonl", blobs=blobs)
 
 
 def test_the_samples_give_two_spoken_utterances_each(quickstart):
@@ -96,20 +96,20 @@ def test_crops_show_the_face_upright_with_level_eyes(quickstart):
 
 def test_rows_have_the_columns_of_their_tables(quickstart):
     for table in ("items", "faces", "shots"):
-        columns = (shipped("schemas") / "tables" / f"{table}.yaml").read_text()
+        columns = (shipped_folder("schemas") / "tables" / f"{table}.yaml").read_text()
         for row in quickstart.outcome.rows[table]:
             assert not [name for name in row if f"\n  {name}:" not in columns]
 
 
 def test_the_same_input_gives_the_same_rows_and_blobs(quickstart, tmp_path):
-    second = preprocess(shipped("recipes"), "quickstart/*.mp4", "quickstart/posts.jsonl", blobs=tmp_path)
+    second = preprocess(shipped_folder("recipes"), "quickstart/*.mp4", "quickstart/posts.jsonl", blobs=tmp_path)
     assert second.outcome.rows == quickstart.outcome.rows
     names = [sorted(path.name for path in done.tools.blobs.root.rglob("*.*")) for done in (second, quickstart)]
     assert names[0] == names[1]
 
 
 def test_single_sources_give_the_rows_of_a_batch(quickstart, tmp_path):
-    sources = make_sources(shipped("recipes"), "quickstart/*.mp4", "quickstart/posts.jsonl")
+    sources = make_sources(shipped_folder("recipes"), "quickstart/*.mp4", "quickstart/posts.jsonl")
     tools = quickstart.tools._replace(blobs=Blobs(tmp_path))
     parts = [Preprocess().apply(sources.slice(i, 1), tools) for i in reversed(range(len(sources)))]
     items = {row["item_id"]: row for part in parts for row in part.rows["items"]}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.assets import shipped
+from curate.assets import shipped_folder
 from curate.corpus.spec import open_table
 from curate.errors import (
     CurateError,
@@ -44,7 +44,7 @@ ROOT = Path(__file__).parents[2]
 def make_mix(folder: Path) -> Path:
     """A few posts and one clip with a face that speaks."""
     recipe = make_posts(folder, 3)
-    shutil.copy(shipped("recipes") / "quickstart" / "good_news.mp4", folder)
+    shutil.copy(shipped_folder("recipes") / "quickstart" / "good_news.mp4", folder)
     text = recipe.read_text().replace("files: posts.jsonl", "files: [posts.jsonl, '*.mp4']")
     recipe.write_text(text)
     return recipe

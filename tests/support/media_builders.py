@@ -12,7 +12,7 @@ import numpy as np
 from imageio_ffmpeg import get_ffmpeg_exe
 from numpy.typing import NDArray
 
-from curate.assets import shipped
+from curate.assets import shipped_folder
 from curate.media.container.decode import Span, cut_audio, read_audio, read_frames
 from curate.media.words.subtitles import load_cues
 
@@ -22,7 +22,7 @@ TURN_90 = (0, 1, -1, 0, 0, 0)
 
 
 def sample(name: str = "good_news") -> Path:
-    return shipped("recipes") / "quickstart" / f"{name}.mp4"
+    return shipped_folder("recipes") / "quickstart" / f"{name}.mp4"
 
 
 def make_speech(name: str = "good_news") -> NDArray[np.int16]:

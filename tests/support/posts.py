@@ -8,6 +8,7 @@ from curate.corpus.spec import open_table
 from curate.executors.local import LocalExecutor
 from curate.pipeline import StageResult, run
 from curate.recipe import load_recipe
+from curate.storage.delta import Table
 from curate.storage.workspace import Workspace
 from tests.support.builders import TEXTS, make_recipe
 from tests.support.chat_double import ChatDouble
@@ -63,7 +64,10 @@ class Posts:
             executor.close()
 
     def rows(self, table: str = "prelabels") -> list[dict[str, Any]]:
-        return open_table(self.workspace, table, self.loaded.labels).read().to_pylist()
+        return self.table(table).read().to_pylist()
+
+    def table(self, name: str) -> Table:
+        return open_table(self.workspace, name, self.loaded.labels)
 
 
 def asked(double: ChatDouble) -> int:

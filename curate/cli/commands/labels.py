@@ -161,10 +161,10 @@ def map_command(
 
 
 def _overview(folder: str, beside: Path) -> list[dict[str, Any]]:
-    from curate.assets import shipped
+    from curate.assets import shipped_folder
     from curate.labels import load_labels, load_taxonomy
 
-    home = shipped("schemas").resolve()
+    home = shipped_folder("schemas").resolve()
     rows: list[dict[str, Any]] = []
     for name, path in sorted(_files(folder, beside).items()):
         row: dict[str, Any] = {"name": name, "from": "shipped" if path.resolve().is_relative_to(home) else str(path)}
@@ -187,7 +187,7 @@ def _files(folder: str, beside: Path) -> dict[str, Path]:
     from curate.assets import list_assets
     from curate.document import load_document
 
-    found = list_assets(folder, suffix=".yaml", beside=beside)
+    found = list_assets(folder, suffix=".yaml", user_folder=beside)
     for path in beside.glob("*.yaml"):
         name = path.name.removesuffix(".yaml")
         if not re.search(r"\.v\d+$", name):
@@ -207,7 +207,7 @@ def _is_taxonomy(name: str, beside: Path) -> bool:
 
     for folder in (_TAXONOMIES, _SCHEMAS):
         try:
-            path = find_asset(folder, name, suffix=".yaml", beside=beside)
+            path = find_asset(folder, name, suffix=".yaml", user_folder=beside)
         except InvalidInput:
             continue
         return "taxonomy" in load_document(path).data
@@ -351,7 +351,7 @@ def _layout(schema: "LabelSchema", layout: str | None, beside: Path) -> Path:
 
     if layout is None:
         return usual_layout(schema, beside=beside)
-    return Path(layout) if layout.endswith(".xml") else find_asset(_LAYOUTS, layout, suffix=".xml", beside=beside)
+    return Path(layout) if layout.endswith(".xml") else find_asset(_LAYOUTS, layout, suffix=".xml", user_folder=beside)
 
 
 def _text(path: Path) -> str:

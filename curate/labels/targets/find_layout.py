@@ -20,8 +20,8 @@ def find_layout(labels: LabelSchema, unit: Unit, modality: Modality, *, beside: 
     name = labels.layout.get(modality)
     if name is None:
         specific = f"{unit}_{modality}"
-        name = specific if specific in list_assets(FOLDER, suffix=".xml", beside=beside) else modality
-    return find_asset(FOLDER, name, suffix=".xml", beside=beside)
+        name = specific if specific in list_assets(FOLDER, suffix=".xml", user_folder=beside) else modality
+    return find_asset(FOLDER, name, suffix=".xml", user_folder=beside)
 
 
 def usual_layout(labels: LabelSchema, *, beside: Path | None = None) -> Path:

@@ -76,7 +76,7 @@ def load_prices(beside: Path | None) -> Prices:
 
     Raises ``InvalidInput`` listing every problem with its file and line.
     """
-    path = find_asset(_FOLDER, _NAME, suffix=".yaml", beside=beside)
+    path = find_asset(_FOLDER, _NAME, suffix=".yaml", user_folder=beside)
     try:
         document = load_document(path)
         return parse_model(Prices, document.data, document)

@@ -23,8 +23,8 @@ def load_prompt(name: str, recipe_folder: Path | None = None) -> Prompt:
 
     Raises ``InvalidInput`` listing every problem with its file and line.
     """
-    path = find_asset(FOLDER, name, suffix=".md", beside=recipe_folder)
-    text = read_text(path, most_bytes=_MAX_BYTES).replace("\r\n", "\n")
+    path = find_asset(FOLDER, name, suffix=".md", user_folder=recipe_folder)
+    text = read_text(path, max_bytes=_MAX_BYTES).replace("\r\n", "\n")
     header_text = _HEADER.match(text)
     if header_text is None:
         raise InvalidInput(
@@ -116,7 +116,7 @@ class _HeaderCheck(NamedTuple):
         for part, names in (("variables", self.header.variables), ("modalities", self.header.modalities)):
             for name in names:
                 if name not in used:
-                    yield f"{self.document.place((part, name))}: {name} is declared but never used"
+                    yield f"{self.document.location((part, name))}: {name} is declared but never used"
 
     @property
     def _needs(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from curate.document import Findings, nearest
+from curate.document import LocatedProblems, nearest
 from curate.errors import InvalidRow
 from curate.labels import LabelSchema, Language, strict_problems
 from curate.labels.units import Unit
@@ -64,7 +64,7 @@ class PromptHeader(BaseModel):
         if "labels" not in self.variables:
             problems.append((("variables",), "a prompt needs the variable labels, which says what to judge"))
         if problems:
-            raise Findings(problems)
+            raise LocatedProblems(problems)
         return self
 
     def _any_of_problems(self) -> _Problems:

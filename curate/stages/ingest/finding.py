@@ -8,12 +8,10 @@ from typing import Any
 import pyarrow as pa
 
 from curate.media.words.subtitles import SUFFIXES
+from curate.stages.ingest.exclusion import outside_workspaces
 from curate.stages.ingest.files import file_input
 from curate.stages.ingest.post_files import POST_SUFFIXES, post_inputs
 
-_WORKSPACE_FILE = "curate.yaml"
-_WORKSPACE_FOLDERS = frozenset({"blobs", "releases", "runs", "tables"})
-"""Each run adds media and logs to them; as raw files, they would grow without end."""
 INPUTS = pa.schema(
     [
         ("file", pa.string()),
@@ -31,21 +29,12 @@ INPUTS = pa.schema(
 
 
 def find_files(pattern: str, folder: Path) -> list[str]:
-    """Return the raw files that match a glob, relative to ``folder`` unless the glob is absolute.
-
-    Subtitles and the files of workspaces are left out.
-    """
+    """Return the files that match a glob, relative to ``folder`` unless it is absolute; no subtitles and workspaces."""
     if "\0" in pattern:
         return []
     names = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 (Path.glob refuses absolute patterns)
-    return [name for name in names if _is_raw(folder / name)]
-
-
-def _is_raw(path: Path) -> bool:
-    if path.suffix.lower() in SUFFIXES or not path.is_file():
-        return False
-    folders = (parent for parent in path.parents if parent.name in _WORKSPACE_FOLDERS)
-    return not any((parent.parent / _WORKSPACE_FILE).is_file() for parent in folders)
+    files = (name for name in names if Path(name).suffix.lower() not in SUFFIXES and (folder / name).is_file())
+    return outside_workspaces(files, folder)
 
 
 def list_inputs(names: Iterable[str], folder: Path) -> pa.Table:

@@ -26,7 +26,8 @@ class Ingest(Discovered):
 
     stage: Literal["ingest"] = "ingest"
     files: str | Annotated[tuple[str, ...], Field(min_length=1)]
-    """Globs relative to the recipe's folder; ``**`` reaches into folders. Workers elsewhere read the same paths."""
+    """Globs relative to the recipe's folder; ``**`` reaches into folders, never into workspaces. Workers elsewhere
+    read the same paths."""
     licence: str | None = None
     collection: str | None = None
     consent: str | None = None

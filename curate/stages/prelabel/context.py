@@ -1,7 +1,7 @@
-"""What a labeller is told round an item: the turns of its conversation, and items that people have corrected."""
+"""What models see around an item: the turns of its conversation, and the pool of corrected items."""
 
 from collections import defaultdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,42 +17,48 @@ Row = dict[str, Any]
 AROUND = ("around", "around_turn")
 """The columns that ``with_neighbours`` adds."""
 _TURNS = pa.list_(pa.struct([("turn", pa.int32()), ("speaker", pa.string()), ("text", pa.string())]))
-_NEEDED = ("item_id", "source_id", "start_s", "speaker", "text", "dialogue")
+_COLUMNS = ("item_id", "source_id", "start_s", "speaker", "text", "dialogue")
+
+
+class _TimedRow(NamedTuple):
+    start_s: float
+    item_id: str
+    row_index: int
 
 
 def with_neighbours(items: pa.Table, settings: ContextSettings) -> pa.Table:
-    """The items with what is said round each in its source, and which turn of that is its own.
+    """Return the items with the turns around each in its source, and which of those turns is the item's.
 
-    Null for items that have a dialogue of their own, or that stand alone.
+    Both are null for items that have a dialogue themselves or no neighbours.
     """
-    rows = items.select(list(_NEEDED)).to_pylist()
-    by_source: dict[str, list[tuple[float, str, int]]] = defaultdict(list)
-    for at, row in enumerate(rows):
+    rows = items.select(list(_COLUMNS)).to_pylist()
+    by_source: dict[str, list[_TimedRow]] = defaultdict(list)
+    for index, row in enumerate(rows):
         if row["text"] and row["start_s"] is not None:
-            by_source[row["source_id"]].append((row["start_s"], row["item_id"], at))
+            by_source[row["source_id"]].append(_TimedRow(row["start_s"], row["item_id"], index))
     around: list[list[Row] | None] = [None] * len(rows)
-    own: list[int | None] = [None] * len(rows)
-    for places in by_source.values():
-        places.sort()
-        for number, (_, _, at) in enumerate(places):
-            first = max(0, number - settings.before)
-            near = places[first : number + settings.after + 1]
-            if len(near) > 1 and not rows[at]["dialogue"]:
-                shown = [rows[place] for *_, place in near]
-                around[at] = [
-                    {"turn": k, "speaker": row["speaker"], "text": row["text"]} for k, row in enumerate(shown)
+    item_turns: list[int | None] = [None] * len(rows)
+    for timed_rows in by_source.values():
+        timed_rows.sort()
+        for position, (_, _, index) in enumerate(timed_rows):
+            first = max(0, position - settings.before)
+            window = timed_rows[first : position + settings.after + 1]
+            if len(window) > 1 and not rows[index]["dialogue"]:
+                around[index] = [
+                    {"turn": turn, "speaker": rows[timed.row_index]["speaker"], "text": rows[timed.row_index]["text"]}
+                    for turn, timed in enumerate(window)
                 ]
-                own[at] = number - first
-    columns = zip(AROUND, (pa.array(around, _TURNS), pa.array(own, pa.int32())), strict=True)
+                item_turns[index] = position - first
+    columns = zip(AROUND, (pa.array(around, _TURNS), pa.array(item_turns, pa.int32())), strict=True)
     for name, column in columns:
         items = items.append_column(name, column)
     return items
 
 
 def open_pool(corpus: Corpus, tools: Tools) -> ExamplePool:
-    """The items whose label people gave, to take examples from; none of the split that models are tested on."""
-    judged = [row for row in corpus.read("labels").to_pylist() if row["label_source"] == "human"]
-    if not judged:
+    """Return the items that people labelled, without those of the split that models are tested on."""
+    label_rows = [row for row in corpus.read("labels").to_pylist() if row["label_source"] == "human"]
+    if not label_rows:
         return build_pool(tools.labels, (), ())
     items, sources = corpus.read("items"), corpus.read("sources")
     splits = None
@@ -60,8 +66,8 @@ def open_pool(corpus: Corpus, tools: Tools) -> ExamplePool:
         releases = Releases(corpus.workspace.releases)
         earlier = releases.earlier_splits(corpus.workspace.recipe or "corpus", tools.split.identity)
         splits = split_items(items, sources, tools.split, earlier)
-    known = {row["item_id"] for row in judged}
-    people = dict(zip(sources["source_id"].to_pylist(), sources["participant"].to_pylist(), strict=True))
-    labelled = items.filter(pc.is_in(items["item_id"], value_set=pa.array(sorted(known), pa.string()))).to_pylist()
-    told = [{**row, "participant": people.get(row["source_id"])} for row in labelled]
-    return build_pool(tools.labels, told, judged, splits=splits)
+    labelled_ids = pa.array(sorted({row["item_id"] for row in label_rows}), pa.string())
+    labelled = items.filter(pc.is_in(items["item_id"], value_set=labelled_ids)).to_pylist()
+    participants = dict(zip(sources["source_id"].to_pylist(), sources["participant"].to_pylist(), strict=True))
+    with_participants = [{**row, "participant": participants.get(row["source_id"])} for row in labelled]
+    return build_pool(tools.labels, with_participants, label_rows, splits=splits)

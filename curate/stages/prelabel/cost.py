@@ -1,4 +1,4 @@
-"""What asking models will cost, in the words of a plan."""
+"""The cost of asking models, in the words of ``curate plan``."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput, MissingDependency
@@ -18,123 +18,122 @@ from curate.llm.settings import EngineSettings
 from curate.llm.stream import stream
 from curate.llm.transport.client import Endpoint
 from curate.stages.contract import Tools
-from curate.stages.prelabel.chat import Chat
-from curate.stages.prelabel.settings import REPLAY, BudgetSettings, LabellerSettings
+from curate.stages.prelabel.proposer import Proposer
+from curate.stages.prelabel.settings import BudgetSettings, PrelabelSettings
 
-if TYPE_CHECKING:
-    from curate.stages.prelabel.stage import Prelabel
-
-_AT_ONCE = 200
+_WINDOW = 200
 
 
-def tell_cost(
-    stage: "Prelabel",
-    labellers: Sequence[LabellerSettings],
-    sample: Sequence[dict[str, Any]],
-    total: int,
-    corpus: Corpus,
-    tools: Tools,
+def describe_cost(
+    settings: PrelabelSettings, sample: Sequence[dict[str, Any]], total: int, corpus: Corpus, tools: Tools
 ) -> str:
-    """Requests, tokens and dollars, and whether the budget holds them, told from a sample of ``total`` items.
+    """Return requests, tokens and dollars for ``total`` items, scaled up from a sample, and what the budget allows.
 
-    ``labellers`` are those that do not answer by themselves. Nobody is asked.
+    Sends nothing.
     """
-    chat = Chat(stage, corpus, tools)
-    share = total / len(sample)
-    with _stored(tools) as answers:
-        dry_run = DryRun(answers)
-        deque(stream(iter(sample), partial(chat.rehearse, dry_run), window=_AT_ONCE), maxlen=0)
-        by_replay = {one.label for one in labellers if one.model == REPLAY}
-        replayed = [planned for planned in dry_run.requests if planned.labeller in by_replay]
-        asked = [planned for planned in dry_run.requests if planned.labeller not in by_replay]
-        is_guessed = any(map(chat.is_guessed, sample))
-        told = [_replayed(replayed, share, is_guessed=is_guessed)] if replayed else []
-        if len(by_replay) == len(labellers):
-            return "".join(told)
+    proposer = Proposer(settings, corpus, tools)
+    scale = total / len(sample)
+    with _open_replies(tools) as replies:
+        dry_run = DryRun(replies)
+        deque(stream(iter(sample), partial(proposer.plan_requests, dry_run), window=_WINDOW), maxlen=0)
+        replayed = [planned for planned in dry_run.requests if planned.labeller in settings.replayed]
+        is_estimated = any(map(proposer.is_estimated, sample))
+        replay_phrase = _describe_replay(replayed, scale, is_estimated=is_estimated) if replayed else ""
+        if not settings.paid_models:
+            return replay_phrase
+        requests = [planned for planned in dry_run.requests if planned.labeller not in settings.replayed]
         prices = load_prices(tools.folder)
-        requests = [planned.request for planned in asked]
-        is_batch = stage.mode == "batch"
-        sent = _under_way(answers) if is_batch else frozenset()
-        cost = estimate(requests, round(len(asked) * share), prices, answers, batch=is_batch, under_way=sent)
-        reviews = sum(stage.review is not None and planned.labeller == stage.review.label for planned in asked)
-        told.insert(0, _requested(cost, reviews=round(reviews * share)))
+        is_batch = settings.mode == "batch"
+        cost = estimate(
+            [planned.request for planned in requests],
+            round(len(requests) * scale),
+            prices,
+            replies,
+            batch=is_batch,
+            under_way=_keys_in_batches(replies) if is_batch else frozenset(),
+        )
+        reviewer = settings.review.labeller_name if settings.review else None
+        reviews = sum(planned.labeller == reviewer for planned in requests)
+        phrases = [_describe_requests(cost, reviews=round(reviews * scale)), replay_phrase]
         costs = [cost]
-        if chat.examples is not None and stage.examples is not None and stage.examples.embeds is not None:
-            pool, texts = chat.examples.texts(sample)
-            costs.append(estimate_embeddings(stage.examples.embeds, pool, texts, total, prices, answers))
-            told.append(_embedded(costs[-1]))
-        told.append(_left(stage.budget, costs, answers))
-    return "; ".join(filter(None, told))
+        if proposer.examples is not None and settings.examples and settings.examples.embedding_model:
+            pool, texts = proposer.examples.texts_to_embed(sample)
+            costs.append(estimate_embeddings(settings.examples.embedding_model, pool, texts, total, prices, replies))
+            phrases.append(_describe_embeddings(costs[-1]))
+        phrases.append(_describe_budget(settings.budget, costs, replies))
+    return "; ".join(filter(None, phrases))
 
 
 @contextmanager
-def _stored(tools: Tools) -> Iterator[ReplyStore]:
-    """What models replied so far; nothing where none was asked yet."""
+def _open_replies(tools: Tools) -> Iterator[ReplyStore]:
+    """Yield the stored replies, or an empty store if the workspace has none."""
     with (
         TemporaryDirectory(prefix="curate-plan-") as empty,
-        ReplyStore(tools.answers or Path(empty, "none")) as answers,
+        ReplyStore(tools.answers or Path(empty, "none")) as replies,
     ):
-        yield answers
+        yield replies
 
 
-def _under_way(answers: ReplyStore) -> frozenset[str]:
-    """The requests in batches that have not ended at the address, by key; none where it cannot be asked either."""
+def _keys_in_batches(replies: ReplyStore) -> frozenset[str]:
+    """Return the keys of requests in open batches at the endpoint; empty without a usable endpoint."""
     try:
         url = Endpoint().url
     except (MissingDependency, InvalidInput):
         return frozenset()
-    submitted = (batch.id for batch in answers.open_batches(url) if batch.remote_id is not None)
-    return frozenset(key for batch in submitted for key in answers.batch_keys(batch))
+    submitted = (batch.id for batch in replies.open_batches(url) if batch.remote_id is not None)
+    return frozenset(key for batch in submitted for key in replies.batch_keys(batch))
 
 
-def _requested(cost: Estimate, *, reviews: int) -> str:
-    """``about 18 requests, 6 of them reviews (5 answered before), 12,000 tokens in, 5,400 out, 0.42 USD``."""
-    among = f", {reviews:,} of them reviews" if reviews else ""
-    before = [(cost.cached - cost.under_way, "answered before"), (cost.under_way, "under way in batches")]
-    parts = [f"{count:,} {words}" for count, words in before if count]
-    known = f" ({', '.join(parts)})" if parts else ""
+def _describe_requests(cost: Estimate, *, reviews: int) -> str:
+    """Return ``about 18 requests, 6 of them reviews (5 answered before), 12,000 tokens in, 5,400 out, 0.42 USD``."""
+    of_which_reviews = f", {reviews:,} of them reviews" if reviews else ""
+    counts = [(cost.cached - cost.under_way, "answered before"), (cost.under_way, "under way in batches")]
+    answered = ", ".join(f"{count:,} {words}" for count, words in counts if count)
+    in_parentheses = f" ({answered})" if answered else ""
     return (
-        f"about {cost.requests:,} requests{among}{known}, {cost.tokens_in:,} tokens in, {cost.tokens_out:,} out, "
-        f"{_dollars(cost)}"
+        f"about {cost.requests:,} requests{of_which_reviews}{in_parentheses}, {cost.tokens_in:,} tokens in, "
+        f"{cost.tokens_out:,} out, {_dollars(cost)}"
     )
 
 
-def _replayed(heard: Sequence[PlannedRequest], share: float, *, is_guessed: bool) -> str:
-    """``about 18 replies to replay, 12 of them stored: the other 6 will be errors``."""
-    replies, missing = round(len(heard) * share), round(sum(each.outcome == "error" for each in heard) * share)
-    told = f"about {replies:,} replies to replay"
+def _describe_replay(requests: Sequence[PlannedRequest], scale: float, *, is_estimated: bool) -> str:
+    """Return ``about 18 replies to replay, 12 of them stored: the other 6 will be errors``."""
+    replies = round(len(requests) * scale)
+    missing = round(sum(planned.outcome == "error" for planned in requests) * scale)
+    phrase = f"about {replies:,} replies to replay"
     if not missing:
-        return f"{told}, all stored"
-    if is_guessed:
-        return f"{told}: which are stored shows in the run, where pictures, sounds and examples are chosen"
+        return f"{phrase}, all stored"
+    if is_estimated:
+        return f"{phrase}: the run shows how many are stored, once pictures, sounds and examples are chosen"
     if missing == replies:
-        return f"{told}, none stored: all will be errors"
-    return f"{told}, {replies - missing:,} of them stored: the other {missing:,} will be errors"
+        return f"{phrase}, none stored: all will be errors"
+    return f"{phrase}, {replies - missing:,} of them stored: the other {missing:,} will be errors"
 
 
-def _embedded(cost: Estimate) -> str:
-    """``about 40 texts to embed (20 embedded before), 300 tokens, 0.00 USD``; empty where there are none."""
-    known = f" ({cost.cached:,} embedded before)" if cost.cached else ""
-    told = f"about {cost.requests:,} texts to embed{known}, {cost.tokens_in:,} tokens, {_dollars(cost)}"
-    return told if cost.requests else ""
+def _describe_embeddings(cost: Estimate) -> str:
+    """Return ``about 40 texts to embed (20 embedded before), 300 tokens, 0.00 USD``, or nothing for no texts."""
+    stored = f" ({cost.cached:,} embedded before)" if cost.cached else ""
+    phrase = f"about {cost.requests:,} texts to embed{stored}, {cost.tokens_in:,} tokens, {_dollars(cost)}"
+    return phrase if cost.requests else ""
 
 
-def _left(budget: BudgetSettings, costs: Sequence[Estimate], answers: ReplyStore) -> str:
-    """``the budget has 0.0032 of 0.03 USD left: the run will stop early``; empty where nothing is limited."""
-    used = answers.total(EngineSettings.pot)
+def _describe_budget(budget: BudgetSettings, costs: Sequence[Estimate], replies: ReplyStore) -> str:
+    """Return ``the budget has 0.0032 of 0.03 USD left: the run will stop early``, or nothing without a budget."""
+    spent = replies.total(EngineSettings.pot)
     tokens = sum(cost.tokens_in + cost.tokens_out + cost.spare_tokens for cost in costs)
     usd = sum((cost.usd or 0.0) + cost.spare_usd for cost in costs)
-    left: list[str] = []
-    short = False
+    remaining: list[str] = []
+    is_short = False
     if budget.usd is not None:
-        left.append(f"{max(0.0, budget.usd - used.usd):.4f} of {budget.usd:g} USD")
-        short |= used.usd + usd > budget.usd
+        remaining.append(f"{max(0.0, budget.usd - spent.usd):.4f} of {budget.usd:g} USD")
+        is_short |= spent.usd + usd > budget.usd
     if budget.tokens is not None:
-        left.append(f"{max(0, budget.tokens - used.tokens):,} of {budget.tokens:,} tokens")
-        short |= used.tokens + tokens > budget.tokens
-    if not left:
+        remaining.append(f"{max(0, budget.tokens - spent.tokens):,} of {budget.tokens:,} tokens")
+        is_short |= spent.tokens + tokens > budget.tokens
+    if not remaining:
         return ""
-    return f"the budget has {' and '.join(left)} left{': the run will stop early' if short else ', which is enough'}"
+    verdict = ": the run will stop early" if is_short else ", which is enough"
+    return f"the budget has {' and '.join(remaining)} left{verdict}"
 
 
 def _dollars(cost: Estimate) -> str:

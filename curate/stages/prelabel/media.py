@@ -1,4 +1,4 @@
-"""The pictures and sounds of an item that a model is shown."""
+"""The pictures and sounds of an item that are sent to a model."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,157 +13,157 @@ from curate.llm.request import MediaPart
 from curate.media.faces.detector import Face
 from curate.media.sampling import choose_frames, rate_crops, sample_faces, sample_frames, sample_sound
 from curate.stages.contract import Tools
-from curate.stages.prelabel.settings import PictureSettings, SoundForm
+from curate.stages.prelabel.settings import PrelabelSettings
 
 Row = dict[str, Any]
-Shown = Mapping[str, Sequence[MediaPart]]
+MediaByModality = Mapping[str, Sequence[MediaPart]]
 
-_DECODED = {
-    "faces": ("video",),
-    "frames": ("video",),
-    "frames_b": ("video_b",),
-    "audio": ("audio",),
-    "audio_b": ("audio_b",),
+_DECODED_COLUMN = {
+    "faces": "video",
+    "frames": "video",
+    "frames_b": "video_b",
+    "audio": "audio",
+    "audio_b": "audio_b",
 }
-"""The media that are decoded to choose what is shown, by modality."""
-_TRACK = ("face_id", "times_s", "boxes", "landmarks", "scores", "frames")
+"""For each modality the column with media to decode."""
+_COLUMNS = ("image", "face", "video", "audio", "video_b", "audio_b")
+_CROP_PX = 256
+_TRACK_COLUMNS = ("face_id", "times_s", "boxes", "landmarks", "scores", "frames")
 
 
 class ItemMedia:
-    """Chooses and prepares what prompts ask for; what is cut from a clip is stored as blobs like everything else."""
+    """Chooses and prepares the media that prompts use; what is cut from a clip is stored as blobs."""
 
     def __init__(
-        self,
-        wanted: Iterable[str],
-        pictures: PictureSettings,
-        corpus: Corpus | None,
-        tools: Tools,
-        *,
-        sound: SoundForm,
-        most_sound_s: float,
+        self, modalities: Iterable[str], settings: PrelabelSettings, corpus: Corpus | None, tools: Tools
     ) -> None:
-        self._pictures, self._blobs = pictures, tools.blobs
-        self._form: SoundForm = sound
-        self._most_sound_s = most_sound_s
+        self._pictures, self._blobs = settings.pictures, tools.blobs
+        self._sound_format, self._max_sound_s = settings.sound, settings.max_sound_s
         makers: dict[str, Callable[[Row], list[MediaPart]]] = {
-            "image": lambda item: self._one(item["image"]),
+            "image": lambda item: self._picture(item["image"]),
             "faces": self._faces,
             "frames": lambda item: self._frames(item, "video"),
             "frames_b": lambda item: self._frames(item, "video_b"),
             "audio": lambda item: self._sound(item, "audio"),
             "audio_b": lambda item: self._sound(item, "audio_b"),
         }
-        self._makers = {name: makers[name] for name in sorted(set(wanted))}
-        self._tracks = _Tracks(corpus) if corpus and "faces" in self._makers else None
-        self._decoded = [name for name in self._makers if name != "image"]
+        self._makers = {name: makers[name] for name in sorted(set(modalities))}
+        self._tracks = _FaceTracks(corpus) if corpus and "faces" in self._makers else None
+        self._decoded_columns = [_DECODED_COLUMN[name] for name in self._makers if name in _DECODED_COLUMN]
 
-    async def of(self, item: Row) -> Shown:
-        """By modality the pictures and sounds of an item, without those that it lacks or that cannot be decoded."""
-        if not self._makers or not any(
-            item[name] for name in ("image", "face", "video", "audio", "video_b", "audio_b")
-        ):
+    async def prepare(self, item: Row) -> MediaByModality:
+        """Return an item's media by modality, without those that it lacks or that cannot be decoded."""
+        if not self._makers or not any(item[column] for column in _COLUMNS):
             return {}
-        return await asyncio.to_thread(self._make, item) if self.are_decoded(item) else self._make(item)
+        return await asyncio.to_thread(self._make, item) if self.needs_decoding(item) else self._make(item)
 
-    def are_decoded(self, item: Row) -> bool:
-        """Whether media of an item must be decoded to know what is shown of it."""
-        return any(item[column] for name in self._decoded for column in _DECODED[name])
+    def needs_decoding(self, item: Row) -> bool:
+        """Whether media of an item must be decoded to know what is sent."""
+        return any(item[column] for column in self._decoded_columns)
 
-    def guessed(self, item: Row) -> Shown:
-        """The same as far as an estimate of size and cost needs it, with nothing decoded."""
+    def estimate(self, item: Row) -> MediaByModality:
+        """Return media of about the same size and cost as those of ``prepare``, without decoding anything."""
         count = self._pictures.count
-        seconds = (item["end_s"] or 0.0) - (item["start_s"] or 0.0)
-        found = {"image": self._one(item["image"]), "faces": self._one(item["face"]) * (count if item["video"] else 1)}
-        for b in ("", "_b"):
-            found[f"frames{b}"] = self._one(item[f"video{b}"]) * count
-            is_sent = item[f"audio{b}"] and seconds <= self._most_sound_s
-            found[f"audio{b}"] = [MediaPart(item[f"audio{b}"], "audio", seconds=seconds)] if is_sent else []
-        return {name: media for name, media in found.items() if media and name in self._makers}
+        seconds = _duration_s(item)
+        media = {
+            "image": self._picture(item["image"]),
+            "faces": self._picture(item["face"]) * (count if item["video"] else 1),
+        }
+        for suffix in ("", "_b"):
+            media[f"frames{suffix}"] = self._picture(item[f"video{suffix}"]) * count
+            blob = item[f"audio{suffix}"]
+            is_sent = blob and seconds <= self._max_sound_s
+            media[f"audio{suffix}"] = [MediaPart(blob, "audio", seconds=seconds)] if is_sent else []
+        return {name: parts for name, parts in media.items() if parts and name in self._makers}
 
-    def _make(self, item: Row) -> Shown:
-        found = {}
+    def _make(self, item: Row) -> MediaByModality:
+        media = {}
         for name, make in self._makers.items():
             try:
-                if media := make(item):
-                    found[name] = media
+                if parts := make(item):
+                    media[name] = parts
             except InvalidRow:
-                continue  # it was decodable when it was made; what is left is shown
-        return found
+                continue  # the blob is damaged: the item is judged by its other media
+        return media
 
     def _faces(self, item: Row) -> list[MediaPart]:
         if item["face"] is None:
             return []
-        track = self._tracks.of(item) if self._tracks else None
+        track = self._tracks.find(item) if self._tracks else None
         if track is not None and item["video"]:
-            names = self._kept(item, track) or self._cut(item, track)
-            if names:
-                return [each for name in names for each in self._one(name)]
-        return self._one(item["face"])
+            crops = self._stored_crops(item, track) or self._cut_crops(item, track)
+            if crops:
+                return [part for blob in crops for part in self._picture(blob)]
+        return self._picture(item["face"])
 
-    def _kept(self, item: Row, track: Row) -> list[str]:
-        """The best of the crops that were kept of the track while the item lasts."""
-        frames = [each for each in track["frames"] or () if item["start_s"] <= each["time_s"] <= item["end_s"]]
-        points = dict(zip(track["times_s"], track["landmarks"], strict=True))
-        marks = [
-            np.array(points[f["time_s"]], np.float32).reshape(-1, 2) if f["time_s"] in points else None for f in frames
-        ]
-        apart = [float(np.linalg.norm(mark[1] - mark[0])) for mark in marks if mark is not None]
+    def _stored_crops(self, item: Row, track: Row) -> list[str]:
+        """Return the best of the stored crops of the track within the item."""
+        frames = [frame for frame in track["frames"] or () if item["start_s"] <= frame["time_s"] <= item["end_s"]]
+        landmarks = dict(zip(track["times_s"], track["landmarks"], strict=True))
+        points = [_to_points(landmarks[frame["time_s"]]) if frame["time_s"] in landmarks else None for frame in frames]
+        eye_distances = [float(np.linalg.norm(face[1] - face[0])) for face in points if face is not None]
         crops = [(frame["time_s"], self._blobs.path(frame["crop"])) for frame in frames]
-        looks = rate_crops(crops, marks, largest_px=max(apart, default=0.0))
-        return [frames[at]["crop"] for at in choose_frames(looks, self._pictures.count)]
+        ratings = rate_crops(crops, points, largest_px=max(eye_distances, default=0.0))
+        return [frames[index]["crop"] for index in choose_frames(ratings, self._pictures.count)]
 
-    def _cut(self, item: Row, track: Row) -> list[str]:
-        """Crops from the viewing copy, whose pixels may be fewer than the source's."""
+    def _cut_crops(self, item: Row, track: Row) -> list[str]:
+        """Cut crops from the viewing copy, which may have fewer pixels than the source."""
         scale = item["width_px"] / track["width_px"] if track["width_px"] and item["width_px"] else 1.0
-        seen = []
-        for time_s, box, points, score in zip(
+        faces = []
+        for time_s, box, landmarks, score in zip(
             *(track[name] for name in ("times_s", "boxes", "landmarks", "scores")), strict=True
         ):
             if item["start_s"] <= time_s <= item["end_s"]:
-                mark = np.array(points, np.float32).reshape(-1, 2) * scale
-                seen.append((time_s - item["start_s"], Face(np.array(box, np.float32) * scale, mark, score)))
+                face = Face(np.array(box, np.float32) * scale, _to_points(landmarks) * scale, score)
+                faces.append((time_s - item["start_s"], face))
         path = self._blobs.path(item["video"])
-        stills = sample_faces(path, seen, self._pictures.count, size_px=self._side(256))
+        size_px = min(_CROP_PX, self._pictures.side_px) // 2 * 2
+        stills = sample_faces(path, faces, self._pictures.count, size_px=size_px)
         return [self._blobs.put(still.jpeg, "jpg") for still in stills]
 
     def _frames(self, item: Row, column: str) -> list[MediaPart]:
         if item[column] is None:
             return []
-        duration_s = (item["end_s"] or 0.0) - (item["start_s"] or 0.0)
         path = self._blobs.path(item[column])
-        stills = sample_frames(path, duration_s, self._pictures.count, side_px=self._pictures.side_px)
-        return [each for still in stills for each in self._one(self._blobs.put(still.jpeg, "jpg"))]
+        stills = sample_frames(path, _duration_s(item), self._pictures.count, side_px=self._pictures.side_px)
+        return [part for still in stills for part in self._picture(self._blobs.put(still.jpeg, "jpg"))]
 
     def _sound(self, item: Row, column: str) -> list[MediaPart]:
         if item[column] is None:
             return []
-        sound = sample_sound(self._blobs.path(item[column]), self._form, max_s=self._most_sound_s)
+        sound = sample_sound(self._blobs.path(item[column]), self._sound_format, max_s=self._max_sound_s)
         if sound is None:
             return []
-        return [MediaPart(self._blobs.put(sound.data, self._form), "audio", seconds=sound.duration_s)]
+        return [MediaPart(self._blobs.put(sound.data, self._sound_format), "audio", seconds=sound.duration_s)]
 
-    def _one(self, name: str | None) -> list[MediaPart]:
+    def _picture(self, blob: str | None) -> list[MediaPart]:
         pictures = self._pictures
-        return [MediaPart(name, "image", detail=pictures.detail, side_px=pictures.side_px)] if name else []
-
-    def _side(self, most: int) -> int:
-        return min(most, self._pictures.side_px) // 2 * 2
+        return [MediaPart(blob, "image", detail=pictures.detail, side_px=pictures.side_px)] if blob else []
 
 
-class _Tracks:
-    """The face tracks of a corpus, of which only those asked for become Python objects."""
+class _FaceTracks:
+    """The face tracks of a corpus; only those looked up become Python objects."""
 
     def __init__(self, corpus: Corpus) -> None:
-        faces = corpus.read("faces", [*_TRACK, "source_id"])
+        faces = corpus.read("faces", [*_TRACK_COLUMNS, "source_id"])
         sources = corpus.read("sources", ["source_id", "width_px"])
         self._widths = dict(zip(*map(pa.ChunkedArray.to_pylist, sources.columns), strict=True))
         self._faces = faces.combine_chunks()
-        self._places = {name: at for at, name in enumerate(faces["face_id"].to_pylist())}
+        self._indices = {face_id: index for index, face_id in enumerate(faces["face_id"].to_pylist())}
 
-    def of(self, item: Row) -> Row | None:
-        """The track of an item's face, with the width of the source's pictures; None where it has none."""
-        at = self._places.get(item["face_id"] or "")
-        if at is None:
+    def find(self, item: Row) -> Row | None:
+        """Return the track of an item's face with the width of the source's pictures, or None if it has none."""
+        index = self._indices.get(item["face_id"] or "")
+        if index is None:
             return None
-        row: Row = self._faces.slice(at, 1).to_pylist()[0]
-        return {**row, "width_px": self._widths.get(row["source_id"])}
+        track: Row = self._faces.slice(index, 1).to_pylist()[0]
+        return {**track, "width_px": self._widths.get(track["source_id"])}
+
+
+def _duration_s(item: Row) -> float:
+    return float((item["end_s"] or 0.0) - (item["start_s"] or 0.0))
+
+
+def _to_points(landmarks: Sequence[float]) -> Any:
+    """Return landmarks as an array of (x, y) rows."""
+    return np.array(landmarks, np.float32).reshape(-1, 2)

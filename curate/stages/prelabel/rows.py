@@ -1,4 +1,4 @@
-"""Proposals for an item as rows of ``prelabels``, one of which stands for the item."""
+"""Proposals for an item as rows of ``prelabels``, one of which is final."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,20 +13,20 @@ from curate.llm.labellers.protocol import PrelabelOutcome, Proposal
 from curate.llm.prompts.fence import replace_surrogates
 
 Row = dict[str, Any]
-_NONE: Mapping[str, Any] = MappingProxyType({})
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
-class Proposed(NamedTuple):
-    """What one labeller said of an item in one answer, and where that comes from."""
+class ProposalRecord(NamedTuple):
+    """One answer of a labeller about an item, and its provenance. The fields are columns of ``prelabels``."""
 
     labeller: str
     model: str | None
     outcome: PrelabelOutcome
-    values: Mapping[str, Any] = _NONE
-    scores: Mapping[str, Mapping[str, float]] = _NONE
+    values: Mapping[str, Any] = _EMPTY
+    scores: Mapping[str, Mapping[str, float]] = _EMPTY
     confidence: float | None = None
     detail: str = ""
-    extras: Mapping[str, str] = _NONE
+    extras: Mapping[str, str] = _EMPTY
     sample: int = 0
     prompt: str | None = None
     prompt_sha256: str | None = None
@@ -39,65 +39,69 @@ class Proposed(NamedTuple):
     usd: float | None = None
 
 
-def proposed_by(labeller: str, model: str, proposal: Proposal) -> Proposed:
-    """What a labeller without a network said."""
-    by = proposal.model or model
-    return Proposed(labeller, by, proposal.outcome, proposal.values, proposal.scores, detail=proposal.detail)
+def local_record(labeller: str, model: str, proposal: Proposal) -> ProposalRecord:
+    """Return the record of a proposal made in this process."""
+    model = proposal.model or model
+    return ProposalRecord(labeller, model, proposal.outcome, proposal.values, proposal.scores, detail=proposal.detail)
 
 
-def combined(proposals: Sequence[Proposed], labels: LabelSchema, how: AggregationRule) -> Proposed | None:
-    """Several proposals as one; None where one stands for itself, or none is usable."""
-    usable = [one for one in proposals if one.outcome == "ok"]
-    if len(proposals) < 2 or not usable:
+def combine_records(
+    records: Sequence[ProposalRecord], labels: LabelSchema, rule: AggregationRule
+) -> ProposalRecord | None:
+    """Return the combination of several records, or None if there is only one or none is usable."""
+    usable = [record for record in records if record.outcome == "ok"]
+    if len(records) < 2 or not usable:
         return None
-    made = combine(labels, [one.values for one in usable], how, scores=[one.scores for one in usable])
-    names = "+".join(dict.fromkeys(one.labeller for one in usable))
-    detail = f"{how} of {len(usable)} answers" + (
-        f" of {len(proposals)} asked for" if len(usable) < len(proposals) else ""
+    combined = combine(labels, [record.values for record in usable], rule, scores=[record.scores for record in usable])
+    names = "+".join(dict.fromkeys(record.labeller for record in usable))
+    detail = f"{rule} of {len(usable)} answers"
+    if len(usable) < len(records):
+        detail += f" of {len(records)} asked for"
+    outcome: PrelabelOutcome = "ok" if any(value is not None for value in combined.values.values()) else "abstained"
+    return ProposalRecord(
+        f"{rule}:{names}", None, outcome, combined.values, combined.scores, combined.confidence, detail
     )
-    outcome: PrelabelOutcome = "ok" if any(value is not None for value in made.values.values()) else "abstained"
-    return Proposed(f"{how}:{names}", None, outcome, made.values, made.scores, made.confidence, detail)
 
 
-def rows_of(
+def build_rows(
     item_id: str,
-    proposals: Sequence[Proposed],
+    records: Sequence[ProposalRecord],
     labels: LabelSchema,
     *,
-    together: Proposed | None = None,
-    review: Proposed | None = None,
+    combined: ProposalRecord | None = None,
+    review: ProposalRecord | None = None,
 ) -> list[Row]:
-    """One row each; final is the review where it is usable, else the combination, else the first usable proposal."""
-    rows = list(proposals)
-    final = next((one for one in proposals if one.outcome == "ok"), proposals[0])
-    for more in (together, review):
-        if more is not None:
-            rows.append(more)
-            final = more if more.outcome == "ok" or final.outcome != "ok" else final
-    return [_row(item_id, one, labels, is_final=one is final) for one in rows]
+    """Return one row per record; final is a usable review, else the combination, else the first usable record."""
+    all_records = list(records)
+    final = next((record for record in records if record.outcome == "ok"), records[0])
+    for record in (combined, review):
+        if record is not None:
+            all_records.append(record)
+            final = record if record.outcome == "ok" or final.outcome != "ok" else final
+    return [_build_row(item_id, record, labels, is_final=record is final) for record in all_records]
 
 
-def _row(item_id: str, one: Proposed, labels: LabelSchema, *, is_final: bool) -> Row:
-    identity = [item_id, one.labeller, one.sample, labels.sha256, one.request_key, dict(one.values)]
+def _build_row(item_id: str, record: ProposalRecord, labels: LabelSchema, *, is_final: bool) -> Row:
+    identity = [item_id, record.labeller, record.sample, labels.sha256, record.request_key, dict(record.values)]
     return {
-        **dict(zip(_SHOWN, _shown(one), strict=True)),
+        **dict(zip(_COPIED_COLUMNS, _copied_values(record), strict=True)),
         "prelabel_id": digest(identity)[:24],
         "item_id": item_id,
         "final": is_final,
-        "detail": replace_surrogates(one.detail) or None,
+        "detail": replace_surrogates(record.detail) or None,
         "schema_sha256": labels.sha256,
         "scores": [
             {"field": name, "label": label, "score": score}
-            for name, by_label in one.scores.items()
+            for name, by_label in record.scores.items()
             for label, score in by_label.items()
         ],
-        "extras": [{"name": name, "text": text} for name, text in one.extras.items()],
-        **one.values,
+        "extras": [{"name": name, "text": text} for name, text in record.extras.items()],
+        **record.values,
     }
 
 
-_SHOWN = (
+_COPIED_COLUMNS = (
     *("labeller", "sample", "model", "model_answered", "outcome", "confidence", "prompt", "prompt_sha256"),
     *("request_key", "request_id", "answered_at", "tokens_in", "tokens_out", "usd"),
 )
-_shown = attrgetter(*_SHOWN)
+_copied_values = attrgetter(*_COPIED_COLUMNS)

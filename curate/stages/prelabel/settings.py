@@ -8,25 +8,29 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as Setting
 
-from curate.document import Findings
+from curate.document import LocatedProblems
+from curate.labels import AggregationRule
 from curate.llm.labellers import OfflineName, TextLabeller, open_offline
 
-LOCAL: tuple[OfflineName, ...] = get_args(OfflineName)
+LOCAL_MODELS: tuple[OfflineName, ...] = get_args(OfflineName)
 """Labellers that need no network."""
 REPLAY = "replay"
 _PREFIX = "openai/"
-_MODEL = re.compile(rf"({'|'.join((*LOCAL, REPLAY))})|{_PREFIX}\S{{1,200}}")
+_MODEL = re.compile(rf"({'|'.join((*LOCAL_MODELS, REPLAY))})|{_PREFIX}\S{{1,200}}")
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,80}$"
+_SHORTHAND = ("model", "prompt")
 
-Shown = Literal["image", "faces", "frames", "audio"]
-SoundForm = Literal["wav", "mp3"]
+Modality = Literal["image", "faces", "frames", "audio"]
+AudioFormat = Literal["wav", "mp3"]
+Location = tuple[str | int, ...]
+"""Where a value is within the settings of the stage."""
 
 
 def model_problem(model: Any) -> str | None:
-    """What is wrong with the name of a labeller's model; None where nothing is."""
+    """Return what is wrong with the name of a labeller's model, or None."""
     if isinstance(model, str) and _MODEL.fullmatch(model):
         return None
-    return f"model is {model!r}; valid: {', '.join((*LOCAL, REPLAY))}, or openai/<model>"
+    return f"model is {model!r}; valid: {', '.join((*LOCAL_MODELS, REPLAY))}, or openai/<model>"
 
 
 class _Settings(BaseModel):
@@ -34,63 +38,63 @@ class _Settings(BaseModel):
 
 
 class LabellerSettings(_Settings):
-    """Who proposes labels: a model behind an OpenAI-compatible address, one that is built in, or earlier replies."""
+    """Who proposes labels: a model behind an OpenAI-compatible address, a built-in one, or stored replies."""
 
     model: str
-    """``offline``, ``lexicon``, ``vader``, ``textblob``, ``openai/<name>``, or ``replay`` (cache only)"""
+    """``offline``, ``lexicon``, ``vader``, ``textblob``, ``openai/<name>``, or ``replay`` (stored replies only)"""
     name: Annotated[str, Setting(pattern=_NAME)] | None = None
-    """As it stands in the table; the model where it is not given"""
+    """The labeller's name in the table; by default the model"""
     prompt: str = "utterance_emotion.v1"
     of: str | None = None
-    """With ``replay``: whose replies, where several models answered the same requests"""
+    """With ``replay``: whose replies, if several models answered the same requests"""
     samples: Annotated[int, Setting(ge=1, le=50)] = 1
     structured: Literal["json_schema", "json_object", "none"] = "json_schema"
-    """How the service binds the reply: to the schema, to JSON, or not at all; then the prompt tells the schema"""
+    """How the service constrains the reply: to the schema, to JSON, or not at all; then the prompt holds the schema"""
     scores: bool = True
-    """Whether the model also says how likely each label is, and how sure it is of the whole"""
+    """Whether the model also rates how likely each label is, and how sure it is of the whole answer"""
     temperature: Annotated[float, Setting(ge=0, le=2)] | None = None
     top_p: Annotated[float, Setting(gt=0, le=1)] | None = None
     seed: int | None = None
     max_tokens: Annotated[int, Setting(ge=16, le=1_000_000)] = 1_500
-    """The longest reply; one that is cut off is asked for again with twice as many"""
+    """The longest reply; one that is cut off is asked for again with twice the limit"""
     limit_name: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
-    """What the service calls that limit: some servers know only the older name, and else reply at any length"""
+    """What the service calls that limit: some servers know only the older name, and ignore the other"""
     reasoning_effort: Annotated[str, Setting(pattern=r"^[a-z]{1,20}$")] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "LabellerSettings":
         if problem := model_problem(self.model):
-            raise Findings([(("model",), problem)])
-        if self.is_local and (strange := sorted(self.model_fields_set - {"model", "name"})):
-            raise ValueError(f"{self.model} has no setting {strange[0]}")
+            raise LocatedProblems([(("model",), problem)])
+        if self.is_local and (unusable := sorted(self.model_fields_set - {"model", "name"})):
+            raise ValueError(f"{self.model} has no setting {unusable[0]}")
         if self.of is not None and self.model != REPLAY:
             raise ValueError("`of` goes with `model: replay` only")
         if self.of is not None and not self.of.startswith(_PREFIX):
-            raise ValueError(f"of: {self.of!r} is no model; for example openai/gpt-5-mini")
+            raise ValueError(f"of: {self.of!r} is not a model; for example openai/gpt-5-mini")
         return self
 
     @property
-    def label(self) -> str:
-        """The labeller's name."""
+    def labeller_name(self) -> str:
+        """The labeller's name in the table."""
         return self.name or self.model
 
     @property
     def is_local(self) -> bool:
-        """Whether it runs in this process, without asking anybody."""
-        return self.model in LOCAL
+        """Whether it runs in this process and sends no requests."""
+        return self.model in LOCAL_MODELS
 
-    def open_local(self, beside: Path) -> TextLabeller:
-        """The labeller itself, where it is local; ``beside`` is the recipe's folder."""
-        return _opened(next(name for name in LOCAL if name == self.model), beside)
+    def open_local(self, recipe_folder: Path) -> TextLabeller:
+        """Return the labeller itself, which must be local."""
+        return _open_once(next(name for name in LOCAL_MODELS if name == self.model), recipe_folder)
 
     @property
-    def asks(self) -> str:
-        """The model as its endpoint names it; empty for a replay of whichever model answered."""
+    def model_name(self) -> str:
+        """The model's name at its endpoint; empty for a replay of any model's replies."""
         return (self.of or "" if self.model == REPLAY else self.model).removeprefix(_PREFIX)
 
     def parameters(self) -> dict[str, Any]:
-        """What goes into the request as it is."""
-        given = {
+        """Return the parameters of a request that are sent as they are."""
+        parameters = {
             "temperature": self.temperature,
             "top_p": self.top_p,
             "seed": self.seed,
@@ -98,17 +102,17 @@ class LabellerSettings(_Settings):
             self.limit_name: self.max_tokens,
             "response_format": {"type": "json_object"} if self.structured == "json_object" else None,
         }
-        return {name: value for name, value in given.items() if value is not None}
+        return {name: value for name, value in parameters.items() if value is not None}
 
 
 class ReviewSettings(LabellerSettings):
-    """A second model, which is shown the item and the proposal and answers anew."""
+    """A second model that sees the item and the proposal, and answers anew."""
 
     prompt: str = "review.v1"
 
 
 class ExampleSettings(_Settings):
-    """Items that people have corrected, shown as examples; never of the test split, of the same source or speaker."""
+    """Corrected items shown as examples; never from the test split, or of the same source or speaker."""
 
     count: Annotated[int, Setting(ge=1, le=20)] = 3
     by: str = "bm25"
@@ -121,8 +125,8 @@ class ExampleSettings(_Settings):
         return self
 
     @property
-    def embeds(self) -> str | None:
-        """The embedding model as its endpoint names it; None where words are compared."""
+    def embedding_model(self) -> str | None:
+        """The embedding model's name at its endpoint; None if items are compared by words."""
         return None if self.by == "bm25" else self.by.removeprefix(_PREFIX)
 
 
@@ -134,7 +138,7 @@ class ContextSettings(_Settings):
 
 
 class PictureSettings(_Settings):
-    """Which pictures of a clip are shown: crops of the chosen face, or frames, those of most worth and motion."""
+    """The pictures of a clip that are shown: the best crops of its face, or frames with the most motion."""
 
     count: Annotated[int, Setting(ge=1, le=32)] = 3
     side_px: Annotated[int, Setting(ge=32, le=2048)] = 512
@@ -149,6 +153,108 @@ class BudgetSettings(_Settings):
     tokens: Annotated[int, Setting(gt=0)] | None = None
 
 
+class ServiceSettings(_Settings):
+    """How requests are sent. None of it affects the rows, so that changing it redoes nothing."""
+
+    mode: Literal["online", "batch"] = "online"
+    budget: BudgetSettings = BudgetSettings()
+    in_flight: Annotated[int, Setting(ge=1, le=2_000)] = 64
+    """Requests in flight at once, for chat models and for embeddings each"""
+    requests_per_minute: Annotated[int, Setting(ge=1)] | None = None
+    """For chat models and for embeddings each; by default the limits that the service announces for each model"""
+    tokens_per_minute: Annotated[int, Setting(ge=1)] | None = None
+    """For chat models and for embeddings each; by default the limits that the service announces for each model"""
+    request_timeout_s: Annotated[float, Setting(gt=0, le=3_600)] = 60.0
+    deadline_s: Annotated[float, Setting(gt=0)] | None = None
+    """The stage ends after this time and keeps what is done"""
+    tries: Annotated[int, Setting(ge=1, le=20)] = 5
+
+
+class PrelabelSettings(ServiceSettings):
+    """Everything that the stage can be told."""
+
+    labellers: Annotated[tuple[LabellerSettings, ...], Setting(min_length=1, max_length=12)] = (
+        LabellerSettings(model="offline"),
+    )
+    """Or ``model: …``, for one labeller with nothing else to set"""
+    combine: AggregationRule = "majority"
+    """How several answers become one: those of several labellers, and several samples of one"""
+    review: ReviewSettings | None = None
+    examples: ExampleSettings | None = None
+    context: ContextSettings = ContextSettings()
+    pictures: PictureSettings = PictureSettings()
+    show: tuple[Modality, ...] = ("image", "faces")
+    """Which optional media of a prompt are sent; not every model takes ``audio``"""
+    sound: AudioFormat = "wav"
+    """The format in which sound is sent; MP3 is six times smaller, but not every server reads it"""
+    max_sound_s: Annotated[float, Setting(gt=0, le=3_600)] = 60.0
+    """Longer sounds are left out"""
+    max_text_chars: Annotated[int, Setting(ge=100, le=1_000_000)] = 8_000
+    """Longer texts are cut for the prompt"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, settings: Any) -> Any:
+        """Turn ``model: offline`` into ``labellers: [{model: offline}]``."""
+        if not isinstance(settings, dict):
+            return settings
+        labeller_only = [name for name in LabellerSettings.model_fields if name not in (*cls.model_fields, *_SHORTHAND)]
+        if misplaced := [name for name in labeller_only if name in settings]:
+            example = f"labellers: [{{model: {settings.get('model', 'openai/<name>')}, {misplaced[0]}: …}}]"
+            raise LocatedProblems([((name,), f"{name} is a setting of a labeller: `{example}`") for name in misplaced])
+        if "model" not in settings:
+            return settings
+        if "labellers" in settings:
+            raise LocatedProblems([(("model",), "give either `model` or `labellers`")])
+        if problem := model_problem(settings["model"]):
+            raise LocatedProblems([(("model",), problem)])
+        labeller = {name: settings[name] for name in _SHORTHAND if name in settings}
+        rest = {name: value for name, value in settings.items() if name not in _SHORTHAND}
+        return {**rest, "labellers": [labeller]}
+
+    @model_validator(mode="after")
+    def _check(self) -> "PrelabelSettings":
+        names = [labeller.labeller_name for labeller in self.labellers]
+        names += [self.review.labeller_name] if self.review else []
+        # The embedding model has a line of its own in the account.
+        names += [self.examples.by] if self.examples and self.examples.embedding_model else []
+        if duplicate := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two labellers are called {duplicate}; give one another `name`")
+        if self.review is not None and self.review.is_local:
+            raise ValueError(f"{self.review.model} cannot review; name a model behind an endpoint")
+        return self
+
+    @property
+    def prompted(self) -> dict[Location, LabellerSettings]:
+        """The labellers that send requests or replay them, the reviewer last, by location."""
+        by_location: dict[Location, LabellerSettings] = {
+            ("labellers", index): labeller for index, labeller in enumerate(self.labellers) if not labeller.is_local
+        }
+        return {**by_location, ("review",): self.review} if self.review else by_location
+
+    @property
+    def paid_models(self) -> dict[Location, str]:
+        """The chat and embedding models that requests are sent to, by location; empty if all replies are replayed."""
+        models: dict[Location, str] = {
+            (*location, "model"): labeller.model_name
+            for location, labeller in self.prompted.items()
+            if labeller.model != REPLAY
+        }
+        if models and self.examples and self.examples.embedding_model:
+            models["examples", "by"] = self.examples.embedding_model
+        return models
+
+    @property
+    def replayed(self) -> frozenset[str]:
+        """Names of the labellers that only stored replies serve."""
+        return frozenset(labeller.labeller_name for labeller in self.prompted.values() if labeller.model == REPLAY)
+
+    @property
+    def has_context(self) -> bool:
+        """Whether any model is shown the turns around an item."""
+        return bool(self.prompted) and (self.context.before > 0 or self.context.after > 0)
+
+
 @cache
-def _opened(name: OfflineName, beside: Path) -> TextLabeller:
-    return open_offline(name, beside)
+def _open_once(name: OfflineName, recipe_folder: Path) -> TextLabeller:
+    return open_offline(name, recipe_folder)

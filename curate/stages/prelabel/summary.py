@@ -1,4 +1,4 @@
-"""What became of the items that a run made proposals for."""
+"""Item counts of a run by outcome, and the most common reason for a missing proposal."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from curate.corpus.ledger import Entry
 from curate.llm.labellers.protocol import OUTCOMES
 
-_MOST_REASONS = 1_000
+_MAX_REASONS = 1_000
 
 
-class Proposals:
-    """Outcomes of the rows that stand for their items, and why those without a proposal have none."""
+class PrelabelSummary:
+    """Counts the final rows of items by outcome. See ``Summary``."""
 
     def __init__(self) -> None:
         self._outcomes: Counter[str] = Counter()
         self._reasons: Counter[tuple[str, str]] = Counter()
         self.failed = 0
-        """Items of which an answer is missing for no fault of theirs: the next run asks again"""
+        """Items that lack an answer through no fault of theirs: the next run tries them again"""
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Count items whose rows are stored."""
@@ -26,21 +26,21 @@ class Proposals:
             for row in rows:
                 if row["final"]:
                     self._outcomes[row["outcome"]] += 1
-                    self._explain(row["outcome"], row["detail"] or "")
+                    self._count_reason(row["outcome"], row["detail"] or "")
 
     @property
     def counts(self) -> dict[str, int]:
-        """Items by outcome, without those outcomes that there are none of."""
+        """Item counts by outcome, omitting zeros."""
         return {name: self._outcomes[name] for name in OUTCOMES if self._outcomes[name]}
 
     @property
     def reason(self) -> str:
-        """The commonest reason for which an item has no proposal: ``refused (I cannot help)``."""
+        """The most common reason why an item has no proposal: ``refused (I cannot help)``."""
         for (outcome, detail), _ in self._reasons.most_common(1):
             return f"{outcome} ({detail})" if detail else outcome
         return ""
 
-    def _explain(self, outcome: str, detail: str) -> None:
+    def _count_reason(self, outcome: str, detail: str) -> None:
         reason = (outcome, detail)
-        if outcome != "ok" and (reason in self._reasons or len(self._reasons) < _MOST_REASONS):
+        if outcome != "ok" and (reason in self._reasons or len(self._reasons) < _MAX_REASONS):
             self._reasons[reason] += 1
