@@ -22,7 +22,7 @@ from curate.stages.ingest.stage import Ingest
 from curate.storage.blobs import Blobs
 from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe
-from tests.support.media_builders import make_frames, make_portrait, make_speech, make_tone, sample, write_media
+from tests.support.media_builders import make_frames, make_portrait, make_tone, sample, write_media
 from tests.support.runs import assert_same, contents, run_quietly
 
 
@@ -164,19 +164,6 @@ def test_globs(tmp_path):
         (tmp_path / name).write_text(name)
     assert list(ingest(tmp_path, "**/*.txt", "*.txt").sources) == ["a/b/z.txt", "a/y.txt", "x.txt"]
     assert list(ingest(tmp_path / "a", str(tmp_path / "x.txt")).sources) == [str(tmp_path / "x.txt")]
-
-
-def test_a_workspace_may_be_the_folder_of_the_recipe(tmp_path):
-    files = ["**/*.jsonl", "**/*.flac"]
-    recipe = make_recipe(tmp_path, {"stage": "ingest", "files": files}, {"stage": "preprocess"})
-    (tmp_path / "raw" / "runs").mkdir(parents=True)
-    (tmp_path / "raw" / "runs" / "p.jsonl").write_text('{"text": "Hello"}\n')
-    write_media(tmp_path / "a.flac", sound=make_speech())
-    assert run_quietly(recipe, tmp_path).changed
-    assert list((tmp_path / "runs").rglob("*.jsonl"))
-    assert list((tmp_path / "blobs").rglob("*.flac"))
-    assert not run_quietly(recipe, tmp_path).changed
-    assert list(ingest(tmp_path, *files).sources) == ["a.flac", "raw/runs/p.jsonl#1"]
 
 
 def test_a_pattern_without_a_match_is_named(tmp_path):

@@ -1,28 +1,20 @@
 """Keep the files of workspaces out of what globs match: curate never ingests what it wrote."""
 
-import functools
 from collections.abc import Iterable
 from pathlib import Path
 
 _SETTINGS = "curate.yaml"
 _KEYS = (b"format:", b"secret:")
-_FOLDERS = frozenset({"blobs", "releases", "runs", "tables"})
 
 
 def outside_workspaces(names: Iterable[str], folder: Path) -> list[str]:
-    """Return those of the files, given relative to the recipe's folder, that no workspace contains.
+    """Return those of the files, given relative to ``folder``, that lie in no workspace, however deep."""
+    known: dict[Path, bool] = {}
 
-    A workspace that contains the recipe itself may contain its raw files as well, but not in its own folders.
-    """
-    recipe_folder = folder.resolve()
-
-    @functools.cache
     def is_inside(path: Path) -> bool:
-        if _is_workspace(path) and not recipe_folder.is_relative_to(path):
-            return True
-        if path.name in _FOLDERS and _is_workspace(path.parent):
-            return True
-        return path != path.parent and is_inside(path.parent)
+        if path not in known:
+            known[path] = _is_workspace(path) or (path != path.parent and is_inside(path.parent))
+        return known[path]
 
     parents = {name: (folder / name).parent for name in names}
     inside = {parent: is_inside(parent.resolve()) for parent in set(parents.values())}
