@@ -14,8 +14,8 @@ _VALENCE_NAMES = ("valence", "polarity")
 class SentimentLabeller(TextLabeller):
     """Decides valence scales and sentiment categories by the polarity of English text; abstains from other languages.
 
-    A valence scale is an interval scale named ``valence`` or ``polarity``: -1 is its minimum, 1 its maximum. A sentiment
-    category has labels ``positive`` and ``negative``.
+    A valence scale is an interval scale named ``valence`` or ``polarity``; its minimum stands for -1, its maximum for 1.
+    A sentiment category has labels ``positive`` and ``negative``.
     """
 
     neutral_below = 0.0

@@ -142,11 +142,8 @@ class Prompt:
         }
         digits = fence_digits(texts.values())
         values: dict[str, Sequence[MessagePart]] = {name: (fence(name, text, digits),) for name, text in texts.items()}
-        values |= {
-            name: (variables[name],)
-            for name in PLAIN_VARIABLES
-            if name in self.header.variables and variables.get(name)
-        }
+        plain = [name for name in PLAIN_VARIABLES if name in self.header.variables and variables.get(name)]
+        values |= {name: (variables[name],) for name in plain}
         values |= {name: tuple(parts) for name, parts in media.items() if name in self.header.modalities}
         rule = fence_rule(self.header.language) if self._fenced_names else ""
         system = _render_system(self.system, variables["labels"], rule)
