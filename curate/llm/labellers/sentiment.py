@@ -14,7 +14,7 @@ _VALENCE_NAMES = ("valence", "polarity")
 class SentimentLabeller(TextLabeller):
     """Decides valence scales and sentiment categories by the polarity of English text; abstains from other languages.
 
-    A valence scale is an interval scale named ``valence`` or ``polarity``; its minimum stands for -1, its maximum for 1.
+    A valence scale is an interval scale named ``valence`` or ``polarity``; its ends stand for -1 and 1.
     A sentiment category has labels ``positive`` and ``negative``.
     """
 
