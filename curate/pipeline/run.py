@@ -113,7 +113,7 @@ def _perform_stages(
 def _newest_release(workspace: Workspace, recipe: str) -> str | None:
     releases = Releases(workspace.releases)
     manifests = releases.manifests(recipe)
-    return releases.place(manifests[-1].version) if manifests else None
+    return releases.location(manifests[-1].version) if manifests else None
 
 
 class _Performer:

@@ -11,15 +11,15 @@ MEDIA = ("audio", "face")
 
 
 def arrow_schema(features: dict[str, Feature]) -> pa.Schema:
-    """The schema of a shard, with the features in its metadata."""
-    # The order of struct members counts: where it differs from the file's, the feature is silently ignored.
+    """Return the schema of a shard, with the features in its metadata."""
+    # The order of struct members matters: readers silently ignore a feature whose order differs from the file's.
     metadata = json.dumps({"info": {"features": features}}, ensure_ascii=False)
     fields = [pa.field(name, arrow_type(feature)) for name, feature in features.items()]
     return pa.schema(fields, metadata={"huggingface": metadata})
 
 
 def card_features(features: dict[str, Feature]) -> list[dict[str, Any]]:
-    """The features as they stand under ``dataset_info`` in the YAML of a card."""
+    """Return the features in the form of ``dataset_info`` in the YAML of a card."""
     return [{"name": name, **_card_feature(feature)} for name, feature in features.items()]
 
 
@@ -36,7 +36,8 @@ def _card_feature(feature: Feature) -> dict[str, Any]:
             short = next(iter(inner.values())) if list(inner) in (["dtype"], ["struct"]) else inner
             return {"list": short, **options}
         case "ClassLabel":
-            # The Hub wants keys that are strings here.
-            return {"dtype": {"class_label": {"names": {str(at): name for at, name in enumerate(options["names"])}}}}
+            # The Hub requires strings as keys here.
+            names = {str(index): name for index, name in enumerate(options["names"])}
+            return {"dtype": {"class_label": {"names": names}}}
         case _:
             return {"dtype": {kind.lower(): options} if options else kind.lower()}

@@ -1,4 +1,4 @@
-"""The manifest of a release: what it holds and what it was made from, without a clock or a machine in it."""
+"""The manifest of a release: what it holds and what it was made from, independent of time and machine."""
 
 import hashlib
 import json
@@ -10,23 +10,24 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from curate.errors import WorkspaceUnusable
+from curate.files import canonical_json
 from curate.release.shards import ReleaseFile, describe_file
 
 FILE = "manifest.json"
 CARD = "README.md"
 _PATH = re.compile(r"README\.md|data/\w+-\d{5}-of-\d{5}\.parquet")
 FORMAT = 1
-"""Raised when the same rows would be written as other files; a part of every release's content."""
+"""Raised if the same rows would be written as different files; part of every release's content."""
 
 
 class Manifest(BaseModel):
-    """What ``manifest.json`` says."""
+    """The content of ``manifest.json``."""
 
     model_config = ConfigDict(frozen=True)
 
     version: str
     number: int
-    """Counts the releases of a workspace, from 1."""
+    """The number of the release in its workspace, from 1."""
     recipe: str
     label_schema: str
     label_schema_sha256: str
@@ -41,52 +42,49 @@ class Manifest(BaseModel):
     format: int = FORMAT
 
     def write(self, folder: Path) -> None:
-        """Write it into a release."""
+        """Write the manifest into the folder of a release."""
         text = json.dumps(self.model_dump(mode="json") | {"files": [file._asdict() for file in self.files]}, indent=2)
         (folder / FILE).write_text(text + "\n", encoding="utf-8")
 
 
-def read_manifest(folder: Path, *, place: str | None = None) -> Manifest:
-    """The manifest of a release folder, which users call ``place``. Raises ``WorkspaceUnusable`` when it is not one."""
+def read_manifest(folder: Path, *, location: str | None = None) -> Manifest:
+    """Return the manifest of a release folder; users know the folder by its ``location``.
+
+    Raises ``WorkspaceUnusable`` if there is no valid manifest.
+    """
     try:
         raw = json.loads((folder / FILE).read_text(encoding="utf-8"))
         raw["files"] = [ReleaseFile(**file) for file in raw["files"]]
-        if strays := [file.path for file in raw["files"] if not _PATH.fullmatch(file.path)]:
-            raise ValueError(f"{strays[0]!r} is not a file of a release")
+        if unexpected := [file.path for file in raw["files"] if not _PATH.fullmatch(file.path)]:
+            raise ValueError(f"{unexpected[0]!r} is not a file of a release")
         return Manifest.model_validate(raw)
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         raise WorkspaceUnusable(
-            f"release {place or folder} has no readable {FILE}", hint="delete that folder, then run again"
+            f"release {location or folder} has no readable {FILE}", hint="delete that folder, then run again"
         ) from error
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
-    """Raise ``WorkspaceUnusable`` unless every file of a release is as it was written."""
+    """Raise ``WorkspaceUnusable`` if a file of a release is missing or was changed."""
     for file in manifest.files:
         try:
-            found = describe_file(folder, file.path, rows=file.rows)
+            current = describe_file(folder, file.path, rows=file.rows)
         except OSError as error:
-            raise _damaged(folder, file.path, "is gone") from error
-        if found != file:
+            raise _damaged(folder, file.path, "is missing") from error
+        if current != file:
             raise _damaged(folder, file.path, "was changed")
 
 
 def content_hash(header: Mapping[str, Any], rows: Iterable[bytes]) -> str:
-    """Hexadecimal SHA-256 of a header and rows given as ``canonical`` bytes."""
-    digest = hashlib.sha256(canonical({"format": FORMAT, **header}))
+    """Return the hexadecimal SHA-256 of a header and of rows in canonical JSON."""
+    digest = hashlib.sha256(canonical_json({"format": FORMAT, **header}))
     for row in rows:
         digest.update(b"\n" + row)
     return digest.hexdigest()
 
 
-def canonical(value: Any) -> bytes:
-    """A value as JSON of which there is only one for equal values."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _damaged(folder: Path, path: str, what: str) -> WorkspaceUnusable:
+def _damaged(folder: Path, path: str, damage: str) -> WorkspaceUnusable:
     return WorkspaceUnusable(
-        f"release {folder.name}: {path} {what} since the release was made",
+        f"release {folder.name}: {path} {damage} since the release was made",
         hint=f"delete {folder} and run the export again",
     )

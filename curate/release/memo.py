@@ -1,4 +1,4 @@
-"""Remember what content given inputs amount to, so that a run with nothing new looks at no single row."""
+"""A note of the content that given inputs lead to, so that a run with nothing new reads no rows."""
 
 import hashlib
 import json
@@ -9,13 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.release.manifest import canonical
+from curate.errors import StorageFailed
+from curate.files import canonical_json, read_json_object, write_whole
 
 _FILE = ".release-memo.json"
 
 
 class _Digest:
-    """A file to write to that keeps only the hash."""
+    """A writable file that keeps only the hash of what is written."""
 
     closed = False
 
@@ -27,19 +28,19 @@ class _Digest:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: nothing is buffered."""
 
     def close(self) -> None:
         self.closed = True
 
 
 def inputs_hash(header: Mapping[str, Any], tables: Iterable[pa.Table]) -> str:
-    """A hash of settings and tables. Equal inputs nearly always have equal hashes, and different ones never do.
+    """Return a hash of settings and tables. Different inputs never have equal hashes; equal inputs nearly always do.
 
-    Arrow does not say what lies in memory under a null, so it is no identity: use it to skip work, nothing else.
+    Arrow does not define the memory under a null, so this is not an identity: use it only to skip work.
     """
     digest = _Digest()
-    digest.write(canonical(header))
+    digest.write(canonical_json(header))
     for table in tables:
         with pa.ipc.new_stream(pa.PythonFile(digest, mode="w"), table.schema) as stream:
             stream.write_table(table.combine_chunks(), max_chunksize=100_000)
@@ -47,18 +48,12 @@ def inputs_hash(header: Mapping[str, Any], tables: Iterable[pa.Table]) -> str:
 
 
 def recall(root: Path, inputs: str) -> str | None:
-    """The content hash last noted for these inputs in the folder ``root``."""
-    try:
-        noted = json.loads((root / _FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return noted.get("content") if isinstance(noted, dict) and noted.get("inputs") == inputs else None
+    """Return the content hash noted last for these inputs in the folder ``root``, or None."""
+    memo = read_json_object(root / _FILE)
+    return memo.get("content") if memo.get("inputs") == inputs else None
 
 
 def note(root: Path, inputs: str, content: str) -> None:
-    """Note what these inputs amount to; a note that cannot be written only costs time."""
-    with suppress(OSError):
-        root.mkdir(parents=True, exist_ok=True)
-        partial = root / f"{_FILE}.partial"
-        partial.write_text(json.dumps({"inputs": inputs, "content": content}), encoding="utf-8")
-        partial.replace(root / _FILE)
+    """Note the content hash of these inputs; failing to write it only costs time."""
+    with suppress(StorageFailed):
+        write_whole(root / _FILE, json.dumps({"inputs": inputs, "content": content}))

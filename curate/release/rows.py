@@ -1,4 +1,4 @@
-"""One released row per item: what is known of it from all tables, with people behind pseudonyms."""
+"""One released row per item, joined from all tables, with raters under pseudonyms."""
 
 import hashlib
 import hmac
@@ -49,18 +49,18 @@ class ReleaseRows:
         )
 
     def item_ids(self, *, reviewed_only: bool = False) -> list[str]:
-        """The items in release order; with ``reviewed_only`` those whose label people gave."""
+        """Return the items in release order; with ``reviewed_only`` those that people labelled."""
         if not reviewed_only:
-            return sorted(self._items.places)
+            return sorted(self._items.indices)
         sources = self._labels.table["label_source"].to_pylist()
         return sorted(
             item
-            for item in self._items.places
-            if any(sources[at] == "human" for at in self._labels.places.get(item, ()))
+            for item in self._items.indices
+            if any(sources[index] == "human" for index in self._labels.indices.get(item, ()))
         )
 
     def rows(self, item_ids: Sequence[str]) -> Iterator[Row]:
-        """The rows of items in the given order, a thousand in memory at a time."""
+        """Yield the rows of items in the given order, with a thousand in memory at a time."""
         for start in range(0, len(item_ids), _BATCH):
             part = item_ids[start : start + _BATCH]
             items = self._items.rows(part)
@@ -77,7 +77,7 @@ class ReleaseRows:
         for entry in label.get("soft") or ():
             shares[entry["field"]][entry["label"]] = entry["share"]
         soft = {
-            f"{name}_soft": [shares[name].get(each, 0.0) for each in field.soft_labels] if name in shares else None
+            f"{name}_soft": [shares[name].get(label, 0.0) for label in field.soft_labels] if name in shares else None
             for name, field in self._schema.fields.items()
             if field.soft_labels
         }
@@ -99,15 +99,15 @@ class ReleaseRows:
     def _values(self, row: Mapping[str, Any]) -> Row:
         return {name: self._value(name, row.get(name)) for name in self._schema.fields}
 
-    def _value(self, name: str, given: Any) -> Any:
-        if given is None:
+    def _value(self, name: str, value: Any) -> Any:
+        if value is None:
             return None
         try:
-            return self._schema.fields[name].to_release(given)
+            return self._schema.fields[name].to_release(value)
         except ValueError as error:
             raise InvalidInput(
-                f"the workspace holds {given!r} for {name}, which label schema {self._schema.name} does not have",
-                hint="a label schema in use is never edited: give the new one a new version (.v2)",
+                f"the workspace holds {value!r} for {name}, which label schema {self._schema.name} does not have",
+                hint="a label schema in use is never edited: give the changed one a new version (.v2)",
             ) from error
 
     def _judgement(self, act: Mapping[str, Any]) -> Row:
@@ -120,37 +120,37 @@ class ReleaseRows:
         } | self._values(act)
 
     def _prelabel(self, proposals: list[Row], evidence: Iterable[str]) -> Row | None:
-        """The pre-label that the label rests on, else a usable one, else one that failed."""
+        """Return the pre-label that the label is based on, else a usable one, else one that failed."""
         if not proposals:
             return None
-        rested = set(evidence)
+        used = set(evidence)
         best = min(
-            proposals, key=lambda row: (row["prelabel_id"] not in rested, row["outcome"] != "ok", row["prelabel_id"])
+            proposals, key=lambda row: (row["prelabel_id"] not in used, row["outcome"] != "ok", row["prelabel_id"])
         )
         return {name: best[name] for name in _PRELABEL} | self._values(best)
 
 
 class _Index:
-    """A table and the places of its rows by key, so that only the rows asked for become Python objects."""
+    """A table and the indices of its rows by key, so that only requested rows become Python objects."""
 
     def __init__(self, table: pa.Table, key: str) -> None:
         self.table = table.combine_chunks()
         self.key = key
-        self.places: dict[str, list[int]] = defaultdict(list)
-        for at, name in enumerate(table[key].to_pylist()):
-            self.places[name].append(at)
+        self.indices: dict[str, list[int]] = defaultdict(list)
+        for index, name in enumerate(table[key].to_pylist()):
+            self.indices[name].append(index)
 
     def rows(self, keys: Iterable[str]) -> dict[str, list[Row]]:
-        """The rows of each key that has any."""
-        places = [at for key in dict.fromkeys(keys) for at in self.places.get(key, ())]
-        found: dict[str, list[Row]] = defaultdict(list)
-        for row in self.table.take(pa.array(places, pa.int64())).to_pylist():
-            found[row[self.key]].append(row)
-        return found
+        """Return the rows of each key that has any."""
+        indices = [index for key in dict.fromkeys(keys) for index in self.indices.get(key, ())]
+        rows: dict[str, list[Row]] = defaultdict(list)
+        for row in self.table.take(pa.array(indices, pa.int64())).to_pylist():
+            rows[row[self.key]].append(row)
+        return rows
 
 
 def pseudonym(annotator: str | None, secret: bytes) -> str | None:
-    """A name that is the same for one person throughout a workspace and tells nothing outside it (HMAC-SHA256)."""
+    """Return a name that is the same for one person throughout a workspace and reveals nothing (HMAC-SHA256)."""
     if annotator is None:
         return None
     return f"rater-{hmac.new(secret, annotator.encode('utf-8', 'surrogatepass'), hashlib.sha256).hexdigest()[:8]}"

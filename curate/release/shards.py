@@ -1,6 +1,5 @@
-"""Parquet shards that are the same to the byte for the same rows, and that the Hub stores without repeating itself."""
+"""Parquet shards: byte-identical for equal rows, and cut so that the Hub stores unchanged parts once."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from pyarrow import parquet
 
+from curate.files import sha256_of_file
 from curate.labels import Feature
 from curate.release.features import MEDIA, arrow_schema
 from curate.storage.blobs import Blobs
@@ -15,19 +15,19 @@ from curate.storage.blobs import Blobs
 ROW_GROUP_BYTES = 32 * 2**20
 ROW_GROUP_ROWS = 100_000
 
-# Large row groups cut by content keep a shard's unchanged text in unchanged chunks after inserts.
+# Large row groups with content-defined chunks keep unchanged text in unchanged chunks after insertions.
 _CHUNKING = {"min_chunk_size": 256 * 1024, "max_chunk_size": 1024 * 1024, "norm_level": 0}
 
 
 class SizedRow(NamedTuple):
-    """A row whose media are names of blobs, and about how many bytes it takes with them."""
+    """A row whose media are names of blobs, and its approximate size with them."""
 
     row: Mapping[str, Any]
     size_bytes: int
 
 
 class ReleaseFile(NamedTuple):
-    """A file of a release: path inside it, hash, size, and rows where it is a shard."""
+    """A file of a release: its path there, hash, size and, for a shard, number of rows."""
 
     path: str
     sha256: str
@@ -36,23 +36,23 @@ class ReleaseFile(NamedTuple):
 
 
 def cut_shards(sizes: Sequence[int], max_bytes: int) -> list[slice]:
-    """Consecutive runs of rows of at most ``max_bytes`` each (one row may be larger)."""
+    """Return consecutive slices of rows of at most ``max_bytes`` each; a single row may be larger."""
     cuts, filled = [0], 0
-    for at, size in enumerate(sizes):
+    for index, size in enumerate(sizes):
         if filled and filled + size > max_bytes:
-            cuts.append(at)
+            cuts.append(index)
             filled = 0
         filled += size
     return [slice(start, end) for start, end in zip(cuts, [*cuts[1:], len(sizes)], strict=True) if start < end]
 
 
 def shard_path(split: str, number: int, total: int) -> str:
-    """Where a shard lies in its release."""
+    """Return the path of a shard in its release."""
     return f"data/{split}-{number:05d}-of-{total:05d}.parquet"
 
 
 def write_shard(path: Path, rows: Iterable[SizedRow], features: Mapping[str, Feature], blobs: Blobs) -> int:
-    """Write rows to ``path``, reading media only as their row group is written; gives the number of rows."""
+    """Write rows to ``path``, reading media one row group at a time, and return the number of rows."""
     schema = arrow_schema(dict(features))
     media = [f"{name}.bytes" for name in MEDIA]
     plain = [leaf for leaf in leaf_paths(schema) if leaf not in media]
@@ -61,7 +61,7 @@ def write_shard(path: Path, rows: Iterable[SizedRow], features: Mapping[str, Fea
         path,
         schema,
         compression=dict.fromkeys(plain, "zstd") | dict.fromkeys(media, "none"),
-        # By default the least and greatest picture of every row group would be copied into the footer.
+        # By default the smallest and largest picture of every row group would be copied into the footer.
         write_statistics=plain,
         use_dictionary=plain,
         use_content_defined_chunking=_CHUNKING,
@@ -76,14 +76,12 @@ def write_shard(path: Path, rows: Iterable[SizedRow], features: Mapping[str, Fea
 
 
 def describe_file(folder: Path, path: str, *, rows: int | None = None) -> ReleaseFile:
-    """Hash and size of a file of a release."""
-    with (folder / path).open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return ReleaseFile(path, sha256, (folder / path).stat().st_size, rows)
+    """Return the hash and size of a file of a release."""
+    return ReleaseFile(path, sha256_of_file(folder / path), (folder / path).stat().st_size, rows)
 
 
 def leaf_paths(schema: pa.Schema) -> list[str]:
-    """The columns as Parquet names them: ``judgements.list.element.annotator``."""
+    """Return the columns by their Parquet names, such as ``judgements.list.element.annotator``."""
     return [path for field in schema for path in _leaves(field.name, field.type)]
 
 

@@ -1,4 +1,4 @@
-"""Counts over released rows for the data card, gathered while the rows go by."""
+"""Counts over released rows for the data card, collected in one pass."""
 
 from collections import Counter, defaultdict
 from typing import Any
@@ -8,7 +8,7 @@ from curate.release.rows import Row
 
 
 class Statistics:
-    """What a release holds, by split; feed it with ``add``."""
+    """Counts of a release's rows, by split where that matters; ``add`` every row."""
 
     def __init__(self, labels: LabelSchema) -> None:
         self._schema = labels
@@ -24,7 +24,7 @@ class Statistics:
         self.classes: dict[str, dict[str, Counter[str]]] = {
             name: defaultdict(Counter) for name, field in labels.fields.items() if field.labels
         }
-        self.given: Counter[str] = Counter()
+        self.values: Counter[str] = Counter()
         self.numbers: dict[str, list[float]] = defaultdict(list)
         self.agreement: dict[str, list[float]] = defaultdict(list)
 
@@ -43,18 +43,18 @@ class Statistics:
         counts["items"] += 1
         if row["speaker"] is not None:
             self.speakers.add(row["speaker"])
-        self.annotators.update(each["annotator"] for each in row["judgements"] if each["annotator"] is not None)
+        self.annotators.update(act["annotator"] for act in row["judgements"] if act["annotator"] is not None)
         if row["prelabel"]:
             self.models[row["prelabel"]["model"] or row["prelabel"]["labeller"] or "not stated"] += 1
-        for each in row["agreement"] or ():
-            if each["value"] is not None:
-                self.agreement[each["field"]].append(each["value"])
+        for entry in row["agreement"] or ():
+            if entry["value"] is not None:
+                self.agreement[entry["field"]].append(entry["value"])
         for name in self._schema.fields:
             if row[name] is not None:
                 self._count_value(split, name, row[name])
 
     def _count_value(self, split: str, name: str, value: Any) -> None:
-        self.given[name] += 1
+        self.values[name] += 1
         field = self._schema.fields[name]
         stored = field.from_release(value)
         if field.labels:

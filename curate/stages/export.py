@@ -1,4 +1,4 @@
-"""Write a release: Parquet shards, manifest and data card."""
+"""The export stage: labels become a release of Parquet shards, manifest and data card."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from curate.errors import InvalidInput
 from curate.hub.card import CardFacts, render_card
 from curate.labels import compile_features
 from curate.media.faces.insightface import licence_note
-from curate.release.build import Plan, plan_release, write_release
 from curate.release.features import card_features
 from curate.release.manifest import Manifest
 from curate.release.memo import inputs_hash, note, recall
 from curate.release.rows import ReleaseRows, ReleaseTables, pseudonym
 from curate.release.versions import Releases, VersionName
+from curate.release.write import Plan, plan_release, write_release
 from curate.stages.capabilities import Dividing
 from curate.stages.contract import DriverStage, Receipt, Tools
 
@@ -30,13 +30,13 @@ _ANNOTATION = ("annotation_id", "judgement_id", "item_id", "annotator", "action"
 
 
 class Split(BaseModel):
-    """The share of each split by name, and what splits may not have in common."""
+    """The share of each split by name, and the properties that no two splits may have in common."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, float] = Field(init=False)
 
     disjoint_by: tuple[Key, ...] = ("source", "speaker")
-    """``identity`` is whose face an item shows, as a model pack with a recognition network tells."""
+    """``identity`` is the person whose face an item shows; it needs a model pack with a recognition network."""
 
     @model_validator(mode="after")
     def _check_ratios(self) -> "Split":
@@ -61,7 +61,7 @@ class Export(DriverStage, Dividing):
     stage: Literal["export"]
     split: Split = Split()
     release: VersionName | None = None
-    """The version to make; the next of v1, v2, … where it is left out."""
+    """The version to make; by default the next of v1, v2, …"""
     reviewed_only: bool = False
     """Leave out items that nobody has judged."""
     max_shard_mb: int = Field(default=500, ge=1, le=5_000)
@@ -74,19 +74,19 @@ class Export(DriverStage, Dividing):
         releases = Releases(corpus.workspace.releases)
         settings = self.split_settings(tools.seed)
         tables = read_tables(corpus, tools)
-        known = self._known(corpus, tables, tools, settings)
-        if (content := recall(corpus.workspace.local, known)) and (same := self._same(releases, recipe, content)):
+        inputs = self._inputs(corpus, tables, tools, settings)
+        if (content := recall(corpus.workspace.local, inputs)) and (same := self._same(releases, recipe, content)):
             return _unchanged(same)
         rows = ReleaseRows(tables, tools.labels, secret=corpus.workspace.secret)
         item_ids = rows.item_ids(reviewed_only=self.reviewed_only)
         if not item_ids:
-            what = "no item has been reviewed yet" if self.reviewed_only and tables.items.num_rows else "no items"
-            return Receipt(False, {"items": 0}, f"nothing to release: {what}")
+            reason = "no item has been reviewed yet" if self.reviewed_only and tables.items.num_rows else "no items"
+            return Receipt(False, {"items": 0}, f"nothing to release: {reason}")
         earlier = releases.earlier_splits(recipe, settings.identity)
         splits = split_items(tables.items, tables.sources, settings, earlier)
         plan = plan_release(rows, item_ids, splits, tools.labels, tools.blobs, names=self.split.ratios)
         if same := self._same(releases, recipe, plan.content_sha256):
-            note(corpus.workspace.local, known, plan.content_sha256)
+            note(corpus.workspace.local, inputs, plan.content_sha256)
             return _unchanged(same)
         about = {
             "version": self.release or releases.next_version(),
@@ -106,29 +106,29 @@ class Export(DriverStage, Dividing):
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
             card=lambda: render_card(template, self._facts(about, plan, tools, notices), plan.statistics),
         )
-        note(corpus.workspace.local, self._known(corpus, tables, tools, settings), plan.content_sha256)
+        note(corpus.workspace.local, self._inputs(corpus, tables, tools, settings), plan.content_sha256)
         return Receipt(True, _counts(manifest), self._message(releases, manifest))
 
     def split_settings(self, seed: int) -> SplitSettings:
-        """How items are divided, in a recipe with this seed."""
+        """Return how items are divided in a recipe with this seed."""
         return SplitSettings(self.split.ratios, self.split.disjoint_by, seed)
 
-    def _known(self, corpus: Corpus, tables: ReleaseTables, tools: Tools, settings: SplitSettings) -> str:
-        """A hash of all that decides a release's content; earlier releases do, as they hold items in their split."""
+    def _inputs(self, corpus: Corpus, tables: ReleaseTables, tools: Tools, settings: SplitSettings) -> str:
+        """Return a hash of everything that decides a release's content, earlier releases included: they fix splits."""
         releases = Releases(corpus.workspace.releases)
         earlier = [
-            each.content_sha256
-            for each in releases.manifests(corpus.workspace.recipe)
-            if each.split_settings == settings.identity
+            manifest.content_sha256
+            for manifest in releases.manifests(corpus.workspace.recipe)
+            if manifest.split_settings == settings.identity
         ]
         secret = pseudonym("", corpus.workspace.secret)
         header = [__version__, settings.identity, self.reviewed_only, tools.labels.sha256, secret, earlier[-1:]]
         return inputs_hash({"inputs": header}, tables)
 
     def _same(self, releases: Releases, recipe: str, content_sha256: str) -> Manifest | None:
-        made = releases.manifests(recipe)
-        candidates = [each for each in made if each.version == self.release] if self.release else made[-1:]
-        return next((each for each in candidates if each.content_sha256 == content_sha256), None)
+        manifests = releases.manifests(recipe)
+        candidates = [m for m in manifests if m.version == self.release] if self.release else manifests[-1:]
+        return next((manifest for manifest in candidates if manifest.content_sha256 == content_sha256), None)
 
     def _facts(self, about: Mapping[str, Any], plan: Plan, tools: Tools, notices: Sequence[str]) -> CardFacts:
         return CardFacts(
@@ -145,14 +145,14 @@ class Export(DriverStage, Dividing):
         )
 
     def _message(self, releases: Releases, manifest: Manifest) -> str:
-        place = releases.place(manifest.version)
+        location = releases.location(manifest.version)
         empty = [name for name in self.split.ratios if name not in manifest.splits]
-        few = f"; too few independent items for split {', '.join(empty)}" if empty else ""
-        return f"release {manifest.version} is in {place}{few}"
+        warning = f"; too few independent items for split {', '.join(empty)}" if empty else ""
+        return f"release {manifest.version} is in {location}{warning}"
 
 
 def read_tables(corpus: Corpus, tools: Tools) -> ReleaseTables:
-    """The tables that a release is joined from, as they stand now."""
+    """Return the current tables that a release is joined from."""
     return ReleaseTables(
         items=corpus.read("items"),
         sources=corpus.read("sources"),
@@ -163,12 +163,12 @@ def read_tables(corpus: Corpus, tools: Tools) -> ReleaseTables:
 
 
 def _notices(corpus: Corpus, tables: ReleaseTables, plan: Plan) -> list[str]:
-    """The licence notes of the detectors that found the released faces."""
+    """Return the licence notes of the detectors that found the released faces."""
     released = {item for items in plan.splits.values() for item in items}
-    shown = zip(tables.items["item_id"].to_pylist(), tables.items["face_id"].to_pylist(), strict=True)
-    faces = {face for item, face in shown if item in released}
-    found = corpus.read("faces", ["face_id", "detector"])
-    rows = zip(found["face_id"].to_pylist(), found["detector"].to_pylist(), strict=True)
+    item_faces = zip(tables.items["item_id"].to_pylist(), tables.items["face_id"].to_pylist(), strict=True)
+    faces = {face for item, face in item_faces if item in released}
+    tracks = corpus.read("faces", ["face_id", "detector"])
+    rows = zip(tracks["face_id"].to_pylist(), tracks["detector"].to_pylist(), strict=True)
     detectors = sorted({detector for face, detector in rows if face in faces})
     return [note for detector in detectors if (note := licence_note(detector))]
 

@@ -205,3 +205,13 @@ def test_installation_where_it_cannot_be(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("CURATE_LABEL_STUDIO_HOME", str(tmp_path / "file" / "home"))
     with pytest.raises(StorageFailed, match="cannot install Label Studio"):
         install.install(lambda _: None)
+
+
+def test_label_studio_gets_a_python_with_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert install._python() == sys.executable or sys.version_info >= (3, 14)
+    monkeypatch.setattr(sys, "version_info", (3, 14, 0))
+    monkeypatch.setattr("shutil.which", {"python3.12": "/usr/bin/python3.12"}.get)
+    assert install._python() == "/usr/bin/python3.12"
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(MissingDependency, match=r"needs Python 3\.11, 3\.12 or 3\.13"):
+        install._python()

@@ -19,7 +19,8 @@ from curate.llm.prompts.material import describe_item, format_answer
 from curate.llm.prompts.prompt import FENCED_VARIABLES, MODALITIES, VARIABLES, answer_schema
 from curate.llm.prompts.scores import NO_SCORES
 from curate.llm.request import MediaPart
-from tests.labels import strategies as make
+from tests.support.field_strategies import records
+from tests.support.label_strategies import items
 
 SUITS = {
     "utterance_emotion.v1": ("utterance_emotion.v1", "utterance_affect.v1", "window_emotion.v1", "post_writer.v1"),
@@ -405,8 +406,8 @@ def test_texts_are_cleaned_and_bounded():
 @given(data=st.data())
 def test_an_answer_as_the_schema_wants_it_is_read(name, labels, data):
     prompt, schema = load_prompt(name), load_labels(labels)
-    item = data.draw(make.items(video=True))
-    record = data.draw(make.records(schema, item))
+    item = data.draw(items(video=True))
+    record = data.draw(records(schema, item))
     extras = {each: f"About {each}." for each in prompt.header.extra}
     answer = extras | schema.to_answer(record, item)
     jsonschema.validate(answer, answer_schema(prompt, schema))

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from curate.errors import InvalidRow
+from curate.media.container.open import open_media
 from curate.media.container.probe import probe
 from curate.stages.contract import REASONS
 from tests.support.media_builders import make_frames, make_speech, make_tone, turn_mp4, write_media
@@ -107,3 +108,10 @@ def _turned():
     exif = Image.Exif()
     exif[0x0112] = 6
     return exif
+
+
+def test_a_title_in_another_encoding_is_read_as_far_as_it_goes(tmp_path):
+    path = write_media(tmp_path / "a.mkv", frames=make_frames(5), title="XXbergang")
+    path.write_bytes(path.read_bytes().replace(b"XXbergang", b"X\xdcbergang"))
+    with open_media(path) as media:
+        assert media.title == "X\ufffdbergang"

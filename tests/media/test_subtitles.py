@@ -1,5 +1,7 @@
 """Subtitles of any make, beside a file or in it."""
 
+from collections import Counter
+
 import pytest
 
 from curate.errors import InvalidRow
@@ -109,6 +111,20 @@ def test_a_text_track_is_chosen_by_language(tmp_path):
     assert embedded_cues(both, language="en")[0].text == "Hello"
     assert embedded_cues(both, language="de")[0].text == "Hallo"
     assert embedded_cues(both)[0].text == "Hallo"
+
+
+@pytest.mark.parametrize("source", ["file", "track"])
+def test_cues_of_equal_time_and_text(tmp_path, source):
+    """Common in ASS files with layers: the same line twice, once with a name and once without."""
+    line = "Dialogue: {layer},0:00:05.00,0:00:06.00,Default,{name},0,0,0,,Run!\n"
+    events = line.format(layer=0, name="") + line.format(layer=1, name="Mary") + line.format(layer=2, name="")
+    (tmp_path / "a.ass").write_text(ASS.format(events))
+    if source == "file":
+        cues = load_cues(tmp_path / "a.ass")
+    else:
+        cues = embedded_cues(embed_subtitles(sample(), tmp_path / "a.ass", tmp_path / "b.mkv", codec="ass"))
+    assert [cue.text for cue in cues[1:]] == ["Run!"] * 3
+    assert Counter(cue.speaker for cue in cues[1:]) == {None: 2, "Mary": 1}
 
 
 def test_a_file_without_a_text_track(tmp_path):

@@ -1,12 +1,16 @@
 """When each word is said: spread over the speech, or aligned with the sound."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curate.errors import MissingDependency
 from curate.media.container.decode import Span
 from curate.media.speech.vad import HOP_S, speech_probabilities
+from curate.media.words import alignment
 from curate.media.words.alignment import align_english, clip_ends
 from curate.media.words.spread import Word, speech_spans, spread_words
 from tests.support.media_builders import make_speech, make_talk
@@ -106,3 +110,17 @@ def test_probabilities_and_alignment_agree_on_where_speech_is():
     words = align_english(sound, Span(0, len(sound) / 16_000), TEXT)
     inside = [any(one.start_s - 0.1 <= word.middle_s <= one.end_s + 0.1 for one in stretches) for word in words]
     assert all(inside)
+
+
+def test_alignment_that_is_demanded_names_the_extra(monkeypatch):
+    alignment._open.cache_clear()
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    with pytest.raises(MissingDependency) as caught:
+        align_english(make_speech(), Span(0, 3), TEXT)
+    assert "curate[alignment]" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_words_are_aligned_where_the_extra_is_unless_the_recipe_decides(monkeypatch, is_installed):
+    monkeypatch.setattr(alignment, "is_installed", lambda: is_installed)
+    assert [alignment.is_wanted(setting) for setting in (None, True, False)] == [is_installed, True, False]

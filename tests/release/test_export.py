@@ -225,7 +225,7 @@ def test_a_version_with_other_content_is_never_overwritten(tmp_path):
     before = hashes(folder)
     assert not make_release(made, release="golden")[0].changed
     make_corpus(tmp_path / "ws", first=5)
-    with pytest.raises(InvalidInput, match="golden is already there"):
+    with pytest.raises(InvalidInput, match="golden exists already"):
         make_release(made, release="golden")
     assert hashes(folder) == before
     assert sorted(path.name for path in folder.parent.iterdir()) == ["golden"]

@@ -55,6 +55,7 @@ def write_media(
     sound_start_s: float = 0.0,
     hole: Span | None = None,
     cover: NDArray[np.uint8] | None = None,
+    title: str | None = None,
 ) -> Path:
     """A file in the format of its suffix. ``times_s`` gives each frame its own time (variable frame rate).
 
@@ -62,6 +63,8 @@ def write_media(
     """
     frames = list(frames)
     with av.open(str(path), "w") as container:
+        if title is not None:
+            container.metadata["title"] = title
         video: Any = None
         if frames:
             video = container.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "ultrafast", "bf": "0"})

@@ -1,11 +1,12 @@
-"""The annotation server that is a Label Studio. The only importer of its SDK."""
+"""The annotation server that is a Label Studio. The only importer of its SDK, whose checks are used where it is."""
 
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from curate.annotation.local_server.connection import Connection
@@ -13,7 +14,9 @@ from curate.annotation.protocol import Project, Say, TaskState
 from curate.errors import CurateError, InvalidInput, ServiceRefused, ServiceUnavailable
 from curate.storage.blobs import Blobs
 
-TIMEOUT_S = 300.0
+if TYPE_CHECKING:
+    from curate.annotation.label_studio.http import LabelStudioHttp
+
 _PAGE = 1000
 _CHUNK = 250
 _MEDIA_MARK = "curate-media:"
@@ -106,6 +109,8 @@ class LabelStudioServer:
             self._call("POST", f"api/projects/{project_id}/import/predictions", content=new)
 
     def check_predictions(self, config: str, predictions: Sequence[Mapping[str, Any]]) -> list[str]:
+        if find_spec("label_studio_sdk") is None:
+            return []
         from label_studio_sdk.label_interface import LabelInterface
 
         interface = LabelInterface(config)
@@ -150,28 +155,10 @@ class LabelStudioServer:
             self._call("POST", "api/dm/actions/", params=params, content={"selectedItems": selected})
 
     @cached_property
-    def _transport(self) -> Any:
-        """The SDK's own transport, which adds the key and renews the access tokens of a personal one.
+    def _http(self) -> "LabelStudioHttp":
+        from curate.annotation.label_studio.http import LabelStudioHttp
 
-        Its typed methods are left aside: they cannot ask for part of a task, and they take 30 times as long to read it.
-        """
-        import httpx
-        from label_studio_sdk import LabelStudio
-        from label_studio_sdk.core.api_error import ApiError
-
-        # The development server answers a kept-alive connection 40 ms late.
-        http = httpx.Client(timeout=TIMEOUT_S, trust_env=not self.connection.local)
-        try:
-            client = LabelStudio(
-                base_url=self.connection.url,
-                api_key=self.connection.api_key,
-                headers={"Connection": "close"},
-                httpx_client=http,
-                timeout=TIMEOUT_S,
-            )
-        except ApiError as error:
-            raise self._refused(str(error.body)) from error
-        return client._client_wrapper.httpx_client
+        return LabelStudioHttp(self.connection.url, self.connection.api_key, trust_env=not self.connection.local)
 
     def _call(
         self,
@@ -185,22 +172,16 @@ class LabelStudioServer:
     ) -> Any:
         """The JSON of an answer (None for an empty one, and with ``missing_ok`` where there is nothing of the kind)."""
         import httpx
-        from label_studio_sdk.core.api_error import ApiError
 
-        url = self.connection.url
-        # A write that seemed to fail may have happened; asking what is there before writing again is the caller's part.
-        retries = {"max_retries": 2 if method == "GET" else 0}
         try:
-            answer = self._transport.request(
-                path, method=method, params=params, json=content, files=files, request_options=retries
-            )
+            answer = self._http.request(method, path, params=params, content=content, files=files)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise ServiceUnavailable(
-                f"Label Studio at {url} does not answer: {error or type(error).__name__}",
+                f"Label Studio at {self.connection.url} does not answer: {error or type(error).__name__}",
                 hint=_start_hint(self.connection),
             ) from error
-        except ApiError as error:
-            raise self._refused(str(error.body)) from error
+        except httpx.HTTPStatusError as error:
+            raise self._failure(error.response, "api/token/refresh/") from error
         if answer.status_code == 404 and missing_ok and _is_json(answer):
             return None
         if answer.status_code >= 300 or (answer.content and not _is_json(answer)):

@@ -1,6 +1,7 @@
 """Install the pinned version of Label Studio into an environment of its own, once per machine."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from curate.errors import MissingDependency, StorageFailed
 
 VERSION = "1.23.2"
+_OF_THIS_ENVIRONMENT = {"PIP_CONSTRAINT", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
 
 Say = Callable[[str], None]
 
@@ -47,7 +49,7 @@ def install(say: Say) -> Path:
             if not is_installed():
                 shutil.rmtree(home, ignore_errors=True)
                 say(f"Installing Label Studio {VERSION} into {home} (about 800 MB, once per machine)")
-                _run([sys.executable, "-m", "venv", str(home)], say, "creating its environment")
+                _run([_python(), "-m", "venv", str(home)], say, "creating its environment")
                 _run([str(python), "-m", "pip", "install", "--no-input", f"label-studio=={VERSION}"], say, "pip")
                 (home / "complete").touch()
     except OSError as error:
@@ -58,9 +60,23 @@ def install(say: Say) -> Path:
     return python
 
 
+def _python() -> str:
+    """A Python for which Label Studio's dependencies have wheels: this one, or another on the PATH."""
+    if sys.version_info < (3, 14):
+        return sys.executable
+    others = (shutil.which(f"python3.{minor}") for minor in (13, 12, 11))
+    python = next((path for path in others if path), None)
+    if python is None:
+        raise MissingDependency(
+            f"Label Studio {VERSION} needs Python 3.11, 3.12 or 3.13; this is {platform.python_version()}",
+            hint="install one of these as well, or name a server in LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY",
+        )
+    return python
+
+
 def _run(command: list[str], say: Say, what: str) -> None:
     """Run one step of the installation and report what pip downloads."""
-    environment = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}}
+    environment = {k: v for k, v in os.environ.items() if k not in _OF_THIS_ENVIRONMENT}
     environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     last_lines: deque[str] = deque(maxlen=8)
     with subprocess.Popen(

@@ -76,8 +76,10 @@ def open_media(path: Path, *, threads: int = 1) -> Iterator[MediaFile]:
     """
     av = pyav()
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    # PyAV 19 always reads metadata like this; PyAV 18, the last for Python 3.11, raises an error by default.
+    lenient = {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
     try:
-        container = av.open(f"file:{path.resolve()}", options=options, metadata_errors="replace")
+        container = av.open(f"file:{path.resolve()}", options=options, **lenient)
     except (av.PermissionError, av.FileNotFoundError, av.IsADirectoryError) as error:
         raise InvalidRow(f"{path.name} cannot be opened: {error.strerror}", reason="unreadable") from error
     except decode_errors() as error:
@@ -127,4 +129,4 @@ def _rejection_reason(path: Path) -> str:
 
 def _clean(text: str | None) -> str | None:
     text = (text or "").replace("\0", "").strip()
-    return text.encode("utf-8", "replace").decode("utf-8")[:500] or None
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:500] or None

@@ -136,7 +136,7 @@ def _decode(stream: Any, packet: Any) -> list[Any] | None:
     except decode_errors():
         return None
     for frame in frames:
-        if frame.time_base is None:
+        if not frame.time_base:
             frame.time_base = stream.time_base
     return frames
 

@@ -2,15 +2,19 @@
 
 import functools
 import re
+import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
+from curate.errors import MissingDependency
 from curate.media.container.decode import Samples, Span, cut_audio
 from curate.media.container.open import AUDIO_RATE_HZ
 from curate.media.words.spread import Word, spread_words
 
+INSTALL = "pip install 'curate[alignment]'"
 MAX_UNKNOWN_SHARE = 0.34
 MAX_ALIGNED_S = 30.0
 _FRAME_S = 0.01
@@ -18,12 +22,27 @@ _PAD_S, _DITHER = 0.2, 5
 _TOKEN = re.compile(r"[a-z]+(?:['’][a-z]+)*")
 
 
+def is_installed() -> bool:
+    """Whether words can be aligned here: the extra ``alignment`` is optional, as it has no wheel for some Pythons."""
+    return find_spec("pocketsphinx") is not None
+
+
+def is_wanted(setting: bool | None) -> bool:
+    """Whether to align words; without a setting, where the extra is installed."""
+    return is_installed() if setting is None else setting
+
+
+def how_to_install() -> str:
+    """The command that installs the extra, with a warning where it needs a C compiler."""
+    return f"{INSTALL} (no wheel for Python 3.14: needs a C compiler)" if sys.version_info >= (3, 14) else INSTALL
+
+
 def align_english(samples: Samples, span: Span, text: str) -> list[Word] | None:
     """The words of ``text`` with the times at which they are said within a span of 16 kHz sound.
 
     None where the text does not fit: no known word, more than a third unknown to the dictionary, or no path through the
     sound. Times are those of PocketSphinx's forced alignment; unknown words share the time up to the next known one. A
-    text that was never said may still be aligned.
+    text that was never said may still be aligned. Raises ``MissingDependency`` without the extra ``alignment``.
     """
     sound = cut_audio(samples, span)
     pieces = text.split()
@@ -88,7 +107,13 @@ def _with_unknown(pieces: Sequence[str], known: Sequence[tuple[int, float, float
 
 @functools.cache
 def _open() -> Any:
-    from pocketsphinx import Decoder
+    try:
+        from pocketsphinx import Decoder
+    except ImportError as error:
+        raise MissingDependency(
+            "words cannot be aligned with the sound: pocketsphinx is not installed",
+            hint=f"install it: {how_to_install()}; or remove `align: true` from the recipe",
+        ) from error
 
     return Decoder(lm=None, samprate=AUDIO_RATE_HZ, cmn="batch", loglevel="FATAL")
 

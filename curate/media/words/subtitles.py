@@ -101,8 +101,9 @@ def embedded_cues(path: Path, *, language: str | None = None) -> list[Cue]:
     Of several tracks it takes one in ``language`` (ISO 639), else the one marked as the default, else the first.
     """
     with open_media(path) as media:
-        lines = read_captions(media, language)
-    return sorted(cue for line in lines for cue in _to_cues(line.start_s, line.end_s, line.text, line.name))
+        captions = read_captions(media, language)
+    cues = [cue for event in captions for cue in _to_cues(event.start_s, event.end_s, event.text, event.name)]
+    return sorted(cues, key=lambda cue: (cue.span, cue.text, cue.speaker or "", cue.words))
 
 
 def _kind(content: str) -> str:

@@ -10,6 +10,7 @@ from curate.media.duplicates import sound_hash
 from curate.media.faces.analyse import VideoAnalysis
 from curate.media.faces.open import open_detector
 from curate.media.speech.speakers import dominant_speakers
+from curate.media.words.alignment import is_wanted
 from curate.stages.contract import Tools
 from curate.stages.preprocess.chunks import Chunk, Voice, load_sound
 from curate.stages.preprocess.filters import filter_items
@@ -50,7 +51,7 @@ def add_chunk(
 def _make_items(
     chunk: Chunk, channel: Channel, voice: Voice, spans: Sequence[Span], settings: PreprocessSettings
 ) -> list[dict[str, Any]]:
-    align = settings.transcript.align and chunk.language == "en"
+    align = is_wanted(settings.transcript.align) and chunk.language == "en"
     if voice.texts is None:
         texts = split_by_word(channel, voice.cues, spans, align=align)
     else:

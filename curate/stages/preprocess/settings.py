@@ -41,8 +41,9 @@ class Transcript(Settings):
     """Name of a model behind an OpenAI-compatible address. The sound of each utterance is sent there."""
     language: str | None = Field(None, pattern=r"^[a-z]{2}$")
     """Spoken language (ISO 639-1). Detected from the words by default."""
-    align: bool = True
-    """Align the words of English transcripts with the sound. Otherwise they are spread evenly over the speech."""
+    align: bool | None = None
+    """Align the words of English transcripts with the sound (needs the extra ``alignment``). Otherwise they are spread
+    evenly over the speech. By default words are aligned if the extra is installed."""
 
 
 class Speakers(Settings):

@@ -17,6 +17,7 @@ from curate.media.onnx import CENTERFACE, SILERO_VAD
 from curate.media.speech.dnsmos import DNSMOS
 from curate.media.speech.speakers import turn_files
 from curate.media.speech.voices import D_VECTORS
+from curate.media.words.alignment import is_wanted
 from curate.media.words.whisper import model_hash, model_problem
 from curate.stages.capabilities import Concluded, Parted, Parts
 from curate.stages.contract import Outcome, Problem, Rejection, Tools
@@ -58,6 +59,8 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
             yield D_VECTORS.sha256
         if self.quality.dnsmos:
             yield DNSMOS.sha256
+        if is_wanted(self.transcript.align):
+            yield "pocketsphinx"
 
     def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
         pack = resolve(folder, self.faces.model_pack)

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from curate.files import canonical_json
 from curate.labels import LabelSchema, compile_features
 from curate.release.features import MEDIA
-from curate.release.manifest import CARD, Manifest, canonical, content_hash
+from curate.release.manifest import CARD, Manifest, content_hash
 from curate.release.rows import ReleaseRows
 from curate.release.shards import SizedRow, cut_shards, describe_file, shard_path, write_shard
 from curate.release.statistics import Statistics
@@ -16,7 +17,7 @@ from curate.storage.blobs import Blobs
 
 @dataclass(frozen=True)
 class Plan:
-    """A release that could be written: the items of each split in order, their sizes, and what they amount to."""
+    """A release that could be written: the items of each split in order, their sizes in bytes, hash and statistics."""
 
     splits: dict[str, list[str]]
     sizes: dict[str, int]
@@ -33,8 +34,8 @@ def plan_release(
     *,
     names: Iterable[str],
 ) -> Plan:
-    """Look at every row once, without reading media, and say what a release with splits in this order would hold."""
-    divided: dict[str, list[str]] = {}
+    """Read every row once, without its media, and return what a release with the splits ``names`` would hold."""
+    items_by_split: dict[str, list[str]] = {}
     sizes: dict[str, int] = {}
     statistics = Statistics(labels)
     size = blobs.sizes()
@@ -43,16 +44,16 @@ def plan_release(
         for split in names:
             members = [item for item in item_ids if splits[item] == split]
             if members:
-                divided[split] = members
+                items_by_split[split] = members
             for item_id, row in zip(members, rows.rows(members), strict=True):
-                line = canonical([split, row])
+                line = canonical_json([split, row])
                 sizes[item_id] = len(line) + sum(size(row[name]) for name in MEDIA if row[name])
                 statistics.add(split, row)
                 yield line
 
     header = {"features": compile_features(labels), "labels": labels.sha256}
     sha256 = content_hash(header, lines())
-    return Plan(divided, sizes, sha256, statistics)
+    return Plan(items_by_split, sizes, sha256, statistics)
 
 
 def write_release(
@@ -66,7 +67,7 @@ def write_release(
     max_shard_bytes: int,
     card: Callable[[], str],
 ) -> Manifest:
-    """Write the planned release and give its manifest; ``about`` holds the manifest's version, recipe and tool."""
+    """Write the planned release and return its manifest; ``about`` holds the manifest's version, recipe and tool."""
     features = compile_features(labels)
     with releases.building(about["version"]) as folder:
         files = []
