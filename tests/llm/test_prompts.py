@@ -75,7 +75,7 @@ def test_shipped_prompts_with_all_and_with_as_little_as_may_be(name, full):
     variables = make_variables()
     media = {kind: (MediaPart(f"aa/{kind}.jpg", "image"),) * 2 for kind in MODALITIES}
     if not full:
-        needs = {**prompt.variables, **prompt.modalities}
+        needs = {**prompt.header.variables, **prompt.header.modalities}
         least = {each for each, need in needs.items() if need == "required"}
         least |= {group[0] for group in prompt.header.groups}
         variables = {each: told for each, told in variables.items() if each in least}
@@ -86,12 +86,12 @@ def test_shipped_prompts_with_all_and_with_as_little_as_may_be(name, full):
     assert "{{" not in told
     assert "\n\n\n" not in told
     assert "WHAT IS ASKED" in texts([system])
-    for each in prompt.variables:
+    for each in prompt.header.variables:
         if each in FENCED_VARIABLES:
             assert (f"</{each}-" in texts([user])) == (each in variables)
     shown = [part for part in user.parts if isinstance(part, MediaPart)]
-    assert {part.blob for part in shown} == {f"aa/{kind}.jpg" for kind in prompt.modalities if kind in media}
-    assert len(shown) == 2 * len([kind for kind in prompt.modalities if kind in media])
+    assert {part.blob for part in shown} == {f"aa/{kind}.jpg" for kind in prompt.header.modalities if kind in media}
+    assert len(shown) == 2 * len([kind for kind in prompt.header.modalities if kind in media])
 
 
 def test_system_part_is_the_same_for_all_items():
