@@ -57,7 +57,7 @@ class Layout(NamedTuple):
 
     def tag_of(self, name: str) -> str:
         """Return the tag of the object ``name``, or an empty string."""
-        return next((tag for tag, known in self.objects if known == name), "")
+        return next((tag for tag, object_name in self.objects if object_name == name), "")
 
 
 def parse_layout(text: str, *, name: str = "the layout") -> Layout:

@@ -74,8 +74,8 @@ def choice(tag: str, name: str, caption: str = "", **attributes: str | None) -> 
     """Return a label to choose. Results contain exactly ``name``; people read ``caption`` if one is given."""
     words = literal(caption) if caption else label_caption(name)
     alias = {} if words == name else {"alias": name}
-    given = {key: value for key, value in attributes.items() if value}
-    return ET.Element(tag, {"value": words, **alias, **given})
+    present = {key: value for key, value in attributes.items() if value}
+    return ET.Element(tag, {"value": words, **alias, **present})
 
 
 def region_labels(taxonomy: Taxonomy) -> list[ET.Element]:

@@ -16,11 +16,11 @@ _MAX_QUOTED = 120
 
 def is_asked(fields: Mapping[str, Field], name: str, values: Mapping[str, Any]) -> bool:
     """Return whether the condition of field ``name`` holds, and those of the fields that it depends on."""
-    for other, labels in fields[name].when.items():
-        value = values.get(other)
-        if value is None or not is_asked(fields, other, values):
+    for condition, labels in fields[name].when.items():
+        value = values.get(condition)
+        if value is None or not is_asked(fields, condition, values):
             return False
-        if not set(labels).intersection(fields[other].labels_of(value)):
+        if not set(labels).intersection(fields[condition].labels_of(value)):
             return False
     return True
 
@@ -37,22 +37,22 @@ def check_record(
                 record[name] = field.check(values[name], item)
             except ValueError as error:
                 problems.append(f"{name}: {error}")
-    _raise_for([*problems, *_completeness_problems(fields, record, given=values)])
+    _raise_for([*problems, *_completeness_problems(fields, record, answered=values)])
     return record
 
 
 def _completeness_problems(
-    fields: Mapping[str, Field], record: Mapping[str, Any], *, given: Mapping[str, Any]
+    fields: Mapping[str, Field], record: Mapping[str, Any], *, answered: Mapping[str, Any]
 ) -> list[str]:
     """Return required fields without a value, and values of fields that are not asked."""
     problems = []
     for name, field in fields.items():
-        asked = is_asked(fields, name, record)
-        if field.required and asked and record[name] is None and given.get(name) is None:
+        applies = is_asked(fields, name, record)
+        if field.required and applies and record[name] is None and answered.get(name) is None:
             problems.append(f"{name}: a value is required")
-        if not asked and record[name] is not None:
-            ((other, labels),) = field.when.items()
-            problems.append(f"{name}: is asked only when {other} is {' or '.join(labels)}")
+        if not applies and record[name] is not None:
+            ((condition, labels),) = field.when.items()
+            problems.append(f"{name}: is asked only when {condition} is {' or '.join(labels)}")
     return problems
 
 
@@ -62,8 +62,8 @@ def json_schema(fields: Mapping[str, Field]) -> dict[str, Any]:
     for name, field in fields.items():
         value = field.json_schema()
         schema = nullable(value) if field.when or not field.required else value
-        condition = "".join(f" Null unless {other} is {' or '.join(labels)}." for other, labels in field.when.items())
-        properties[name] = {**schema, "description": field.question_text() + condition}
+        rules = [f" Null unless {condition} is {' or '.join(labels)}." for condition, labels in field.when.items()]
+        properties[name] = {**schema, "description": "".join([field.question_text(), *rules])}
     return strict_object(properties)
 
 
@@ -124,7 +124,7 @@ def from_answer(fields: Mapping[str, Field], validator: Validator, answer: Any, 
             values[name] = None if answer[name] is None else field.from_answer(answer[name], item)
         except ValueError as error:
             problems.append(f"{name}: {error}")
-    _raise_for([*problems, *([] if problems else _completeness_problems(fields, values, given={}))])
+    _raise_for([*problems, *([] if problems else _completeness_problems(fields, values, answered={}))])
     return values
 
 

@@ -84,18 +84,18 @@ class LabelSchema(BaseModel):
         return record.check_record(self.fields, values, item)
 
 
-def load_labels(name: str, beside: Path | None = None) -> LabelSchema:
-    """Load the label schema ``name``, such as ``utterance_emotion.v1``; one in ``beside`` wins over a shipped one.
+def load_labels(name: str, user_folder: Path | None = None) -> LabelSchema:
+    """Load the label schema ``name``, such as ``utterance_emotion.v1``; ``user_folder`` wins over the shipped ones.
 
     Raises ``InvalidInput`` listing every problem with its file and line.
     """
-    document = load_document(find_asset("schemas/labels", name, suffix=".yaml", user_folder=beside))
+    document = load_document(find_asset("schemas/labels", name, suffix=".yaml", user_folder=user_folder))
     problems: list[str] = []
     fields: dict[str, Field] = {}
     raw_fields = document.data.get("fields")
     for field_name, settings in raw_fields.items() if isinstance(raw_fields, dict) else ():
         try:
-            fields[str(field_name)] = _load_field(str(field_name), settings, document, beside)
+            fields[str(field_name)] = _load_field(str(field_name), settings, document, user_folder)
         except InvalidInput as error:
             problems.extend(error.problems or (error.message,))
     complete = fields if isinstance(raw_fields, dict) and len(fields) == len(raw_fields) else None
@@ -113,7 +113,7 @@ def load_labels(name: str, beside: Path | None = None) -> LabelSchema:
     return schema
 
 
-def _load_field(name: str, settings: Any, document: Document, beside: Path | None) -> Field:
+def _load_field(name: str, settings: Any, document: Document, user_folder: Path | None) -> Field:
     loc = ("fields", name)
     location = document.location(loc)
     if not isinstance(settings, Mapping) or not isinstance(settings.get("type"), str):
@@ -125,12 +125,12 @@ def _load_field(name: str, settings: Any, document: Document, beside: Path | Non
     complete = {**settings, "name": name}
     if isinstance(settings.get("taxonomy"), str):
         try:
-            complete["taxonomy"] = load_taxonomy(settings["taxonomy"], beside)
+            complete["taxonomy"] = load_taxonomy(settings["taxonomy"], user_folder)
         except InvalidInput as error:
             hint = f" ({error.hint})" if error.hint else ""
             problems = error.problems or (f"{document.location((*loc, 'taxonomy'))}: {error.message}{hint}",)
             raise InvalidInput(error.message, problems=problems) from error
-    return parse_model(field_type, complete, document, at=loc)
+    return parse_model(field_type, complete, document, loc=loc)
 
 
 def _units(document: Document) -> tuple[Unit, ...]:
@@ -160,28 +160,28 @@ def _conflicts(
                 (name,),
                 f"a field of type {field.type} cannot be about unit {unsuitable[0]}; it can be about {suitable}",
             )
-        for other, labels in field.when.items():
-            if sentence := _condition_problem(name, other, labels, fields, above, complete=complete):
+        for condition, labels in field.when.items():
+            if sentence := _condition_problem(name, condition, labels, fields, above, complete=complete):
                 yield (name, "when"), sentence
         above.add(name)
 
 
 def _condition_problem(
-    name: str, other_name: str, labels: Sequence[str], fields: Mapping[str, Field], above: set[str], *, complete: bool
+    name: str, condition: str, labels: Sequence[str], fields: Mapping[str, Field], above: set[str], *, complete: bool
 ) -> str:
-    other = fields.get(other_name)
-    if other_name == name:
+    field = fields.get(condition)
+    if condition == name:
         return f"when: {name} cannot depend on itself"
-    if other is None:
-        suggestion = nearest(other_name, tuple(field for field in fields if field != name))
-        return f"when: there is no field {other_name}{suggestion}" if complete else ""
-    if other_name not in above:
-        return f"when: {other_name} must come before {name}, which depends on it"
-    if not other.can_be_condition:
-        return f"when: {other_name} is a field of type {other.type}, which cannot be a condition; use a category"
+    if field is None:
+        suggestion = nearest(condition, tuple(candidate for candidate in fields if candidate != name))
+        return f"when: there is no field {condition}{suggestion}" if complete else ""
+    if condition not in above:
+        return f"when: {condition} must come before {name}, which depends on it"
+    if not field.can_be_condition:
+        return f"when: {condition} is a field of type {field.type}, which cannot be a condition; use a category"
     if not labels:
-        return f"when: name at least one label of {other_name}{nearest('', other.labels)}"
+        return f"when: name at least one label of {condition}{nearest('', field.labels)}"
     for label in labels:
-        if label not in other.labels:
-            return f"when: {label!r} is not a label of {other_name}{nearest(label, other.labels)}"
+        if label not in field.labels:
+            return f"when: {label!r} is not a label of {condition}{nearest(label, field.labels)}"
     return ""

@@ -1,4 +1,4 @@
-"""A quick check of values against the JSON schemas of strict mode, which finds nothing wrong with most of them."""
+"""A fast check of values against JSON schemas of strict mode, for the common case that everything fits."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "null": (type(None),),
 }
-_BY_TYPE = {
+_KEYWORDS = {
     "string": {"minLength", "maxLength"},
     "integer": {"minimum", "maximum"},
     "number": {"minimum", "maximum"},
@@ -24,39 +24,38 @@ _BY_TYPE = {
 
 
 def compile_check(schema: Mapping[str, Any]) -> Check:
-    """A function that is true only for values that fit the schema.
+    """Return a function that is true only for values that fit the schema.
 
-    It may be false for some that fit (a whole number written as ``1.0``) and is so for every value where the schema
-    holds a keyword beyond those of strict mode: whoever needs the reason asks a validator, which costs fifty times as
-    much.
+    It may be false for a value that fits (a whole number written as ``1.0``), and always is if the schema uses keywords
+    outside strict mode. To learn the reason, use a full validator, which takes fifty times as long.
     """
-    told = schema.keys() - {"description"}
-    if told == {"anyOf"}:
-        choices = [compile_check(choice) for choice in schema["anyOf"]]
-        return lambda value: any(fits(value) for fits in choices)
+    keywords = schema.keys() - {"description"}
+    if keywords == {"anyOf"}:
+        options = [compile_check(option) for option in schema["anyOf"]]
+        return lambda value: any(fits(value) for fits in options)
     kind = schema.get("type")
-    if told <= {"type", "enum"} and "enum" in told and kind in (None, "string", "integer"):
+    if keywords <= {"type", "enum"} and "enum" in keywords and kind in (None, "string", "integer"):
         return _check_enum(schema["enum"], int if kind == "integer" else str)
-    if not isinstance(kind, str) or kind not in _TYPES or not told <= {"type", *_BY_TYPE.get(kind, ())}:
+    if not isinstance(kind, str) or kind not in _TYPES or not keywords <= {"type", *_KEYWORDS.get(kind, ())}:
         return lambda value: False
     if kind == "object":
         return _check_object(schema)
     if kind == "array":
         return _check_array(schema)
     if kind == "string":
-        least, most = schema.get("minLength", 0), schema.get("maxLength", float("inf"))
-        return lambda value: isinstance(value, str) and least <= len(value) <= most
+        min_length, max_length = schema.get("minLength", 0), schema.get("maxLength", float("inf"))
+        return lambda value: isinstance(value, str) and min_length <= len(value) <= max_length
     types = _TYPES[kind]
     if kind in ("boolean", "null"):
         return lambda value: isinstance(value, types)
-    low, high = schema.get("minimum", float("-inf")), schema.get("maximum", float("inf"))
-    return lambda value: isinstance(value, types) and not isinstance(value, bool) and low <= value <= high
+    minimum, maximum = schema.get("minimum", float("-inf")), schema.get("maximum", float("inf"))
+    return lambda value: isinstance(value, types) and not isinstance(value, bool) and minimum <= value <= maximum
 
 
 def _check_enum(labels: list[Any], kind: type) -> Check:
-    # By exact type: True is no 1.
-    known = frozenset(label for label in labels if type(label) is kind)
-    return lambda value: type(value) is kind and value in known
+    # Compare exact types: True equals 1, but is not one of [0, 1].
+    allowed = frozenset(label for label in labels if type(label) is kind)
+    return lambda value: type(value) is kind and value in allowed
 
 
 def _check_object(schema: Mapping[str, Any]) -> Check:
@@ -73,6 +72,6 @@ def _check_object(schema: Mapping[str, Any]) -> Check:
 
 
 def _check_array(schema: Mapping[str, Any]) -> Check:
-    least, most = schema.get("minItems", 0), schema.get("maxItems", float("inf"))
-    each = compile_check(schema["items"]) if "items" in schema else lambda value: True
-    return lambda value: isinstance(value, list) and least <= len(value) <= most and all(map(each, value))
+    min_items, max_items = schema.get("minItems", 0), schema.get("maxItems", float("inf"))
+    item_fits = compile_check(schema["items"]) if "items" in schema else lambda value: True
+    return lambda value: isinstance(value, list) and min_items <= len(value) <= max_items and all(map(item_fits, value))

@@ -39,7 +39,7 @@ def test_own_layout_wins(tmp_path: Path) -> None:
     own = make_files(tmp_path) / "annotation_ui_configs" / "post_text.xml"
     own.parent.mkdir()
     own.write_text(LAYOUT)
-    assert find_layout(load_labels("mine.v1", tmp_path), "post", "text", beside=tmp_path) == own
+    assert find_layout(load_labels("mine.v1", tmp_path), "post", "text", user_folder=tmp_path) == own
 
 
 def test_layout_that_is_not_there(tmp_path: Path) -> None:

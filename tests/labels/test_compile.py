@@ -29,8 +29,8 @@ from curate.labels import (
 )
 from curate.labels.fields import Scale, Spans
 from curate.labels.record import parse_json
-from tests.labels.strategies import LAYOUT
-from tests.labels.test_schema import write
+from tests.support.label_files import write_asset
+from tests.support.label_strategies import LAYOUT
 
 FEELINGS = {"taxonomy": "feelings.v1", "title": "Feelings", "labels": ["joy", "Jealousy, Envy", "other"]}
 ITEM = ItemContext(
@@ -57,10 +57,10 @@ fields:
 @pytest.fixture
 def mine(tmp_path):
     """Loads a label schema written beside the taxonomy of feelings."""
-    write(tmp_path, "taxonomies", "feelings.v1", json.dumps(FEELINGS))
+    write_asset(tmp_path, "taxonomies", "feelings.v1", json.dumps(FEELINGS))
 
     def load(text: str = EVERYTHING) -> LabelSchema:
-        write(tmp_path, "labels", "mine.v1", text)
+        write_asset(tmp_path, "labels", "mine.v1", text)
         return load_labels("mine.v1", tmp_path)
 
     return load

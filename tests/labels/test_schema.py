@@ -12,6 +12,7 @@ from curate.errors import InvalidInput
 from curate.labels import ItemContext, arrow_type, compile_config, load_labels, load_taxonomy, parse_layout
 from curate.labels.fields import Category, Scale, Text
 from curate.labels.taxonomy import Taxonomy
+from tests.support.label_files import write_asset
 
 ITEM = ItemContext(text="Words")
 LAYOUT = '<View><Text name="utt" value="$text"/><Fields toName="utt"/></View>'
@@ -134,12 +135,6 @@ def test_broken_layouts(layout, says):
         compile_config(load_labels("utterance_emotion.v1"), layout)
 
 
-def write(folder, kind, name, text):
-    path = folder / "schemas" / kind / f"{name}.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-
-
 @pytest.mark.parametrize(
     ("labels", "says"),
     [
@@ -152,7 +147,7 @@ def write(folder, kind, name, text):
     ],
 )
 def test_broken_taxonomies_are_told_with_their_line(tmp_path, labels, says):
-    write(tmp_path, "taxonomies", "mine.v1", f"taxonomy: mine.v1\ntitle: Mine\nlabels: {labels}\n")
+    write_asset(tmp_path, "taxonomies", "mine.v1", f"taxonomy: mine.v1\ntitle: Mine\nlabels: {labels}\n")
     with pytest.raises(InvalidInput) as caught:
         load_taxonomy("mine.v1", tmp_path)
     problem = "\n".join(caught.value.problems)
@@ -170,7 +165,7 @@ fields:
   Bad: {type: text}
   words: {type: text, max_char: 3}
 """
-    write(tmp_path, "labels", "mine.v1", text)
+    write_asset(tmp_path, "labels", "mine.v1", text)
     with pytest.raises(InvalidInput) as caught:
         load_labels("mine.v1", tmp_path)
     problems = caught.value.problems
@@ -186,7 +181,7 @@ fields:
 
 
 def test_own_schema_wins_over_the_shipped_one(tmp_path):
-    write(
+    write_asset(
         tmp_path,
         "labels",
         "utterance_emotion.v1",
@@ -198,7 +193,7 @@ def test_own_schema_wins_over_the_shipped_one(tmp_path):
 
 def test_hostile_labels_survive(tmp_path):
     hostile = ['A & B <x> "y"', "怒り", "${x}", "a'b", "--"]
-    write(tmp_path, "taxonomies", "odd.v1", json.dumps({"taxonomy": "odd.v1", "title": "Odd", "labels": hostile}))
+    write_asset(tmp_path, "taxonomies", "odd.v1", json.dumps({"taxonomy": "odd.v1", "title": "Odd", "labels": hostile}))
     taxonomy = load_taxonomy("odd.v1", tmp_path)
     field = Category(name="f", type="category", taxonomy=taxonomy, multiple=True)
     (control,) = [ET.fromstring(ET.tostring(made)) for made in field.inputs(SHOWN, "en")]

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from curate.labels import LabelSchema, load_labels
 from curate.llm.combine import combine
-from tests.labels import strategies as make
+from tests.support.field_strategies import records, schemas
+from tests.support.label_strategies import items
 
 HOW = ("majority", "union", "intersection", "mean")
 AFFECT = load_labels("utterance_emotion.v1")
@@ -20,11 +21,11 @@ def make_record(emotion, valence=0.0, **more):
 @slow
 @given(data=st.data(), how=st.sampled_from(HOW))
 def test_whatever_is_combined_is_a_record_of_the_schema(data, how):
-    schema, item = data.draw(make.schemas()), data.draw(make.items(video=True))
-    records = [data.draw(make.records(schema, item)) for _ in range(data.draw(st.integers(1, 4)))]
-    made = combine(schema, records, how)
+    schema, item = data.draw(schemas()), data.draw(items(video=True))
+    proposals = [data.draw(records(schema, item)) for _ in range(data.draw(st.integers(1, 4)))]
+    made = combine(schema, proposals, how)
     assert schema.check_record(made.values) == made.values
-    assert combine(schema, records, how) == made
+    assert combine(schema, proposals, how) == made
     assert made.confidence is None or 0 <= made.confidence <= 1 + 1e-9
     for name, scores in made.scores.items():
         assert set(scores) <= set(schema.fields[name].soft_labels)
@@ -34,8 +35,8 @@ def test_whatever_is_combined_is_a_record_of_the_schema(data, how):
 @slow
 @given(data=st.data(), how=st.sampled_from(HOW), count=st.integers(1, 3))
 def test_equal_proposals_give_that_proposal(data, how, count):
-    schema, item = data.draw(make.schemas()), data.draw(make.items(video=True))
-    record = data.draw(make.records(schema, item))
+    schema, item = data.draw(schemas()), data.draw(items(video=True))
+    record = data.draw(records(schema, item))
     made = combine(schema, [record] * count, how)
     assert made.values == record
     if count == 1:

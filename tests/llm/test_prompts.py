@@ -19,7 +19,8 @@ from curate.llm.prompts.material import describe_item, format_answer
 from curate.llm.prompts.prompt import FENCED_VARIABLES, MODALITIES, VARIABLES, answer_schema
 from curate.llm.prompts.scores import NO_SCORES
 from curate.llm.request import MediaPart
-from tests.labels import strategies as make
+from tests.support.field_strategies import records
+from tests.support.label_strategies import items
 
 SUITS = {
     "utterance_emotion.v1": ("utterance_emotion.v1", "utterance_affect.v1", "window_emotion.v1", "post_writer.v1"),
@@ -74,7 +75,7 @@ def test_shipped_prompts_with_all_and_with_as_little_as_may_be(name, full):
     variables = make_variables()
     media = {kind: (MediaPart(f"aa/{kind}.jpg", "image"),) * 2 for kind in MODALITIES}
     if not full:
-        needs = {**prompt.variables, **prompt.modalities}
+        needs = {**prompt.header.variables, **prompt.header.modalities}
         least = {each for each, need in needs.items() if need == "required"}
         least |= {group[0] for group in prompt.header.groups}
         variables = {each: told for each, told in variables.items() if each in least}
@@ -85,12 +86,12 @@ def test_shipped_prompts_with_all_and_with_as_little_as_may_be(name, full):
     assert "{{" not in told
     assert "\n\n\n" not in told
     assert "WHAT IS ASKED" in texts([system])
-    for each in prompt.variables:
+    for each in prompt.header.variables:
         if each in FENCED_VARIABLES:
             assert (f"</{each}-" in texts([user])) == (each in variables)
     shown = [part for part in user.parts if isinstance(part, MediaPart)]
-    assert {part.blob for part in shown} == {f"aa/{kind}.jpg" for kind in prompt.modalities if kind in media}
-    assert len(shown) == 2 * len([kind for kind in prompt.modalities if kind in media])
+    assert {part.blob for part in shown} == {f"aa/{kind}.jpg" for kind in prompt.header.modalities if kind in media}
+    assert len(shown) == 2 * len([kind for kind in prompt.header.modalities if kind in media])
 
 
 def test_system_part_is_the_same_for_all_items():
@@ -405,8 +406,8 @@ def test_texts_are_cleaned_and_bounded():
 @given(data=st.data())
 def test_an_answer_as_the_schema_wants_it_is_read(name, labels, data):
     prompt, schema = load_prompt(name), load_labels(labels)
-    item = data.draw(make.items(video=True))
-    record = data.draw(make.records(schema, item))
+    item = data.draw(items(video=True))
+    record = data.draw(records(schema, item))
     extras = {each: f"About {each}." for each in prompt.header.extra}
     answer = extras | schema.to_answer(record, item)
     jsonschema.validate(answer, answer_schema(prompt, schema))

@@ -165,7 +165,7 @@ def _by_layout(corpus: Corpus, folder: Path) -> dict[Path, list[dict[str, Any]]]
     for item in corpus.read("items").to_pylist():
         kind = (item["unit"], item["layout"])
         if item["unit"] in corpus.labels.units:
-            paths[kind] = paths.get(kind) or find_layout(corpus.labels, *kind, beside=folder)
+            paths[kind] = paths.get(kind) or find_layout(corpus.labels, *kind, user_folder=folder)
             items[paths[kind]].append(item)
     return dict(sorted(items.items()))
 

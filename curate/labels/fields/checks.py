@@ -18,13 +18,13 @@ def members(value: Any, *names: str, optional: Sequence[str] = ()) -> list[Any]:
 
     Raises ``ValueError`` for missing and for unknown members.
     """
-    given = value if isinstance(value, Mapping) else {}
+    mapping = value if isinstance(value, Mapping) else {}
     allowed = (*names, *optional)
-    if missing := [name for name in names if name not in given]:
+    if missing := [name for name in names if name not in mapping]:
         raise ValueError(f"{missing[0]} is missing in {repr(value)[:60]}")
-    if unknown := [name for name in given if name not in allowed]:
+    if unknown := [name for name in mapping if name not in allowed]:
         raise ValueError(f"{unknown[0]!r} is none of {', '.join(allowed)}")
-    return [given.get(name) for name in allowed]
+    return [mapping.get(name) for name in allowed]
 
 
 def is_settled(votes: int, raters: int, rule: str) -> bool:

@@ -99,8 +99,8 @@ class OpenSet(Field):
             for word in value:
                 forms.setdefault(self._key(word), Counter())[word] += 1
         settled = [key for key in forms if is_settled(votes[key], len(values), rule)]
-        kept = set(sorted(settled, key=lambda key: -votes[key])[: self.max_words])
-        words = [min(forms[key], key=lambda word: (-forms[key][word], word)) for key in settled if key in kept]
+        best = set(sorted(settled, key=lambda key: -votes[key])[: self.max_words])
+        words = [min(forms[key], key=lambda word: (-forms[key][word], word)) for key in settled if key in best]
         return Aggregate(words or None, {})
 
     def describe(self) -> str:

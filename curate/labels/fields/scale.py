@@ -80,13 +80,13 @@ class Scale(Field):
     def interval(self) -> tuple[float, float] | None:
         return (self.minimum, self.maximum) if self.level == "interval" else None
 
-    def convert(self, value: float, other: "Scale") -> float:
+    def convert(self, value: float, target: "Scale") -> float:
         """Return ``value`` on another scale by an affine map of the ends, rounded if that scale is ordinal."""
         share = (value - self.minimum) / (self.maximum - self.minimum)
-        converted = other.minimum + share * (other.maximum - other.minimum)
-        if other.level == "ordinal":
+        converted = target.minimum + share * (target.maximum - target.minimum)
+        if target.level == "ordinal":
             converted = math.floor(converted + 0.5)
-        return float(min(max(converted, other.minimum), other.maximum))
+        return float(min(max(converted, target.minimum), target.maximum))
 
     @property
     def _is_rating(self) -> bool:
@@ -111,9 +111,10 @@ class Scale(Field):
         return [header, *rest]
 
     def _ends(self, language: str) -> str:
-        low, high = in_language(self.low, language), in_language(self.high, language)
+        lowest, highest = in_language(self.low, language), in_language(self.high, language)
         return " to ".join(
-            f"{end:g} = {words}" if words else f"{end:g}" for end, words in ((self.minimum, low), (self.maximum, high))
+            f"{end:g} = {words}" if words else f"{end:g}"
+            for end, words in ((self.minimum, lowest), (self.maximum, highest))
         )
 
     def to_prediction(self, value: Any, layout: Layout, item: ItemContext) -> list[Result]:

@@ -13,4 +13,4 @@ def compile_card(schema: LabelSchema) -> str:
 
 
 def _condition(field: Field) -> str:
-    return "".join(f"; asked when {other} is {' or '.join(labels)}" for other, labels in field.when.items())
+    return "".join(f"; asked when {condition} is {' or '.join(labels)}" for condition, labels in field.when.items())

@@ -16,8 +16,8 @@ def describe_labels(schema: LabelSchema, language: str = DEFAULT_LANGUAGE) -> st
 
 def _instructions(field: Field, language: str) -> str:
     rules = []
-    for other, labels in field.when.items():
-        rules.append(f"Asked only where `{other}` is {' or '.join(labels)}; null otherwise.")
+    for condition, labels in field.when.items():
+        rules.append(f"Asked only where `{condition}` is {' or '.join(labels)}; null otherwise.")
     if not field.required:
         rules.append("Null where it cannot be told.")
     return "\n".join([f"`{field.name}`: {field.question_text(language)}", *rules, *field.instructions(language)])

@@ -55,10 +55,10 @@ def compile_config(
 def _block(field: Field, layout: Layout, language: str) -> ET.Element:
     """Return a field's question and controls, hidden while its condition does not hold."""
     attributes = {"className": f"field field-{field.type}"}
-    for other, labels in field.when.items():
+    for condition, labels in field.when.items():
         attributes |= {
             "visibleWhen": "choice-selected",
-            "whenTagName": other,
+            "whenTagName": condition,
             "whenChoiceValue": ",".join(map(label_caption, labels)),
         }
     return element("View", attributes, field.controls(layout, language))

@@ -175,8 +175,8 @@ def _conditions(root: ET.Element) -> dict[str, Conditions]:
 
 def _condition_problem(field: Field, wanted: Conditions, actual: Conditions) -> str:
     """Check that a control is hidden by exactly the field's condition and its own."""
-    expected = {other: set(map(label_caption, labels)) for other, labels in field.when.items()} | wanted
+    expected = {control: set(map(label_caption, labels)) for control, labels in field.when.items()} | wanted
     if actual == expected:
         return ""
-    sentence = " and ".join(f"{other} is {' or '.join(sorted(labels))}" for other, labels in expected.items())
+    sentence = " and ".join(f"{control} is {' or '.join(sorted(labels))}" for control, labels in expected.items())
     return f"must be shown {f'when {sentence}' if expected else 'always'}"

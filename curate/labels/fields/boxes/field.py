@@ -219,8 +219,8 @@ class Boxes(Field):
         parts = []
         for box in value:
             first = box if self.over == "image" else box["keyframes"][0]
-            place = f"{box['label']} at {first['x']:.0%}, {first['y']:.0%}"
-            parts.append(place if self.over == "image" else f"{place}, {first['time_s']:g} s")
+            position = f"{box['label']} at {first['x']:.0%}, {first['y']:.0%}"
+            parts.append(position if self.over == "image" else f"{position}, {first['time_s']:g} s")
         return parts
 
 

@@ -26,16 +26,16 @@ def quotation_schema(labels: Sequence[str], *, max_chars: int, has_turns: bool) 
     )
 
 
-def to_quotation(span: Mapping[str, Any], whole: str) -> dict[str, Any]:
-    """Return a span of ``whole`` as a quotation."""
+def to_quotation(span: Mapping[str, Any], full_text: str) -> dict[str, Any]:
+    """Return a span of ``full_text`` as a quotation."""
     turn = {} if span["turn"] is None else {"turn": span["turn"]}
-    occurrence = occurrence_of(whole, span["text"], span["start"])
+    occurrence = occurrence_of(full_text, span["text"], span["start"])
     return {"id": span["id"], **turn, "text": span["text"], "occurrence": occurrence, "label": span["label"]}
 
 
-def from_quotation(quotation: Mapping[str, Any], whole: str) -> dict[str, Any]:
-    """Return the span that a quotation means. Raises ``ValueError`` if it does not occur in ``whole``."""
-    start = find(whole, quotation["text"], int(quotation["occurrence"]))
+def from_quotation(quotation: Mapping[str, Any], full_text: str) -> dict[str, Any]:
+    """Return the span that a quotation means. Raises ``ValueError`` if it does not occur in ``full_text``."""
+    start = find(full_text, quotation["text"], int(quotation["occurrence"]))
     end = start + len(quotation["text"])
     position = {"turn": turn_of(quotation), "start": start, "end": end, "text": quotation["text"]}
     return {"id": quotation["id"], **position, "label": quotation["label"]}
@@ -60,6 +60,6 @@ def repair(quotations: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> tup
             continue
         turn = {"turn": nearest.turn} if "turn" in quotation else {}
         repaired.append({**quotation, **turn, "text": nearest.text, "occurrence": nearest.occurrence})
-        place = f" of turn {nearest.turn}" if turn else ""
-        corrections.append(f"{original.text[:80]!r} was corrected to {nearest.text[:80]!r}{place}")
+        location = f" of turn {nearest.turn}" if turn else ""
+        corrections.append(f"{original.text[:80]!r} was corrected to {nearest.text[:80]!r}{location}")
     return repaired, corrections

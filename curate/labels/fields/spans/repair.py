@@ -1,4 +1,4 @@
-"""Finding what a model meant to quote: the stretch of a text that is nearest to its words."""
+"""LocatedProblem what a model meant to quote: the stretch of a text that is nearest to its words."""
 
 import re
 import unicodedata
@@ -33,11 +33,11 @@ def nearest_quotation(texts: Sequence[str], turn: int, quoted: str, occurrence: 
     slips: 15 % of the letters may differ. Of several occurrences the first is returned, or the ``occurrence``-th of
     exact ones. None if nothing is near enough.
     """
-    own = texts[turn] if 0 <= turn < len(texts) else ""
-    if quoted in own:
-        return Quotation(turn, quoted, min(occurrence, _count(own, quoted)))
-    if (stretch := _same_letters(own, quoted)) is not None:
-        return _quotation(own, turn, stretch)
+    own_turn = texts[turn] if 0 <= turn < len(texts) else ""
+    if quoted in own_turn:
+        return Quotation(turn, quoted, min(occurrence, _count(own_turn, quoted)))
+    if (stretch := _same_letters(own_turn, quoted)) is not None:
+        return _quotation(own_turn, turn, stretch)
     matches = [
         (index, text, stretch)
         for index, text in enumerate(texts)
@@ -46,20 +46,20 @@ def nearest_quotation(texts: Sequence[str], turn: int, quoted: str, occurrence: 
     if len(matches) == 1:
         index, text, stretch = matches[0]
         return _quotation(text, index, stretch)
-    return None if (stretch := _similar_letters(own, quoted)) is None else _quotation(own, turn, stretch)
+    return None if (stretch := _similar_letters(own_turn, quoted)) is None else _quotation(own_turn, turn, stretch)
 
 
-def _count(whole: str, quoted: str) -> int:
-    return occurrence_of(whole, quoted, whole.rfind(quoted))
+def _count(full_text: str, quoted: str) -> int:
+    return occurrence_of(full_text, quoted, full_text.rfind(quoted))
 
 
-def _quotation(whole: str, turn: int, stretch: Stretch) -> Quotation | None:
+def _quotation(full_text: str, turn: int, stretch: Stretch) -> Quotation | None:
     start, end = stretch
-    text = whole[start:end].strip()
+    text = full_text[start:end].strip()
     if not text:
         return None
-    start = whole.index(text, start)
-    return Quotation(turn, text, occurrence_of(whole, text, start))
+    start = full_text.index(text, start)
+    return Quotation(turn, text, occurrence_of(full_text, text, start))
 
 
 @lru_cache(maxsize=2_048)
@@ -75,24 +75,24 @@ def _letters(text: str) -> tuple[str, list[int]]:
     return "".join(letters), indices
 
 
-def _same_letters(whole: str, quoted: str) -> Stretch | None:
-    """Return where the same letters and digits are, in whole words."""
-    letters, indices = _letters(whole)
+def _same_letters(full_text: str, quoted: str) -> Stretch | None:
+    """Return where the same letters and digits are, in full_text words."""
+    letters, indices = _letters(full_text)
     wanted, _ = _letters(quoted)
     if not wanted:
         return None
     first = letters.find(wanted)
     while first >= 0:
         start, end = indices[first], indices[first + len(wanted) - 1] + 1
-        if not _is_within_word(whole, start) and not _is_within_word(whole, end):
-            return start, _after_marks(whole, end)
+        if not _is_within_word(full_text, start) and not _is_within_word(full_text, end):
+            return start, _after_marks(full_text, end)
         first = letters.find(wanted, first + 1)
     return None
 
 
-def _similar_letters(whole: str, quoted: str) -> Stretch | None:
+def _similar_letters(full_text: str, quoted: str) -> Stretch | None:
     """Return where similar letters and digits are, with the fewest edits and within the allowed share."""
-    letters, indices = _letters(whole)
+    letters, indices = _letters(full_text)
     wanted, _ = _letters(quoted)
     max_edits = int(len(wanted) * _MAX_EDIT_SHARE)
     if len(wanted) < _MIN_CHARS or max_edits < 1 or len(letters) * len(wanted) > _MAX_WORK:
@@ -108,9 +108,9 @@ def _similar_letters(whole: str, quoted: str) -> Stretch | None:
     start = end - backwards[0]
     first, last = indices[start], indices[end - 1] + 1
     for _ in range(edits):
-        first -= _is_within_word(whole, first)
-        last += _is_within_word(whole, last)
-    return first, _after_marks(whole, last)
+        first -= _is_within_word(full_text, first)
+        last += _is_within_word(full_text, last)
+    return first, _after_marks(full_text, last)
 
 
 def _fewest_edits(text: str, wanted: str) -> tuple[int, int] | None:
@@ -137,17 +137,17 @@ def _fewest_edits(text: str, wanted: str) -> tuple[int, int] | None:
     return best
 
 
-def _is_within_word(whole: str, index: int) -> bool:
+def _is_within_word(full_text: str, index: int) -> bool:
     """Return whether a word continues across ``index``, in scripts with letter case and in numbers.
 
     Other scripts may have no spaces between words.
     """
-    around = whole[index - 1 : index + 1]
-    return 0 < index < len(whole) and all(unicodedata.category(char) in _WORD_CATEGORIES for char in around)
+    around = full_text[index - 1 : index + 1]
+    return 0 < index < len(full_text) and all(unicodedata.category(char) in _WORD_CATEGORIES for char in around)
 
 
-def _after_marks(whole: str, end: int) -> int:
+def _after_marks(full_text: str, end: int) -> int:
     """Return the end moved past combining marks, which belong to the character before."""
-    while end < len(whole) and unicodedata.combining(whole[end]):
+    while end < len(full_text) and unicodedata.combining(full_text[end]):
         end += 1
     return end

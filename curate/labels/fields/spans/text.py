@@ -45,37 +45,37 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
 
 
-def check_text(whole: str, position: Position) -> None:
-    """Raise ``ValueError`` unless the stretch of ``whole`` is the span's text."""
-    if whole[position.start : position.end] != position.text:
+def check_text(full_text: str, position: Position) -> None:
+    """Raise ``ValueError`` unless the stretch of ``full_text`` is the span's text."""
+    if full_text[position.start : position.end] != position.text:
         raise ValueError(f"{position.text[:60]!r} is not the text from {position.start} to {position.end}")
 
 
-def find(whole: str, quoted: str, occurrence: int) -> int:
+def find(full_text: str, quoted: str, occurrence: int) -> int:
     """Return the start of an occurrence of ``quoted`` (1-based, overlapping ones counted). Raises ``ValueError``."""
     start = -1
     for number in range(occurrence):
-        start = whole.find(quoted, start + 1)
+        start = full_text.find(quoted, start + 1)
         if start < 0:
             times = f"occurs only {number} times" if number else "does not occur"
             raise ValueError(f"{quoted[:60]!r} {times} in the text")
     return start
 
 
-def occurrence_of(whole: str, quoted: str, start: int) -> int:
+def occurrence_of(full_text: str, quoted: str, start: int) -> int:
     """Return which occurrence of ``quoted`` (1-based) begins at ``start``."""
-    number, index = 1, whole.find(quoted)
+    number, index = 1, full_text.find(quoted)
     while 0 <= index < start:
-        number, index = number + 1, whole.find(quoted, index + 1)
+        number, index = number + 1, full_text.find(quoted, index + 1)
     return number
 
 
-def to_offsets(span: Mapping[str, Any], whole: str) -> dict[str, Any]:
+def to_offsets(span: Mapping[str, Any], full_text: str) -> dict[str, Any]:
     """Return start and end as Label Studio counts them in the tag that shows the text."""
     if span["turn"] is None:
         return {"start": span["start"], "end": span["end"]}
     turn = str(span["turn"])
-    offsets = {f"{key}Offset": _utf16_length(whole[: span[key]]) for key in ("start", "end")}
+    offsets = {f"{key}Offset": _utf16_length(full_text[: span[key]]) for key in ("start", "end")}
     return {"start": turn, "end": turn, **offsets}
 
 
@@ -87,15 +87,15 @@ def turn_of(value: Mapping[str, Any]) -> int:
     return int(start)
 
 
-def from_offsets(value: Mapping[str, Any], turn: int | None, whole: str) -> Position:
-    """Return a region as a stretch of ``whole``. Raises ``ValueError`` if it is outside, or the text has changed."""
+def from_offsets(value: Mapping[str, Any], turn: int | None, full_text: str) -> Position:
+    """Return a region as a stretch of ``full_text``. Raises ``ValueError`` if it is outside, or the text changed."""
     keys = ("start", "end") if turn is None else ("startOffset", "endOffset")
     if not all(_is_count(value.get(key)) for key in keys):
         raise ValueError("a span without its position")
-    start, end = (value[key] if turn is None else _code_points(whole, value[key]) for key in keys)
-    text = whole[start:end]
-    if end > len(whole) or not text:
-        raise ValueError(f"a span from {start} to {end} is not in a text of {len(whole)} characters")
+    start, end = (value[key] if turn is None else _code_points(full_text, value[key]) for key in keys)
+    text = full_text[start:end]
+    if end > len(full_text) or not text:
+        raise ValueError(f"a span from {start} to {end} is not in a text of {len(full_text)} characters")
     marked = value.get("text")
     # The server writes line breaks in its own way.
     if isinstance(marked, str) and _without_spaces(marked) != _without_spaces(text):
@@ -122,9 +122,9 @@ def _utf16_length(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def _code_points(whole: str, units: int) -> int:
+def _code_points(full_text: str, units: int) -> int:
     """Return the code points in the first ``units`` UTF-16 units; half a character counts as all of it."""
-    encoded = whole.encode("utf-16-le", "surrogatepass")
+    encoded = full_text.encode("utf-16-le", "surrogatepass")
     if units * 2 > len(encoded):
         raise ValueError(f"a span at {units} is not in a text of {len(encoded) // 2} characters")
     return len(encoded[: units * 2].decode("utf-16-le", "ignore"))

@@ -50,14 +50,14 @@ def agreed_spans(
     settled = [cell for cell, count in votes.items() if is_settled(count, len(values), rule)]
     candidates: list[Candidate] = []
     for stretch in _stretches(settled):
-        whole = _candidate(stretch, votes, chars)
-        if whole is None or len(whole.text) <= max_chars:
-            candidates += [whole] if whole else []
+        candidate = _candidate(stretch, votes, chars)
+        if candidate is None or len(candidate.text) <= max_chars:
+            candidates += [candidate] if candidate else []
             continue
         parts = {_candidate(part, votes, chars) for value in values for part in _overlaps(value, stretch)}
         candidates += _without_overlaps(sorted(filter(None, parts), key=_preference))
-    kept = sorted(sorted(candidates, key=_preference)[:max_spans], key=Candidate.order)
-    return [{"id": f"v{number}", **_span(candidate)} for number, candidate in enumerate(kept)]
+    best = sorted(sorted(candidates, key=_preference)[:max_spans], key=Candidate.order)
+    return [{"id": f"v{number}", **_span(candidate)} for number, candidate in enumerate(best)]
 
 
 def agreed_relations(
@@ -129,11 +129,11 @@ def _preference(candidate: Candidate) -> tuple[float, int, tuple[int, int, int, 
 
 
 def _without_overlaps(candidates: Sequence[Candidate]) -> list[Candidate]:
-    kept: list[Candidate] = []
+    selected: list[Candidate] = []
     for candidate in candidates:
-        if not any(candidate.start < other.end and other.start < candidate.end for other in kept):
-            kept.append(candidate)
-    return kept
+        if not any(candidate.start < span.end and span.start < candidate.end for span in selected):
+            selected.append(candidate)
+    return selected
 
 
 def _span(candidate: Candidate) -> dict[str, Any]:

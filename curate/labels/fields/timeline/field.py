@@ -150,8 +150,8 @@ class Timeline(Field):
         if rule == "union" and not self.overlap:
             rule = "majority"
         segments = [segment for label in self.labels for segment in agreed_segments(values, label, rule)]
-        kept = best_supported(segments, self.max_segments, overlap=self.overlap)
-        agreed = [{"start_s": s.start_s, "end_s": s.end_s, "label": s.label} for s in kept]
+        best = best_supported(segments, self.max_segments, overlap=self.overlap)
+        agreed = [{"start_s": s.start_s, "end_s": s.end_s, "label": s.label} for s in best]
         return Aggregate(self.check(agreed) if agreed else None, {})
 
     def describe(self) -> str:

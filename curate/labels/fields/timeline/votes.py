@@ -64,13 +64,13 @@ def agreed_segments(values: Sequence[Any], label: str, rule: AggregationRule) ->
 
 def best_supported(segments: Sequence[Segment], limit: int, *, overlap: bool) -> list[Segment]:
     """Return at most ``limit`` segments, those with most support first; without ``overlap``, only ones that do not."""
-    kept: list[Segment] = []
+    selected: list[Segment] = []
     for segment in sorted(segments, key=lambda s: (-s.support, s.start_s - s.end_s, s)):
-        if len(kept) == limit:
+        if len(selected) == limit:
             break
-        if overlap or not any(_do_overlap(segment, other) for other in kept):
-            kept.append(segment)
-    return kept
+        if overlap or not any(_do_overlap(segment, chosen) for chosen in selected):
+            selected.append(segment)
+    return selected
 
 
 def _do_overlap(a: Segment, b: Segment) -> bool:
@@ -87,8 +87,8 @@ def _ranges(values: Sequence[Sequence[Mapping[str, Any]]], label: str) -> list[l
 
 def _pieces(ranges: Sequence[Sequence[Range]]) -> list[tuple[float, float, int]]:
     """Return start, end and number of raters of each piece between two bounds."""
-    bounds = sorted({time for marked in ranges for bounds in marked for time in bounds})
+    bounds = sorted({time for marked in ranges for times in marked for time in times})
     return [
-        (left, right, sum(any(start <= left and right <= end for start, end in marked) for marked in ranges))
-        for left, right in pairwise(bounds)
+        (begin, stop, sum(any(start <= begin and stop <= end for start, end in marked) for marked in ranges))
+        for begin, stop in pairwise(bounds)
     ]

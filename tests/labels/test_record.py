@@ -1,0 +1,48 @@
+"""Whole records of random schemas, in a form and in a model's answer."""
+
+import json
+
+import jsonschema
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from curate.labels import compile_arrow, compile_card, compile_config
+from curate.labels.record import parse_json
+from tests.support.field_strategies import records, schemas
+from tests.support.label_strategies import LAYOUT, items, layout_for
+
+
+@settings(max_examples=20, suppress_health_check=list(HealthCheck), deadline=None)
+@given(data=st.data())
+def test_records_survive_every_direction(data):
+    schema, item = data.draw(schemas()), data.draw(items(video=True))
+    record = data.draw(records(schema, item))
+    assert schema.check_record(record, item) == record
+    answer = schema.to_answer(record, item)
+    jsonschema.validate(answer, schema.json_schema())
+    assert schema.from_answer(parse_json(json.dumps(answer)), item) == record
+    table = pa.Table.from_pylist([record], schema=compile_arrow(schema))
+    assert table.to_pylist() == [record]
+    assert all(f"**{name}**" in compile_card(schema) for name in schema.fields)
+    with pytest.raises(ValueError, match="no field"):
+        schema.check_record({**record, "unasked": 1}, item)
+
+
+@settings(max_examples=30, suppress_health_check=list(HealthCheck), deadline=None)
+@given(data=st.data())
+def test_forms_pass_the_servers_own_check(data):
+    from label_studio_sdk.label_interface import LabelInterface
+
+    schema, item = data.draw(schemas()), data.draw(items(video=True))
+    record = data.draw(records(schema, item))
+    interface = LabelInterface(compile_config(schema, LAYOUT, language=data.draw(st.sampled_from(["en", "de", "fr"]))))
+    interface.validate()
+    results = [
+        result
+        for name, field in schema.fields.items()
+        if record[name] is not None
+        for result in field.to_prediction(record[name], layout_for(item), item)
+    ]
+    assert interface.validate_prediction({"result": results, "model_version": "m"}, return_errors=True) == []
