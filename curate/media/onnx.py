@@ -1,7 +1,6 @@
 """The only module that touches onnxruntime: the packaged networks, checked and loaded once per process."""
 
 import functools
-import hashlib
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import MissingDependency
+from curate.files import sha256_of_file
 
 
 class Weights(NamedTuple):
@@ -129,7 +129,7 @@ def _find(weights: Weights) -> Path:
     for root in roots:
         path = Path(root) / weights.file
         if path.is_file():
-            if hashlib.sha256(path.read_bytes()).hexdigest() != weights.sha256:
+            if sha256_of_file(path) != weights.sha256:
                 raise MissingDependency(f"{path} is not the file that curate was made for", hint=again)
             return path
     hint = f"install it: {weights.install}" if weights.install else again

@@ -1,7 +1,6 @@
 """The only module that touches faster-whisper: transcripts by a model that lies in a local folder."""
 
 import functools
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from curate.errors import InvalidInput
+from curate.files import sha256_of, sha256_of_file
 from curate.media.container.decode import Samples, Span, cut_audio
 from curate.media.words.spread import Word
 from curate.media.words.subtitles import Cue
@@ -85,13 +85,12 @@ def model_hash(folder: Path) -> str:
     """One hash of all files of a model."""
     states = [(path, path.stat()) for path in model_files(folder)]
     hashes = (_file_hash(path, state.st_size, state.st_mtime_ns) for path, state in states)
-    return hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return sha256_of("".join(hashes))
 
 
 @functools.cache
 def _file_hash(path: Path, size_bytes: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, hashlib.sha256).hexdigest()
+    return sha256_of_file(path)
 
 
 def pack_spans(spans: Sequence[Span]) -> list[Span]:
