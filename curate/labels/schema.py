@@ -130,7 +130,7 @@ def _load_field(name: str, settings: Any, document: Document, user_folder: Path 
             hint = f" ({error.hint})" if error.hint else ""
             problems = error.problems or (f"{document.location((*loc, 'taxonomy'))}: {error.message}{hint}",)
             raise InvalidInput(error.message, problems=problems) from error
-    return parse_model(field_type, complete, document, at=loc)
+    return parse_model(field_type, complete, document, loc=loc)
 
 
 def _units(document: Document) -> tuple[Unit, ...]:

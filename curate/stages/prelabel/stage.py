@@ -40,7 +40,7 @@ class Prelabel(PrelabelSettings, Streamed, Priced, Summarised):
 
     stage: Literal["prelabel"]
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     reads: ClassVar[str] = "items"
     writes: ClassVar[tuple[str, ...]] = ("prelabels",)
     repeatable: ClassVar[bool] = True
