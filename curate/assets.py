@@ -48,7 +48,7 @@ def list_assets(folder: str, *, suffix: str, user_folder: Path | None = None) ->
 
 
 def _search_folders(folder: str, user_folder: Path | None) -> list[Path]:
-    """The folders searched for an asset, in order of precedence."""
+    """Return the folders searched for an asset, in order of precedence."""
     top, _, rest = folder.partition("/")
     user = [user_folder, user_folder / folder, user_folder / Path(folder).name] if user_folder else []
     return [root for root in (*user, shipped_folder(top) / rest) if root.is_dir()]

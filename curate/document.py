@@ -95,21 +95,21 @@ def parse_document(path: Path, text: str) -> Document:
     return Document(path, data, root)
 
 
-def parse_model(model: type[Model], data: Mapping[str, Any], document: Document, *, at: Location = ()) -> Model:
-    """Validate ``data``, found ``at`` a location of the document. Raises one ``InvalidInput`` with all problems."""
+def parse_model(model: type[Model], data: Mapping[str, Any], document: Document, *, loc: Location = ()) -> Model:
+    """Validate ``data``, found at ``loc`` in the document. Raises one ``InvalidInput`` with all problems."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise _to_invalid_input(error, document, at=at, model=model) from None
+        raise _to_invalid_input(error, document, parent=loc, model=model) from None
 
 
 def _to_invalid_input(
-    error: ValidationError, document: Document, *, at: Location, model: type[BaseModel]
+    error: ValidationError, document: Document, *, parent: Location, model: type[BaseModel]
 ) -> InvalidInput:
     """Pydantic's errors as sentences with their lines and the most similar valid names."""
     problems: list[str] = []
     for details in _without_consequences(error.errors()):
-        loc, cause = (*at, *details["loc"]), details.get("ctx", {}).get("error")
+        loc, cause = (*parent, *details["loc"]), details.get("ctx", {}).get("error")
         if isinstance(cause, LocatedProblems):
             problems += [f"{document.location((*loc, *inner))}: {sentence}" for inner, sentence in cause.problems]
         else:
@@ -119,7 +119,7 @@ def _to_invalid_input(
 
 
 def _without_consequences(errors: Sequence[Any]) -> list[Any]:
-    """The errors without lists that pydantic finds too short only because their members are wrong."""
+    """Return the errors without lists that pydantic finds too short only because their members are wrong."""
     locations = [details["loc"] for details in errors]
     return [
         details
@@ -174,7 +174,7 @@ def _sentence(details: Any, loc: Location, model: type[BaseModel]) -> str:
 
 
 def _settings_of(loc: Location, model: type[BaseModel]) -> tuple[str, list[str]]:
-    """The words for the model that the unknown name at ``loc`` was given to, and its valid names."""
+    """Return the words for the model that the unknown name at ``loc`` was given to, and its valid names."""
     owner: Any = model
     words = ""
     for step in loc[:-1]:

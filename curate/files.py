@@ -65,7 +65,7 @@ def sync_to_disk(path: Path) -> None:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; empty if the file is missing, damaged or holds something else."""
+    """Return the JSON object in a file; empty if the file is missing, damaged or holds something else."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

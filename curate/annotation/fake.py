@@ -249,8 +249,8 @@ class FakeLabelStudio:
         start = (page - 1) * size
         if page > 1 and start >= len(tasks):
             return Response(404, {"detail": "Invalid page."})
-        shown = [_with_counts(task) for task in tasks[start : start + size]]
-        return Response(200, {"tasks": shown, "total": len(tasks)})
+        listed = [_with_counts(task) for task in tasks[start : start + size]]
+        return Response(200, {"tasks": listed, "total": len(tasks)})
 
     def _delete_task(self, params: Params, content: Json, task_id: int) -> Response:
         del self.tasks[task_id]

@@ -88,11 +88,11 @@ class Ledger:
                 self._store(name, table, entries, [self._rows(name, entry) for entry in entries], metadata)
         rejections = [self._rejections(entry) for entry in entries]
         self._store("rejections", self.rejections, entries, rejections, metadata)
-        kept = [self._rows(self.first, entry) for entry in entries]
-        self._store(self.first, self.tables[self.first], entries, kept, metadata)
-        for entry, rows in zip(entries, kept, strict=True):
+        stored = [self._rows(self.first, entry) for entry in entries]
+        self._store(self.first, self.tables[self.first], entries, stored, metadata)
+        for entry, rows in zip(entries, stored, strict=True):
             (self.finished if rows else self.dropped).add(entry.work)
-        return CommitCounts(sum(map(len, kept)), sum(not rows for rows in kept))
+        return CommitCounts(sum(map(len, stored)), sum(not rows for rows in stored))
 
     def compact(self) -> None:
         """Merge the small files that the commits left."""
@@ -100,12 +100,12 @@ class Ledger:
             table.compact()
 
     def _without_duplicates(self, entry: Entry) -> Entry:
-        """The entry without the rows whose key another live input has already; they become rejections.
+        """Return the entry without the rows whose key another live input has already; they become rejections.
 
         The rejected subject is the row if the input keeps others, else the input as a whole.
         """
         key = self.tables[self.first].spec.key
-        kept: list[Mapping[str, Any]] = []
+        new_rows: list[Mapping[str, Any]] = []
         duplicates: dict[str, str] = {}
         for row in entry.rows.get(self.first, ()):
             owner, work = self.owners.get(row[key], (entry.input_id, entry.work))
@@ -116,11 +116,11 @@ class Ledger:
                 works = self.works[self.first]
                 works[entry.input_id] = (*works.get(entry.input_id, ()), work)
             self.owners[row[key]] = (entry.input_id, entry.work)
-            kept.append(row)
-        if not kept:
+            new_rows.append(row)
+        if not new_rows:
             duplicates = dict.fromkeys([entry.input_id], next(iter(duplicates.values()))) if duplicates else {}
         rejected = [*entry.rejected, *((subject, "duplicate", detail) for subject, detail in duplicates.items())]
-        return entry._replace(rows={**entry.rows, self.first: kept} if kept else {}, rejected=rejected)
+        return entry._replace(rows={**entry.rows, self.first: new_rows} if new_rows else {}, rejected=rejected)
 
     def _rows(self, name: str, entry: Entry) -> list[dict[str, Any]]:
         return [{**row, "work": entry.work} for row in entry.rows.get(name, ())]
@@ -165,7 +165,7 @@ def _works_by_input(table: Table) -> dict[str, tuple[str, ...]]:
 
 
 def _group_works(parents: Iterable[str], works: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The distinct works of each input; most have one."""
+    """Return the distinct works of each input; most have one."""
     grouped: dict[str, tuple[str, ...]] = {}
     for parent, work in zip(parents, works, strict=True):
         if work not in grouped.get(parent, ()):

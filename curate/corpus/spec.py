@@ -32,7 +32,7 @@ class _TableFile(NamedTuple):
 
 
 def table_spec(name: str, labels: LabelSchema) -> TableSpec:
-    """The spec of table ``name``. A table that carries labels has a column for each field of the label schema.
+    """Return the spec of table ``name``. A table that carries labels has a column for each field of the label schema.
 
     Raises ``ValueError`` if there is no such table.
     """
@@ -48,12 +48,12 @@ def open_table(workspace: Workspace, name: str, labels: LabelSchema) -> Table:
 
 
 def parent_column(name: str) -> str:
-    """The column with the id of the input that a row of table ``name`` was made from."""
+    """Return the column with the id of the input that a row of table ``name`` was made from."""
     return _load(name).parent
 
 
 def repeats_column(name: str) -> str | None:
-    """The column that marks a row of table ``name`` as a repeat of another, to be left out; None if there is none."""
+    """Return the column that marks a row of table ``name`` as a repeat of another, to be left out; or None."""
     return _load(name).repeats
 
 
@@ -63,7 +63,7 @@ def _load(name: str) -> _TableFile:
     if not path.is_file():
         raise ValueError(f"there is no table {name!r}")
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    columns = [pa.field(column, parse_type(about["type"])) for column, about in values["columns"].items()]
+    columns = [pa.field(column, parse_type(details["type"])) for column, details in values["columns"].items()]
     return _TableFile(
         pa.schema(columns),
         values["key"],
@@ -87,7 +87,7 @@ def parse_type(text: str) -> pa.DataType:
 
 
 def _split_members(text: str) -> list[str]:
-    """The members of a struct, split at the commas outside of angle brackets."""
+    """Return the members of a struct, split at the commas outside of angle brackets."""
     members, depth, start = [], 0, 0
     for index, char in enumerate(text):
         depth += {"<": 1, ">": -1}.get(char, 0)

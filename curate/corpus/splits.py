@@ -86,7 +86,7 @@ def _components(size: int, keys: Mapping[str, list[Hashable]]) -> list[list[int]
 
 
 def _anchor(rows: list[int], ids: list[str], keys: Mapping[str, list[Hashable]]) -> str:
-    """The text that is hashed for a component: the smallest value of the first kind of key that it has."""
+    """Return the text that is hashed for a component: the smallest value of the first kind of key that it has."""
     for kind, column in keys.items():
         if values := sorted({str(column[row]) for row in rows if column[row] is not None}):
             return f"{kind}:{values[0]}"

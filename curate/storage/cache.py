@@ -15,7 +15,7 @@ _HINT = "free some space, or name a folder on another disk in CURATE_CACHE"
 
 
 def cache_folder() -> Path:
-    """The user's folder of copies: ``$CURATE_CACHE``, else ``curate`` in the user's cache folder.
+    """Return the user's folder of copies: ``$CURATE_CACHE``, else ``curate`` in the user's cache folder.
 
     It may be deleted while no run is active. Its blobs are limited to 20 GiB; those unused for longest go first.
     """
@@ -26,12 +26,12 @@ def cache_folder() -> Path:
 
 
 def private_folder(url: str, endpoint: str) -> Path:
-    """The folder for this machine's own files of a remote workspace: its Label Studio, and databases in use."""
+    """Return the folder for this machine's own files of a remote workspace: its Label Studio, and databases in use."""
     return _base_folder("XDG_DATA_HOME", ".local/share") / "curate" / "workspaces" / folder_name(url, endpoint)
 
 
 def folder_name(url: str, endpoint: str) -> str:
-    """A name for the folder of a URL on a server."""
+    """Return a name for the folder of a URL on a server."""
     words = re.sub(r"[^A-Za-z0-9]+", "-", url).strip("-")[-48:]
     return f"{words}-{sha256_of(f'{endpoint} {url}')[:12]}"
 

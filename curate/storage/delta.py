@@ -106,12 +106,12 @@ class Table:
             self.folder.keep_copies(_file_names(delta))
 
     def metadata(self) -> dict[str, str]:
-        """The metadata of the newest transaction; empty if there is none."""
+        """Return the metadata of the newest transaction; empty if there is none."""
         delta = self._open()
         return {} if delta is None else {k: v for k, v in delta.history(1)[0].items() if isinstance(v, str)}
 
     def version(self) -> int | None:
-        """The number of the newest transaction, or None if there is none."""
+        """Return the number of the newest transaction, or None if there is none."""
         delta = self._open()
         return None if delta is None else int(delta.version())
 
@@ -189,11 +189,11 @@ def _file_names(delta: Any) -> list[str]:
     return [PurePosixPath(uri).name for uri in delta.file_uris()]
 
 
-def _is_same_type(left: pa.DataType, right: pa.DataType) -> bool:
+def _is_same_type(first: pa.DataType, second: pa.DataType) -> bool:
     # Delta names the members of a list "element" where Arrow says "item".
-    if pa.types.is_list(left) and pa.types.is_list(right):
-        return _is_same_type(left.value_type, right.value_type)
-    if pa.types.is_struct(left) and pa.types.is_struct(right):
-        names = [field.name for field in left] == [field.name for field in right]
-        return names and all(_is_same_type(a.type, b.type) for a, b in zip(left, right, strict=True))
-    return bool(left == right)
+    if pa.types.is_list(first) and pa.types.is_list(second):
+        return _is_same_type(first.value_type, second.value_type)
+    if pa.types.is_struct(first) and pa.types.is_struct(second):
+        names = [field.name for field in first] == [field.name for field in second]
+        return names and all(_is_same_type(a.type, b.type) for a, b in zip(first, second, strict=True))
+    return bool(first == second)

@@ -53,11 +53,11 @@ class Folder(ABC):
 
     @abstractmethod
     def children(self) -> set[str]:
-        """The names of the files and folders directly inside."""
+        """Return the names of the files and folders directly inside."""
 
     @abstractmethod
     def glob(self, pattern: str) -> list[str]:
-        """The names of the files that match, sorted; ``*`` matches within one part of a name."""
+        """Return the names of the files that match, sorted; ``*`` matches within one part of a name."""
 
     @abstractmethod
     def fetch(self, names: Iterable[str]) -> list[Path]:
@@ -85,11 +85,11 @@ class Folder(ABC):
 
     @abstractmethod
     def to_error(self, error: OSError) -> CurateError:
-        """The error to raise for a failing disk or store."""
+        """Return the error to raise for a failing disk or store."""
 
     @abstractmethod
     def to_error_in_text(self, text: str) -> CurateError | None:
-        """The same where a library reports it as text only; None if the text is about something else."""
+        """Return the same where a library reports it as text only; None if the text is about something else."""
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -21,7 +21,7 @@ LOCK_FILES = frozenset({LOCK, _NOTE})
 
 
 class LockHolder(NamedTuple):
-    """The process that holds a lock. ``token`` tells it from another process with the same number."""
+    """The process that holds a lock. ``token`` differs between processes with the same number."""
 
     host: str | None = None
     pid: int | None = None
@@ -35,7 +35,7 @@ class LockHolder(NamedTuple):
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "LockHolder":
-        """The holder in a note; fields that are missing or of another type become None."""
+        """Return the holder in a note; fields that are missing or of another type become None."""
         kinds = {"host": str, "pid": int, "since": str, "token": str}
         return cls(**{name: values[name] for name, kind in kinds.items() if isinstance(values.get(name), kind)})
 

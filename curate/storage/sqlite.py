@@ -175,7 +175,7 @@ class SqliteWriter:
                 if job is None or _is_locked(error) or _is_disk_failure(error):
                     failed, group = group, []
                 else:
-                    failed, group = [job], [other for other in group if other is not job]
+                    failed, group = [job], [waiting for waiting in group if waiting is not job]
                 self._settle(failed, to_storage_error(error, self.path))
             else:
                 self._settle(group, None)

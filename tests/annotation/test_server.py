@@ -19,6 +19,8 @@ from curate.annotation.local_server import install, server
 from curate.annotation.local_server.connection import connection, is_configured
 from curate.errors import InvalidInput, MissingDependency, ServiceUnavailable, StorageFailed
 
+IMPORTS = "from pathlib import Path; from curate.annotation.local_server import server"
+
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
@@ -96,7 +98,7 @@ def test_stray_settings_of_the_shell_do_not_get_through(make_root: Any, monkeypa
 @pytest.mark.label_studio
 def test_server_outlives_the_process_that_started_it(make_root: Any) -> None:
     root = make_root()
-    code = f"from pathlib import Path; from curate.annotation import server; server.up(Path({str(root)!r}))"
+    code = f"{IMPORTS}; server.up(Path({str(root)!r}))"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
     found = server.state(root)
     assert found is not None
@@ -123,7 +125,7 @@ def test_a_pid_left_behind_is_no_server(make_root: Any) -> None:
 @pytest.mark.label_studio
 def test_start_that_was_killed_half_way_is_taken_over(make_root: Any) -> None:
     root = make_root()
-    code = f"from pathlib import Path; from curate.annotation import server; server.up(Path({str(root)!r}))"
+    code = f"{IMPORTS}; server.up(Path({str(root)!r}))"
     with subprocess.Popen([sys.executable, "-c", code]) as starting:
         while not (root / "label_studio" / "server.json").exists():
             time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Examples that the stage finds by embeddings: which they are, what they cost, and what happens without a vector."""
+"""Examples chosen by embeddings: which they are, what they cost, and what happens without a vector."""
 
 import json
 from collections.abc import Callable
@@ -34,25 +34,27 @@ def double(double):
 @pytest.fixture
 def corpus(corpus) -> Posts:
     """Posts, two of which people have labelled, with two new ones."""
-    made = corpus
-    made.run(model="offline")
+    posts = corpus
+    posts.run(model="offline")
     acts = [
         {
-            "annotation_id": f"a{at}",
-            "judgement_id": f"j{at}",
-            "item_id": next(row["item_id"] for row in made.rows("items") if row["text"].startswith(TEXTS[at])),
+            "annotation_id": f"a{index}",
+            "judgement_id": f"j{index}",
+            "item_id": next(row["item_id"] for row in posts.rows("items") if row["text"].startswith(TEXTS[index])),
             "annotator": "anna",
             "action": "created",
             "acted_at": datetime.now(UTC),
             "emotion": [emotion],
             "valence": 0.25,
         }
-        for at, emotion in ((0, "surprise"), (1, "fear"))
+        for index, emotion in ((0, "surprise"), (1, "fear"))
     ]
-    open_table(made.workspace, "annotations", made.loaded.labels).commit(acts, metadata={})
-    made.run(model="offline")
-    made.write([*(f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(6)), "Ach, wie ekelhaft!", "Wie schön!"])
-    return made
+    open_table(posts.workspace, "annotations", posts.loaded.labels).commit(acts, metadata={})
+    posts.run(model="offline")
+    posts.write(
+        [*(f"{TEXTS[index % len(TEXTS)]} (post {index})" for index in range(6)), "Ach, wie ekelhaft!", "Wie schön!"]
+    )
+    return posts
 
 
 def by_language(text: str) -> list[float]:
@@ -65,13 +67,13 @@ def embedded(double: ChatDouble) -> list[str]:
     return [text for call in double.calls if call.path == "/v1/embeddings" for text in call.body["input"]]
 
 
-def asked_about(double: ChatDouble, text: str) -> list[str]:
-    """The messages of requests about a text, in one piece each."""
-    said = [json.dumps(call.body["messages"], ensure_ascii=False) for call in double.calls if is_chat(call)]
+def requests_about(double: ChatDouble, text: str) -> list[str]:
+    """Return the messages of each request about a text, as JSON."""
+    requests = [json.dumps(call.body["messages"], ensure_ascii=False) for call in double.calls if is_chat(call)]
     if double.batches:
         lines = [line for batch in double.batches.values() for line in batch["lines"]]
-        said += [json.dumps(line["body"]["messages"], ensure_ascii=False) for line in lines]
-    return [one for one in said if text in one]
+        requests += [json.dumps(line["body"]["messages"], ensure_ascii=False) for line in lines]
+    return [request for request in requests if text in request]
 
 
 def is_chat(call: Any) -> bool:
@@ -83,7 +85,7 @@ def test_examples_are_those_nearest_in_meaning_and_each_text_is_embedded_once(co
     quick = partial(EngineSettings, batch_idle_s=0.05, batch_poll_s=0.05)
     monkeypatch.setattr("curate.stages.prelabel.streaming.EngineSettings", quick)
     done = corpus.run(labellers=[ONE], examples=EXAMPLES, mode=mode)
-    (disgust,), (joy,) = asked_about(double, "Ach, wie ekelhaft!"), asked_about(double, "Wie schön!")
+    (disgust,), (joy,) = requests_about(double, "Ach, wie ekelhaft!"), requests_about(double, "Wie schön!")
     assert "take it away" in disgust
     assert "you came" not in disgust
     assert "you came" in joy
@@ -117,24 +119,24 @@ def test_an_item_that_cannot_be_embedded_has_no_examples_and_says_so(corpus, dou
     details = {by_text[row["item_id"]]: row["detail"] for row in corpus.rows() if row["labeller"] == ONE["model"]}
     assert details.pop("Ach, wie ekelhaft!") == ("no examples were shown: status 400: this input cannot be embedded")
     assert not [detail for detail in details.values() if "examples" in (detail or "")]
-    (said,) = asked_about(double, "Ach, wie ekelhaft!")
-    assert "take it away" not in said
+    (request,) = requests_about(double, "Ach, wie ekelhaft!")
+    assert "take it away" not in request
     account = next(result.account for result in done.stages if result.stage == "prelabel")
     assert account[BY].outcomes == {"ok": 7, "invalid": 1}
 
 
-def test_an_example_that_cannot_be_embedded_is_none(corpus, double):
+def test_examples_that_cannot_be_embedded_are_left_out(corpus, double):
     def picky(text: str) -> list[float]:
         return [0.0] if "take it away" in text else by_language(text)
 
     double.vector = picky
     corpus.run(labellers=[ONE], examples=EXAMPLES)
-    (said,) = asked_about(double, "Ach, wie ekelhaft!")
-    assert "you came" in said
+    (request,) = requests_about(double, "Ach, wie ekelhaft!")
+    assert "you came" in request
 
 
 @pytest.mark.parametrize("mode", ["online", "batch"])
-def test_a_service_that_does_not_embed_ends_the_stage_before_anything_is_asked(corpus, double, mode):
+def test_a_service_that_cannot_embed_ends_the_stage_before_any_request(corpus, double, mode):
     def run_it(**settings: Any) -> Callable[[], Any]:
         return lambda: corpus.run(labellers=[ONE], mode=mode, **{"examples": EXAMPLES, **settings})
 
@@ -154,7 +156,7 @@ def test_a_service_that_does_not_embed_ends_the_stage_before_anything_is_asked(c
 
 
 @pytest.mark.parametrize("mode", ["online", "batch"])
-def test_questions_and_vectors_share_one_budget(corpus, double, mode, monkeypatch):
+def test_requests_and_embeddings_share_one_budget(corpus, double, mode, monkeypatch):
     quick = partial(EngineSettings, batch_idle_s=0.05, batch_poll_s=0.05)
     monkeypatch.setattr("curate.stages.prelabel.streaming.EngineSettings", quick)
     for _ in range(2):

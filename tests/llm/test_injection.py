@@ -1,4 +1,4 @@
-"""Transcripts that give orders: what is sent keeps its shape, and no reply leads out of the labels."""
+"""Prompt injection: requests keep their structure, and no reply gets past the label schema."""
 
 import base64
 import json
@@ -73,44 +73,44 @@ BENIGN = "Hello."
 
 
 def rendered(name: str, text: str, *, everywhere: bool = False):
-    """The messages about an item that says so, in its own words or in everything that is told of it."""
+    """Return the messages about an item with this text, or with it in every variable."""
     turns = [{"turn": 0, "speaker": "Ann", "text": BENIGN}, {"turn": 1, "speaker": "Ben", "text": BENIGN}]
     item = {"text": text, "language": "en", "dialogue": turns, "turn": 1}
     if everywhere:
-        turns = [{"turn": at, "speaker": text, "text": text} for at in (0, 1)]
+        turns = [{"turn": turn, "speaker": text, "text": text} for turn in (0, 1)]
         item |= {"speaker": text, "statement": text, "text_b": text, "dialogue": turns}
     else:
         item |= {"speaker": BENIGN, "statement": BENIGN, "text_b": BENIGN}
-    told = describe_item(item) | {"labels": describe_labels(LABELS)}
-    told |= dict.fromkeys(("answer", "examples"), text if everywhere else BENIGN)
-    return load_prompt(name).render(told)
+    variables = describe_item(item) | {"labels": describe_labels(LABELS)}
+    variables |= dict.fromkeys(("answer", "examples"), text if everywhere else BENIGN)
+    return load_prompt(name).render(variables)
 
 
 def taken_apart(text: str) -> tuple[str, dict[str, str]]:
-    """What stands outside of the fences, and what inside of each."""
+    """Return the text outside the fences, and the text inside each."""
     digits = re.search(rf"^<(?:{'|'.join(FENCED_VARIABLES)})-([0-9a-f]{{10}})>$", text, re.MULTILINE)[1]
     inside = {}
 
-    def out(found: re.Match) -> str:
-        assert found["name"] not in inside
-        inside[found["name"]] = found["text"]
-        return f"[{found['name']}]"
+    def out(match: re.Match) -> str:
+        assert match["name"] not in inside
+        inside[match["name"]] = match["text"]
+        return f"[{match['name']}]"
 
     fence = re.compile(rf"^<(?P<name>\w+)-{digits}>\n(?P<text>.*?)\n</(?P=name)-{digits}>$", re.DOTALL | re.MULTILINE)
     outside = fence.sub(out, text)
     assert digits not in outside
-    assert not any(digits in each for each in inside.values())
+    assert not any(digits in text_inside for text_inside in inside.values())
     return outside, inside
 
 
-def test_there_are_thirty():
+def test_there_are_thirty_transcripts():
     assert len(TRANSCRIPTS) == 30
 
 
 @pytest.mark.parametrize("everywhere", [False, True], ids=["text", "everything"])
 @pytest.mark.parametrize("prompt", PROMPTS)
 @pytest.mark.parametrize("kind", TRANSCRIPTS)
-def test_what_is_sent_keeps_its_shape(kind, prompt, everywhere):
+def test_requests_keep_their_structure(kind, prompt, everywhere):
     system, user = rendered(prompt, TRANSCRIPTS[kind], everywhere=everywhere)
     plain_system, plain_user = rendered(prompt, BENIGN, everywhere=everywhere)
     assert (system.role, user.role) == ("system", "user")
@@ -127,8 +127,8 @@ def test_what_is_sent_keeps_its_shape(kind, prompt, everywhere):
     assert len(text) < len(plain) + 9 * 21_000
     if not everywhere:
         assert inside["text"] != BENIGN
-        assert {name: told for name, told in inside.items() if name not in ("text", "context")} == {
-            name: told for name, told in plain_inside.items() if name not in ("text", "context")
+        assert {name: fenced for name, fenced in inside.items() if name not in ("text", "context")} == {
+            name: fenced for name, fenced in plain_inside.items() if name not in ("text", "context")
         }
 
 
@@ -176,7 +176,7 @@ OBEYED = {
 
 
 @pytest.mark.parametrize("kind", OBEYED)
-def test_replies_that_obeyed_are_refused(kind):
+def test_replies_that_obey_are_refused(kind):
     with pytest.raises(ValueError) as refused:  # noqa: PT011
         parse_answer(load_prompt("utterance_emotion.v1"), LABELS, OBEYED[kind], to_context({"text": BENIGN}))
     assert 0 < len(str(refused.value)) < 2_000
@@ -198,20 +198,20 @@ def test_a_reply_that_repeats_the_transcript_is_refused_or_in_the_domain(kind, l
 
 @pytest.mark.parametrize("kind", TRANSCRIPTS)
 def test_a_cause_is_quoted_from_the_dialogue_or_refused(kind):
-    """A model that quotes what stands between the fences, as it was shown, finds it in the item as it is."""
+    """A quotation of the cleaned text between the fences is found in the original item."""
     labels = load_labels("emotion_causes.v1")
     turns = [{"turn": 0, "speaker": "Ann", "text": TRANSCRIPTS[kind]}]
-    told = describe_item({"unit": "dialogue", "dialogue": turns, "turn": None})
-    system, user = load_prompt("dialogue_causes.v1").render(told | {"labels": describe_labels(labels)})
+    variables = describe_item({"unit": "dialogue", "dialogue": turns, "turn": None})
+    system, user = load_prompt("dialogue_causes.v1").render(variables | {"labels": describe_labels(labels)})
     assert system.role == "system"
     _, inside = taken_apart(user.parts[0])
     quoted = inside["context"].removeprefix("[0] Ann: ")[:40].strip()
-    span = {"id": "a", "turn": 0, "text": quoted, "occurrence": 1, "label": "cause"}
-    reply = json.dumps({"reasons": "x", "causes": {"spans": [span], "relations": []}})
+    quotation = {"id": "a", "turn": 0, "text": quoted, "occurrence": 1, "label": "cause"}
+    reply = json.dumps({"reasons": "x", "causes": {"spans": [quotation], "relations": []}})
     item = to_context({"dialogue": turns})
     try:
         answer = parse_answer(load_prompt("dialogue_causes.v1"), labels, reply, item)
     except ValueError:
         pytest.fail(f"{quoted!r} is not found again")
-    (found,) = answer.values["causes"]["spans"]
-    assert TRANSCRIPTS[kind][found["start"] : found["end"]] == found["text"]
+    (span,) = answer.values["causes"]["spans"]
+    assert TRANSCRIPTS[kind][span["start"] : span["end"]] == span["text"]

@@ -1,4 +1,4 @@
-"""The labellers that need no network: what they propose, what they leave out, and what nothing may make of them."""
+"""Labellers that need no network: what they propose, what they leave out, and hostile texts."""
 
 import hashlib
 import os
@@ -67,10 +67,10 @@ def test_clear_texts(text, label):
     assert propose("offline", text, make_labels(multiple=False)).values == {"emotion": label}
 
 
-def test_what_is_negated_is_not_shown():
-    said = propose("offline", "I am not happy.", make_labels()).scores["emotion"]
-    meant = propose("offline", "I am happy.", make_labels()).scores["emotion"]
-    assert said.get("happiness", 0) < meant["happiness"] / 2
+def test_negated_emotions():
+    negated = propose("offline", "I am not happy.", make_labels()).scores["emotion"]
+    affirmed = propose("offline", "I am happy.", make_labels()).scores["emotion"]
+    assert negated.get("happiness", 0) < affirmed["happiness"] / 2
 
 
 def test_several_labels_at_once():
@@ -100,45 +100,45 @@ def test_other_taxonomies(taxonomy, text, labels):
 
 
 @pytest.mark.parametrize("taxonomy", sorted(list_assets("schemas/taxonomies", suffix=".yaml"))[::4])
-def test_any_shipped_taxonomy_gets_its_own_labels_or_none(taxonomy):
+def test_proposals_use_labels_of_the_taxonomy_only(taxonomy):
     labels = make_labels(taxonomy)
     for text in ("I am so angry and sad!", "We meet at five.", "Thanks!", "rage, fear, joy"):
         for name in NAMES:
             for proposal in (propose(name, text, labels), propose(name, text, make_labels(taxonomy, multiple=False))):
                 labels.check_record(proposal.values | {"emotion": proposal.values.get("emotion")})
-                shown = proposal.scores.get("emotion", {})
-                assert set(shown) <= set(labels.fields["emotion"].labels)
-                assert all(0 <= score <= 1 for score in shown.values())
+                scores = proposal.scores.get("emotion", {})
+                assert set(scores) <= set(labels.fields["emotion"].labels)
+                assert all(0 <= score <= 1 for score in scores.values())
                 assert proposal.outcome == ("ok" if proposal.values else "abstained")
 
 
-def test_an_emotion_that_the_taxonomy_lacks_is_not_bent_into_one_that_it_has():
+def test_emotions_without_a_label_in_the_taxonomy_are_left_out():
     for multiple in (True, False):
         assert propose("offline", "We meet at five.", make_labels("ekman6.v1", multiple=multiple)).values == {}
         assert propose("offline", "Why is that?", make_labels("sentiment3.v1", multiple=multiple)).values == {}
 
 
-def test_the_label_of_absence_stands_alone():
+def test_the_label_of_absence_is_proposed_alone():
     for text in ("ok", "Sure.", "I guess so, thanks", "Why?", "hm, nice"):
         chosen = propose("offline", text, make_labels()).values["emotion"]
         assert "neutral" not in chosen or chosen == ["neutral"]
 
 
-def test_where_no_map_leads_the_words_of_the_taxonomy_are_used_and_named():
+def test_taxonomies_without_a_map_fall_back_to_the_lexicon():
     proposal = propose("offline", "I feel so lonely and so very jealous", make_labels("empatheticdialogues32.v1"))
     assert proposal.values == {"emotion": ["jealous", "lonely"]}
     assert proposal.model == "offline-lexicon.v2"
 
 
-def test_own_taxonomy_beside_the_recipe(tmp_path):
+def test_taxonomies_in_the_recipes_folder(tmp_path):
     folder = tmp_path / "schemas" / "taxonomies"
     folder.mkdir(parents=True)
-    own = (
+    taxonomy = (
         "taxonomy: moods.v1\ntitle: Moods\nlabels: [angry, sick, scared, glad, blue, startled, flat]\n"
         "maps:\n  ekman7.v1:\n    kind: one_to_one\n    lossy: false\n    labels: {angry: anger, sick: disgust, "
         "scared: fear, glad: happiness, blue: sadness, startled: surprise, flat: neutral}\n"
     )
-    (folder / "moods.v1.yaml").write_text(own)
+    (folder / "moods.v1.yaml").write_text(taxonomy)
     field = Category(name="mood", type="category", taxonomy=load_taxonomy("moods.v1", tmp_path))
     labels = LabelSchema(name="mine.v1", unit="post", fields={"mood": field})
     item = {"text": "Thank you so much!", "language": "en"}
@@ -148,7 +148,7 @@ def test_own_taxonomy_beside_the_recipe(tmp_path):
     assert set(labeller.assets(labels)) - set(open_offline("offline").assets(labels)), "the map counts"
 
 
-def test_fields_that_words_cannot_tell_are_left_out():
+def test_fields_that_text_cannot_decide_are_left_out():
     more = {
         "arousal": make_scale("arousal"),
         "intensity": make_scale("intensity", 1, 5, level="ordinal"),
@@ -179,8 +179,8 @@ def test_other_languages():
         assert propose("vader", text, labels, language).outcome == "abstained"
         assert propose("textblob", text, labels, language).outcome == "abstained"
     assert propose("offline", "Ich freue mich so", labels, "de").outcome == "abstained"
-    found = propose("offline", "Das ist ja great gemacht", labels, "de")
-    assert (found.values, found.model) == ({"emotion": ["positive"]}, "offline-lexicon.v2")
+    proposal = propose("offline", "Das ist ja great gemacht", labels, "de")
+    assert (proposal.values, proposal.model) == ({"emotion": ["positive"]}, "offline-lexicon.v2")
 
 
 @pytest.mark.parametrize(
@@ -193,17 +193,17 @@ def test_other_languages():
         ("we meet", "nl"),
     ],
 )
-def test_words_that_are_missing_say_nothing_of_other_languages(text, language):
+def test_missing_words_mean_nothing_in_other_languages(text, language):
     proposal = propose("lexicon", text, make_labels(), language)
     assert (proposal.values, proposal.outcome) == ({}, "abstained")
     assert "not in English" in proposal.detail
     assert propose("lexicon", "We meet at five.", make_labels(), "en").values == {"emotion": ["neutral"]}
-    found = propose("lexicon", f"{text} happy", make_labels(), language)
-    assert (found.values, found.detail) == ({"emotion": ["happiness"]}, ""), "a word that is found counts"
+    with_word = propose("lexicon", f"{text} happy", make_labels(), language)
+    assert (with_word.values, with_word.detail) == ({"emotion": ["happiness"]}, ""), "a word that is found counts"
     assert propose("lexicon", " ", make_labels(), language).detail == ""
 
 
-def test_valence_is_vaders_and_says_so():
+def test_valence_is_left_to_vader():
     labels = make_labels(valence=make_scale("valence", 1, 9))
     proposal = propose("offline", "I am so happy that you came!", labels)
     alone = propose("vader", "I am so happy that you came!", labels)
@@ -226,14 +226,14 @@ def test_polarity(name):
     bad = propose(name, "This isn’t great, it is a terrible, awful film", labels)
     flat = propose(name, "The bus leaves at nine", labels)
     assert good.values.keys() == {"emotion", "valence", "polarity"}
-    assert [each.values["emotion"] for each in (good, bad, flat)] == ["positive", "negative", "neutral"]
+    assert [proposal.values["emotion"] for proposal in (good, bad, flat)] == ["positive", "negative", "neutral"]
     assert good.values["valence"] > 0.5 > -0.3 > bad.values["valence"]
     assert good.values["polarity"] == pytest.approx(50 + 50 * good.values["valence"], abs=1)
     assert (flat.values["valence"], flat.values["polarity"]) == (0, 50)
     assert good.scores == {}
 
 
-def test_subjectivity_is_textblobs():
+def test_subjectivity_is_left_to_textblob():
     labels = make_labels(subjectivity=make_scale("subjectivity", 0, 1))
     assert propose("textblob", "I think it is a horrible idea", labels).values["subjectivity"] > 0.7
     assert propose("textblob", "The bus leaves at nine", labels).values == {"subjectivity": 0.0}
@@ -283,21 +283,21 @@ def test_hostile_texts(text):
 
 @settings(max_examples=20)
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=8), st.sampled_from([None, "en", "de"]))
-def test_a_batch_is_its_items_one_by_one(texts, language):
+def test_a_batch_equals_its_items(texts, language):
     labels = load_labels("utterance_emotion.v1")
     items = [{"text": text, "language": language} for text in texts]
     for name in NAMES:
         labeller = open_offline(name)
-        whole = labeller.propose_many(items, labels)
-        assert whole == [labeller.propose(item, labels) for item in items]
-        assert whole == labeller.propose_many(items, labels)
+        proposals = labeller.propose_many(items, labels)
+        assert proposals == [labeller.propose(item, labels) for item in items]
+        assert proposals == labeller.propose_many(items, labels)
 
 
 def test_nothing_to_propose():
     assert open_offline("offline").propose_many([], make_labels()) == []
 
 
-def test_texts_are_read_to_the_same_place_in_any_company():
+def test_long_texts_are_cut_at_the_same_character_in_any_batch():
     long = "so happy " * 3000
     model = emotion_model()
     alone = model.probabilities([long])
@@ -305,19 +305,19 @@ def test_texts_are_read_to_the_same_place_in_any_company():
     assert (model.probabilities([long[:MAX_CHARS] + " terrible"]) == alone).all()
 
 
-def test_n_grams_by_hand():
-    one, two, three = (set(count_ngrams([text]).buckets.tolist()) for text in ("ab", "ab cd", "not ab"))
-    assert len(one) == 4, "' ab', 'ab ', ' ab ' and the word"
-    assert one < two
-    assert len(two - one) == 5, "the same of cd, and the pair"
-    assert not one & three, "what is negated has another word and no letters"
+def test_n_grams_counted_by_hand():
+    word, pair, negated = (set(count_ngrams([text]).buckets.tolist()) for text in ("ab", "ab cd", "not ab"))
+    assert len(word) == 4, "' ab', 'ab ', ' ab ' and the word"
+    assert word < pair
+    assert len(pair - word) == 5, "the same of cd, and the pair"
+    assert not word & negated, "what is negated has another word and no letters"
     assert len(count_ngrams([" ", ""]).buckets) == 0
-    assert max(two) < BUCKETS
+    assert max(pair) < BUCKETS
     again = count_ngrams(["ab ab"])
     assert sorted(again.counts.tolist()) == [1, 2, 2, 2, 2]
 
 
-def test_weights_are_small_and_hold_no_objects():
+def test_the_weights_are_small_and_contain_no_objects():
     packed = resources.files("curate.llm.labellers").joinpath("goemotions.v1.npz")
     assert 100_000 < len(packed.read_bytes()) <= 3_000_000
     with packed.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -331,29 +331,31 @@ def test_weights_are_small_and_hold_no_objects():
 
 
 def test_scores_change_only_with_the_name():
-    """Who changes the weights or the n-grams gives the labeller a new name, or old rows would pass for new ones."""
+    """Changed weights or n-grams need a new labeller name, or old rows would pass for new ones."""
     packed = resources.files("curate.llm.labellers").joinpath("goemotions.v1.npz").read_bytes()
     model = emotion_model()
     (row,) = model.probabilities(["What do you mean? I’m not happy 😂"])
-    shown = {label: round(float(score), 2) for label, score in zip(model.labels, row, strict=True) if score >= 0.2}
-    assert (open_offline("offline").name, hashlib.sha256(packed).hexdigest()[:8], shown) == GOLDEN
+    scores = {label: round(float(score), 2) for label, score in zip(model.labels, row, strict=True) if score >= 0.2}
+    assert (open_offline("offline").name, hashlib.sha256(packed).hexdigest()[:8], scores) == GOLDEN
 
 
 def test_f1_on_goemotions(shared_data):
     """Macro-F1 of Ekman's six and neutral on the test split, with thresholds from the dev split."""
     folder = shared_data / "goemotions"
     model = emotion_model()
-    found = load_map(SOURCE, "ekman7.v1")
-    reached = mapped_labels(found)
-    becomes = np.array([[target in found.weights[name] for target in found.target.names] for name in model.labels])
+    taxonomy_map = load_map(SOURCE, "ekman7.v1")
+    mapped = mapped_labels(taxonomy_map)
+    becomes = np.array(
+        [[target in taxonomy_map.weights[name] for target in taxonomy_map.target.names] for name in model.labels]
+    )
     chances, truth = {}, {}
     for split in ("dev", "test"):
         texts, fine = read_split(folder, split, len(model.labels))
-        chances[split] = reached.map_probabilities(model.probabilities(texts))[0]
+        chances[split] = mapped.map_probabilities(model.probabilities(texts))[0]
         truth[split] = fine @ becomes > 0
     thresholds = best_thresholds(chances["dev"], truth["dev"])
     assert f1_scores(chances["test"] >= thresholds, truth["test"]).mean() >= 0.57
-    assert f1_scores(chances["test"] >= reached.thresholds, truth["test"]).mean() >= 0.57
+    assert f1_scores(chances["test"] >= mapped.thresholds, truth["test"]).mean() >= 0.57
     assert abs(chances["test"].mean() - truth["test"].mean()) < 0.02, "scores are probabilities"
 
 
@@ -372,5 +374,5 @@ def test_stage(name, tmp_path):
     assert ("valence" in rows[0]) == (name != "lexicon")
     assert len({row["prelabel_id"] for row in rows}) == 3
     assert "lexicon" not in rows[2]["model"] or by_words
-    others = {Prelabel(stage="prelabel", model=other).identity(tools) for other in NAMES}
-    assert len(others) == len(NAMES)
+    identities = {Prelabel(stage="prelabel", model=other_name).identity(tools) for other_name in NAMES}
+    assert len(identities) == len(NAMES)

@@ -79,8 +79,8 @@ def test_requests_of_shipped_prompts_keep_their_keys(prompt: str) -> None:
 
 
 STAGES = {
-    "default": ({}, "221c758ddd1d614467cd5127e75e7e4b323fa679e29ef71e472fe2c62da204fc"),
-    "one": ({"model": "openai/gpt-5-mini"}, "c3e943fae2ea50a0e7589b7047096e9e5d0d02796e9be617e07203ea2cf419db"),
+    "default": ({}, "8ec3125e731b8cdbce084a003989141287de1992cee19baf6889ffe75cacbcc3"),
+    "one": ({"model": "openai/gpt-5-mini"}, "249db676c9d12b4078d8160aec0ba22245c77918f8ad70e7ba6ca87524eda2ed"),
     "everything": (
         {
             "labellers": [{"model": "openai/gpt-5-mini", "samples": 3, "temperature": 1.0}, {"model": "offline"}],
@@ -92,11 +92,11 @@ STAGES = {
             "mode": "batch",
             "budget": {"usd": 25},
         },
-        "1f2ed619a64d4c210fcf8a54411f52d7ab09ccd59db788dbfdc8a0bffec98c15",
+        "5258aef506d7cbcd4426deb26fd7646e8b5e6498b008fe7a515db5e5f2b2e40e",
     ),
     "local": (
         {"labellers": [{"model": "offline"}, {"model": "lexicon"}]},
-        "0b31f21b82da0d6fe6f8f4373aefe6732c3566d45b2a9db03fdfa0341a3be6e3",
+        "48fd65664038362a7aba9283bb37884371c40e8ab941e626f8c58f9deec231aa",
     ),
 }
 

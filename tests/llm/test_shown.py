@@ -1,4 +1,4 @@
-"""What of a clip reaches a model: its pictures and its sound as the server gets them, and the turns round it."""
+"""Media of a clip in requests: its pictures and sound as the server receives them, and the turns around it."""
 
 import base64
 import io
@@ -36,7 +36,7 @@ class Clips:
         self.workspace = Workspace(folder / "ws")
 
     def run(self, **settings: Any) -> list[dict[str, Any]]:
-        """The bodies of what was asked now."""
+        """Run the recipe and return the bodies of its requests."""
         before = len(self.double.calls)
         recipe = make_recipe(
             self.folder,
@@ -56,30 +56,30 @@ class Clips:
         return open_table(self.workspace, table, self.loaded.labels).read().to_pylist()
 
 
-class Got(NamedTuple):
-    """What a request holds: its words, pictures with their detail, and sounds with their form."""
+class RequestContent(NamedTuple):
+    """The text of a request, pictures with their detail, and sounds with their format."""
 
     text: str
     pictures: list[tuple[Image.Image, str]]
     sounds: list[tuple[bytes, str]]
 
 
-def read(body: dict[str, Any]) -> Got:
+def read(body: dict[str, Any]) -> RequestContent:
     content = body["messages"][-1]["content"]
     if isinstance(content, str):
-        return Got(content, [], [])
-    got = Got("\n".join(part["text"] for part in content if part["type"] == "text"), [], [])
+        return RequestContent(content, [], [])
+    parsed = RequestContent("\n".join(part["text"] for part in content if part["type"] == "text"), [], [])
     for part in content:
         if part["type"] == "image_url":
             head, _, data = part["image_url"]["url"].partition(",")
             assert head == "data:image/jpeg;base64"
             picture = Image.open(io.BytesIO(base64.b64decode(data, validate=True)))
             picture.load()
-            got.pictures.append((picture, part["image_url"]["detail"]))
+            parsed.pictures.append((picture, part["image_url"]["detail"]))
         elif part["type"] == "input_audio":
             sound = part["input_audio"]
-            got.sounds.append((base64.b64decode(sound["data"], validate=True), sound["format"]))
-    return got
+            parsed.sounds.append((base64.b64decode(sound["data"], validate=True), sound["format"]))
+    return parsed
 
 
 @pytest.fixture(scope="module")
@@ -96,26 +96,28 @@ def _address(clips, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
 
-def item_of(got: Got, items: list[dict[str, Any]]) -> dict[str, Any]:
-    (item,) = [item for item in items if f"\n{item['text']}\n" in got.text]
+def item_of(request: RequestContent, items: list[dict[str, Any]]) -> dict[str, Any]:
+    (item,) = [item for item in items if f"\n{item['text']}\n" in request.text]
     return item
 
 
-def test_pictures_and_sound_reach_the_server_and_nothing_is_asked_twice(clips):
-    asked = [read(body) for body in clips.run(**EVERYTHING)]
+def test_pictures_and_sound_reach_the_server_once(clips):
+    requests = [read(body) for body in clips.run(**EVERYTHING)]
     items = clips.rows("items")
-    assert {item_of(got, items)["item_id"] for got in asked} == {item["item_id"] for item in items}
-    assert len(asked) == len(items) == 6
-    for got in asked:
-        item = item_of(got, items)
-        assert {detail for _, detail in got.pictures} == {"high"}
+    assert {item_of(request, items)["item_id"] for request in requests} == {item["item_id"] for item in items}
+    assert len(requests) == len(items) == 6
+    for request in requests:
+        item = item_of(request, items)
+        assert {detail for _, detail in request.pictures} == {"high"}
         assert item["face"]
-        assert [picture.format for picture, _ in got.pictures] == ["JPEG"] * 4
-        assert {max(picture.size) for picture, _ in got.pictures} == {SIDE_PX}
-        found = [CenterFace().detect(np.asarray(picture.convert("RGB")))[0].box for picture, _ in got.pictures]
-        faces, frames = ([box[2] - box[0] for box in boxes] for boxes in (found[:2], found[2:]))
+        assert [picture.format for picture, _ in request.pictures] == ["JPEG"] * 4
+        assert {max(picture.size) for picture, _ in request.pictures} == {SIDE_PX}
+        boxes_found = [
+            CenterFace().detect(np.asarray(picture.convert("RGB")))[0].box for picture, _ in request.pictures
+        ]
+        faces, frames = ([box[2] - box[0] for box in boxes] for boxes in (boxes_found[:2], boxes_found[2:]))
         assert min(faces) > 1.2 * max(frames)  # the face alone, and then the whole picture
-        ((sound, form),) = got.sounds
+        ((sound, form),) = request.sounds
         assert form == "wav"
         with wave.open(io.BytesIO(sound)) as reader:
             assert (reader.getnchannels(), reader.getframerate()) == (1, AUDIO_RATE_HZ)
@@ -128,38 +130,40 @@ def test_pictures_and_sound_reach_the_server_and_nothing_is_asked_twice(clips):
     assert clips.run(**EVERYTHING, max_text_chars=7_000) == []
 
 
-def test_neighbours_are_told_round_an_item(clips):
-    asked = [read(body) for body in clips.run(show=[], context={"before": 1, "after": 1})]
+def test_neighbouring_turns_are_shown(clips):
+    requests = [read(body) for body in clips.run(show=[], context={"before": 1, "after": 1})]
     items = clips.rows("items")
-    assert len(asked) == 6
+    assert len(requests) == 6
     for item in items:
-        (got,) = [one for one in asked if one.text.count(item["text"]) > 1]
-        (other,) = [one for one in items if one["source_id"] == item["source_id"] and one is not item]
-        assert got.text.count(other["text"]) == 1
-        assert not got.pictures
-        assert not got.sounds
-        strangers = [one["text"] for one in items if one["source_id"] != item["source_id"]]
-        assert not [text for text in strangers if text in got.text]
+        (request,) = [candidate for candidate in requests if candidate.text.count(item["text"]) > 1]
+        (neighbour,) = [
+            candidate for candidate in items if candidate["source_id"] == item["source_id"] and candidate is not item
+        ]
+        assert request.text.count(neighbour["text"]) == 1
+        assert not request.pictures
+        assert not request.sounds
+        strangers = [candidate["text"] for candidate in items if candidate["source_id"] != item["source_id"]]
+        assert not [text for text in strangers if text in request.text]
 
 
-def test_sound_goes_as_mp3_or_not_at_all(clips, tmp_path):
-    asked = [read(body) for body in clips.run(show=["audio"], sound="mp3", max_sound_s=3.0)]
+def test_sound_is_sent_as_mp3_or_not_at_all(clips, tmp_path):
+    requests = [read(body) for body in clips.run(show=["audio"], sound="mp3", max_sound_s=3.0)]
     items = clips.rows("items")
     lengths = {item["item_id"]: item["end_s"] - item["start_s"] for item in items}
     assert sum(seconds < 2.96 for seconds in lengths.values()) == 4
     assert sum(seconds > 3.1 for seconds in lengths.values()) == 2
-    for got in asked:
-        seconds = lengths[item_of(got, items)["item_id"]]
-        assert [form for _, form in got.sounds] == (["mp3"] if seconds < 3.0 else [])
-        for sound, _ in got.sounds:
+    for request in requests:
+        seconds = lengths[item_of(request, items)["item_id"]]
+        assert [form for _, form in request.sounds] == (["mp3"] if seconds < 3.0 else [])
+        for sound, _ in request.sounds:
             assert len(sound) < seconds * AUDIO_RATE_HZ * 2 / 5
             (tmp_path / "sound.mp3").write_bytes(sound)
-            heard = read_audio(tmp_path / "sound.mp3")
-            assert len(heard) / AUDIO_RATE_HZ == pytest.approx(seconds, abs=0.2)
-            assert np.abs(heard).max() > 1_000
+            samples = read_audio(tmp_path / "sound.mp3")
+            assert len(samples) / AUDIO_RATE_HZ == pytest.approx(seconds, abs=0.2)
+            assert np.abs(samples).max() > 1_000
 
 
-def test_a_prompt_that_needs_a_sound_is_not_asked_where_it_is_left_out(clips):
+def test_prompts_that_need_sound_are_not_sent_without_it(clips):
     text = (shipped_folder("recipes") / "prompts" / "clues_then_words.v1.md").read_text(encoding="utf-8")
     needing = text.replace("audio: optional", "audio: required").replace("frames, audio]", "frames]")
     needing = needing.replace("{{#audio}}\n", "").replace("{{/audio}}\n", "")

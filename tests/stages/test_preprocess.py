@@ -1,5 +1,6 @@
 """Preprocess: sources become items with sound, viewing copy, words and face."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from curate.assets import shipped_folder
+from curate.corpus.sources import SourceMissing
 from curate.labels import load_labels
 from curate.media.container.decode import read_audio
 from curate.media.container.pictures import load_rgb
@@ -15,6 +17,7 @@ from curate.media.faces.centerface import CenterFace
 from curate.stages.contract import Tools
 from curate.stages.preprocess.stage import Preprocess
 from curate.storage.blobs import Blobs
+from tests.support.builders import make_recipe
 from tests.support.media_builders import (
     make_frames,
     make_portrait,
@@ -25,6 +28,7 @@ from tests.support.media_builders import (
     write_media,
 )
 from tests.support.preprocessing import make_sources, preprocess
+from tests.support.runs import assert_same, contents, run_quietly
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +170,33 @@ def test_a_file_that_vanished_is_a_rejection(tmp_path):
     (tmp_path / "a.wav").unlink()
     tools = Tools(Blobs(tmp_path), load_labels("utterance_emotion.v1"), tmp_path)
     assert [rejection.reason for rejection in Preprocess().apply(sources, tools).rejections] == ["unavailable"]
+
+
+def test_a_file_out_of_reach_is_tried_again_by_the_next_run(tmp_path, monkeypatch):
+    recipe = make_recipe(tmp_path, {"stage": "ingest", "files": "*.wav"}, {"stage": "preprocess", "chunk_s": 2.0})
+    write_media(tmp_path / "a.wav", sound=make_speech())
+    run_quietly(recipe, tmp_path / "new")
+
+    def fail_at(number):
+        opened = itertools.count()
+
+        def locate(folder, name):
+            if next(opened) == number:
+                raise SourceMissing(f"{name} is on a disk that is not mounted")
+            return folder / name
+
+        return locate
+
+    for number in (0, 1):
+        workspace = tmp_path / f"w{number}"
+        with monkeypatch.context() as patch:
+            patch.setattr("curate.stages.preprocess.stage.source_path", fail_at(number))
+            run_quietly(recipe, workspace)
+        assert not contents(workspace)["items"].num_rows
+        rejections = contents(workspace)["rejections"].to_pylist()
+        assert "unavailable" in [row["reason"] for row in rejections if row["subject"] == row["parent_id"]]
+        run_quietly(recipe, workspace)
+        assert_same(contents(workspace), contents(tmp_path / "new"))
 
 
 def test_broken_subtitles_leave_the_words_empty_and_are_rejected(tmp_path):

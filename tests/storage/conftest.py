@@ -36,7 +36,7 @@ def here(store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def place(request: pytest.FixtureRequest) -> str:
+def url(request: pytest.FixtureRequest) -> str:
     """The URL of a workspace that no other test uses."""
     name = request.node.name
     return f"s3://corpora/{re.sub(r'[^a-z0-9_]+', '-', name)}-{sha256_of(name)[:8]}/w"

@@ -16,14 +16,14 @@ from tests.support.object_store import ObjectStore
 pytestmark = pytest.mark.usefixtures("here")
 
 
-def test_one_writer_at_a_time(place: str, store: ObjectStore) -> None:
-    opened = Workspace(place)
+def test_one_writer_at_a_time(url: str, store: ObjectStore) -> None:
+    opened = Workspace(url)
     with opened.lock():
-        with pytest.raises(WorkspaceBusy, match=f"is in use by process {os.getpid()} on "), Workspace(place).lock():
+        with pytest.raises(WorkspaceBusy, match=f"is in use by process {os.getpid()} on "), Workspace(url).lock():
             pass
         with pytest.raises(WorkspaceBusy, match="which may still be running"):
             opened.unlock()
-        files, name = store.files(), f"{place}/.lock"
+        files, name = store.files(), f"{url}/.lock"
         theirs = {**json.loads(files.cat_file(name)), "host": "elsewhere", "token": "theirs"}
         files.pipe_file(name, json.dumps(theirs).encode())
     with pytest.raises(WorkspaceBusy, match="on elsewhere since"), opened.lock():
@@ -35,25 +35,25 @@ def test_one_writer_at_a_time(place: str, store: ObjectStore) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"pid": "1", "host": 3}', b'{"pid": 1e99}'])
-def test_a_damaged_lock_is_a_lock(place: str, store: ObjectStore, content: bytes) -> None:
-    opened = Workspace(place)
-    store.files().pipe_file(f"{place}/.lock", content)
+def test_a_damaged_lock_is_a_lock(url: str, store: ObjectStore, content: bytes) -> None:
+    opened = Workspace(url)
+    store.files().pipe_file(f"{url}/.lock", content)
     with pytest.raises(WorkspaceBusy), opened.lock():
         pass
     assert opened.unlock(certain=True)
     assert opened.unlock() is None
 
 
-def test_a_store_that_overwrites_is_no_place_for_a_workspace(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = Workspace(place)
+def test_a_store_that_overwrites_cannot_hold_a_workspace(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Workspace(url)
     monkeypatch.setattr(S3Prefix, "create", lambda self, name, data: self.write(name, data) is None)
     with pytest.raises(WorkspaceUnusable, match="overwrites objects that exist"), opened.lock():
         pass
     assert opened.unlock() is None
 
 
-def test_a_lock_whose_reply_was_lost_is_ours(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened, create = Workspace(place), S3Prefix.create
+def test_a_lock_whose_reply_was_lost_is_ours(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, create = Workspace(url), S3Prefix.create
     monkeypatch.setattr(S3Prefix, "create", lambda self, name, data: create(self, name, data) and False)
     with opened.lock():
         pass
@@ -63,9 +63,9 @@ def test_a_lock_whose_reply_was_lost_is_ours(place: str, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("failing", [1, 2])
 @pytest.mark.parametrize("is_written", [False, True])
 def test_a_network_error_leaves_no_lock_behind(
-    place: str, monkeypatch: pytest.MonkeyPatch, failing: int, is_written: bool
+    url: str, monkeypatch: pytest.MonkeyPatch, failing: int, is_written: bool
 ) -> None:
-    opened, create = Workspace(place), S3Prefix.create
+    opened, create = Workspace(url), S3Prefix.create
     calls = 0
 
     def fail(self: S3Prefix, name: str, data: bytes) -> Any:
@@ -85,10 +85,10 @@ def test_a_network_error_leaves_no_lock_behind(
 
 
 def test_a_failed_attempt_leaves_the_lock_of_another_process(
-    place: str, store: ObjectStore, here: Callable[[str], Path]
+    url: str, store: ObjectStore, here: Callable[[str], Path]
 ) -> None:
-    store.files().pipe_file(f"{place}/.lock", json.dumps({"host": "elsewhere", "pid": 1, "token": "theirs"}).encode())
-    opened = Workspace(place)
+    store.files().pipe_file(f"{url}/.lock", json.dumps({"host": "elsewhere", "pid": 1, "token": "theirs"}).encode())
+    opened = Workspace(url)
     with pytest.raises(WorkspaceBusy), opened.lock():
         pass
     assert "elsewhere" in (opened.unlock(certain=True) or "")

@@ -21,23 +21,23 @@ _PAGE = 1000
 _CHUNK = 250
 _MEDIA_MARK = "curate-media:"
 _STATE = "id,updated_at,annotations_ids,annotators,draft_exists,predictions_results,predictions_model_versions,data"
-_FILLING = re.compile(r"\bid['\"]?: ['\"]?([0-9a-zA-Z_-]+)\.")
+_PRELABEL_ID = re.compile(r"\bid['\"]?: ['\"]?([0-9a-zA-Z_-]+)\.")
 _UPLOADED = re.compile(r"upload/\d+/[0-9a-f]{8}-(([0-9a-f]{2})[0-9a-f]{62}\.[a-z0-9]+)")
 
 
 class LabelStudioServer:
-    """Implements ``AnnotationServer`` over Label Studio's REST interface."""
+    """The ``AnnotationServer`` over Label Studio's REST interface."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     def projects(self) -> list[Project]:
-        found: list[Project] = []
+        projects: list[Project] = []
         while True:
-            answer = self._call("GET", "api/projects/", params={"page": len(found) // 100 + 1, "page_size": 100})
-            found += [_project(each) for each in answer["results"]]
+            answer = self._call("GET", "api/projects/", params={"page": len(projects) // 100 + 1, "page_size": 100})
+            projects += [_project(project) for project in answer["results"]]
             if not answer.get("next") or not answer["results"]:
-                return found
+                return projects
 
     def has_project(self, project_id: int) -> bool:
         return self._call("GET", f"api/projects/{project_id}/", missing_ok=True) is not None
@@ -58,21 +58,21 @@ class LabelStudioServer:
             self._expose(project_id, folder)
             return {name: f"{prefix}/data/local-files/?d={folder.name}/{name}" for name in wanted}
         store = self._media_project()
-        there = self._uploaded(store)
-        missing = [name for name in wanted if name not in there]
+        uploaded = self._uploaded(store)
+        missing = [name for name in wanted if name not in uploaded]
         for done, name in enumerate(missing):
             if done % 50 == 0:
                 say(f"uploading media: {done} of {len(missing)}")
             file = {"file": (PurePosixPath(name).name, blobs.read(name))}
             self._call("POST", f"api/projects/{store}/import", params={"commit_to_project": "false"}, files=file)
         if missing:
-            there = self._uploaded(store)
-        lost = [name for name in wanted if name not in there]
+            uploaded = self._uploaded(store)
+        lost = [name for name in wanted if name not in uploaded]
         if lost:
             raise ServiceUnavailable(
                 f"{self.connection.url} did not keep {len(lost)} uploaded files, such as {lost[0]}"
             )
-        return {name: f"{prefix}/data/{there[name]}" for name in wanted}
+        return {name: f"{prefix}/data/{uploaded[name]}" for name in wanted}
 
     def scan(self, project_id: int) -> list[TaskState]:
         states: dict[int, TaskState] = {}
@@ -89,8 +89,8 @@ class LabelStudioServer:
 
     def fetch(self, task_ids: Sequence[int], project_id: int) -> list[dict[str, Any]]:
         tasks: list[dict[str, Any]] = []
-        for at in range(0, len(task_ids), _CHUNK):
-            selected = {"selectedItems": {"all": False, "included": list(task_ids[at : at + _CHUNK])}}
+        for start in range(0, len(task_ids), _CHUNK):
+            selected = {"selectedItems": {"all": False, "included": list(task_ids[start : start + _CHUNK])}}
             params = {"project": project_id, "page_size": _CHUNK, "fields": "all", "query": json.dumps(selected)}
             tasks += self._call("GET", "api/tasks/", params=params)["tasks"]
         return tasks
@@ -114,7 +114,8 @@ class LabelStudioServer:
         from label_studio_sdk.label_interface import LabelInterface
 
         interface = LabelInterface(config)
-        return [str(e) for each in predictions for e in interface.validate_prediction(dict(each), return_errors=True)]
+        errors = (interface.validate_prediction(dict(prediction), return_errors=True) for prediction in predictions)
+        return [str(error) for prediction_errors in errors for error in prediction_errors]
 
     def users(self) -> dict[int, str]:
         return {user["id"]: user["email"] for user in self._call("GET", "api/users/")}
@@ -130,27 +131,27 @@ class LabelStudioServer:
         return f"{self.connection.url}/projects/{project_id}/data"
 
     def _expose(self, project_id: int, blobs: Path) -> None:
-        """Let the project read the blobs; the mere storage object does, nothing is copied."""
+        """Give the project access to the blobs. A storage object is all that this takes; nothing is copied."""
         folder = str(blobs.parent.resolve() / blobs.name)
-        known = self._call("GET", "api/storages/localfiles", params={"project": project_id})
-        if all(storage["path"] != folder for storage in known):
+        storages = self._call("GET", "api/storages/localfiles", params={"project": project_id})
+        if all(storage["path"] != folder for storage in storages):
             settings = {"project": project_id, "title": "curate media", "path": folder, "use_blob_urls": True}
             self._call("POST", "api/storages/localfiles", content=settings)
 
     def _media_project(self) -> int:
-        """The project that keeps uploaded files: Label Studio takes none for a project with more than one data key."""
-        mine = sorted(each.project_id for each in self.projects() if _MEDIA_MARK in each.description)
-        about = {"title": "Media of curate", "description": f"{_MEDIA_MARK} the other projects show files kept here"}
-        return mine[0] if mine else self.create_project(about).project_id
+        """Return the project for uploaded files: Label Studio accepts none in projects with several data keys."""
+        ids = sorted(project.project_id for project in self.projects() if _MEDIA_MARK in project.description)
+        settings = {"title": "Media of curate", "description": f"{_MEDIA_MARK} the other projects show files kept here"}
+        return ids[0] if ids else self.create_project(settings).project_id
 
     def _uploaded(self, project_id: int) -> dict[str, str]:
         files = self._call("GET", f"api/projects/{project_id}/file-uploads", params={"all": "true"})
-        found = ((_UPLOADED.fullmatch(each["file"]), each["file"]) for each in files)
-        return {f"{match[2]}/{match[1]}": file for match, file in found if match}
+        matches = ((_UPLOADED.fullmatch(file["file"]), file["file"]) for file in files)
+        return {f"{match[2]}/{match[1]}": path for match, path in matches if match}
 
     def _act(self, action: str, project_id: int, task_ids: Sequence[int]) -> None:
-        for at in range(0, len(task_ids), _PAGE):
-            selected = {"all": False, "included": list(task_ids[at : at + _PAGE])}
+        for start in range(0, len(task_ids), _PAGE):
+            selected = {"all": False, "included": list(task_ids[start : start + _PAGE])}
             params = {"id": action, "project": project_id}
             self._call("POST", "api/dm/actions/", params=params, content={"selectedItems": selected})
 
@@ -170,7 +171,7 @@ class LabelStudioServer:
         files: Mapping[str, Any] | None = None,
         missing_ok: bool = False,
     ) -> Any:
-        """The JSON of an answer (None for an empty one, and with ``missing_ok`` where there is nothing of the kind)."""
+        """Return the JSON of an answer; None for an empty one, and with ``missing_ok`` for a 404."""
         import httpx
 
         try:
@@ -189,29 +190,33 @@ class LabelStudioServer:
         return answer.json() if answer.content else None
 
     def _refused(self, detail: str) -> ServiceRefused:
-        mine = "LABEL_STUDIO_API_KEY" if not self.connection.local else "label_studio/credentials.json of the workspace"
+        place = (
+            "LABEL_STUDIO_API_KEY" if not self.connection.local else "label_studio/credentials.json of the workspace"
+        )
         return ServiceRefused(
             f"Label Studio at {self.connection.url} refuses the key: {detail}",
-            hint=f"check {mine}; Label Studio shows a key under Account & Settings",
+            hint=f"check {place}; Label Studio shows a key under Account & Settings",
         )
 
     def _failure(self, answer: Any, path: str) -> CurateError:
-        """The error that an answer other than the expected one amounts to."""
-        where = f"{self.connection.url}/{path}"
+        """Return the error for an unexpected answer."""
+        address = f"{self.connection.url}/{path}"
         if not _is_json(answer):
             return ServiceUnavailable(
-                f"{where} answered {answer.status_code} with a page instead of data",
+                f"{address} answered {answer.status_code} with a page instead of data",
                 hint="check that LABEL_STUDIO_URL is the address of a Label Studio",
             )
         body = answer.json()
         detail = str(body.get("detail", body) if isinstance(body, dict) else body)
-        found = body.get("validation_errors") if isinstance(body, dict) else None
-        detail = f"{detail} {found}" if found else detail
+        errors = body.get("validation_errors") if isinstance(body, dict) else None
+        detail = f"{detail} {errors}" if errors else detail
         if answer.status_code in (401, 403):
             return self._refused(detail)
         if answer.status_code >= 500 or answer.status_code in (408, 429):
-            return ServiceUnavailable(f"{where} failed ({answer.status_code}): {detail}"[:600], hint="try again later")
-        return InvalidInput(f"{where} does not accept this ({answer.status_code}): {detail}"[:1000])
+            return ServiceUnavailable(
+                f"{address} failed ({answer.status_code}): {detail}"[:600], hint="try again later"
+            )
+        return InvalidInput(f"{address} does not accept this ({answer.status_code}): {detail}"[:1000])
 
 
 def _start_hint(connection: Connection) -> str:
@@ -224,8 +229,8 @@ def _is_json(answer: Any) -> bool:
     return bool(answer.headers.get("content-type", "").startswith("application/json"))
 
 
-def _project(found: Mapping[str, Any]) -> Project:
-    return Project(found["id"], found.get("description") or "", found.get("label_config") or "", found)
+def _project(answer: Mapping[str, Any]) -> Project:
+    return Project(answer["id"], answer.get("description") or "", answer.get("label_config") or "", answer)
 
 
 def _state(task: Mapping[str, Any]) -> TaskState:
@@ -235,9 +240,9 @@ def _state(task: Mapping[str, Any]) -> TaskState:
         task["id"],
         item_id if isinstance(item_id, str) else "",
         task["updated_at"],
-        frozenset(int(each) for each in (ids.split(",") if isinstance(ids, str) else ids) if each),
-        frozenset(each if isinstance(each, int) else each["user_id"] for each in task.get("annotators") or ()),
+        frozenset(int(part) for part in (ids.split(",") if isinstance(ids, str) else ids) if part),
+        frozenset(user if isinstance(user, int) else user["user_id"] for user in task.get("annotators") or ()),
         bool(task.get("draft_exists")),
-        frozenset(_FILLING.findall(str(task.get("predictions_results") or ""))),
-        frozenset(each for each in (versions.split(",") if isinstance(versions, str) else versions) if each),
+        frozenset(_PRELABEL_ID.findall(str(task.get("predictions_results") or ""))),
+        frozenset(name for name in (versions.split(",") if isinstance(versions, str) else versions) if name),
     )

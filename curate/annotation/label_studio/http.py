@@ -101,7 +101,7 @@ class LabelStudioHttp:
         content: Any = None,
         files: Mapping[str, Any] | None = None,
     ) -> httpx.Response:
-        """The answer, of any status.
+        """Return the answer, whatever its status.
 
         Reads are repeated after every failure that may pass. A write that seemed to fail may have happened, so it is
         repeated only where it did not: without a connection, or refused with status 429.
@@ -130,7 +130,7 @@ class _Repeatable(Exception):
 
 
 def token_claims(key: str) -> dict[str, Any] | None:
-    """The claims of a JSON Web Token, its signature unchecked; None for a key that is no such token."""
+    """Return the claims of a JSON Web Token without checking its signature; None for other keys."""
     parts = key.split(".")
     if len(parts) != 3:
         return None

@@ -94,12 +94,12 @@ def _new_acts(
     for act in live:
         live_by_task[act["task_id"]].add(act["server_annotation_id"])
     # Two changes may become visible in another order than their times say, hence the overlap.
-    since = to_time(mark) - _OVERLAP if mark else datetime.min.replace(tzinfo=UTC)
+    changed_after = to_time(mark) - _OVERLAP if mark else datetime.min.replace(tzinfo=UTC)
     changed = {
         state.task_id
         for state in states
         if state.annotation_ids
-        and (state.annotation_ids != live_by_task[state.task_id] or to_time(state.updated_at) >= since)
+        and (state.annotation_ids != live_by_task[state.task_id] or to_time(state.updated_at) >= changed_after)
     }
     listed = {annotation_id for state in states for annotation_id in state.annotation_ids}
     missing = [act for act in live if act["server_annotation_id"] not in listed]

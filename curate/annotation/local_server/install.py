@@ -61,11 +61,11 @@ def install(say: Say) -> Path:
 
 
 def _python() -> str:
-    """A Python for which Label Studio's dependencies have wheels: this one, or another on the PATH."""
+    """Return a Python for which Label Studio's dependencies have wheels: this one, or another on the PATH."""
     if sys.version_info < (3, 14):
         return sys.executable
-    others = (shutil.which(f"python3.{minor}") for minor in (13, 12, 11))
-    python = next((path for path in others if path), None)
+    pythons = (shutil.which(f"python3.{minor}") for minor in (13, 12, 11))
+    python = next((path for path in pythons if path), None)
     if python is None:
         raise MissingDependency(
             f"Label Studio {VERSION} needs Python 3.11, 3.12 or 3.13; this is {platform.python_version()}",
@@ -74,7 +74,7 @@ def _python() -> str:
     return python
 
 
-def _run(command: list[str], say: Say, what: str) -> None:
+def _run(command: list[str], say: Say, step: str) -> None:
     """Run one step of the installation and report what pip downloads."""
     environment = {k: v for k, v in os.environ.items() if k not in _OF_THIS_ENVIRONMENT}
     environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
@@ -98,7 +98,7 @@ def _run(command: list[str], say: Say, what: str) -> None:
             raise
     if process.returncode:
         raise MissingDependency(
-            f"Label Studio {VERSION} could not be installed ({what} failed):\n" + "\n".join(last_lines),
+            f"Label Studio {VERSION} could not be installed ({step} failed):\n" + "\n".join(last_lines),
             hint="fix what pip reports (network, disk, python3-venv) and run `curate annotate up` again, "
             "or set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY to use a server of your own",
         )

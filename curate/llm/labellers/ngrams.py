@@ -19,9 +19,9 @@ from curate.llm.labellers.protocol import (
     TextLabeller,
     build_proposal,
     english_text_of,
-    is_valence,
     text_of,
 )
+from curate.llm.labellers.sentiment import is_valence
 from curate.llm.labellers.vader import VaderLabeller
 
 SOURCE = "goemotions.v1"

@@ -3,7 +3,6 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
 from curate.labels import Field, LabelSchema
@@ -13,7 +12,6 @@ PrelabelOutcome = Literal["ok", "abstained", "refused", "filtered", "truncated",
 OUTCOMES: tuple[PrelabelOutcome, ...] = get_args(PrelabelOutcome)
 
 _LETTER = re.compile(r"[^\W\d_]")
-_VALENCE_NAMES = frozenset(("valence", "polarity"))
 
 
 class Proposal(NamedTuple):
@@ -55,20 +53,6 @@ class TextLabeller(ABC):
         return ()
 
 
-class EnglishLabeller(TextLabeller):
-    """A text labeller that guesses one field at a time, from English text only."""
-
-    @abstractmethod
-    def guess(self, field: Field, text: str) -> Guess | None:
-        """Return a guess from a text, or None if the method cannot judge the field or the text is empty."""
-
-    def propose_many(self, items: Sequence[Mapping[str, Any]], labels: LabelSchema) -> list[Proposal]:
-        """See ``TextLabeller.propose_many``."""
-        return [
-            build_proposal(labels, partial(self.guess, text=english_text_of(item)), name=self.name) for item in items
-        ]
-
-
 def text_of(item: Mapping[str, Any]) -> str:
     """Return the first 10,000 characters of an item's text; empty if it has none."""
     text = item.get("text")
@@ -102,31 +86,3 @@ def build_proposal(labels: LabelSchema, guess: Callable[[Field], Guess | None], 
     methods = [f"{method} ({', '.join(names)})" for method, names in fields_by_method.items()]
     model = ", ".join(methods) if len(methods) > 1 else next(iter(fields_by_method))
     return Proposal(values, scores, "ok", model)
-
-
-def is_valence(field: Field) -> bool:
-    """Whether a field is an interval scale named ``valence`` or ``polarity``."""
-    return field.interval is not None and field.name in _VALENCE_NAMES
-
-
-def scale_value(field: Field, share: float) -> float:
-    """Return the value at a share (0-1) of a scale's length."""
-    if field.interval is None:
-        raise TypeError(f"{field.name} is not an interval scale")
-    minimum, maximum = field.interval
-    return minimum + min(max(share, 0.0), 1.0) * (maximum - minimum)
-
-
-def sentiment_label(field: Field, sign: int) -> str | None:
-    """Return the label of a sentiment (1 positive, 0 neutral, -1 negative) if the taxonomy has labels so named.
-
-    Neutral is the label of absence, or ``neutral``. Returns None for other fields and for a missing label.
-    """
-    taxonomy = field.scored_taxonomy
-    if taxonomy is None:
-        return None
-    if not {"positive", "negative"} <= set(field.labels):
-        return None
-    if sign:
-        return "positive" if sign > 0 else "negative"
-    return next((label.name for label in taxonomy.labels if label.absence or label.name == "neutral"), None)

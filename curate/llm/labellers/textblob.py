@@ -5,13 +5,8 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from curate.labels import Field
-from curate.llm.labellers.protocol import (
-    EnglishLabeller,
-    Guess,
-    is_valence,
-    scale_value,
-    sentiment_label,
-)
+from curate.llm.labellers.protocol import Guess
+from curate.llm.labellers.sentiment import SentimentLabeller, scale_value
 
 
 class _Sentiment(NamedTuple):
@@ -19,30 +14,25 @@ class _Sentiment(NamedTuple):
     subjectivity: float
 
 
-class TextBlobLabeller(EnglishLabeller):
+class TextBlobLabeller(SentimentLabeller):
     """TextBlob's sentiment (the lexicon of pattern.en): polarity (-1 to 1) and subjectivity (0 to 1).
 
-    Polarity decides interval scales named ``valence`` or ``polarity`` and categories with labels ``positive`` and
-    ``negative``; subjectivity decides an interval scale of that name. Scales are mapped end to end. It abstains from
-    other languages and downloads nothing. De Smedt, T. & Daelemans, W. (2012). Pattern for Python. JMLR 13.
+    Subjectivity decides an interval scale of that name. It downloads nothing. De Smedt, T. & Daelemans, W. (2012).
+    Pattern for Python. JMLR 13.
     """
 
     def __init__(self) -> None:
         self.name = f"textblob-{version('textblob')}"
 
+    def polarity(self, text: str) -> float:
+        """See ``SentimentLabeller.polarity``."""
+        return _score(text).polarity
+
     def guess(self, field: Field, text: str) -> Guess | None:
-        """See ``EnglishLabeller.guess``."""
-        if not text:
-            return None
-        if is_valence(field):
-            return Guess(scale_value(field, (_score(text).polarity + 1) / 2), {}, self.name)
-        if field.interval is not None and field.name == "subjectivity":
+        """See ``SentimentLabeller.guess``."""
+        if text and field.interval is not None and field.name == "subjectivity":
             return Guess(scale_value(field, _score(text).subjectivity), {}, self.name)
-        if sentiment_label(field, 1) is None:
-            return None
-        polarity = _score(text).polarity
-        label = sentiment_label(field, (polarity > 0) - (polarity < 0))
-        return Guess(label, {}, self.name) if label else None
+        return super().guess(field, text)
 
 
 def _score(text: str) -> _Sentiment:

@@ -100,21 +100,6 @@ class Prompt:
     system: Template
     user: Template
 
-    @property
-    def language(self) -> str:
-        """The language that the prompt is written in."""
-        return self.header.language
-
-    @property
-    def variables(self) -> Mapping[str, Need]:
-        """The texts that it uses, and whether an item must have them."""
-        return self.header.variables
-
-    @property
-    def modalities(self) -> Mapping[str, Need]:
-        """The pictures and sounds that it uses, and whether an item must have them."""
-        return self.header.modalities
-
     def problems(self, labels: LabelSchema) -> list[str]:
         """Return why the prompt cannot ask for the labels of a schema; empty if it can."""
         problems = []
@@ -157,22 +142,21 @@ class Prompt:
         }
         digits = fence_digits(texts.values())
         values: dict[str, Sequence[MessagePart]] = {name: (fence(name, text, digits),) for name, text in texts.items()}
-        values |= {
-            name: (variables[name],) for name in PLAIN_VARIABLES if name in self.variables and variables.get(name)
-        }
-        values |= {name: tuple(parts) for name, parts in media.items() if name in self.modalities}
-        rule = fence_rule(self.language) if self._fenced_names else ""
+        plain = [name for name in PLAIN_VARIABLES if name in self.header.variables and variables.get(name)]
+        values |= {name: (variables[name],) for name in plain}
+        values |= {name: tuple(parts) for name, parts in media.items() if name in self.header.modalities}
+        rule = fence_rule(self.header.language) if self._fenced_names else ""
         system = _render_system(self.system, variables["labels"], rule)
         user = self.user.render(values)
         return (*system, Message("user", user)) if user else system
 
     @cached_property
     def _fenced_names(self) -> frozenset[str]:
-        return frozenset(self.variables).intersection(FENCED_VARIABLES)
+        return frozenset(self.header.variables).intersection(FENCED_VARIABLES)
 
     @cached_property
     def _needed_groups(self) -> tuple[tuple[str, ...], ...]:
-        needs = {**self.variables, **self.modalities}
+        needs = {**self.header.variables, **self.header.modalities}
         return (*((name,) for name, need in needs.items() if need == "required"), *self.header.groups)
 
 

@@ -23,7 +23,7 @@ def post_inputs(path: Path, file: str) -> Iterator[dict[str, Any]]:
     """Yield an input of ingest for each post of a file; just one with a problem if the file holds no posts."""
     try:
         lines = list(_READERS[path.suffix.lower()](path))
-    except (OSError, InvalidRow) as error:
+    except (OSError, csv.Error, InvalidRow) as error:
         yield {"file": file, "problem": f"it cannot be read as posts: {error}"}
         return
     if not lines:
@@ -43,7 +43,7 @@ def _json_lines(path: Path) -> Iterator[_Line]:
 
 
 def _csv_rows(path: Path) -> Iterator[_Line]:
-    limit = csv.field_size_limit(2 * _MAX_ROW_CHARS)
+    limit = csv.field_size_limit(2**31 - 1)
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             lines = _RowLines(file)
@@ -54,8 +54,6 @@ def _csv_rows(path: Path) -> Iterator[_Line]:
             for row in rows:
                 yield _csv_post(row, rows.line_num, lines)
                 lines.row_chars = 0
-    except csv.Error as error:
-        raise InvalidRow(str(error)) from error
     finally:
         csv.field_size_limit(limit)
 

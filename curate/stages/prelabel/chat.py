@@ -31,7 +31,7 @@ class ChatLabeller:
         self.prompt = load_prompt(settings.prompt, recipe_folder)
         self.sends_requests = settings.model != REPLAY
         self.extras: Sequence[str] = tuple(self.prompt.header.extra)
-        self._described = describe_labels(labels, self.prompt.language)
+        self._described = describe_labels(labels, self.prompt.header.language)
         schema = answer_schema(self.prompt, labels)
         self._scoring = Scoring(labels) if settings.scores else None
         self._schema = self._scoring.extend_schema(schema) if self._scoring else schema

@@ -109,7 +109,7 @@ class Proposer:
             name
             for labeller in labellers
             if isinstance(labeller, ChatLabeller)
-            for name, need in labeller.prompt.modalities.items()
+            for name, need in labeller.prompt.header.modalities.items()
             if need == "required" or name.removesuffix("_b") in self._settings.show
         }
 

@@ -82,7 +82,7 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
             yield note
 
     def columns_used(self) -> tuple[str, ...] | None:
-        """See ``BatchStage.columns_used``: ``source_id`` stands for whatever else a post holds."""
+        """See ``BatchStage.columns_used``: ``source_id`` covers everything else that a post has."""
         media = ("source_id", "file", "kind", "duration_s", "participant", "subtitles_file", "subtitles_sha256")
         return (*media, "speaker", "text", "repeats")
 

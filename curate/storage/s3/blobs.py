@@ -88,7 +88,7 @@ class S3Blobs(Blobs):
         _uploads(self.prefix).add(name, data)
 
     def _read_copy(self, name: str) -> bytes | None:
-        """The copy on this disk, marked as used; None if there is none or a failing disk has damaged it."""
+        """Return the copy on this disk, marked as used; None if there is none or a failing disk has damaged it."""
         self._path(name)
         path = _copies_folder() / name
         try:

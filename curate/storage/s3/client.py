@@ -88,7 +88,7 @@ class S3Prefix:
         return self.object_version(name) is not None
 
     def object_version(self, name: str) -> str | None:
-        """A text that changes whenever the object does; None if it does not exist."""
+        """Return a text that changes whenever the object does; None if it does not exist."""
         with self._errors():
             try:
                 info = self._files.info(self._key(name))
@@ -101,14 +101,14 @@ class S3Prefix:
         return f"{info['ETag']} {info['LastModified']} {info['size']}"
 
     def sizes(self) -> Mapping[str, int]:
-        """The size in bytes of every object below the prefix, by name."""
+        """Return the size in bytes of every object below the prefix, by name."""
         with self._errors():
             infos = self._files.find(self._key(""), detail=True)
         prefix = self._key("")
         return {key.removeprefix(prefix): int(info["size"]) for key, info in infos.items() if key != prefix}
 
     def children(self) -> set[str]:
-        """The first part of the name of every object below the prefix."""
+        """Return the first part of the name of every object below the prefix."""
         with self._errors():
             try:
                 keys = self._files.ls(self._key("").rstrip("/"), detail=False)

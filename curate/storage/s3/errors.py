@@ -31,14 +31,14 @@ _GONE = re.compile(
 
 
 def endpoint() -> str:
-    """The host of the object store; empty for the provider's own."""
+    """Return the host of the object store; empty for the provider's own."""
     return urlsplit(os.environ.get("AWS_ENDPOINT_URL") or "").netloc.rpartition("@")[2]
 
 
 def to_error(url: str, error: BaseException) -> CurateError:
-    """The error to raise for a failure of the object store at ``url``."""
-    if known := to_error_in_text(url, f"{type(error).__name__} {error_code(error)} {error}"):
-        return known
+    """Return the error to raise for a failure of the object store at ``url``."""
+    if described := to_error_in_text(url, f"{type(error).__name__} {error_code(error)} {error}"):
+        return described
     if getattr(error, "errno", None) == errno.EBUSY:
         return _unavailable(_with_endpoint(url))
     reason = error_code(error) or getattr(error, "strerror", None) or type(error).__name__
@@ -46,7 +46,7 @@ def to_error(url: str, error: BaseException) -> CurateError:
 
 
 def to_error_in_text(url: str, text: str) -> CurateError | None:
-    """The error for what a client library says of the store at ``url``; None if no known failure is in it."""
+    """Return the error for what a client library says of the store at ``url``; None if no known failure is in it."""
     address = _with_endpoint(url)
     if _NO_BUCKET.search(text):
         return WorkspaceUnusable(
@@ -74,7 +74,7 @@ def to_error_in_text(url: str, text: str) -> CurateError | None:
 
 
 def error_code(error: BaseException) -> str:
-    """The store's own code for a failure, such as NoSuchKey; empty if it gave none."""
+    """Return the store's own code for a failure, such as NoSuchKey; empty if it gave none."""
     for cause in (error, error.__cause__):
         response = getattr(cause, "response", None)
         if isinstance(response, dict):

@@ -92,9 +92,9 @@ class S3Folder(Folder):
         shutil.rmtree(self.path, ignore_errors=True)
 
     def keep_copies(self, names: Iterable[str]) -> None:
-        kept = set(names)
+        needed = set(names)
         for copy in self.path.glob("*"):
-            if copy.is_file() and copy.name not in kept:
+            if copy.is_file() and copy.name not in needed:
                 copy.unlink(missing_ok=True)
 
     def lock(self) -> AbstractContextManager[None]:

@@ -48,8 +48,8 @@ def unlock_s3(prefix: S3Prefix, *, certain: bool) -> str | None:
 
 def _acquire(prefix: S3Prefix, holder: LockHolder) -> None:
     # If the reply to the first attempt was lost, the client's second attempt meets our own lock.
-    if not prefix.create(LOCK, holder.to_json()) and (other := _read_holder(prefix)).token != holder.token:
-        raise _busy(prefix.url, other)
+    if not prefix.create(LOCK, holder.to_json()) and (owner := _read_holder(prefix)).token != holder.token:
+        raise _busy(prefix.url, owner)
     if prefix.create(LOCK, b"{}"):
         prefix.remove(LOCK)
         raise WorkspaceUnusable(
