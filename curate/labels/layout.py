@@ -83,7 +83,9 @@ def layout_of(xml: ParsedXml, name: str) -> Layout:
         )
     elif tags[0].get("toName") not in names:
         valid = ", ".join(names) or "none"
-        problems.append(f'{xml.location(tags[0])}: toName="{tags[0].get("toName")}" is no object here; valid: {valid}')
+        problems.append(
+            f'{xml.location(tags[0])}: toName="{tags[0].get("toName")}" is not an object here; valid: {valid}'
+        )
     problems += [
         f'{name}: two objects are named "{duplicate}"'
         for duplicate in sorted({object_name for object_name in names if names.count(object_name) > 1})

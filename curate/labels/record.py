@@ -29,7 +29,7 @@ def check_record(
     fields: Mapping[str, Field], values: Mapping[str, Any], item: ItemContext | None = None
 ) -> dict[str, Any]:
     """Return a whole record in its canonical form; see ``LabelSchema.check_record``."""
-    problems = [f"{_quote(name)} is no field" for name in values if name not in fields]
+    problems = [f"{_quote(name)} is not a field" for name in values if name not in fields]
     record: dict[str, Any] = dict.fromkeys(fields)
     for name, field in fields.items():
         if values.get(name) is not None:

@@ -1,7 +1,6 @@
 """What is asked of a chat model: messages, media and parameters, and the key that names the whole."""
 
 import base64
-import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping
@@ -9,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 from typing import Any, Literal, NamedTuple
+
+from curate.files import sha256_of
 
 _MIME = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif"}
 _JPEG_QUALITY = 90
@@ -71,7 +72,7 @@ class Request:
     @cached_property
     def key(self) -> str:
         """The name of this request, 64 hexadecimal digits."""
-        return _text_hash(f"{self.model}\n{self.content_key}")
+        return sha256_of(f"{self.model}\n{self.content_key}")
 
     @cached_property
     def content_key(self) -> str:
@@ -79,7 +80,7 @@ class Request:
         messages = [_message_key(message) for message in self.messages]
         schema = None if self.schema is None else _known(self.schema).sha256
         text = _encode([_FORM, messages, self.schema_name, schema, dict(self.parameters), self.sample])
-        return _text_hash(text)
+        return sha256_of(text)
 
     @property
     def max_tokens_out(self) -> int | None:
@@ -171,15 +172,11 @@ def _base64(data: bytes) -> str:
 
 def _message_key(message: Message) -> list[Any]:
     # What a system message says is the same for every item, and longer than the rest.
-    hash_of = _known_text if message.role == "system" else _text_hash
+    hash_of = _known_text if message.role == "system" else sha256_of
     return [message.role, [hash_of(part) if isinstance(part, str) else _media_key(part) for part in message.parts]]
 
 
-def _text_hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-_known_text = lru_cache(maxsize=64)(_text_hash)
+_known_text = lru_cache(maxsize=64)(sha256_of)
 
 
 def _media_key(media: MediaPart) -> list[Any]:
@@ -195,6 +192,6 @@ def _known(schema: Mapping[str, Any]) -> _KnownSchema:
             _known_schemas.clear()
         # Unsorted: a model writes its reply in the order of the schema.
         text = json.dumps(dict(schema), separators=(",", ":"), ensure_ascii=False)
-        known = _KnownSchema(schema, _text_hash(text), len(text))
+        known = _KnownSchema(schema, sha256_of(text), len(text))
         _known_schemas[id(schema)] = known
     return known

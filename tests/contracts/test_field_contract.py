@@ -212,7 +212,10 @@ def test_its_controls_belong_to_it_and_offer_every_label(kind, data):
 @given(data=st.data())
 def test_junk_is_refused_in_words(kind, data):
     field, item, value = draw_case(data, kind)
+    takes_booleans = jsonschema.Draft202012Validator(field.json_schema()).is_valid(True)
     for junk in JUNK:
+        if junk is True and takes_booleans:
+            continue
         with pytest.raises(ValueError) as caught:  # noqa: PT011
             field.check(junk, item)
         assert 0 < len(str(caught.value)) < 2_000

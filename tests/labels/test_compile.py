@@ -55,8 +55,8 @@ fields:
 
 
 @pytest.fixture
-def mine(tmp_path):
-    """Loads a label schema written beside the taxonomy of feelings."""
+def load_own(tmp_path):
+    """Return a function that loads a label schema written next to the taxonomy of feelings."""
     write_asset(tmp_path, "taxonomies", "feelings.v1", json.dumps(FEELINGS))
 
     def load(text: str = EVERYTHING) -> LabelSchema:
@@ -83,8 +83,8 @@ ANSWER = {
 }
 
 
-def test_a_reply_becomes_a_checked_record(mine):
-    record = mine().from_answer(parse_json(json.dumps(ANSWER)), ITEM)
+def test_a_reply_becomes_a_checked_record(load_own):
+    record = load_own().from_answer(parse_json(json.dumps(ANSWER)), ITEM)
     assert [(s["id"], s["turn"], s["start"], s["end"]) for s in record["causes"]["spans"]] == [
         ("s1", 0, 8, 14),
         ("s2", 1, 13, 22),
@@ -92,8 +92,8 @@ def test_a_reply_becomes_a_checked_record(mine):
     assert record["causes"]["relations"] == [{"from": "s2", "to": "s1", "label": "caused_by"}]
     assert record["segments"] == [{"start_s": 0.48, "end_s": 1.0, "label": "joy"}]
     assert record["envy"] is None
-    assert mine().check_record(record, ITEM) == record
-    assert strict_problems(mine().json_schema()) == []
+    assert load_own().check_record(record, ITEM) == record
+    assert strict_problems(load_own().json_schema()) == []
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def test_a_reply_becomes_a_checked_record(mine):
         ({"causes": {**ANSWER["causes"], "relations": [{"from": "x", "to": "q", "label": "caused_by"}]}}, "'q'"),
     ],
 )
-def test_wrong_replies_are_told_in_words(mine, changed, says):
+def test_wrong_replies_are_explained(load_own, changed, says):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        mine().from_answer(parse_json(json.dumps({**ANSWER, **changed})), ITEM)
+        load_own().from_answer(parse_json(json.dumps({**ANSWER, **changed})), ITEM)
     assert re.search(says, str(caught.value)), str(caught.value)
     assert len(str(caught.value)) < 600
 
@@ -145,19 +145,19 @@ def test_wrong_replies_are_told_in_words(mine, changed, says):
         ("x" * 3_000_000, "3000000 characters"),
     ],
 )
-def test_replies_that_are_no_answer(mine, text, says):
+def test_replies_that_are_not_an_answer(load_own, text, says):
     with pytest.raises(ValueError, match=says):
-        mine().from_answer(parse_json(text), ITEM)
+        load_own().from_answer(parse_json(text), ITEM)
 
 
-def test_nothing_found_is_no_value(mine):
+def test_nothing_found_is_no_value(load_own):
     answer = {**ANSWER, "causes": {"spans": [], "relations": []}, "segments": [], "words": None}
-    record = mine().from_answer(parse_json(json.dumps(answer)), ITEM)
+    record = load_own().from_answer(parse_json(json.dumps(answer)), ITEM)
     assert (record["causes"], record["segments"], record["words"]) == (None, None, None)
 
 
-def test_form_hides_what_is_not_asked_and_speaks_the_language(mine):
-    config = ET.fromstring(compile_config(mine(), LAYOUT, language="de"))
+def test_form_hides_what_is_not_asked_and_speaks_the_language(load_own):
+    config = ET.fromstring(compile_config(load_own(), LAYOUT, language="de"))
     headers = [tag.get("value") for tag in config.iter("Header")]
     assert "Welche Gefühle?" in headers
     assert "Frei" in headers
@@ -185,7 +185,7 @@ def test_form_hides_what_is_not_asked_and_speaks_the_language(mine):
         ("question: {english please: x}", "english"),
     ],
 )
-def test_conditions_are_checked_at_their_line(mine, line, says):
+def test_conditions_are_checked_at_their_line(load_own, line, says):
     text = f"""name: mine.v1
 unit: utterance
 fields:
@@ -195,10 +195,10 @@ fields:
   later: {{type: category, taxonomy: feelings.v1}}
 """
     if says is None:
-        assert mine(text).fields["note"].when == {}
+        assert load_own(text).fields["note"].when == {}
         return
     with pytest.raises(InvalidInput) as caught:
-        mine(text)
+        load_own(text)
     problem = "\n".join(caught.value.problems)
     assert says in problem
     assert "mine.v1.yaml:6: " in problem
@@ -232,22 +232,22 @@ fields:
         ),
     ],
 )
-def test_fields_that_cannot_be_are_told_with_their_line(mine, unit, line, says):
+def test_invalid_fields_are_reported_with_their_line(load_own, unit, line, says):
     text = f"name: mine.v1\nunit: {unit}\nfields:\n  it: {line}\n"
     if "e+300" in line:
-        assert mine(text).fields["it"].check(1.05e300) == pytest.approx(1.05e300)
+        assert load_own(text).fields["it"].check(1.05e300) == pytest.approx(1.05e300)
         return
     with pytest.raises(InvalidInput) as caught:
-        mine(text)
+        load_own(text)
     problem = "\n".join(caught.value.problems)
     assert re.search(re.escape(says), problem), problem
     assert "mine.v1.yaml:4: " in problem
 
 
-def test_only_one_field_may_have_relations(mine):
+def test_only_one_field_may_have_relations(load_own):
     spans = "{type: spans, over: utterance, taxonomy: feelings.v1, relations: [a]}"
     with pytest.raises(InvalidInput) as caught:
-        mine(f"name: mine.v1\nunit: post\nfields:\n  one: {spans}\n  two: {spans}\n")
+        load_own(f"name: mine.v1\nunit: post\nfields:\n  one: {spans}\n  two: {spans}\n")
     assert "mine.v1.yaml:5: only one field may have relations" in caught.value.problems[0]
 
 
@@ -257,15 +257,15 @@ def test_only_one_field_may_have_relations(mine):
         ('<Text name="t" value="$t"/><Fields toName="t"/>', "causes is about what a <Paragraphs>"),
         ('<Paragraphs name="t" value="$t"/><Fields toName="t"/>', "segments is about what a <Video> or <Audio>"),
         ('<Paragraphs name="t" value="$t"/><Video name="v" value="$v"/><Fields toName="t"/>', "frame rate of video v"),
-        ('<Text name="t" value="$t"/><Fields toName="x"/>', 'toName="x" is no object here; valid: t'),
+        ('<Text name="t" value="$t"/><Fields toName="x"/>', 'toName="x" is not an object here; valid: t'),
         ('<Chat name="c" value="$c"/><Text name="t" value="$t"/><Fields toName="t"/>', ":2: <Chat> is not a tag"),
         ('<Text name="t" value="$t"/><Image name="t" value="$t"/><Fields toName="t"/>', 'two objects are named "t"'),
         ('<Text name="t" value="$t"/><Fields/>', "needs toName"),
     ],
 )
-def test_layouts_that_lack_something(mine, layout, says):
+def test_layouts_that_lack_something(load_own, layout, says):
     with pytest.raises(InvalidInput) as caught:
-        compile_config(mine(), f"<View>\n{layout}</View>", name="own.xml")
+        compile_config(load_own(), f"<View>\n{layout}</View>", name="own.xml")
     assert "own.xml" in caught.value.message
     assert says in "\n".join([caught.value.message, *caught.value.problems])
 
@@ -282,16 +282,16 @@ def test_pair_needs_its_two_objects():
         compile_config(schema, '<View><Text name="A" value="$a"/><Fields toName="A"/></View>')
 
 
-def test_own_config_that_asks_the_same_is_accepted_whatever_it_looks_like(mine):
-    config = ET.fromstring(compile_config(mine(), LAYOUT))
+def test_own_config_that_asks_the_same_is_accepted_whatever_it_looks_like(load_own):
+    config = ET.fromstring(compile_config(load_own(), LAYOUT))
     for header in config.iter("Header"):
         header.set("value", "Another wording")
     for choice in config.iter("Choice"):
         choice.attrib.pop("hotkey", None)
     config.insert(0, ET.Element("Style"))
     text = ET.tostring(config, encoding="unicode")
-    assert config_problems(mine(), text) == []
-    check_config(mine(), text)
+    assert config_problems(load_own(), text) == []
+    check_config(load_own(), text)
 
 
 @pytest.mark.parametrize(
@@ -299,26 +299,26 @@ def test_own_config_that_asks_the_same_is_accepted_whatever_it_looks_like(mine):
     [
         ('value="joy"', 'value="Joy"', "emotion: lacks label 'joy'"),
         ('name="valence"', 'name="valenz"', "nothing asks for valence"),
-        ('name="valence"', 'name="valenz"', "'valenz', which is no field"),
+        ('name="valence"', 'name="valenz"', "'valenz', which is not a field"),
         ('min="-1.0"', 'min="0"', 'min is "0" and should be "-1.0"'),
         ('choice="multiple"', 'choice="single"', 'choice is "single" and should be "multiple"'),
         ('slider="true"', 'defaultValue="0"', "submitted untouched"),
         ('whenTagName="emotion"', 'whenTagName="valence"', "must be shown when emotion is"),
         ("<Relation value=", '<Relation alias="x" value=', "causes: lacks label 'caused_by'"),
         ("TimelineLabels", "BrushLabels", "is a <BrushLabels> where a <TimelineLabels> is needed"),
-        ('toName="Words"', 'toName="Wort"', 'toName="Wort" is no object here'),
+        ('toName="Words"', 'toName="Wort"', 'toName="Wort" is not an object here'),
         ("<View>", "<View><ReactCode/>", "<ReactCode> is not a tag"),
         ('required="true"', "", 'required is not given and should be "true"'),
     ],
 )
-def test_own_config_that_asks_something_else(mine, old, new, says):
-    config = compile_config(mine(), LAYOUT)
+def test_own_config_that_asks_something_else(load_own, old, new, says):
+    config = compile_config(load_own(), LAYOUT)
     assert old in config
-    problems = config_problems(mine(), config.replace(old, new), name="own.xml")
+    problems = config_problems(load_own(), config.replace(old, new), name="own.xml")
     assert says in "\n".join(problems)
     assert any(re.search(r"own\.xml:\d+: ", problem) for problem in problems) or "nothing asks" in says
     with pytest.raises(InvalidInput, match=r"own\.xml does not ask"):
-        check_config(mine(), config.replace(old, new), name="own.xml")
+        check_config(load_own(), config.replace(old, new), name="own.xml")
 
 
 def test_a_thousand_labels(tmp_path):
@@ -340,7 +340,7 @@ def test_a_thousand_labels(tmp_path):
     LabelInterface(config).validate()
 
 
-def test_strict_mode_is_known():
+def test_strict_mode_limits():
     closed = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
     assert strict_problems(closed) == []
     assert strict_problems({"anyOf": [closed]}) == ["the whole is not an object"]
@@ -378,8 +378,8 @@ def test_relations_drawn_in_all_ways():
         content = {"start": start, "end": end, "labels": ["a"]}
         return {"id": name, "from_name": "s", "type": "labels", "value": content}
 
-    def drawn(**how):
-        link = {"type": "relation", "from_id": "p", "to_id": "q", **how}
+    def drawn(**attributes):
+        link = {"type": "relation", "from_id": "p", "to_id": "q", **attributes}
         links = field.from_result([region("p", 0, 1), region("q", 2, 6), link], ITEM)["relations"]
         return [(each["from"], each["to"]) for each in links]
 
@@ -430,9 +430,11 @@ class Yes(Field):
         return f"**{self.name}**: yes or no"
 
 
-def test_a_field_type_of_ones_own_is_one_class(mine, monkeypatch):
+def test_a_new_field_type_is_one_class(load_own, monkeypatch):
     monkeypatch.setitem(FIELD_TYPES, "yes", Yes)
-    schema = mine("name: mine.v1\nunit: post\nfields:\n  sure: {type: yes, required: true}\n".replace("yes,", "'yes',"))
+    schema = load_own(
+        "name: mine.v1\nunit: post\nfields:\n  sure: {type: yes, required: true}\n".replace("yes,", "'yes',")
+    )
     layout = parse_layout(LAYOUT)
     assert compile_arrow(schema) == pa.schema([("sure", pa.bool_())])
     assert schema.from_answer({"sure": True}) == {"sure": True}
@@ -442,14 +444,14 @@ def test_a_field_type_of_ones_own_is_one_class(mine, monkeypatch):
     assert "yes or no" in compile_card(schema)
     assert config_problems(schema, compile_config(schema, LAYOUT)) == []
     jsonschema.validate({"sure": False}, schema.json_schema())
-    assert schema.sha256 != mine("name: mine.v1\nunit: post\nfields:\n  sure: {type: 'yes'}\n").sha256
+    assert schema.sha256 != load_own("name: mine.v1\nunit: post\nfields:\n  sure: {type: 'yes'}\n").sha256
 
 
-def test_what_is_not_asked_of_the_settled_label_is_not_settled(mine):
+def test_what_is_not_asked_of_the_settled_label_is_not_settled(load_own):
     from curate.consensus.aggregate import aggregate
     from curate.corpus.spec import table_spec
 
-    schema = mine()
+    schema = load_own()
     when = {"acted_at": None, "action": "created", "item_id": "i"}
 
     def act(who, emotion, other):
@@ -466,7 +468,7 @@ def test_what_is_not_asked_of_the_settled_label_is_not_settled(mine):
     assert (row["emotion"], row["other"], row["valence"]) == (["joy"], None, 0.0)
 
 
-def test_offline_labeller_proposes_only_what_is_asked(mine):
+def test_offline_labeller_proposes_only_what_is_asked(load_own):
     from curate.llm.labellers import open_offline
 
     text = """name: mine.v1
@@ -476,13 +478,13 @@ fields:
   again: {type: category, taxonomy: feelings.v1, when: {emotion: other}}
   graded: {type: category, taxonomy: feelings.v1, multiple: true, intensity: [A, B]}
 """
-    proposal = open_offline("lexicon").propose({"text": "What a joy!"}, mine(text))
+    proposal = open_offline("lexicon").propose({"text": "What a joy!"}, load_own(text))
     assert proposal.values == {"emotion": "joy"}
     assert list(proposal.scores) == ["emotion"]
 
 
-def test_only_one_field_may_have_boxes_over_a_video(mine):
+def test_only_one_field_may_have_boxes_over_a_video(load_own):
     boxes = "{type: boxes, over: video, taxonomy: feelings.v1}"
     with pytest.raises(InvalidInput) as caught:
-        mine(f"name: mine.v1\nunit: clip\nfields:\n  one: {boxes}\n  two: {boxes}\n")
+        load_own(f"name: mine.v1\nunit: clip\nfields:\n  one: {boxes}\n  two: {boxes}\n")
     assert "mine.v1.yaml:5: only one field may have boxes over a video" in caught.value.problems[0]

@@ -22,9 +22,9 @@ SHIPPED = sorted(list_assets("schemas/taxonomies", suffix=".yaml"))
 MAPPED = [(name, target) for name in SHIPPED for target in rules_of(load_taxonomy(name))]
 
 
-def map_labels(found: TaxonomyMap, labels: Iterable[str]) -> list[str]:
+def map_labels(mapping: TaxonomyMap, labels: Iterable[str]) -> list[str]:
     """What a set of labels becomes: each target label once, in the target's order."""
-    return list(found.map_scores(dict.fromkeys(labels, 1.0)))
+    return list(mapping.map_scores(dict.fromkeys(labels, 1.0)))
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -164,9 +164,9 @@ def test_plutchiks_wheel():
 def test_dyads_lead_to_their_two_parts_and_stand_opposite_the_opposite_parts():
     dyads, eight = load_taxonomy("plutchik_dyads24.v1"), load_taxonomy("plutchik8.v1")
     expected = {name: set(parts.split("+")) for name, parts in (pair.split("=") for pair in DYADS.split())}
-    found = load_map("plutchik_dyads24.v1", "plutchik8.v1")
-    assert {name: set(found.map_label(name)) for name in dyads.names} == expected
-    assert map_labels(found, ["love", "optimism"]) == ["joy", "trust", "anticipation"]
+    mapping = load_map("plutchik_dyads24.v1", "plutchik8.v1")
+    assert {name: set(mapping.map_label(name)) for name in dyads.names} == expected
+    assert map_labels(mapping, ["love", "optimism"]) == ["joy", "trust", "anticipation"]
     for name, parts in expected.items():
         opposite = dyads.require(name).opposite
         assert expected[opposite] == {eight.require(part).opposite for part in parts}
@@ -176,11 +176,11 @@ def test_compounds_lead_to_their_two_parts():
     adverbs = {"Fearfully": "fear", "Happily": "happiness", "Sadly": "sadness", "Disgustedly": "disgust"}
     adjectives = {"Surprised": "surprise", "Fearful": "fear", "Angry": "anger", "Disgusted": "disgust"}
     for name in ("cexpr7.v1", "rafdb_compound11.v1"):
-        found = load_map(name, "ekman6.v1")
-        for label in found.source.names:
+        mapping = load_map(name, "ekman6.v1")
+        for label in mapping.source.names:
             adverb, adjective = label.split()
             expected = {{**adverbs, "Angrily": "anger"}[adverb], adjectives[adjective]}
-            assert set(found.map_label(label)) == expected
+            assert set(mapping.map_label(label)) == expected
     assert load_map("cexpr7.v1", "ekman7.v1").via == ("ekman6.v1",)
 
 
@@ -197,8 +197,8 @@ def test_parrotts_tree():
 
 def test_goemotions_become_the_ekman_release_of_the_data_set(shared_data):
     folder = shared_data / "goemotions"
-    found = load_map("goemotions.v1", "ekman7.v1")
-    by_code = {label.code: label.name for label in found.source.labels}
+    mapping = load_map("goemotions.v1", "ekman7.v1")
+    by_code = {label.code: label.name for label in mapping.source.labels}
     # The data set says joy where the taxonomy says happiness.
     own = [w.replace("joy", "happiness") for w in (folder / "ekman" / "labels.txt").read_text().split()]
     rows = 0
@@ -207,7 +207,7 @@ def test_goemotions_become_the_ekman_release_of_the_data_set(shared_data):
             _tsv(folder / f"{split}.tsv"), _tsv(folder / "ekman" / f"{split}.tsv"), strict=True
         ):
             assert key == other
-            mapped = map_labels(found, (by_code[code] for code in ids.split(",")))
+            mapped = map_labels(mapping, (by_code[code] for code in ids.split(",")))
             assert set(mapped) == {own[int(at)] for at in expected.split(",")}, (split, key)
             rows += 1
     assert rows == 54_263
@@ -215,8 +215,8 @@ def test_goemotions_become_the_ekman_release_of_the_data_set(shared_data):
 
 def test_goemotions_groupings_are_those_of_the_data_set(shared_data):
     published = json.loads((shared_data / "goemotions" / "sentiment_dict.json").read_text())
-    found = load_map("goemotions.v1", "goemotions_sentiment4.v1")
-    grouped = {g: {n for n in found.source.names if found.map_label(n) == (g,)} for g in published}
+    mapping = load_map("goemotions.v1", "goemotions_sentiment4.v1")
+    grouped = {g: {n for n in mapping.source.names if mapping.map_label(n) == (g,)} for g in published}
     assert grouped == {group: set(names) for group, names in published.items()}
 
 
@@ -259,8 +259,8 @@ def test_every_emotion_taxonomy_reaches_the_basic_emotions_and_sentiment(name):
         return
     for target in ("ekman7.v1", "sentiment3.v1"):
         if name != target and not name.startswith(("sentiment", "goemotions_sentiment")):
-            found = load_map(name, target)
-            assert set(found.weights) == set(found.source.names)
+            mapping = load_map(name, target)
+            assert set(mapping.weights) == set(mapping.source.names)
 
 
 def test_some_maps_by_hand():
@@ -284,16 +284,16 @@ def test_some_maps_by_hand():
 
 
 def test_scores():
-    found = load_map("goemotions.v1", "ekman7.v1")
+    mapping = load_map("goemotions.v1", "ekman7.v1")
     scores = {"joy": 0.5, "love": 0.25, "fear": 0.25}
-    assert found.map_scores(scores) == {"fear": 0.25, "happiness": 0.5}
-    assert list(found.map_scores(scores)) == ["fear", "happiness"]
-    assert found.map_scores(scores, combine="sum") == {"fear": 0.25, "happiness": 0.75}
+    assert mapping.map_scores(scores) == {"fear": 0.25, "happiness": 0.5}
+    assert list(mapping.map_scores(scores)) == ["fear", "happiness"]
+    assert mapping.map_scores(scores, combine="sum") == {"fear": 0.25, "happiness": 0.75}
     dyads = load_map("plutchik_dyads24.v1", "plutchik8.v1")
     assert dyads.map_scores({"love": 0.5}, combine="sum") == {"joy": 0.25, "trust": 0.25}
     assert dyads.map_scores({"love": 0.5}) == {"joy": 0.5, "trust": 0.5}
     with pytest.raises(ValueError, match=r"'rage' is not a label of goemotions\.v1"):
-        found.map_scores({"rage": 1.0})
+        mapping.map_scores({"rage": 1.0})
 
 
 def test_no_map_leads_there():
@@ -309,12 +309,12 @@ cached_map = cache(load_map)
 @given(st.sampled_from(MAPPED).flatmap(lambda p: st.tuples(st.just(p), st.lists(st.sampled_from(load(p[0]).names)))))
 def test_a_set_of_labels_maps_as_a_set(case):
     pair, labels = case
-    found = cached_map(*pair)
-    mapped = map_labels(found, labels)
-    assert mapped == [name for name in found.target.names if name in mapped]
-    assert map_labels(found, labels * 2) == map_labels(found, reversed(labels)) == mapped
-    assert set(mapped) == {target for label in labels for target in found.map_label(label)}
-    assert list(found.map_scores(dict.fromkeys(labels, 0.5))) == mapped
+    mapping = cached_map(*pair)
+    mapped = map_labels(mapping, labels)
+    assert mapped == [name for name in mapping.target.names if name in mapped]
+    assert map_labels(mapping, labels * 2) == map_labels(mapping, reversed(labels)) == mapped
+    assert set(mapped) == {target for label in labels for target in mapping.map_label(label)}
+    assert list(mapping.map_scores(dict.fromkeys(labels, 0.5))) == mapped
 
 
 @given(
@@ -409,9 +409,9 @@ def test_a_thousand_labels_are_fast(tmp_path):
     started = time.perf_counter()
     check_taxonomy(path)
     taxonomy = load_taxonomy("mine.v1", tmp_path)
-    found = load_map("mine.v1", "ekman7.v1", tmp_path)
+    mapping = load_map("mine.v1", "ekman7.v1", tmp_path)
     assert all(taxonomy.labels_for(f"S{n}") == (f"label {n}",) for n in range(1000))
-    assert map_labels(found, taxonomy.names) == ["anger"]
+    assert map_labels(mapping, taxonomy.names) == ["anger"]
     assert len(taxonomy.path("label 999")) == 50
     assert time.perf_counter() - started < 20, "seconds on a busy machine; it takes about two"
 
@@ -428,9 +428,9 @@ def test_own_taxonomy_wins_and_its_maps_are_used(tmp_path):
         "labels: [joy, gloom]\nmaps:\n"
         "  ekman7.v1: {kind: one_to_one, lossy: false, labels: {joy: happiness, gloom: sadness}}\n",
     )
-    found = load_map("mine.v1", "sentiment3.v1", tmp_path)
-    assert found.via == ("ekman7.v1",)
-    assert map_labels(found, ["gloom", "joy"]) == ["positive", "negative"]
+    mapping = load_map("mine.v1", "sentiment3.v1", tmp_path)
+    assert mapping.via == ("ekman7.v1",)
+    assert map_labels(mapping, ["gloom", "joy"]) == ["positive", "negative"]
     (tmp_path / "taxonomies").mkdir()
     write(tmp_path / "taxonomies", "labels: [anger, bliss]\n", "ekman7.v1")
     assert load_taxonomy("ekman7.v1", tmp_path).names == ("anger", "bliss")
@@ -529,9 +529,9 @@ def test_every_mistake_has_its_line(tmp_path, text, line, says):
     path = write(tmp_path, text)
     with pytest.raises(InvalidInput) as caught:
         check_taxonomy(path, tmp_path)
-    told = [problem for problem in caught.value.problems if says in problem]
-    assert told, caught.value.problems
-    assert told[0].startswith(f"{path}:{line}: "), told
+    matching = [problem for problem in caught.value.problems if says in problem]
+    assert matching, caught.value.problems
+    assert matching[0].startswith(f"{path}:{line}: "), matching
 
 
 def test_all_mistakes_at_once(tmp_path):

@@ -23,7 +23,7 @@ def members(value: Any, *names: str, optional: Sequence[str] = ()) -> list[Any]:
     if missing := [name for name in names if name not in mapping]:
         raise ValueError(f"{missing[0]} is missing in {repr(value)[:60]}")
     if unknown := [name for name in mapping if name not in allowed]:
-        raise ValueError(f"{unknown[0]!r} is none of {', '.join(allowed)}")
+        raise ValueError(f"{unknown[0]!r} is not one of {', '.join(allowed)}")
     return [mapping.get(name) for name in allowed]
 
 

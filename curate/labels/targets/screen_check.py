@@ -56,7 +56,7 @@ def config_problems(schema: LabelSchema, config: str, *, name: str = "the config
     for control, tag in controls.items():
         if control_field(control) not in schema.fields:
             problems.append(
-                f"{xml.location(tag)}: <{tag.tag}> asks for {control!r}, which is no field of {schema.name}"
+                f"{xml.location(tag)}: <{tag.tag}> asks for {control!r}, which is not a field of {schema.name}"
             )
     return problems
 
@@ -88,7 +88,7 @@ def _field_problems(field: Field, layout: Layout, controls: Mapping[str, ET.Elem
             yield f"{xml.location(controls[control])}: {control}: {sentence}"
     for control, tag in controls.items():
         if control_field(control) == field.name and control not in names:
-            yield f"{xml.location(tag)}: {control!r} is no control of field {field.name}"
+            yield f"{xml.location(tag)}: {control!r} is not a control of field {field.name}"
     wanted_relations = [_answer(tag) for tag in wanted.iter("Relation")]
     if wanted_relations:
         relations = [_answer(tag) for tag in xml.root.iter("Relation")]
@@ -106,7 +106,7 @@ def _control_problems(wanted: ET.Element, actual: ET.Element, layout: Layout) ->
         return
     for name in (actual.get("toName") or "").split(","):
         if not layout.tag_of(name):
-            yield f'toName="{name}" is no object here'
+            yield f'toName="{name}" is not an object here'
     if wanted.get("toName") != actual.get("toName"):
         yield f'is about "{actual.get("toName")}" and should be about "{wanted.get("toName")}"'
     if actual.get("defaultValue") is not None or any(tag.get("selected") == "true" for tag in actual.iter()):

@@ -1,12 +1,12 @@
 """Speech to text by a model behind an OpenAI-compatible address."""
 
-import hashlib
 import json
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from curate.errors import ServiceUnavailable
+from curate.files import sha256_of
 from curate.llm.replies import ReplyStore, StoredReply, kept_headers, now, put_reply
 from curate.llm.transport import client as openai_client
 
@@ -32,7 +32,7 @@ def transcribe(flac: bytes, *, model: str, language: str | None, answers: Path |
         options |= {"response_format": "verbose_json", "timestamp_granularities": ["word"]}
     if answers is None or not answers.parent.is_dir():
         return _spoken(openai_client.transcribe(flac, model=model, options=options).body, model)
-    content = _hash("transcription", hashlib.sha256(flac).hexdigest(), options)
+    content = _hash("transcription", sha256_of(flac), options)
     key = _hash(model, content)
     with ReplyStore(answers) as store:
         if (known := store.find(key)) is not None:
@@ -89,4 +89,4 @@ def _words(words: Any) -> tuple[tuple[str, float, float], ...]:
 
 
 def _hash(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return sha256_of(json.dumps(parts, sort_keys=True))

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import binascii
-import hashlib
 import json
 from collections import Counter, deque
 from collections.abc import Collection, Coroutine, Mapping, Sequence
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import CurateError
+from curate.files import sha256_of
 from curate.llm.completion import TokenUsage, read_usage
 from curate.llm.money.account import UsageCounter
 from curate.llm.replies import ReplyStore, StoredReply, now, put_reply
@@ -49,7 +49,7 @@ class EmbeddingRequest:
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """The name under which each text's vector is stored."""
-        return tuple(_hash(f"{self.model}\n{_content_key(text)}") for text in self.texts)
+        return tuple(sha256_of(f"{self.model}\n{_content_key(text)}") for text in self.texts)
 
     @property
     def content_keys(self) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ class EmbeddingRequest:
     @property
     def key(self) -> str:
         """The name of the request, in the account."""
-        return _hash("\n".join(self.keys))
+        return sha256_of("\n".join(self.keys))
 
     def payload(self) -> bytes:
         """What is posted to ``/embeddings``."""
@@ -321,8 +321,4 @@ def _cut(text: str) -> str:
 
 
 def _content_key(text: str) -> str:
-    return _hash(f"embedding\n{_FORM}\n{text}")
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256_of(f"embedding\n{_FORM}\n{text}")

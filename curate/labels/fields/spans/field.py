@@ -87,7 +87,7 @@ class Spans(Field):
             begin, end, label = members(relation, "from", "to", "label")
             for name in (begin, end):
                 if not isinstance(name, str) or name not in positions:
-                    raise ValueError(f"a relation is about {name!r}, which is no span")
+                    raise ValueError(f"a relation is about {name!r}, which is not a span")
             if label not in self.relations:
                 raise ValueError(f"{label!r} is not a relation; there are {', '.join(self.relations) or 'none'}")
             ends = names[positions[begin]], names[positions[end]]
