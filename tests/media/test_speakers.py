@@ -35,11 +35,11 @@ def test_a_csv_file(tmp_path):
         ("a.rttm", "\nSPEAKER talk 1 x 2 <NA> <NA> Mary\n", "a.rttm:2: 'x' is not a time"),
         ("a.rttm", "SPEAKER talk 1 nan 2 <NA> <NA> Mary\n", "is not a time"),
         ("a.rttm", "SPEAKER talk 1 -1 2 <NA> <NA> Mary\n", "not a turn"),
-        ("a.csv", "from,to,who\n1,2,Mary\n", "no column end_s, speaker, start_s"),
+        ("a.csv", "from,to,who\n1,2,Mary\n", "lacks the column end_s, speaker, start_s"),
         ("a.csv", "start_s,end_s,speaker\n1,1,Mary\n", "a.csv:2: not a turn"),
         ("a.csv", "start_s,end_s,speaker\n1\n", "a.csv:2: None is not a time"),
         ("a.csv", "start_s,end_s,speaker\n1,2,\n", "not a turn"),
-        ("a.csv", "", "no column"),
+        ("a.csv", "", "lacks the column"),
     ],
 )
 def test_what_cannot_be_read_is_told_by_line(tmp_path, name, text, told):

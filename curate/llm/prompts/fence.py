@@ -1,8 +1,9 @@
 """Corpus text made safe for a prompt: cleaned, shortened, and fenced between tags that it cannot close."""
 
-import hashlib
 import re
 from collections.abc import Iterable
+
+from curate.files import sha256_of
 
 _DIGITS = 10
 _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]")
@@ -86,7 +87,7 @@ def fence_digits(texts: Iterable[str]) -> str:
     lowered = joined.lower()
     count = 0
     while True:
-        digits = hashlib.sha256(b"%d\0" % count + joined).hexdigest()[:_DIGITS]
+        digits = sha256_of(b"%d\0" % count + joined)[:_DIGITS]
         if digits.encode() not in lowered:
             return digits
         count += 1

@@ -1,6 +1,5 @@
 """Load a prompt from its Markdown file and check it: one message for every mistake, with its line."""
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import NamedTuple
 from curate.assets import find_asset
 from curate.document import Document, nearest, parse_document, parse_model, read_text, sort_problems
 from curate.errors import InvalidInput
+from curate.files import sha256_of_file
 from curate.llm.prompts.prompt import Prompt, PromptHeader
 from curate.llm.prompts.template import Placeholder, Section, Template, parse_template
 
@@ -41,7 +41,7 @@ def load_prompt(name: str, recipe_folder: Path | None = None) -> Prompt:
     sentences += _HeaderCheck(header, document).problems(system, user)
     if sentences:
         raise InvalidInput(f"prompt {name} cannot be used", problems=tuple(sort_problems(sentences)))
-    return Prompt(name, hashlib.sha256(path.read_bytes()).hexdigest(), header, system, user)
+    return Prompt(name, sha256_of_file(path), header, system, user)
 
 
 def _message_spans(text: str, start: int) -> tuple[dict[str, tuple[int, int]], list[tuple[int, str]]]:

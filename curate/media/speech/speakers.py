@@ -1,4 +1,4 @@
-"""Who speaks when, as a user's RTTM or CSV file tells."""
+"""Read speaker turns from a user's RTTM or CSV file."""
 
 import csv
 import math
@@ -12,7 +12,7 @@ from curate.media.container.decode import Span
 SUFFIXES = (".rttm", ".csv")
 MAX_BYTES = 20_000_000
 MIN_SHARE = 0.5
-"""A turn names an item's speaker where it covers this share of what is said in it by anyone."""
+"""The speaker of an item must have at least this share of all speech in it."""
 
 
 class SpeakerTurn(NamedTuple):
@@ -22,15 +22,16 @@ class SpeakerTurn(NamedTuple):
     speaker: str
 
 
-def find_turn_file(file: Path, media: str) -> Path | None:
-    """The file that tells a source's speakers: the file itself, or ``<stem>.rttm`` or ``.csv`` in the folder."""
-    if not file.is_dir():
-        return file
-    return next((path for s in SUFFIXES if (path := file / (Path(media).stem + s)).is_file()), None)
+def find_turn_file(path: Path, media: str) -> Path | None:
+    """Return the file with the turns of a source: ``path`` itself, or ``<stem>.rttm`` or ``.csv`` in that folder."""
+    if not path.is_dir():
+        return path
+    candidates = (path / (Path(media).stem + suffix) for suffix in SUFFIXES)
+    return next((file for file in candidates if file.is_file()), None)
 
 
 def turn_files(path: Path | None) -> list[Path]:
-    """The files that tell speakers: the file itself, or those of a folder, by name."""
+    """Return all files with turns: ``path`` itself, or those in that folder, sorted by name."""
     if path is None:
         return []
     files = [path] if path.is_file() else sorted(path.glob("*")) if path.is_dir() else []
@@ -38,38 +39,39 @@ def turn_files(path: Path | None) -> list[Path]:
 
 
 def load_turns(path: Path, media: str) -> list[SpeakerTurn]:
-    """The turns of one media file, in order of time, from an RTTM or CSV file that may tell of many.
+    """Return the turns of one media file, in order of time, from an RTTM or CSV file that may cover several.
 
-    RTTM lines are ``SPEAKER <file> <channel> <start> <length> <NA> <NA> <name> ...``; a CSV file has columns
-    ``start_s``, ``end_s``, ``speaker`` and, where it tells of several files, ``file``. Files are matched by name with
-    or without suffix. Raises ``InvalidRow`` naming the line that cannot be read.
+    RTTM lines are ``SPEAKER <file> <channel> <start> <length> <NA> <NA> <name> ...``; a CSV file has the columns
+    ``start_s``, ``end_s``, ``speaker`` and, if it covers several files, ``file``. Files are matched by name with or
+    without suffix. Raises ``InvalidRow`` with the line that cannot be read.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InvalidRow(f"{path.name} is too large for a file of speakers", reason="invalid")
+            raise InvalidRow(f"{path.name} is too large for a file of speaker turns", reason="invalid")
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InvalidRow(f"{path.name} cannot be opened: {error.strerror}", reason="unreadable") from error
     except UnicodeDecodeError as error:
         raise InvalidRow(f"{path.name} is not UTF-8 text", reason="invalid") from error
     lines = text.splitlines()
-    found = _rttm(path, lines) if path.suffix.lower() == ".rttm" else _csv(path, lines)
+    turns = _rttm(path, lines) if path.suffix.lower() == ".rttm" else _csv(path, lines)
     names = {Path(media).name, Path(media).stem, media}
-    return sorted(turn for file, turn in found if file is None or file in names)
+    return sorted(turn for file, turn in turns if file is None or file in names)
 
 
 def dominant_speakers(turns: Sequence[SpeakerTurn], spans: Sequence[Span]) -> list[str | None]:
-    """For each span the speaker who speaks longest in it, where that is at least half of what is said there."""
-    found: list[str | None] = []
-    for span in spans:
-        said: dict[str, float] = {}
-        for turn in turns:
-            shared = min(turn.span.end_s, span.end_s) - max(turn.span.start_s, span.start_s)
-            if shared > 0:
-                said[turn.speaker] = said.get(turn.speaker, 0.0) + shared
-        first = max(said, key=said.__getitem__, default=None)
-        found.append(first if first is not None and said[first] >= MIN_SHARE * sum(said.values()) else None)
-    return found
+    """Return for each span the speaker who speaks longest in it; None if that is less than half of the speech there."""
+    return [_dominant_speaker(turns, span) for span in spans]
+
+
+def _dominant_speaker(turns: Sequence[SpeakerTurn], span: Span) -> str | None:
+    seconds: dict[str, float] = {}
+    for turn in turns:
+        overlap_s = min(turn.span.end_s, span.end_s) - max(turn.span.start_s, span.start_s)
+        if overlap_s > 0:
+            seconds[turn.speaker] = seconds.get(turn.speaker, 0.0) + overlap_s
+    longest = max(seconds, key=seconds.__getitem__, default=None)
+    return longest if longest is not None and seconds[longest] >= MIN_SHARE * sum(seconds.values()) else None
 
 
 def _rttm(path: Path, lines: Sequence[str]) -> Iterator[tuple[str | None, SpeakerTurn]]:
@@ -88,7 +90,7 @@ def _csv(path: Path, lines: Sequence[str]) -> Iterator[tuple[str | None, Speaker
     try:
         missing = {"start_s", "end_s", "speaker"} - set(reader.fieldnames or ())
         if missing:
-            raise InvalidRow(f"{path.name} has no column {', '.join(sorted(missing))}", reason="invalid")
+            raise InvalidRow(f"{path.name} lacks the column {', '.join(sorted(missing))}", reason="invalid")
         for row in reader:
             start_s, end_s = (_seconds(path, reader.line_num, row[name]) for name in ("start_s", "end_s"))
             turn = _turn(path, reader.line_num, start_s, end_s, row["speaker"] or "")
@@ -110,5 +112,7 @@ def _seconds(path: Path, number: int, text: str | None) -> float:
 def _turn(path: Path, number: int, start_s: float, end_s: float, speaker: str) -> SpeakerTurn:
     speaker = " ".join(speaker.replace("\0", "").split())
     if not 0 <= start_s < end_s or not speaker:
-        raise InvalidRow(f"{path.name}:{number}: not a turn (start, end after it, and a name)", reason="invalid")
+        raise InvalidRow(
+            f"{path.name}:{number}: not a turn: it needs a start, a later end and a name", reason="invalid"
+        )
     return SpeakerTurn(Span(start_s, end_s), speaker)

@@ -1,4 +1,4 @@
-"""Subtitles, beside a file or inside it: cues with their speakers and, where the format has them, word times."""
+"""Read subtitles, next to a media file or inside it: cues with speakers and, if the format has them, word times."""
 
 import codecs
 import html
@@ -17,20 +17,10 @@ SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
 MAX_BYTES = 20_000_000
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _LEGACY = (
-    "cp1252",
-    "cp1250",
-    "cp1251",
-    "cp1253",
-    "cp1254",
-    "cp1255",
-    "cp1256",
-    "cp1257",
-    "cp932",
-    "gb18030",
-    "cp949",
-    "big5",
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
+    *("cp932", "gb18030", "cp949", "big5"),
 )
-"""What subtitle files are written in where it is not Unicode; short texts fit many rarer encodings by chance."""
+"""Encodings of subtitle files that are not Unicode. Rarer ones are left out, as short texts fit many by chance."""
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
 _STAMP = re.compile(r"<(?:(\d+):)?(\d\d):(\d\d)\.(\d{3})>")
 _MARK = re.compile(r"<t (\d+)>")
@@ -41,7 +31,7 @@ _PREFIX = re.compile(r"^\s*[-–—]?\s*([^\W\d_][^:\n]{0,39}):\s+")
 
 
 class Cue(NamedTuple):
-    """One subtitle: a span, what is said, who says it and when each word is said, where the file tells."""
+    """One subtitle: its span and text, and its speaker and word times if the file has them."""
 
     span: Span
     text: str
@@ -50,27 +40,27 @@ class Cue(NamedTuple):
 
 
 def find_sidecar(media: Path) -> Path | None:
-    """The subtitle file beside a media file: ``stem.srt``, ``stem.vtt``, else ``stem.<language>.srt`` by name."""
-    exact = [media.with_suffix(suffix) for suffix in SUFFIXES]
-    for path in exact:
-        if path.is_file():
+    """Return the subtitle file next to a media file: ``stem.srt``, ``stem.vtt``, else ``stem.<language>.srt``."""
+    for suffix in SUFFIXES:
+        if (path := media.with_suffix(suffix)).is_file():
             return path
     prefix = media.stem + "."
     try:
-        beside = sorted(path for path in media.parent.iterdir() if path.suffix.lower() in SUFFIXES)
+        subtitles = sorted(path for path in media.parent.iterdir() if path.suffix.lower() in SUFFIXES)
     except OSError:
         return None
-    named = [p for p in beside if p.name.startswith(prefix) and re.fullmatch(r"[\w-]{2,12}", p.stem[len(prefix) :])]
-    upper = [p for p in beside if p.stem == media.stem]
-    return next((path for path in (*upper, *named) if path.is_file()), None)
+    is_language = re.compile(r"[\w-]{2,12}").fullmatch
+    same_stem = [path for path in subtitles if path.stem == media.stem]
+    localized = [path for path in subtitles if path.name.startswith(prefix) and is_language(path.stem[len(prefix) :])]
+    return next((path for path in (*same_stem, *localized) if path.is_file()), None)
 
 
 def load_cues(path: Path) -> list[Cue]:
-    """The cues of an SRT, VTT or ASS file in order of time, tags removed; those without text or length are left out.
+    """Return the cues of an SRT, VTT or ASS file in order of time, tags removed; empty ones are dropped.
 
-    Speakers come from VTT voices (``<v Mary>``), the names of ASS events and prefixes in capitals (``MARY: ...``); word
-    times from VTT time stamps and ASS karaoke marks. Any encoding is read. Raises ``InvalidRow`` where the file cannot
-    be read as subtitles.
+    Speakers come from VTT voices (``<v Mary>``), names of ASS events and prefixes in capitals (``MARY: ...``); word
+    times from VTT time stamps and ASS karaoke marks. Any encoding is read. Raises ``InvalidRow`` if the file cannot be
+    read as subtitles.
     """
     import pysubs2
 
@@ -81,24 +71,28 @@ def load_cues(path: Path) -> list[Cue]:
     except OSError as error:
         raise InvalidRow(f"{path.name} cannot be opened: {error.strerror}", reason="unreadable") from error
     kind = _kind(content)
-    # pysubs2 takes a line with two time stamps for the head of a cue, wherever they stand in it.
+    # pysubs2 takes any line with two time stamps as the head of a cue.
     content = _STAMP.sub(_to_mark, content)
     try:
         options = {} if kind == "ass" else {"keep_html_tags": True, "keep_unknown_html_tags": True}
         events = pysubs2.SSAFile.from_string(content, format_=kind, **options).events
     except (pysubs2.Pysubs2Error, ValueError, KeyError, IndexError, OverflowError) as error:
         raise InvalidRow(f"{path.name} cannot be read as subtitles: {error}", reason="invalid") from error
-    spoken = [event for event in events if not event.is_comment]
-    cues = [cue for event in spoken for cue in _to_cues(event.start / 1000, event.end / 1000, event.text, event.name)]
+    cues = [
+        cue
+        for event in events
+        if not event.is_comment
+        for cue in _to_cues(event.start / 1000, event.end / 1000, event.text, event.name)
+    ]
     if not cues and content.strip() not in ("", "WEBVTT") and kind != "ass":
         raise InvalidRow(f"{path.name} holds no subtitle", reason="invalid")
     return sorted(cues, key=lambda cue: cue.span)
 
 
 def embedded_cues(path: Path, *, language: str | None = None) -> list[Cue]:
-    """The cues of a text track inside a media file, in order of time; empty where there is none.
+    """Return the cues of a text track inside a media file, in order of time; empty without one.
 
-    Of several tracks it takes one in ``language`` (ISO 639), else the one marked as the default, else the first.
+    Of several tracks it reads one in ``language`` (ISO 639), else the default track, else the first.
     """
     with open_media(path) as media:
         captions = read_captions(media, language)
@@ -122,8 +116,8 @@ def _decode(raw: bytes) -> str:
 
         guesses = from_bytes(raw, cp_isolation=list(_LEGACY))
         best = guesses.best()
-        likely = [one for one in guesses if best is not None and one.chaos <= best.chaos + 0.05]
-        chosen = next((one for one in likely if one.encoding == "cp1252"), best)
+        likely = [guess for guess in guesses if best is not None and guess.chaos <= best.chaos + 0.05]
+        chosen = next((guess for guess in likely if guess.encoding == "cp1252"), best)
         return str(chosen) if chosen is not None else raw.decode("cp1252", "replace")
 
 
@@ -150,8 +144,8 @@ def _plain_cue(span: Span, marked_up: str, speaker: str | None) -> list[Cue]:
     text = _tidy(" ".join(re.sub(r"^\s*[-–—]\s+", "", line) for line in text.splitlines()))
     if not text:
         return []
-    words = tuple(_stamped(span, marked_up))
-    # A speaker's prefix and dashes are no words: times hold only where nothing was taken away.
+    words = tuple(_timed_words(span, marked_up))
+    # Word times hold only if no speaker prefix and no dash was removed.
     return [Cue(span, text, speaker, words if " ".join(word.text for word in words) == text else ())]
 
 
@@ -160,19 +154,19 @@ def _to_mark(stamp: re.Match[str]) -> str:
     return f"<t {((hours * 60 + minutes) * 60 + seconds) * 1000 + milliseconds}>"
 
 
-def _stamped(span: Span, marked_up: str) -> list[Word]:
-    """Words between the time marks of a cue, or nothing where it has none."""
+def _timed_words(span: Span, marked_up: str) -> list[Word]:
+    """Return the words between the time marks of a cue; empty without valid marks."""
     stamps = list(_MARK.finditer(marked_up))
     if stamps:
         times = [int(stamp[1]) / 1000 for stamp in stamps]
-        starts, texts = [span.start_s, *times], _between(marked_up, stamps, keep_head=True)
+        starts, texts = [span.start_s, *times], _split_at(marked_up, stamps, keep_head=True)
     else:
         marks = list(_KARAOKE.finditer(marked_up))
         if not marks:
             return []
         lengths = [int(mark[1]) / 100 for mark in marks]
-        starts = [span.start_s + sum(lengths[:at]) for at in range(len(marks))]
-        texts = _between(marked_up, marks, keep_head=False)
+        starts = [span.start_s + sum(lengths[:index]) for index in range(len(marks))]
+        texts = _split_at(marked_up, marks, keep_head=False)
     edges = [*(min(max(start, span.start_s), span.end_s) for start in starts), span.end_s]
     if edges != sorted(edges):
         return []
@@ -185,7 +179,7 @@ def _stamped(span: Span, marked_up: str) -> list[Word]:
     ]
 
 
-def _between(text: str, marks: list[re.Match[str]], *, keep_head: bool) -> list[str]:
+def _split_at(text: str, marks: list[re.Match[str]], *, keep_head: bool) -> list[str]:
     parts = [
         text[mark.end() : after] for mark, after in zip(marks, [*(m.start() for m in marks[1:]), None], strict=True)
     ]
