@@ -120,7 +120,7 @@ def keyframe_times(path: Path) -> Sequence[float]:
     return _keyframe_times(path, state.st_size, state.st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=64)
 def _keyframe_times(path: Path, size_bytes: int, mtime_ns: int) -> Sequence[float]:
     # Cached because it takes all packet headers of a file that is decoded in several passes.
     with open_media(path) as media:

@@ -18,7 +18,7 @@ from curate.media.container.planes import DecodedFrame, Planes, yuv_to_rgb
 MAX_PIXELS = 8192 * 8192
 _BT709, _UNKNOWN, _FULL_RANGE = 1, 2, 2
 """Codes of ITU-T H.273 and FFmpeg for colour spaces and ranges."""
-_SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 _SEEK_MARGIN_S = 5.0
 
 
@@ -118,7 +118,7 @@ def _frames(media: MediaFile, ranges: Sequence[tuple[float, float]]) -> Iterator
 
 def _seek_before(media: MediaFile, time_s: float) -> None:
     """Skip packets well before a keyframe, in formats with an index."""
-    if media.video is None or time_s < _SEEK_MARGIN_S or media.container.format.name not in _SEEKABLE:
+    if media.video is None or time_s < _SEEK_MARGIN_S or media.container.format.name not in SEEKABLE:
         return
     stamp = int((time_s - _SEEK_MARGIN_S + media.origin_s) / media.video.time_base)
     with suppress(pyav().FFmpegError):
