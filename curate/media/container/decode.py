@@ -16,7 +16,7 @@ from curate.errors import CurateError, InvalidRow
 from curate.media.container.open import AUDIO_RATE_HZ, open_media
 from curate.media.container.planes import DecodedFrame
 from curate.media.container.sound import decode_sound
-from curate.media.container.video import decode_video, find_keyframes
+from curate.media.container.video import FrameGeometry, decode_video, find_keyframes, first_geometry
 
 Samples = NDArray[np.int16]
 """16 kHz mono sound, shape (samples,)"""
@@ -93,15 +93,21 @@ def read_frames(path: Path, spans: Sequence[Span], *, every: int = 1) -> Iterato
             yield Frame(frame.time_s, frame.to_rgb())
 
 
-def decode_frames(path: Path, spans: Sequence[Span], *, prefetch: bool = False) -> Generator[DecodedFrame, None, None]:
+def decode_frames(
+    path: Path, spans: Sequence[Span], *, prefetch: bool = False, repeat: bool = False
+) -> Generator[DecodedFrame, None, None]:
     """Yield every frame of the spans, in order, not yet converted; gaps are skipped without decoding if possible.
 
     Frames between spans less than ``MERGE_GAP_S`` apart are included. A stream that breaks ends the frames. With
-    ``prefetch``, two threads decode while the caller works on earlier frames; close the generator to stop them early.
+    ``repeat``, a picture displayed for more than half a second comes every tenth of a second. With ``prefetch``, two
+    threads decode while the caller works on earlier frames; close the generator to stop them early.
     """
-    merged, keyframes = merge_spans(spans, MERGE_GAP_S), keyframe_times(path)
+    merged = merge_spans(spans, MERGE_GAP_S)
+    keyframes, shown = _video_index(path)
+    if shown is None:
+        return
     with open_media(path, threads=2 if prefetch else 1) as media:
-        frames = decode_video(media, merged, keyframes)
+        frames = decode_video(media, merged, keyframes, shown, repeat=repeat)
         if not prefetch or media.video is None:
             yield from frames
             return
@@ -113,18 +119,24 @@ def decode_frames(path: Path, spans: Sequence[Span], *, prefetch: bool = False) 
 
 def keyframe_times(path: Path) -> Sequence[float]:
     """Return the times at which decoding of a video can begin, in seconds and in order; empty if unknown."""
+    return _video_index(path)[0]
+
+
+def _video_index(path: Path) -> tuple[Sequence[float], FrameGeometry | None]:
     try:
         state = path.stat()
     except OSError:
-        return _keyframe_times(path, 0, 0)
-    return _keyframe_times(path, state.st_size, state.st_mtime_ns)
+        return _read_video_index(path, 0, 0)
+    return _read_video_index(path, state.st_size, state.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=4)
-def _keyframe_times(path: Path, size_bytes: int, mtime_ns: int) -> Sequence[float]:
+def _read_video_index(path: Path, size_bytes: int, mtime_ns: int) -> tuple[Sequence[float], FrameGeometry | None]:
     # Cached because it takes all packet headers of a file that is decoded in several passes.
     with open_media(path) as media:
-        return find_keyframes(media) if media.video is not None else []
+        keyframes = find_keyframes(media) if media.video is not None else []
+    with open_media(path) as media:
+        return keyframes, first_geometry(media) if media.video is not None else None
 
 
 def _prefetch(frames: Iterator[DecodedFrame], max_frames: int) -> Generator[DecodedFrame, None, None]:
