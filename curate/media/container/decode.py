@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from curate.errors import CurateError, InvalidRow
 from curate.media.container.open import AUDIO_RATE_HZ, open_media
 from curate.media.container.planes import DecodedFrame
-from curate.media.container.sound import decode_sound
+from curate.media.container.sound import decode_channels, decode_mix, describe_mix
 from curate.media.container.video import FrameGeometry, decode_video, find_keyframes, first_geometry
 
 Samples = NDArray[np.int16]
@@ -39,38 +39,63 @@ class Span(NamedTuple):
     end_s: float
 
 
-def read_audio(path: Path) -> Samples:
-    """Return the first audio stream, sample 0 at second 0; late starts and holes are filled with silence.
+class Sound(NamedTuple):
+    """The sound of a file, and sentences on what of it was chosen or left out."""
 
-    A stream that breaks midway returns what came before. Raises ``InvalidRow``: ``no_audio`` without an audio stream,
-    ``truncated`` if none of it can be decoded.
+    samples: Samples
+    notices: list[str]
+
+
+def read_sound(path: Path, *, language: str | None = None) -> Sound:
+    """Return the sound, sample 0 at second 0; late starts and holes are filled with silence.
+
+    Of several sound tracks, the one in ``language`` (ISO 639-1) is taken, or else the default one, or else the first.
+    Channels are mixed so that none cancels another. A stream that breaks midway returns what came before. Raises
+    ``InvalidRow``: ``no_audio`` without an audio stream, ``truncated`` if none of it can be decoded.
     """
-    with open_media(path) as media:
+    with open_media(path, language=language) as media:
         if media.audio is None:
             raise InvalidRow(f"{path.name} has no sound", reason="no_audio")
-        samples = decode_sound(media)
-    if not len(samples):
-        raise InvalidRow(f"the sound of {path.name} cannot be decoded", reason="truncated")
-    return samples
+        notices, mix = media.choices(), decode_mix(media)
+    if mix.better:
+        notices.append(f"{path.name}: {describe_mix(mix.better)}")
+        with open_media(path, language=language) as media:
+            mix = decode_mix(media, weights=mix.better)
+    if not mix.is_complete:
+        left_out = f"the sound of {path.name} is left out from {len(mix.samples) / AUDIO_RATE_HZ:.1f} s on"
+        notices.append(f"{left_out}: the times that follow are damaged; convert it with ffmpeg to read it")
+    return Sound(_not_empty(mix.samples, path), notices)
+
+
+def read_audio(path: Path) -> Samples:
+    """Return the samples of ``read_sound``."""
+    return read_sound(path).samples
 
 
 def read_audio_start(path: Path, seconds: float) -> Samples:
     """Return the first seconds of what ``read_audio`` returns; empty if there is no sound."""
     with open_media(path) as media:
-        samples = np.zeros(0, np.int16) if media.audio is None else decode_sound(media, until_s=seconds)
-    return samples[: round(seconds * AUDIO_RATE_HZ)]
+        if media.audio is None:
+            return np.zeros(0, np.int16)
+        mix = decode_mix(media, until_s=seconds)
+    if mix.better:
+        with open_media(path) as media:
+            mix = decode_mix(media, weights=mix.better, until_s=seconds)
+    return mix.samples[: round(seconds * AUDIO_RATE_HZ)]
 
 
-def read_channels(path: Path) -> list[Samples]:
-    """Return each channel of the first audio stream separately; errors as in ``read_audio``."""
-    with open_media(path) as media:
-        count = 1 if media.audio is None else int(media.audio.codec_context.channels)
-        if count > 1:
-            samples = decode_sound(media, channels=count)
-            if not len(samples):
-                raise InvalidRow(f"the sound of {path.name} cannot be decoded", reason="truncated")
-            return [np.ascontiguousarray(samples[:, channel]) for channel in range(count)]
-    return [read_audio(path)]
+def read_channels(path: Path, *, language: str | None = None) -> list[Samples]:
+    """Return each channel of the audio stream that ``read_sound`` mixes, separately; errors as there."""
+    with open_media(path, language=language) as media:
+        if media.audio is None:
+            raise InvalidRow(f"{path.name} has no sound", reason="no_audio")
+        return [_not_empty(samples, path) for samples in decode_channels(media)]
+
+
+def _not_empty(samples: Samples, path: Path) -> Samples:
+    if not len(samples):
+        raise InvalidRow(f"the sound of {path.name} cannot be decoded", reason="truncated")
+    return samples
 
 
 def cut_audio(samples: Samples, span: Span) -> Samples:

@@ -24,6 +24,12 @@ INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 """Formats with one clock for the whole file; others may be several files, one after the other."""
 _COUNTED = {"aac": (2, 0x3C), "mp3": (2, 0x0C)}
 """Formats without timestamps, and where the header of each of their packets has the sample rate."""
+_LANGUAGE_CODES = {
+    "cs": ("ces", "cze"), "de": ("deu", "ger"), "el": ("ell", "gre"), "es": ("spa",), "nl": ("nld", "dut"),
+    "pl": ("pol",), "pt": ("por",), "sk": ("slk", "slo"), "sv": ("swe",), "tr": ("tur",), "zh": ("zho", "chi"),
+    "ja": ("jpn",), "ga": ("gle",), "fa": ("fas", "per"), "mt": ("mlt",), "hy": ("hye", "arm"), "id": ("ind",),
+}  # fmt: skip
+"""ISO 639-2 codes that do not begin with the code of ISO 639-1"""
 _RESTART_S, _NEAR_S = 1.0, 2.0
 _UNREACHABLE = frozenset(
     {errno.EIO, errno.ENOENT, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EREMOTEIO}
@@ -42,6 +48,14 @@ class MediaFile:
     video: Any | None
     audio: Any | None
     origin_s: float
+
+    def choices(self) -> list[str]:
+        """Return a sentence on which of several sound tracks is heard, if there are several."""
+        tracks = self.container.streams.audio
+        if len(tracks) < 2 or self.audio is None:
+            return []
+        number, language = tracks.index(self.audio) + 1, self.audio.language or "no language named"
+        return [f"{self.path.name} has {len(tracks)} sound tracks: number {number} ({language}) is heard, no other"]
 
     @property
     def title(self) -> str | None:
@@ -136,8 +150,11 @@ class _Clock:
 
 
 @contextmanager
-def open_media(path: Path, *, threads: int = 1) -> Iterator[MediaFile]:
+def open_media(path: Path, *, threads: int = 1, language: str | None = None) -> Iterator[MediaFile]:
     """Open a media file; its video is decoded by ``threads`` threads.
+
+    Of several sound tracks, the one in ``language`` is chosen, or else the default one, or else the first; never one
+    for people who cannot see or hear, or with comments, if there is another.
 
     Raises ``InvalidRow`` (``not_media``, ``truncated``, ``unreadable``, ``unavailable``) if it cannot be opened as
     media.
@@ -154,7 +171,7 @@ def open_media(path: Path, *, threads: int = 1) -> Iterator[MediaFile]:
         check_reachable(path, error)
         raise InvalidRow(f"{path.name} cannot be read as media", reason=_rejection_reason(path)) from error
     try:
-        yield _select_streams(path, container, threads)
+        yield _select_streams(path, container, threads, language)
     finally:
         container.close()
 
@@ -188,11 +205,15 @@ def check_reachable(path: Path, error: Exception) -> None:
     ) from error
 
 
-def _select_streams(path: Path, container: Any, threads: int) -> MediaFile:
+def _select_streams(path: Path, container: Any, threads: int, language: str | None) -> MediaFile:
     disposition = pyav().stream.Disposition
     still = disposition.attached_pic | disposition.timed_thumbnails
     videos = [s for s in container.streams.video if not s.disposition & still and s.codec_context is not None]
-    sounds = [s for s in container.streams.audio if s.codec_context is not None]
+    extra = disposition.visual_impaired | disposition.hearing_impaired | disposition.comment | disposition.descriptions
+    sounds = sorted(
+        (s for s in container.streams.audio if s.codec_context is not None),
+        key=lambda s: (not _speaks(s, language), bool(s.disposition & extra), not s.disposition & disposition.default),
+    )
     for stream in videos[:1]:
         width, height = stream.codec_context.width, stream.codec_context.height
         if width * height > MAX_PIXELS:
@@ -223,6 +244,12 @@ def _rejection_reason(path: Path) -> str:
         return "unreadable"
     is_media = head[4:8] in (b"ftyp", b"moov", b"mdat") or head[:4] in (b"RIFF", b"\x1aE\xdf\xa3", b"OggS", b"fLaC")
     return "truncated" if is_media else "not_media"
+
+
+def _speaks(stream: Any, language: str | None) -> bool:
+    """Return whether a stream is in a language (ISO 639-1)."""
+    code = (stream.language or "").lower()[:3]
+    return language is not None and (code[:2] == language or code in _LANGUAGE_CODES.get(language, ()))
 
 
 def _clean(text: str | None) -> str | None:
