@@ -16,7 +16,7 @@ from curate.stages.contract import Tools
 from curate.stages.prelabel.stage import Prelabel
 from curate.storage.blobs import Blobs
 from tests.support.chat_double import ChatDouble
-from tests.support.posts import ONE, Posts
+from tests.support.posts import MINI, Posts
 
 TURNS = [
     {"turn": 0, "speaker": "Ann\n[1]", "text": "Where were\nyou?"},
@@ -111,7 +111,7 @@ def test_settings_keep_their_identity(name: str, tmp_path: Path) -> None:
 def test_rows_keep_their_ids_and_keys(corpus: Posts, double: ChatDouble) -> None:
     corpus.run(
         labellers=[
-            {**ONE, "samples": 2, "temperature": 1.0},
+            {**MINI, "samples": 2, "temperature": 1.0},
             {"model": "openai/gpt-5", "name": "large", "structured": "json_object", "scores": False},
             {"model": "lexicon"},
         ],

@@ -5,26 +5,10 @@ import unicodedata
 from typing import NamedTuple
 
 _ABBREVIATIONS = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "st",
-        "vs",
-        "etc",
-        "jr",
-        "sr",
-        "inc",
-        "e.g",
-        "i.e",
-        "z.b",
-        "bzw",
-        "ca",
-        "no",
-        "nr",
-    ]
+    (
+        *("mr", "mrs", "ms", "dr", "prof", "st", "jr", "sr", "inc"),
+        *("vs", "etc", "no", "e.g", "i.e", "z.b", "bzw", "ca", "nr"),
+    )
 )
 _END = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*\s+|(?<=[。！？])|\n+")
 _TURN = re.compile(r"^\s*([^\W\d_][^:\n]{0,39}):\s+(\S.*)$")

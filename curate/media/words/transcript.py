@@ -146,18 +146,11 @@ def _split_cue(cue: Cue, indices: range, spans: Sequence[Span]) -> list[tuple[in
     for word in cue.words:
         distances = [max(spans[i].start_s - word.middle_s, word.middle_s - spans[i].end_s, 0.0) for i in indices]
         by_span.setdefault(indices[int(np.argmin(distances))], []).append(word)
-    return [
-        (
-            index,
-            Cue(
-                Span(words[0].start_s, words[-1].end_s),
-                separator.join(word.text for word in words),
-                cue.speaker,
-                tuple(words),
-            ),
-        )
-        for index, words in by_span.items()
-    ]
+    parts = []
+    for index, words in by_span.items():
+        span, text = Span(words[0].start_s, words[-1].end_s), separator.join(word.text for word in words)
+        parts.append((index, Cue(span, text, cue.speaker, tuple(words))))
+    return parts
 
 
 def _join(cues: Sequence[Cue]) -> SpanText:
