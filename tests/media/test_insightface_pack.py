@@ -74,7 +74,7 @@ def test_the_licence_of_a_pack_is_stated():
     assert "non-commercial research" in note
 
 
-def test_a_pack_that_is_no_network_says_what_to_do(tmp_path, opencv):
+def test_an_invalid_pack_has_a_hint(tmp_path, opencv):
     (tmp_path / "pack").mkdir()
     (tmp_path / "pack" / "det.onnx").write_text("not a network")
     with pytest.raises(MissingDependency, match="pack") as caught:

@@ -29,7 +29,7 @@ def test_a_csv_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "message"),
     [
         ("a.rttm", "SPEAKER talk 1 0.5\n", "a.rttm:1"),
         ("a.rttm", "\nSPEAKER talk 1 x 2 <NA> <NA> Mary\n", "a.rttm:2: 'x' is not a time"),
@@ -42,11 +42,11 @@ def test_a_csv_file(tmp_path):
         ("a.csv", "", "lacks the column"),
     ],
 )
-def test_what_cannot_be_read_is_told_by_line(tmp_path, name, text, told):
+def test_an_invalid_line_is_reported_by_number(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(InvalidRow) as caught:
         load_turns(tmp_path / name, "talk.mp4")
-    assert told in caught.value.message
+    assert message in caught.value.message
 
 
 def test_files_that_are_no_text(tmp_path):

@@ -44,7 +44,7 @@ def test_a_model_in_a_folder_is_run_without_a_network(tmp_path, monkeypatch):
     assert Whisper(folder).transcribe(make_speech(), spans, language="en") == found
 
 
-def test_a_folder_that_is_no_model_is_told_in_one_sentence(tmp_path):
+def test_the_problem_of_a_folder_is_one_sentence(tmp_path):
     assert model_problem(tmp_path / "gone").endswith("is not a folder")
     empty = tmp_path / "empty"
     empty.mkdir()

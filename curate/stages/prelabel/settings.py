@@ -154,7 +154,7 @@ class ServiceSettings(RequestSettings):
 
 
 class PrelabelSettings(ServiceSettings):
-    """Everything that the stage can be told."""
+    """All settings of the stage."""
 
     labellers: Annotated[tuple[LabellerSettings, ...], Setting(min_length=1, max_length=12)] = (
         LabellerSettings(model="offline"),
