@@ -110,6 +110,9 @@ def test_overrides(posts_recipe):
         ("stages.export.relese=v1", "relese is not a setting of export; did you mean release?"),
         ("recipe.x=1", "recipe has no settings"),
         ("seed=[", "not valid YAML"),
+        ("stages.export={release: v7}", "stages.export is not a setting"),
+        ("stages=[]", "stages: tuple should have at least 1 item"),
+        ("recipe.x.y=1", "recipe has no settings"),
     ],
 )
 def test_broken_overrides(posts_recipe, override, says):
