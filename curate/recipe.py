@@ -73,10 +73,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, check_sources: boo
     stages = _valid_stages(document)
     problems.extend(_order_problems(stages, document, complete=recipe is not None))
     for index, stage in stages.items():
-        own = list(stage.problems(path.parent, labels))
+        stage_problems = list(stage.problems(path.parent, labels))
         if check_sources and isinstance(stage, Discovered):
-            own.extend(stage.missing(path.parent))
-        problems.extend(f"{document.location(('stages', index, *location))}: {problem}" for location, problem in own)
+            stage_problems.extend(stage.missing(path.parent))
+        problems.extend(
+            f"{document.location(('stages', index, *location))}: {problem}" for location, problem in stage_problems
+        )
     if problems or recipe is None or labels is None:
         problems = sort_problems(problems)
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -91,7 +93,7 @@ def find_recipe(path: Path) -> Path:
     names = list_assets("recipes", suffix=".yaml")
     if path.name.removesuffix(".yaml") in names and path.parent in (Path(), Path("recipes")):
         return shipped_folder("recipes") / f"{path.name.removesuffix('.yaml')}.yaml"
-    near = [str(other) for other in sorted(path.parent.glob("*.yaml"))] if path.parent.is_dir() else []
+    near = [str(file) for file in sorted(path.parent.glob("*.yaml"))] if path.parent.is_dir() else []
     raise InvalidInput(f"there is no recipe {path}{nearest(str(path), [*near, *names])}", hint="check the path")
 
 
@@ -116,10 +118,10 @@ def _order_problems(stages: Mapping[int, Stage], document: Document, *, complete
     before: list[Stage] = []
     for index, stage in stages.items():
         location = document.location(("stages", index))
-        if not stage.repeatable and any(other.stage == stage.stage for other in before):
+        if not stage.repeatable and any(earlier.stage == stage.stage for earlier in before):
             yield f"{location}: {stage.stage} is given twice; one is enough"
-        if late := [other for other in before if STAGES.index(type(other)) > STAGES.index(type(stage))]:
-            yield f"{location}: {stage.stage} comes after {late[0].stage}; move it up"
+        if followers := [earlier for earlier in before if STAGES.index(type(earlier)) > STAGES.index(type(stage))]:
+            yield f"{location}: {stage.stage} comes after {followers[0].stage}; move it up"
         elif complete and (table := _unwritten(stage, before)):
             writer = writer_of(table)
             step = f"; add {writer.kind()}" if writer else ""
@@ -131,7 +133,7 @@ def _unwritten(stage: Stage, before: Sequence[Stage]) -> str | None:
     """Return the table that a stage reads and no stage before it writes."""
     if not isinstance(stage, BatchStage) or isinstance(stage, Discovered):
         return None
-    return None if any(stage.reads in other.writes for other in before) else stage.reads
+    return None if any(stage.reads in earlier.writes for earlier in before) else stage.reads
 
 
 def _override(document: Document, overrides: Sequence[str]) -> Document:

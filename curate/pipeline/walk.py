@@ -84,8 +84,8 @@ def walk(
                 works[i] = work
                 live.update(listed[identities[i]] if work is None else work.works)
             if stores and isinstance(stage, Discovered) and not is_listed:
-                found = [(identities[i], work) for i in siblings if (work := works[i])]
-                listings = [Listing(stage.stage, identity, work.ids, work.works) for identity, work in found]
+                new = {identities[i]: work for i in siblings if (work := works[i])}
+                listings = [Listing(stage.stage, identity, work.ids, work.works) for identity, work in new.items()]
                 store_listing(corpus.workspace, stage.stage, listings)
             corpus.live.update(dict.fromkeys(stage.writes, frozenset(live)))
         yield Step(stage, works.get(index))

@@ -106,6 +106,8 @@ def test_identity_is_that_of_settings_and_assets_alone(step):
     identity = step.stage.identity(step.tools)
     elsewhere = step.tools._replace(blobs=Blobs(step.tools.folder / "elsewhere"), recipe="other")
     assert step.stage.identity(elsewhere) == identity
+    copy = type(step.stage).model_validate_json(step.stage.model_dump_json())
+    assert copy.identity(step.tools) == identity
     for name in step.stage.operational:
         changed = step.stage.model_construct(**{**dict(step.stage), name: None})
         assert changed.identity(step.tools) == identity, f"{name} only says how the work is done"

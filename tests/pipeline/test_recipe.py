@@ -124,3 +124,14 @@ def test_the_shipped_recipes_are_valid():
 
     for path in list_assets("recipes", suffix=".yaml").values():
         load_recipe(path)
+
+
+@pytest.mark.parametrize("model", ["offline", "lexicon", "openai/gpt-5-mini", "replay"])
+def test_the_recipe_that_a_run_records_can_be_run(posts_recipe, tmp_path, model):
+    """With every default filled in it means the same, and so does a second round."""
+    loaded = load_recipe(posts_recipe, [f"stages.prelabel.model={model}"])
+    recorded = posts_recipe.with_name("recorded.yaml")
+    recorded.write_text(dump_recipe(loaded.recipe))
+    again = load_recipe(recorded)
+    assert again.recipe == loaded.recipe
+    assert dump_recipe(again.recipe) == recorded.read_text()
