@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.media.container.open import AUDIO_RATE_HZ, MediaFile, decode_errors, open_media, pyav
-from curate.media.container.video import SEEKABLE, FrameGeometry
+from curate.media.container.open import AUDIO_RATE_HZ, INDEXED, MediaFile, decode_errors, open_media, pyav
+from curate.media.container.video import FrameGeometry
 
 MAX_HEIGHT_PX = 720
 MAX_BYTES = 24_000_000
@@ -25,7 +25,7 @@ _JITTER_S = 0.002
 def can_copy_pictures(media: MediaFile, geometry: FrameGeometry, *, max_rate_hz: Fraction) -> bool:
     """Return whether browsers show the pictures of a file as they are: H.264, 8 bits, upright, at most 720p."""
     video = media.video
-    if video is None or video.codec_context.name != "h264" or media.container.format.name not in SEEKABLE:
+    if video is None or video.codec_context.name != "h264" or media.container.format.name not in INDEXED:
         return False
     context, rate = video.codec_context, video.guessed_rate
     is_plain = context.pix_fmt in ("yuv420p", "yuvj420p") and (video.sample_aspect_ratio or 1) == 1
