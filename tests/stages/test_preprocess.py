@@ -9,10 +9,12 @@ from PIL import Image
 
 from curate.assets import shipped_folder
 from curate.corpus.sources import SourceMissing
+from curate.files import sha256_of_file
 from curate.labels import load_labels
-from curate.media.container.decode import read_audio
+from curate.media.container.decode import Span, read_audio
 from curate.media.container.pictures import load_rgb
 from curate.media.container.probe import probe
+from curate.media.container.render import render_video
 from curate.media.faces.centerface import CenterFace
 from curate.stages.contract import Tools
 from curate.stages.preprocess.stage import Preprocess
@@ -37,14 +39,17 @@ def quickstart(tmp_path_factory):
     return preprocess(shipped_folder("recipes"), "quickstart/*.mp4", "quickstart/posts.jsonl", blobs=blobs)
 
 
-def copy_of(done, item):
+def copy_of(done, item, folder):
     """The viewing copy of an item, as annotators would get it."""
-    files = {row["source_id"]: row["file"] for row in done.sources}
-    data = render_video(done.tools.folder / files[item["source_id"]], Span(item["start_s"], item["end_s"]))
-    return probe(done.tools.blobs.path(done.tools.blobs.put(data, "mp4")))
+    path = next(
+        path for path in done.tools.folder.glob("quickstart/*.mp4") if sha256_of_file(path) == item["source_id"]
+    )
+    data = render_video(path, Span(item["start_s"], item["end_s"]))
+    (folder / "copy.mp4").write_bytes(data)
+    return probe(folder / "copy.mp4")
 
 
-def test_the_samples_give_two_spoken_utterances_each(quickstart):
+def test_the_samples_give_two_spoken_utterances_each(quickstart, tmp_path):
     spoken = [item for item in quickstart.items if item["unit"] == "utterance"]
     assert len(spoken) == 6
     assert len(quickstart.faces) == 3
@@ -60,7 +65,7 @@ def test_the_samples_give_two_spoken_utterances_each(quickstart):
         sound = read_audio(quickstart.tools.blobs.path(item["audio"]))
         assert len(sound) / 16_000 == pytest.approx(item["end_s"] - item["start_s"], abs=0.002)
         assert "video" not in item
-        copy = copy_of(quickstart, item)
+        copy = copy_of(quickstart, item, tmp_path)
         assert (item["width_px"], item["height_px"], item["frame_rate_hz"]) == (
             copy.width,
             copy.height,

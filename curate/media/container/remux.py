@@ -29,7 +29,8 @@ def can_copy_pictures(media: MediaFile, geometry: FrameGeometry, *, max_rate_hz:
         return False
     context, rate = video.codec_context, video.guessed_rate
     is_plain = context.pix_fmt in ("yuv420p", "yuvj420p") and (video.sample_aspect_ratio or 1) == 1
-    is_upright = not geometry.rotation_deg and (geometry.width, geometry.height) == (context.width, context.height)
+    is_turned = geometry.rotation_deg or geometry.is_mirrored
+    is_upright = not is_turned and (geometry.width, geometry.height) == (context.width, context.height)
     is_small = geometry.height <= MAX_HEIGHT_PX and not (geometry.width % 2 or geometry.height % 2)
     is_steady = bool(rate) and rate <= max_rate_hz * Fraction(1001, 1000)
     return is_plain and is_upright and is_small and is_steady
@@ -69,15 +70,24 @@ def _packets(media: MediaFile, start_s: float, end_s: float) -> list[Any]:
     media.container.seek(int((start_s + media.origin_s) / media.video.time_base), stream=media.video)
     packets: list[Any] = []
     for packet in media.packets(media.video):
-        if packet.pts is None or packet.dts is None:
+        if packet.pts is None:
             break
-        time_s = _time(media, packet)
-        if float(packet.dts * packet.time_base) - media.origin_s >= end_s:
+        if packet.dts is not None and float(packet.dts * packet.time_base) - media.origin_s >= end_s:
             break
-        if packet.is_keyframe and time_s <= start_s + 1e-6:
+        if packet.is_keyframe and _time(media, packet) <= start_s + 1e-6:
             packets = []
         packets.append(packet)
-    return packets if packets and packets[0].is_keyframe else []
+    return _with_dts(packets) if packets and packets[0].is_keyframe else []
+
+
+def _with_dts(packets: list[Any]) -> list[Any]:
+    """Return the packets with the decoding times that Matroska leaves out after seeking; none if they stay unknown."""
+    known = next((index for index, packet in enumerate(packets) if packet.dts is not None), None)
+    if known is None or any(packet.dts is None for packet in packets[known:]):
+        return []
+    for index in reversed(range(known)):
+        packets[index].dts = packets[index + 1].dts - (packets[index].duration or 1)
+    return packets
 
 
 def _time(media: MediaFile, packet: Any) -> float:

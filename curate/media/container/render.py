@@ -80,7 +80,7 @@ def _transcode(path: Path, span: Span, sound: Samples | None, shape: ViewingForm
             *streams,
             f"file:{target}",
             format="mp4",
-            vf=f"fps={shape.frame_rate_hz},scale={shape.width_px}:{shape.height_px},setsar=1,format=yuv420p",
+            vf=f"fps={shape.frame_rate_hz}:start_time=0,scale={shape.width_px}:{shape.height_px},setsar=1,format=yuv420p",
             vcodec="libx264",
             preset="veryfast",
             crf=26,

@@ -55,7 +55,7 @@ def add_chunk(
                 item |= copy
             else:
                 message = f"{path.name} has no pictures at {span.start_s:.2f}-{span.end_s:.2f} s"
-                rows.reject(f"{item['item_id']}#video", InvalidRow(message, reason="truncated"))
+                rows.reject(f"{item['item_id']}#video", InvalidRow(message, reason="partial"))
         if sound is None and item["layout"] == "audio":
             continue
         rows.items.append(item)
