@@ -19,6 +19,11 @@ def detect_language(text: str) -> str | None:
     return str(language) if probability >= MIN_PROBABILITY else None
 
 
+def rank_languages(text: str) -> dict[str, float]:
+    """How likely a text, however short, is in each language (ISO 639-1)."""
+    return {name: float(probability) for name, probability in _identifier().rank(text)}
+
+
 @functools.cache
 def _identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier

@@ -9,8 +9,9 @@ import numpy as np
 
 from curate.errors import InvalidRow
 from curate.media.container.decode import Samples, Span, cut_audio
+from curate.media.words.markup import Cue
 from curate.media.words.spread import Word, WordTimes
-from curate.media.words.subtitles import Cue, embedded_cues, load_cues
+from curate.media.words.subtitles import embedded_cues, load_cues
 
 MIN_HEARD_S = 0.1
 
@@ -20,6 +21,8 @@ class Transcript(NamedTuple):
 
     cues: list[Cue]
     language: str | None = None
+    problems: Sequence[str] = ()
+    """One sentence for each thing about it that may be wrong."""
 
 
 class Transcriber(Protocol):
@@ -37,16 +40,18 @@ class Transcriber(Protocol):
 
 
 class SidecarSubtitles(NamedTuple):
-    """A subtitle file beside the media."""
+    """A subtitle file beside the media, and the language that its name says it is in."""
 
     path: Path
+    language: str | None = None
 
     @property
     def name(self) -> str:
         return "subtitles"
 
     def transcribe(self, samples: Samples | None, spans: Sequence[Span], *, language: str | None) -> Transcript:
-        return Transcript(load_cues(self.path))
+        found = load_cues(self.path, language=self.language or language)
+        return Transcript(found.cues, self.language, found.problems)
 
 
 class EmbeddedSubtitles(NamedTuple):
@@ -200,6 +205,8 @@ def first_transcript(
         except InvalidRow as error:
             on_error(one, error)
             continue
+        if found.problems:
+            on_error(one, InvalidRow("; ".join(found.problems)))
         if found.cues:
             return found, one.name
     return Transcript([]), None
