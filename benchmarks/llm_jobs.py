@@ -13,6 +13,7 @@ from pathlib import Path
 
 from curate.executors import collecting_seldom
 from curate.labels import LabelSchema, load_labels
+from curate.labels.record import parse_json
 
 SYSTEM = (
     "You label the emotion that a speaker shows. Judge only what the words themselves show, not what you would feel in "
@@ -148,7 +149,9 @@ def ask_stream(url: str, count: int, in_flight: int, folder: Path, labels: Label
             said = text(number)
             request = Request(MODEL, (Message("system", (SYSTEM,)), Message("user", (said,))), schema=form)
             item = ItemContext(text=said)
-            reply = await asker.ask(request, lambda answer: labels.parse_answer(answer, item), labeller="benchmark")
+            reply = await asker.ask(
+                request, lambda answer: labels.from_answer(parse_json(answer), item), labeller="benchmark"
+            )
             return reply.outcome
 
         for number, outcome in enumerate(stream(iter(range(count)), work, window=2 * in_flight, finish=asker.close)):

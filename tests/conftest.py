@@ -26,6 +26,14 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def opencv() -> None:
+    """Skip tests of InsightFace where OpenCV lacks a system library."""
+    result = subprocess.run([sys.executable, "-c", "import cv2"], capture_output=True, text=True)
+    if result.returncode:
+        pytest.skip(f"OpenCV cannot be imported: {result.stderr.strip().splitlines()[-1]}")
+
+
 @pytest.fixture
 def run_curate(tmp_path, monkeypatch):
     """Runs the command line in a process of its own, in an empty folder: gives the finished process."""

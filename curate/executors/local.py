@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from curate.executors import AHEAD_PER_WORKER, IN_FLIGHT_PER_WORKER, WorkerDied, collect_seldom
@@ -90,7 +91,8 @@ class LocalExecutor:
                 self.workers, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),)
             )
         try:
-            return self._pool.submit(function, task)
+            with _blocking_interrupts():
+                return self._pool.submit(function, task)
         except BrokenProcessPool as error:
             broken: Future[R] = Future()
             broken.set_exception(error)
@@ -106,9 +108,20 @@ class LocalExecutor:
             return WorkerDied("its worker process was killed (out of memory, or a crash in a decoder)")
 
 
+@contextmanager
+def _blocking_interrupts() -> Iterator[None]:
+    """Start workers with SIGINT blocked, so that Ctrl-C cannot end them before ``_start_worker``."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker(driver: int) -> None:
     # Ctrl-C reaches the whole process group; only the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     collect_seldom()
     threading.Thread(target=_end_with, args=(driver,), daemon=True).start()

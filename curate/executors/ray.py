@@ -84,7 +84,8 @@ class RayExecutor:
             if self.address:
                 self._join(ray, quiet)
             else:
-                ray.init(num_cpus=self.workers, include_dashboard=False, **quiet)
+                # "local" ignores RAY_ADDRESS and clusters that happen to run on this machine.
+                ray.init(address="local", num_cpus=self.workers, include_dashboard=False, **quiet)
             self._started = True
         return ray
 

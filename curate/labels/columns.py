@@ -7,7 +7,7 @@ import yaml
 from curate.assets import shipped_folder
 from curate.labels.features import Feature, list_of, scalar
 
-AUDIO_RATE_HZ = 16_000
+_AUDIO_RATE_HZ = 16_000
 
 ITEM_COLUMNS: dict[str, Feature] = {
     "item_id": scalar("string"),
@@ -21,7 +21,7 @@ ITEM_COLUMNS: dict[str, Feature] = {
     "speaker": scalar("string"),
     "text": scalar("string"),
     "text_source": scalar("string"),
-    "audio": {"sampling_rate": AUDIO_RATE_HZ, "_type": "Audio"},
+    "audio": {"sampling_rate": _AUDIO_RATE_HZ, "_type": "Audio"},
     "face": {"_type": "Image"},
     "face_outcome": scalar("string"),
     "face_identity": scalar("string"),

@@ -1,6 +1,5 @@
 """Label schemas: what is judged, defined once."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import Field as Setting
 from curate.assets import find_asset
 from curate.document import Document, load_document, nearest, parse_model, sort_problems
 from curate.errors import InvalidInput
+from curate.files import sha256_of
 from curate.labels import record
 from curate.labels.columns import reserved_names
 from curate.labels.fields import FIELD_TYPES, Field, Text
@@ -43,7 +43,7 @@ class LabelSchema(BaseModel):
     @cached_property
     def sha256(self) -> str:
         """The hash of the whole schema, including its taxonomies."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return sha256_of(self.model_dump_json())
 
     @cached_property
     def _validator(self) -> record.Validator:

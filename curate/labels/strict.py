@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-MAX_ENUM_VALUES = 1_000
+_MAX_ENUM_VALUES = 1_000
 _LONG_ENUM = 250
 _LONG_ENUM_CHARS = 15_000
 _MAX_CHARS = 120_000
@@ -31,7 +31,7 @@ def nullable(schema: dict[str, Any]) -> dict[str, Any]:
 def label_schema(names: Sequence[str]) -> dict[str, Any]:
     """Return the JSON schema of a label: an enum, or a bounded string if there are too many labels for one."""
     chars = sum(map(len, names))
-    if len(names) > MAX_ENUM_VALUES or (len(names) > _LONG_ENUM and chars > _LONG_ENUM_CHARS):
+    if len(names) > _MAX_ENUM_VALUES or (len(names) > _LONG_ENUM and chars > _LONG_ENUM_CHARS):
         return {"type": "string", "minLength": 1, "maxLength": max(map(len, names))}
     return {"type": "string", "enum": list(names)}
 
@@ -64,7 +64,7 @@ def strict_problems(schema: dict[str, Any]) -> list[str]:
         if len(enum) > _LONG_ENUM and sum(map(len, enum)) > _LONG_ENUM_CHARS:
             problems.append(f"{location}: an enum of {len(enum)} values may have {_LONG_ENUM_CHARS} characters")
     for kind, count, limit in (
-        ("enum values", values, MAX_ENUM_VALUES),
+        ("enum values", values, _MAX_ENUM_VALUES),
         ("characters in names", chars, _MAX_CHARS),
         ("properties", properties, _MAX_PROPERTIES),
     ):

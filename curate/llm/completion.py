@@ -1,15 +1,15 @@
-"""The reply of a chat model, read without trusting any of it."""
+"""Replies of chat models, read without trusting any of them."""
 
 import json
 from typing import Any, Literal, NamedTuple
 
 from curate.llm.prompts.fence import replace_surrogates
 
-MOST_TOKENS = 100_000_000
+MAX_TOKENS = 100_000_000
 
 
 class TokenUsage(NamedTuple):
-    """Tokens as the service counts them; ``cached`` are those of the input that cost less."""
+    """Tokens as the service counts them; ``cached`` is the part of the input that costs less."""
 
     tokens_in: int
     tokens_out: int
@@ -17,7 +17,7 @@ class TokenUsage(NamedTuple):
 
 
 class Completion(NamedTuple):
-    """A whole reply: what it came to, the text, who answered, and what it used (None where it does not tell)."""
+    """A whole reply: outcome, text, the model that answered, and its usage (None if not reported)."""
 
     outcome: Literal["ok", "refused", "filtered", "truncated"]
     text: str
@@ -27,36 +27,36 @@ class Completion(NamedTuple):
 
 
 def read_completion(body: str | bytes) -> Completion:
-    """What a body of ``/chat/completions`` holds. Raises ``ValueError`` with a sentence where it is no whole reply."""
+    """Parse a body of ``/chat/completions``. Raises ``ValueError`` with a sentence if the reply is incomplete."""
     try:
         page = json.loads(body)
     except RecursionError as error:
         raise ValueError("the reply is nested too deeply") from error
     except ValueError as error:
         start = body[:200] if isinstance(body, str) else body[:200].decode("utf-8", "replace")
-        what = "an HTML page" if start.lstrip().startswith("<") else "not whole JSON"
-        raise ValueError(f"the reply is {what}") from error
+        kind = "an HTML page" if start.lstrip().startswith("<") else "not whole JSON"
+        raise ValueError(f"the reply is {kind}") from error
     page = page if isinstance(page, dict) else {}
     choices = page.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
     model = page.get("model")
-    about = (clean_name(model), read_usage(page.get("usage")))
+    source = (clean_name(model), read_usage(page.get("usage")))
     text, refusal = _text(message.get("content")), message.get("refusal")
     if choice.get("finish_reason") == "content_filter":
-        return Completion("filtered", text or "", *about, "the service filtered the answer")
+        return Completion("filtered", text or "", *source, "the service filtered the answer")
     if isinstance(refusal, str) and refusal.strip():
-        return Completion("refused", refusal, *about, f"the model refused: {replace_surrogates(refusal[:300])}")
+        return Completion("refused", refusal, *source, f"the model refused: {replace_surrogates(refusal[:300])}")
     if choice.get("finish_reason") == "length" and message:
-        return Completion("truncated", text or "", *about, "the answer was cut off at the limit of tokens")
+        return Completion("truncated", text or "", *source, "the answer was cut off at the limit of tokens")
     if text is None:
         raise ValueError("the reply holds no answer")
-    return Completion("ok", text, *about)
+    return Completion("ok", text, *source)
 
 
 def clean_name(name: Any) -> str | None:
-    """What a service calls a model or request, fit to be stored; None for what is no name."""
+    """Return a service's name for a model or request in a form that can be stored; None if it is not text."""
     return replace_surrogates(name[:200]) if isinstance(name, str) else None
 
 
@@ -70,7 +70,7 @@ def _text(content: Any) -> str | None:
 
 
 def read_usage(usage: Any) -> TokenUsage | None:
-    """The tokens that a reply's ``usage`` names; None where it does not tell, or tells nonsense."""
+    """Return the tokens that a reply's ``usage`` reports; None if they are missing or not plausible."""
     if not isinstance(usage, dict):
         return None
     tokens_in, tokens_out = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
@@ -82,7 +82,7 @@ def read_usage(usage: Any) -> TokenUsage | None:
 
 
 def _count(value: Any) -> int | None:
-    # The comparison is false for what is no number, and knows numbers of any length.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
+    # The comparison is false for NaN, and handles integers of any length.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_TOKENS:
         return None
     return int(value)

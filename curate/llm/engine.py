@@ -1,4 +1,4 @@
-"""Asking chat models: every reply is kept before it is used, asked for once, checked, and mended once."""
+"""Requests to chat models: every reply is stored before use, paid for once, checked, and corrected once if unusable."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,7 +10,8 @@ from curate.llm.completion import Completion, read_completion
 from curate.llm.money.account import UsageCounter, UsageTotals
 from curate.llm.replies import ReplyStore, StoredReply
 from curate.llm.request import Request
-from curate.llm.transport.embeddings import Embedder, Embedding
+from curate.llm.transport.embedder import Embedder
+from curate.llm.transport.embeddings import Embedding
 from curate.llm.transport.faults import copy_error, make_mask
 from curate.llm.transport.protocol import ChatAndEmbeddingTransport, FetchResult, Transport
 from curate.llm.transport.replay import ReplayTransport
@@ -18,18 +19,16 @@ from curate.llm.transport.replay import ReplayTransport
 V = TypeVar("V")
 ReplyOutcome = Literal["ok", "refused", "filtered", "truncated", "invalid", "error"]
 
-_MOST_MENDED_CHARS = 20_000
-_MOST_TOKENS_OUT = 128_000
-_GRACE_S = 10.0
+_MAX_CORRECTED_CHARS = 20_000
+_MAX_TOKENS_OUT = 128_000
 _mask = make_mask()
 
 
 class Reply(NamedTuple, Generic[V]):
-    """What asking came to. ``value`` is what the check made of ``text``; ``detail`` says why there is none.
+    """What a request came to. ``value`` is what the check made of ``text``; ``detail`` says why there is none.
 
-    ``tokens_in``, ``tokens_out`` and ``usd`` (None where no price is known) are of the stored replies behind it, mended
-    ones included, whenever they were paid; ``paid_usd`` is what was paid now. ``key`` names the request whose reply it
-    is.
+    ``tokens_in``, ``tokens_out`` and ``usd`` (None if no price is known) sum over the stored replies used, corrections
+    included, whenever they were paid; ``paid_usd`` was paid now. ``key`` is the request whose reply counts.
     """
 
     outcome: ReplyOutcome
@@ -47,92 +46,68 @@ class Reply(NamedTuple, Generic[V]):
     tries: int = 0
     from_cache: bool = False
     replies: int = 0
-    """How many stored replies are behind it"""
+    """Number of stored replies used"""
 
 
 class ModelClient(Protocol):
-    """What a stage asks; ``Engine`` is the only one outside of tests."""
+    """What a stage sends requests to: an ``Engine``, or a ``DryRun``."""
 
     async def ask(self, request: Request, check: Callable[[str], V], *, labeller: str) -> Reply[V]:
-        """What a model replies, as ``check`` reads it; ``check`` raises ``ValueError`` with a sentence."""
+        """Return a reply as parsed by ``check``, which raises ``ValueError`` with a sentence if it is unusable."""
         ...
 
     async def embed(self, texts: Sequence[str], *, model: str, labeller: str) -> list[Embedding]:
-        """A vector for each text, or why it has none."""
+        """Return a vector for each text, or why it has none."""
         ...
 
 
 class Engine:
-    """Asks through a courier, with the stored replies before it. For one event loop.
+    """Answers from the stored replies, and fetches missing ones through a transport. For one event loop.
 
-    Nobody is asked for the labellers in ``replayed``. ``open_online`` gives the courier for embeddings; without it only
-    stored ones are used.
+    Nothing is sent for the labellers in ``replayed``. ``open_online`` opens the transport for embeddings when it is
+    first needed; without it, only stored vectors are used. ``grace_s`` is how long closing waits for paid replies.
     """
 
     def __init__(
         self,
-        answers: ReplyStore,
-        courier: Transport,
+        store: ReplyStore,
+        transport: Transport,
         *,
         replayed: frozenset[str] = frozenset(),
         open_online: Callable[[], ChatAndEmbeddingTransport] | None = None,
+        grace_s: float = 0.0,
     ) -> None:
-        self._answers = answers
-        self._courier = courier
-        self._replay, self._replayed = ReplayTransport(answers), replayed
-        self._flying: dict[str, asyncio.Task[FetchResult]] = {}
-        self._wanted: dict[str, list[asyncio.Future[StoredReply | None]]] = {}
+        self._store = store
+        self._transport = transport
+        self._replay, self._replayed = ReplayTransport(store), replayed
+        self._in_flight: dict[str, asyncio.Task[FetchResult]] = {}
+        self._lookups: dict[str, list[asyncio.Future[StoredReply | None]]] = {}
         self._fatal: CurateError | None = None
-        self._tallies: dict[str, UsageCounter] = {}
+        self._usage: dict[str, UsageCounter] = {}
         self._open_online = open_online
         self._online: ChatAndEmbeddingTransport | None = None
         self._embedders: dict[str, Embedder] = {}
+        self._grace_s = grace_s
 
     async def ask(self, request: Request, check: Callable[[str], V], *, labeller: str) -> Reply[V]:
-        """What a model replies to a request, as ``check`` reads it.
+        """Return a model's reply to a request, as parsed by ``check``.
 
-        An answer that ``check`` refuses is shown to the model once, with the reason; one that was cut off is asked for
-        once more with twice the room. Each of these is a request of its own, stored and paid for once. Raises
-        ``ServiceRefused``, ``ServiceUnavailable``, ``Interrupted`` and ``StorageFailed`` where nothing else can be
-        asked either.
+        A reply that ``check`` rejects is shown to the model once, with the reason; one that was cut off is requested
+        once more with twice the limit. Each of these is a request of its own, stored and paid for once. Raises
+        ``ServiceRefused``, ``ServiceUnavailable``, ``Interrupted`` or ``StorageFailed`` if no other request can be
+        answered either.
         """
-        tally = self._tally(labeller)
-        path: list[FetchResult] = []
-        grown = mended = False
-        asked = request
+        usage = self._usage_of(labeller)
+        conversation = _Conversation(request)
         while True:
-            got = await self._get(asked, labeller, tally)
-            if got.answer is None:
-                if path and got.outcome == "invalid":
-                    break  # the service does not take the second question: the first answer stands
-                return _done(tally, got.outcome, None, None, got.detail, request.key, [*path, got])
-            path.append(got)
-            read = got.completion or _read(got.answer)
-            if read.outcome == "truncated" and not grown:
-                grown = True
-                room = 2 * (asked.max_tokens_out or max(got.answer.tokens_out, 256))
-                if room <= _MOST_TOKENS_OUT:
-                    asked = asked.with_limit(room)
-                    continue
-            if read.outcome != "ok":
-                break
-            try:
-                value = check(read.text)
-            except (ValueError, RecursionError) as error:  # the latter of what is nested too deeply to be told
-                problem = _mask(str(error))
-                if mended or len(read.text) > _MOST_MENDED_CHARS:
-                    return _done(tally, "invalid", None, read.text, problem, asked.key, path)
-                mended = True
-                asked = asked.corrected(read.text, problem)
-                continue
-            return _done(tally, "ok", value, read.text, "", asked.key, path)
-        last = path[-1].completion or _read(_answer(path[-1]))
-        if last.outcome == "ok":
-            return _done(tally, "invalid", None, last.text, problem, _answer(path[-1]).key, path)
-        return _done(tally, last.outcome, None, last.text, last.detail, _answer(path[-1]).key, path)
+            result = await self._get(conversation.request, labeller, usage)
+            reply = conversation.next_reply(result, check)
+            if reply is not None:
+                usage.outcomes[reply.outcome] += 1
+                return reply
 
     async def embed(self, texts: Sequence[str], *, model: str, labeller: str) -> list[Embedding]:
-        """A vector of length 1 for each text, or why it has none; each text is asked for and paid once.
+        """Return a vector of length 1 for each text, or why it has none; each text is requested and paid for once.
 
         Raises what ``ask`` raises.
         """
@@ -140,125 +115,175 @@ class Engine:
         if embedder is None:
             if self._online is None and self._open_online is not None:
                 self._online = self._open_online()
-            embedder = self._embedders[model] = Embedder(model, self._answers, self._online)
-        tally = self._tally(labeller)
-        asks = (embedder.embed(text, labeller=labeller, tally=tally) for text in texts)
-        return await asyncio.gather(*asks)
+            embedder = self._embedders[model] = Embedder(model, self._store, self._online)
+        usage = self._usage_of(labeller)
+        return await asyncio.gather(*(embedder.embed(text, labeller=labeller, usage=usage) for text in texts))
 
     def usage(self) -> dict[str, UsageTotals]:
-        """What each labeller has asked and paid through this engine so far."""
-        return {name: tally.totals() for name, tally in list(self._tallies.items())}  # asked for by another thread
+        """Return what each labeller has requested and paid through this engine so far."""
+        return {name: counter.totals() for name, counter in list(self._usage.items())}  # called from another thread
 
     async def close(self) -> None:
-        """Wait a little for what is under way, so that what was paid for is kept, and let go of everything."""
+        """Wait for requests in flight, so that what was paid for is stored, and close all connections."""
         self._fatal = self._fatal or Interrupted("the run is being stopped")
-        couriers = {id(one): one for one in (self._courier, self._online) if one is not None}.values()
-        await asyncio.gather(*(one.drain(_GRACE_S) for one in couriers))
-        late = list(self._flying.values())
+        transports = list({id(each): each for each in (self._transport, self._online) if each is not None}.values())
+        await asyncio.gather(*(transport.drain(self._grace_s) for transport in transports))
+        late = list(self._in_flight.values())
         for task in late:
             task.cancel()
-        await asyncio.gather(*late, *(one.close() for one in self._embedders.values()), return_exceptions=True)
-        for one in couriers:
-            await one.close()
+        closing = (embedder.close() for embedder in self._embedders.values())
+        await asyncio.gather(*late, *closing, return_exceptions=True)
+        for transport in transports:
+            await transport.close()
 
-    def _tally(self, labeller: str) -> UsageCounter:
-        return self._tallies.get(labeller) or self._tallies.setdefault(labeller, UsageCounter())
+    def _usage_of(self, labeller: str) -> UsageCounter:
+        return self._usage.get(labeller) or self._usage.setdefault(labeller, UsageCounter())
 
-    async def _get(self, request: Request, labeller: str, tally: UsageCounter) -> FetchResult:
+    async def _get(self, request: Request, labeller: str, usage: UsageCounter) -> FetchResult:
         key = request.key
-        task = self._flying.get(key)
-        if task is None and (answer := await self._find(key)) is not None:
-            tally.from_cache += 1
-            return FetchResult(answer, from_cache=True)
-        task = task or self._flying.get(key)  # another may have begun it meanwhile
-        shared = task is not None
+        task = self._in_flight.get(key)
+        if task is None and (stored := await self._find(key)) is not None:
+            usage.from_cache += 1
+            return FetchResult(stored, from_cache=True)
+        task = task or self._in_flight.get(key)  # another caller may have sent it meanwhile
+        is_shared = task is not None
         if task is None:
             if labeller in self._replayed:
-                return await self._replay.fetch(request, labeller=labeller, tally=tally)
+                return await self._replay.fetch(request, labeller=labeller, usage=usage)
             if self._fatal is not None:
                 raise copy_error(self._fatal)
-            task = asyncio.create_task(self._courier.fetch(request, labeller=labeller, tally=tally))
-            self._flying[key] = task
-            task.add_done_callback(lambda done: self._landed(key, done))
-        # The request goes on when whoever asked is cancelled: its reply is paid for.
-        got = await asyncio.shield(task)
-        if shared:
-            tally.from_cache += 1
-            got = got._replace(from_cache=True, paid_usd=0.0, tries=0)
-        return got
+            task = asyncio.create_task(self._transport.fetch(request, labeller=labeller, usage=usage))
+            self._in_flight[key] = task
+            task.add_done_callback(lambda done: self._finish(key, done))
+        # The reply is paid for, so the request goes on if the caller is cancelled.
+        result = await asyncio.shield(task)
+        if is_shared:
+            usage.from_cache += 1
+            result = result._replace(from_cache=True, paid_usd=0.0, tries=0)
+        return result
 
     def _find(self, key: str) -> "asyncio.Future[StoredReply | None]":
-        """A stored reply, looked up together with all that are wanted in this turn of the loop."""
+        """Look up a stored reply, in one query with all others requested in this turn of the loop."""
         loop = asyncio.get_running_loop()
-        if not self._wanted:
+        if not self._lookups:
             loop.call_soon(self._look_up)
-        # One for each who asks: whoever is cancelled takes their own with them.
-        found: asyncio.Future[StoredReply | None] = loop.create_future()
-        self._wanted.setdefault(key, []).append(found)
-        return found
+        # One future per caller: a caller that is cancelled cancels its own.
+        lookup: asyncio.Future[StoredReply | None] = loop.create_future()
+        self._lookups.setdefault(key, []).append(lookup)
+        return lookup
 
     def _look_up(self) -> None:
-        wanted, self._wanted = self._wanted, {}
+        lookups, self._lookups = self._lookups, {}
+        replies: dict[str, StoredReply] = {}
+        failure: CurateError | None = None
         try:
-            found = self._answers.find_many(list(wanted))
+            replies = self._store.find_many(list(lookups))
         except CurateError as error:
-            for future in (each for futures in wanted.values() for each in futures):
-                if not future.done():
-                    future.set_exception(copy_error(error))
-            return
-        for key, futures in wanted.items():
+            failure = error
+        for key, futures in lookups.items():
             for future in futures:
-                if not future.done():
-                    future.set_result(found.get(key))
+                if future.done():
+                    continue
+                if failure is not None:
+                    future.set_exception(copy_error(failure))
+                else:
+                    future.set_result(replies.get(key))
 
-    def _landed(self, key: str, task: asyncio.Task[FetchResult]) -> None:
-        self._flying.pop(key, None)
+    def _finish(self, key: str, task: asyncio.Task[FetchResult]) -> None:
+        self._in_flight.pop(key, None)
         if not task.cancelled() and isinstance(error := task.exception(), CurateError) and self._fatal is None:
             self._fatal = error
 
 
-def _read(answer: StoredReply) -> Completion:
-    if answer.fault is not None:
-        return Completion("filtered", "", answer.answered_by, None, answer.fault)
-    try:
-        return read_completion(answer.reply)
-    except ValueError as error:  # only what was readable is stored, so the reading has changed since
-        return Completion("ok", "", None, None, str(error))
+class _Conversation:
+    """One request and the follow-ups that its replies call for: at most one longer limit and one correction."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self._first_key = request.key
+        self._results: list[FetchResult] = []
+        self._problem: str | None = None
+        """Why ``check`` rejected a reply"""
+        self._is_extended = False
+
+    def next_reply(self, result: FetchResult, check: Callable[[str], V]) -> Reply[V] | None:
+        """Return the final reply, or None after replacing ``request`` by the next one to send."""
+        if result.reply is None:
+            if self._results and result.outcome == "invalid":
+                return self._last_reply()  # the service rejects the follow-up
+            self._results.append(result)
+            return self._final(result.outcome, None, None, result.detail, self._first_key)
+        self._results.append(result)
+        completion = _completion(result)
+        if completion.outcome == "truncated" and self._extend(result.reply):
+            return None
+        if completion.outcome != "ok":
+            return self._last_reply()
+        try:
+            value = check(completion.text)
+        except (ValueError, RecursionError) as error:  # the latter from JSON that is nested too deeply
+            return self._correct(completion.text, _mask(str(error)))
+        return self._final("ok", value, completion.text, "", self.request.key)
+
+    def _extend(self, reply: StoredReply) -> bool:
+        """Double the limit on the reply, once; return whether it was possible."""
+        limit = 2 * (self.request.max_tokens_out or max(reply.tokens_out, 256))
+        if self._is_extended or limit > _MAX_TOKENS_OUT:
+            return False
+        self._is_extended = True
+        self.request = self.request.with_limit(limit)
+        return True
+
+    def _correct(self, text: str, problem: str) -> Reply[V] | None:
+        """Request a correction, once; otherwise return the unusable reply."""
+        if self._problem is not None or len(text) > _MAX_CORRECTED_CHARS:
+            return self._final("invalid", None, text, problem, self.request.key)
+        self._problem = problem
+        self.request = self.request.with_correction(text, problem)
+        return None
+
+    def _last_reply(self) -> Reply[V]:
+        """Return the last stored reply as it is, without a value."""
+        last = self._results[-1]
+        completion = _completion(last)
+        key = last.reply.key if last.reply is not None else self._first_key
+        if completion.outcome == "ok":
+            return self._final("invalid", None, completion.text, self._problem or "", key)
+        return self._final(completion.outcome, None, completion.text, completion.detail, key)
+
+    def _final(self, outcome: ReplyOutcome, value: V | None, text: str | None, detail: str, key: str) -> Reply[V]:
+        results = self._results
+        stored = [result.reply for result in results if result.reply is not None]
+        last = stored[-1] if stored else None
+        costs = [reply.usd for reply in stored]
+        return Reply(
+            outcome,
+            value,
+            text,
+            detail,
+            key,
+            model=last.answered_by if last else None,
+            request_id=last.request_id if last else None,
+            created_at=last.created if last else None,
+            tokens_in=sum(reply.tokens_in for reply in stored),
+            tokens_out=sum(reply.tokens_out for reply in stored),
+            usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+            paid_usd=sum(result.paid_usd for result in results),
+            tries=sum(result.tries for result in results),
+            from_cache=all(result.from_cache for result in results),
+            replies=len(stored),
+        )
 
 
-def _answer(got: FetchResult) -> StoredReply:
-    if got.answer is None:
+def _completion(result: FetchResult) -> Completion:
+    if result.completion is not None:
+        return result.completion
+    reply = result.reply
+    if reply is None:
         raise RuntimeError("no stored reply")
-    return got.answer
-
-
-def _done(
-    tally: UsageCounter,
-    outcome: ReplyOutcome,
-    value: V | None,
-    text: str | None,
-    detail: str,
-    key: str,
-    path: list[FetchResult],
-) -> Reply[V]:
-    tally.outcomes[outcome] += 1
-    answers = [got.answer for got in path if got.answer is not None]
-    last = answers[-1] if answers else None
-    usd = [answer.usd for answer in answers]
-    return Reply(
-        outcome,
-        value,
-        text,
-        detail,
-        key,
-        model=last.answered_by if last else None,
-        request_id=last.request_id if last else None,
-        created_at=last.created if last else None,
-        tokens_in=sum(answer.tokens_in for answer in answers),
-        tokens_out=sum(answer.tokens_out for answer in answers),
-        usd=None if None in usd else sum(one for one in usd if one is not None),
-        paid_usd=sum(got.paid_usd for got in path),
-        tries=sum(got.tries for got in path),
-        from_cache=bool(path) and all(got.from_cache for got in path),
-        replies=len(answers),
-    )
+    if reply.fault is not None:
+        return Completion("filtered", "", reply.answered_by, None, reply.fault)
+    try:
+        return read_completion(reply.reply)
+    except ValueError as error:  # only readable replies are stored, so the parser has changed since
+        return Completion("ok", "", None, None, str(error))

@@ -1,4 +1,4 @@
-"""What asking would cost, told from a sample of the requests without sending any."""
+"""The cost of requests, estimated from a sample without sending any."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from curate.llm.completion import TokenUsage
 from curate.llm.money.prices import Prices, estimate_text_tokens, estimate_tokens_in
-from curate.llm.replies import ReplyStore
+from curate.llm.replies import ReplyStore, StoredReply
 from curate.llm.request import Request
 from curate.llm.transport.embeddings import EmbeddingRequest, embedded_text
 
@@ -14,9 +14,9 @@ _TYPICAL_TOKENS_OUT = 300
 
 
 class Estimate(NamedTuple):
-    """Requests in all and how many of them are stored or under way already; tokens and US dollars are for the rest.
+    """All requests, and those already stored or in progress; tokens and US dollars are for the remaining ones.
 
-    ``usd`` is None where a model has no price.
+    ``usd`` is None if a model has no price.
     """
 
     requests: int
@@ -25,90 +25,100 @@ class Estimate(NamedTuple):
     tokens_out: int
     usd: float | None
     under_way: int = 0
-    """How many of the ``cached`` are in a batch that has not ended"""
+    """Those of ``cached`` that are in an unfinished batch"""
     spare_usd: float = 0.0
-    """How much more than it costs is set aside for a request, at most: without that much the last one is not sent"""
+    """Largest gap between a reservation and its expected cost; the budget must cover it for the last request"""
     spare_tokens: int = 0
+
+
+class _RequestCost(NamedTuple):
+    """The expected cost of one request, and how much more is reserved for it."""
+
+    tokens_in: float
+    tokens_out: float
+    usd: float | None
+    spare_tokens: float
+    spare_usd: float
 
 
 def estimate(
     sample: Sequence[Request],
     total: int,
     prices: Prices,
-    answers: ReplyStore | None = None,
+    store: ReplyStore | None = None,
     *,
     batch: bool = False,
     under_way: Collection[str] = (),
 ) -> Estimate:
-    """About what ``total`` requests like those of the sample would cost; those with keys ``under_way`` are paid for.
+    """Return about what ``total`` requests like those of the sample cost; keys in ``under_way`` are paid for.
 
-    Where some of the sample are stored already, what they really took corrects the counting of the input. Replies are
-    taken to be as long as the newest of the same model, else 300 tokens, and never longer than their limit. Repairs of
-    unusable answers come on top.
+    The usage of stored replies corrects the token count of the input. Replies are expected to be as long as the newest
+    of the same model, else 300 tokens, and never longer than their limit. Corrections of unusable replies are extra.
     """
     if not sample or total <= 0:
         return Estimate(max(total, 0), 0, 0, 0, 0.0)
-    counted, used, cached, sent = 0, 0, 0, 0
-    rest: list[tuple[Request, int]] = []
-    for request in sample:
-        tokens = estimate_tokens_in(request, prices.of(request.model))
-        answer = answers.find(request.key) if answers is not None else None
-        if answer is None and request.key not in under_way:
-            rest.append((request, tokens))
-            continue
-        cached += 1
-        if answer is None:
-            sent += 1
-        elif not answer.estimated and answer.tokens_in:
-            counted, used = counted + tokens, used + answer.tokens_in
-    share = used / counted if counted else 1.0
-    usual = {
-        model: answers.mean_tokens_out(model) if answers is not None else None for model in {r.model for r in sample}
-    }
-    all_in = all_out = 0.0
-    usd: float | None = 0.0
-    spare_usd = spare_tokens = 0.0
-    for request, tokens in rest:
-        replies = min(usual[request.model] or _TYPICAL_TOKENS_OUT, request.max_tokens_out or math.inf)
-        most = TokenUsage(tokens, request.max_tokens_out or round(replies))
-        price = prices.of(request.model)
-        all_in += tokens * share
-        all_out += replies
-        one = None if price is None else price.usd(TokenUsage(round(tokens * share), round(replies)), batch=batch)
-        usd = None if usd is None or one is None else usd + one
-        spare_tokens = max(spare_tokens, most.tokens_in + most.tokens_out - tokens * share - replies)
-        if price is not None and one is not None:
-            spare_usd = max(spare_usd, price.usd(most, batch=batch) - one)
+    stored = {} if store is None else store.find_many([request.key for request in sample])
+    waiting = [request for request in sample if request.key not in stored and request.key in under_way]
+    remaining = [request for request in sample if request.key not in stored and request.key not in under_way]
+    correction = _input_correction(sample, stored, prices)
+    means = {model: store.mean_tokens_out(model) if store else None for model in {each.model for each in remaining}}
+    costs = [
+        _cost_of(request, prices, correction, means[request.model] or _TYPICAL_TOKENS_OUT, batch=batch)
+        for request in remaining
+    ]
     scale = total / len(sample)
+    dollars = [cost.usd for cost in costs if cost.usd is not None]
     return Estimate(
         total,
-        round(cached * scale),
-        round(all_in * scale),
-        round(all_out * scale),
-        None if usd is None else usd * scale,
-        round(sent * scale),
-        spare_usd,
-        round(spare_tokens),
+        round((len(sample) - len(remaining)) * scale),
+        round(sum(cost.tokens_in for cost in costs) * scale),
+        round(sum(cost.tokens_out for cost in costs) * scale),
+        sum(dollars) * scale if len(dollars) == len(costs) else None,
+        round(len(waiting) * scale),
+        max((cost.spare_usd for cost in costs), default=0.0),
+        round(max((cost.spare_tokens for cost in costs), default=0.0)),
+    )
+
+
+def _input_correction(sample: Sequence[Request], stored: dict[str, StoredReply], prices: Prices) -> float:
+    """Return the ratio of reported to counted input tokens over the stored replies; 1 without any."""
+    counted = reported = 0
+    for request in sample:
+        reply = stored.get(request.key)
+        if reply is not None and not reply.estimated and reply.tokens_in:
+            counted += estimate_tokens_in(request, prices.of(request.model))
+            reported += reply.tokens_in
+    return reported / counted if counted else 1.0
+
+
+def _cost_of(request: Request, prices: Prices, correction: float, mean_out: float, *, batch: bool) -> _RequestCost:
+    price = prices.of(request.model)
+    counted_in = estimate_tokens_in(request, price)
+    tokens_in = counted_in * correction
+    tokens_out = min(mean_out, request.max_tokens_out or math.inf)
+    reserved = TokenUsage(counted_in, request.max_tokens_out or round(tokens_out))
+    usd = None if price is None else price.usd(TokenUsage(round(tokens_in), round(tokens_out)), batch=batch)
+    return _RequestCost(
+        tokens_in,
+        tokens_out,
+        usd,
+        spare_tokens=max(0.0, reserved.tokens_in + reserved.tokens_out - tokens_in - tokens_out),
+        spare_usd=0.0 if price is None or usd is None else max(0.0, price.usd(reserved, batch=batch) - usd),
     )
 
 
 def estimate_embeddings(
-    model: str,
-    pool: Sequence[str],
-    sample: Sequence[str],
-    total: int,
-    prices: Prices,
-    answers: ReplyStore | None = None,
+    model: str, pool: Sequence[str], sample: Sequence[str], total: int, prices: Prices, store: ReplyStore | None = None
 ) -> Estimate:
-    """About what it costs to embed a pool and ``total`` texts like those of the sample; ``requests`` counts texts."""
+    """Return about what embedding a pool and ``total`` texts like the sample costs; ``requests`` counts texts."""
     price = prices.of(model)
     requests = cached = tokens = 0.0
     for texts, scale in ((pool, 1.0), (sample, total / max(1, len(sample)))):
-        asked = EmbeddingRequest(model, tuple(cut for text in texts if (cut := embedded_text(text))))
-        known = [answers is not None and answers.find(key) is not None for key in asked.keys]
-        rest = [text for text, is_known in zip(asked.texts, known, strict=True) if not is_known]
-        requests += len(known) * scale
-        cached += sum(known) * scale
-        tokens += estimate_text_tokens(rest) * scale
+        request = EmbeddingRequest(model, tuple(cut for text in texts if (cut := embedded_text(text))))
+        stored = {} if store is None else store.find_many(request.keys)
+        remaining = [text for key, text in zip(request.keys, request.texts, strict=True) if key not in stored]
+        requests += len(request.texts) * scale
+        cached += (len(request.texts) - len(remaining)) * scale
+        tokens += estimate_text_tokens(remaining) * scale
     usd = None if price is None else price.usd(TokenUsage(round(tokens), 0))
     return Estimate(round(requests), round(cached), round(tokens), 0, usd)

@@ -1,7 +1,7 @@
-"""What models replied, by request: one SQLite file in the workspace, written before a reply is used.
+"""The store of model replies: one SQLite file in the workspace, written before a reply is used.
 
-It also holds the account of what was reserved and spent, and the batches that are under way. Keys and credentials never
-reach it: of the headers, only the names in ``HEADERS`` are kept.
+It also holds the budget accounts and the batches in progress. Keys and credentials never reach it: of the response
+headers, only those in ``HEADERS`` are stored.
 """
 
 import json
@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from curate.errors import WorkspaceUnusable
 from curate.storage.sqlite import SqliteWriter, Statement, open_connection, sqlite_errors
@@ -31,8 +31,8 @@ HEADERS = frozenset(
         "x-ratelimit-reset-tokens",
     }
 )
-_MOST_HEADER_CHARS = 200
-_MOST_AT_ONCE = 500
+_MAX_HEADER_CHARS = 200
+_MAX_KEYS_PER_QUERY = 500
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -58,11 +58,16 @@ CREATE TABLE IF NOT EXISTS batch_requests (
 """
 
 
-class StoredReply(NamedTuple):
-    """One stored reply. ``reply`` is the raw body; ``fault`` says what it was where it is no plain completion.
+EntryState = Literal["reserved", "settled", "lost"]
+BatchState = Literal["made", "submitted", "done", "failed"]
+"""``made``: on record, but not confirmed by the service; ``done`` and ``failed``: nothing more will come of it."""
 
-    ``seconds`` is from sending to the last byte; ``estimated`` says that the service did not tell its usage; ``usd`` is
-    None where no price is known.
+
+class StoredReply(NamedTuple):
+    """One stored reply. ``reply`` is the raw body; ``fault`` describes it if it is not a plain completion.
+
+    ``seconds`` run from sending to the last byte; ``estimated`` marks usage that the service did not report; ``usd`` is
+    None if no price is known.
     """
 
     key: str
@@ -72,16 +77,16 @@ class StoredReply(NamedTuple):
     answered_by: str | None
     request_id: str | None
     created_at: str
-    seconds: float
-    status: int
-    fault: str | None
-    reply: str
-    headers: str
-    tokens_in: int
-    tokens_out: int
-    tokens_cached: int
-    estimated: bool
-    usd: float | None
+    seconds: float = 0.0
+    status: int = 200
+    fault: str | None = None
+    reply: str = ""
+    headers: str = "{}"
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_cached: int = 0
+    estimated: bool = False
+    usd: float | None = None
     batch: str | None = None
 
     @property
@@ -91,17 +96,17 @@ class StoredReply(NamedTuple):
 
 
 class BudgetEntry(NamedTuple):
-    """One entry of the account: ``reserved`` before sending, then ``settled`` by the usage, or ``lost``.
+    """One entry of a budget account: ``reserved`` before sending, then ``settled`` by the usage, or ``lost``.
 
-    Lost is what may have been charged without a reply: it counts as it was reserved.
+    A lost entry may have been charged without a reply, and counts in full. ``run`` is not used any more.
     """
 
     id: str
-    pot: str
+    account: str
     run: str
     labeller: str
     key: str
-    state: str
+    state: EntryState
     usd: float | None
     tokens_in: int
     tokens_out: int
@@ -110,14 +115,14 @@ class BudgetEntry(NamedTuple):
 
 
 class BatchRecord(NamedTuple):
-    """One batch of requests handed to a service; ``remote_id`` is None until the service has confirmed it."""
+    """A batch of requests handed to a service; ``remote_id`` is None until the service has confirmed it."""
 
     id: str
     remote_id: str | None
     endpoint: str
     labeller: str
     model: str
-    state: str
+    state: BatchState
     submitted_at: str
     input_file: str | None = None
     output_file: str | None = None
@@ -125,18 +130,18 @@ class BatchRecord(NamedTuple):
     detail: str = ""
 
 
-class Total(NamedTuple):
-    """What a pot has paid or may have to: settled, lost and reserved together."""
+class AccountTotal(NamedTuple):
+    """The sum of an account: settled, lost and reserved entries."""
 
     usd: float
     tokens: int
 
 
 class ReplyStore:
-    """The opened file, made where there is none. Safe for any thread, and to read while another process writes.
+    """The opened file, created if missing. Safe for any thread, and readable while another process writes.
 
-    Raises ``StorageFailed`` (disk full, locked) and ``WorkspaceUnusable`` (damaged, or of a newer curate), wherever it
-    is used.
+    Every method may raise ``StorageFailed`` (disk full, locked) and ``WorkspaceUnusable`` (damaged, or written by a
+    newer curate).
     """
 
     def __init__(self, path: Path) -> None:
@@ -161,79 +166,85 @@ class ReplyStore:
         self.close()
 
     def close(self) -> None:
-        """Write what is waiting, and let go of the file."""
+        """Write what is waiting, and close the file."""
         self._writer.close()
         with self._reading:
             self._reader.close()
 
     def find(self, key: str) -> StoredReply | None:
-        """The stored reply to a request; about ten microseconds."""
-        return self._one("SELECT * FROM answers WHERE key = ?", key)
+        """Return the stored reply to a request; takes about ten microseconds."""
+        return self._first("SELECT * FROM answers WHERE key = ?", key)
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredReply]:
-        """The stored replies to requests by key; half as long for each."""
-        found: dict[str, StoredReply] = {}
-        for at in range(0, len(keys), _MOST_AT_ONCE):
-            some = keys[at : at + _MOST_AT_ONCE]
-            sql = f"SELECT * FROM answers WHERE key IN ({','.join('?' * len(some))})"  # noqa: S608 - only marks
-            found.update((row[0], StoredReply(*row)) for row in self._rows(sql, *some))
-        return found
+        """Return the stored replies to requests by key; per key, half the time of ``find``."""
+        replies: dict[str, StoredReply] = {}
+        for start in range(0, len(keys), _MAX_KEYS_PER_QUERY):
+            chunk = keys[start : start + _MAX_KEYS_PER_QUERY]
+            sql = f"SELECT * FROM answers WHERE key IN ({','.join('?' * len(chunk))})"  # noqa: S608 - only marks
+            replies.update((row[0], StoredReply(*row)) for row in self._rows(sql, *chunk))
+        return replies
 
     def find_content(self, content_key: str) -> StoredReply | None:
-        """The oldest stored reply of any model to a request's content."""
-        return self._one("SELECT * FROM answers WHERE content_key = ? ORDER BY created_at, key LIMIT 1", content_key)
+        """Return the oldest reply of any model to a request with this content."""
+        return self._first("SELECT * FROM answers WHERE content_key = ? ORDER BY created_at, key LIMIT 1", content_key)
 
     async def commit(self, statements: Sequence[Statement]) -> None:
-        """Write, in one transaction that others may share; on the disk when it returns."""
+        """Write in one transaction, which other callers may share; on disk when it returns."""
         await self._writer.commit(statements)
 
-    def hand_in(self, statements: Sequence[Statement]) -> None:
-        """Write soon, in order with everything else; nobody waits for it."""
+    def commit_later(self, statements: Sequence[Statement]) -> None:
+        """Write soon, in order with everything else, without waiting for it."""
         self._writer.enqueue(statements)
 
     def commit_now(self, statements: Sequence[Statement]) -> None:
-        """The same for callers without an event loop."""
+        """Write like ``commit``, for callers without an event loop."""
         self._writer.commit_now(statements)
 
     def reserved(self, batch: str) -> list[BudgetEntry]:
-        """What is still reserved for the requests of a batch."""
+        """Return what is still reserved for the requests of a batch."""
         sql = "SELECT * FROM spend WHERE batch = ? AND state = 'reserved' ORDER BY id"
         return [BudgetEntry(*row) for row in self._rows(sql, batch)]
 
-    def total(self, pot: str) -> Total:
-        """What a pot has paid or may have to, in all runs."""
+    def total(self, account: str) -> AccountTotal:
+        """Return what an account has paid, or may have to pay, over all runs."""
         sql = "SELECT coalesce(sum(usd), 0.0), coalesce(sum(tokens_in + tokens_out), 0) FROM spend WHERE pot = ?"
-        ((usd, tokens),) = self._rows(sql, pot)
-        return Total(float(usd), int(tokens))
+        ((usd, tokens),) = self._rows(sql, account)
+        return AccountTotal(float(usd), int(tokens))
 
-    def write_off_reservations(self, pot: str) -> None:
-        """Count as lost what a run that died had reserved. Those of batches stand: their replies may come."""
+    def spenders(self) -> dict[str, set[str]]:
+        """Return the labellers that have spent from each account."""
+        labellers: dict[str, set[str]] = {}
+        for account, labeller in self._rows("SELECT DISTINCT pot, labeller FROM spend"):
+            labellers.setdefault(account, set()).add(labeller)
+        return labellers
+
+    def write_off_reservations(self, account: str) -> None:
+        """Count as lost what a killed run had reserved. Batches keep theirs: their replies may still come."""
         sql = "UPDATE spend SET state = 'lost' WHERE pot = ? AND state = 'reserved' AND batch IS NULL"
-        self.commit_now([(sql, (pot,))])
+        self.commit_now([(sql, (account,))])
 
     def mean_tokens_out(self, model: str) -> float | None:
-        """How long the newest thousand replies of a model were on average, in tokens; None where there are none."""
+        """Return the mean length of the newest thousand replies of a model in tokens; None without any."""
         newest = "SELECT tokens_out FROM answers WHERE model = ? ORDER BY rowid DESC LIMIT 1000"
         sql = f"SELECT avg(tokens_out) FROM ({newest})"  # noqa: S608 - no value is part of it
         ((mean,),) = self._rows(sql, model)
         return None if mean is None else float(mean)
 
     def open_batches(self, endpoint: str | None = None) -> list[BatchRecord]:
-        """Batches at an address, or anywhere, whose replies have not all been taken over, oldest first."""
+        """Return the batches whose replies are not all stored yet, oldest first; at one endpoint, or at all."""
         sql = "SELECT * FROM batches WHERE state NOT IN ('done', 'failed') ORDER BY submitted_at, id"
-        return [
-            batch for row in self._rows(sql) if (batch := BatchRecord(*row)).endpoint == (endpoint or batch.endpoint)
-        ]
+        batches = [BatchRecord(*row) for row in self._rows(sql)]
+        return [batch for batch in batches if endpoint in (None, batch.endpoint)]
 
     def batch_keys(self, batch: str) -> dict[str, str]:
-        """The requests of a batch that have no stored reply yet: the content key by key."""
+        """Return the requests of a batch without a stored reply, as content key by key."""
         sql = (
             "SELECT key, content_key FROM batch_requests WHERE batch = ? "
             "AND key NOT IN (SELECT key FROM answers WHERE key = batch_requests.key) ORDER BY key"
         )
         return dict(self._rows(sql, batch))
 
-    def _one(self, sql: str, value: str) -> StoredReply | None:
+    def _first(self, sql: str, value: str) -> StoredReply | None:
         with self._reading, sqlite_errors(self.path):
             row = self._reader.execute(sql, (value,)).fetchone()
         return None if row is None else StoredReply(*row)
@@ -243,47 +254,47 @@ class ReplyStore:
             return self._reader.execute(sql, values).fetchall()
 
 
-def _insert(how: str, table: str, columns: int) -> str:
-    return f"INSERT OR {how} INTO {table} VALUES ({','.join('?' * columns)})"  # noqa: S608 - names of ours
+def _insert(conflict: str, table: str, columns: int) -> str:
+    return f"INSERT OR {conflict} INTO {table} VALUES ({','.join('?' * columns)})"  # noqa: S608 - names of ours
 
 
-_PUT_ANSWER = _insert("IGNORE", "answers", len(StoredReply._fields))
-_PUT_SPEND = _insert("REPLACE", "spend", len(BudgetEntry._fields))
+_PUT_REPLY = _insert("IGNORE", "answers", len(StoredReply._fields))
+_PUT_ENTRY = _insert("REPLACE", "spend", len(BudgetEntry._fields))
 _PUT_BATCH = _insert("REPLACE", "batches", len(BatchRecord._fields))
 
 
-def put_reply(answer: StoredReply) -> Statement:
-    """Keep a reply; the first one to a request stays."""
-    return _PUT_ANSWER, answer
+def put_reply(reply: StoredReply) -> Statement:
+    """Store a reply; the first reply to a request stays."""
+    return _PUT_REPLY, reply
 
 
-def put_entry(spend: BudgetEntry) -> Statement:
-    """Enter into the account, or replace the entry of the same id."""
-    return _PUT_SPEND, spend
+def put_entry(entry: BudgetEntry) -> Statement:
+    """Add an entry to its account, or replace the entry of the same id."""
+    return _PUT_ENTRY, entry
+
+
+def delete_entry(entry_id: str) -> Statement:
+    """Remove a reservation that cannot have been charged."""
+    return "DELETE FROM spend WHERE id = ?", (entry_id,)
 
 
 def put_batch(batch: BatchRecord) -> Statement:
-    """Record a batch as it stands now."""
+    """Record the state of a batch."""
     return _PUT_BATCH, batch
 
 
 def put_batch_requests(batch: str, keys: Mapping[str, str]) -> list[Statement]:
-    """Record which requests a batch holds: the content key by key."""
+    """Record which requests a batch holds, given as content key by key."""
     sql = "INSERT OR IGNORE INTO batch_requests VALUES (?, ?, ?)"
     return [(sql, (batch, key, content_key)) for key, content_key in keys.items()]
 
 
-def delete_entry(spend_id: str) -> Statement:
-    """Take back a reservation of which nothing can have been charged."""
-    return "DELETE FROM spend WHERE id = ?", (spend_id,)
-
-
 def kept_headers(headers: Mapping[str, str]) -> str:
-    """The headers that are stored, as JSON: a closed list, so that none can carry a secret."""
-    kept = {name.lower(): value[:_MOST_HEADER_CHARS] for name, value in headers.items() if name.lower() in HEADERS}
-    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+    """Return the headers to store, as JSON: a closed list, so that none can carry a secret."""
+    allowed = {name.lower(): value[:_MAX_HEADER_CHARS] for name, value in headers.items() if name.lower() in HEADERS}
+    return json.dumps(allowed, ensure_ascii=False, separators=(",", ":"))
 
 
 def now() -> str:
-    """The time in UTC as it stands in the tables."""
+    """Return the time in UTC as the tables store it."""
     return datetime.now(UTC).isoformat("T", "milliseconds")

@@ -1,41 +1,61 @@
-"""How models are asked."""
+"""Settings of requests to models: what a recipe may set, and what the stage adds."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
-@dataclass(frozen=True)
-class EngineSettings:
-    """How models are asked. None of it decides what they reply."""
+class BudgetSettings(BaseModel):
+    """The most that a stage may spend over all runs in a workspace; None for no limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    usd: Annotated[float, Field(gt=0)] | None = None
+    tokens: Annotated[int, Field(gt=0)] | None = None
+
+
+class RequestSettings(BaseModel):
+    """Limits on requests and spending. None of them changes what a model replies.
+
+    A stage inherits these as settings of its own, so that a new one is added here and nowhere else.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    budget: BudgetSettings = BudgetSettings()
+    in_flight: Annotated[int, Field(ge=1, le=2_000)] = 64
+    """Concurrent requests to chat models; as many again for embeddings"""
+    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """For chat models and for embeddings each; by default, what the service reports for each model"""
+    tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """For chat models and for embeddings each; by default, what the service reports for each model"""
+    request_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 60.0
+    deadline_s: Annotated[float, Field(gt=0)] | None = None
+    """The stage ends after this time and keeps what is done"""
+    tries: Annotated[int, Field(ge=1, le=20)] = 5
+
+
+class EngineSettings(RequestSettings):
+    """Everything that an engine needs besides the store of replies and the blobs."""
 
     mode: Literal["online", "batch", "replay"] = "online"
-    in_flight: int = 64
-    """So many requests to chat models, and beside them so many for embeddings"""
-    requests_per_minute: float | None = None
-    """For chat and embeddings each, like tokens; None takes the limits that the headers of each model's replies name"""
-    tokens_per_minute: float | None = None
-    request_timeout_s: float = 60.0
-    deadline_s: float | None = None
-    """For the whole run, from the opening of the engine"""
-    tries: int = 5
-    budget_usd: float | None = None
-    budget_tokens: int | None = None
+    account: str = "prelabel"
+    """The budget account to spend from; every run that names it shares it"""
     prices: Path | None = None
-    """The folder whose ``prices.yaml`` comes before the shipped one"""
+    """The folder whose ``prices.yaml`` replaces the shipped one"""
     base_url: str | None = None
     """None reads ``OPENAI_BASE_URL``"""
-    pot: str = "prelabel"
-    """Budgets are kept by pot: every run that names the same one draws from it"""
-    run: str = ""
     replayed: frozenset[str] = frozenset()
-    """Labellers that only stored replies serve, in every mode"""
+    """Labellers that are answered from stored replies only, in every mode"""
     backoff_s: float = 0.5
-    """The first wait after a failure is up to this long, each further one up to twice the one before"""
+    """Upper bound of the first wait after a failure; it doubles with every further failure"""
     breaker: int = 10
-    """So many requests in a row that fail for good end the stage"""
+    """This many requests in a row that fail for good end the stage"""
     batch_idle_s: float = 1.0
-    """A batch is sent once no request has come for so long"""
+    """A batch is sent once no request has arrived for this long"""
     batch_poll_s: float = 30.0
+    grace_s: float = 10.0
+    """How long closing waits for requests in flight, whose replies are paid for"""
     tokens_out: int = 4096
-    """What is reserved for the reply to a request that sets no limit of its own"""
+    """Reserved for the reply to a request that sets no limit itself"""

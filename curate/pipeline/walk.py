@@ -48,7 +48,9 @@ def make_tools(loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | No
     """Return what the stages of a recipe work with; ``answers`` is for the holder of the workspace's lock."""
     recipe = loaded.recipe
     split = next((stage.split_settings(recipe.seed) for stage in recipe.stages if isinstance(stage, Dividing)), None)
-    return Tools(workspace.blobs, loaded.labels, loaded.folder, recipe.seed, recipe.recipe, answers, split)
+    return Tools(
+        workspace.blobs, loaded.labels, loaded.folder, recipe.seed, recipe.recipe, answers, split, recipe.stages
+    )
 
 
 def open_corpus(loaded: LoadedRecipe, workspace: Workspace) -> Corpus:

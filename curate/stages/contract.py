@@ -72,6 +72,8 @@ class Tools(NamedTuple):
     """The file of stored model replies, on the driver's machine."""
     split: SplitSettings | None = None
     """How the recipe divides a release; None if it makes none."""
+    stages: "tuple[Stage, ...]" = ()
+    """All stages of the recipe, in order."""
 
 
 class Rejection(NamedTuple):

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from tests.support.asking import KEY
 from tests.support.builders import make_posts, make_recipe
 from tests.support.chat_double import ChatDouble
 from tests.support.chat_faults import status
+from tests.support.processes import wait_until
 from tests.support.whisper_model import make_model
 
 
@@ -205,7 +205,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, workers):
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while "ingest" not in process.stderr.readline():
         assert process.poll() is None
-    time.sleep(0.8)
+    wait_until(lambda: [path for path in (tmp_path / "w" / "blobs").rglob("*") if path.is_file()])
     os.killpg(process.pid, signal.SIGINT)
     said = process.stderr.read()
     assert process.wait(60) == 130, said
@@ -307,16 +307,14 @@ def test_ctrl_c_is_answered_at_once(asked_recipe, tmp_path, often):
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while "preprocess" not in process.stderr.readline():
         assert process.poll() is None
-    while not double.in_flight:
-        time.sleep(0.05)
+    wait_until(lambda: double.in_flight)
     os.killpg(process.pid, signal.SIGINT)
     assert process.stderr.readline() == f"{STOPPING}\n"
     assert process.poll() is None
     if often == 2:
-        time.sleep(0.5)
         os.killpg(process.pid, signal.SIGINT)
     said = process.stderr.read()
-    assert process.wait(30) == 130
+    assert process.wait(60) == 130
     sentence = {1: "stopped; what is finished is kept", 2: "stopped at once; what is finished is kept"}[often]
     assert said.endswith(f"error: {sentence}\nnext: run the same command again to go on\n")
 

@@ -12,6 +12,7 @@ import pytest
 from curate.errors import InvalidRow
 from curate.executors import AHEAD_PER_WORKER, WorkerDied
 from curate.executors.local import LocalExecutor
+from tests.support.processes import is_running, wait_until
 
 
 def square(number: int) -> int:
@@ -93,9 +94,8 @@ def test_tasks_are_taken_as_they_are_needed(executor):
 def wait_for_the_others(task: tuple[int, Path]) -> int:
     number, folder = task
     (folder / str(number)).touch()
-    deadline = time.monotonic() + 60
-    while number == 0 and len(list(folder.iterdir())) < 7 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    if number == 0:
+        wait_until(lambda: len(list(folder.iterdir())) >= 7)
     return len(list(folder.iterdir()))
 
 
@@ -128,6 +128,28 @@ def test_a_dying_worker_costs_only_its_own_task(executor):
     assert [r for r in results if not isinstance(r, WorkerDied)] == [0, 1, 2, 3, 4, 6, 7, 8, 9]
 
 
+def test_ctrl_c_while_workers_start_is_the_drivers_alone(tmp_path):
+    code = (
+        "import os, signal, time\nfrom curate.executors.local import LocalExecutor\n"
+        "from tests.executors.test_executors import *\n"
+        "def tasks():\n"
+        "    yield 1\n"
+        "    time.sleep(0.2)  # sooner, Python has no handler yet\n"
+        "    for _ in range(80): os.killpg(0, signal.SIGINT); time.sleep(0.01)\n"
+        "    yield 2\n"
+        "if __name__ == '__main__':\n"
+        "    caught = []\n"
+        "    signal.signal(signal.SIGINT, lambda *_: caught.append(1))\n"
+        "    e = LocalExecutor(2); print(*e.map(square, tasks(), resources=None, stop=never), len(caught)); e.close()\n"
+    )
+    script = tmp_path / "driver.py"
+    script.write_text(code)
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    command = [sys.executable, script]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, start_new_session=True)
+    assert (done.stdout, done.stderr) == ("1 4 80\n", "")
+
+
 def test_workers_end_when_their_driver_is_killed(tmp_path):
     code = (
         "from curate.executors.local import LocalExecutor\nfrom tests.executors.test_executors import *\n"
@@ -144,16 +166,4 @@ def test_workers_end_when_their_driver_is_killed(tmp_path):
     assert len(workers) == 2
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 20
-    while any(map(is_running, workers)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not any(map(is_running, workers))
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process lives; one that has ended and waits to be reaped does not."""
-    try:
-        with open(f"/proc/{pid}/stat") as about:
-            return about.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    wait_until(lambda: not any(map(is_running, workers)))

@@ -360,14 +360,8 @@ def test_a_slider_is_only_where_an_answer_is_required():
         assert control.get("defaultValue") is None
 
 
-def test_scales_convert_ends_to_ends():
-    wide = Scale(name="a", type="scale", minimum=1, maximum=9)
-    narrow = Scale(name="b", type="scale", minimum=-1, maximum=1)
-    stars = Scale(name="c", type="scale", minimum=1, maximum=5, level="ordinal")
-    assert [wide.convert(v, narrow) for v in (1, 5, 9)] == [-1, 0, 1]
-    assert wide.convert(4, stars) == 3
-    assert narrow.convert(wide.convert(0.3, narrow), narrow) == wide.convert(0.3, narrow)
-    assert wide.check(4.996) == 5.0
+def test_values_move_to_the_grid_of_the_scale():
+    assert Scale(name="a", type="scale", minimum=1, maximum=9).check(4.996) == 5.0
 
 
 def test_relations_drawn_in_all_ways():

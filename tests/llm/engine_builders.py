@@ -8,7 +8,7 @@ from curate.llm.money.account import UsageTotals
 from curate.llm.open import open_engine
 from curate.llm.replies import ReplyStore
 from curate.llm.request import Message, Request
-from curate.llm.settings import EngineSettings
+from curate.llm.settings import BudgetSettings, EngineSettings
 from curate.llm.stream import stream
 from tests.support.chat_double import ChatDouble
 
@@ -26,9 +26,12 @@ def make_request(text: str = "item 1", *, model: str = "gpt-5-mini", sample: int
     return Request(model, messages, schema=SCHEMA, parameters=parameters, sample=sample)
 
 
-def make_settings(double: ChatDouble | None, **settings) -> EngineSettings:
+def make_settings(double: ChatDouble | None, *, budget_usd=None, budget_tokens=None, **settings) -> EngineSettings:
     url = double.url if double else "http://127.0.0.1:9/v1"
-    return EngineSettings(**{"base_url": url, "backoff_s": 0.01, "request_timeout_s": 5.0, **settings})
+    budget = BudgetSettings(usd=budget_usd, tokens=budget_tokens)
+    return EngineSettings(
+        **{"base_url": url, "backoff_s": 0.01, "request_timeout_s": 5.0, "budget": budget, **settings}
+    )
 
 
 def read_emotion(text: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from curate.llm.open import open_engine
 from curate.llm.replies import ReplyStore
 from curate.llm.request import Message, Request
-from curate.llm.settings import EngineSettings
+from curate.llm.settings import BudgetSettings, EngineSettings
 from curate.llm.stream import stream
 
 SCHEMA = {
@@ -47,7 +47,7 @@ def run(url: str, folder: Path, mode: str, count: int) -> list[str]:
         backoff_s=0.01,
         batch_idle_s=0.02,
         batch_poll_s=0.01,
-        budget_usd=1.0,
+        budget=BudgetSettings(usd=1.0),
     )
     with ReplyStore(folder / "answers.sqlite") as answers:
         engine = open_engine(settings, answers, lambda blob: b"", models=("gpt-5-mini",))

@@ -179,10 +179,10 @@ def test_a_budget_holds_in_batches_and_what_fits_is_answered(double, tmp_path):
 def test_lines_fill_a_file_up_to_its_limit():
     requests = [make_request(f"text {at}") for at in range(10)]
     size = len(write_lines(requests[:1], lambda blob: b"").data)
-    written = write_lines(requests, lambda blob: b"", most_bytes=3 * size + 20)
-    assert written.taken == 3
+    written = write_lines(requests, lambda blob: b"", max_bytes=3 * size + 20)
+    assert written.included == 3
     assert [json.loads(line)["custom_id"] for line in written.data.splitlines()] == [one.key for one in requests[:3]]
-    assert write_lines(requests, lambda blob: b"", most_bytes=5).taken == 1
+    assert write_lines(requests, lambda blob: b"", max_bytes=5).included == 1
 
 
 def test_lines_of_nonsense_are_passed_over():
@@ -249,12 +249,12 @@ def test_a_list_of_batches_without_an_end_is_left(double, tmp_path):
     assert sum(call.path == "/v1/batches" for call in double.calls) <= 8
 
 
-@pytest.mark.parametrize("place", ["read_completion", "write_lines"])
-def test_whatever_goes_wrong_within_reaches_all_who_wait(double, tmp_path, monkeypatch, place):
+@pytest.mark.parametrize("function", ["results.read_completion", "transport.write_lines"])
+def test_whatever_goes_wrong_within_reaches_all_who_wait(double, tmp_path, monkeypatch, function):
     def broken(*_):
         raise OverflowError("int too large to convert to float")
 
-    monkeypatch.setattr(f"curate.llm.transport.batch.courier.{place}", broken)
+    monkeypatch.setattr(f"curate.llm.transport.batch.{function}", broken)
 
     async def everything(answers):
         engine = open_engine(batch_settings(double), answers, lambda blob: b"")

@@ -1,13 +1,14 @@
-"""A pot that is never overdrawn: over retries, restarts and many requests at once."""
+"""A budget account that is never overdrawn: over retries, restarts, many requests at once and several stages."""
 
 import asyncio
 
 import pytest
 
 from curate.errors import Interrupted, InvalidInput
-from curate.llm.money.budget import BudgetAccount
+from curate.llm.money.budget import BudgetAccount, assign_accounts
 from curate.llm.open import open_engine
 from curate.llm.replies import ReplyStore
+from curate.llm.settings import BudgetSettings
 from tests.llm.engine_builders import ask_all, make_request, make_settings
 from tests.support.chat_double import ChatDouble
 from tests.support.chat_faults import hang, says, status
@@ -19,36 +20,65 @@ def answers(tmp_path):
         yield answers
 
 
-def make_budget(answers, usd=None, tokens=None, pot="p") -> BudgetAccount:
-    return BudgetAccount(answers, pot=pot, run="r", usd=usd, tokens=tokens)
+def open_account(answers, usd=None, tokens=None, name="p") -> BudgetAccount:
+    return BudgetAccount(answers, name, BudgetSettings(usd=usd, tokens=tokens))
 
 
-def test_what_is_reserved_waits_for_what_is_settled(answers):
+def test_a_reservation_waits_for_what_others_free(answers):
     async def run():
-        budget = make_budget(answers, usd=1.0)
-        first = await budget.reserve("l", "k", usd=0.6, tokens_in=10, tokens_out=10)
-        second = asyncio.create_task(budget.reserve("l", "k", usd=0.6, tokens_in=10, tokens_out=10))
-        await asyncio.sleep(0.02)
-        assert not second.done()
-        await answers.commit([budget.settle(first, usd=0.1, tokens_in=9, tokens_out=1)])
-        spend = await asyncio.wait_for(second, 1)
-        await answers.commit([budget.lose(spend)])
-        assert (budget.spent_usd, budget.spent_tokens) == (pytest.approx(0.7), 30)
+        account = open_account(answers, usd=1.0)
+        first = await account.reserve("l", "k", usd=0.6, tokens_in=10, tokens_out=10)
+        waiting = asyncio.create_task(account.reserve("l", "k", usd=0.6, tokens_in=10, tokens_out=10))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        await answers.commit([account.settle(first, usd=0.1, tokens_in=9, tokens_out=1)])
+        second = await waiting
+        await answers.commit([account.write_off(second)])
+        assert answers.total("p") == (pytest.approx(0.7), 30)
         with pytest.raises(Interrupted, match=r"\$0.7000 of \$1") as caught:
-            await budget.reserve("l", "k", usd=0.6, tokens_in=10, tokens_out=10)
+            await account.reserve("l", "k", usd=0.6, tokens_in=10, tokens_out=10)
         assert "raise the budget" in caught.value.hint
-        free = await budget.reserve("l", "k", usd=0.3, tokens_in=1, tokens_out=1)
-        await answers.commit([budget.free(free)])
-        assert budget.spent_usd == pytest.approx(0.7)
+        third = await account.reserve("l", "k", usd=0.3, tokens_in=1, tokens_out=1)
+        await answers.commit([account.release(third)])
 
     asyncio.run(run())
     assert answers.total("p") == (pytest.approx(0.7), 30)
 
 
 def test_a_run_that_died_leaves_its_reservations_as_lost(answers):
-    asyncio.run(make_budget(answers, usd=1.0).reserve("l", "k", usd=0.6, tokens_in=10, tokens_out=10))
-    assert make_budget(answers).spent_usd == 0.6
-    assert make_budget(answers, pot="other").spent_usd == 0.0
+    asyncio.run(open_account(answers, usd=1.0).reserve("l", "k", usd=0.6, tokens_in=10, tokens_out=10))
+    open_account(answers)
+    assert answers.total("p") == (0.6, 20)
+    assert answers.reserved("p") == []
+    assert answers.total("other").usd == 0.0
+
+
+@pytest.mark.parametrize(
+    ("stages", "spenders", "accounts"),
+    [
+        pytest.param([{"a"}], {}, ["prelabel"], id="new"),
+        pytest.param([{"a"}, {"b"}], {}, ["prelabel", "prelabel-2"], id="two new"),
+        pytest.param([{"a"}, {"a"}], {"prelabel": {"a"}}, ["prelabel", "prelabel-2"], id="the same labeller"),
+        pytest.param(
+            [{"a"}, {"a"}], {"prelabel": {"a"}, "prelabel-2": {"a"}}, ["prelabel", "prelabel-2"], id="both spent"
+        ),
+        pytest.param([{"b"}], {"prelabel": {"a"}, "prelabel-2": {"b"}}, ["prelabel-2"], id="first removed"),
+        pytest.param([{"c"}, {"a"}], {"prelabel": {"a"}}, ["prelabel-2", "prelabel"], id="another before it"),
+        pytest.param(
+            [{"b"}, {"a"}], {"prelabel": {"a"}, "prelabel-2": {"b"}}, ["prelabel-2", "prelabel"], id="swapped"
+        ),
+        pytest.param([{"c"}], {"prelabel": {"a"}}, ["prelabel"], id="model replaced"),
+        pytest.param([{"a", "b"}, {"b"}], {"prelabel": {"b"}}, ["prelabel", "prelabel-2"], id="tie to the first"),
+        pytest.param([{"a", "b"}], {"prelabel": {"b"}, "prelabel-2": {"a", "b"}}, ["prelabel-2"], id="most shared"),
+        pytest.param([{"a"}], {"other": {"a"}, "prelabel-x": {"a"}}, ["prelabel"], id="accounts of others"),
+        pytest.param(
+            [{"x"}, {"b"}, {"c"}], {"prelabel-2": {"b"}}, ["prelabel", "prelabel-2", "prelabel-3"], id="a gap is filled"
+        ),
+    ],
+)
+def test_changing_other_stages_moves_no_money(stages, spenders, accounts):
+    assert assign_accounts(stages, spenders, "prelabel") == accounts
 
 
 @pytest.mark.parametrize("limit", [{"budget_usd": 0.004}, {"budget_tokens": 6_000}])
@@ -61,7 +91,7 @@ def test_a_budget_ends_the_stage_with_what_is_done_kept(answers, limit):
                 ask_all(answers, make_settings(double, **limit), requests)
             done.append(double.done)
         tokens_in, tokens_out = double.tokens["in"], double.tokens["out"]
-    # Each costs a twentieth of what is set aside for it: the pot is used up to the last few.
+    # Each costs a twentieth of what is reserved for it: the account is used up to the last few.
     assert 50 < done[0] < 400
     assert done == [done[0]] * 3
     spent = answers.total("prelabel")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.llm.completion import TokenUsage, read_completion
-from curate.llm.transport.faults import judge_status, make_mask
+from curate.llm.transport.faults import classify_status, make_mask
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -56,8 +56,8 @@ def test_any_bytes_are_read_or_refused(body):
 @settings(max_examples=150, deadline=None)
 @given(st.integers(100, 599), ERROR.map(json.dumps).map(str.encode) | st.binary(max_size=100))
 def test_any_error_page_is_judged_in_one_line(status, body):
-    verdict = judge_status(status, {}, body, make_mask())
-    assert verdict.then in ("again", "invalid", "filtered", "key", "quota", "model")
+    verdict = classify_status(status, {}, body, make_mask())
+    assert verdict.action in ("retry", "invalid", "filtered", "key", "quota", "model")
     assert len(verdict.detail.splitlines()) == 1
     assert len(verdict.detail) < 400
 

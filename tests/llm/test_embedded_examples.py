@@ -19,7 +19,8 @@ from tests.support.builders import TEXTS, make_recipe
 from tests.support.chat_double import ChatDouble
 from tests.support.chat_faults import expired_key
 from tests.support.chat_rules import Refused
-from tests.support.posts import ONE, Posts, Quiet
+from tests.support.posts import MINI, Posts, post_texts
+from tests.support.runs import Quiet
 
 BY = "openai/text-embedding-3-small"
 EXAMPLES = {"count": 1, "by": BY}
@@ -51,9 +52,7 @@ def corpus(corpus) -> Posts:
     ]
     open_table(posts.workspace, "annotations", posts.loaded.labels).commit(acts, metadata={})
     posts.run(model="offline")
-    posts.write(
-        [*(f"{TEXTS[index % len(TEXTS)]} (post {index})" for index in range(6)), "Ach, wie ekelhaft!", "Wie schön!"]
-    )
+    posts.write([*post_texts(6), "Ach, wie ekelhaft!", "Wie schön!"])
     return posts
 
 
@@ -84,7 +83,7 @@ def is_chat(call: Any) -> bool:
 def test_examples_are_those_nearest_in_meaning_and_each_text_is_embedded_once(corpus, double, mode, monkeypatch):
     quick = partial(EngineSettings, batch_idle_s=0.05, batch_poll_s=0.05)
     monkeypatch.setattr("curate.stages.prelabel.streaming.EngineSettings", quick)
-    done = corpus.run(labellers=[ONE], examples=EXAMPLES, mode=mode)
+    done = corpus.run(labellers=[MINI], examples=EXAMPLES, mode=mode)
     (disgust,), (joy,) = requests_about(double, "Ach, wie ekelhaft!"), requests_about(double, "Wie schön!")
     assert "take it away" in disgust
     assert "you came" not in disgust
@@ -98,7 +97,7 @@ def test_examples_are_those_nearest_in_meaning_and_each_text_is_embedded_once(co
     assert len(double.batches) == (mode == "batch")
     # Once more from the start: nothing is embedded or asked.
     before = len(double.calls)
-    corpus.run(labellers=[ONE], examples=EXAMPLES, max_text_chars=7_000)
+    corpus.run(labellers=[MINI], examples=EXAMPLES, max_text_chars=7_000)
     assert [call for call in double.calls[before:] if call.method == "POST"] == []
     corpus.run(labellers=[{"model": "replay"}], examples=EXAMPLES)
     assert [call for call in double.calls[before:] if call.method == "POST"] == []
@@ -114,9 +113,9 @@ def test_an_item_that_cannot_be_embedded_has_no_examples_and_says_so(corpus, dou
         return by_language(text)
 
     double.vector = picky
-    done = corpus.run(labellers=[ONE, {"model": "lexicon"}], examples=EXAMPLES)
+    done = corpus.run(labellers=[MINI, {"model": "lexicon"}], examples=EXAMPLES)
     by_text = {row["item_id"]: row["text"] for row in corpus.rows("items")}
-    details = {by_text[row["item_id"]]: row["detail"] for row in corpus.rows() if row["labeller"] == ONE["model"]}
+    details = {by_text[row["item_id"]]: row["detail"] for row in corpus.rows() if row["labeller"] == MINI["model"]}
     assert details.pop("Ach, wie ekelhaft!") == ("no examples were shown: status 400: this input cannot be embedded")
     assert not [detail for detail in details.values() if "examples" in (detail or "")]
     (request,) = requests_about(double, "Ach, wie ekelhaft!")
@@ -130,7 +129,7 @@ def test_examples_that_cannot_be_embedded_are_left_out(corpus, double):
         return [0.0] if "take it away" in text else by_language(text)
 
     double.vector = picky
-    corpus.run(labellers=[ONE], examples=EXAMPLES)
+    corpus.run(labellers=[MINI], examples=EXAMPLES)
     (request,) = requests_about(double, "Ach, wie ekelhaft!")
     assert "you came" in request
 
@@ -138,7 +137,7 @@ def test_examples_that_cannot_be_embedded_are_left_out(corpus, double):
 @pytest.mark.parametrize("mode", ["online", "batch"])
 def test_a_service_that_cannot_embed_ends_the_stage_before_any_request(corpus, double, mode):
     def run_it(**settings: Any) -> Callable[[], Any]:
-        return lambda: corpus.run(labellers=[ONE], mode=mode, **{"examples": EXAMPLES, **settings})
+        return lambda: corpus.run(labellers=[MINI], mode=mode, **{"examples": EXAMPLES, **settings})
 
     double.on_path("POST /v1/embeddings", expired_key())
     for fails, kind, sentence in (
@@ -161,9 +160,9 @@ def test_requests_and_embeddings_share_one_budget(corpus, double, mode, monkeypa
     monkeypatch.setattr("curate.stages.prelabel.streaming.EngineSettings", quick)
     for _ in range(2):
         with pytest.raises(Interrupted, match="the budget is spent"):
-            corpus.run(labellers=[ONE], examples=EXAMPLES, mode=mode, in_flight=2, budget={"tokens": 4_500})
+            corpus.run(labellers=[MINI], examples=EXAMPLES, mode=mode, in_flight=2, budget={"tokens": 4_500})
     entries = rows(corpus.workspace.local, "spend")
-    assert {entry["labeller"] for entry in entries} == {BY, ONE["model"]}
+    assert {entry["labeller"] for entry in entries} == {BY, MINI["model"]}
     assert {entry["state"] for entry in entries} == {"settled"}
     assert 1_000 < sum(entry["tokens_in"] + entry["tokens_out"] for entry in entries) <= 4_500
     assert len(set(embedded(double))) == len(embedded(double))
@@ -173,7 +172,7 @@ def test_without_examples_nothing_is_embedded(tmp_path, double, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", double.url)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     corpus = Posts(tmp_path / "posts")
-    corpus.run(labellers=[ONE], examples=EXAMPLES)
+    corpus.run(labellers=[MINI], examples=EXAMPLES)
     assert embedded(double) == []
     assert {row["detail"] for row in corpus.rows()} == {None}
 
@@ -182,7 +181,7 @@ def test_a_plan_counts_the_texts_to_embed(corpus, double):
     stages = [
         {"stage": "ingest", "files": "posts.jsonl", "licence": "CC0-1.0"},
         {"stage": "preprocess"},
-        {"stage": "prelabel", "labellers": [ONE], "examples": EXAMPLES},
+        {"stage": "prelabel", "labellers": [MINI], "examples": EXAMPLES},
     ]
     loaded = load_recipe(make_recipe(corpus.folder, *stages))
     executor = LocalExecutor(1)
@@ -193,5 +192,5 @@ def test_a_plan_counts_the_texts_to_embed(corpus, double):
     assert not double.calls
     run(loaded, corpus.workspace, executor=executor, listener=Quiet())
     executor.close()
-    recipe = make_recipe(corpus.folder, *stages[:2], {**stages[2], "labellers": [{**ONE, "seed": 1}]})
+    recipe = make_recipe(corpus.folder, *stages[:2], {**stages[2], "labellers": [{**MINI, "seed": 1}]})
     assert "10 texts to embed (10 embedded before), 0 tokens" in plan(load_recipe(recipe), corpus.workspace)[-1].note

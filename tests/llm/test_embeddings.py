@@ -18,7 +18,7 @@ from curate.llm.money.account import UsageTotals
 from curate.llm.open import open_engine
 from curate.llm.replies import ReplyStore
 from curate.llm.settings import EngineSettings
-from curate.llm.transport.embeddings import Embedding, embedded_text, read_embeddings, shares
+from curate.llm.transport.embeddings import Embedding, EmbeddingRequest, embedded_text, read_embeddings, share_tokens
 from tests.support.asking import make_request, make_settings, rows, stored
 from tests.support.chat_double import ChatDouble, vector_of
 from tests.support.chat_faults import Fault, drop, error_body, expired_key, half_json, hang, html, raw, status
@@ -84,7 +84,7 @@ def test_the_account_holds_what_they_cost(double, tmp_path):
     assert sum(one["usd"] for one in answers) == pytest.approx(entry["usd"])
     assert {(one["model"], one["estimated"]) for one in answers} == {(MODEL, 0)}
     by_length = sorted(answers, key=lambda one: one["tokens_in"])
-    assert [one["tokens_in"] for one in by_length] == sorted(shares(texts, entry["tokens_in"]))
+    assert [one["tokens_in"] for one in by_length] == sorted(share_tokens(texts, entry["tokens_in"]))
 
 
 @pytest.mark.parametrize("mode", ["online", "batch"])
@@ -206,7 +206,7 @@ def test_a_model_whose_vectors_have_changed_is_told(double, tmp_path):
     double.vector = lambda text: vector_of(text, 32)
     (one, two), _ = embed(tmp_path, make_settings(double), ["one", "two"])
     assert is_right([one], ["one"])
-    assert two == Embedding(None, "the service gave a vector of 32 numbers for its text, and of 64 for others")
+    assert two == Embedding(None, "the service returned a vector of 32 numbers for its text, and of 64 for others")
 
 
 def test_a_text_that_the_service_refuses_costs_the_others_nothing(double, tmp_path):
@@ -269,12 +269,11 @@ def retries(engine: Engine) -> int:
 def test_what_holds_up_embeddings_does_not_hold_up_chat_nor_the_other_way_round(
     double, tmp_path, monkeypatch, limited, fault, options
 ):
-    monkeypatch.setattr("curate.llm.engine._GRACE_S", 0.0)
     double.then(*([fault] if limited == "chat" else []))
     double.on_path(PATH, *([fault] if limited == "embeddings" else []))
 
     async def everything(answers: ReplyStore) -> None:
-        engine = open_engine(make_settings(double, **options), answers, lambda blob: b"")
+        engine = open_engine(make_settings(double, grace_s=0.0, **options), answers, lambda blob: b"")
         asks = {
             "chat": lambda text: engine.ask(make_request(text), str, labeller="chat"),
             "embeddings": lambda text: engine.embed([text], model=MODEL, labeller="embeddings"),
@@ -284,7 +283,9 @@ def test_what_holds_up_embeddings_does_not_hold_up_chat_nor_the_other_way_round(
         while not (first.done() or ("in_flight" in options and double.calls) or retries(engine)):
             await asyncio.sleep(0.01)
         second = asyncio.create_task(asks[limited]("two"))
-        await asyncio.sleep(0.05)
+        key = make_request("two").key if limited == "chat" else EmbeddingRequest(MODEL, ("two",)).key
+        while not any(row["key"] == key for row in rows(tmp_path, "spend")):
+            await asyncio.sleep(0.01)  # then it is reserved, and waits for its turn
         await asyncio.wait_for(free("three"), 5)
         assert ["chat" in call.path for call in double.calls] == [limited == "chat", limited != "chat"]
         await engine.close()
@@ -299,7 +300,7 @@ def test_replay_takes_only_what_is_stored(double, tmp_path):
     (one, two), spent = embed(tmp_path, make_settings(double, mode="replay"), ["one", "two"])
     assert is_right([one], ["one"])
     assert two.vector is None
-    assert "replay asks nobody" in two.detail
+    assert "replay sends no requests" in two.detail
     assert len(sent(double)) == 1
     assert spent.usd == 0
 
@@ -318,6 +319,6 @@ def test_texts_are_cut_to_what_models_take_and_empty_ones_are_not_sent(double, t
 
 
 def test_shares_add_up():
-    assert sum(shares(["a", "bb", "c" * 500], 17)) == 17
-    assert shares(["a", "a"], 4) == [2, 2]
-    assert shares(["a"], 0) == [0]
+    assert sum(share_tokens(["a", "bb", "c" * 500], 17)) == 17
+    assert share_tokens(["a", "a"], 4) == [2, 2]
+    assert share_tokens(["a"], 0) == [0]

@@ -455,7 +455,7 @@ def test_replay_asks_nobody(double, answers):
             assert (reply.key, reply.from_cache) == (request.key, True)
         for missing in found[2:]:
             assert (missing.outcome, double.requests) == ("error", 1)
-            assert "replay asks nobody" in missing.detail
+            assert "replay sends none" in missing.detail
         assert (spent.requests, spent.from_cache) == (0, 2)
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from curate.llm.transport.faults import judge_error, judge_status, make_mask
+from curate.llm.transport.faults import classify_error_page, classify_status, make_mask
 from tests.llm.fault_matrix import COUNT, HIT, play, rows
 
 
@@ -27,7 +27,7 @@ def test_fault(row, tmp_path):
 
 def judge_403(message: str) -> str:
     body = json.dumps({"error": {"message": message, "code": 403}}).encode()
-    return judge_status(403, {}, body, make_mask()).then
+    return classify_status(403, {}, body, make_mask()).action
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_words_about_whoever_asks_end_the_stage(message):
 
 @pytest.mark.parametrize("page", ["<p>content filter", "your input was flagged", '["content filter"]'])
 def test_pages_on_the_way_moderate_nothing(page):
-    assert judge_status(403, {}, page.encode(), make_mask()).then == "key"
+    assert classify_status(403, {}, page.encode(), make_mask()).action == "key"
 
 
 @pytest.mark.parametrize(
@@ -66,16 +66,16 @@ def test_pages_on_the_way_moderate_nothing(page):
     [{}, {"error": None}, {"error": {}}, {"error": {"code": 429}, "choices": [{}]}, {"error": "x", "data": [1]}, [], 7],
 )
 def test_what_is_no_error_page_with_status_200(page):
-    assert judge_error({}, json.dumps(page).encode(), make_mask()) is None
+    assert classify_error_page({}, json.dumps(page).encode(), make_mask()) is None
 
 
 def test_a_limit_with_status_200_is_waited_for():
-    judged = judge_error({"retry-after": "7"}, b'{"error": {"type": "rate_limit_error"}}', make_mask())
-    assert (judged.then, judged.limited, judged.wait_s, judged.charged) == ("again", True, 7, False)
+    judged = classify_error_page({"retry-after": "7"}, b'{"error": {"type": "rate_limit_error"}}', make_mask())
+    assert (judged.action, judged.limited, judged.wait_s, judged.charged) == ("retry", True, 7, False)
     assert judged.detail == "the reply is an error: rate_limit_error"
 
 
 @pytest.mark.parametrize("error", [{"code": [1], "message": {"a": 1}, "metadata": 3}, {"metadata": []}, [1], "x", 5])
 def test_errors_of_odd_shapes_are_tried_again(error):
-    judged = judge_error({}, json.dumps({"error": error}).encode(), make_mask())
-    assert (judged.then, judged.charged) == ("again", False)
+    judged = classify_error_page({}, json.dumps({"error": error}).encode(), make_mask())
+    assert (judged.action, judged.charged) == ("retry", False)

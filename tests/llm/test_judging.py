@@ -5,11 +5,14 @@ from email.utils import formatdate
 
 import pytest
 
-from curate.llm.transport.faults import backoff_s, judge_status, make_mask, reset_s, retry_after_s
+from curate.llm.transport.faults import classify_status, make_mask, reset_s, retry_after_s
+from curate.llm.transport.patience import backoff_s
 
 
 def judge(status, body=b"", **headers):
-    return judge_status(status, {name.replace("_", "-"): value for name, value in headers.items()}, body, make_mask())
+    return classify_status(
+        status, {name.replace("_", "-"): value for name, value in headers.items()}, body, make_mask()
+    )
 
 
 def page(message="no", **about) -> bytes:
@@ -17,7 +20,7 @@ def page(message="no", **about) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "then"),
+    ("status", "body", "action"),
     [
         (401, page(), "key"),
         (403, b"", "key"),
@@ -32,16 +35,16 @@ def page(message="no", **about) -> bytes:
         (400, page(code="context_length_exceeded"), "invalid"),
         (413, b"", "invalid"),
         (422, b'{"detail": [{"msg": "field required"}]}', "invalid"),
-        (429, page(code="rate_limit_exceeded"), "again"),
-        (408, b"", "again"),
-        (409, b"", "again"),
-        (500, b"<html>", "again"),
-        (529, b"", "again"),
-        (302, b"", "again"),
+        (429, page(code="rate_limit_exceeded"), "retry"),
+        (408, b"", "retry"),
+        (409, b"", "retry"),
+        (500, b"<html>", "retry"),
+        (529, b"", "retry"),
+        (302, b"", "retry"),
     ],
 )
-def test_what_to_do_about_a_status(status, body, then):
-    assert judge(status, body).then == then
+def test_what_to_do_about_a_status(status, body, action):
+    assert judge(status, body).action == action
 
 
 def test_a_limit_is_no_failure_and_a_gateway_may_have_charged():

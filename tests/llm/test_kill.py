@@ -1,6 +1,5 @@
 """Killed with -9 at random moments, over and over: what was stored is never asked again, and the totals are equal."""
 
-import contextlib
 import os
 import random
 import signal
@@ -18,6 +17,7 @@ from curate.llm.transport.embeddings import EmbeddingRequest
 from tests.llm.kill_child import EMBEDDER, WINDOWS, make_ask, make_text
 from tests.support.asking import rows
 from tests.support.chat_double import ChatDouble, embedded_tokens
+from tests.support.chat_faults import Fault
 
 POINTS, BATCH_POINTS, EMBED_POINTS = (100, 30, 40) if os.environ.get("CURATE_TEST_ALL") else (30, 10, 8)
 
@@ -84,48 +84,49 @@ def texts(folder: Path) -> dict[str, str]:
     return {row["key"]: read_completion(row["reply"]).text for row in rows(folder, "answers")}
 
 
-def kill_over_and_over(double, runs, folder, names, *, points, most_more, most_s, seed):
-    """Kill after up to ``most_more`` further answers and ``most_s`` seconds; ``names`` are the texts by key.
+def wait_for(state) -> None:
+    deadline = time.monotonic() + 60
+    while not state():
+        assert time.monotonic() < deadline, "the run got stuck"
+        time.sleep(0.001)
 
-    Returns the most replies that any kill cost, and for every stored key how often it had been sent when it was first
-    seen stored.
+
+def kill_over_and_over(double, runs, folder, names, *, points, max_answers, seed):
+    """Kill while the service holds back its answers, each time after up to ``max_answers`` of them.
+
+    ``names`` are the texts by key. Returns the most replies that any kill cost, and for every stored key how often it
+    had been sent when it was first stored.
     """
     print(f"seed {seed}")
     chance = random.Random(seed)
-    frozen: dict[str, int] = {}
-    costliest = kills = 0
-    while kills < points:
-        before, had = double.done, len(frozen)
+    times_sent: dict[str, int] = {}
+    costliest = 0
+    for _ in range(points):
+        before, stored_before = double.done, len(times_sent)
+        double.allowance, double.stalled = chance.randint(0, max_answers), 0
         pid = runs.start()
-        more = chance.randint(0, most_more)
-        deadline = time.monotonic() + 20
-        while double.done < before + more and time.monotonic() < deadline:
-            time.sleep(0.001)
-        time.sleep(chance.uniform(0, most_s))
+        wait_for(lambda: double.stalled)
+        time.sleep(chance.uniform(0, 0.02))
         os.kill(pid, signal.SIGKILL)
-        status = runs.end()
-        assert status in (-9, 0)
-        kills += 1
-        for key in stored(folder) - set(frozen):
-            frozen[key] = double.sent[names[key]]
-        costliest = max(costliest, double.done - before - (len(frozen) - had))
-        assert all(double.sent[names[key]] == times for key, times in frozen.items())
-        assert status == -9, "it was done before all kill points; raise the number of items"
-    return costliest, frozen
+        assert runs.end() == -9
+        for key in stored(folder) - set(times_sent):
+            times_sent[key] = double.sent[names[key]]
+        costliest = max(costliest, double.done - before - (len(times_sent) - stored_before))
+        assert all(double.sent[names[key]] == times for key, times in times_sent.items())
+    double.allowance = None
+    return costliest, times_sent
 
 
 def test_what_was_stored_is_never_asked_again(runs, tmp_path):
-    count = 10 * POINTS
+    count = 17 * POINTS
     double, killed = runs("online", count, 0.004)
     names = {make_ask(number).key: f"item {number:05d}." for number in range(count)}
-    costliest, frozen = kill_over_and_over(
-        double, killed, tmp_path, names, points=POINTS, most_more=8, most_s=0.02, seed=1
-    )
-    assert 0 < len(frozen) < count
+    costliest, times_sent = kill_over_and_over(double, killed, tmp_path, names, points=POINTS, max_answers=16, seed=1)
+    assert 0 < len(times_sent) < count
     killed.start()
     assert killed.end() == 0
     assert set(texts(tmp_path)) == set(names)
-    assert all(double.sent[names[key]] == times for key, times in frozen.items())
+    assert all(double.sent[names[key]] == times for key, times in times_sent.items())
     assert costliest <= WINDOWS["online"]
     # The account: every stored reply once, as the service counts it, and the rest as it was reserved.
     spend, answers = rows(tmp_path, "spend"), rows(tmp_path, "answers")
@@ -147,18 +148,17 @@ def test_what_was_stored_is_never_asked_again(runs, tmp_path):
 
 
 def test_a_text_whose_vector_was_stored_is_never_sent_again(runs, tmp_path):
-    count = 400 * EMBED_POINTS
+    count = 64 * 7 * EMBED_POINTS
     double, killed = runs("embed", count, 0.004)
     names = {EmbeddingRequest(EMBEDDER, (text,)).keys[0]: text for text in map(make_text, range(count))}
-    _, frozen = kill_over_and_over(
-        double, killed, tmp_path, names, points=EMBED_POINTS, most_more=4, most_s=0.03, seed=random.randrange(100_000)
-    )
-    assert 0 < len(frozen) < count
+    seed = random.randrange(100_000)
+    _, times_sent = kill_over_and_over(double, killed, tmp_path, names, points=EMBED_POINTS, max_answers=6, seed=seed)
+    assert 0 < len(times_sent) < count
     killed.start()
     assert killed.end() == 0
     vectors = {row["key"]: row["reply"] for row in rows(tmp_path, "answers")}
     assert set(vectors) == set(names)
-    assert all(double.sent[names[key]] == times for key, times in frozen.items())
+    assert all(double.sent[names[key]] == times for key, times in times_sent.items())
     assert count < double.sent.total() <= count + EMBED_POINTS * WINDOWS["embed"]
     # The account: every request whose vectors are stored once, as the service counts it, and the rest as reserved.
     calls = [EmbeddingRequest(EMBEDDER, tuple(call.body["input"])) for call in double.calls]
@@ -182,29 +182,25 @@ def test_a_text_whose_vector_was_stored_is_never_sent_again(runs, tmp_path):
 
 
 def test_batches_are_paid_once_whenever_the_run_is_killed(runs, tmp_path):
-    count, chance, kills = 40, random.Random(2), 0
+    """A run makes at least five calls; it is killed at one of the first, before or after the service has done it."""
+    count, chance = 40, random.Random(2)
     double, killed = runs("batch", count, 0.0)
     names = {f"item {number:05d}." for number in range(count)}
-    whole_s = 0.0
-    # The first run is slower than the others: a third of its time falls within them.
-    for point in range(BATCH_POINTS + 1):
+    for point in range(BATCH_POINTS):
         folder = tmp_path / str(point)
         folder.mkdir()
         killed.line = f"{double.url} {folder} batch {count}\n"
-        before = double.tokens["in"] + double.tokens["out"]
-        if point:
-            pid = killed.start()
-            time.sleep(chance.uniform(0, whole_s / 3))
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            kills += killed.end() == -9
-        began = time.monotonic()
+        before, held = double.tokens["in"] + double.tokens["out"], double.held
+        is_done = chance.random() < 0.5
+        double.on_path("*", *[Fault(charged=True)] * (point % 5), Fault(hang=True, charged=is_done))
+        pid = killed.start()
+        wait_for(lambda held=held: double.held > held)
+        os.kill(pid, signal.SIGKILL)
+        assert killed.end() == -9
         killed.start()
         assert killed.end() == 0
-        whole_s = whole_s if point else time.monotonic() - began
         assert {name: double.answered[name] for name in names} == dict.fromkeys(names, point + 1)
         spend = rows(folder, "spend")
         assert {row["state"] for row in spend} == {"settled"}
         paid = sum(row["tokens_in"] + row["tokens_out"] for row in spend)
         assert paid == double.tokens["in"] + double.tokens["out"] - before
-    assert kills > BATCH_POINTS // 3

@@ -95,12 +95,11 @@ def test_a_stop_keeps_what_is_under_way_and_sends_nothing_new(tmp_path):
     assert len(rows(tmp_path, "answers")) == double.done == sent
 
 
-def test_what_is_given_up_at_the_end_counts_for_the_run_as_in_the_account(double, tmp_path, monkeypatch):
-    monkeypatch.setattr("curate.llm.engine._GRACE_S", 0.0)
+def test_what_is_given_up_at_the_end_counts_for_the_run_as_in_the_account(double, tmp_path):
     double.on("item 0 of", hang())
 
     async def everything(answers):
-        engine = open_engine(make_settings(double, in_flight=1), answers, lambda blob: b"")
+        engine = open_engine(make_settings(double, in_flight=1, grace_s=0.0), answers, lambda blob: b"")
         asks = [asyncio.create_task(engine.ask(make_request(text), json.loads, labeller="mini")) for text in TEXTS[:5]]
         while not double.requests:
             await asyncio.sleep(0.01)

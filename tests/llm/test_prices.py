@@ -11,7 +11,7 @@ from curate.llm.money.prices import estimate_tokens_in, load_prices
 from curate.llm.replies import ReplyStore, put_reply
 from curate.llm.request import MediaPart, Message, Request
 from tests.llm.engine_builders import make_request
-from tests.llm.test_answers import make_answer
+from tests.support.replies import make_reply
 
 BLOB = "ab/" + "ab" * 32
 
@@ -84,7 +84,7 @@ def test_an_estimate_leaves_out_what_is_stored_and_learns_from_it(tmp_path):
         assert (blind.requests, blind.cached) == (400, 0)
         assert blind.tokens_out == 400 * 100
         half = estimate_tokens_in(sample[0], prices.of("gpt-5-mini")) // 2
-        known = make_answer(sample[0].key, model="gpt-5-mini", tokens_in=half, tokens_out=20)
+        known = make_reply(sample[0].key, model="gpt-5-mini", tokens_in=half, tokens_out=20)
         answers.commit_now([put_reply(known)])
         told = estimate(sample, 400, prices, answers)
     assert (told.cached, told.tokens_out) == (100, 300 * 20)

@@ -110,7 +110,7 @@ def test_more_room_and_a_correction():
     request = make_request(parameters={"max_tokens": 10})
     assert (request.max_tokens_out, request.with_limit(20).parameters) == (10, {"max_tokens": 20})
     assert make_request().with_limit(20).parameters == {"max_completion_tokens": 20}
-    *before, shown, told = request.corrected("{}", "emotion is missing").messages
+    *before, shown, told = request.with_correction("{}", "emotion is missing").messages
     assert tuple(before) == request.messages
     assert (shown.role, shown.parts, told.role) == ("assistant", ("{}",), "user")
     assert "emotion is missing" in told.parts[0]

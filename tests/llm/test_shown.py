@@ -21,10 +21,10 @@ from curate.storage.workspace import Workspace
 from tests.support.asking import KEY
 from tests.support.builders import make_recipe
 from tests.support.chat_double import ChatDouble
-from tests.support.posts import Quiet
+from tests.support.runs import Quiet
 
 SIDE_PX = 200
-ONE = {"model": "openai/gpt-5-mini", "prompt": "clues_then_words.v1"}
+MINI = {"model": "openai/gpt-5-mini", "prompt": "clues_then_words.v1"}
 EVERYTHING = {"show": ["faces", "frames", "audio"], "pictures": {"count": 2, "side_px": SIDE_PX, "detail": "high"}}
 
 
@@ -42,7 +42,7 @@ class Clips:
             self.folder,
             {"stage": "ingest", "files": str(shipped_folder("recipes") / "quickstart/*.mp4"), "licence": "CC0-1.0"},
             {"stage": "preprocess"},
-            {"stage": "prelabel", "labellers": [ONE], **settings},
+            {"stage": "prelabel", "labellers": [MINI], **settings},
         )
         self.loaded = load_recipe(recipe)
         executor = LocalExecutor(1)
@@ -168,7 +168,7 @@ def test_prompts_that_need_sound_are_not_sent_without_it(clips):
     needing = text.replace("audio: optional", "audio: required").replace("frames, audio]", "frames]")
     needing = needing.replace("{{#audio}}\n", "").replace("{{/audio}}\n", "")
     (clips.folder / "heard.v1.md").write_text(needing, encoding="utf-8")
-    assert len(clips.run(labellers=[{**ONE, "prompt": "heard.v1"}], max_sound_s=3.0)) == 4
+    assert len(clips.run(labellers=[{**MINI, "prompt": "heard.v1"}], max_sound_s=3.0)) == 4
     rows = [row for row in clips.rows("prelabels") if row["outcome"] == "abstained"]
     assert {row["detail"] for row in rows} == {"the item has no audio that can be sent, which the prompt needs"}
     assert len(rows) == 2

@@ -15,10 +15,15 @@ def double(double):
 
 
 def leave_batch(double, folder, **plan):
-    """A run that ends by its deadline while its batch of eight texts is under way."""
+    """A run that is stopped while its batch of eight texts is in progress."""
     double.plan(BatchPlan(**{"polls": 10_000, **plan}))
-    seen = ask_items(folder, make_settings(double, mode="batch", deadline_s=1.0, batch_poll_s=0.1), TEXTS[:8])
-    assert type(seen.error).__name__ == "Interrupted"
+    settings = make_settings(double, mode="batch", batch_poll_s=0.1, grace_s=0.0)
+
+    def is_followed() -> bool:
+        return any(batch["polled"] for batch in double.batches.values())
+
+    stopped = ask_items(folder, settings, TEXTS[:8], stop=is_followed)
+    assert not any(stopped.replies.values())
     assert not double.done
     return next(iter(double.batches.values()))
 
@@ -69,7 +74,7 @@ def test_what_a_batch_leaves_is_asked_online(double, tmp_path, state, share):
 
 def test_a_deadline_ends_the_wait_and_others_are_answered(double, tmp_path):
     leave_batch(double, tmp_path)
-    seen = ask_items(tmp_path, make_settings(double, deadline_s=1.0), TEXTS)
+    seen = ask_items(tmp_path, make_settings(double, deadline_s=5.0), TEXTS)
     assert type(seen.error).__name__ == "Interrupted"
     assert [reply is not None for reply in seen.replies.values()] == [False] * 8 + [True] * 4
     assert double.requests == 4

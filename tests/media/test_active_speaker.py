@@ -7,8 +7,8 @@ from curate.media.container.decode import Span, read_audio
 from curate.media.faces.analyse import analyse_video
 from curate.media.faces.centerface import CenterFace
 from curate.media.speech.active_speaker import find_active_speakers
-from tests.media.people import Turn, make_dialogue
 from tests.support.media_builders import make_portrait, make_speech, make_tone, sample, write_media
+from tests.support.talking_heads import Turn, make_dialogue
 
 
 def places(watched, answers):

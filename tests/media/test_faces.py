@@ -10,7 +10,7 @@ from curate.media.faces.align import TEMPLATE, align, estimate_pose, measure_fac
 from curate.media.faces.centerface import CenterFace
 from curate.media.faces.crops import crop_picture
 from curate.media.faces.detector import Face, intersection_over_union
-from curate.media.faces.tracks import Tracker, _pairs
+from curate.media.faces.tracks import Tracker, best_pairs
 from tests.support.media_builders import make_frames, make_portrait
 
 
@@ -108,7 +108,7 @@ def test_faces_and_tracks_are_paired_for_the_most_overlap():
     rng = np.random.default_rng(0)
     for shape in [(1, 1), (1, 4), (3, 2), (2, 3), (4, 4)] * 8:
         overlap = rng.random(shape, np.float32)
-        pairs = _pairs(overlap)
+        pairs = best_pairs(overlap)
         most = max(
             sum(overlap[row, column] for row, column in zip(rows, columns, strict=False))
             for rows in permutations(range(shape[0]))

@@ -1,91 +1,17 @@
-"""The detector of a model pack, through InsightFace's own code and a network of two kilobytes."""
+"""Model packs, run by InsightFace on a network of two kilobytes."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from curate.errors import MissingDependency
 from curate.media.faces.identity import SAME_PERSON, cluster_vectors
 from curate.media.faces.insightface import embed_faces, licence_note, pack_name
 from curate.media.faces.open import open_detector
-
-STRIDES = (8, 16, 32)
-
-
-def make_pack(folder: Path) -> Path:
-    """A network of SCRFD's nine outputs that takes pure green squares for faces."""
-    nodes, constants = [], []
-
-    def constant(name: str, value: np.ndarray) -> str:
-        constants.append(numpy_helper.from_array(value, name))
-        return name
-
-    half = np.array([3.0, 4.0], np.float32)
-    points = np.array([[-1, -1], [1, -1], [0, 0], [-0.8, 1], [0.8, 1]], np.float32) * half * 0.4
-    constant("w", np.array([-1, 1, -1], np.float32).reshape(1, 3, 1, 1))
-    constant("b", np.array([-2.0], np.float32))
-    constant("column", np.array([-1, 1], np.int64))
-    nodes.append(helper.make_node("Conv", ["input.1", "w", "b"], ["match"], kernel_shape=[1, 1]))
-    for s in STRIDES:
-        constant(f"gain{s}", np.float32(40.0 if s == 8 else 0.0))
-        constant(f"shift{s}", np.float32(-20.0))
-        constant(f"anchors{s}", np.array([[1.0, 0.0]], np.float32))
-        constant(f"none{s}", np.zeros(1, np.float32))
-        constant(f"box{s}", np.concatenate([half, half]).reshape(1, 4))
-        constant(f"points{s}", points.reshape(1, 10))
-        pool = {"kernel_shape": [s, s], "strides": [s, s]}
-        nodes += [
-            helper.make_node("AveragePool", ["match"], [f"pool{s}"], **pool),
-            helper.make_node("Mul", [f"pool{s}", f"gain{s}"], [f"scaled{s}"]),
-            helper.make_node("Add", [f"scaled{s}", f"shift{s}"], [f"logit{s}"]),
-            helper.make_node("Sigmoid", [f"logit{s}"], [f"p{s}"]),
-            helper.make_node("Reshape", [f"p{s}", "column"], [f"pc{s}"]),
-            helper.make_node("MatMul", [f"pc{s}", f"anchors{s}"], [f"pa{s}"]),
-            helper.make_node("Reshape", [f"pa{s}", "column"], [f"score_{s}"]),
-            helper.make_node("Mul", [f"score_{s}", f"none{s}"], [f"zero{s}"]),
-            helper.make_node("Add", [f"zero{s}", f"box{s}"], [f"bbox_{s}"]),
-            helper.make_node("Add", [f"zero{s}", f"points{s}"], [f"kps_{s}"]),
-        ]
-    outputs = [
-        helper.make_tensor_value_info(f"{name}_{s}", TensorProto.FLOAT, [f"n{s}", width])
-        for name, width in (("score", 1), ("bbox", 4), ("kps", 10))
-        for s in STRIDES
-    ]
-    picture = helper.make_tensor_value_info("input.1", TensorProto.FLOAT, [1, 3, "h", "w"])
-    graph = helper.make_graph(nodes, "tiny", [picture], outputs, constants)
-    folder.mkdir(parents=True, exist_ok=True)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    onnx.save(model, str(folder / "det_tiny.onnx"))
-    return folder
-
-
-def add_recognition(folder: Path) -> Path:
-    """A network that takes 112 px crops and gives the mean colour of their quarters: 12 numbers."""
-    nodes = [
-        helper.make_node("AveragePool", ["data"], ["pooled"], kernel_shape=[56, 56], strides=[56, 56]),
-        helper.make_node("Flatten", ["pooled"], ["vector"]),
-    ]
-    picture = helper.make_tensor_value_info("data", TensorProto.FLOAT, ["n", 3, 112, 112])
-    vector = helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["n", 12])
-    model = helper.make_model(
-        helper.make_graph(nodes, "colours", [picture], [vector]),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=10,
-    )
-    onnx.save(model, str(folder / "w600k_tiny.onnx"))
-    return folder
-
-
-@pytest.fixture
-def opencv():
-    done = subprocess.run([sys.executable, "-c", "import cv2"], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"OpenCV cannot be imported: {done.stderr.strip().splitlines()[-1]}")
+from tests.support.face_pack import add_recognition, make_pack
 
 
 def test_a_pack_finds_faces(tmp_path, opencv):
@@ -148,7 +74,7 @@ def test_the_licence_of_a_pack_is_stated():
     assert "non-commercial research" in note
 
 
-def test_a_pack_that_is_no_network_says_what_to_do(tmp_path, opencv):
+def test_an_invalid_pack_has_a_hint(tmp_path, opencv):
     (tmp_path / "pack").mkdir()
     (tmp_path / "pack" / "det.onnx").write_text("not a network")
     with pytest.raises(MissingDependency, match="pack") as caught:

@@ -46,7 +46,7 @@ def test_noise_that_was_mixed_in_is_measured(snr_db):
     assert np.median(found) == pytest.approx(snr_db, abs=3)
 
 
-def test_noise_is_not_told_where_no_pause_is_heard():
+def test_noise_is_unknown_without_a_pause():
     tone = make_tone(1.0)
     assert measure(tone).snr_db is None
     nothing = measure(np.zeros(16_000, np.int16))

@@ -9,7 +9,7 @@ from curate.errors import InvalidRow
 from curate.media.container import ffmpeg
 from curate.media.container.decode import Span, read_audio, read_frames
 from curate.media.container.probe import probe
-from curate.media.container.render import raise_level, render_video
+from curate.media.container.render import amplify_quiet, render_video
 from tests.support.media_builders import make_frames, make_speech, make_tone, sample, turn_mp4, write_media
 
 
@@ -63,9 +63,9 @@ def test_late_sound_stays_in_step(tmp_path):
 
 def test_only_quiet_sound_is_raised(tmp_path):
     quiet = make_tone(1.0, level=0.004)
-    assert raise_level(make_tone(1.0)) is None
-    assert raise_level(np.zeros(16_000, np.int16)) is None
-    assert raise_level(quiet).dBFS == pytest.approx(-23, abs=1)
+    assert amplify_quiet(make_tone(1.0)) is None
+    assert amplify_quiet(np.zeros(16_000, np.int16)) is None
+    assert amplify_quiet(quiet).dBFS == pytest.approx(-23, abs=1)
     path = write_media(tmp_path / "a.mkv", frames=make_frames(25), sound=quiet)
     (tmp_path / "copy.mp4").write_bytes(render_video(path, Span(0, 1), quiet))
     assert np.abs(read_audio(tmp_path / "copy.mp4")).max() > 5 * np.abs(quiet).max()

@@ -18,7 +18,7 @@ def find(thumbs, *, fps=25):
     return cuts, finder.shots
 
 
-def test_a_cut_is_told_from_motion():
+def test_a_cut_differs_from_motion():
     wide = np.asarray(Image.fromarray(np.hstack([make_scene(0)] * 2)).resize((512, 144)))
     moving = [np.asarray(Image.fromarray(wide[:, 3 * step : 3 * step + 256]).resize((64, 36))) for step in range(16)]
     cuts, shots = find([*moving, *[make_scene(1)] * 10])

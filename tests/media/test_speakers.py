@@ -65,7 +65,7 @@ def test_a_bad_line_costs_that_line(tmp_path, name, text, problem):
 @pytest.mark.parametrize("text", ["", "from,to,who\n1,2,Mary\n"])
 def test_a_file_without_columns(tmp_path, text):
     (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(InvalidRow, match="no column end_s, speaker, start_s"):
+    with pytest.raises(InvalidRow, match="lacks the column end_s, speaker, start_s"):
         load_turns(tmp_path / "a.csv", "talk.mp4")
 
 

@@ -46,7 +46,7 @@ def test_speakers(tmp_path):
     assert texts(tmp_path, SRT.format("- Who?\n- Me."))[0] == ("Who? Me.", None)
 
 
-def test_what_is_no_subtitle_file_is_told(tmp_path):
+def test_a_file_without_subtitles_is_refused(tmp_path):
     for content in (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, "just some words", "1\n00:00:01 -> what\nHm"):
         with pytest.raises(InvalidRow):
             cues(tmp_path, content)

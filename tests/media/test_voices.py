@@ -135,7 +135,7 @@ def test_the_network_is_the_one_that_torch_runs():
 
 
 @pytest.mark.parametrize("size", [0, 10, 300, 2000])
-def test_a_file_that_is_cut_short_is_told(tmp_path, monkeypatch, size):
+def test_a_truncated_file_is_refused(tmp_path, monkeypatch, size):
     path = write_torch(tmp_path / "a.pt", make_weights(), monkeypatch)
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(MissingDependency, match=r"a\.pt") as caught:

@@ -44,14 +44,14 @@ def test_a_model_in_a_folder_is_run_without_a_network(tmp_path, monkeypatch):
     assert Whisper(folder).transcribe(make_speech(), spans, language="en") == found
 
 
-def test_a_folder_that_is_no_model_is_told_in_one_sentence(tmp_path):
+def test_the_problem_of_a_folder_is_one_sentence(tmp_path):
     assert model_problem(tmp_path / "gone").endswith("is not a folder")
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "lacks model.bin, config.json, tokenizer.json, vocabulary.json" in model_problem(empty)
     without = make_folder(tmp_path / "without", **{"tokenizer.json": None})
     assert "lacks tokenizer.json" in model_problem(without)
-    assert "no JSON object" in model_problem(make_folder(tmp_path / "list", **{"config.json": b"[]"}))
+    assert "not a JSON object" in model_problem(make_folder(tmp_path / "list", **{"config.json": b"[]"}))
     assert "cannot be read" in model_problem(make_folder(tmp_path / "torn", **{"config.json": b"\xff{"}))
     assert model_problem(make_folder(tmp_path / "whole")) is None
 
@@ -114,5 +114,5 @@ def test_times_are_those_of_the_file(monkeypatch, tmp_path):
     assert found.cues[1].span == Span(40.5, 41.2)
     assert [(word.text, word.start_s) for word in found.cues[1].words] == [("Oh", 40.5), ("no.", 40.8)]
     assert found.language == "en"
-    with pytest.raises(InvalidInput, match="does not know the language 'de'"):
+    with pytest.raises(InvalidInput, match="does not support the language 'de'"):
         Whisper(tmp_path).transcribe(sound, [Span(1, 2)], language="de")

@@ -91,7 +91,7 @@ def test_an_unknown_word_shares_the_time_of_the_one_before():
 @pytest.mark.parametrize(
     "text", ["", "...", "zzyzx qwrtl bbrrk", "日本語", "ja nein doch zzyzx qwrt", "\x00", "<> {} ()"]
 )
-def test_what_cannot_be_aligned_is_told(text):
+def test_text_that_cannot_be_aligned_returns_none(text):
     sound = make_speech()
     assert align_english(sound, Span(0, 3), text) is None
     assert align_english(np.zeros(0, np.int16), Span(0, 3), text or "hello") is None

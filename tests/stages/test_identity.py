@@ -12,8 +12,8 @@ from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.release.versions import Releases
 from curate.storage.workspace import Workspace
-from tests.media.test_insightface_pack import add_recognition, make_pack, opencv  # noqa: F401
 from tests.support.builders import make_recipe
+from tests.support.face_pack import add_recognition, make_pack
 from tests.support.runs import run_quietly
 
 RED, BLUE = (230, 20, 20), (20, 20, 230)
@@ -71,7 +71,7 @@ def test_nobody_and_vectors_of_nothing():
     assert assign_identities(["b", "a"], ["s", "s"], np.zeros((2, 8), np.float32)) == ["b", "a"]
 
 
-def test_faces_of_one_person_carry_one_name_in_all_sources(tmp_path, opencv):  # noqa: F811
+def test_faces_of_one_person_carry_one_name_in_all_sources(tmp_path, opencv):
     pack = add_recognition(make_pack(tmp_path / "colours"))
     recipe = make_album(tmp_path / "album", pack=pack)
     first = run_quietly(recipe, tmp_path / "one")
@@ -98,7 +98,7 @@ def test_faces_of_one_person_carry_one_name_in_all_sources(tmp_path, opencv):  #
     assert "colours" in message
 
 
-def test_a_further_picture_joins_its_person(tmp_path, opencv):  # noqa: F811
+def test_a_further_picture_joins_its_person(tmp_path, opencv):
     pack = add_recognition(make_pack(tmp_path / "colours"))
     recipe = make_album(tmp_path / "album", pack=pack, pictures=4)
     run_quietly(recipe, tmp_path / "grown")
@@ -110,7 +110,7 @@ def test_a_further_picture_joins_its_person(tmp_path, opencv):  # noqa: F811
     assert len({face["identity"] for face in rows(recipe, tmp_path / "grown", "faces")}) == 2
 
 
-def test_a_run_killed_before_the_names_gives_them_next_time(tmp_path, opencv, monkeypatch):  # noqa: F811
+def test_a_run_killed_before_the_names_gives_them_next_time(tmp_path, opencv, monkeypatch):
     pack = add_recognition(make_pack(tmp_path / "colours"))
     recipe = make_album(tmp_path / "album", pack=pack)
 
@@ -126,7 +126,7 @@ def test_a_run_killed_before_the_names_gives_them_next_time(tmp_path, opencv, mo
     assert {face["identity"] for face in rows(recipe, tmp_path / "w", "faces")} != {None}
 
 
-def test_without_recognition_nobody_is_named(tmp_path, opencv):  # noqa: F811
+def test_without_recognition_nobody_is_named(tmp_path, opencv):
     recipe = make_album(tmp_path / "album", pack=make_pack(tmp_path / "plain"))
     done = run_quietly(recipe, tmp_path / "w")
     assert {face["identity"] for face in rows(recipe, tmp_path / "w", "faces")} == {None}

@@ -21,7 +21,7 @@ from curate.storage.workspace import Workspace
 from tests.support.asking import KEY
 from tests.support.builders import make_recipe
 from tests.support.chat_double import ChatDouble, text_of
-from tests.support.posts import Quiet
+from tests.support.runs import Quiet
 
 PAIR = {"text": "Oh no, how are you now?", "text_b": " Well, these things happen. ", "author": "maple"}
 

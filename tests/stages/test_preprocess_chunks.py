@@ -6,8 +6,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,6 +29,7 @@ from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe
 from tests.support.media_builders import make_portrait, make_speech, sample, write_media
 from tests.support.preprocessing import make_sources
+from tests.support.processes import killing_a_ray_worker
 from tests.support.runs import Quiet, assert_same, contents, run_quietly
 
 CLIPS = ("good_news", "broken_promise", "night_noise")
@@ -237,25 +236,8 @@ def test_several_workers_do_the_chunks_of_one_film(tmp_path, film_alone):
 
 def test_a_ray_worker_killed_in_the_middle_of_a_film_loses_nothing(tmp_path, film_alone):
     recipe, expected = film_alone
-    killed = []
-
-    def kill_a_worker_at_a_chunk():
-        deadline = time.monotonic() + 120
-        while not killed and time.monotonic() < deadline:
-            workers = Path("/proc").glob("[0-9]*") if leftovers(tmp_path / "w") else ()
-            for folder in workers:
-                try:
-                    words = (folder / "cmdline").read_bytes()
-                except OSError:
-                    continue
-                if words.startswith(b"ray::run_task"):
-                    os.kill(int(folder.name), signal.SIGKILL)
-                    killed.append(int(folder.name))
-                    return
-            time.sleep(0.02)
-
-    threading.Thread(target=kill_a_worker_at_a_chunk, daemon=True).start()
-    run_quietly(recipe, tmp_path / "w", executor=open_executor("ray", 2, None))
+    with killing_a_ray_worker(lambda: leftovers(tmp_path / "w")) as killed:
+        run_quietly(recipe, tmp_path / "w", executor=open_executor("ray", 2, None))
     assert killed
     assert_same(contents(tmp_path / "w"), expected)
     assert not leftovers(tmp_path / "w")

@@ -3,18 +3,20 @@
 import asyncio
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from curate.errors import CurateError
 from curate.labels import load_labels
+from curate.labels.record import parse_json
 from curate.labels.units import ItemContext, Turn
 from curate.llm.engine import Reply
 from curate.llm.money.account import UsageTotals
 from curate.llm.open import open_engine
 from curate.llm.replies import ReplyStore
 from curate.llm.request import Message, Request
-from curate.llm.settings import EngineSettings
+from curate.llm.settings import BudgetSettings, EngineSettings
 from tests.support.chat_double import ChatDouble
 
 KEY = "sk-secret-0123456789abcdef"
@@ -45,10 +47,13 @@ class AskResult(NamedTuple):
         return 0 if self.error else sum(reply is None for reply in self.replies.values())
 
 
-def make_settings(double: ChatDouble, **options: Any) -> EngineSettings:
+def make_settings(
+    double: ChatDouble, *, budget_usd: float | None = None, budget_tokens: int | None = None, **options: Any
+) -> EngineSettings:
     """Quick settings: short waits, few tries."""
     quick = {"backoff_s": 0.02, "request_timeout_s": 10.0, "batch_idle_s": 0.05, "batch_poll_s": 0.02, "breaker": 4}
-    return EngineSettings(base_url=double.url, **{**quick, **options})
+    budget = BudgetSettings(usd=budget_usd, tokens=budget_tokens)
+    return EngineSettings(base_url=double.url, budget=budget, **{**quick, **options})
 
 
 def make_request(
@@ -71,34 +76,40 @@ def ask_items(
     *,
     labels: str = "utterance_emotion.v1",
     labeller: str = "mini",
+    stop: Callable[[], bool] | None = None,
     **request: Any,
 ) -> AskResult:
-    """Ask about all of them at once, and close the engine."""
+    """Ask about all of them at once, and close the engine: when all have an answer, or once ``stop`` is true."""
     schema = load_labels(labels)
 
-    async def everything(answers: ReplyStore) -> AskResult:
-        engine = open_engine(settings, answers, lambda blob: b"", models=("gpt-5-mini",))
-        asks = [
-            engine.ask(
-                make_request(text, labels=labels, **request), lambda t: schema.parse_answer(t, TALK), labeller=labeller
-            )
+    def check(text: str) -> dict[str, Any]:
+        return schema.from_answer(parse_json(text), TALK)
+
+    async def everything(store: ReplyStore) -> AskResult:
+        engine = open_engine(settings, store, lambda blob: b"", models=("gpt-5-mini",))
+        tasks = [
+            asyncio.create_task(engine.ask(make_request(text, labels=labels, **request), check, labeller=labeller))
             for text in texts
         ]
         try:
-            found = await asyncio.gather(*asks, return_exceptions=True)
+            while stop is not None and not stop():
+                await asyncio.sleep(0.01)
+            if stop is None:
+                await asyncio.wait(tasks)
         finally:
             await engine.close()
-        for one in found:
-            if isinstance(one, BaseException) and not isinstance(one, CurateError):
-                raise one
-        error = next((one for one in found if isinstance(one, CurateError)), None)
-        replies = {at: one if isinstance(one, Reply) else None for at, one in enumerate(found)}
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        unexpected = [each for each in results if isinstance(each, Exception) and not isinstance(each, CurateError)]
+        if unexpected:
+            raise unexpected[0]
+        error = next((each for each in results if isinstance(each, CurateError)), None)
+        replies = {index: each if isinstance(each, Reply) else None for index, each in enumerate(results)}
         return AskResult(replies, error, 0, 0.0, engine.usage())
 
-    with ReplyStore(folder / "answers.sqlite") as answers:
-        seen = asyncio.run(everything(answers))
+    with ReplyStore(folder / "answers.sqlite") as store:
+        result = asyncio.run(everything(store))
     charged, usd = account(folder)
-    return seen._replace(charged=charged, usd=usd)
+    return result._replace(charged=charged, usd=usd)
 
 
 def account(folder: Path) -> tuple[int, float]:

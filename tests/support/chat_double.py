@@ -100,6 +100,10 @@ class ChatDouble:
         self.requests = self.done = self.in_flight = self.most_in_flight = 0
         self.held = 0
         """Requests other than for chat that were left hanging"""
+        self.allowance: int | None = None
+        """How many more requests for chat or embeddings are answered; further ones hang. None: all of them."""
+        self.stalled = 0
+        """Requests that hang because the allowance is used up"""
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         self.plans: deque[BatchPlan] = deque()
@@ -204,6 +208,9 @@ class ChatDouble:
         path, _, query = target.partition("?")
         if path == "/v1/chat/completions" and method == "POST":
             return await self._chat(headers, data, reader, writer)
+        if path == "/v1/embeddings" and self._stalls():
+            await reader.read(1)
+            return False
         made: Fault | None = None
         call = f"{method} {path}"
         waiting = next((faults for name, faults in self._paths.items() if faults and fnmatchcase(call, name)), None)
@@ -233,6 +240,9 @@ class ChatDouble:
             if self.keep:
                 self.calls.append(Call("POST", "/v1/chat/completions", headers, body, time.monotonic()))
                 self.sent.update(names)
+            if self._stalls():
+                await reader.read(1)
+                return False
             fault = self._fault(data)
             if fault is None:
                 fault = self._unwelcome(headers)
@@ -249,6 +259,15 @@ class ChatDouble:
             return await self._send(fault, payload, headers, reader, writer)
         finally:
             self.in_flight -= 1
+
+    def _stalls(self) -> bool:
+        if self.allowance is None:
+            return False
+        if self.allowance > 0:
+            self.allowance -= 1
+            return False
+        self.stalled += 1
+        return True
 
     def _names(self, body: Any) -> list[str]:
         if not self.keep:

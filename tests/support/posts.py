@@ -1,4 +1,4 @@
-"""A folder of posts to label, and what a run over them says."""
+"""A folder of posts to label, with a recipe and a workspace."""
 
 import json
 from pathlib import Path
@@ -12,18 +12,17 @@ from curate.storage.delta import Table
 from curate.storage.workspace import Workspace
 from tests.support.builders import TEXTS, make_recipe
 from tests.support.chat_double import ChatDouble
+from tests.support.runs import Quiet
 
-ONE = {"model": "openai/gpt-5-mini"}
+MINI = {"model": "openai/gpt-5-mini"}
 
 
-class Quiet:
-    """A listener that keeps what it is told."""
+class RecordingListener(Quiet):
+    """A quiet listener that keeps accounts and results."""
 
     def __init__(self) -> None:
         self.accounts: list[dict[str, Any]] = []
         self.finished: list[StageResult] = []
-
-    def stage_started(self, name, total, done): ...
 
     def stage_finished(self, result):
         self.finished.append(result)
@@ -38,12 +37,12 @@ class Posts:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.listener = Quiet()
-        self.write([f"{TEXTS[at % len(TEXTS)]} (post {at})" for at in range(6)])
+        self.listener = RecordingListener()
+        self.write(post_texts(6))
 
     def write(self, texts) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps({"text": text, "author": f"writer {at}"}) for at, text in enumerate(texts)]
+        lines = [json.dumps({"text": text, "author": f"writer {index}"}) for index, text in enumerate(texts)]
         (self.folder / "posts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def run(self, *, workers: int = 1, name: str = "ws", **settings: Any):
@@ -70,5 +69,9 @@ class Posts:
         return open_table(self.workspace, name, self.loaded.labels)
 
 
-def asked(double: ChatDouble) -> int:
+def post_texts(count: int) -> list[str]:
+    return [f"{TEXTS[index % len(TEXTS)]} (post {index})" for index in range(count)]
+
+
+def count_chat_requests(double: ChatDouble) -> int:
     return sum(call.path == "/v1/chat/completions" for call in double.calls)

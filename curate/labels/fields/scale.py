@@ -80,14 +80,6 @@ class Scale(Field):
     def interval(self) -> tuple[float, float] | None:
         return (self.minimum, self.maximum) if self.level == "interval" else None
 
-    def convert(self, value: float, target: "Scale") -> float:
-        """Return ``value`` on another scale by an affine map of the ends, rounded if that scale is ordinal."""
-        share = (value - self.minimum) / (self.maximum - self.minimum)
-        converted = target.minimum + share * (target.maximum - target.minimum)
-        if target.level == "ordinal":
-            converted = math.floor(converted + 0.5)
-        return float(min(max(converted, target.minimum), target.maximum))
-
     @property
     def _is_rating(self) -> bool:
         return self.level == "ordinal" and self.minimum == 1 and self.maximum <= _MAX_STARS

@@ -1,4 +1,4 @@
-"""The running count of what one labeller asks."""
+"""Counts of what each labeller has requested, used and paid."""
 
 import time
 from collections import Counter, deque
@@ -10,10 +10,10 @@ _RATE_OVER_S = 10.0
 
 @dataclass(frozen=True)
 class UsageTotals:
-    """What one labeller has been asked so far, and what it cost in US dollars (None where no price is known)."""
+    """What one labeller has requested so far, and its cost in US dollars (None if no price is known)."""
 
     requests: int = 0
-    """Sent and answered, without those that the cache answered."""
+    """Sent and answered, without those answered from the cache"""
     from_cache: int = 0
     retries: int = 0
     tokens_in: int = 0
@@ -22,75 +22,73 @@ class UsageTotals:
     lost_usd: float = 0.0
     """The part of ``usd`` for requests without a reply, which may not be charged"""
     per_s: float = 0.0
-    """Requests answered a second over the last few seconds"""
+    """Requests answered per second over the last few seconds"""
     outcomes: Mapping[str, int] = field(default_factory=dict)
 
-    def __add__(self, more: "UsageTotals") -> "UsageTotals":
+    def __add__(self, other: "UsageTotals") -> "UsageTotals":
         return UsageTotals(
-            requests=self.requests + more.requests,
-            from_cache=self.from_cache + more.from_cache,
-            retries=self.retries + more.retries,
-            tokens_in=self.tokens_in + more.tokens_in,
-            tokens_out=self.tokens_out + more.tokens_out,
-            usd=None if self.usd is None or more.usd is None else self.usd + more.usd,
-            lost_usd=self.lost_usd + more.lost_usd,
-            per_s=self.per_s + more.per_s,
+            requests=self.requests + other.requests,
+            from_cache=self.from_cache + other.from_cache,
+            retries=self.retries + other.retries,
+            tokens_in=self.tokens_in + other.tokens_in,
+            tokens_out=self.tokens_out + other.tokens_out,
+            usd=None if self.usd is None or other.usd is None else self.usd + other.usd,
+            lost_usd=self.lost_usd + other.lost_usd,
+            per_s=self.per_s + other.per_s,
             outcomes={
-                name: self.outcomes.get(name, 0) + more.outcomes.get(name, 0)
-                for name in {**self.outcomes, **more.outcomes}
+                name: self.outcomes.get(name, 0) + other.outcomes.get(name, 0)
+                for name in {**self.outcomes, **other.outcomes}
             },
         )
 
 
 class UsageCounter:
-    """Counts to be raised as things happen; ``totals`` gives them as they stand."""
+    """Counts that are raised as things happen; ``totals`` takes a snapshot."""
 
     def __init__(self) -> None:
-        self.requests = self.from_cache = self.retries = 0
-        self.tokens_in = self.tokens_out = 0
-        self.usd: float = 0.0
-        self.lost_usd: float = 0.0
-        self.unpriced = False
+        self.from_cache = self.retries = 0
         self.outcomes: Counter[str] = Counter()
+        self._requests = self._tokens_in = self._tokens_out = 0
+        self._usd = self._lost_usd = 0.0
+        self._is_unpriced = False
         self._started = time.monotonic()
-        self._times: deque[float] = deque()
+        self._replied_at: deque[float] = deque()
 
-    def answered(self, tokens_in: int, tokens_out: int, usd: float | None) -> None:
-        """A request was answered."""
-        self.requests += 1
+    def add_reply(self, tokens_in: int, tokens_out: int, usd: float | None) -> None:
+        """Count a request that was answered."""
+        self._requests += 1
         now = time.monotonic()
-        self._times.append(now)
-        self._forget(now)
-        self.paid(tokens_in, tokens_out, usd)
+        self._replied_at.append(now)
+        self._forget_before(now - _RATE_OVER_S)
+        self._add_cost(tokens_in, tokens_out, usd)
 
-    def paid(self, tokens_in: int, tokens_out: int, usd: float | None) -> None:
-        """Something was paid for, or may have been."""
-        self.tokens_in += tokens_in
-        self.tokens_out += tokens_out
-        self.usd += usd or 0.0
-        self.unpriced |= usd is None
-
-    def lost(self, tokens_in: int, tokens_out: int, usd: float | None) -> None:
-        """A request without a reply may have been charged."""
-        self.paid(tokens_in, tokens_out, usd)
-        self.lost_usd += usd or 0.0
+    def add_lost(self, tokens_in: int, tokens_out: int, usd: float | None) -> None:
+        """Count a request without a reply, which may have been charged."""
+        self._add_cost(tokens_in, tokens_out, usd)
+        self._lost_usd += usd or 0.0
 
     def totals(self) -> UsageTotals:
-        """The counts as they stand."""
+        """Return the present counts."""
         now = time.monotonic()
-        self._forget(now)
+        self._forget_before(now - _RATE_OVER_S)
         return UsageTotals(
-            requests=self.requests,
+            requests=self._requests,
             from_cache=self.from_cache,
             retries=self.retries,
-            tokens_in=self.tokens_in,
-            tokens_out=self.tokens_out,
-            usd=None if self.unpriced else self.usd,
-            lost_usd=self.lost_usd,
-            per_s=len(self._times) / min(_RATE_OVER_S, max(now - self._started, 0.1)),
+            tokens_in=self._tokens_in,
+            tokens_out=self._tokens_out,
+            usd=None if self._is_unpriced else self._usd,
+            lost_usd=self._lost_usd,
+            per_s=len(self._replied_at) / min(_RATE_OVER_S, max(now - self._started, 0.1)),
             outcomes=dict(self.outcomes),
         )
 
-    def _forget(self, now: float) -> None:
-        while self._times and self._times[0] < now - _RATE_OVER_S:
-            self._times.popleft()
+    def _add_cost(self, tokens_in: int, tokens_out: int, usd: float | None) -> None:
+        self._tokens_in += tokens_in
+        self._tokens_out += tokens_out
+        self._usd += usd or 0.0
+        self._is_unpriced |= usd is None
+
+    def _forget_before(self, start: float) -> None:
+        while self._replied_at and self._replied_at[0] < start:
+            self._replied_at.popleft()

@@ -1,123 +1,120 @@
-"""A pot of money and tokens that no run can overdraw: reserved before sending, settled by what was used."""
+"""Budget accounts that no run can overdraw: an amount is reserved before sending and settled by the usage."""
 
 import asyncio
 import itertools
 import secrets
+from collections.abc import Collection, Mapping, Sequence
 
 from curate.errors import Interrupted
 from curate.llm.replies import BudgetEntry, ReplyStore, delete_entry, now, put_entry
+from curate.llm.settings import BudgetSettings
 from curate.storage.sqlite import Statement
+
+_ROUNDING_USD = 1e-9
 
 
 class BudgetAccount:
-    """The account of one pot, kept in ``answers``; what earlier runs paid, or may have to, counts too.
+    """An account in the reply store, with the limits of ``budget``; what earlier runs paid, or may have to, counts.
 
-    ``usd`` and ``tokens`` are the most that the pot may ever cost, None for no limit.
+    For one event loop.
     """
 
-    def __init__(self, answers: ReplyStore, *, pot: str, run: str, usd: float | None, tokens: int | None) -> None:
-        self._answers = answers
-        self._pot, self._run = pot, run
-        self._most_usd, self._most_tokens = usd, tokens
-        answers.write_off_reservations(pot)
-        paid = answers.total(pot)
+    def __init__(self, store: ReplyStore, name: str, budget: BudgetSettings) -> None:
+        self._store = store
+        self._name, self._budget = name, budget
+        store.write_off_reservations(name)
+        paid = store.total(name)
         self._usd, self._tokens = paid.usd, paid.tokens
         self._open: dict[str, BudgetEntry] = {}
         self._open_usd, self._open_tokens = 0.0, 0
         self._changed: asyncio.Event | None = None
-        self._names = itertools.count()
+        self._serial = itertools.count()
         self._prefix = secrets.token_hex(8)
-
-    @property
-    def limited(self) -> bool:
-        """Whether anything is limited."""
-        return self._most_usd is not None or self._most_tokens is not None
-
-    @property
-    def spent_usd(self) -> float:
-        """What the pot has cost so far, in all runs, without what is only reserved."""
-        return self._usd
-
-    @property
-    def spent_tokens(self) -> int:
-        """The tokens that the pot has used so far, in all runs, without what is only reserved."""
-        return self._tokens
 
     async def reserve(
         self, labeller: str, key: str, *, usd: float | None, tokens_in: int, tokens_out: int
     ) -> BudgetEntry:
-        """Set aside the most that a request may cost, on the disk before it returns.
+        """Reserve the most that a request may cost; with a limit, the entry is on disk before this returns.
 
-        While requests under way hold what is missing, it waits for them. Raises ``Interrupted`` where the pot cannot
-        hold it.
+        Waits while requests in flight hold the missing amount. Raises ``Interrupted`` if the budget is too small.
         """
-        while (spend := self.hold(labeller, key, usd=usd, tokens_in=tokens_in, tokens_out=tokens_out)) is None:
-            if not self.is_waiting:
-                raise self.refusal()
+        while (entry := self.try_reserve(labeller, key, usd=usd, tokens_in=tokens_in, tokens_out=tokens_out)) is None:
+            if not self.has_reservations:
+                raise self.exhausted()
             self._changed = self._changed or asyncio.Event()
             self._changed.clear()
             await self._changed.wait()
-        if self.limited:
-            try:
-                await self._answers.commit([put_entry(spend)])
-            except BaseException:
-                self._answers.hand_in([self.free(spend)])
-                raise
-        else:
-            self._answers.hand_in([put_entry(spend)])
-        return spend
+        if self._budget.usd is None and self._budget.tokens is None:
+            self._store.commit_later([put_entry(entry)])
+            return entry
+        try:
+            await self._store.commit([put_entry(entry)])
+        except BaseException:
+            self._store.commit_later([self.release(entry)])
+            raise
+        return entry
 
-    def hold(
+    def try_reserve(
         self, labeller: str, key: str, *, usd: float | None, tokens_in: int, tokens_out: int, batch: str | None = None
     ) -> BudgetEntry | None:
-        """Set aside the most that a request may cost, for the caller to commit; None where it does not fit now."""
+        """Return a reservation for the caller to commit, or None if it does not fit at present."""
         if not self._fits(usd or 0.0, tokens_in + tokens_out):
             return None
-        name = f"{self._prefix}-{next(self._names)}"
-        spend = BudgetEntry(
-            name, self._pot, self._run, labeller, key, "reserved", usd, tokens_in, tokens_out, now(), batch
+        entry_id = f"{self._prefix}-{next(self._serial)}"
+        entry = BudgetEntry(
+            entry_id, self._name, "", labeller, key, "reserved", usd, tokens_in, tokens_out, now(), batch
         )
-        self._hold(spend)
-        return spend
+        self._hold(entry)
+        return entry
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether requests under way may still give back a part of what is reserved."""
+    def has_reservations(self) -> bool:
+        """Whether requests in flight may still free a part of what is reserved."""
         return bool(self._open)
 
-    def refusal(self) -> Interrupted:
-        """The error for a request that does not fit, with nothing left to wait for."""
-        return Interrupted(self._sentence(), hint="raise the budget and run again: what is done is kept")
+    def exhausted(self) -> Interrupted:
+        """Return the error for a request that does not fit when nothing is left to wait for."""
+        parts = []
+        if self._budget.usd is not None:
+            parts.append(f"${self._usd:.4f} of ${self._budget.usd:g}")
+        if self._budget.tokens is not None:
+            parts.append(f"{self._tokens:,} of {self._budget.tokens:,} tokens")
+        message = f"the budget is spent: {' and '.join(parts)}, and the next request may cost more than is left"
+        return Interrupted(message, hint="raise the budget and run again: what is done is kept")
 
-    def take_over(self, spend: BudgetEntry) -> None:
-        """Count a reservation that an earlier run left open, to be settled by this one."""
-        if spend.id not in self._open and spend.pot == self._pot:
-            self._usd -= spend.usd or 0.0
-            self._tokens -= spend.tokens_in + spend.tokens_out
-            self._hold(spend)
+    def adopt(self, entry: BudgetEntry) -> None:
+        """Take over a reservation that an earlier run left open, to be settled by this run."""
+        if entry.id not in self._open and entry.account == self._name:
+            self._usd -= entry.usd or 0.0
+            self._tokens -= entry.tokens_in + entry.tokens_out
+            self._hold(entry)
 
-    def settle(self, spend: BudgetEntry, *, usd: float | None, tokens_in: int, tokens_out: int) -> Statement:
-        """The entry that puts what was used in the place of a reservation; commit it together with the reply."""
-        return self._close(spend, spend._replace(state="settled", usd=usd, tokens_in=tokens_in, tokens_out=tokens_out))
+    def settle(self, entry: BudgetEntry, *, usd: float | None, tokens_in: int, tokens_out: int) -> Statement:
+        """Replace a reservation by the usage; commit the statement together with the reply."""
+        settled = entry._replace(state="settled", usd=usd, tokens_in=tokens_in, tokens_out=tokens_out)
+        self._close(entry, settled)
+        return put_entry(settled)
 
-    def lose(self, spend: BudgetEntry) -> Statement:
-        """The entry for what may have been charged without a reply: it counts as it was reserved."""
-        return self._close(spend, spend._replace(state="lost"))
+    def write_off(self, entry: BudgetEntry) -> Statement:
+        """Count a reservation in full: it may have been charged without a reply."""
+        lost = entry._replace(state="lost")
+        self._close(entry, lost)
+        return put_entry(lost)
 
-    def free(self, spend: BudgetEntry) -> Statement:
-        """The entry that takes a reservation back."""
-        self._close(spend, None)
-        return delete_entry(spend.id)
+    def release(self, entry: BudgetEntry) -> Statement:
+        """Cancel a reservation that cannot have been charged."""
+        self._close(entry, None)
+        return delete_entry(entry.id)
 
-    def _hold(self, spend: BudgetEntry) -> None:
-        self._open[spend.id] = spend
-        self._open_usd += spend.usd or 0.0
-        self._open_tokens += spend.tokens_in + spend.tokens_out
+    def _hold(self, entry: BudgetEntry) -> None:
+        self._open[entry.id] = entry
+        self._open_usd += entry.usd or 0.0
+        self._open_tokens += entry.tokens_in + entry.tokens_out
 
-    def _close(self, spend: BudgetEntry, final: BudgetEntry | None) -> Statement:
-        if self._open.pop(spend.id, None) is not None:
-            self._open_usd -= spend.usd or 0.0
-            self._open_tokens -= spend.tokens_in + spend.tokens_out
+    def _close(self, entry: BudgetEntry, final: BudgetEntry | None) -> None:
+        if self._open.pop(entry.id, None) is not None:
+            self._open_usd -= entry.usd or 0.0
+            self._open_tokens -= entry.tokens_in + entry.tokens_out
             if final is not None:
                 self._usd += final.usd or 0.0
                 self._tokens += final.tokens_in + final.tokens_out
@@ -125,17 +122,38 @@ class BudgetAccount:
             self._open_usd = 0.0  # sums of fractions drift
         if self._changed is not None:
             self._changed.set()
-        return put_entry(final or spend)
 
     def _fits(self, usd: float, tokens: int) -> bool:
-        if self._most_usd is not None and self._usd + self._open_usd + usd > self._most_usd + 1e-9:
+        limit = self._budget
+        if limit.usd is not None and self._usd + self._open_usd + usd > limit.usd + _ROUNDING_USD:
             return False
-        return self._most_tokens is None or self._tokens + self._open_tokens + tokens <= self._most_tokens
+        return limit.tokens is None or self._tokens + self._open_tokens + tokens <= limit.tokens
 
-    def _sentence(self) -> str:
-        parts = []
-        if self._most_usd is not None:
-            parts.append(f"${self._usd:.4f} of ${self._most_usd:g}")
-        if self._most_tokens is not None:
-            parts.append(f"{self._tokens:,} of {self._most_tokens:,} tokens")
-        return f"the budget is spent: {' and '.join(parts)}, and the next request may cost more than is left"
+
+def assign_accounts(stages: Sequence[Collection[str]], spenders: Mapping[str, Collection[str]], kind: str) -> list[str]:
+    """Return the budget account of each stage of one kind, in recipe order.
+
+    ``stages`` holds the labellers of each stage, ``spenders`` those that have spent from each account. A stage keeps
+    the account that shares the most labellers with it, so adding, removing or moving other stages moves no money. A
+    stage that shares none, for example because its model was replaced, continues the first account that no other stage
+    claims; only when all are claimed does it open a new one: ``kind``, ``kind-2``, ...
+    """
+    existing = sorted((name for name in spenders if _is_of(kind, name)), key=lambda name: (len(name), name))
+    overlaps = [
+        (-len(set(labellers) & set(spenders[name])), stage, number)
+        for stage, labellers in enumerate(stages)
+        for number, name in enumerate(existing)
+    ]
+    accounts: dict[int, str] = {}
+    for overlap, stage, number in sorted(overlaps):
+        if overlap and stage not in accounts and existing[number] not in accounts.values():
+            accounts[stage] = existing[number]
+    unclaimed = [name for name in existing if name not in accounts.values()]
+    numbered = (kind if number == 1 else f"{kind}-{number}" for number in itertools.count(1))
+    candidates = itertools.chain(unclaimed, (name for name in numbered if name not in existing))
+    return [accounts[stage] if stage in accounts else next(candidates) for stage in range(len(stages))]
+
+
+def _is_of(kind: str, account: str) -> bool:
+    stem, _, number = account.rpartition("-")
+    return account == kind or (stem == kind and number.isdecimal())

@@ -1,4 +1,4 @@
-"""What models cost, by a table that the user may replace, and how many tokens a request will take."""
+"""What models cost, from a table that users may replace, and how many tokens a request will take."""
 
 import fnmatch
 import math
@@ -19,14 +19,14 @@ _BYTES_PER_TOKEN = 3.6
 _TOKENS_PER_MESSAGE = 6
 _TOKENS_PER_TEXT = 2
 _LOW_DETAIL_TOKENS = 85
-_TILE_PX, _PATCH_PX, _MOST_PATCHES = 512, 32, 1536
+_TILE_PX, _PATCH_PX, _MAX_PATCHES = 512, 32, 1536
 _SIDE_PX, _SHORT_SIDE_PX = 1024, 768
 _AUDIO_TOKENS_PER_S = 20.0
 _AUDIO_S = 30.0
 
 
 class PicturePricing(BaseModel):
-    """How a model counts pictures: a base and tiles of 512 px, or a factor for patches of 32 px."""
+    """How a model counts pictures: a base plus tiles of 512 px, or a factor per patch of 32 px."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     base: int = Field(default=85, ge=0)
@@ -35,7 +35,7 @@ class PicturePricing(BaseModel):
 
 
 class Price(BaseModel):
-    """US dollars per million tokens of the models whose name fits a pattern; ``batch`` is a factor."""
+    """US dollars per million tokens for the models whose name matches a pattern; ``batch`` is a factor."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     model: str
@@ -46,15 +46,15 @@ class Price(BaseModel):
     picture: PicturePricing = PicturePricing()
 
     def usd(self, usage: TokenUsage, *, batch: bool = False) -> float:
-        """What so many tokens cost."""
-        cached = self.input if self.cached is None else self.cached
-        fresh = usage.tokens_in - usage.cached
-        whole = fresh * self.input + usage.cached * cached + usage.tokens_out * self.output
-        return whole * (self.batch if batch else 1.0) / 1e6
+        """Return the cost of a number of tokens."""
+        cached_price = self.input if self.cached is None else self.cached
+        uncached = usage.tokens_in - usage.cached
+        full_price = uncached * self.input + usage.cached * cached_price + usage.tokens_out * self.output
+        return full_price * (self.batch if batch else 1.0) / 1e6
 
 
 class Prices(BaseModel):
-    """The table: prices in order, and since when and from where they are."""
+    """The price table: prices in order of precedence, with their date and source."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     models: tuple[Price, ...]
@@ -62,7 +62,7 @@ class Prices(BaseModel):
     source: str = ""
 
     def of(self, model: str) -> Price | None:
-        """The price of a model, or None where the table has none."""
+        """Return the price of a model, or None if the table has none."""
         return _match(self.models, model)
 
 
@@ -71,12 +71,12 @@ def _match(prices: tuple[Price, ...], model: str) -> Price | None:
     return next((price for price in prices if fnmatch.fnmatchcase(model, price.model)), None)
 
 
-def load_prices(beside: Path | None) -> Prices:
-    """The price table: ``prices.yaml`` beside the recipe, else the shipped one.
+def load_prices(recipe_folder: Path | None) -> Prices:
+    """Load the price table: ``prices.yaml`` next to the recipe, otherwise the shipped one.
 
     Raises ``InvalidInput`` listing every problem with its file and line.
     """
-    path = find_asset(_FOLDER, _NAME, suffix=".yaml", user_folder=beside)
+    path = find_asset(_FOLDER, _NAME, suffix=".yaml", user_folder=recipe_folder)
     try:
         document = load_document(path)
         return parse_model(Prices, document.data, document)
@@ -86,49 +86,49 @@ def load_prices(beside: Path | None) -> Prices:
 
 
 def shipped_prices() -> Path:
-    """The table to copy beside a recipe."""
+    """Return the table to copy next to a recipe."""
     return find_asset(_FOLDER, _NAME, suffix=".yaml")
 
 
 def check_priced(prices: Prices, models: Iterable[str]) -> None:
-    """Raise ``InvalidInput`` where a budget in dollars cannot hold because a model has no price."""
+    """Raise ``InvalidInput`` if a budget in dollars cannot be kept because a model has no price."""
     if missing := sorted({model for model in models if prices.of(model) is None}):
         raise InvalidInput(
             f"a budget in dollars needs a price for {', '.join(missing)}",
-            hint=f"add it to prices.yaml beside the recipe (a copy of {shipped_prices()}), or set the budget in tokens",
+            hint=f"add it to prices.yaml next to the recipe (a copy of {shipped_prices()}), "
+            "or set the budget in tokens",
         )
 
 
 def estimate_tokens_in(request: Request, price: Price | None) -> int:
-    """About how many tokens a request takes: one for every 3.6 bytes of text, and its pictures and sounds.
+    """Return about how many input tokens a request takes: one per 3.6 bytes of text, plus pictures and sounds.
 
-    For text in the languages that models were made for this is more than they count.
+    An upper estimate for text in the languages that models are made for.
     """
-    chars = _text_bytes(request)
-    media = sum(_media_tokens(each, price.picture if price else PicturePricing()) for each in request.media)
-    return math.ceil(chars / _BYTES_PER_TOKEN) + _TOKENS_PER_MESSAGE * len(request.messages) + media
+    media = sum(_media_tokens(part, price.picture if price else PicturePricing()) for part in request.media)
+    return math.ceil(_text_bytes(request) / _BYTES_PER_TOKEN) + _TOKENS_PER_MESSAGE * len(request.messages) + media
 
 
 def estimate_text_tokens(texts: Iterable[str]) -> int:
-    """About how many tokens texts take by themselves, as they are embedded."""
+    """Return about how many tokens texts take by themselves, as they are embedded."""
     return sum(math.ceil(len(text.encode("utf-8", "replace")) / _BYTES_PER_TOKEN) + _TOKENS_PER_TEXT for text in texts)
 
 
 def _text_bytes(request: Request) -> int:
     texts = (part for message in request.messages for part in message.parts if isinstance(part, str))
-    schema = request.schema_chars
-    return sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts) + schema
+    length = sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts)
+    return length + request.schema_chars
 
 
-def _media_tokens(media: MediaPart, picture: PicturePricing) -> int:
-    if media.kind == "audio":
-        return math.ceil((media.seconds or _AUDIO_S) * _AUDIO_TOKENS_PER_S)
-    side = media.side_px or _SIDE_PX
+def _media_tokens(part: MediaPart, picture: PicturePricing) -> int:
+    if part.kind == "audio":
+        return math.ceil((part.seconds or _AUDIO_S) * _AUDIO_TOKENS_PER_S)
+    side = part.side_px or _SIDE_PX
     if picture.patch is not None:
-        patches = min(_MOST_PATCHES, math.ceil(side / _PATCH_PX) ** 2)
+        patches = min(_MAX_PATCHES, math.ceil(side / _PATCH_PX) ** 2)
         return math.ceil(patches * picture.patch)
-    if media.detail == "low":
+    if part.detail == "low":
         return max(picture.base, _LOW_DETAIL_TOKENS)
-    # Large pictures are first shrunk to 768 px on the shorter side, which for the worst case is both.
+    # Large pictures are first shrunk to 768 px on the shorter side, which in the worst case is both.
     tiles = math.ceil(min(side, _SHORT_SIDE_PX) / _TILE_PX) * math.ceil(side / _TILE_PX)
     return picture.base + picture.tile * tiles

@@ -1,8 +1,9 @@
 """Corpus text made safe for a prompt: cleaned, shortened, and fenced between tags that it cannot close."""
 
-import hashlib
 import re
 from collections.abc import Iterable
+
+from curate.files import sha256_of
 
 _DIGITS = 10
 _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]")
@@ -20,6 +21,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # Some servers read <|im_start|>, <s>, <<SYS>> or [INST] inside a message as the boundary between messages.
 _CHAT_MARKUP = re.compile(r"(<)(?=[A-Za-z/|｜<!])|(\[)(?=/?[A-Z_]{3,}\])")
 _WORD_JOINER = "\u2060"
+# Part of every request and so of the keys of stored replies: never reword them.
 _RULES = {
     "en": "Material from the corpus stands between an opening and a closing tag such as <text-…> and </text-…>; the "
     "characters after the dash are drawn anew for each request, and only a closing tag with exactly those of its "
@@ -86,7 +88,7 @@ def fence_digits(texts: Iterable[str]) -> str:
     lowered = joined.lower()
     count = 0
     while True:
-        digits = hashlib.sha256(b"%d\0" % count + joined).hexdigest()[:_DIGITS]
+        digits = sha256_of(b"%d\0" % count + joined)[:_DIGITS]
         if digits.encode() not in lowered:
             return digits
         count += 1

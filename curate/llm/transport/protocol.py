@@ -10,12 +10,12 @@ from curate.llm.transport.embeddings import EmbeddingTransport
 
 
 class FetchResult(NamedTuple):
-    """A stored reply, or why there is none: ``error`` is worth another run, ``invalid`` is not.
+    """A stored reply, or why there is none: another run should retry an ``error``, but not what is ``invalid``.
 
-    ``completion`` is the reply as read, None where it was not read yet; ``paid_usd`` includes tries without a reply.
+    ``completion`` is the parsed reply if it was parsed already; ``paid_usd`` includes attempts without a reply.
     """
 
-    answer: StoredReply | None
+    reply: StoredReply | None
     outcome: Literal["invalid", "error"] = "error"
     detail: str = ""
     tries: int = 0
@@ -25,20 +25,20 @@ class FetchResult(NamedTuple):
 
 
 class Transport(Protocol):
-    """Brings the reply to a request that has none yet, one by one or in batches."""
+    """Fetches replies that are not stored yet, one by one or in batches."""
 
-    async def fetch(self, request: Request, *, labeller: str, tally: UsageCounter) -> FetchResult:
-        """A reply that is stored by now. Raises a ``CurateError`` where nothing else can be answered either."""
+    async def fetch(self, request: Request, *, labeller: str, usage: UsageCounter) -> FetchResult:
+        """Return a reply after storing it. Raises a ``CurateError`` if no other request can be answered either."""
         ...
 
     async def drain(self, grace_s: float) -> None:
-        """Begin nothing new, and wait so long for replies that are on their way."""
+        """Begin nothing new, and wait up to ``grace_s`` seconds for replies that are on their way."""
         ...
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         ...
 
 
 class ChatAndEmbeddingTransport(Transport, EmbeddingTransport, Protocol):
-    """One that brings vectors too: there are no batches of these."""
+    """A transport that also fetches vectors; there are no batches of these."""

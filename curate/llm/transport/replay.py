@@ -1,4 +1,4 @@
-"""Stored replies in the place of a service."""
+"""Stored replies instead of a service."""
 
 from curate.llm.money.account import UsageCounter
 from curate.llm.replies import ReplyStore
@@ -9,23 +9,23 @@ _ANY_MODEL = ("", "replay")
 
 
 class ReplayTransport:
-    """A courier without a service: what the same model once replied, or any where the request names none."""
+    """Finds what the same model replied before, or any model if the request names none."""
 
-    def __init__(self, answers: ReplyStore) -> None:
-        self._answers = answers
+    def __init__(self, store: ReplyStore) -> None:
+        self._store = store
 
-    async def fetch(self, request: Request, *, labeller: str, tally: UsageCounter) -> FetchResult:
+    async def fetch(self, request: Request, *, labeller: str, usage: UsageCounter) -> FetchResult:
         """See ``Transport.fetch``; a request that was never answered is an error."""
-        answer = self._answers.find(request.key)
-        if answer is None and request.model in _ANY_MODEL:
-            answer = self._answers.find_content(request.content_key)
-        if answer is None:
-            return FetchResult(None, "error", "no reply to this request is stored, and replay asks nobody")
-        tally.from_cache += 1
-        return FetchResult(answer, from_cache=True)
+        reply = self._store.find(request.key)
+        if reply is None and request.model in _ANY_MODEL:
+            reply = self._store.find_content(request.content_key)
+        if reply is None:
+            return FetchResult(None, "error", "no reply to this request is stored, and replay sends none")
+        usage.from_cache += 1
+        return FetchResult(reply, from_cache=True)
 
     async def drain(self, grace_s: float) -> None:
-        """Nothing is ever on its way."""
+        """Do nothing: no reply is ever on its way."""
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there are no connections."""

@@ -12,29 +12,22 @@ from curate.media.container.planes import Planes
 _TICKS_PER_S = 90_000
 
 
-def encode_flac(samples: NDArray[np.int16], rate_hz: int = AUDIO_RATE_HZ) -> bytes:
-    """Return a FLAC file of exactly these mono samples."""
-    return _encode(samples, rate_hz, "flac", codec="flac", sample_format="s16", frame_size=4096)
+def encode_flac(samples: NDArray[np.int16]) -> bytes:
+    """Return a FLAC file of exactly these 16 kHz mono samples."""
+    return _encode(samples, "flac", codec="flac", sample_format="s16", frame_size=4096)
 
 
-def encode_mp3(samples: NDArray[np.int16], rate_hz: int = AUDIO_RATE_HZ) -> bytes:
-    """Return an MP3 file of these mono samples, 40 kbit/s."""
-    return _encode(samples, rate_hz, "mp3", codec="libmp3lame", sample_format="s16p", frame_size=576, bit_rate=40_000)
+def encode_mp3(samples: NDArray[np.int16]) -> bytes:
+    """Return an MP3 file of these 16 kHz mono samples, 40 kbit/s."""
+    return _encode(samples, "mp3", codec="libmp3lame", sample_format="s16p", frame_size=576, bit_rate=40_000)
 
 
 def _encode(
-    samples: NDArray[np.int16],
-    rate_hz: int,
-    file_format: str,
-    *,
-    codec: str,
-    sample_format: str,
-    frame_size: int,
-    bit_rate: int = 0,
+    samples: NDArray[np.int16], suffix: str, *, codec: str, sample_format: str, frame_size: int, bit_rate: int = 0
 ) -> bytes:
     sink = BytesIO()
-    with pyav().open(sink, "w", format=file_format, options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream(codec, rate=rate_hz)
+    with pyav().open(sink, "w", format=suffix, options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream(codec, rate=AUDIO_RATE_HZ)
         stream.codec_context.layout = "mono"
         stream.codec_context.format = sample_format
         if bit_rate:
@@ -42,7 +35,7 @@ def _encode(
         for start in range(0, len(samples), frame_size):
             block = np.ascontiguousarray(samples[start : start + frame_size]).reshape(1, -1)
             frame = pyav().AudioFrame.from_ndarray(block, format=sample_format, layout="mono")
-            frame.sample_rate, frame.pts = rate_hz, start
+            frame.sample_rate, frame.pts = AUDIO_RATE_HZ, start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return sink.getvalue()

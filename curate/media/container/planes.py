@@ -1,4 +1,4 @@
-"""Decoded pictures as they are, 8-bit luma with chroma at half size, looked at without converting the whole."""
+"""Decoded frames as 8-bit luma with chroma at half size, so that a part can be converted without the whole."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Plane = NDArray[np.uint8]
 
 
 class Region(NamedTuple):
-    """A square or oblong of a picture in whole pixels; it may reach beyond the border."""
+    """A rectangle of a picture in whole pixels; it may extend beyond the border."""
 
     x0: int
     y0: int
@@ -44,7 +44,7 @@ class Planes:
         return int(self.y.shape[0])
 
     def thumbnail(self) -> Plane:
-        """Luma at 64x36, from every so-many-th pixel."""
+        """Return the luma at 64x36, from a regular subset of the pixels."""
         return self._thumbnail
 
     @cached_property
@@ -53,51 +53,51 @@ class Planes:
         return np.asarray(image_of(self.y[::step, ::step]).resize(THUMBNAIL_SIZE, Image.Resampling.BOX))
 
     def rgb(self, width: int, height: int, region: Region | None = None) -> Plane:
-        """The picture, or a region of it with the border repeated, as (height, width, 3) RGB of that size."""
-        parts = [
+        """Return the picture, or a region of it with the border repeated, as (height, width, 3) RGB of that size."""
+        channels = [
             _resize(_part(plane, region, factor), width, height)
             for plane, factor in ((self.y, 1), (self.u, 2), (self.v, 2))
         ]
-        return np.asarray(Image.merge("RGB", parts).convert("RGB", self.matrix))
+        return np.asarray(Image.merge("RGB", channels).convert("RGB", self.matrix))
 
     def to_yuv420p(self) -> Plane:
-        """(3 height / 2, width): the planes one below the other, for an encoder; sides are even."""
+        """Return the planes one below the other, (3 height / 2, width), for an encoder; sides must be even."""
         chroma = [plane.reshape(-1, self.width) for plane in (self.u, self.v)]
         return np.concatenate([self.y, *chroma])
 
     def warp_square(self, inverse: NDArray[np.float64], size_px: int) -> "Planes":
-        """The square of ``size_px`` (even) whose pixels lie at ``inverse`` (2, 3) times theirs, the border repeated."""
+        """Return a square of ``size_px`` (even); ``inverse`` (2, 3) maps its pixels to those of the picture."""
         half = inverse * np.array([1.0, 1.0, 0.5])
         y = warp(self.y, inverse, size_px)
         return Planes(y, warp(self.u, half, size_px // 2), warp(self.v, half, size_px // 2), self.matrix)
 
 
 def image_of(plane: Plane) -> Image.Image:
-    """The same pixels for Pillow, which takes a part of a picture ten times as fast once it is copied together."""
+    """Return the plane for Pillow, which is ten times as fast with contiguous memory."""
     return Image.fromarray(np.ascontiguousarray(plane))
 
 
 def warp(picture: Plane, inverse: NDArray[np.float64], size_px: int) -> Plane:
-    """A square of a picture (height, width) or (height, width, 3), the border repeated beyond it.
+    """Return a square of a picture (height, width) or (height, width, 3), the border repeated beyond it.
 
-    ``inverse`` (2, 3) leads from the pixels of the square to those of the picture.
+    ``inverse`` (2, 3) maps the pixels of the square to those of the picture.
     """
     reach = 4 * max(picture.shape[:2])
     square = np.array([[0, 0, 1], [size_px, 0, 1], [0, size_px, 1], [size_px, size_px, 1]])
     corners = np.clip(square @ inverse.T, -reach, reach)
-    low, high = np.floor(corners.min(axis=0)).astype(int) - 2, np.ceil(corners.max(axis=0)).astype(int) + 2
-    region = image_of(_cut(picture, Region(low[0], low[1], high[0], high[1])))
+    start, end = np.floor(corners.min(axis=0)).astype(int) - 2, np.ceil(corners.max(axis=0)).astype(int) + 2
+    region = image_of(_cut(picture, Region(start[0], start[1], end[0], end[1])))
     # Shrinking by more than two without averaging first would alias.
     factor = max(1, int(np.sqrt(abs(np.linalg.det(inverse[:, :2])))))
     if factor > 1:
         region = region.reduce(factor)
-    coefficients = (inverse - np.array([[0, 0, low[0]], [0, 0, low[1]]])) / factor
-    way = tuple(coefficients.reshape(-1))
-    return np.asarray(region.transform((size_px, size_px), Image.Transform.AFFINE, way, Image.Resampling.BILINEAR))
+    coefficients = (inverse - np.array([[0, 0, start[0]], [0, 0, start[1]]])) / factor
+    affine = tuple(coefficients.reshape(-1))
+    return np.asarray(region.transform((size_px, size_px), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR))
 
 
 def yuv_to_rgb(*, high_definition: bool, full_range: bool) -> tuple[float, ...]:
-    """The 12 numbers that turn 8-bit (y, u, v) into (r, g, b): ITU-R BT.709 or BT.601, full or limited range."""
+    """Return the 3x4 map from 8-bit (y, u, v) to (r, g, b): ITU-R BT.709 or BT.601, full or limited range."""
     red, blue = (0.2126, 0.0722) if high_definition else (0.299, 0.114)
     green = 1 - red - blue
     luma, chroma = (1.0, 1.0) if full_range else (255 / 219, 255 / 224)
@@ -111,11 +111,11 @@ def yuv_to_rgb(*, high_definition: bool, full_range: bool) -> tuple[float, ...]:
 
 
 class DecodedFrame(NamedTuple):
-    """One decoded frame that has not been converted."""
+    """One decoded frame, converted on demand."""
 
     time_s: float
     number: int
-    """Counts the frames of one reading."""
+    """Index among all frames decoded in this pass"""
     to_rgb: Callable[[], Plane]
     """Upright (height, width, 3)"""
     to_planes: Callable[[], Planes]
@@ -133,9 +133,9 @@ def _cut(picture: Plane, region: Region) -> Plane:
         return picture[region.y0 : region.y1, region.x0 : region.x1]
     rows = np.clip(np.arange(region.y0, max(region.y1, region.y0 + 1)), 0, height - 1)
     columns = np.clip(np.arange(region.x0, max(region.x1, region.x0 + 1)), 0, width - 1)
-    low, high = columns[0], columns[-1] + 1
-    part = picture[rows, low:high]
-    return part if high - low == len(columns) else part[:, columns - low]
+    left, right = columns[0], columns[-1] + 1
+    part = picture[rows, left:right]
+    return part if right - left == len(columns) else part[:, columns - left]
 
 
 def _resize(plane: Plane, width: int, height: int) -> Image.Image:

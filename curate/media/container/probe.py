@@ -1,4 +1,4 @@
-"""Say what a media file is, by looking inside it."""
+"""Describe a media file by reading it."""
 
 import math
 from pathlib import Path
@@ -12,7 +12,7 @@ from curate.media.container.video import first_geometry
 
 
 class Probe(NamedTuple):
-    """What one file holds. Sizes are as displayed, after rotation; None where there is no such stream."""
+    """The description of one file. Sizes are as displayed, after rotation; None without such a stream."""
 
     kind: str
     """video, audio or image"""
@@ -30,10 +30,10 @@ class Probe(NamedTuple):
 
 
 def probe(path: Path) -> Probe:
-    """What the file holds, its duration measured from its packets rather than believed.
+    """Return the description of a file; its duration is measured from the packets, not read from the header.
 
     Raises ``InvalidRow`` with reason ``empty_file``, ``not_media``, ``unreadable``, ``truncated`` (media, but nothing
-    of it can be decoded) or ``no_streams`` (neither sound nor moving pictures; cover art does not count).
+    can be decoded) or ``no_streams`` (neither sound nor moving pictures; cover art does not count).
     """
     try:
         size_bytes = path.stat().st_size
@@ -48,7 +48,7 @@ def probe(path: Path) -> Probe:
         return Probe("image", width=width, height=height, rotation_deg=0)
     with open_media(path) as media:
         if media.video is None and media.audio is None:
-            raise InvalidRow(f"{path.name} holds neither sound nor moving pictures", reason="no_streams")
+            raise InvalidRow(f"{path.name} has neither sound nor moving pictures", reason="no_streams")
         measured_s = media.measure_duration()
     with open_media(path) as media:
         video = _describe_video(media)
@@ -56,7 +56,7 @@ def probe(path: Path) -> Probe:
         audio = _describe_audio(media)
         if not video and not audio:
             raise InvalidRow(f"nothing in {path.name} can be decoded", reason="truncated")
-        duration_s = round(measured_s, 6) or _declared(media)
+        duration_s = round(measured_s, 6) or _declared_duration(media)
         return Probe("video" if video else "audio", duration_s=duration_s, title=media.title, **video, **audio)
 
 
@@ -87,7 +87,7 @@ def _describe_audio(media: MediaFile) -> dict[str, Any]:
     }
 
 
-def _declared(media: MediaFile) -> float | None:
+def _declared_duration(media: MediaFile) -> float | None:
     micros = media.container.duration
     seconds = micros / 1_000_000 if micros else math.nan
     return seconds if 0 < seconds < 7 * 86_400 else None

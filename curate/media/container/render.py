@@ -1,4 +1,4 @@
-"""Cut what an annotator sees and hears: exact FLAC sound and a small MP4 viewing copy."""
+"""Render the media of an item for annotators: exact FLAC sound and a small MP4 viewing copy."""
 
 import tempfile
 from pathlib import Path
@@ -17,26 +17,26 @@ MAX_GAIN_DB = 30.0
 
 
 def render_audio(samples: Samples, span: Span) -> bytes:
-    """The exact samples of a span as a FLAC file, 16 kHz mono."""
+    """Return the exact samples of a span as a FLAC file, 16 kHz mono."""
     return encode_flac(cut_audio(samples, span))
 
 
 def render_video(path: Path, span: Span, samples: Samples | None = None) -> bytes:
-    """An H.264/AAC MP4 of a span for annotators: upright, at most 480 px high and 30 pictures a second, faststart.
+    """Return an H.264/AAC MP4 of a span: upright, at most 480 px high and 30 frames per second, faststart.
 
-    Where ``samples`` (the file's 16 kHz sound) are very quiet in the span, the copy carries them raised to about
-    -23 dBFS; the file itself is untouched. The same input gives the same bytes. Raises ``InvalidRow`` where it cannot
-    be cut and ``MissingDependency`` without an ffmpeg.
+    If ``samples`` (the 16 kHz sound of the file) are very quiet in the span, the copy has them amplified to about
+    -23 dBFS; the file itself is unchanged. Equal input gives equal bytes. Raises ``InvalidRow`` if the span cannot be
+    cut and ``MissingDependency`` without ffmpeg.
     """
     with tempfile.TemporaryDirectory(prefix="curate-") as folder:
         target = Path(folder) / "copy.mp4"
         length_s = round(span.end_s - span.start_s, 3)
         source = open_input(path, ss=f"{span.start_s:.3f}", t=f"{length_s:.3f}")
         streams = [source["V:0"]]
-        raised = None if samples is None else raise_level(cut_audio(samples, span))
-        if raised is not None:
+        amplified = None if samples is None else amplify_quiet(cut_audio(samples, span))
+        if amplified is not None:
             louder = Path(folder) / "louder.wav"
-            raised.export(str(louder), format="wav").close()
+            amplified.export(str(louder), format="wav").close()
             streams.append(open_input(louder)["a:0"])
         elif samples is not None:
             streams.append(source["a:0"])
@@ -66,8 +66,8 @@ def render_video(path: Path, span: Span, samples: Samples | None = None) -> byte
         return target.read_bytes()
 
 
-def raise_level(samples: Samples) -> Any:
-    """A pydub segment of the sound raised to about -23 dBFS, or None where it is loud enough or digital silence."""
+def amplify_quiet(samples: Samples) -> Any:
+    """Return quiet sound amplified to about -23 dBFS, as a pydub segment; None if it is loud enough or silent."""
     sound = audio_segment()(samples.tobytes(), sample_width=2, frame_rate=AUDIO_RATE_HZ, channels=1)
     if not sound.max or sound.dBFS > QUIET_DBFS:
         return None

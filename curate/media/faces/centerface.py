@@ -1,4 +1,4 @@
-"""The embedded face detector: CenterFace, which needs no download and no OpenCV.
+"""The default face detector: CenterFace, which needs no download and no OpenCV.
 
 Xu et al. 2019, CenterFace: Joint Face Detection and Alignment Using Face as Point (MIT, trained on WIDER FACE).
 """
@@ -18,7 +18,7 @@ _MAX_CANDIDATES = 400
 
 @dataclass(frozen=True)
 class CenterFace:
-    """Faces from about 16 px; the longer side of the picture is reduced to ``max_side_px`` first."""
+    """Detects faces of about 16 px or more; the longer side of the picture is first reduced to ``max_side_px``."""
 
     threshold: float = 0.5
     max_side_px: int = 640
@@ -30,12 +30,12 @@ class CenterFace:
         size = (_round_up(width * scale), _round_up(height * scale))
         picture = resize(rgb, *size) if size != (width, height) else rgb
         ratio = np.array([width / size[0], height / size[1]], np.float32)
-        return self._find(picture[None], ratio)[0]
+        return self._run(picture[None], ratio)[0]
 
     def detect_small(self, pictures: NDArray[np.uint8]) -> list[list[Face]]:
-        return self._find(pictures, np.ones(2, np.float32))
+        return self._run(pictures, np.ones(2, np.float32))
 
-    def _find(self, pictures: NDArray[np.uint8], ratio: NDArray[np.float32]) -> list[list[Face]]:
+    def _run(self, pictures: NDArray[np.uint8], ratio: NDArray[np.float32]) -> list[list[Face]]:
         blob = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), np.float32)
         outputs = open_centerface().run(None, {"input.1": blob})
         return [self._faces(heat, *parts, ratio=ratio) for heat, *parts in zip(*outputs, strict=True)]
@@ -54,11 +54,11 @@ class CenterFace:
         order = np.argsort(-scores, kind="stable")[:_MAX_CANDIDATES]
         rows, columns, scores = rows[order], columns[order], scores[order]
         sizes = np.exp(extent[:, rows, columns]) * _STRIDE
-        tops = (rows + offset[0, rows, columns] + 0.5) * _STRIDE - sizes[0] / 2
-        lefts = (columns + offset[1, rows, columns] + 0.5) * _STRIDE - sizes[1] / 2
-        boxes = np.stack([lefts, tops, lefts + sizes[1], tops + sizes[0]], axis=1) * np.tile(ratio, 2)
+        top = (rows + offset[0, rows, columns] + 0.5) * _STRIDE - sizes[0] / 2
+        left = (columns + offset[1, rows, columns] + 0.5) * _STRIDE - sizes[1] / 2
+        boxes = np.stack([left, top, left + sizes[1], top + sizes[0]], axis=1) * np.tile(ratio, 2)
         marks = points[:, rows, columns].T.reshape(-1, 5, 2)[:, :, ::-1]
-        corner, side = np.stack([lefts, tops], 1)[:, None], np.stack([sizes[1], sizes[0]], 1)[:, None]
+        corner, side = np.stack([left, top], 1)[:, None], np.stack([sizes[1], sizes[0]], 1)[:, None]
         landmarks = (marks * side + corner) * ratio
         return [
             Face(boxes[i].astype(np.float32), landmarks[i].astype(np.float32), float(scores[i]))

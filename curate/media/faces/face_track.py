@@ -44,11 +44,6 @@ class FaceTrack:
         """Median of the longer side of the boxes."""
         return float(np.median([face.size_px for face in self.track.faces]))
 
-    @property
-    def length_s(self) -> float:
-        """Seconds from the first detection to the last."""
-        return self.track.times_s[-1] - self.track.times_s[0]
-
     def detections_in(self, span: Span) -> int:
         """Return the number of detections within a span."""
         return sum(span.start_s <= time_s <= span.end_s for time_s in self.track.times_s)

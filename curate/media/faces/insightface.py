@@ -1,4 +1,4 @@
-"""The only module that touches InsightFace (and with it OpenCV): the networks of a user's own model pack."""
+"""Run the networks of an InsightFace model pack; no other module imports InsightFace, nor OpenCV with it."""
 
 import functools
 import sys
@@ -20,12 +20,12 @@ LICENCE_NOTE = (
 )
 DET_SIZE_PX = (640, 640)
 _PREFIX = "insightface:"
-_HINT = "unpack the pack again; a detector such as det_10g.onnx has to lie in the folder itself"
+_HINT = "unpack the pack again; a detector such as det_10g.onnx must be in the folder itself"
 
 
 @dataclass(frozen=True)
 class InsightFacePack:
-    """The detection network of one pack; its other networks are not loaded for it."""
+    """The detector of one model pack; the other networks of the pack are not loaded for it."""
 
     folder: Path
 
@@ -43,11 +43,11 @@ class InsightFacePack:
     def _faces(self, rgb: NDArray[np.uint8], size: tuple[int, int] | None) -> list[Face]:
         network = _networks(self.folder, "detection")
         boxes, landmarks = network.detect(np.ascontiguousarray(rgb[:, :, ::-1]), input_size=size)
-        found = [
+        faces = [
             Face(box[:4].astype(np.float32), points.astype(np.float32), float(box[4]))
             for box, points in zip(boxes, landmarks if landmarks is not None else (), strict=False)
         ]
-        return sorted(found, key=lambda face: -face.score)
+        return sorted(faces, key=lambda face: -face.score)
 
 
 def pack_name(folder: Path) -> str:
@@ -66,14 +66,14 @@ def pack_files(folder: Path) -> list[Path]:
 
 
 def open_pack(folder: Path) -> InsightFacePack:
-    """The detector of a folder of ``.onnx`` files such as ``buffalo_l``; nothing is ever downloaded.
+    """Return the detector of a folder of ``.onnx`` files such as ``buffalo_l``; nothing is ever downloaded.
 
-    Raises ``MissingDependency`` where the folder is absent, empty or corrupt, or OpenCV lacks a system library.
+    Raises ``MissingDependency`` if the folder is missing, empty or corrupt, or OpenCV lacks a system library.
     """
     if not pack_files(folder):
         raise MissingDependency(
             f"the face model pack {folder} holds no .onnx file",
-            hint="unpack an InsightFace model pack there, or leave faces.model_pack out to use the embedded detector",
+            hint="unpack an InsightFace model pack there, or omit faces.model_pack to use the default detector",
         )
     pack = InsightFacePack(folder.resolve())
     if _networks(pack.folder, "detection") is None:
@@ -82,9 +82,9 @@ def open_pack(folder: Path) -> InsightFacePack:
 
 
 def embed_faces(folder: Path, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32] | None:
-    """(n, size) unit vectors of n aligned square RGB crops by the recognition network (Deng et al. 2019, ArcFace).
+    """Return (n, size) unit vectors of n aligned square RGB crops (Deng et al. 2019, ArcFace).
 
-    None where the pack has no such network. Crops of one person have a cosine near 1, of two near 0.
+    None if the pack has no recognition network. Crops of one person have a cosine near 1, of two people near 0.
     """
     network = _networks(folder.resolve(), "recognition")
     if network is None:
@@ -98,7 +98,7 @@ def embed_faces(folder: Path, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.
 
 @functools.cache
 def _small_size(folder: Path, side: int) -> tuple[int, int] | None:
-    """The size of small pictures, or None where the network takes only one size."""
+    """Return the input size for small pictures, or None if the network takes only one size."""
     size = (side // 32 * 32, side // 32 * 32)
     try:
         _networks(folder, "detection").detect(np.zeros((side, side, 3), np.uint8), input_size=size)
@@ -109,16 +109,16 @@ def _small_size(folder: Path, side: int) -> tuple[int, int] | None:
 
 @functools.cache
 def _networks(folder: Path, task: str) -> Any:
-    """The network of a pack for one task, or None where it has none."""
-    known = list(sys.path)
+    """Return the network of a pack for one task, or None if it has none."""
+    search_path = list(sys.path)
     try:
         import insightface.app
     except (ImportError, OSError) as error:
-        # OpenCV that cannot load leaves its own folder on the path, where it hides the standard library from workers.
-        sys.path[:] = known
+        # OpenCV that fails to load leaves its own folder on the path, which hides the standard library from workers.
+        sys.path[:] = search_path
         raise MissingDependency(
             f"the InsightFace detector cannot be loaded: {error}",
-            hint="OpenCV needs libGL: apt-get install libgl1 libglib2.0-0, or leave faces.model_pack out",
+            hint="OpenCV needs libGL: apt-get install libgl1 libglib2.0-0, or omit faces.model_pack",
         ) from error
     try:
         analysis = insightface.app.FaceAnalysis(
@@ -137,5 +137,5 @@ def _networks(folder: Path, task: str) -> Any:
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What InsightFace and onnxruntime raise for a file that is not what it should be."""
+    """Return what InsightFace and onnxruntime raise for an invalid file."""
     return (*load_errors(), AssertionError, RuntimeError, ValueError, LookupError, OSError, TypeError)

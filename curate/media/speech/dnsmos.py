@@ -1,4 +1,4 @@
-"""How good speech sounds to people, as the network DNSMOS rates it."""
+"""Rate how speech sounds to people, with the DNSMOS network."""
 
 import functools
 from typing import Any, NamedTuple
@@ -25,22 +25,22 @@ _SCALES = (
 
 
 class DnsmosScores(NamedTuple):
-    """Mean opinion scores, 1 (bad) to 5, after ITU-T P.835."""
+    """Mean opinion scores, 1 (bad) to 5, by ITU-T P.835; None for sound that is too short."""
 
     dnsmos_sig: float | None
-    """The voice itself"""
+    """Quality of the speech itself"""
     dnsmos_bak: float | None
-    """How little the background disturbs"""
+    """Quality of the background"""
     dnsmos_ovr: float | None
-    """All in all"""
+    """Overall quality"""
 
 
 def rate_speech(samples: Samples) -> DnsmosScores:
-    """What people would say of 16 kHz sound (Reddy et al. 2022, "DNSMOS P.835"); nothing for less than 0.1 s.
+    """Return the ratings of 16 kHz sound (Reddy et al. 2022, "DNSMOS P.835"); None for less than 0.1 s.
 
-    The mean over windows of 9.01 s, begun every second; shorter sound is repeated to fill one window, which makes a
-    difference of up to 0.1 to Microsoft's own script, which doubles it and takes more windows.
-    Raises ``MissingDependency`` where the network is not installed.
+    They are means over windows of 9.01 s, one every second; shorter sound is repeated to fill one window. Microsoft's
+    script doubles it and takes more windows instead, which differs by up to 0.1. Raises ``MissingDependency`` if the
+    network is not installed.
     """
     session = open_dnsmos()
     if len(samples) < _MIN_SAMPLES:
@@ -56,5 +56,5 @@ def rate_speech(samples: Samples) -> DnsmosScores:
 
 @functools.cache
 def open_dnsmos() -> Any:
-    """Session of the network: ``input_1`` (n, 144160)."""
+    """Return the session of the network: input ``input_1`` (n, 144160)."""
     return open_network(find_weights(DNSMOS))

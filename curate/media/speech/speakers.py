@@ -1,4 +1,4 @@
-"""Who speaks when, as a user's RTTM or CSV file tells."""
+"""Read speaker turns from a user's RTTM or CSV file."""
 
 import csv
 import math
@@ -14,7 +14,7 @@ MAX_BYTES = 20_000_000
 _RTTM_FIELDS = 10
 _MAX_NAMED = 3
 MIN_SHARE = 0.5
-"""A turn names an item's speaker where it covers this share of what is said in it by anyone."""
+"""The speaker of an item must have at least this share of all speech in it."""
 
 
 class SpeakerTurn(NamedTuple):
@@ -73,7 +73,7 @@ def load_turns(
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InvalidRow(f"{path.name} is too large for a file of speakers", reason="invalid")
+            raise InvalidRow(f"{path.name} is too large for a file of speaker turns", reason="invalid")
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InvalidRow(f"{path.name} cannot be opened: {error.strerror}", reason="unreadable") from error
@@ -106,17 +106,18 @@ def load_turns(
 
 
 def dominant_speakers(turns: Sequence[SpeakerTurn], spans: Sequence[Span]) -> list[str | None]:
-    """For each span the speaker who speaks longest in it, where that is at least half of what is said there."""
-    found: list[str | None] = []
-    for span in spans:
-        said: dict[str, float] = {}
-        for turn in turns:
-            shared = min(turn.span.end_s, span.end_s) - max(turn.span.start_s, span.start_s)
-            if shared > 0:
-                said[turn.speaker] = said.get(turn.speaker, 0.0) + shared
-        first = max(said, key=said.__getitem__, default=None)
-        found.append(first if first is not None and said[first] >= MIN_SHARE * sum(said.values()) else None)
-    return found
+    """Return for each span the speaker who speaks longest in it; None if that is less than half of the speech there."""
+    return [_dominant_speaker(turns, span) for span in spans]
+
+
+def _dominant_speaker(turns: Sequence[SpeakerTurn], span: Span) -> str | None:
+    seconds: dict[str, float] = {}
+    for turn in turns:
+        overlap_s = min(turn.span.end_s, span.end_s) - max(turn.span.start_s, span.start_s)
+        if overlap_s > 0:
+            seconds[turn.speaker] = seconds.get(turn.speaker, 0.0) + overlap_s
+    longest = max(seconds, key=seconds.__getitem__, default=None)
+    return longest if longest is not None and seconds[longest] >= MIN_SHARE * sum(seconds.values()) else None
 
 
 def _rttm(lines: Sequence[str], problems: list[str]) -> Iterator[tuple[str | None, SpeakerTurn]]:
@@ -148,7 +149,7 @@ def _csv(path: Path, lines: Sequence[str], problems: list[str]) -> Iterator[tupl
     try:
         missing = {"start_s", "end_s", "speaker"} - set(reader.fieldnames or ())
         if missing:
-            raise InvalidRow(f"{path.name} has no column {', '.join(sorted(missing))}", reason="invalid")
+            raise InvalidRow(f"{path.name} lacks the column {', '.join(sorted(missing))}", reason="invalid")
         for row in reader:
             try:
                 if row.get(None):

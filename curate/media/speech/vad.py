@@ -1,4 +1,4 @@
-"""Find the stretches of speech in 16 kHz sound (Silero VAD)."""
+"""Find utterances in 16 kHz sound (Silero VAD)."""
 
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from curate.media.container.open import AUDIO_RATE_HZ
 from curate.media.onnx import open_vad
 
 HOP_S = 512 / AUDIO_RATE_HZ
-SPEECH_THRESHOLD, MARGIN = 0.5, 0.15
+SPEECH_THRESHOLD, HYSTERESIS = 0.5, 0.15
 _HOP, _CONTEXT, _BLOCK = 512, 64, 1024
 
 
@@ -23,7 +23,7 @@ class Utterance(NamedTuple):
 
 
 def speech_probabilities(samples: Samples) -> NDArray[np.float32]:
-    """Probability of speech for each window of 32 ms; the last one is padded with silence."""
+    """Return the probability of speech for each window of 32 ms; the last window is padded with silence."""
     session = open_vad()
     state: dict[str, Any] = {name: np.zeros((1, 1, 128), np.float32) for name in ("h", "c")}
     tail: NDArray[np.float32] = np.zeros(_CONTEXT, np.float32)
@@ -48,11 +48,11 @@ def find_utterances(
     pad_s: float = 0.1,
     threshold: float = SPEECH_THRESHOLD,
 ) -> list[Utterance]:
-    """Utterances in order, without overlap, inside 0-``duration_s``.
+    """Return the utterances in order, without overlap, inside 0-``duration_s``.
 
     Speech begins at probability ``threshold`` and ends .15 below it; pauses up to ``max_pause_s`` stay inside an
-    utterance. Those longer than ``max_utterance_s`` are split at the window least like speech. Each is widened by
-    ``pad_s``, but never beyond the middle of the gap to its neighbour.
+    utterance. Longer ones than ``max_utterance_s`` are split at the window least like speech. Each is widened by
+    ``pad_s``, but not beyond the middle of the gap to its neighbour.
     """
     runs = _join(_hysteresis(probabilities, threshold), round(max_pause_s / HOP_S))
     runs = [run for run in runs if (run[1] - run[0]) * HOP_S >= min_speech_s]
@@ -61,17 +61,17 @@ def find_utterances(
     cores = [core for core in cores if core.end_s > core.start_s]
     middles = [(a.end_s + b.start_s) / 2 for a, b in pairwise(cores)]
     bounds = [0.0, *middles, duration_s]
-    found = []
-    for core, low, high in zip(cores, bounds, bounds[1:], strict=False):
-        span = Span(round(max(core.start_s - pad_s, low), 3), round(min(core.end_s + pad_s, high), 3))
-        found.append(Utterance(span, speech_share(probabilities, span)))
-    return found
+    utterances = []
+    for core, min_s, max_s in zip(cores, bounds, bounds[1:], strict=False):
+        span = Span(round(max(core.start_s - pad_s, min_s), 3), round(min(core.end_s + pad_s, max_s), 3))
+        utterances.append(Utterance(span, speech_share(probabilities, span)))
+    return utterances
 
 
 def speech_share(probabilities: NDArray[np.float32], span: Span) -> float:
-    """The share of a span that is speech (0-1)."""
-    window = probabilities[int(span.start_s / HOP_S) : max(1, round(span.end_s / HOP_S))]
-    return float(np.mean(window >= SPEECH_THRESHOLD)) if len(window) else 0.0
+    """Return the share of a span that is speech (0-1)."""
+    windows = probabilities[int(span.start_s / HOP_S) : max(1, round(span.end_s / HOP_S))]
+    return float(np.mean(windows >= SPEECH_THRESHOLD)) if len(windows) else 0.0
 
 
 def _hysteresis(probabilities: NDArray[np.float32], threshold: float) -> list[tuple[int, int]]:
@@ -80,7 +80,7 @@ def _hysteresis(probabilities: NDArray[np.float32], threshold: float) -> list[tu
     for index, value in enumerate(probabilities.tolist()):
         if start is None and value >= threshold:
             start = index
-        elif start is not None and value < threshold - MARGIN:
+        elif start is not None and value < threshold - HYSTERESIS:
             runs.append((start, index))
             start = None
     if start is not None:
@@ -98,13 +98,13 @@ def _join(runs: list[tuple[int, int]], pause: int) -> list[tuple[int, int]]:
     return joined
 
 
-def _split(probabilities: NDArray[np.float32], run: tuple[int, int], longest: int) -> list[tuple[int, int]]:
+def _split(probabilities: NDArray[np.float32], run: tuple[int, int], max_length: int) -> list[tuple[int, int]]:
     parts: list[tuple[int, int]] = []
     start, end = run
-    while end - start > longest:
-        low = start + longest // 3
-        high = min(start + longest, end - longest // 6)
-        at = low + int(np.argmin(probabilities[low:high]))
-        parts.append((start, at))
-        start = at
+    while end - start > max_length:
+        earliest = start + max_length // 3
+        latest = min(start + max_length, end - max_length // 6)
+        boundary = earliest + int(np.argmin(probabilities[earliest:latest]))
+        parts.append((start, boundary))
+        start = boundary
     return [*parts, (start, end)]

@@ -1,4 +1,4 @@
-"""The only module that touches py3langid: which language a text is written in."""
+"""Identify the language of a text with py3langid, which no other module imports."""
 
 import functools
 import re
@@ -9,9 +9,9 @@ MIN_PROBABILITY = 0.9
 
 
 def detect_language(text: str) -> str | None:
-    """The ISO 639-1 code of the language of a text, or None where it is too short or too mixed to tell.
+    """Return the ISO 639-1 code of the language of a text, or None if it is too short or too mixed.
 
-    By langid.py's naive Bayes model of byte n-grams (97 languages).
+    Uses the naive Bayes model of langid.py over byte n-grams (97 languages).
     """
     if len(re.sub(r"[\W\d_]", "", text)) < MIN_LETTERS:
         return None

@@ -1,4 +1,4 @@
-"""Who says what: transcripts of a whole file behind one protocol, and the part of each that falls into a span."""
+"""Transcripts of a whole file behind one protocol, and their assignment to spans."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
@@ -13,11 +13,11 @@ from curate.media.words.markup import Cue
 from curate.media.words.spread import Word, WordTimes
 from curate.media.words.subtitles import embedded_cues, load_cues
 
-MIN_HEARD_S = 0.1
+MIN_SENT_S = 0.1
 
 
 class Transcript(NamedTuple):
-    """What is said in a file, in order of time, and the language (ISO 639-1) where the transcriber tells it."""
+    """The cues of a file, in order of time, and the language (ISO 639-1) if the transcriber reports it."""
 
     cues: list[Cue]
     language: str | None = None
@@ -26,21 +26,21 @@ class Transcript(NamedTuple):
 
 
 class Transcriber(Protocol):
-    """Gives the words of a file. A double of it is ten lines."""
+    """Transcribes a file."""
 
     @property
     def name(self) -> str:
-        """What ``text_source`` records."""
+        """The name that ``text_source`` records."""
 
     def transcribe(self, samples: Samples | None, spans: Sequence[Span], *, language: str | None) -> Transcript:
-        """What is said in the spans of speech of 16 kHz sound; no cues where this transcriber has nothing to say.
+        """Return what is said in the spans of speech of 16 kHz sound; no cues if this transcriber has nothing.
 
-        Raises ``InvalidRow`` where its source is broken.
+        Raises ``InvalidRow`` if its source is broken.
         """
 
 
 class SidecarSubtitles(NamedTuple):
-    """A subtitle file beside the media, and the language that its name says it is in."""
+    """A subtitle file next to the media, and the language in its name."""
 
     path: Path
     language: str | None = None
@@ -68,7 +68,7 @@ class EmbeddedSubtitles(NamedTuple):
 
 
 class EndpointTranscript(NamedTuple):
-    """What a remote model heard in one piece of sound; word times in seconds from its start, where it gives them."""
+    """The reply of a remote model for one span; word times, if any, count in seconds from its start."""
 
     text: str
     words: Sequence[tuple[str, float, float]] = ()
@@ -76,10 +76,10 @@ class EndpointTranscript(NamedTuple):
 
 
 class EndpointTranscriber(NamedTuple):
-    """A model behind an address, asked about one span at a time."""
+    """A remote model, which is sent one span at a time."""
 
     model: str
-    hear: Callable[[Samples, str | None], EndpointTranscript]
+    request: Callable[[Samples, str | None], EndpointTranscript]
 
     @property
     def name(self) -> str:
@@ -87,21 +87,21 @@ class EndpointTranscriber(NamedTuple):
 
     def transcribe(self, samples: Samples | None, spans: Sequence[Span], *, language: str | None) -> Transcript:
         cues: list[Cue] = []
-        spoken: str | None = None
+        detected: str | None = None
         for span in spans if samples is not None else ():
             sound = cut_audio(np.asarray(samples), span)
-            if span.end_s - span.start_s < MIN_HEARD_S or not sound.any():
+            if span.end_s - span.start_s < MIN_SENT_S or not sound.any():
                 continue
-            heard = self.hear(sound, language)
-            text = " ".join(heard.text.replace("\0", "").split())
-            spoken = spoken or heard.language
+            reply = self.request(sound, language)
+            text = " ".join(reply.text.replace("\0", "").split())
+            detected = detected or reply.language
             if text:
-                cues.append(Cue(span, text, None, _moved(heard.words, span)))
-        return Transcript(cues, spoken)
+                cues.append(Cue(span, text, None, _shift(reply.words, span)))
+        return Transcript(cues, detected)
 
 
 class SpanText(NamedTuple):
-    """What is said in one span, by whom and when each word; all empty where the transcript is silent."""
+    """What is said in one span, by whom, and when each word is; all empty if the transcript has nothing there."""
 
     text: str | None = None
     speaker: str | None = None
@@ -111,79 +111,76 @@ class SpanText(NamedTuple):
 
 
 def assign_cues(cues: Sequence[Cue], spans: Sequence[Span]) -> list[SpanText]:
-    """What is said in each of some spans that are in order and do not overlap.
+    """Return the text of each of the spans, which are in order and do not overlap.
 
-    A cue goes as a whole to the span that it overlaps most; one that straddles several and knows its word times is
-    parted by word. A cue that overlaps none is left out. The speaker is the one with most of the text.
+    A cue is assigned as a whole to the span that it overlaps most; one that overlaps several and has word times is
+    split by word. A cue that overlaps none is dropped. The speaker is the one with most of the text.
     """
     starts, ends = [span.start_s for span in spans], [span.end_s for span in spans]
-    chosen: list[list[Cue]] = [[] for _ in spans]
+    assigned: list[list[Cue]] = [[] for _ in spans]
     for cue in sorted(cues, key=lambda cue: cue.span):
-        places = range(bisect_right(ends, cue.span.start_s), bisect_left(starts, cue.span.end_s))
-        if len(places) == 1 or (places and not cue.words):
-            overlaps = [_overlap_s(cue.span, spans[place]) for place in places]
-            chosen[places[int(np.argmax(overlaps))]].append(cue)
-        elif places:
-            for place, part in _parted(cue, places, spans):
-                chosen[place].append(part)
-    return [_join(mine) for mine in chosen]
+        indices = range(bisect_right(ends, cue.span.start_s), bisect_left(starts, cue.span.end_s))
+        if len(indices) == 1 or (indices and not cue.words):
+            overlaps = [_overlap_s(cue.span, spans[index]) for index in indices]
+            assigned[indices[int(np.argmax(overlaps))]].append(cue)
+        elif indices:
+            for index, part in _split_cue(cue, indices, spans):
+                assigned[index].append(part)
+    return [_join(cues_of_span) for cues_of_span in assigned]
 
 
 def assign_words(
     words: Sequence[tuple[Word, str | None]], spans: Sequence[Span], word_times: WordTimes
 ) -> list[SpanText]:
-    """The timed words, each with its speaker, whose middle lies in each span; spans may overlap."""
-    ordered = sorted(words, key=lambda one: one[0].middle_s)
+    """Return for each span the timed words, each with its speaker, whose middle lies in it; spans may overlap."""
+    ordered = sorted(words, key=lambda pair: pair[0].middle_s)
     middles = [word.middle_s for word, _ in ordered]
-    found = []
+    texts = []
     for span in spans:
-        here = ordered[bisect_left(middles, span.start_s) : bisect_left(middles, span.end_s)]
-        mine = tuple(word for word, _ in here)
-        text = " ".join(word.text for word in mine) or None
-        speaker = _most([(speaker, len(word.text)) for word, speaker in here])
-        found.append(SpanText(text, speaker, mine, word_times if mine else None))
-    return found
+        pairs = ordered[bisect_left(middles, span.start_s) : bisect_left(middles, span.end_s)]
+        span_words = tuple(word for word, _ in pairs)
+        text = " ".join(word.text for word in span_words) or None
+        speaker = _main_speaker([(speaker, len(word.text)) for word, speaker in pairs])
+        texts.append(SpanText(text, speaker, span_words, word_times if span_words else None))
+    return texts
 
 
-def _parted(cue: Cue, places: range, spans: Sequence[Span]) -> list[tuple[int, Cue]]:
-    glue = " " if " ".join(word.text for word in cue.words) == cue.text else ""
-    by_place: dict[int, list[Word]] = {}
+def _split_cue(cue: Cue, indices: range, spans: Sequence[Span]) -> list[tuple[int, Cue]]:
+    separator = " " if " ".join(word.text for word in cue.words) == cue.text else ""
+    by_span: dict[int, list[Word]] = {}
     for word in cue.words:
-        apart = [max(spans[p].start_s - word.middle_s, word.middle_s - spans[p].end_s, 0.0) for p in places]
-        by_place.setdefault(places[int(np.argmin(apart))], []).append(word)
-    return [
-        (
-            place,
-            Cue(Span(words[0].start_s, words[-1].end_s), glue.join(w.text for w in words), cue.speaker, tuple(words)),
-        )
-        for place, words in by_place.items()
-    ]
+        distances = [max(spans[i].start_s - word.middle_s, word.middle_s - spans[i].end_s, 0.0) for i in indices]
+        by_span.setdefault(indices[int(np.argmin(distances))], []).append(word)
+    parts = []
+    for index, words in by_span.items():
+        span, text = Span(words[0].start_s, words[-1].end_s), separator.join(word.text for word in words)
+        parts.append((index, Cue(span, text, cue.speaker, tuple(words))))
+    return parts
 
 
 def _join(cues: Sequence[Cue]) -> SpanText:
     text = " ".join(cue.text for cue in cues) or None
-    native = bool(cues) and all(cue.words for cue in cues)
-    words = tuple(word for cue in cues for word in cue.words) if native else ()
-    speaker = _most([(cue.speaker, len(cue.text)) for cue in cues])
-    return SpanText(text, speaker, words, "native" if native else None, tuple(cues))
+    is_native = bool(cues) and all(cue.words for cue in cues)
+    words = tuple(word for cue in cues for word in cue.words) if is_native else ()
+    speaker = _main_speaker([(cue.speaker, len(cue.text)) for cue in cues])
+    return SpanText(text, speaker, words, "native" if is_native else None, tuple(cues))
 
 
-def _most(shares: Sequence[tuple[str | None, int]]) -> str | None:
-    said: dict[str, int] = {}
-    for speaker, length in shares:
+def _main_speaker(lengths: Sequence[tuple[str | None, int]]) -> str | None:
+    totals: dict[str, int] = {}
+    for speaker, length in lengths:
         if speaker:
-            said[speaker] = said.get(speaker, 0) + length
-    return max(said, key=said.__getitem__) if said else None
+            totals[speaker] = totals.get(speaker, 0) + length
+    return max(totals, key=totals.__getitem__) if totals else None
 
 
-def _moved(words: Sequence[tuple[str, float, float]], span: Span) -> tuple[Word, ...]:
-    moved = []
+def _shift(words: Sequence[tuple[str, float, float]], span: Span) -> tuple[Word, ...]:
+    shifted = []
     for text, start_s, end_s in words:
         start_s = min(max(span.start_s + start_s, span.start_s), span.end_s)
-        moved.append(
-            Word(text.strip(), round(start_s, 3), round(min(max(span.start_s + end_s, start_s), span.end_s), 3))
-        )
-    return tuple(word for word in moved if word.text)
+        end_s = min(max(span.start_s + end_s, start_s), span.end_s)
+        shifted.append(Word(text.strip(), round(start_s, 3), round(end_s, 3)))
+    return tuple(word for word in shifted if word.text)
 
 
 def _overlap_s(a: Span, b: Span) -> float:
@@ -198,15 +195,15 @@ def first_transcript(
     language: str | None,
     on_error: Callable[[Transcriber, InvalidRow], None],
 ) -> tuple[Transcript, str | None]:
-    """The transcript of the first that has any, and its name; those that fail are told of and passed over."""
-    for one in transcribers:
+    """Return the first transcript that has cues, and its name; failures are passed to ``on_error``."""
+    for transcriber in transcribers:
         try:
-            found = one.transcribe(samples, spans, language=language)
+            transcript = transcriber.transcribe(samples, spans, language=language)
         except InvalidRow as error:
-            on_error(one, error)
+            on_error(transcriber, error)
             continue
-        if found.problems:
-            on_error(one, InvalidRow("; ".join(found.problems)))
-        if found.cues:
-            return found, one.name
+        if transcript.problems:
+            on_error(transcriber, InvalidRow("; ".join(transcript.problems)))
+        if transcript.cues:
+            return transcript, transcriber.name
     return Transcript([]), None

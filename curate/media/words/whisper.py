@@ -1,7 +1,6 @@
-"""The only module that touches faster-whisper: transcripts by a model that lies in a local folder."""
+"""Transcribe with a local faster-whisper model; no other module imports faster-whisper."""
 
 import functools
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,21 +9,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from curate.errors import InvalidInput
+from curate.files import sha256_of, sha256_of_file
 from curate.media.container.decode import Samples, Span, cut_audio
 from curate.media.words.markup import Cue
 from curate.media.words.spread import Word
 from curate.media.words.transcript import Transcript
 
 WINDOW_S = 29.0
-"""Whisper listens to 30 s at a time and pads what is shorter: utterances are packed to fill a window."""
+"""Whisper processes 30 s at a time and pads shorter sound, so utterances are packed to fill a window."""
 MAX_COMPRESSION = 2.4
-"""Text that compresses better is a loop that the model fell into, not what was said (Radford et al. 2022)."""
+"""Text that compresses better is a repetition loop of the model (Radford et al. 2022)."""
 _NEEDED = ("model.bin", "config.json", "tokenizer.json")
-_HINT = "a CTranslate2 folder holds model.bin, config.json, tokenizer.json and vocabulary.json (or .txt)"
+_HINT = "a CTranslate2 folder has model.bin, config.json, tokenizer.json and vocabulary.json (or .txt)"
 
 
 class Whisper(NamedTuple):
-    """A faster-whisper model. Nothing is ever downloaded: the folder must hold all of it."""
+    """A faster-whisper model in a local folder; nothing is ever downloaded."""
 
     folder: Path
 
@@ -33,18 +33,18 @@ class Whisper(NamedTuple):
         return f"faster-whisper:{self.folder.name}"
 
     def transcribe(self, samples: Samples | None, spans: Sequence[Span], *, language: str | None) -> Transcript:
-        """What is said in the spans, with the model's own word times.
+        """Return the transcript of the spans, with the word times of the model.
 
-        Raises ``InvalidInput`` where the folder is not a model.
+        Raises ``InvalidInput`` if the folder is not a model.
         """
         model = _open(self.folder)
         if language is not None and language not in model.supported_languages:
-            raise InvalidInput(f"the model {self.folder} does not know the language {language!r}")
+            raise InvalidInput(f"the model {self.folder} does not support the language {language!r}")
         cues: list[Cue] = []
         for span in pack_spans(spans) if samples is not None else ():
             sound = cut_audio(np.asarray(samples), span).astype(np.float32) / np.float32(32768)
-            # Only at temperature 0 the same sound always gives the same words.
-            segments, about = model.transcribe(
+            # Only at temperature 0 does equal sound give equal words.
+            segments, info = model.transcribe(
                 sound,
                 language=language,
                 word_timestamps=True,
@@ -52,14 +52,14 @@ class Whisper(NamedTuple):
                 beam_size=5,
                 temperature=0.0,
             )
-            heard = [segment for segment in segments if segment.compression_ratio <= MAX_COMPRESSION]
-            cues += [cue for segment in heard if (cue := _to_cue(segment, span)) is not None]
-            language = language or about.language
+            plausible = [segment for segment in segments if segment.compression_ratio <= MAX_COMPRESSION]
+            cues += [cue for segment in plausible if (cue := _to_cue(segment, span)) is not None]
+            language = language or info.language
         return Transcript(cues, language)
 
 
 def model_problem(folder: Path) -> str | None:
-    """Why a folder cannot be a faster-whisper model, in one sentence, or None where nothing is seen to be missing."""
+    """Return why a folder is not a faster-whisper model, in one sentence, or None if it looks like one."""
     if not folder.is_dir():
         return f"the transcription model {folder} is not a folder"
     missing = [name for name in _NEEDED if not (folder / name).is_file()]
@@ -70,32 +70,31 @@ def model_problem(folder: Path) -> str | None:
     for name in ("config.json", "tokenizer.json"):
         try:
             if not isinstance(json.loads((folder / name).read_text("utf-8")), dict):
-                return f"the transcription model {folder} has a {name} that is no JSON object"
+                return f"the transcription model {folder} has a {name} that is not a JSON object"
         except (OSError, ValueError):
             return f"the transcription model {folder} has a {name} that cannot be read"
     return None
 
 
 def model_files(folder: Path) -> list[Path]:
-    """What a model's results depend on."""
+    """Return the files that the results of a model depend on."""
     return sorted(path for path in folder.glob("*") if path.is_file() and path.suffix in (".bin", ".json", ".txt"))
 
 
 def model_hash(folder: Path) -> str:
-    """One hash of all files of a model."""
+    """Return one hash over all files of a model."""
     states = [(path, path.stat()) for path in model_files(folder)]
     hashes = (_file_hash(path, state.st_size, state.st_mtime_ns) for path, state in states)
-    return hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return sha256_of("".join(hashes))
 
 
 @functools.cache
 def _file_hash(path: Path, size_bytes: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, hashlib.sha256).hexdigest()
+    return sha256_of_file(path)
 
 
 def pack_spans(spans: Sequence[Span]) -> list[Span]:
-    """Neighbouring spans joined as long as they fit into one window."""
+    """Return the spans, neighbours joined as long as they fit into one window."""
     packed: list[Span] = []
     for span in spans:
         if packed and span.end_s - packed[-1].start_s <= WINDOW_S:
@@ -123,16 +122,16 @@ def _open(folder: Path) -> Any:
 
 def _to_cue(segment: Any, within: Span) -> Cue | None:
     words = [
-        Word(text, _moved(word.start, within), _moved(word.end, within))
+        Word(text, _shift(word.start, within), _shift(word.end, within))
         for word in segment.words or ()
         if (text := _printable(word.word))
     ]
-    span = Span(_moved(segment.start, within), _moved(segment.end, within))
+    span = Span(_shift(segment.start, within), _shift(segment.end, within))
     text = _printable(segment.text)
     return Cue(span, text, None, tuple(words)) if text and span.end_s > span.start_s else None
 
 
-def _moved(time_s: Any, within: Span) -> float:
+def _shift(time_s: Any, within: Span) -> float:
     return round(min(within.start_s + float(time_s), within.end_s), 3)
 
 

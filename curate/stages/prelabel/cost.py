@@ -13,13 +13,14 @@ from curate.errors import InvalidInput, MissingDependency
 from curate.llm.dry_run import DryRun, PlannedRequest
 from curate.llm.estimate import Estimate, estimate, estimate_embeddings
 from curate.llm.money.prices import load_prices
-from curate.llm.replies import ReplyStore
-from curate.llm.settings import EngineSettings
+from curate.llm.replies import AccountTotal, ReplyStore
+from curate.llm.settings import BudgetSettings
 from curate.llm.stream import stream
 from curate.llm.transport.client import Endpoint
 from curate.stages.contract import Tools
+from curate.stages.prelabel.account import budget_account
 from curate.stages.prelabel.proposer import Proposer
-from curate.stages.prelabel.settings import BudgetSettings, PrelabelSettings
+from curate.stages.prelabel.settings import PrelabelSettings
 
 _WINDOW = 200
 
@@ -60,7 +61,8 @@ def describe_cost(
             pool, texts = proposer.examples.texts_to_embed(sample)
             costs.append(estimate_embeddings(settings.examples.embedding_model, pool, texts, total, prices, replies))
             phrases.append(_describe_embeddings(costs[-1]))
-        phrases.append(_describe_budget(settings.budget, costs, replies))
+        spent = replies.total(budget_account(settings, tools, replies))
+        phrases.append(_describe_budget(settings.budget, costs, spent))
     return "; ".join(filter(None, phrases))
 
 
@@ -117,9 +119,8 @@ def _describe_embeddings(cost: Estimate) -> str:
     return phrase if cost.requests else ""
 
 
-def _describe_budget(budget: BudgetSettings, costs: Sequence[Estimate], replies: ReplyStore) -> str:
+def _describe_budget(budget: BudgetSettings, costs: Sequence[Estimate], spent: AccountTotal) -> str:
     """Return ``the budget has 0.0032 of 0.03 USD left: the run will stop early``, or nothing without a budget."""
-    spent = replies.total(EngineSettings.pot)
     tokens = sum(cost.tokens_in + cost.tokens_out + cost.spare_tokens for cost in costs)
     usd = sum((cost.usd or 0.0) + cost.spare_usd for cost in costs)
     remaining: list[str] = []

@@ -11,6 +11,7 @@ from pydantic import Field as Setting
 from curate.document import LocatedProblems
 from curate.labels import AggregationRule
 from curate.llm.labellers import OfflineName, TextLabeller, open_offline
+from curate.llm.settings import RequestSettings
 
 LOCAL_MODELS: tuple[OfflineName, ...] = get_args(OfflineName)
 """Labellers that need no network."""
@@ -146,32 +147,14 @@ class PictureSettings(_Settings):
     detail: Literal["low", "high", "auto"] = "low"
 
 
-class BudgetSettings(_Settings):
-    """The most that the stage may spend over all runs in this workspace."""
-
-    usd: Annotated[float, Setting(gt=0)] | None = None
-    tokens: Annotated[int, Setting(gt=0)] | None = None
-
-
-class ServiceSettings(_Settings):
+class ServiceSettings(RequestSettings):
     """How requests are sent. None of it affects the rows, so that changing it redoes nothing."""
 
     mode: Literal["online", "batch"] = "online"
-    budget: BudgetSettings = BudgetSettings()
-    in_flight: Annotated[int, Setting(ge=1, le=2_000)] = 64
-    """Requests in flight at once, for chat models and for embeddings each"""
-    requests_per_minute: Annotated[int, Setting(ge=1)] | None = None
-    """For chat models and for embeddings each; by default the limits that the service announces for each model"""
-    tokens_per_minute: Annotated[int, Setting(ge=1)] | None = None
-    """For chat models and for embeddings each; by default the limits that the service announces for each model"""
-    request_timeout_s: Annotated[float, Setting(gt=0, le=3_600)] = 60.0
-    deadline_s: Annotated[float, Setting(gt=0)] | None = None
-    """The stage ends after this time and keeps what is done"""
-    tries: Annotated[int, Setting(ge=1, le=20)] = 5
 
 
 class PrelabelSettings(ServiceSettings):
-    """Everything that the stage can be told."""
+    """All settings of the stage."""
 
     labellers: Annotated[tuple[LabellerSettings, ...], Setting(min_length=1, max_length=12)] = (
         LabellerSettings(model="offline"),
@@ -243,6 +226,12 @@ class PrelabelSettings(ServiceSettings):
         if models and self.examples and self.examples.embedding_model:
             models["examples", "by"] = self.examples.embedding_model
         return models
+
+    @property
+    def spenders(self) -> frozenset[str]:
+        """Names under which requests are booked: the labellers behind an endpoint, and the embedding model."""
+        names = {labeller.labeller_name for labeller in self.prompted.values()} - self.replayed
+        return frozenset(names | {self.examples.by} if self.examples and self.examples.embedding_model else names)
 
     @property
     def replayed(self) -> frozenset[str]:

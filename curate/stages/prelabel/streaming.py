@@ -15,10 +15,11 @@ from curate.llm.dry_run import DryRun
 from curate.llm.engine import Engine
 from curate.llm.open import open_engine
 from curate.llm.replies import ReplyStore
-from curate.llm.settings import EngineSettings
+from curate.llm.settings import EngineSettings, RequestSettings
 from curate.llm.stream import stream, stream_ready
 from curate.stages.capabilities import Replayed
 from curate.stages.contract import Outcome, Tools
+from curate.stages.prelabel.account import budget_account
 from curate.stages.prelabel.proposer import Proposer
 from curate.stages.prelabel.settings import PrelabelSettings
 
@@ -91,14 +92,8 @@ def _open_engine(settings: PrelabelSettings, replies: ReplyStore, tools: Tools) 
     models = tuple(dict.fromkeys(settings.paid_models.values()))
     engine_settings = EngineSettings(
         mode=settings.mode if models else "replay",
-        in_flight=settings.in_flight,
-        requests_per_minute=settings.requests_per_minute,
-        tokens_per_minute=settings.tokens_per_minute,
-        request_timeout_s=settings.request_timeout_s,
-        deadline_s=settings.deadline_s,
-        tries=settings.tries,
-        budget_usd=settings.budget.usd,
-        budget_tokens=settings.budget.tokens,
+        **{name: getattr(settings, name) for name in RequestSettings.model_fields},
+        account=budget_account(settings, tools, replies),
         prices=tools.folder,
         replayed=settings.replayed,
     )

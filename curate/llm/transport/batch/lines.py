@@ -8,25 +8,25 @@ from typing import Any, NamedTuple
 
 from curate.llm.request import Request
 
-MOST_REQUESTS = 50_000
-MOST_BYTES = 190_000_000
-"""A little below the 200 MB that a service takes."""
+MAX_REQUESTS = 50_000
+MAX_BYTES = 190_000_000
+"""Just below the 200 MB that services accept."""
 PATH = "/v1/chat/completions"
-_ENDED = frozenset({"completed", "expired", "cancelled", "failed"})
+_END_STATES = frozenset({"completed", "expired", "cancelled", "failed"})
 _ID = re.compile(r"[A-Za-z0-9._~:/=@+,-]{1,1000}")
-_MOST_REQUEST_ID = 200
+_MAX_REQUEST_ID_CHARS = 200
 
 
 class BatchFile(NamedTuple):
-    """The file for the first ``taken`` requests; those of them that cannot be written, by place, with a sentence."""
+    """A file with the first ``included`` requests, and why some of them cannot be written, by index."""
 
     data: bytes
-    taken: int
+    included: int
     unreadable: dict[int, str]
 
 
 class BatchLine(NamedTuple):
-    """The reply to one request, by its key: as from HTTP, or ``unsent`` where the service never took it up."""
+    """The reply to one request, by its key: as over HTTP, or ``unsent`` if the service did not process it."""
 
     key: str
     status: int
@@ -35,22 +35,20 @@ class BatchLine(NamedTuple):
     unsent: str | None = None
 
 
-def write_lines(
-    requests: Sequence[Request], read: Callable[[str], bytes], *, most_bytes: int = MOST_BYTES
-) -> BatchFile:
-    """As many of the requests as one file holds, at least one. Slow where there are media."""
+def write_lines(requests: Sequence[Request], read: Callable[[str], bytes], *, max_bytes: int = MAX_BYTES) -> BatchFile:
+    """Write as many of the requests as one file holds, at least one. Slow with media."""
     file = io.BytesIO()
     unreadable: dict[int, str] = {}
-    requests = requests[:MOST_REQUESTS]
-    for at, request in enumerate(requests):
+    requests = requests[:MAX_REQUESTS]
+    for index, request in enumerate(requests):
         try:
             body = request.payload(read)
         except ValueError as error:
-            unreadable[at] = str(error)
+            unreadable[index] = str(error)
             continue
         head = f'{{"custom_id":"{request.key}","method":"POST","url":"{PATH}","body":'
-        if file.tell() and file.tell() + len(head) + len(body) + 2 > most_bytes:
-            return BatchFile(file.getvalue(), at, unreadable)
+        if file.tell() and file.tell() + len(head) + len(body) + 2 > max_bytes:
+            return BatchFile(file.getvalue(), index, unreadable)
         file.write(head.encode("ascii"))
         file.write(body)
         file.write(b"}\n")
@@ -58,18 +56,18 @@ def write_lines(
 
 
 def read_lines(data: bytes) -> Iterator[BatchLine]:
-    """The replies in an output or error file; what is no such line is passed over."""
+    """Yield the replies in an output or error file, skipping lines that are not replies."""
     start = 0
     while start < len(data):
         end = data.find(b"\n", start)
         end = len(data) if end < 0 else end
-        line = _line(data[start:end])
+        line = _read_line(data[start:end])
         start = end + 1
         if line is not None:
             yield line
 
 
-def _line(text: bytes) -> BatchLine | None:
+def _read_line(text: bytes) -> BatchLine | None:
     try:
         page = json.loads(text)
     except (ValueError, RecursionError):
@@ -79,43 +77,44 @@ def _line(text: bytes) -> BatchLine | None:
     key, response, error = page["custom_id"], page.get("response"), page.get("error")
     status = response.get("status_code") if isinstance(response, dict) else None
     if isinstance(response, dict) and isinstance(status, int) and 100 <= status <= 599:
-        return BatchLine(key, status, _body(response.get("body")), _request_id(response.get("request_id")))
-    said: Any = error.get("message") if isinstance(error, dict) else None
-    return BatchLine(key, 0, b"", None, said if isinstance(said, str) and said else "the batch ended before its turn")
+        return BatchLine(key, status, _encode_body(response.get("body")), _read_request_id(response.get("request_id")))
+    message: Any = error.get("message") if isinstance(error, dict) else None
+    unsent = message if isinstance(message, str) and message else "the batch ended before its turn"
+    return BatchLine(key, 0, b"", None, unsent)
 
 
-def _body(body: Any) -> bytes:
+def _encode_body(body: Any) -> bytes:
     try:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     except RecursionError:
-        return b""  # read and judged as a reply that is not whole
+        return b""  # treated as an incomplete reply
 
 
-def _request_id(given: Any) -> str | None:
-    named = given[:_MOST_REQUEST_ID] if isinstance(given, str) else ""
-    return "".join(char for char in named if char.isprintable()) or None
+def _read_request_id(value: Any) -> str | None:
+    text = value[:_MAX_REQUEST_ID_CHARS] if isinstance(value, str) else ""
+    return "".join(char for char in text if char.isprintable()) or None
 
 
-def read_id(given: Any) -> str | None:
-    """A service's name for a file or batch, fit for an address and for storing; None where it is none."""
-    return given if isinstance(given, str) and _ID.fullmatch(given) else None
+def read_id(value: Any) -> str | None:
+    """Return a service's id of a file or batch if it can be used in a URL and stored, otherwise None."""
+    return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 
 def has_ended(page: Mapping[str, Any]) -> bool:
-    """Whether a batch brings nothing more."""
+    """Whether a batch brings no more replies."""
     status = page.get("status")
-    return isinstance(status, str) and status in _ENDED
+    return isinstance(status, str) and status in _END_STATES
 
 
 def why_ended(page: Mapping[str, Any] | None) -> tuple[str, bytes]:
-    """Why a batch left requests without a reply: a sentence, and its first error as the body of an error page."""
+    """Return why a batch left requests unanswered: a sentence, and its first error as the body of an error page."""
     if page is None:
         return "the service does not know the batch any more", b""
     errors = page.get("errors")
     entries = errors.get("data") if isinstance(errors, dict) else None
-    first = next((one for one in entries if isinstance(one, dict)), {}) if isinstance(entries, list) else {}
-    told = {name: first[name] for name in ("message", "code", "type") if isinstance(first.get(name), str)}
+    first = next((entry for entry in entries if isinstance(entry, dict)), {}) if isinstance(entries, list) else {}
+    error = {name: first[name] for name in ("message", "code", "type") if isinstance(first.get(name), str)}
     sentence = f"the batch ended as {page.get('status')}"
-    return ": ".join([sentence, *([told["message"]] if "message" in told else [])]), json.dumps(
-        {"error": told}
-    ).encode()
+    if "message" in error:
+        sentence = f"{sentence}: {error['message']}"
+    return sentence, json.dumps({"error": error}).encode()

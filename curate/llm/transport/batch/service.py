@@ -1,4 +1,4 @@
-"""The side of batches that talks to the service: files, batches by name, and patience with both."""
+"""The files and batches of a service over HTTP, with retries."""
 
 import asyncio
 import json
@@ -10,19 +10,26 @@ from curate.errors import ServiceRefused, ServiceUnavailable
 from curate.llm.settings import EngineSettings
 from curate.llm.transport.batch.lines import PATH, read_id
 from curate.llm.transport.client import HINT, Endpoint, HttpReply
-from curate.llm.transport.faults import Failure, NoReply, backoff_s, judge_status
+from curate.llm.transport.faults import Failure, NoReply, classify_status
+from curate.llm.transport.patience import Patience
 
 LATER = "run the same command again later: what is done is kept, and batches go on by themselves"
 _TAG = "curate_batch"
-_BYTES_PER_S = 200_000
-_MOST_FILE_S = 3600.0
-_NOT_THERE = frozenset({404, 405, 501})
+_UPLOAD_BYTES_PER_S = 200_000
+_DOWNLOAD_S = 3600.0
+_NOT_FOUND = frozenset({404, 405, 501})
+_REFUSALS = {
+    "key": "refuses the key",
+    "quota": "says that the account behind the key has no credit left",
+    "model": "does not know the model, or batches at all",
+}
+Send = Callable[[], Awaitable[HttpReply]]
 
 
 class BatchService:
-    """Files and batches behind one address. A batch carries our name for it as metadata, to be found again by.
+    """Files and batches at one endpoint. A batch carries our name as metadata, by which it is found again.
 
-    Everything is tried ``settings.tries`` times. Raises ``ServiceRefused`` and ``ServiceUnavailable``.
+    Every request is tried ``settings.tries`` times. Methods raise ``ServiceRefused`` and ``ServiceUnavailable``.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -36,114 +43,114 @@ class BatchService:
         await self._endpoint.close()
 
     async def submit(self, name: str, data: bytes) -> str:
-        """Upload a file of requests, make a batch of it, and give the service's name for that."""
-        form = {"purpose": "batch"}
-        patience_s = self._settings.request_timeout_s + len(data) / _BYTES_PER_S
-        send = partial(self._endpoint.upload, "/files", form, f"{name}.jsonl", data)
-        file = await self._object(send, patience_s)
-        about = {"input_file_id": _name(file), "endpoint": PATH, "completion_window": "24h", "metadata": {_TAG: name}}
-        payload = json.dumps(about).encode()
-        failures = 0
+        """Upload a file of requests, make a batch of it, and return the service's id of the batch."""
+        timeout_s = self._settings.request_timeout_s + len(data) / _UPLOAD_BYTES_PER_S
+        upload = partial(self._endpoint.upload, "/files", {"purpose": "batch"}, f"{name}.jsonl", data)
+        file = _read_object(await self._send(upload, timeout_s=timeout_s))
+        body = {
+            "input_file_id": _id_of(file),
+            "endpoint": PATH,
+            "completion_window": "24h",
+            "metadata": {_TAG: name},
+        }
+        create = partial(self._endpoint.post, "/batches", json.dumps(body).encode())
+        patience = Patience(self._settings.tries, self._settings.backoff_s)
         while True:
             try:
-                return _name(await self._object(partial(self._endpoint.post, "/batches", payload), tries=1))
-            except ServiceUnavailable:
-                # It may have been made all the same, and a second one would be paid for as well.
-                if (made := (await self.find({name})).get(name)) is not None:
-                    return made
-                failures += 1
-                if failures >= self._settings.tries:
+                return _id_of(_read_object(await self._send(create, tries=1)))
+            except ServiceUnavailable as error:
+                # It may have been made all the same, and a second batch would be paid for as well.
+                if (batch_id := (await self.find({name})).get(name)) is not None:
+                    return batch_id
+                if (wait_s := patience.next_wait_s(Failure("retry", error.message))) is None:
                     raise
-                await asyncio.sleep(backoff_s(failures, self._settings.backoff_s, None))
+                await asyncio.sleep(wait_s)
 
     async def find(self, names: set[str]) -> dict[str, str]:
-        """The service's names of the batches that carry these names of ours; none where it has no batches at all."""
-        found: dict[str, str] = {}
+        """Return the service's ids of the batches with these names of ours; empty if it has no batches at all."""
+        ids: dict[str, str] = {}
         query = {"limit": "100"}
         while True:
-            page = await self._object(partial(self._endpoint.get, "/batches", query), missing=True)
+            reply = await self._send_optional(partial(self._endpoint.get, "/batches", query))
+            page = _read_object(reply)
             entries = page.get("data")
-            batches = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
-            for one in batches:
-                metadata = one.get("metadata")
+            batches = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+            for batch in batches:
+                metadata = batch.get("metadata")
                 name = metadata.get(_TAG) if isinstance(metadata, dict) else None
                 if isinstance(name, str) and name in names:
-                    found[name] = _name(one)
-            if not batches or page.get("has_more") is not True or len(found) == len(names):
-                return found
-            last, before = _name(batches[-1]), query.get("after")
-            if last == before:
-                return found  # it gives the same page over and over
+                    ids[name] = _id_of(batch)
+            if not batches or page.get("has_more") is not True or len(ids) == len(names):
+                return ids
+            last = _id_of(batches[-1])
+            if last == query.get("after"):
+                return ids  # the same page over and over
             query = {**query, "after": last}
 
-    async def look(self, remote: str) -> dict[str, Any] | None:
-        """How a batch stands; None where the service does not know it any more."""
-        received = await self._patiently(partial(self._endpoint.get, f"/batches/{remote}"), missing=True)
-        return None if received is None else _page(received.body)
+    async def status(self, batch_id: str) -> dict[str, Any] | None:
+        """Return the state of a batch; None if the service does not know it any more."""
+        reply = await self._send_optional(partial(self._endpoint.get, f"/batches/{batch_id}"))
+        return None if reply is None else _parse(reply.body)
 
-    async def load(self, file: str) -> bytes | None:
-        """What a file holds; None where the service has lost it."""
-        send = partial(self._endpoint.get, f"/files/{file}/content")
-        received = await self._patiently(send, _MOST_FILE_S, missing=True, is_file=True)
-        return None if received is None else received.body
+    async def download(self, file_id: str) -> bytes | None:
+        """Return the content of a file; None if the service has lost it."""
+        fetch = partial(self._endpoint.get, f"/files/{file_id}/content")
+        reply = await self._send_optional(fetch, timeout_s=_DOWNLOAD_S, is_file=True)
+        return None if reply is None else reply.body
 
-    def refused(self, verdict: Failure) -> ServiceRefused:
-        """The error for a verdict that concerns every batch."""
-        what = {
-            "key": "refuses the key",
-            "quota": "says that the account behind the key has no credit left",
-            "model": "does not know the model, or batches at all",
-        }.get(verdict.then, "refuses the batch")
-        return ServiceRefused(f"{self.url} {what}: {verdict.detail}", hint=HINT)
+    def refusal(self, failure: Failure) -> ServiceRefused:
+        """Return the error for a failure that concerns every batch."""
+        reason = _REFUSALS.get(failure.action, "refuses the batch")
+        return ServiceRefused(f"{self.url} {reason}: {failure.detail}", hint=HINT)
 
-    async def _object(
-        self,
-        send: Callable[[], Awaitable[HttpReply]],
-        patience_s: float | None = None,
-        *,
-        tries: int | None = None,
-        missing: bool = False,
-    ) -> dict[str, Any]:
-        received = await self._patiently(send, patience_s, tries=tries, missing=missing)
-        return {} if received is None else _page(received.body) or {}
-
-    async def _patiently(
-        self,
-        send: Callable[[], Awaitable[HttpReply]],
-        patience_s: float | None = None,
-        *,
-        tries: int | None = None,
-        missing: bool = False,
-        is_file: bool = False,
+    async def _send_optional(
+        self, send: Send, *, timeout_s: float | None = None, is_file: bool = False
     ) -> HttpReply | None:
-        """A good reply, a JSON object unless it is a file; None where ``missing`` allows for there being none."""
-        failures = 0
+        """Return a usable reply like ``_send``; None if the service has no such thing."""
+        reply = await self._send(send, timeout_s=timeout_s, is_file=is_file, missing=_NOT_FOUND)
+        return None if reply.status in _NOT_FOUND else reply
+
+    async def _send(
+        self,
+        send: Send,
+        *,
+        timeout_s: float | None = None,
+        tries: int | None = None,
+        is_file: bool = False,
+        missing: frozenset[int] = frozenset(),
+    ) -> HttpReply:
+        """Send until the reply is usable: status 200 with a JSON object or a file, or a status in ``missing``."""
+        patience = Patience(tries or self._settings.tries, self._settings.backoff_s)
         while True:
-            wait_s = None
-            try:
-                async with asyncio.timeout(patience_s or self._settings.request_timeout_s):
-                    received = await send()
-                if received.status == 200 and (is_file or _page(received.body) is not None):
-                    return received
-                if received.status in _NOT_THERE and missing:
-                    return None
-                verdict = judge_status(received.status, received.headers, received.body, self.mask)
-                if received.status != 200 and verdict.then != "again":
-                    raise self.refused(verdict)
-                detail, wait_s = verdict.detail, verdict.wait_s
-                if received.status == 200:
-                    detail = "the reply is no JSON object"
-            except TimeoutError:
-                detail = "the service does not answer in time"
-            except NoReply as error:
-                detail = error.detail
-            failures += 1
-            if failures >= (tries or self._settings.tries):
-                raise ServiceUnavailable(f"{self.url} does not answer about batches: {detail}", hint=LATER)
-            await asyncio.sleep(backoff_s(failures, self._settings.backoff_s, wait_s))
+            result = await self._attempt(send, timeout_s or self._settings.request_timeout_s, is_file, missing)
+            if isinstance(result, HttpReply):
+                return result
+            if result.action != "retry":
+                raise self.refusal(result)
+            if (wait_s := patience.next_wait_s(result._replace(limited=False))) is None:
+                raise ServiceUnavailable(f"{self.url} does not answer about batches: {result.detail}", hint=LATER)
+            await asyncio.sleep(wait_s)
+
+    async def _attempt(
+        self, send: Send, timeout_s: float, is_file: bool, missing: frozenset[int]
+    ) -> HttpReply | Failure:
+        try:
+            async with asyncio.timeout(timeout_s):
+                reply = await send()
+        except TimeoutError:
+            return Failure("retry", "the service does not answer in time")
+        except NoReply as error:
+            return Failure("retry", error.detail)
+        if reply.status in missing:
+            return reply
+        if reply.status != 200:
+            return classify_status(reply.status, reply.headers, reply.body, self.mask)
+        if is_file or _parse(reply.body) is not None:
+            return reply
+        return Failure("retry", "the reply is not a JSON object")
 
 
-def _page(body: bytes) -> dict[str, Any] | None:
+def _parse(body: bytes) -> dict[str, Any] | None:
     try:
         page = json.loads(body)
     except (ValueError, RecursionError):
@@ -151,8 +158,12 @@ def _page(body: bytes) -> dict[str, Any] | None:
     return page if isinstance(page, dict) else None
 
 
-def _name(page: Mapping[str, Any]) -> str:
-    found = read_id(page.get("id"))
-    if found is None:
+def _read_object(reply: HttpReply | None) -> dict[str, Any]:
+    return {} if reply is None else _parse(reply.body) or {}
+
+
+def _id_of(page: Mapping[str, Any]) -> str:
+    service_id = read_id(page.get("id"))
+    if service_id is None:
         raise ServiceUnavailable("the service's reply about a batch names no id", hint=LATER)
-    return found
+    return service_id

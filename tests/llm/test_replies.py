@@ -11,44 +11,8 @@ from datetime import UTC
 import pytest
 
 from curate.errors import StorageFailed, WorkspaceUnusable
-from curate.llm.replies import (
-    BudgetEntry,
-    ReplyStore,
-    StoredReply,
-    delete_entry,
-    kept_headers,
-    now,
-    put_entry,
-    put_reply,
-)
-
-
-def make_answer(key: str = "k1", **about) -> StoredReply:
-    fields = {
-        "key": key,
-        "content_key": "c1",
-        "endpoint": "https://api.example.org/v1",
-        "model": "m",
-        "answered_by": "m-1",
-        "request_id": "req_1",
-        "created_at": now(),
-        "seconds": 0.5,
-        "status": 200,
-        "fault": None,
-        "reply": "{}",
-        "headers": "{}",
-        "tokens_in": 10,
-        "tokens_out": 5,
-        "tokens_cached": 0,
-        "estimated": False,
-        "usd": 0.25,
-    }
-    return StoredReply(**{**fields, **about})
-
-
-def make_spend(name: str, state: str = "settled", **about) -> BudgetEntry:
-    return BudgetEntry(**{"id": name, "pot": "p", "run": "r", "labeller": "l", "key": "k", "state": state, "usd": 1.0,
-                    "tokens_in": 10, "tokens_out": 5, "at": now(), **about})  # fmt: skip
+from curate.llm.replies import ReplyStore, delete_entry, kept_headers, put_entry, put_reply
+from tests.support.replies import make_entry, make_reply
 
 
 @pytest.fixture
@@ -58,8 +22,8 @@ def answers(tmp_path):
 
 
 def test_what_was_written_is_found_by_request_and_by_content(answers):
-    answer = make_answer(reply='{"a": "\x00\ufffd👩"}')
-    answers.commit_now([put_reply(answer), put_reply(make_answer("k0", created_at="2020-01-01T00:00:00+00:00"))])
+    answer = make_reply(reply='{"a": "\x00\ufffd👩"}')
+    answers.commit_now([put_reply(answer), put_reply(make_reply("k0", created_at="2020-01-01T00:00:00+00:00"))])
     assert answers.find("k1") == answer
     assert answers.find("k1").created.tzinfo == UTC
     assert answers.find_content("c1").key == "k0"
@@ -67,14 +31,14 @@ def test_what_was_written_is_found_by_request_and_by_content(answers):
 
 
 def test_the_first_reply_to_a_request_stays(answers):
-    answers.commit_now([put_reply(make_answer(reply="first"))])
-    answers.commit_now([put_reply(make_answer(reply="second"))])
+    answers.commit_now([put_reply(make_reply(reply="first"))])
+    answers.commit_now([put_reply(make_reply(reply="second"))])
     assert answers.find("k1").reply == "first"
 
 
 def test_many_coroutines_share_transactions_and_each_is_written(answers):
     async def write_all():
-        await asyncio.gather(*(answers.commit([put_reply(make_answer(f"k{n}"))]) for n in range(300)))
+        await asyncio.gather(*(answers.commit([put_reply(make_reply(f"k{n}"))]) for n in range(300)))
         assert all(answers.find(f"k{n}") for n in range(300))
 
     asyncio.run(write_all())
@@ -84,18 +48,18 @@ def test_many_coroutines_share_transactions_and_each_is_written(answers):
     ("bad", "error"),
     [
         (("INSERT INTO spend VALUES (1)", ()), WorkspaceUnusable),
-        (put_reply(make_answer("k4")._replace(answered_by="gpt\ud800")), StorageFailed),
-        (put_reply(make_answer("k4")._replace(status=10**30)), StorageFailed),
-        (put_reply(make_answer("k4")._replace(model=[])), WorkspaceUnusable),
+        (put_reply(make_reply("k4")._replace(answered_by="gpt\ud800")), StorageFailed),
+        (put_reply(make_reply("k4")._replace(status=10**30)), StorageFailed),
+        (put_reply(make_reply("k4")._replace(model=[])), WorkspaceUnusable),
     ],
     ids=["statement", "half a character", "number", "type"],
 )
 def test_a_transaction_is_whole_and_a_bad_one_fails_alone(answers, bad, error):
     async def write_all():
         return await asyncio.gather(
-            answers.commit([put_reply(make_answer("k1"))]),
-            answers.commit([put_reply(make_answer("k2")), bad]),
-            answers.commit([put_reply(make_answer("k3"))]),
+            answers.commit([put_reply(make_reply("k1"))]),
+            answers.commit([put_reply(make_reply("k2")), bad]),
+            answers.commit([put_reply(make_reply("k3"))]),
             return_exceptions=True,
         )
 
@@ -107,16 +71,16 @@ def test_a_transaction_is_whole_and_a_bad_one_fails_alone(answers, bad, error):
 
 def test_the_account_counts_what_is_open_and_lost_over_runs(answers):
     answers.commit_now([
-        put_entry(make_spend("a")),
-        put_entry(make_spend("b", "reserved")),
-        put_entry(make_spend("c", "reserved", batch="b1")),
-        put_entry(make_spend("d", pot="other", usd=None)),
+        put_entry(make_entry("a")),
+        put_entry(make_entry("b", "reserved")),
+        put_entry(make_entry("c", "reserved", batch="b1")),
+        put_entry(make_entry("d", account="other", usd=None)),
     ])  # fmt: skip
     assert answers.total("p") == (3.0, 45)
     answers.write_off_reservations("p")
     answers.commit_now([delete_entry("a")])
     assert answers.total("p") == (2.0, 30)
-    assert [spend.id for spend in answers.reserved("b1")] == ["c"]
+    assert [entry.id for entry in answers.reserved("b1")] == ["c"]
     assert answers.total("other") == (0.0, 15)
 
 
@@ -126,10 +90,10 @@ import os, signal
 from pathlib import Path
 from curate.llm.replies import ReplyStore
 from curate.llm.replies import put_entry
-from tests.llm.test_answers import make_spend
+from tests.support.replies import make_entry
 answers = ReplyStore(Path({str(tmp_path / "answers.sqlite")!r}))
 for n in range(50):
-    answers.commit_now([put_entry(make_spend(f"s{{n}}"))])
+    answers.commit_now([put_entry(make_entry(f"s{{n}}"))])
     print(n, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -140,7 +104,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_other_threads_and_processes_read_while_it_is_written(answers):
-    answers.commit_now([put_reply(make_answer())])
+    answers.commit_now([put_reply(make_reply())])
     found = []
     thread = threading.Thread(target=lambda: found.append(answers.find("k1")))
     thread.start()
@@ -168,7 +132,7 @@ def test_a_file_that_is_none_and_one_from_the_future(tmp_path):
 
 def fill(answers):
     for n in range(100):
-        answers.commit_now([put_reply(make_answer(f"k{n}", reply="x" * 100_000))])
+        answers.commit_now([put_reply(make_reply(f"k{n}", reply="x" * 100_000))])
 
 
 def test_a_full_disk_is_said_to_be_full(answers):
@@ -181,7 +145,7 @@ def test_a_full_disk_is_said_to_be_full(answers):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "free some space" in caught.value.hint
     assert answers.find("k0") is not None
-    answers.commit_now([put_reply(make_answer("after"))])
+    answers.commit_now([put_reply(make_reply("after"))])
     assert answers.find("after") is not None
 
 
