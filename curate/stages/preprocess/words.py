@@ -1,5 +1,6 @@
 """The words of one source: its transcript, and when each word is spoken."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,6 +123,10 @@ def transcribe_source(
             for cue in found.cues:
                 cues[int(np.argmax([channel.speech_in(cue.span) for channel in channels]))].append(cue)
             speech = sorted(span for spans in utterances for span in spans)
+            late = sum(cue.span.start_s >= (row["duration_s"] or math.inf) for cue in found.cues)
+            if late:
+                sentence = f"{late} of its cues begin{'s' * (late == 1)} after the end of the file"
+                doubts.setdefault(name_of(transcriber), []).append(sentence)
             if (misfit := describe_misfit([cue.span for cue in found.cues], speech)) is not None:
                 doubts.setdefault(name_of(transcriber), []).append(misfit)
         else:
