@@ -39,7 +39,11 @@ def plan_source(row: dict[str, Any], path: Path, settings: PreprocessSettings, t
     if (row["duration_s"] or 0.0) > _LONG_SOUND_S:
         release_memory()
     is_optional = row["kind"] == "video" and cut_by in ("clip", "shot", "cue")
-    channels = read_voice_tracks(path, settings, is_optional=is_optional)
+
+    def notice(sentence: str) -> None:
+        rows.reject(f"{row['file']}#sound", InvalidRow(sentence, reason="partial"))
+
+    channels = read_voice_tracks(path, settings, is_optional=is_optional, notice=notice)
     lengths_s = [len(channel.samples) / AUDIO_RATE_HZ for channel in channels if channel.samples is not None]
     duration_s = round(max(max(lengths_s, default=0.0), row["duration_s"] or 0.0), 3)
     utterances = [find_utterances(channel, settings) for channel in channels]
