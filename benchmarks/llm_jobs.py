@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from curate.executors import collecting_seldom
+from curate.executors import collecting_garbage_less
 from curate.labels import LabelSchema, load_labels
 from curate.labels.record import parse_json
 
@@ -112,14 +112,14 @@ def plain(url: str, count: int, in_flight: int, way: str) -> dict[str, float]:
 def engine(url: str, count: int, in_flight: int) -> dict[str, float]:
     """The engine of ``curate`` with its store, account, limits and checks, over a stream of items."""
     labels = load_labels("utterance_emotion.v1")
-    with tempfile.TemporaryDirectory() as folder, collecting_seldom():
+    with tempfile.TemporaryDirectory() as folder, collecting_garbage_less():
         return timed(lambda: ask_stream(url, count, in_flight, Path(folder), labels))
 
 
 def items(url: str, count: int, in_flight: int, folder: str) -> dict[str, float]:
     """The same over many items, with the memory on the way."""
     labels = load_labels("utterance_emotion.v1")
-    with collecting_seldom():
+    with collecting_garbage_less():
         return timed(lambda: ask_stream(url, count, in_flight, Path(folder), labels))
 
 
