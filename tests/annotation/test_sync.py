@@ -405,7 +405,7 @@ def test_local_media_is_shown_when_the_workspace_is_reached_by_a_link(
 
 def test_an_annotator_reaches_the_shared_media_and_nothing_else(loop: Loop) -> None:
     root = loop.root
-    blobs = loop.corpus.workspace.blobs if hasattr(loop, "corpus") else Workspace(root).blobs
+    blobs = Workspace(root).blobs
     shown, hidden = blobs.put(make_clip("mp4"), "mp4"), blobs.put(b"of nobody's task", "mp4")
     loop.fill([make_item(1, layout="video", video=shown)])
     assert loop.push().added == 1

@@ -14,7 +14,6 @@ from curate.storage.blobs import BlobMissing, Blobs
 from curate.storage.lock import hold_disk_lock
 from curate.storage.workspace import Workspace
 
-
 LINKS = (
     ".lock",
     ".lock.json",
