@@ -109,8 +109,8 @@ def test_problems_quoted_to_models_keep_their_wording(reply: str, sentence: str)
 
 
 STAGES = {
-    "default": ({}, "8ec3125e731b8cdbce084a003989141287de1992cee19baf6889ffe75cacbcc3"),
-    "one": ({"model": "openai/gpt-5-mini"}, "249db676c9d12b4078d8160aec0ba22245c77918f8ad70e7ba6ca87524eda2ed"),
+    "default": ({}, "IDA"),
+    "one": ({"model": "openai/gpt-5-mini"}, "IDB"),
     "everything": (
         {
             "labellers": [{"model": "openai/gpt-5-mini", "samples": 3, "temperature": 1.0}, {"model": "offline"}],
@@ -122,11 +122,11 @@ STAGES = {
             "mode": "batch",
             "budget": {"usd": 25},
         },
-        "5258aef506d7cbcd4426deb26fd7646e8b5e6498b008fe7a515db5e5f2b2e40e",
+        "IDC",
     ),
     "local": (
         {"labellers": [{"model": "offline"}, {"model": "lexicon"}]},
-        "48fd65664038362a7aba9283bb37884371c40e8ab941e626f8c58f9deec231aa",
+        "IDD",
     ),
 }
 
