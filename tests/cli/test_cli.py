@@ -163,7 +163,7 @@ def in_mounted(folder, options: str, script: str) -> "subprocess.CompletedProces
     """Runs a shell script with a small file system mounted on a folder, in a mount namespace of its own."""
     folder.mkdir(exist_ok=True)
     inner = f"mount -t tmpfs -o {options} tmpfs {folder} && {script}"
-    done = subprocess.run(["unshare", "-rm", "bash", "-c", inner], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["unshare", "-rm", "bash", "-c", inner], capture_output=True, text=True, timeout=500)
     if "unshare" in done.stderr and "failed" in done.stderr:
         pytest.skip(f"this machine lets no test mount a file system: {done.stderr.strip()}")
     return done
