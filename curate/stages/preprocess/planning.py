@@ -129,11 +129,17 @@ def _item_spans(
 
 def _load_turns(row: dict[str, Any], settings: PreprocessSettings, tools: Tools, rows: SourceRows) -> list[SpeakerTurn]:
     folder = resolve(tools.folder, settings.speakers.file)
-    file = None if folder is None else find_turn_file(folder, row["file"])
-    if file is None:
+    found = None if folder is None else find_turn_file(folder, row["file"])
+    if found is None:
         return []
+    file, is_only_of_media = found
     try:
-        return load_turns(file, row["file"])
+        turns, problems = load_turns(
+            file, row["file"], namesakes=row["namesakes"] or (), is_only_of_media=is_only_of_media
+        )
     except InvalidRow as error:
         rows.reject(file.name, error)
         return []
+    if problems:
+        rows.reject(file.name, InvalidRow("; ".join(problems)))
+    return turns
