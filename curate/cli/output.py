@@ -135,7 +135,8 @@ def show_missing(results: Iterable["StageResult"], *, workspace: str) -> None:
             say(f"note:    {note}; see `{next_command('status', workspace)}` and the report")
         if result.unavailable:
             files = "file was" if result.unavailable == 1 else "files were"
-            say(f"note:    {result.unavailable:,} {files} out of reach in {result.stage}; mount the disk, then run again")
+            where = f"{files} out of reach in {result.stage}"
+            say(f"note:    {result.unavailable:,} {where}; mount the disk or put them back, then run again")
         if result.failed:
             items = "item" if result.failed == 1 else "items"
             say(f"note:    an answer is missing for {result.failed:,} {items} (error); the next run asks again")
