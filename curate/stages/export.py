@@ -15,10 +15,10 @@ from curate.hub.card import CardFacts, render_card
 from curate.labels import compile_features
 from curate.media.faces.insightface import licence_note
 from curate.release.features import card_features
-from curate.release.manifest import Manifest
+from curate.release.manifest import Manifest, VersionName
 from curate.release.memo import inputs_hash, note, recall
 from curate.release.rows import ReleaseRows, ReleaseTables, pseudonym
-from curate.release.versions import Releases, VersionName
+from curate.release.versions import Releases
 from curate.release.write import Plan, plan_release, write_release
 from curate.stages.capabilities import Dividing
 from curate.stages.contract import DriverStage, Receipt, Tools
@@ -128,7 +128,10 @@ class Export(DriverStage, Dividing):
     def _same(self, releases: Releases, recipe: str, content_sha256: str) -> Manifest | None:
         manifests = releases.manifests(recipe)
         candidates = [m for m in manifests if m.version == self.release] if self.release else manifests[-1:]
-        return next((manifest for manifest in candidates if manifest.content_sha256 == content_sha256), None)
+        same = next((manifest for manifest in candidates if manifest.content_sha256 == content_sha256), None)
+        if same is not None:
+            releases.check(same)
+        return same
 
     def _facts(self, about: Mapping[str, Any], plan: Plan, tools: Tools, notices: Sequence[str]) -> CardFacts:
         return CardFacts(

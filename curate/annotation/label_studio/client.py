@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from curate.annotation.local_server.connection import Connection
+from curate.annotation.local_server.process import MEDIA
 from curate.annotation.protocol import Project, Say, TaskState
 from curate.errors import CurateError, InvalidInput, ServiceRefused, ServiceUnavailable
 from curate.storage.blobs import Blobs
@@ -54,7 +55,9 @@ class LabelStudioServer:
         if not wanted:
             return {}
         if self.connection.local:
-            folder = blobs.folder_with(wanted)
+            # Label Studio serves no files directly in its document root, only those of folders below.
+            folder = blobs.root.parent.resolve() / "label_studio" / MEDIA / blobs.root.name
+            blobs.share(wanted, folder)
             self._expose(project_id, folder)
             return {name: f"{prefix}/data/local-files/?d={folder.name}/{name}" for name in wanted}
         store = self._media_project()
@@ -130,12 +133,11 @@ class LabelStudioServer:
     def project_url(self, project_id: int) -> str:
         return f"{self.connection.url}/projects/{project_id}/data"
 
-    def _expose(self, project_id: int, blobs: Path) -> None:
-        """Give the project access to the blobs. A storage object is all that this takes; nothing is copied."""
-        folder = str(blobs.parent.resolve() / blobs.name)
+    def _expose(self, project_id: int, folder: Path) -> None:
+        """Give the project access to the shared media. A storage object is all that this takes."""
         storages = self._call("GET", "api/storages/localfiles", params={"project": project_id})
-        if all(storage["path"] != folder for storage in storages):
-            settings = {"project": project_id, "title": "curate media", "path": folder, "use_blob_urls": True}
+        if all(storage["path"] != str(folder) for storage in storages):
+            settings = {"project": project_id, "title": "curate media", "path": str(folder), "use_blob_urls": True}
             self._call("POST", "api/storages/localfiles", content=settings)
 
     def _media_project(self) -> int:

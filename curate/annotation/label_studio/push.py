@@ -81,7 +81,9 @@ def _push_layout(
     states = _without_copies(job.server, project_id)
     new = [item for item in items if item["item_id"] not in states]
     _import(job, project_id, key.layout, new, variables, predictions)
-    present = [states[item["item_id"]] for item in items if item["item_id"] in states]
+    there = [item for item in items if item["item_id"] in states]
+    job.server.share_media(project_id, job.corpus.workspace.blobs, _media_names(there, variables), job.say)
+    present = [states[item["item_id"]] for item in there]
     refilled = _refill(job, project_id, present, predictions)
     untouched = {state.item_id for state in present if not _is_begun(state)} | {item["item_id"] for item in new}
     _choose_labeller(
@@ -100,16 +102,21 @@ def _import(
     predictions: Mapping[str, Any],
 ) -> None:
     """Add tasks in batches, media first, so that no annotator opens a task without its clip."""
-    columns = [name for name in MEDIA if name in variables]
     for start in range(0, len(items), BATCH):
         job.say(f"{layout}: {start} of {len(items)} items sent")
         batch = items[start : start + BATCH]
-        names = [item[column] for item in batch for column in columns]
+        names = _media_names(batch, variables)
         urls = job.server.share_media(project_id, job.corpus.workspace.blobs, names, job.say)
         tasks = [to_task(item, variables, urls, predictions.get(item["item_id"])) for item in batch]
         job.server.import_tasks(project_id, tasks)
     if items:
         job.say(f"{layout}: {len(items)} of {len(items)} items sent")
+
+
+def _media_names(items: Iterable[Mapping[str, Any]], variables: Iterable[str]) -> list[str]:
+    """Return the blobs that tasks of these items show."""
+    shown = set(variables)
+    return [item[column] for item in items for column in MEDIA if column in shown]
 
 
 def _refill(job: Push, project_id: int, states: Sequence[TaskState], predictions: Mapping[str, dict[str, Any]]) -> int:
