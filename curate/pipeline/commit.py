@@ -48,6 +48,7 @@ class Commits:
         result.rows += rows
         result.rejected += rejected
         result.changed = True
+        result.unavailable += sum((e.input_id, "unavailable") in {r[:2] for r in e.rejected} for e in entries)
         if self._summary is not None:
             self._summary.add(entries)
             result.counts, result.reason = dict(self._summary.counts), self._summary.reason
