@@ -65,6 +65,8 @@ def read_completion(body: str | bytes) -> Completion:
     if finish & _CUT_OFF:
         return Completion("truncated", text or "", *source, "the answer was cut off at the limit of tokens")
     if text is None or not (text.strip() or not any(message.get(name) for name in _REASONING)):
+        if choices and not choice.get("finish_reason"):
+            raise ValueError("the reply holds no answer")
         kind = "only reasoning" if any(message.get(name) for name in _REASONING) else "no answer"
         return Completion("invalid", "", *source, f"the reply holds {kind}")
     return Completion("ok", text, *source)
