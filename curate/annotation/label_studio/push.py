@@ -9,6 +9,7 @@ from curate.annotation.label_studio.projects import Notes, ProjectKey, ensure_pr
 from curate.annotation.label_studio.tasks import MEDIA, has_all, to_prediction, to_task, variables_of
 from curate.annotation.protocol import AnnotationServer, Project, Say, TaskState
 from curate.corpus.view import Corpus
+from curate.document import read_text
 from curate.errors import InvalidInput
 from curate.labels import DEFAULT_LANGUAGE, Layout, compile_config, find_layout, parse_layout, to_context
 
@@ -67,7 +68,7 @@ def push(
 def _push_layout(
     job: Push, key: ProjectKey, path: Path, items: Sequence[dict[str, Any]], existing: Project | None
 ) -> PushCounts:
-    layout = path.read_text("utf-8")
+    layout = read_text(path)
     config = compile_config(job.corpus.labels, layout, name=str(path), language=job.language)
     variables = variables_of(layout)
     complete = [item for item in items if has_all(item, variables)]

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from curate.corpus.judgements import Judgement, time_after
 from curate.errors import InvalidInput
 from curate.labels import DEFAULT_FPS, ItemContext, LabelSchema, Layout, control_field
+from curate.labels.markup import MEDIA_VARIABLES
 
-MEDIA = ("video", "audio", "image", "face", "video_b", "audio_b")
+MEDIA = MEDIA_VARIABLES
 """The columns of ``items`` that name blobs; a layout shows one as ``$`` and its name."""
 _NEEDED = (*MEDIA, "text_b", "statement")
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
