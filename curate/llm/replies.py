@@ -298,3 +298,8 @@ def kept_headers(headers: Mapping[str, str]) -> str:
 def now() -> str:
     """Return the time in UTC as the tables store it."""
     return datetime.now(UTC).isoformat("T", "milliseconds")
+
+
+def seconds_since(at: str) -> float:
+    """Return the seconds since a time as the tables store it."""
+    return (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()

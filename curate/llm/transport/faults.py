@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Literal, NamedTuple
 
 from curate.errors import CurateError
+from curate.llm.completion import TokenUsage, decode_body, reported_usage
 
 MAX_DETAIL_CHARS = 300
 MAX_WAIT_S = 120.0
@@ -65,6 +66,8 @@ class Failure(NamedTuple):
     """The service limits the rate and asks to wait: not counted as a failure"""
     wait_s: float | None = None
     """How long the service asks to wait"""
+    usage: TokenUsage | None = None
+    """What the service says that a failed reply used"""
 
 
 class _ErrorPage(NamedTuple):
@@ -112,7 +115,10 @@ def classify_error_page(headers: Mapping[str, str], body: bytes, mask: Callable[
     Faults of the models behind a gateway do not concern the key: most of them are worth a retry.
     """
     page = _parse_page(body)
-    if not isinstance(page, dict) or not page.get("error") or page.get("choices") or page.get("data"):
+    choices = page.get("choices") if isinstance(page, dict) else None
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict) and choices[0].get("error"):
+        page = {"error": choices[0]["error"]}
+    elif not isinstance(page, dict) or not page.get("error") or choices or page.get("data"):
         return None
     error = _read_error(page)
     detail = f"the reply is an error: {mask(error.text or ', '.join(sorted(error.codes)))}"
@@ -120,6 +126,17 @@ def classify_error_page(headers: Mapping[str, str], body: bytes, mask: Callable[
         return Failure("filtered", detail)
     is_limited = bool(error.codes & _LIMIT_CODES)
     return Failure("retry", detail, slow=is_limited, limited=is_limited, wait_s=retry_after_s(headers))
+
+
+def judge_unreadable(
+    headers: Mapping[str, str], body: bytes, problem: ValueError, mask: Callable[[str], str]
+) -> Failure:
+    """Return what to do about a reply of status 200 without an answer; charged as reported, if it reports a usage."""
+    # No model is paid for the HTML page of a proxy or portal.
+    unread = Failure("retry", str(problem), charged=not body.lstrip().startswith(b"<"))
+    failure = classify_error_page(headers, body, mask) or unread
+    usage = reported_usage(body)
+    return failure if usage is None else failure._replace(charged=usage.tokens_in + usage.tokens_out > 0, usage=usage)
 
 
 def retry_after_s(headers: Mapping[str, str], *, clock: Callable[[], float] = time.time) -> float | None:
@@ -171,7 +188,7 @@ def make_mask(*secrets: str) -> Callable[[str], str]:
 
 def _parse_page(body: bytes) -> Any:
     """Return the JSON of an error page, or its first characters if it is not JSON."""
-    text = body[:_MAX_PAGE_BYTES].decode("utf-8", "replace")
+    text = decode_body(body[:_MAX_PAGE_BYTES])
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -18,7 +18,7 @@ from curate.llm.settings import EngineSettings
 from curate.llm.transport.attempt import ApiCall, Attempt, PaidReply, R, price_reply, store_chat, store_embeddings
 from curate.llm.transport.client import Endpoint
 from curate.llm.transport.embeddings import EmbeddingRequest, EmbeddingResult, EmbeddingsReply, read_embeddings
-from curate.llm.transport.faults import Failure, NoReply, classify_error_page, classify_status
+from curate.llm.transport.faults import Failure, NoReply, classify_status, judge_unreadable
 from curate.llm.transport.limits import EndpointLimiter, ModelLimiter
 from curate.llm.transport.patience import CircuitBreaker, Patience
 from curate.llm.transport.protocol import FetchResult
@@ -194,6 +194,13 @@ class OnlineTransport:
                 self._breaker.record_reply()
                 return _CallResult(attempt.failure, 1, paid.usd or 0.0, tuple(replies), attempt.content)
         if attempt.failure is not None and attempt.failure.charged:
+            if (used := attempt.failure.usage) is not None:
+                usd = None if price is None else price.usd(used)
+                self._store.commit_later(
+                    [self._budget.settle(entry, usd=usd, tokens_in=used.tokens_in, tokens_out=used.tokens_out)]
+                )
+                usage.add_lost(used.tokens_in, used.tokens_out, usd)
+                return _CallResult(attempt.failure, 1, usd or 0.0)
             self._write_off(entry, usage)
             return _CallResult(attempt.failure, 1, entry.usd or 0.0)
         self._store.commit_later([self._budget.release(entry)])
@@ -247,10 +254,7 @@ class OnlineTransport:
         try:
             return Attempt(None, reply, call.parse(reply.body))
         except ValueError as error:
-            page_failure = classify_error_page(reply.headers, reply.body, self._endpoint.mask)
-            # No model is paid for the HTML page of a proxy or portal.
-            is_from_model = not reply.body.lstrip().startswith(b"<")
-            return Attempt(page_failure or Failure("retry", str(error), charged=is_from_model), reply)
+            return Attempt(judge_unreadable(reply.headers, reply.body, error, self._endpoint.mask), reply)
 
     def _write_off(self, entry: BudgetEntry, usage: UsageCounter) -> None:
         """Count what may have been charged without a reply."""
