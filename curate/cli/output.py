@@ -149,6 +149,10 @@ def _outcomes(result: "StageResult") -> str:
 def show_missing(results: Iterable["StageResult"], *, workspace: str) -> None:
     """Print which stages left most of their items without a proposal and why, and what the next run asks again."""
     for result in results:
+        if result.crashed:
+            what = f"{result.crashed:,} input{'s' if result.crashed > 1 else ''} of {result.stage}"
+            say(f"warning: {what} missing (crashed): the worker was killed, often for lack of memory; see")
+            say(f"         `{next_command('status', workspace)}`, and run again with --workers 1")
         total = sum(result.counts.values())
         missing = total - result.counts.get("ok", 0)
         if result.reason and 2 * missing > total:

@@ -47,6 +47,7 @@ class Commits:
         rows, rejected = self._ledger.commit(entries, metadata=metadata)
         result.rows += rows
         result.rejected += rejected
+        result.crashed += sum(any(reason == "crashed" for _, reason, _ in entry.rejected) for entry in entries)
         result.changed = True
         if self._summary is not None:
             self._summary.add(entries)

@@ -59,7 +59,8 @@ def push(
     job = Push(corpus, server, name, folder, settings, language, say)
     items = _by_layout(corpus, folder)
     recipe = corpus.workspace.recipe or ""
-    projects = find_projects(server, recipe, corpus.labels.name) if items else {}
+    notes = Notes(corpus.workspace.local, name)
+    projects = find_projects(server, recipe, corpus.labels.name, notes) if items else {}
     keys = {ProjectKey(recipe, corpus.labels.name, path.stem): path for path in items}
     counts = [_push_layout(job, key, path, items[path], projects.get(key)) for key, path in keys.items()]
     return PushCounts(*(sum(column) for column in zip(*counts, strict=True))) if counts else PushCounts()

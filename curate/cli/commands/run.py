@@ -77,7 +77,7 @@ def _run(recipe: Path, workspace: str, options: _Options) -> None:
     if run.error:
         show_error(run.error)
         raise typer.Exit(run.error.exit_code)
-    if run.rejected_share > options.max_rejected:
+    if run.rejected_share > options.max_rejected or any(result.crashed for result in run.stages):
         raise typer.Exit(_TOO_MANY_REJECTED)
 
 
