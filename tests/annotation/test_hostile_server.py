@@ -34,9 +34,7 @@ class HostileLabelStudio(FakeLabelStudio):
 
 
 @pytest.fixture
-def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Round]:
-    monkeypatch.setattr("curate.retries.RetryPolicy.first_wait_s", 0.0, raising=False)
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+def loop(tmp_path: Path) -> Iterator[Round]:
     fake = HostileLabelStudio()
     with fake.serve() as url:
         yield Round(tmp_path / "workspace", url, fake)
@@ -121,14 +119,14 @@ WRONG += [{"tasks": 3, "total": 1}, {"tasks": [None, {}], "total": "9"}, {"tasks
 
 
 @pytest.mark.parametrize("where", ["/api/projects", "/api/tasks", "/api/users", "query=", "whoami"])
-@pytest.mark.parametrize("wrong", WRONG, ids=str)
-def test_answers_of_another_type_are_one_sentence(loop: Round, where: str, wrong: Any) -> None:
+def test_answers_of_another_type_are_one_sentence(loop: Round, where: str) -> None:
     annotations = judged(loop, 2)
     loop.pull()
     loop.fake.revise(annotations[0], result=choice("disgust"))
-    loop.fake.change = lambda path, body: wrong if where in path else body
-    with suppress(CurateError):
-        loop.pull()
+    for wrong in WRONG:
+        loop.fake.change = lambda path, body, wrong=wrong: wrong if where in path else body
+        with suppress(CurateError):
+            loop.pull()
     loop.fake.change = lambda path, body: body
     loop.pull()
     assert not any(act["action"] == "deleted" for act in loop.acts())

@@ -112,21 +112,22 @@ class LabelStudioServer:
         return [states[task_id] for task_id in sorted(states)]
 
     def fetch(self, task_ids: Sequence[int], project_id: int) -> Fetched:
-        fetched = Fetched([], {})
+        fetched, has_failed = Fetched([], {}), False
         batches = [list(task_ids[start : start + _CHUNK]) for start in reversed(range(0, len(task_ids), _CHUNK))]
         while batches:
             batch = batches.pop()
             selected = {"selectedItems": {"all": False, "included": batch}}
             params = {"project": project_id, "page_size": _CHUNK, "fields": "all", "query": json.dumps(selected)}
             try:
-                answer = self._object("api/tasks/", params=params)
+                answer = self._object("api/tasks/", params=params, once=has_failed)
             except ServerFault as error:
+                has_failed = True
                 # One task that the server cannot write as JSON fails its whole batch: find it.
                 if len(batch) > 1:
                     batches += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
                     continue
                 fetched.unreadable[batch[0]] = f"the server fails: {error.message}"
-                if len(fetched.unreadable) > _MAX_UNREADABLE:
+                if len(fetched.unreadable) > _MAX_UNREADABLE and not fetched.tasks:
                     raise
                 continue
             listed = self._list(answer, "tasks", "api/tasks/")
@@ -214,9 +215,9 @@ class LabelStudioServer:
         user_id = user.get("id") if isinstance(user, dict) else None
         return user_id if is_id(user_id) else None
 
-    def _object(self, path: str, *, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def _object(self, path: str, *, params: Mapping[str, Any] | None = None, once: bool = False) -> dict[str, Any]:
         """Return an answer that must be a JSON object."""
-        answer = self._call("GET", path, params=params)
+        answer = self._call("GET", path, params=params, once=once)
         if not isinstance(answer, dict):
             raise self._nonsense(path)
         return answer
@@ -248,12 +249,13 @@ class LabelStudioServer:
         content: Any = None,
         files: Mapping[str, Any] | None = None,
         missing_ok: bool = False,
+        once: bool = False,
     ) -> Any:
         """Return the JSON of an answer; None for an empty one, and with ``missing_ok`` for a 404."""
         import httpx
 
         try:
-            answer = self._http.request(method, path, params=params, content=content, files=files)
+            answer = self._http.request(method, path, params=params, content=content, files=files, once=once)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise ServiceUnavailable(
                 f"Label Studio at {self.connection.url} does not answer: {error or type(error).__name__}",
