@@ -158,6 +158,10 @@ def show_missing(results: Iterable["StageResult"], *, workspace: str) -> None:
         if result.reason and 2 * missing > total:
             note = f"{missing:,} of {total:,} items have no proposal, most often {_short(result.reason)}"
             say(f"note:    {note}; see `{next_command('status', workspace)}` and the report")
+        if result.unavailable:
+            files = "file was" if result.unavailable == 1 else "files were"
+            where = f"{files} out of reach in {result.stage}"
+            say(f"note:    {result.unavailable:,} {where}; mount the disk or put them back, then run again")
         if result.failed:
             items = "item" if result.failed == 1 else "items"
             say(f"note:    an answer is missing for {result.failed:,} {items} (error); the next run asks again")

@@ -49,6 +49,7 @@ class Commits:
         result.rejected += rejected
         result.crashed += sum(any(reason == "crashed" for _, reason, _ in entry.rejected) for entry in entries)
         result.changed = True
+        result.unavailable += sum((e.input_id, "unavailable") in {r[:2] for r in e.rejected} for e in entries)
         if self._summary is not None:
             self._summary.add(entries)
             result.counts, result.reason = dict(self._summary.counts), self._summary.reason

@@ -43,6 +43,8 @@ class StageResult:
     """Inputs whose worker was killed each time it tried: the next run tries them again."""
     failed: int = 0
     """Inputs that lack a result through no fault of theirs: the next run tries them again."""
+    unavailable: int = 0
+    """Inputs whose file was out of reach: the next run tries them again."""
     changed: bool = False
     account: dict[str, UsageTotals] = field(default_factory=dict)
     """What each paid service was asked and cost, by its name."""

@@ -92,22 +92,22 @@ def _parts(event: CueEvent, *, is_ass: bool) -> list[_Part]:
     for token in _tokens(markup, is_ass=is_ass):
         add(markup[position : token.start()])
         position = token.end()
-        found = token.groupdict()
-        tag = (found["tag"] or "").lower()
-        if found["seconds"]:
-            hours = int((found["hours"] or "0:")[:-1])
-            parts[-1].cut((hours * 60 + int(found["minutes"])) * 60 + float(found["seconds"]))
+        groups = token.groupdict()
+        tag = (groups["tag"] or "").lower()
+        if groups["seconds"]:
+            hours = int((groups["hours"] or "0:")[:-1])
+            parts[-1].cut((hours * 60 + int(groups["minutes"])) * 60 + float(groups["seconds"]))
         elif tag == "v":
-            speaker = None if found["close"] else _tidy(_unescape(found["rest"] or "")) or None
+            speaker = None if groups["close"] else _tidy(_unescape(groups["rest"] or "")) or None
             parts.append(_Part(speaker, parts[-1].starts[-1]))
         elif tag in ("br", "p", "div"):
             add("\n")
-        elif found.get("escape"):
-            add({"n": "\n", "h": " "}.get(found["escape"].lower(), found["escape"]))
-        elif found["override"]:
-            drawings = _DRAWING.findall(found["override"])
+        elif groups.get("escape"):
+            add({"n": "\n", "h": " "}.get(groups["escape"].lower(), groups["escape"]))
+        elif groups["override"]:
+            drawings = _DRAWING.findall(groups["override"])
             is_drawing = int(drawings[-1][:3]) > 0 if drawings else is_drawing
-            for length in _KARAOKE.findall(found["override"]):
+            for length in _KARAOKE.findall(groups["override"]):
                 parts[-1].cut(event.start_s + sung_s)
                 sung_s += int(length) / 100
     add(markup[position:])
