@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from curate.executors import collecting_seldom
+from curate.executors import collecting_garbage_less
 from curate.labels import LabelSchema, load_labels
+from curate.labels.record import parse_json
 
 SYSTEM = (
     "You label the emotion that a speaker shows. Judge only what the words themselves show, not what you would feel in "
@@ -111,14 +112,14 @@ def plain(url: str, count: int, in_flight: int, way: str) -> dict[str, float]:
 def engine(url: str, count: int, in_flight: int) -> dict[str, float]:
     """The engine of ``curate`` with its store, account, limits and checks, over a stream of items."""
     labels = load_labels("utterance_emotion.v1")
-    with tempfile.TemporaryDirectory() as folder, collecting_seldom():
+    with tempfile.TemporaryDirectory() as folder, collecting_garbage_less():
         return timed(lambda: ask_stream(url, count, in_flight, Path(folder), labels))
 
 
 def items(url: str, count: int, in_flight: int, folder: str) -> dict[str, float]:
     """The same over many items, with the memory on the way."""
     labels = load_labels("utterance_emotion.v1")
-    with collecting_seldom():
+    with collecting_garbage_less():
         return timed(lambda: ask_stream(url, count, in_flight, Path(folder), labels))
 
 
@@ -148,7 +149,9 @@ def ask_stream(url: str, count: int, in_flight: int, folder: Path, labels: Label
             said = text(number)
             request = Request(MODEL, (Message("system", (SYSTEM,)), Message("user", (said,))), schema=form)
             item = ItemContext(text=said)
-            reply = await asker.ask(request, lambda answer: labels.parse_answer(answer, item), labeller="benchmark")
+            reply = await asker.ask(
+                request, lambda answer: labels.from_answer(parse_json(answer), item), labeller="benchmark"
+            )
             return reply.outcome
 
         for number, outcome in enumerate(stream(iter(range(count)), work, window=2 * in_flight, finish=asker.close)):

@@ -1,4 +1,4 @@
-"""A recipe: sources, a label schema and stages, read from YAML with every mistake told by file and line."""
+"""A recipe: sources, a label schema and stages, read from YAML with file and line of every mistake."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -45,7 +45,7 @@ class LoadedRecipe(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        """The folder of the recipe file: globs and the user's own schemas are looked for here."""
+        """The folder of the recipe file, in which globs and the user's own schemas are looked up."""
         return self.path.parent
 
 
@@ -73,10 +73,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, check_sources: boo
     stages = _valid_stages(document)
     problems.extend(_order_problems(stages, document, complete=recipe is not None))
     for index, stage in stages.items():
-        found = list(stage.problems(path.parent, labels))
+        stage_problems = list(stage.problems(path.parent, labels))
         if check_sources and isinstance(stage, Discovered):
-            found.extend(stage.missing(path.parent))
-        problems.extend(f"{document.location(('stages', index, *location))}: {problem}" for location, problem in found)
+            stage_problems.extend(stage.missing(path.parent))
+        problems.extend(
+            f"{document.location(('stages', index, *location))}: {problem}" for location, problem in stage_problems
+        )
     if problems or recipe is None or labels is None:
         problems = sort_problems(problems)
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -85,45 +87,45 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, check_sources: boo
 
 
 def find_recipe(path: Path) -> Path:
-    """``path`` itself, or the shipped recipe of that name (``quickstart``, ``recipes/quickstart.yaml``)."""
+    """Return ``path`` itself, or the shipped recipe of that name (``quickstart``, ``recipes/quickstart.yaml``)."""
     if path.is_file():
         return path.absolute()
     names = list_assets("recipes", suffix=".yaml")
     if path.name.removesuffix(".yaml") in names and path.parent in (Path(), Path("recipes")):
         return shipped_folder("recipes") / f"{path.name.removesuffix('.yaml')}.yaml"
-    near = [str(other) for other in sorted(path.parent.glob("*.yaml"))] if path.parent.is_dir() else []
+    near = [str(file) for file in sorted(path.parent.glob("*.yaml"))] if path.parent.is_dir() else []
     raise InvalidInput(f"there is no recipe {path}{nearest(str(path), [*near, *names])}", hint="check the path")
 
 
 def dump_recipe(recipe: Recipe) -> str:
-    """The recipe as YAML with every default filled in."""
+    """Return the recipe as YAML with every default filled in."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def _valid_stages(document: Document) -> dict[int, Stage]:
-    """The stages that can be read by themselves, by place, so that one mistake does not hide the others."""
+    """Return the stages that are valid by themselves, by index, so that one mistake does not hide the others."""
     raw = document.data.get("stages")
     adapter: TypeAdapter[Stage] = TypeAdapter(AnyStage)
-    found: dict[int, Stage] = {}
+    stages: dict[int, Stage] = {}
     for index, settings in enumerate(raw if isinstance(raw, list) else []):
         with suppress(ValidationError):
-            found[index] = adapter.validate_python(settings)
-    return found
+            stages[index] = adapter.validate_python(settings)
+    return stages
 
 
 def _order_problems(stages: Mapping[int, Stage], document: Document, *, complete: bool) -> Iterator[str]:
     """Yield stages out of order or given twice and, if all stages are ``complete``, tables that nothing writes."""
     before: list[Stage] = []
     for index, stage in stages.items():
-        place = document.location(("stages", index))
-        if not stage.repeatable and any(other.stage == stage.stage for other in before):
-            yield f"{place}: {stage.stage} is given twice; one is enough"
-        if late := [other for other in before if STAGES.index(type(other)) > STAGES.index(type(stage))]:
-            yield f"{place}: {stage.stage} comes after {late[0].stage}; move it up"
+        location = document.location(("stages", index))
+        if not stage.repeatable and any(earlier.stage == stage.stage for earlier in before):
+            yield f"{location}: {stage.stage} is given twice; one is enough"
+        if followers := [earlier for earlier in before if STAGES.index(type(earlier)) > STAGES.index(type(stage))]:
+            yield f"{location}: {stage.stage} comes after {followers[0].stage}; move it up"
         elif complete and (table := _unwritten(stage, before)):
             writer = writer_of(table)
             step = f"; add {writer.kind()}" if writer else ""
-            yield f"{place}: {stage.stage} reads {table}, which no stage writes{step}"
+            yield f"{location}: {stage.stage} reads {table}, which no stage writes{step}"
         before.append(stage)
 
 
@@ -131,12 +133,12 @@ def _unwritten(stage: Stage, before: Sequence[Stage]) -> str | None:
     """Return the table that a stage reads and no stage before it writes."""
     if not isinstance(stage, BatchStage) or isinstance(stage, Discovered):
         return None
-    return None if any(stage.reads in other.writes for other in before) else stage.reads
+    return None if any(stage.reads in earlier.writes for earlier in before) else stage.reads
 
 
 def _override(document: Document, overrides: Sequence[str]) -> Document:
     data = deepcopy(document.data)
-    places: dict[tuple[int | str, ...], str] = {}
+    origins: dict[tuple[int | str, ...], str] = {}
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
@@ -145,28 +147,34 @@ def _override(document: Document, overrides: Sequence[str]) -> Document:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise InvalidInput(f"--set {override}: the value is not valid YAML", hint="quote it") from error
-        places[_assign(data, key.split("."), value, override)] = f"--set {override}"
-    return document._replace(data=data, overrides=places)
+        origins[_assign(data, key.split("."), value, override)] = f"--set {override}"
+    return document._replace(data=data, overrides=origins)
 
 
 def _assign(data: dict[str, Any], keys: list[str], value: Any, override: str) -> tuple[int | str, ...]:
+    """Set a value in the nested data, and return its location."""
+    *parents, name = keys
     target: Any = data
-    where: list[int | str] = []
-    for depth, key in enumerate(keys):
-        last = depth == len(keys) - 1
+    location: list[int | str] = []
+    for depth, key in enumerate(parents):
         if isinstance(target, list):
-            names = [str(s.get("stage")) if isinstance(s, Mapping) else "" for s in target]
-            index = int(key) if key.isdecimal() else names.index(key) if key in names else -1
+            stages = [str(stage.get("stage")) if isinstance(stage, Mapping) else "" for stage in target]
+            index = int(key) if key.isdecimal() else stages.index(key) if key in stages else -1
             if not 0 <= index < len(target):
-                raise InvalidInput(f"--set {override}: the recipe has no stage {key!r}{nearest(key, names)}")
-            where.append(index)
+                raise InvalidInput(f"--set {override}: the recipe has no stage {key!r}{nearest(key, stages)}")
+            location.append(index)
             target = target[index]
-            continue
-        if not isinstance(target, dict):
-            raise InvalidInput(f"--set {override}: {'.'.join(keys[:depth])} has no settings of its own")
-        where.append(key)
-        if last:
-            target[key] = value
         else:
-            target = target.setdefault(key, {})
-    return tuple(where)
+            location.append(key)
+            target = _settings(target, keys[:depth], override).setdefault(key, {})
+    if isinstance(target, list):
+        hint = f"e.g. --set {'.'.join(keys)}.<setting>=<value>"
+        raise InvalidInput(f"--set {override}: {'.'.join(keys)} is not a setting", hint=hint)
+    _settings(target, parents, override)[name] = value
+    return (*location, name)
+
+
+def _settings(target: Any, keys: Sequence[str], override: str) -> dict[str, Any]:
+    if not isinstance(target, dict):
+        raise InvalidInput(f"--set {override}: {'.'.join(keys)} has no settings of its own")
+    return target

@@ -24,7 +24,7 @@ class RetryPolicy:
     sleep: Callable[[float], None] = time.sleep
 
     def call(self, ask: Callable[[], Result], *, is_transient: Callable[[BaseException], bool]) -> Result:
-        """The result of ``ask``, repeated while it raises errors that ``is_transient``; the last error is raised."""
+        """Return the result of ``ask``, repeated while its errors are transient. Raises the last error."""
         import tenacity
 
         backoff = tenacity.wait_exponential_jitter(
@@ -46,7 +46,7 @@ class RetryPolicy:
 
 
 def status_of(error: BaseException | None) -> int | None:
-    """The HTTP status of an error that carries its ``response``, as those of httpx and of the Hugging Face Hub do."""
+    """Return the HTTP status of an error that has a ``response``, like those of httpx and the Hugging Face Hub."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return status if isinstance(status, int) else None
 

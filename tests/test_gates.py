@@ -36,3 +36,13 @@ def test_layers_in_the_readme_are_those_that_are_checked():
     layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"][1:]
     text = " ".join((ROOT / "README.md").read_text("utf-8").split())
     assert " > ".join(layers) in text
+
+
+def test_every_stage_is_kept_from_the_others():
+    import tomllib
+
+    from curate.stages import STAGES
+
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (apart,) = [contract for contract in contracts if contract["name"] == "No stage imports another"]
+    assert set(apart["modules"]) == {".".join(kind.__module__.split(".")[:3]) for kind in STAGES}

@@ -27,8 +27,8 @@ app.command("unlock")(unlock.unlock_command)
 app.command("doctor")(doctor.doctor_command)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         typer.echo(f"curate {__version__}")
         raise typer.Exit
 
@@ -39,4 +39,4 @@ def _options(
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Options of curate itself."""
+    """Define the options of curate itself."""

@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 out = Console(highlight=False, soft_wrap=True, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 _NAME_WIDTH = 24
-_MOST_CHARS = 200
+_MAX_CHARS = 200
 
 
 def say(text: str) -> None:
-    """A line for the user, on stdout."""
+    """Print a line on stdout."""
     out.print(escape(text))
 
 
 def note(text: str) -> None:
-    """A line on the way, on stderr."""
+    """Print a line about progress on stderr."""
     err.print(escape(text), style="dim")
 
 
 def show_json(document: Any) -> None:
-    """One JSON document on stdout."""
+    """Print one JSON document on stdout."""
     print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
 
 
 def show_error(error: CurateError) -> None:
-    """What went wrong, every problem on a line of its own, and the next step."""
+    """Print an error with a line for each problem, and the next step, on stderr."""
     err.print(f"[bold red]error:[/] {escape(error.message)}")
     for problem in getattr(error, "problems", ()):
         err.print(f"  {escape(problem)}")
@@ -46,20 +46,20 @@ def show_error(error: CurateError) -> None:
 
 
 def error_document(error: CurateError) -> dict[str, Any]:
-    """The same as data, for ``--json``."""
+    """Return an error as data, for ``--json``."""
     return {"error": error.message, "problems": list(getattr(error, "problems", ())), "hint": error.hint}
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """A plain table; numbers stand to the right."""
+    """Print a table without lines; numbers are aligned to the right."""
     rows = [list(row) for row in rows]
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
         justify: Literal["right", "left"] = "right" if numeric else "left"
-        # What a row is about stays on its line where the others can give way.
-        least = 0 if index else min(_NAME_WIDTH, max((len(str(row[0])) for row in rows), default=0))
-        table.add_column(column, overflow="fold", justify=justify, header_style="bold", min_width=least)
+        # The first column is not wrapped as long as others can be.
+        width = 0 if index else min(_NAME_WIDTH, max((len(str(row[0])) for row in rows), default=0))
+        table.add_column(column, overflow="fold", justify=justify, header_style="bold", min_width=width)
     for row in rows:
         table.add_row(
             *(escape("" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row)
@@ -68,12 +68,12 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
 
 
 def counted(counts: Mapping[str, int]) -> str:
-    """``3 sources, 12 items``."""
+    """Return counts as words: ``3 sources, 12 items``."""
     return ", ".join(f"{number:,} {name}" for name, number in counts.items())
 
 
 def show_account(account: Mapping[str, "UsageTotals"]) -> None:
-    """What each labeller was asked and cost, where any was paid for."""
+    """Print the requests and cost of each labeller, if there are any."""
     rows = [
         (name, s.requests, s.from_cache, f"{s.tokens_in:,} / {s.tokens_out:,}", _cost(s), counted(s.outcomes))
         for name, s in account.items()
@@ -84,20 +84,20 @@ def show_account(account: Mapping[str, "UsageTotals"]) -> None:
 
 
 def describe_spending(account: Iterable["UsageTotals"]) -> str:
-    """How asking goes on: requests, their rate, and the cost so far."""
-    spent = list(account)
-    if not spent:
+    """Return the requests so far, their rate and cost: ``120 asked, 3.5/s, 0.0120 USD``."""
+    usages = list(account)
+    if not usages:
         return ""
-    known = [one.usd for one in spent if one.usd is not None]
-    cost = f", {_usd(sum(known))} USD" if known else ""
-    asked, cached = sum(one.requests for one in spent), sum(one.from_cache for one in spent)
+    amounts = [usage.usd for usage in usages if usage.usd is not None]
+    cost = f", {_usd(sum(amounts))} USD" if amounts else ""
+    requests, cached = sum(usage.requests for usage in usages), sum(usage.from_cache for usage in usages)
     repeated = f", {cached:,} from cache" if cached else ""
-    return f"{asked:,} asked{repeated}, {sum(one.per_s for one in spent):.1f}/s{cost}"
+    return f"{requests:,} asked{repeated}, {sum(usage.per_s for usage in usages):.1f}/s{cost}"
 
 
-def _cost(spent: "UsageTotals") -> str:
-    unsure = f" ({_usd(spent.lost_usd)} of it without a reply, maybe not charged)" if spent.lost_usd else ""
-    return _usd(spent.usd) + unsure
+def _cost(usage: "UsageTotals") -> str:
+    lost = f" ({_usd(usage.lost_usd)} of it without a reply, maybe not charged)" if usage.lost_usd else ""
+    return _usd(usage.usd) + lost
 
 
 def _usd(amount: float | None) -> str:
@@ -105,7 +105,7 @@ def _usd(amount: float | None) -> str:
 
 
 def describe(result: "StageResult") -> str:
-    """What a stage did, in a few words."""
+    """Return what a stage did, in a few words."""
     if not result.inputs and (result.message or result.counts):
         return "; ".join(part for part in (result.message, counted(result.counts)) if part)
     new = result.inputs - result.skipped - result.left
@@ -121,17 +121,17 @@ def describe(result: "StageResult") -> str:
 
 
 def _outcomes(result: "StageResult") -> str:
-    """`` (38 ok, 2 refused)``, where not all are ok."""
+    """Return `` (38 ok, 2 refused)``; empty if all are ok."""
     return f" ({counted(result.counts)})" if set(result.counts) - {"ok"} else ""
 
 
 def show_missing(results: Iterable["StageResult"], *, workspace: str) -> None:
-    """Tell where most items that a stage went through have no proposal, and why, and which are asked of again."""
+    """Print which stages left most of their items without a proposal and why, and what the next run asks again."""
     for result in results:
-        asked = sum(result.counts.values())
-        missing = asked - result.counts.get("ok", 0)
-        if result.reason and 2 * missing > asked:
-            note = f"{missing:,} of {asked:,} items have no proposal, most often {_short(result.reason)}"
+        total = sum(result.counts.values())
+        missing = total - result.counts.get("ok", 0)
+        if result.reason and 2 * missing > total:
+            note = f"{missing:,} of {total:,} items have no proposal, most often {_short(result.reason)}"
             say(f"note:    {note}; see `{next_command('status', workspace)}` and the report")
         if result.failed:
             items = "item" if result.failed == 1 else "items"
@@ -140,4 +140,4 @@ def show_missing(results: Iterable["StageResult"], *, workspace: str) -> None:
 
 def _short(text: str) -> str:
     words = " ".join(text.split())
-    return words if len(words) <= _MOST_CHARS else f"{words[: _MOST_CHARS - 1]}…"
+    return words if len(words) <= _MAX_CHARS else f"{words[: _MAX_CHARS - 1]}…"

@@ -1,4 +1,4 @@
-"""How a run goes on, on stderr."""
+"""The progress of a run, on stderr."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from curate.llm.money.account import UsageTotals
     from curate.pipeline import StageResult
 
-STOPPING = "stopping: what is under way is waited for; Ctrl-C again stops at once"
+STOPPING = "stopping: waiting for work in progress; Ctrl-C again stops at once"
 _NAME, _COUNT, _TIME = 11, 11, 7
 _BAR, _SHORT_BAR, _WIDE = 28, 10, 110
 _ECHO = 4
-"""Columns kept free on the right: the terminal writes ``^C`` there, which must not begin a line of its own."""
+"""Columns left free on the right: the terminal echoes ``^C`` there, which must not start a line of its own."""
 
 
 class _Lines(Progress):
-    """One line a stage, never longer than the terminal is wide."""
+    """One line for each stage, never wider than the terminal, and a notice below them."""
 
-    said = ""
+    notice = ""
 
     def get_renderables(self) -> Iterator[RenderableType]:
         yield _Narrower(self.make_tasks_table(self.tasks))
-        if self.said:
-            yield _Narrower(Text(self.said, overflow="ellipsis", no_wrap=True))
+        if self.notice:
+            yield _Narrower(Text(self.notice, overflow="ellipsis", no_wrap=True))
 
 
 class _Narrower(NamedTuple):
-    """Something shown with room for an echo beside it."""
+    """A renderable that leaves room on the right for the echo of Ctrl-C."""
 
     inner: RenderableType
 
@@ -44,10 +44,10 @@ class _Narrower(NamedTuple):
 
 
 class ProgressLines:
-    """Shows a run on stderr: a bar a stage on a terminal, a line a stage elsewhere."""
+    """Shows a run on stderr: a bar for each stage on a terminal, a line for each elsewhere."""
 
     def __init__(self) -> None:
-        # Not `err`: that one writes lines as long as they come, and a line too long breaks the display.
+        # Not `err`: it does not wrap, and a line that is too long breaks the display.
         console = Console(stderr=True, highlight=False, emoji=False)
         self._is_shown = console.is_interactive
         bar = _BAR if console.width >= _WIDE else _SHORT_BAR
@@ -56,7 +56,7 @@ class ProgressLines:
             BarColumn(bar_width=bar, table_column=Column(width=bar, no_wrap=True)),
             MofNCompleteColumn(table_column=Column(min_width=_COUNT, no_wrap=True)),
             TimeElapsedColumn(table_column=Column(min_width=_TIME, no_wrap=True)),
-            TextColumn("[dim]{task.fields[said]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+            TextColumn("[dim]{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
             console=console,
             expand=True,
         )
@@ -72,29 +72,29 @@ class ProgressLines:
             self._progress.stop()
 
     def stopping(self) -> None:
-        """Say that the first Ctrl-C was heard. For signal handlers: nothing that may be under way is called again."""
+        """Show that the first Ctrl-C was received. Safe in signal handlers: calls nothing that is not reentrant."""
         if self._progress.live.is_started:
-            self._progress.said = STOPPING  # the display's own thread shows it within a tenth of a second
+            self._progress.notice = STOPPING  # the display's own thread shows it within a tenth of a second
         else:
             os.write(2, f"{STOPPING}\n".encode())
 
     def stage_started(self, name: str, total: int, done: int) -> None:
         """See ``pipeline.Listener``."""
-        self._task = self._progress.add_task(name, total=total or None, completed=done, said="")
+        self._task = self._progress.add_task(name, total=total or None, completed=done, note="")
 
     def stage_advanced(self, name: str, inputs: float, account: Mapping[str, "UsageTotals"]) -> None:
         """See ``pipeline.Listener``."""
         if self._task is not None:
-            self._progress.update(self._task, advance=inputs, said=escape(describe_spending(account.values())))
+            self._progress.update(self._task, advance=inputs, note=escape(describe_spending(account.values())))
 
     def stage_finished(self, result: "StageResult") -> None:
         """See ``pipeline.Listener``."""
-        said = describe(result)
+        words = describe(result)
         if self._task is not None:
-            said = "; ".join(filter(None, (said, describe_spending(result.account.values()))))
+            words = "; ".join(filter(None, (words, describe_spending(result.account.values()))))
             total = result.inputs or 1
-            self._progress.update(self._task, total=total, completed=total - result.left, said=escape(said))
+            self._progress.update(self._task, total=total, completed=total - result.left, note=escape(words))
             self._progress.stop_task(self._task)
             self._task = None
         if not self._is_shown:
-            err.print(f"{result.stage:<11} {result.seconds:7.1f} s  {escape(said)}")
+            err.print(f"{result.stage:<11} {result.seconds:7.1f} s  {escape(words)}")

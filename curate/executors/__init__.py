@@ -1,4 +1,4 @@
-"""Where work runs: in this process, in several, or elsewhere."""
+"""Where work runs: in this process, in several on this machine, or on a Ray cluster."""
 
 import gc
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -9,24 +9,23 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 IN_FLIGHT_PER_WORKER = 2
-"""Tasks given to a worker and not finished: one that it is at, and one that it finds when that is done."""
+"""Unfinished tasks for each worker: the one it works on, and the one it does next."""
 AHEAD_PER_WORKER = 8
-"""The same with those that are finished and wait for an earlier one, so that a long task does not stop the others."""
+"""The same with finished tasks that wait for an earlier one, so that a long task does not stop the others."""
+
+_GC_THRESHOLD = (50_000, 50, 100)
 
 
-_SELDOM = (50_000, 50, 100)
-
-
-def collect_seldom() -> None:
-    """Look for cycles of objects less often: rows are many objects without any, and it takes a fifth of the time."""
-    gc.set_threshold(*_SELDOM)
+def collect_garbage_less() -> None:
+    """Run the cyclic garbage collector less often: rows have no cycles, and looking for them took 20 % of the time."""
+    gc.set_threshold(*_GC_THRESHOLD)
 
 
 @contextmanager
-def collecting_seldom() -> Generator[None]:
-    """The same for a while."""
+def collecting_garbage_less() -> Generator[None]:
+    """Run the cyclic garbage collector less often until the block ends."""
     before = gc.get_threshold()
-    collect_seldom()
+    collect_garbage_less()
     try:
         yield
     finally:
@@ -34,23 +33,23 @@ def collecting_seldom() -> Generator[None]:
 
 
 class WorkerDied(NamedTuple):
-    """Stands for the result of a task whose worker process died, twice, the second time with this task alone."""
+    """The result of a task whose worker process died twice, the second time with this task alone."""
 
     detail: str
 
 
 class Executor(Protocol):
-    """Runs a module-level function on tasks. Work in flight is bounded and results come in the order of the tasks."""
+    """Runs a module-level function on tasks. Work in flight is bounded, and results come in the order of the tasks."""
 
     def map(
         self, function: Callable[[T], R], tasks: Iterable[T | None], *, resources: Any, stop: Callable[[], bool]
     ) -> Iterator[R | WorkerDied]:
-        """One result a task, until the tasks end or ``stop()`` is true. An exception in a task is raised here.
+        """Yield one result for each task, until the tasks end or ``stop()`` is true. Raises what a task raises.
 
-        A None among the tasks says that there is none for now: they are asked again when there is a further result.
+        A None among the tasks means that there is none for now: the next one is taken after a further result.
         """
         ...
 
     def close(self) -> None:
-        """Let go of the workers."""
+        """End the workers."""
         ...

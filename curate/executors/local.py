@@ -1,4 +1,4 @@
-"""Workers on this machine: this very process, or a pool of spawned ones."""
+"""Workers on this machine: this process, or a pool of spawned ones."""
 
 import multiprocessing
 import os
@@ -12,12 +12,12 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from curate.executors import AHEAD_PER_WORKER, IN_FLIGHT_PER_WORKER, WorkerDied, collect_seldom
+from curate.executors import AHEAD_PER_WORKER, IN_FLIGHT_PER_WORKER, WorkerDied, collect_garbage_less
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_LOOK_S = 0.1
+_POLL_S = 0.1
 
 
 class LocalExecutor:
@@ -35,32 +35,32 @@ class LocalExecutor:
             yield from self._inline(function, tasks, stop)
             return
         source = iter(tasks)
-        flying: deque[tuple[T, Future[R]]] = deque()
+        in_flight: deque[tuple[T, Future[R]]] = deque()
         while not stop():
-            while self._has_room(flying) and (fresh := next(source, None)) is not None:
-                flying.append((fresh, self._submit(function, fresh)))
-            if not flying:
+            while self._has_room(in_flight) and (task := next(source, None)) is not None:
+                in_flight.append((task, self._submit(function, task)))
+            if not in_flight:
                 return
-            if not flying[0][1].done():
-                wait([future for _, future in flying if not future.done()], _LOOK_S, FIRST_COMPLETED)
+            if not in_flight[0][1].done():
+                wait([future for _, future in in_flight if not future.done()], _POLL_S, FIRST_COMPLETED)
                 continue
             try:
-                result = flying[0][1].result()
+                result = in_flight[0][1].result()
             except BrokenProcessPool:
-                # Any task in flight may be the one: each goes alone, so that only the guilty one is given up.
+                # Any task in flight may be the cause: each is run alone, so that only the one that kills is given up.
                 self.close()
-                for task, begun in flying:
-                    outcome = self._alone(function, task, begun)
-                    yield outcome
+                for task, future in in_flight:
+                    result_or_loss = self._run_alone(function, task, future)
+                    yield result_or_loss
                     if stop():
                         return
-                flying.clear()
+                in_flight.clear()
                 continue
-            flying.popleft()
+            in_flight.popleft()
             yield result
 
     def close(self) -> None:
-        """End the worker processes at once; what they were at is not kept."""
+        """End the worker processes at once; unfinished tasks are lost."""
         if self._pool is not None:
             processes = list((self._pool._processes or {}).values())
             self._pool.shutdown(wait=False, cancel_futures=True)
@@ -70,8 +70,8 @@ class LocalExecutor:
                 process.join(5)
             self._pool = None
 
-    def _has_room(self, flying: "Iterable[tuple[T, Future[R]]]") -> bool:
-        futures = [future for _, future in flying]
+    def _has_room(self, in_flight: "Iterable[tuple[T, Future[R]]]") -> bool:
+        futures = [future for _, future in in_flight]
         if any(future.done() and isinstance(future.exception(), BrokenProcessPool) for future in futures):
             return False
         unfinished = sum(not future.done() for future in futures)
@@ -98,7 +98,7 @@ class LocalExecutor:
             broken.set_exception(error)
             return broken
 
-    def _alone(self, function: Callable[[T], R], task: T, future: "Future[R]") -> R | WorkerDied:
+    def _run_alone(self, function: Callable[[T], R], task: T, future: "Future[R]") -> R | WorkerDied:
         if future.done() and not future.cancelled() and not isinstance(future.exception(), BrokenProcessPool):
             return future.result()
         try:
@@ -123,12 +123,12 @@ def _start_worker(driver: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    collect_seldom()
-    threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
+    collect_garbage_less()
+    threading.Thread(target=_exit_with, args=(driver,), daemon=True).start()
 
 
-def _end_with(driver: int) -> None:
-    # A driver killed with -9 cannot end its workers, and they would wait for work for ever.
+def _exit_with(driver: int) -> None:
+    # A driver killed with SIGKILL cannot end its workers, and they would wait for work forever.
     while os.getppid() == driver:
         time.sleep(1)
     os._exit(1)

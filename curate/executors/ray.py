@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: one that is running, or one started for this run on this machine."""
+"""Workers on a Ray cluster: a running one, or one started on this machine for the run."""
 
 import os
 import re
@@ -13,13 +13,13 @@ from curate.executors import AHEAD_PER_WORKER, IN_FLIGHT_PER_WORKER, WorkerDied
 T = TypeVar("T")
 R = TypeVar("R")
 
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _CONNECT_S = 10
-_LOST_WORKERS_BORNE = 2
+_MAX_RETRIES = 2
 
 
 class RayExecutor:
-    """Tasks go to Ray with the CPUs and GPUs that their stage asks for; a lost worker's task is run again elsewhere.
+    """Runs tasks on Ray with the CPUs and GPUs that their stage needs; tasks of lost workers are run again elsewhere.
 
     A worker on another machine needs what the driver has: curate, the keys in its environment, the recipe's raw files
     and model folders under the same paths, and a workspace behind a URL (or on a disk that all share).
@@ -39,32 +39,32 @@ class RayExecutor:
         """See ``Executor.map``."""
         ray = self._connect()
         cpus, gpus = resources or (1.0, 0.0)
-        remote = ray.remote(max_retries=_LOST_WORKERS_BORNE, num_cpus=cpus, num_gpus=gpus)(function)
+        remote = ray.remote(max_retries=_MAX_RETRIES, num_cpus=cpus, num_gpus=gpus)(function)
         source = iter(tasks)
-        flying: deque[Any] = deque()
+        in_flight: deque[Any] = deque()
         try:
             while not stop():
                 width = self._width(ray, cpus)
-                unfinished = self._unfinished(ray, flying)
+                unfinished = self._unfinished(ray, in_flight)
                 while (
                     len(unfinished) < width * IN_FLIGHT_PER_WORKER
-                    and len(flying) < width * AHEAD_PER_WORKER
-                    and (fresh := next(source, None)) is not None
+                    and len(in_flight) < width * AHEAD_PER_WORKER
+                    and (task := next(source, None)) is not None
                 ):
-                    flying.append(remote.remote(fresh))
-                    unfinished.append(flying[-1])
-                if not flying:
+                    in_flight.append(remote.remote(task))
+                    unfinished.append(in_flight[-1])
+                if not in_flight:
                     return
-                if flying[0] in unfinished:
-                    ray.wait(unfinished, timeout=_LOOK_S)
+                if in_flight[0] in unfinished:
+                    ray.wait(unfinished, timeout=_POLL_S)
                 else:
-                    yield self._result(ray, flying.popleft())
+                    yield self._result(ray, in_flight.popleft())
         finally:
-            for reference in flying:
+            for reference in in_flight:
                 ray.cancel(reference, force=True)
 
     def close(self) -> None:
-        """End the cluster if this process started it, else leave it."""
+        """End the cluster if this process started it; disconnect otherwise."""
         if self._started:
             import ray
 
@@ -73,7 +73,7 @@ class RayExecutor:
 
     def _connect(self) -> Any:
         try:
-            # Ray asks for metrics over the network and prints what its workers print, unless told not to.
+            # Otherwise Ray reports usage over the network and prints what its workers print.
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
             import ray
@@ -91,16 +91,16 @@ class RayExecutor:
 
     def _join(self, ray: Any, quiet: dict[str, Any]) -> None:
         try:
-            # Ray itself goes on trying for many minutes.
-            if place := re.fullmatch(r"(?:ray://)?([\w.-]+):(\d{1,5})", self.address or ""):
-                socket.create_connection((place[1], int(place[2])), timeout=_CONNECT_S).close()
+            # Ray itself keeps trying for many minutes.
+            if address := re.fullmatch(r"(?:ray://)?([\w.-]+):(\d{1,5})", self.address or ""):
+                socket.create_connection((address[1], int(address[2])), timeout=_CONNECT_S).close()
             ray.init(address=self.address, **quiet)
         except (OSError, OverflowError, RuntimeError, ValueError) as error:
-            said = str(error).splitlines()[0] if str(error) else type(error).__name__
+            cause = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ServiceUnavailable(
-                f"no Ray cluster answers at {self.address}: {said}",
-                hint="start one with `ray start --head` (and set RAY_AUTH_MODE=token where it asks for a token), "
-                "or leave --ray-address out to use this machine",
+                f"no Ray cluster answers at {self.address}: {cause}",
+                hint="start one with `ray start --head` (and set RAY_AUTH_MODE=token if it needs a token), "
+                "or omit --ray-address to use this machine",
             ) from error
 
     def _width(self, ray: Any, cpus: float) -> int:
@@ -109,8 +109,8 @@ class RayExecutor:
         return max(1, int(ray.cluster_resources().get("CPU", 1) / max(cpus, 0.1)))
 
     @staticmethod
-    def _unfinished(ray: Any, flying: Iterable[Any]) -> list[Any]:
-        references = list(flying)
+    def _unfinished(ray: Any, in_flight: Iterable[Any]) -> list[Any]:
+        references = list(in_flight)
         return ray.wait(references, num_returns=len(references), timeout=0)[1] if references else []
 
     @staticmethod
@@ -124,4 +124,4 @@ class RayExecutor:
             ray.exceptions.OutOfMemoryError,
             ray.exceptions.NodeDiedError,
         ) as error:
-            return WorkerDied(f"its Ray worker was lost {_LOST_WORKERS_BORNE + 1} times: {type(error).__name__}")
+            return WorkerDied(f"its Ray worker was lost {_MAX_RETRIES + 1} times: {type(error).__name__}")

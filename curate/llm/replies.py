@@ -77,16 +77,16 @@ class StoredReply(NamedTuple):
     answered_by: str | None
     request_id: str | None
     created_at: str
-    seconds: float
-    status: int
-    fault: str | None
-    reply: str
-    headers: str
-    tokens_in: int
-    tokens_out: int
-    tokens_cached: int
-    estimated: bool
-    usd: float | None
+    seconds: float = 0.0
+    status: int = 200
+    fault: str | None = None
+    reply: str = ""
+    headers: str = "{}"
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_cached: int = 0
+    estimated: bool = False
+    usd: float | None = None
     batch: str | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""Plan and run a recipe, and say how it stands."""
+"""Plan and run a recipe, and report its state."""
 
 from curate.pipeline.plan import StagePlan, plan
 from curate.pipeline.record import Run, StageResult, add_accounts

@@ -44,15 +44,15 @@ class Commits:
         result = self._result
         fingerprint = digest(sorted(entry.work for entry in entries))
         metadata = {"run_id": self._record.run_id, "stage": result.stage, "fingerprint": fingerprint}
-        kept, rejected = self._ledger.commit(entries, metadata=metadata)
-        result.rows += kept
+        rows, rejected = self._ledger.commit(entries, metadata=metadata)
+        result.rows += rows
         result.rejected += rejected
         result.changed = True
         if self._summary is not None:
             self._summary.add(entries)
             result.counts, result.reason = dict(self._summary.counts), self._summary.reason
             result.failed = self._summary.failed
-        counts = {"inputs": len(entries), "rows": kept, "rejected": rejected}
+        counts = {"inputs": len(entries), "rows": rows, "rejected": rejected}
         self._record.log("commit", stage=result.stage, **counts, fingerprint=fingerprint)
 
 

@@ -23,7 +23,7 @@ _OPENAI = "https://api.openai.com/v1"
 
 
 class Finding(NamedTuple):
-    """One thing looked for; ``detail`` says where it is, ``get`` how to get it. Keys are never shown."""
+    """A program, package, model or key: ``detail`` says where it is, ``get`` how to get it. Keys are never shown."""
 
     name: str
     present: bool
@@ -34,17 +34,17 @@ class Finding(NamedTuple):
 
 
 def examine() -> list[Finding]:
-    """Everything that changes what curate can do here, needed things first."""
-    return [*_needed(), *_optional(), *_keys()]
+    """Return everything that changes what curate can do on this machine, required things first."""
+    return [*_required(), *_optional(), *_keys()]
 
 
-def _needed() -> Iterator[Finding]:
+def _required() -> Iterator[Finding]:
     python = platform.python_version()
     yield Finding("Python", True, "runs curate", python, "install Python 3.11 or newer", needed=True)
     try:
         ffmpeg = str(find_ffmpeg())
-        found = "bundled: " if "imageio_ffmpeg" in ffmpeg else ""
-        yield Finding("ffmpeg", True, "viewing copies of clips", f"{found}{ffmpeg}", needed=True)
+        origin = "bundled: " if "imageio_ffmpeg" in ffmpeg else ""
+        yield Finding("ffmpeg", True, "viewing copies of clips", f"{origin}{ffmpeg}", needed=True)
     except MissingDependency as error:
         yield Finding("ffmpeg", False, "viewing copies of clips", "", error.hint or "", needed=True)
     for package, gives in (
@@ -65,21 +65,21 @@ def _needed() -> Iterator[Finding]:
 
 
 def _optional() -> Iterator[Finding]:
-    where = str(installation())
-    yield Finding("Label Studio", is_installed(), "correction by people", where, "curate annotate up installs it")
+    folder = str(installation())
+    yield Finding("Label Studio", is_installed(), "correction by people", folder, "curate annotate up installs it")
     gl = ctypes.util.find_library("GL")
     yield Finding(
         "libGL", gl is not None, "cv2, for InsightFace packs", gl or "", "apt-get install libgl1 libglib2.0-0"
     )
     packs = Path("~/.insightface/models").expanduser()
     names = sorted(path.name for path in packs.iterdir() if path.is_dir()) if packs.is_dir() else []
-    how = "put a pack's *.onnx files into a folder and set faces: {model_pack: FOLDER} (non-commercial research only)"
-    yield Finding("InsightFace packs", bool(names), "other face detectors", f"{packs}: {', '.join(names)}", how)
-    found = [str(path) for path in _whisper_models()]
-    how = (
+    hint = "put a pack's *.onnx files into a folder and set faces: {model_pack: FOLDER} (non-commercial research only)"
+    yield Finding("InsightFace packs", bool(names), "other face detectors", f"{packs}: {', '.join(names)}", hint)
+    models = [str(path) for path in _whisper_models()]
+    hint = (
         "download a CTranslate2 model such as Systran/faster-whisper-small and set transcript: {whisper_model: FOLDER}"
     )
-    yield Finding("Whisper model", bool(found), "transcripts where there are no subtitles", ", ".join(found), how)
+    yield Finding("Whisper model", bool(models), "transcripts where there are no subtitles", ", ".join(models), hint)
     for package, gives, use, install in (
         (
             "label_studio_sdk",
@@ -89,7 +89,7 @@ def _optional() -> Iterator[Finding]:
         ),
         ("ray", "work on many machines", "curate run --executor ray", "pip install 'curate[ray]'"),
         ("s3fs", "workspaces at s3:// URLs", "curate run -w s3://bucket/folder", "pip install 'curate[s3]'"),
-        ("resemblyzer", "telling voices apart", "preprocess: speakers: {cluster: true}", D_VECTORS.install),
+        ("resemblyzer", "speaker clustering", "preprocess: speakers: {cluster: true}", D_VECTORS.install),
         (
             "pocketsphinx",
             "the times of English words",
@@ -106,7 +106,7 @@ def _optional() -> Iterator[Finding]:
 
 
 def _whisper_models() -> Iterator[Path]:
-    """The faster-whisper models in the cache of the Hugging Face Hub that are whole."""
+    """Yield the complete faster-whisper models in the cache of the Hugging Face Hub."""
     cache = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "hub"
     for path in sorted(cache.glob("models--*whisper*/snapshots/*")):
         if model_problem(path) is None:
@@ -115,11 +115,11 @@ def _whisper_models() -> Iterator[Path]:
 
 def _keys() -> Iterator[Finding]:
     key = bool(os.environ.get("OPENAI_API_KEY"))
-    how = "export OPENAI_API_KEY=… (any key will do for a server without one)"
-    yield Finding("OPENAI_API_KEY", key, "labels proposed by models that are asked", "set", how)
+    hint = "export OPENAI_API_KEY=… (any text, for a server that needs no key)"
+    yield Finding("OPENAI_API_KEY", key, "labels proposed by models behind a service", "set", hint)
     address = _address()
-    how = f"export OPENAI_BASE_URL=http://… or https://…, or unset it for {_OPENAI}"
-    yield Finding("models' address", bool(address), "where models are asked (OPENAI_BASE_URL)", address, how)
+    hint = f"export OPENAI_BASE_URL=http://… or https://…, or unset it for {_OPENAI}"
+    yield Finding("models' address", bool(address), "the address of that service (OPENAI_BASE_URL)", address, hint)
     token = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "token"
     hub = bool(os.environ.get("HF_TOKEN")) or token.is_file()
     yield Finding("Hugging Face token", hub, "publishing", "set", "set HF_TOKEN, or run `hf auth login`")
@@ -128,10 +128,10 @@ def _keys() -> Iterator[Finding]:
 
 
 def _address() -> str:
-    """The address where models are asked, without a name and password in it; empty where it is none."""
+    """Return the address of the model service without name and password; empty if it is not valid."""
     try:
         parts = urlsplit(os.environ.get("OPENAI_BASE_URL", _OPENAI))
-        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return ""
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}" if is_one else ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}" if is_valid else ""

@@ -11,7 +11,7 @@ from curate.corpus.view import Corpus
 from curate.executors import Executor, WorkerDied
 from curate.executors.local import LocalExecutor
 from curate.pipeline.record import StageResult, add_accounts
-from curate.pipeline.tasks import Advance, Flow, Task, run_replay, run_task
+from curate.pipeline.tasks import Advance, Task, TaskFlow, run_replay, run_task
 from curate.pipeline.walk import BatchWork
 from curate.stages.capabilities import Streamed
 from curate.stages.contract import Tools
@@ -35,7 +35,7 @@ def drive(
     if isinstance(stage, Streamed) and stage.is_streamed():
         yield from _stream(stage, work, todo, corpus, means, result)
         return
-    flow = Flow(stage, work.inputs, list(stage.cut(work.inputs, todo)), means.tools)
+    flow = TaskFlow(stage, work.inputs, list(stage.cut(work.inputs, todo)), means.tools)
     results = means.executor.map(run_task, flow.tasks(), resources=stage.resources, stop=means.stop)
     try:
         yield from flow.follow(results)

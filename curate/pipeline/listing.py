@@ -20,7 +20,7 @@ _SCHEMA = pa.schema(
 )
 
 
-class Found(NamedTuple):
+class Listing(NamedTuple):
     """The inputs that one stage found, by the stage's name and identity."""
 
     stage: str
@@ -34,11 +34,11 @@ def read_listing(workspace: Workspace) -> dict[str, list[str]]:
     return {row["identity"]: row["works"] for row in _read(workspace).to_pylist()}
 
 
-def store_listing(workspace: Workspace, stage: str, found: Sequence[Found]) -> None:
+def store_listing(workspace: Workspace, stage: str, listings: Sequence[Listing]) -> None:
     """Replace what is stored for all stages of one name. The caller holds the workspace's lock."""
     before = _read(workspace)
-    others = [row for row in before.to_pylist() if row["stage"] != stage]
-    now = pa.Table.from_pylist([*others, *(row._asdict() for row in found)], schema=_SCHEMA)
+    rows = [row for row in before.to_pylist() if row["stage"] != stage]
+    now = pa.Table.from_pylist([*rows, *(row._asdict() for row in listings)], schema=_SCHEMA)
     if now != before:
         stream = io.BytesIO()
         parquet.write_table(now, stream, compression="zstd")

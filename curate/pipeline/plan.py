@@ -33,7 +33,7 @@ def plan(loaded: LoadedRecipe, workspace: Workspace) -> list[StagePlan]:
         name = stage.stage
         if work is None:
             plans.append(StagePlan(name, None, None, None, "runs once, on the driver"))
-        elif before := [other for other in waiting if other != name]:
+        elif before := [unfinished for unfinished in waiting if unfinished != name]:
             plans.append(StagePlan(name, None, None, None, _waits_for(before[-1], work, corpus, tools)))
             waiting.append(name)
         else:

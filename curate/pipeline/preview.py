@@ -1,4 +1,4 @@
-"""Write a contact sheet of each source, as it stands after preprocessing."""
+"""Write a contact sheet of each source: what preprocessing made of it."""
 
 import fnmatch
 import re
@@ -22,41 +22,39 @@ Row = dict[str, Any]
 
 
 def write_previews(loaded: LoadedRecipe, workspace: Workspace, folder: Path, *, source: str = "*") -> list[Path]:
-    """One self-contained HTML for each media source whose file, or its name, matches the pattern, in ``folder``.
+    """Write a self-contained HTML page into ``folder`` for each media source whose file or file name matches a glob.
 
-    Raises ``InvalidInput`` where none matches and ``StorageFailed`` where the folder cannot be written.
+    Returns the pages. Raises ``InvalidInput`` if no source matches and ``StorageFailed`` if the folder is not writable.
     """
     corpus, tools = open_corpus(loaded, workspace), make_tools(loaded, workspace)
     rows = [row for row in corpus.read("sources").to_pylist() if row["kind"] != "text"]
-    chosen = [
+    matching = [
         row for row in rows if fnmatch.fnmatch(row["file"], source) or fnmatch.fnmatch(Path(row["file"]).name, source)
     ]
-    if not chosen:
+    if not matching:
         raise InvalidInput(
             f"no source matches {source!r}" if rows else "there is no media to preview yet",
             hint=f"for example: --source {Path(rows[0]['file']).name!r}"
             if rows
             else "curate run RECIPE --until preprocess",
         )
-    parts = {}
-    for name in ("items", "faces", "shots"):
-        parts[name] = _by(corpus.read(name).to_pylist(), "source_id")
+    tables = {name: _by(corpus.read(name).to_pylist(), "source_id") for name in ("items", "faces", "shots")}
     rejections = _by(corpus.read("rejections").to_pylist(), "parent_id")
-    written = []
-    for row in sorted(chosen, key=lambda one: str(one["file"])):
+    pages = []
+    for row in sorted(matching, key=lambda row: str(row["file"])):
         key = row["source_id"]
         preview = Preview(
             source=row,
-            items=parts["items"][key],
-            faces=parts["faces"][key],
-            shots=parts["shots"][key],
+            items=tables["items"][key],
+            faces=tables["faces"][key],
+            shots=tables["shots"][key],
             rejections=rejections[key],
             peaks=_peaks(tools.folder / row["file"]),
             step_s=STEP_S,
         )
-        page = render_preview(preview, tools.blobs)
-        written.append(write_page(folder / _file_name(row), page, name="preview"))
-    return written
+        html = render_preview(preview, tools.blobs)
+        pages.append(write_page(folder / _file_name(row), html, name="preview"))
+    return pages
 
 
 def _by(rows: list[Row], column: str) -> defaultdict[str, list[Row]]:
@@ -67,16 +65,16 @@ def _by(rows: list[Row], column: str) -> defaultdict[str, list[Row]]:
 
 
 def _peaks(path: Path) -> list[float]:
-    """The loudest sample of each step as a share of the loudest of all; nothing where there is no sound any more."""
+    """Return the peak of each step as a share of the highest peak (0-1); empty if the file or its sound is gone."""
     try:
         samples = read_audio(path)
     except InvalidRow:
         return []
     step = round(STEP_S * AUDIO_RATE_HZ)
-    whole = samples[: len(samples) // step * step].reshape(-1, step)
-    if not len(whole):
+    steps = samples[: len(samples) // step * step].reshape(-1, step)
+    if not len(steps):
         return []
-    peaks = np.maximum(whole.max(axis=1), -(whole.min(axis=1) + 1)).astype(np.float64)
+    peaks = np.maximum(steps.max(axis=1), -(steps.min(axis=1) + 1)).astype(np.float64)
     return [float(value) for value in np.round(peaks / max(1.0, float(peaks.max())), 3)]
 
 

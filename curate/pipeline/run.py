@@ -9,7 +9,7 @@ from typing import Protocol
 from curate.corpus.view import Corpus
 from curate.document import nearest
 from curate.errors import CurateError, Interrupted, InvalidInput
-from curate.executors import Executor, collecting_seldom
+from curate.executors import Executor, collecting_garbage_less
 from curate.llm.money.account import UsageTotals
 from curate.pipeline.commit import Commits
 from curate.pipeline.drive import Means, drive
@@ -72,7 +72,7 @@ def attempt(
     for option, name in (("--until", until), ("--only", only)):
         if name is not None and name not in names:
             raise InvalidInput(f"{option} {name}: the recipe has no such stage{nearest(name, names)}")
-    with workspace.lock(), collecting_seldom():
+    with workspace.lock(), collecting_garbage_less():
         workspace.claim(loaded.recipe.recipe, loaded.path)
         record = RunRecord(loaded, workspace)
         corpus = Corpus(workspace, loaded.labels, {})

@@ -1,12 +1,14 @@
-"""How a workspace stands: rows by table, rejections by reason, releases, and the last run."""
+"""The state of a workspace: rows by table, rejections by reason, releases, and the last run."""
 
 import json
 from collections import Counter
 from typing import Any, NamedTuple
 
+from curate.corpus.view import Corpus
 from curate.pipeline.walk import open_corpus
 from curate.recipe import LoadedRecipe
 from curate.release.versions import Releases
+from curate.stages import written_tables
 from curate.storage.workspace import Workspace
 
 
@@ -29,36 +31,33 @@ class Status(NamedTuple):
 
 
 def status(loaded: LoadedRecipe, workspace: Workspace) -> Status:
-    """The state of the recipe's corpus."""
+    """Return the state of the recipe's corpus. Needs no raw files."""
     corpus = open_corpus(loaded, workspace)
-
-    def count(table: str, column: str) -> dict[str, int]:
-        return dict(sorted(Counter(corpus.read(table, [column])[column].to_pylist()).items()))
-
-    tables = {
-        name: corpus.read(name, [corpus.table(name).spec.key]).num_rows
-        for name in ("sources", "items", "faces", "prelabels", "annotations", "labels", "rejections")
-    }
-
-    def nested(table: str, outer: str, inner: str) -> dict[str, dict[str, int]]:
-        counts: dict[str, dict[str, int]] = {}
-        for row in corpus.read(table, [outer, inner]).to_pylist():
-            by_inner = counts.setdefault(row[outer], {})
-            by_inner[row[inner]] = by_inner.get(row[inner], 0) + 1
-        return counts
-
+    tables = (*written_tables(), "rejections")
     return Status(
         workspace=workspace.location,
         recipe=loaded.recipe.recipe,
-        tables=tables,
-        units=count("items", "unit"),
-        prelabels=nested("prelabels", "labeller", "outcome"),
-        annotations=count("annotations", "action"),
-        labels=count("labels", "label_source"),
-        rejections=nested("rejections", "stage", "reason"),
-        releases=[m.version for m in Releases(workspace.releases).manifests(loaded.recipe.recipe)],
+        tables={name: corpus.read(name, [corpus.table(name).spec.key]).num_rows for name in tables},
+        units=_count(corpus, "items", "unit"),
+        prelabels=_count_nested(corpus, "prelabels", "labeller", "outcome"),
+        annotations=_count(corpus, "annotations", "action"),
+        labels=_count(corpus, "labels", "label_source"),
+        rejections=_count_nested(corpus, "rejections", "stage", "reason"),
+        releases=[manifest.version for manifest in Releases(workspace.releases).manifests(loaded.recipe.recipe)],
         last_run=_last_run(workspace),
     )
+
+
+def _count(corpus: Corpus, table: str, column: str) -> dict[str, int]:
+    return dict(sorted(Counter(corpus.read(table, [column])[column].to_pylist()).items()))
+
+
+def _count_nested(corpus: Corpus, table: str, outer: str, inner: str) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for row in corpus.read(table, [outer, inner]).to_pylist():
+        by_inner = counts.setdefault(row[outer], {})
+        by_inner[row[inner]] = by_inner.get(row[inner], 0) + 1
+    return counts
 
 
 def _last_run(workspace: Workspace) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Feed an executor with the batches of a stage, and put together what was cut into parts on the way."""
+"""The tasks of a batch stage: what runs in a worker, and the parts of long inputs on their way."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -45,7 +45,7 @@ def _apply(task: Task) -> Outcome | Parts:
 
 
 class Advance(NamedTuple):
-    """How far a batch has come: inputs done since the last time (may be a fraction), and its outcome at the end."""
+    """Progress of a batch: inputs done since the last time (may be a fraction), and the outcome at the end."""
 
     batch: Sequence[int]
     inputs: float
@@ -53,88 +53,89 @@ class Advance(NamedTuple):
 
 
 @dataclass
-class _Cut:
-    """An input whose parts are under way."""
+class _OpenInput:
+    """A long input whose parts are being worked on."""
 
     parts: Parts
     share: float
-    left: int
-    rest: float = 1.0
+    unfinished: int
+    remainder: float
     outcomes: list[Outcome] = field(default_factory=list)
     died: WorkerDied | None = None
 
 
-class Flow:
-    """The tasks of one stage in the order that they are given out, and what their results come to.
+class TaskFlow:
+    """The tasks of one stage, in the order in which workers get them, and their results.
 
-    The parts of a long input come before inputs not begun, so that few are open at a time; while a long one is begun,
-    others are worked on. ``follow`` takes the results in the order of the tasks.
+    The parts of a long input come before inputs not begun, so that few are open at a time; while a long input is
+    begun, others are worked on. ``follow`` takes the results in the order of the tasks.
     """
 
     def __init__(self, stage: BatchStage, inputs: pa.Table, batches: Sequence[Sequence[int]], tools: Tools) -> None:
         self._stage, self._inputs, self._batches, self._tools = stage, inputs, batches, tools
-        self._given: deque[tuple[int, Task]] = deque()
+        self._in_flight: deque[tuple[int, Task]] = deque()
         self._parts: deque[tuple[int, Task]] = deque()
-        self._cuts: dict[int, _Cut] = {}
+        self._open: dict[int, _OpenInput] = {}
 
     def tasks(self) -> Iterator[Task | None]:
-        """Every task; None where there is none before another result has come."""
-        for place, batch in enumerate(self._batches):
+        """Yield every task; None if there will be none until another result has come."""
+        for index, batch in enumerate(self._batches):
             while self._parts:
-                yield self._give(*self._parts.popleft())
-            yield self._give(place, Task(self._stage, self._inputs.take(batch), self._tools))
-        while self._parts or self._given:
-            yield self._give(*self._parts.popleft()) if self._parts else None
+                yield self._send(*self._parts.popleft())
+            yield self._send(index, Task(self._stage, self._inputs.take(batch), self._tools))
+        while self._parts or self._in_flight:
+            yield self._send(*self._parts.popleft()) if self._parts else None
 
     def follow(self, results: Iterable[Outcome | Parts | WorkerDied]) -> Iterator[Advance]:
-        """What each result adds; one outcome a batch."""
+        """Yield the progress that each result makes; one outcome for every batch."""
         for result in results:
-            place, task = self._given.popleft()
-            batch = self._batches[place]
+            index, task = self._in_flight.popleft()
+            batch = self._batches[index]
             if isinstance(result, Parts):
-                yield Advance(batch, self._open(place, task, result), None)
-            elif place in self._cuts:
-                yield self._add(place, task, result)
+                yield Advance(batch, self._begin(index, task, result), None)
+            elif index in self._open:
+                yield self._add(index, task, result)
             else:
                 yield Advance(batch, len(batch), result)
 
     def discard(self) -> None:
-        """Remove what is stored for parts that will not be done any more."""
-        while self._cuts:
-            self._close(self._cuts.popitem()[1])
+        """Remove what is stored for parts that will not be finished."""
+        while self._open:
+            self._close(self._open.popitem()[1])
 
-    def _give(self, place: int, task: Task) -> Task:
-        self._given.append((place, task))
+    def _send(self, index: int, task: Task) -> Task:
+        self._in_flight.append((index, task))
         return task
 
-    def _open(self, place: int, task: Task, parts: Parts) -> float:
+    def _begin(self, index: int, task: Task, parts: Parts) -> float:
         # Shares are powers of a half, which add up to 1 exactly.
-        share = 0.5 ** len(parts.parts).bit_length()
-        self._cuts[place] = _Cut(parts, share, len(parts.parts), 1 - share)
-        self._parts.extend((place, task._replace(part=part)) for part in parts.parts)
+        count = len(parts.parts)
+        share = 0.5 ** count.bit_length()
+        self._open[index] = _OpenInput(parts, share, count, remainder=1 - share)
+        self._parts.extend((index, task._replace(part=part)) for part in parts.parts)
         return share
 
-    def _add(self, place: int, task: Task, result: Outcome | WorkerDied) -> Advance:
-        cut, batch = self._cuts[place], self._batches[place]
-        cut.left -= 1
+    def _add(self, index: int, task: Task, result: Outcome | WorkerDied) -> Advance:
+        long_input, batch = self._open[index], self._batches[index]
+        long_input.unfinished -= 1
         if isinstance(result, WorkerDied):
-            cut.died = result
-            kept = [one for one in self._parts if one[0] != place]
-            cut.left -= len(self._parts) - len(kept)
-            self._parts = deque(kept)
+            long_input.died = result
+            of_others = deque(pair for pair in self._parts if pair[0] != index)
+            long_input.unfinished -= len(self._parts) - len(of_others)
+            self._parts = of_others
         else:
-            cut.outcomes.append(result)
-        if cut.left:
-            cut.rest -= cut.share
-            return Advance(batch, cut.share, None)
-        self._close(self._cuts.pop(place))
-        return Advance(batch, cut.rest, cut.died or self._join(task, cut))
+            long_input.outcomes.append(result)
+        if long_input.unfinished:
+            long_input.remainder -= long_input.share
+            return Advance(batch, long_input.share, None)
+        self._close(self._open.pop(index))
+        return Advance(batch, long_input.remainder, long_input.died or self._join(task, long_input))
 
-    def _close(self, cut: _Cut) -> None:
+    def _close(self, long_input: _OpenInput) -> None:
         if isinstance(self._stage, Parted):
-            self._stage.discard(cut.parts, self._tools)
+            self._stage.discard(long_input.parts, self._tools)
 
-    def _join(self, task: Task, cut: _Cut) -> Outcome:
+    def _join(self, task: Task, long_input: _OpenInput) -> Outcome:
         if not isinstance(self._stage, Parted):
             raise TypeError(f"stage {self._stage.stage} cuts its inputs but cannot join them")
-        return self._stage.join(task.batch, cut.parts, cut.outcomes, self._tools)
+        return self._stage.join(task.batch, long_input.parts, long_input.outcomes, self._tools)

@@ -10,7 +10,7 @@ from curate.corpus.ledger import Ledger
 from curate.corpus.spec import parent_column
 from curate.corpus.view import Corpus
 from curate.files import digest
-from curate.pipeline.listing import Found, read_listing, store_listing
+from curate.pipeline.listing import Listing, read_listing, store_listing
 from curate.recipe import LoadedRecipe
 from curate.stages.capabilities import Discovered, Dividing
 from curate.stages.contract import BatchStage, Stage, Tools
@@ -84,9 +84,9 @@ def walk(
                 works[i] = work
                 live.update(listed[identities[i]] if work is None else work.works)
             if stores and isinstance(stage, Discovered) and not is_listed:
-                found = [(identities[i], work) for i in siblings if (work := works[i])]
-                listing = [Found(stage.stage, identity, work.ids, work.works) for identity, work in found]
-                store_listing(corpus.workspace, stage.stage, listing)
+                new = {identities[i]: work for i in siblings if (work := works[i])}
+                listings = [Listing(stage.stage, identity, work.ids, work.works) for identity, work in new.items()]
+                store_listing(corpus.workspace, stage.stage, listings)
             corpus.live.update(dict.fromkeys(stage.writes, frozenset(live)))
         yield Step(stage, works.get(index))
 

@@ -21,6 +21,7 @@ REASONS = (
     "unavailable",
     "unreadable",
     "truncated",
+    "partial",
     "no_streams",
     "no_audio",
     "no_speech",

@@ -11,7 +11,7 @@ from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
 from curate.pipeline import open_corpus
 from curate.pipeline.commit import entries_of
-from curate.pipeline.tasks import Flow, run_task
+from curate.pipeline.tasks import TaskFlow, run_task
 from curate.pipeline.walk import BatchWork
 from curate.recipe import load_recipe
 from curate.stages import STAGES, writer_of, written_tables
@@ -106,6 +106,8 @@ def test_identity_is_that_of_settings_and_assets_alone(step):
     identity = step.stage.identity(step.tools)
     elsewhere = step.tools._replace(blobs=Blobs(step.tools.folder / "elsewhere"), recipe="other")
     assert step.stage.identity(elsewhere) == identity
+    copy = type(step.stage).model_validate_json(step.stage.model_dump_json())
+    assert copy.identity(step.tools) == identity
     for name in step.stage.operational:
         changed = step.stage.model_construct(**{**dict(step.stage), name: None})
         assert changed.identity(step.tools) == identity, f"{name} only says how the work is done"
@@ -172,7 +174,7 @@ def test_parts_joined_are_what_the_whole_is(mix, step, tmp_path):
     assert all(pickle.loads(pickle.dumps(part)) is not None for result in parts for part in result.parts)
     for result in parts:
         stage.discard(result, cut.tools)
-    flow = Flow(stage, inputs, list(stage.cut(inputs, range(inputs.num_rows))), cut.tools)
+    flow = TaskFlow(stage, inputs, list(stage.cut(inputs, range(inputs.num_rows))), cut.tools)
     results = LocalExecutor(1).map(run_task, flow.tasks(), stop=lambda: False)
     advances = list(flow.follow(results))
     assert sum(advance.inputs for advance in advances) == inputs.num_rows

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from benchmarks.goemotions import best_thresholds, f1_scores, read_split
 from curate.assets import list_assets
@@ -21,6 +22,7 @@ from curate.llm.labellers import open_offline
 from curate.llm.labellers.features import BUCKETS, MAX_CHARS, count_ngrams
 from curate.llm.labellers.model import emotion_model
 from curate.llm.labellers.ngrams import SOURCE, mapped_labels
+from curate.llm.labellers.vader import VaderLabeller
 from curate.stages.contract import Tools
 from curate.stages.prelabel.stage import Prelabel
 from curate.storage.blobs import Blobs
@@ -211,6 +213,38 @@ def test_valence_is_left_to_vader():
     assert proposal.model == f"offline-ngrams.v1 (emotion), {alone.model} (valence)"
     assert alone.model.startswith("vader-3.")
     assert alone.values.keys() == {"valence"}
+
+
+_WORDS = (
+    *("good", "AWFUL", "no", "not", "isn't", "never", "so", "this", "without", "doubt", "but", "kind", "of", "least"),
+    *(
+        "at",
+        "very",
+        "VERY",
+        "sort",
+        "the",
+        "bomb",
+        "bad",
+        "ass",
+        "die",
+        "for",
+        "to",
+        "yeah",
+        "right",
+        "great!!",
+        "ok??",
+    ),
+    *(":)", "😁", "happy", "film", "less", "just", "enough", "or", "nor", "hate.", "Wow,"),
+)
+
+_VADER = SentimentIntensityAnalyzer()
+
+
+@given(st.lists(st.sampled_from(_WORDS), max_size=14))
+@settings(max_examples=500, deadline=None)
+def test_scores_are_those_of_vader_itself(words):
+    text = " ".join(words)
+    assert VaderLabeller().polarity(text) == _VADER.polarity_scores(text)["compound"]
 
 
 @pytest.mark.parametrize("name", ["vader", "textblob"])

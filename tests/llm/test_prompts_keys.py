@@ -1,12 +1,14 @@
 """Requests and rows that workspaces already hold: a change of wording must not make stored replies unfindable."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
 
 from curate.assets import list_assets
-from curate.labels import describe_labels, load_labels
+from curate.labels import ItemContext, describe_labels, load_labels
+from curate.llm.prompts.answer import parse_answer
 from curate.llm.prompts.load import load_prompt
 from curate.llm.prompts.material import describe_item
 from curate.llm.prompts.prompt import MODALITIES, answer_schema
@@ -76,6 +78,34 @@ def test_every_shipped_prompt_has_a_key():
 def test_requests_of_shipped_prompts_keep_their_keys(prompt: str) -> None:
     labels, key = SCHEMA_AND_KEY[prompt]
     assert request_for(prompt, labels).key == key
+
+
+@pytest.mark.parametrize(
+    ("reply", "sentence"),
+    [
+        ("Sorry!", "the reply is not JSON: Expecting value at character 0"),
+        ("[]", "the reply is not a JSON object"),
+        ("{}", "scores.emotion: a list of labels with scores is needed"),
+        (
+            '{"scores": {"emotion": [{"label": "joyful", "score": 1}]}}',
+            "scores.emotion: 'joyful' is not one of its 7 labels",
+        ),
+        ('{"scores": {"emotion": []}, "confidence": 2}', "confidence: 2 is not a number from 0 to 1"),
+        ('{"scores": {"emotion": []}, "confidence": 1}', "the reply: 'reasons' is a required property"),
+        ('{"scores": {"emotion": []}, "confidence": 1, "reasons": 7}', "reasons: 7 is not text"),
+        (
+            '{"scores": {"emotion": []}, "confidence": 1, "reasons": "", "emotion": ["joyful"], "intensity": 1, '
+            '"valence": 0, "description": null}',
+            "emotion.0: 'joyful' is not one of its 7 labels",
+        ),
+    ],
+)
+def test_problems_quoted_to_models_keep_their_wording(reply: str, sentence: str) -> None:
+    """A request for a correction quotes the problem, so that its key depends on the wording."""
+    prompt, labels = load_prompt("utterance_emotion.v1"), load_labels("utterance_emotion.v1")
+    with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
+        parse_answer(prompt, labels, reply, ItemContext(text="Hello."), scoring=Scoring(labels))
+    assert str(caught.value) == sentence
 
 
 STAGES = {

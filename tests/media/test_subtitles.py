@@ -6,7 +6,7 @@ import pytest
 
 from curate.errors import InvalidRow
 from curate.media.container.decode import Span
-from curate.media.words.subtitles import embedded_cues, find_sidecar, load_cues
+from curate.media.words.subtitles import embedded_cues, load_cues
 from tests.support.media_builders import embed_subtitles, make_frames, make_tone, sample, write_media
 
 SRT = "1\n00:00:01,000 --> 00:00:02,000\n{}\n\n2\n00:00:03,000 --> 00:00:04,500\nGoodbye.\n"
@@ -15,7 +15,7 @@ SRT = "1\n00:00:01,000 --> 00:00:02,000\n{}\n\n2\n00:00:03,000 --> 00:00:04,500\
 def cues(tmp_path, content, name="a.srt"):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return load_cues(path)
+    return load_cues(path).cues
 
 
 def texts(tmp_path, content, name="a.srt"):
@@ -52,18 +52,6 @@ def test_a_file_without_subtitles_is_refused(tmp_path):
             cues(tmp_path, content)
     assert cues(tmp_path, "") == []
     assert cues(tmp_path, "WEBVTT\n", "a.vtt") == []
-
-
-def test_the_sidecar_of_a_file(tmp_path):
-    media = tmp_path / "talk.one.mp4"
-    assert find_sidecar(media) is None
-    (tmp_path / "talk.one.de.srt").write_text("")
-    (tmp_path / "talk.one.two.mp4.srt").write_text("")
-    (tmp_path / "talk.srt").write_text("")
-    assert find_sidecar(media).name == "talk.one.de.srt"
-    (tmp_path / "talk.one.vtt").write_text("")
-    assert find_sidecar(media).name == "talk.one.vtt"
-    assert find_sidecar(tmp_path / "gone" / "a.mp4") is None
 
 
 ASS = (
@@ -120,7 +108,7 @@ def test_cues_of_equal_time_and_text(tmp_path, source):
     events = line.format(layer=0, name="") + line.format(layer=1, name="Mary") + line.format(layer=2, name="")
     (tmp_path / "a.ass").write_text(ASS.format(events))
     if source == "file":
-        cues = load_cues(tmp_path / "a.ass")
+        cues = load_cues(tmp_path / "a.ass").cues
     else:
         cues = embedded_cues(embed_subtitles(sample(), tmp_path / "a.ass", tmp_path / "b.mkv", codec="ass"))
     assert [cue.text for cue in cues[1:]] == ["Run!"] * 3

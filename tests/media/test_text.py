@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.media.words.language import detect_language
+from curate.media.words.language import detect_language, detect_languages
 from curate.media.words.sentences import Passage, normalize_text, split_sentences, split_turns
 
 
@@ -22,6 +22,17 @@ from curate.media.words.sentences import Passage, normalize_text, split_sentence
 )
 def test_the_language_of_a_text(text, language):
     assert detect_language(text) == language
+
+
+@given(st.lists(st.text(max_size=60) | st.sampled_from(["Das ist ja schön, dass du kommst!", "HOW ARE YOU ALL TODAY"])))
+def test_the_languages_of_many_texts_are_those_of_each(texts):
+    texts = [
+        *texts,
+        "I am so happy that you came! " * 60,
+        "今日はとても楽しかったですね本当に",
+        "\ud800 an odd surrogate",
+    ]
+    assert detect_languages(texts) == [detect_language(text) for text in texts]
 
 
 def test_sentences():

@@ -5,8 +5,8 @@ import pytest
 
 from curate.errors import InvalidRow
 from curate.media.container.decode import Span
+from curate.media.words.markup import Cue
 from curate.media.words.spread import Word
-from curate.media.words.subtitles import Cue
 from curate.media.words.transcript import (
     EndpointTranscriber,
     EndpointTranscript,

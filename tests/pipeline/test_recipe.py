@@ -110,6 +110,9 @@ def test_overrides(posts_recipe):
         ("stages.export.relese=v1", "relese is not a setting of export; did you mean release?"),
         ("recipe.x=1", "recipe has no settings"),
         ("seed=[", "not valid YAML"),
+        ("stages.export={release: v7}", "stages.export is not a setting"),
+        ("stages=[]", "stages: tuple should have at least 1 item"),
+        ("recipe.x.y=1", "recipe has no settings"),
     ],
 )
 def test_broken_overrides(posts_recipe, override, says):
@@ -121,3 +124,14 @@ def test_the_shipped_recipes_are_valid():
 
     for path in list_assets("recipes", suffix=".yaml").values():
         load_recipe(path)
+
+
+@pytest.mark.parametrize("model", ["offline", "lexicon", "openai/gpt-5-mini", "replay"])
+def test_the_recipe_that_a_run_records_can_be_run(posts_recipe, tmp_path, model):
+    """With every default filled in it means the same, and so does a second round."""
+    loaded = load_recipe(posts_recipe, [f"stages.prelabel.model={model}"])
+    recorded = posts_recipe.with_name("recorded.yaml")
+    recorded.write_text(dump_recipe(loaded.recipe))
+    again = load_recipe(recorded)
+    assert again.recipe == loaded.recipe
+    assert dump_recipe(again.recipe) == recorded.read_text()

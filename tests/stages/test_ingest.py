@@ -188,8 +188,8 @@ BAD_ROWS = {
     f'"{LONG}\n\n""quoted"", {LONG}",maple': "the line is longer than 1000000 bytes",
     '"' + 'a, ""b""\n' * 1_000_000 + '",maple': "the row is longer than 8000000 characters",
     "a\0b,maple": "the row contains a NUL byte",
-    "Gr\udcfc\udcdfe,maple": "the row is not UTF-8 text",
-    "Hello,J\udcfcrgen": "the row is not UTF-8 text",
+    "Gr\udcfc\udcdfe,maple": "the row is not UTF-8 text: save the file as UTF-8",
+    "Hello,J\udcfcrgen": "the row is not UTF-8 text: save the file as UTF-8",
 }
 
 
@@ -206,9 +206,11 @@ def test_only_the_row_of_a_table_that_is_wrong_is_rejected(tmp_path, row):
     assert list(done.sources) == ["p.csv#2", f"p.csv#{number + 1}"]
 
 
-@pytest.mark.parametrize("row", ["a" * 999_000, '"' + "a\n" * 300_000 + '"', "ok,maple,J\udcfcrgen", f"ok,,{LONG}"])
+@pytest.mark.parametrize(
+    "row", ["a" * 999_000 + ",,", '"' + "a\n" * 300_000 + '",,', "ok,maple,J\udcfcrgen", f"ok,,{LONG}"]
+)
 def test_rows_up_to_the_longest_post_are_kept_whatever_is_in_unused_columns(tmp_path, row):
-    lines = ["text,author,more", row, "Two"]
+    lines = ["text,author,more", row, "Two,,"]
     (tmp_path / "p.csv").write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
     done = ingest(tmp_path, "p.csv")
     assert not done.reasons
@@ -222,7 +224,7 @@ def test_a_quotation_mark_that_is_not_closed_is_no_long_post(tmp_path):
     done = ingest(tmp_path, "p.csv")
     assert [source["text"] for source in done.sources.values()] == ["One"]
     assert [rejection.detail for rejection in done.outcome.rejections] == [
-        "p.csv#5: a quotation mark that begins in this row is never closed"
+        "p.csv#3: a quotation mark that begins in this row is never closed; lines 3 to 5 are not read"
     ]
 
 

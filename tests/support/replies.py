@@ -16,14 +16,9 @@ def make_reply(key: str = "k1", **fields: Any) -> StoredReply:
         "request_id": "req_1",
         "created_at": now(),
         "seconds": 0.5,
-        "status": 200,
-        "fault": None,
         "reply": "{}",
-        "headers": "{}",
         "tokens_in": 10,
         "tokens_out": 5,
-        "tokens_cached": 0,
-        "estimated": False,
         "usd": 0.25,
     }
     return StoredReply(**{**defaults, **fields})

@@ -55,8 +55,6 @@ class EmotionModel:
         self.labels: tuple[str, ...] = tuple(map(str, arrays["labels"]))
         self.thresholds: Floats = arrays["thresholds"]
         """The probability from which on each label is chosen, for its best F1."""
-        self.frequencies: Floats = arrays["frequencies"]
-        """The share of texts with each label."""
         buckets = np.cumsum(arrays["bucket_steps"].astype(np.int64))
         self._vocabulary = Vocabulary(buckets, arrays["idf"].astype(np.float32) / arrays["idf_unit"])
         self._weights: Floats = arrays["weights"].astype(np.float32) * arrays["scales"]

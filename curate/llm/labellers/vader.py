@@ -3,6 +3,7 @@
 import re
 from functools import cache
 from importlib.metadata import version
+from types import SimpleNamespace
 from typing import Any
 
 from curate.llm.labellers.sentiment import SentimentLabeller
@@ -37,6 +38,40 @@ class VaderLabeller(SentimentLabeller):
 
 @cache
 def _analyzer() -> Any:
-    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+    import vaderSentiment.vaderSentiment
 
-    return SentimentIntensityAnalyzer()
+    vader: Any = vaderSentiment.vaderSentiment
+    boosters = vader.BOOSTER_DICT
+    phrases = [*boosters, *vader.SPECIAL_CASES]
+    # One word of each phrase is enough to notice it.
+    modifiers = {*vader.NEGATE, *("so", "this", "no", "least"), *(max(phrase.split(), key=len) for phrase in phrases)}
+
+    class Analyzer(vader.SentimentIntensityAnalyzer):  # type: ignore[misc]
+        """The same scores, several times as fast: only near a modifier is a word's valence not that of the lexicon."""
+
+        def polarity_scores(self, text: str) -> dict[str, float]:
+            if not text.isascii():  # it may contain emoji
+                return dict(super().polarity_scores(text))
+            content = vader.SentiText(text.strip())
+            words = content.words_and_emoticons
+            lowered = [word.lower() for word in words]
+            is_plain = modifiers.isdisjoint(lowered) and "n't" not in text.lower()
+            valences: list[float] = []
+            for index, word in enumerate(lowered):
+                valence = self.lexicon.get(word, 0)
+                if valence and not is_plain:
+                    start, end = max(0, index - 3), index + 3
+                    if word in boosters or lowered[index : index + 2] == ["kind", "of"]:
+                        valence = 0
+                    elif not modifiers.isdisjoint(lowered[start:end]) or "n't" in " ".join(lowered[start:index]):
+                        near = SimpleNamespace(words_and_emoticons=words[start:end], is_cap_diff=content.is_cap_diff)
+                        self.sentiment_valence(0, near, words[index], index - start, valences)
+                        continue
+                if valence and words[index].isupper() and content.is_cap_diff:
+                    valence += vader.C_INCR if valence > 0 else -vader.C_INCR
+                valences.append(valence)
+            if not any(valences):
+                return {"compound": 0.0}
+            return dict(self.score_valence(self._but_check(words, valences), content.text))
+
+    return Analyzer()

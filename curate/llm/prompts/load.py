@@ -81,32 +81,28 @@ class _HeaderCheck(NamedTuple):
     def problems(self, system: Template, user: Template) -> Iterator[str]:
         for template, is_system in ((system, True), (user, False)):
             for placeholder, section in template.placeholders():
-                yield from self._placeholder_problems(placeholder, section, is_system=is_system)
+                yield from self._misplaced(placeholder, "", is_system=is_system)
+                yield from self._unguarded(placeholder, section)
             for section in template.sections():
-                yield from self._section_problems(section, is_system=is_system)
+                yield from self._misplaced(section, section.kind, is_system=is_system)
+                yield from self._pointless(section)
         yield from self._unused_names((system, user))
 
-    def _placeholder_problems(
-        self, placeholder: Placeholder, section: Section | None, *, is_system: bool
-    ) -> Iterator[str]:
-        name, needs = placeholder.name, self._needs
-        tag = f"{self.document.path}:{placeholder.line}: {{{{{name}}}}}"
-        if name not in needs:
-            yield f"{tag} is not declared in the header{nearest(name, tuple(needs))}"
-        elif is_system and name != "labels":
-            yield f"{tag} changes from item to item: it belongs under # user"
-        elif needs[name] == "optional" and (section is None or (section.kind, section.name) != ("#", name)):
-            yield f"{tag} may be missing: put it between {{{{#{name}}}}} and {{{{/{name}}}}}"
+    def _misplaced(self, tag: Placeholder | Section, sigil: str, *, is_system: bool) -> Iterator[str]:
+        if tag.name not in self._needs:
+            yield f"{self._place(tag, sigil)} is not declared in the header{nearest(tag.name, tuple(self._needs))}"
+        elif is_system and tag.name != "labels":
+            yield f"{self._place(tag, sigil)} changes from item to item: it belongs under # user"
 
-    def _section_problems(self, section: Section, *, is_system: bool) -> Iterator[str]:
-        name, needs = section.name, self._needs
-        tag = f"{self.document.path}:{section.line}: {{{{{section.kind}{name}}}}}"
-        if name not in needs:
-            yield f"{tag} is not declared in the header{nearest(name, tuple(needs))}"
-        elif needs[name] == "required":
-            yield f"{tag} depends on something required; declare {name} optional, or drop the section"
-        elif is_system:
-            yield f"{tag} changes from item to item: it belongs under # user"
+    def _unguarded(self, tag: Placeholder, section: Section | None) -> Iterator[str]:
+        is_guarded = section is not None and (section.kind, section.name) == ("#", tag.name)
+        if self._needs.get(tag.name) == "optional" and not is_guarded:
+            yield f"{self._place(tag, '')} may be missing: put it between {{{{#{tag.name}}}}} and {{{{/{tag.name}}}}}"
+
+    def _pointless(self, tag: Section) -> Iterator[str]:
+        if self._needs.get(tag.name) == "required":
+            hint = f"declare {tag.name} optional, or drop the section"
+            yield f"{self._place(tag, tag.kind)} depends on something required; {hint}"
 
     def _unused_names(self, templates: Iterable[Template]) -> Iterator[str]:
         used = set()
@@ -121,3 +117,6 @@ class _HeaderCheck(NamedTuple):
     @property
     def _needs(self) -> dict[str, str]:
         return {**self.header.variables, **self.header.modalities}
+
+    def _place(self, tag: Placeholder | Section, sigil: str) -> str:
+        return f"{self.document.path}:{tag.line}: {{{{{sigil}{tag.name}}}}}"

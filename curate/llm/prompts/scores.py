@@ -41,6 +41,7 @@ class Scoring:
             name: {"type": "array", "maxItems": len(taxonomy.names), "items": _label_and_score(taxonomy)}
             for name, taxonomy in self._taxonomies.items()
         }
+        # Part of every request and so of the keys of stored replies: never reword them.
         about_scores = "How likely each label is that you considered, chosen or not: 0 impossible, 1 certain."
         about_confidence = "How likely it is that people who know the item well would agree."
         properties = dict(schema["properties"])

@@ -87,7 +87,7 @@ def price_reply(attempt: Attempt[R], reply: HttpReply, max_usage: TokenUsage, pr
 def store_chat(request: Request, paid: PaidReply[Completion]) -> list[StoredReply]:
     """Return the one reply to a chat request, with its body as received."""
     body = paid.reply.body.decode("utf-8", "replace")
-    return [_to_stored_reply(request.key, request.content_key, request.model, paid)._replace(reply=body)]
+    return [to_stored_reply(request.key, request.content_key, request.model, paid)._replace(reply=body)]
 
 
 def store_embeddings(request: EmbeddingRequest, paid: PaidReply[EmbeddingsReply]) -> list[StoredReply]:
@@ -100,15 +100,15 @@ def store_embeddings(request: EmbeddingRequest, paid: PaidReply[EmbeddingsReply]
     ):
         if embedding.vector is not None:
             usd = None if paid.usd is None else paid.usd * tokens / max(1, paid.usage.tokens_in)
-            reply = _to_stored_reply(key, content_key, request.model, paid)
+            reply = to_stored_reply(key, content_key, request.model, paid)
             replies.append(
                 reply._replace(reply=to_stored(embedding.vector), tokens_in=tokens, tokens_cached=0, usd=usd)
             )
     return replies
 
 
-def _to_stored_reply(key: str, content_key: str, model: str, paid: PaidReply[R]) -> StoredReply:
-    """Return everything but the body."""
+def to_stored_reply(key: str, content_key: str, model: str, paid: PaidReply[R]) -> StoredReply:
+    """Return a reply to store, without its body."""
     reply = paid.reply
     request_id = reply.headers.get("x-request-id")
     return StoredReply(
@@ -122,7 +122,6 @@ def _to_stored_reply(key: str, content_key: str, model: str, paid: PaidReply[R])
         seconds=reply.seconds,
         status=reply.status,
         fault=paid.fault,
-        reply="",
         headers=kept_headers(reply.headers),
         tokens_in=paid.usage.tokens_in,
         tokens_out=paid.usage.tokens_out,

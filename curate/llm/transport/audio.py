@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 from curate.errors import ServiceUnavailable
 from curate.files import sha256_of
-from curate.llm.replies import ReplyStore, StoredReply, kept_headers, now, put_reply
+from curate.llm.completion import TokenUsage
+from curate.llm.replies import ReplyStore, put_reply
 from curate.llm.transport import client as openai_client
+from curate.llm.transport.attempt import PaidReply, to_stored_reply
 
 _MAX_TIME_S = 1e9
 
@@ -43,30 +45,10 @@ def transcribe(flac: bytes, *, model: str, language: str | None, answers: Path |
             return _read(stored.reply, model)
         reply = openai_client.transcribe(flac, model=model, options=options)
         transcription = _read(reply.body, model)
-        store.commit_now([put_reply(_to_stored(key, content_key, model, reply))])
+        unpriced = PaidReply(reply, None, None, TokenUsage(0, 0), None, is_estimated=True)
+        stored = to_stored_reply(key, content_key, model, unpriced)
+        store.commit_now([put_reply(stored._replace(reply=reply.body.decode("utf-8", "replace")))])
     return transcription
-
-
-def _to_stored(key: str, content_key: str, model: str, reply: openai_client.HttpReply) -> StoredReply:
-    return StoredReply(
-        key=key,
-        content_key=content_key,
-        endpoint=reply.url,
-        model=model,
-        answered_by=None,
-        request_id=reply.headers.get("x-request-id"),
-        created_at=now(),
-        seconds=reply.seconds,
-        status=reply.status,
-        fault=None,
-        reply=reply.body.decode("utf-8", "replace"),
-        headers=kept_headers(reply.headers),
-        tokens_in=0,
-        tokens_out=0,
-        tokens_cached=0,
-        estimated=True,
-        usd=None,
-    )
 
 
 def _read(body: str | bytes, model: str) -> Transcription:

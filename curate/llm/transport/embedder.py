@@ -148,27 +148,8 @@ def _final_faults(request: EmbeddingRequest, embeddings: Sequence[Embedding]) ->
 
     Their cost is booked on the request.
     """
-    blank = StoredReply(
-        key="",
-        content_key="",
-        endpoint="",
-        model=request.model,
-        answered_by=None,
-        request_id=None,
-        created_at=now(),
-        seconds=0.0,
-        status=200,
-        fault=None,
-        reply="",
-        headers="{}",
-        tokens_in=0,
-        tokens_out=0,
-        tokens_cached=0,
-        estimated=False,
-        usd=0.0,
-    )
     return [
-        blank._replace(key=key, content_key=content_key, fault=embedding.detail)
+        StoredReply(key, content_key, "", request.model, None, None, now(), fault=embedding.detail, usd=0.0)
         for key, content_key, embedding in zip(request.keys, request.content_keys, embeddings, strict=True)
         if embedding.is_final
     ]

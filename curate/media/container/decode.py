@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from curate.errors import CurateError, InvalidRow
 from curate.media.container.open import AUDIO_RATE_HZ, open_media
 from curate.media.container.planes import DecodedFrame
-from curate.media.container.sound import decode_sound
-from curate.media.container.video import decode_video, find_keyframes
+from curate.media.container.sound import decode_channels, decode_mix, describe_mix
+from curate.media.container.video import FrameGeometry, decode_video, find_keyframes, first_geometry
 
 Samples = NDArray[np.int16]
 """16 kHz mono sound, shape (samples,)"""
@@ -39,38 +39,63 @@ class Span(NamedTuple):
     end_s: float
 
 
-def read_audio(path: Path) -> Samples:
-    """Return the first audio stream, sample 0 at second 0; late starts and holes are filled with silence.
+class Sound(NamedTuple):
+    """The sound of a file, and sentences on what of it was chosen or left out."""
 
-    A stream that breaks midway returns what came before. Raises ``InvalidRow``: ``no_audio`` without an audio stream,
-    ``truncated`` if none of it can be decoded.
+    samples: Samples
+    notices: list[str]
+
+
+def read_sound(path: Path, *, language: str | None = None) -> Sound:
+    """Return the sound, sample 0 at second 0; late starts and holes are filled with silence.
+
+    Of several sound tracks, the one in ``language`` (ISO 639-1) is taken, or else the default one, or else the first.
+    Channels are mixed so that none cancels another. A stream that breaks midway returns what came before. Raises
+    ``InvalidRow``: ``no_audio`` without an audio stream, ``truncated`` if none of it can be decoded.
     """
-    with open_media(path) as media:
+    with open_media(path, language=language) as media:
         if media.audio is None:
             raise InvalidRow(f"{path.name} has no sound", reason="no_audio")
-        samples = decode_sound(media)
-    if not len(samples):
-        raise InvalidRow(f"the sound of {path.name} cannot be decoded", reason="truncated")
-    return samples
+        notices, mix = media.choices(), decode_mix(media)
+    if mix.better:
+        notices.append(f"{path.name}: {describe_mix(mix.better)}")
+        with open_media(path, language=language) as media:
+            mix = decode_mix(media, weights=mix.better)
+    if not mix.is_complete:
+        left_out = f"the sound of {path.name} is left out from {len(mix.samples) / AUDIO_RATE_HZ:.1f} s on"
+        notices.append(f"{left_out}: the times that follow are damaged; convert it with ffmpeg to read it")
+    return Sound(_not_empty(mix.samples, path), notices)
+
+
+def read_audio(path: Path) -> Samples:
+    """Return the samples of ``read_sound``."""
+    return read_sound(path).samples
 
 
 def read_audio_start(path: Path, seconds: float) -> Samples:
     """Return the first seconds of what ``read_audio`` returns; empty if there is no sound."""
     with open_media(path) as media:
-        samples = np.zeros(0, np.int16) if media.audio is None else decode_sound(media, until_s=seconds)
-    return samples[: round(seconds * AUDIO_RATE_HZ)]
+        if media.audio is None:
+            return np.zeros(0, np.int16)
+        mix = decode_mix(media, until_s=seconds)
+    if mix.better:
+        with open_media(path) as media:
+            mix = decode_mix(media, weights=mix.better, until_s=seconds)
+    return mix.samples[: round(seconds * AUDIO_RATE_HZ)]
 
 
-def read_channels(path: Path) -> list[Samples]:
-    """Return each channel of the first audio stream separately; errors as in ``read_audio``."""
-    with open_media(path) as media:
-        count = 1 if media.audio is None else int(media.audio.codec_context.channels)
-        if count > 1:
-            samples = decode_sound(media, channels=count)
-            if not len(samples):
-                raise InvalidRow(f"the sound of {path.name} cannot be decoded", reason="truncated")
-            return [np.ascontiguousarray(samples[:, channel]) for channel in range(count)]
-    return [read_audio(path)]
+def read_channels(path: Path, *, language: str | None = None) -> list[Samples]:
+    """Return each channel of the audio stream that ``read_sound`` mixes, separately; errors as there."""
+    with open_media(path, language=language) as media:
+        if media.audio is None:
+            raise InvalidRow(f"{path.name} has no sound", reason="no_audio")
+        return [_not_empty(samples, path) for samples in decode_channels(media)]
+
+
+def _not_empty(samples: Samples, path: Path) -> Samples:
+    if not len(samples):
+        raise InvalidRow(f"the sound of {path.name} cannot be decoded", reason="truncated")
+    return samples
 
 
 def cut_audio(samples: Samples, span: Span) -> Samples:
@@ -93,15 +118,21 @@ def read_frames(path: Path, spans: Sequence[Span], *, every: int = 1) -> Iterato
             yield Frame(frame.time_s, frame.to_rgb())
 
 
-def decode_frames(path: Path, spans: Sequence[Span], *, prefetch: bool = False) -> Generator[DecodedFrame, None, None]:
+def decode_frames(
+    path: Path, spans: Sequence[Span], *, prefetch: bool = False, repeat: bool = False
+) -> Generator[DecodedFrame, None, None]:
     """Yield every frame of the spans, in order, not yet converted; gaps are skipped without decoding if possible.
 
     Frames between spans less than ``MERGE_GAP_S`` apart are included. A stream that breaks ends the frames. With
-    ``prefetch``, two threads decode while the caller works on earlier frames; close the generator to stop them early.
+    ``repeat``, a picture displayed for more than half a second comes every tenth of a second. With ``prefetch``, two
+    threads decode while the caller works on earlier frames; close the generator to stop them early.
     """
-    merged, keyframes = merge_spans(spans, MERGE_GAP_S), keyframe_times(path)
+    merged = merge_spans(spans, MERGE_GAP_S)
+    keyframes, shown = _video_index(path)
+    if shown is None:
+        return
     with open_media(path, threads=2 if prefetch else 1) as media:
-        frames = decode_video(media, merged, keyframes)
+        frames = decode_video(media, merged, keyframes, shown, repeat=repeat)
         if not prefetch or media.video is None:
             yield from frames
             return
@@ -113,18 +144,24 @@ def decode_frames(path: Path, spans: Sequence[Span], *, prefetch: bool = False) 
 
 def keyframe_times(path: Path) -> Sequence[float]:
     """Return the times at which decoding of a video can begin, in seconds and in order; empty if unknown."""
+    return _video_index(path)[0]
+
+
+def _video_index(path: Path) -> tuple[Sequence[float], FrameGeometry | None]:
     try:
         state = path.stat()
     except OSError:
-        return _keyframe_times(path, 0, 0)
-    return _keyframe_times(path, state.st_size, state.st_mtime_ns)
+        return _read_video_index(path, 0, 0)
+    return _read_video_index(path, state.st_size, state.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=4)
-def _keyframe_times(path: Path, size_bytes: int, mtime_ns: int) -> Sequence[float]:
+def _read_video_index(path: Path, size_bytes: int, mtime_ns: int) -> tuple[Sequence[float], FrameGeometry | None]:
     # Cached because it takes all packet headers of a file that is decoded in several passes.
     with open_media(path) as media:
-        return find_keyframes(media) if media.video is not None else []
+        keyframes = find_keyframes(media) if media.video is not None else []
+    with open_media(path) as media:
+        return keyframes, first_geometry(media) if media.video is not None else None
 
 
 def _prefetch(frames: Iterator[DecodedFrame], max_frames: int) -> Generator[DecodedFrame, None, None]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
+from functools import cached_property, lru_cache
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +23,21 @@ class Region(NamedTuple):
     y1: int
 
 
+class Colour(NamedTuple):
+    """What (y, u, v) mean: the ITU-R standard, and whether they use all of 0-255."""
+
+    standard: Literal["bt601", "bt709", "bt2020"]
+    is_full_range: bool
+
+
 @dataclass(frozen=True)
 class Planes:
-    """An upright picture: ``y`` (height, width), ``u`` and ``v`` half that, all uint8.
-
-    ``matrix`` is the 3x4 map from (y, u, v) to (r, g, b), 12 numbers row by row.
-    """
+    """An upright picture: ``y`` (height, width), ``u`` and ``v`` half that, all uint8."""
 
     y: Plane
     u: Plane
     v: Plane
-    matrix: tuple[float, ...]
+    colour: Colour
 
     @property
     def width(self) -> int:
@@ -58,7 +62,7 @@ class Planes:
             _resize(_part(plane, region, factor), width, height)
             for plane, factor in ((self.y, 1), (self.u, 2), (self.v, 2))
         ]
-        return np.asarray(Image.merge("RGB", channels).convert("RGB", self.matrix))
+        return np.asarray(Image.merge("RGB", channels).convert("RGB", yuv_to_rgb(self.colour)))
 
     def to_yuv420p(self) -> Plane:
         """Return the planes one below the other, (3 height / 2, width), for an encoder; sides must be even."""
@@ -69,7 +73,7 @@ class Planes:
         """Return a square of ``size_px`` (even); ``inverse`` (2, 3) maps its pixels to those of the picture."""
         half = inverse * np.array([1.0, 1.0, 0.5])
         y = warp(self.y, inverse, size_px)
-        return Planes(y, warp(self.u, half, size_px // 2), warp(self.v, half, size_px // 2), self.matrix)
+        return Planes(y, warp(self.u, half, size_px // 2), warp(self.v, half, size_px // 2), self.colour)
 
 
 def image_of(plane: Plane) -> Image.Image:
@@ -96,12 +100,16 @@ def warp(picture: Plane, inverse: NDArray[np.float64], size_px: int) -> Plane:
     return np.asarray(region.transform((size_px, size_px), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR))
 
 
-def yuv_to_rgb(*, high_definition: bool, full_range: bool) -> tuple[float, ...]:
-    """Return the 3x4 map from 8-bit (y, u, v) to (r, g, b): ITU-R BT.709 or BT.601, full or limited range."""
-    red, blue = (0.2126, 0.0722) if high_definition else (0.299, 0.114)
+_RED_AND_BLUE = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
+
+
+@lru_cache
+def yuv_to_rgb(colour: Colour) -> tuple[float, ...]:
+    """Return the 3x4 map from 8-bit (y, u, v) to (r, g, b), 12 numbers row by row."""
+    red, blue = _RED_AND_BLUE[colour.standard]
     green = 1 - red - blue
-    luma, chroma = (1.0, 1.0) if full_range else (255 / 219, 255 / 224)
-    black = 0.0 if full_range else 16.0
+    luma, chroma = (1.0, 1.0) if colour.is_full_range else (255 / 219, 255 / 224)
+    black = 0.0 if colour.is_full_range else 16.0
     rows = [
         (luma, 0.0, chroma * 2 * (1 - red)),
         (luma, -chroma * 2 * (1 - blue) * blue / green, -chroma * 2 * (1 - red) * red / green),

@@ -2,40 +2,74 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import InvalidRow
-from curate.media.container.open import MAX_DAMAGED_PACKETS, MediaFile, decode_errors, pyav
-from curate.media.container.planes import DecodedFrame, Planes, yuv_to_rgb
+from curate.media.container.open import (
+    INDEXED,
+    MAX_DAMAGED_PACKETS,
+    MAX_JUMP_S,
+    MAX_PIXELS,
+    MediaFile,
+    check_reachable,
+    decode_errors,
+    pyav,
+    too_large,
+)
+from curate.media.container.planes import Colour, DecodedFrame, Planes
 
-MAX_PIXELS = 8192 * 8192
-_BT709, _UNKNOWN, _FULL_RANGE = 1, 2, 2
-"""Codes of ITU-T H.273 and FFmpeg for colour spaces and ranges."""
-_SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+_STANDARDS: dict[int, Literal["bt601", "bt709", "bt2020"]] = {
+    1: "bt709",
+    5: "bt601",
+    6: "bt601",
+    4: "bt601",
+    7: "bt709",
+    9: "bt2020",
+    10: "bt2020",
+}
+"""Colour spaces by their code in ITU-T H.273."""
+_UNSPECIFIED, _RGB, _FULL_RANGE, _LIMITED_RANGE, _SWS_BT601 = 2, 0, 2, 1, 5
+"""Codes of ITU-T H.273 and FFmpeg."""
 _SEEK_MARGIN_S = 5.0
+_HIGH_DEFINITION_PX = 720
+_ROUNDED_PX = 4
+"""Sizes that differ by less are of one shape."""
+_LONG_S, _REPEAT_S = 0.5, 0.1
+"""A picture that is shown for longer is repeated this often, so that it is there whenever it is looked for."""
 
 
 class FrameGeometry(NamedTuple):
-    """Displayed size in pixels, after rotation, and the rotation itself."""
+    """Displayed size in pixels, upright, and the rotation itself."""
 
     width: int
     height: int
     rotation_deg: int
 
 
+class _Orientation(NamedTuple):
+    """How a decoded frame becomes upright: transposed first, then mirrored."""
+
+    is_transposed: bool
+    is_mirrored: bool
+    is_upside_down: bool
+
+
 def first_geometry(media: MediaFile) -> FrameGeometry | None:
-    """Return the geometry of the first frame that decodes, or None if none does."""
+    """Return the geometry of the first frame that decodes, or None if none does. All others are shown in its size."""
     for frame in media.decoded(media.video):
-        width, height = _display_size(frame, _pixel_aspect(media.video))
-        turns = _quarter_turns(frame)
-        return FrameGeometry(height, width, turns * 90) if turns % 2 else FrameGeometry(width, height, turns * 90)
+        width, height = _upright_size(frame, _pixel_aspect(media.video))
+        # A degenerate display matrix gives a number far outside the circle.
+        turns = int(round(frame.rotation / 90) % 4) if abs(frame.rotation) <= 360 else 0
+        if width * height > MAX_PIXELS:
+            raise too_large(media.path.name, width, height, MAX_PIXELS)
+        return FrameGeometry(width, height, turns * 90)
     return None
 
 
@@ -51,26 +85,56 @@ def find_keyframes(media: MediaFile) -> list[float]:
 
 
 def decode_video(
-    media: MediaFile, spans: Sequence[tuple[float, float]], keyframes: Sequence[float] = ()
+    media: MediaFile,
+    spans: Sequence[tuple[float, float]],
+    keyframes: Sequence[float],
+    shown: FrameGeometry,
+    *,
+    repeat: bool = False,
 ) -> Iterator[DecodedFrame]:
-    """Yield the frames displayed in the spans, which are in order and do not touch.
+    """Yield the frames displayed in the spans, which are in order and do not touch, all of one size.
 
     Decodes from the keyframe before each span to its end; without ``keyframes``, from the start of the file to the end
-    of the last span.
+    of the last span. With ``repeat``, a picture displayed for longer than half a second is repeated.
     """
     if media.video is None or not spans:
         return
     rate = float(media.video.average_rate or media.video.guessed_rate or 25)
     # A decoded frame may outlive the open file; the stream may not.
-    index, aspect = 0, _pixel_aspect(media.video)
-    for number, frame in enumerate(_frames(media, _decoded_ranges(spans, keyframes) if keyframes else [])):
-        time_s = number / rate if frame.time is None else frame.time - media.origin_s
+    index, aspect, name = 0, _pixel_aspect(media.video), media.path.name
+    frames = _frames(media, _decoded_ranges(spans, keyframes) if keyframes else [])
+    for number, (time_s, frame) in enumerate(_timed(frames, media.origin_s, rate, repeat)):
         while time_s >= spans[index][1]:
             index += 1
             if index == len(spans):
                 return
         if time_s >= spans[index][0] - 0.5 / rate:
-            yield DecodedFrame(time_s, number, partial(_to_rgb, frame, aspect), partial(_to_planes, frame, aspect))
+            to_planes = partial(_to_planes, frame, aspect, shown, name)
+            yield DecodedFrame(time_s, number, partial(_to_rgb, to_planes), to_planes)
+
+
+def _timed(frames: Iterator[Any], origin_s: float, rate: float, repeat: bool) -> Iterator[tuple[float, Any]]:
+    """Yield the frames with their times, those that are long on screen again and again if they are to be repeated.
+
+    A number among the frames is the time until which the last one is known to be displayed.
+    """
+    last, last_s, number = None, 0.0, 0
+    for frame in frames:
+        is_end = isinstance(frame, float)
+        time_s = frame if is_end else number / rate if frame.time is None else frame.time - origin_s
+        if repeat and last is not None:
+            yield from _repeat(last, last_s, time_s)
+        last, last_s = None if is_end else frame, time_s
+        if not is_end:
+            number += 1
+            yield time_s, frame
+    if repeat and last is not None and last.duration and last.time_base:
+        yield from _repeat(last, last_s, last_s + float(last.duration * last.time_base))
+
+
+def _repeat(frame: Any, start_s: float, end_s: float) -> Iterator[tuple[float, Any]]:
+    if _LONG_S < end_s - start_s < MAX_JUMP_S:
+        yield from ((start_s + step * _REPEAT_S, frame) for step in range(1, math.ceil((end_s - start_s) / _REPEAT_S)))
 
 
 def _decoded_ranges(spans: Sequence[tuple[float, float]], keyframes: Sequence[float]) -> list[tuple[float, float]]:
@@ -86,7 +150,7 @@ def _decoded_ranges(spans: Sequence[tuple[float, float]], keyframes: Sequence[fl
 
 
 def _frames(media: MediaFile, ranges: Sequence[tuple[float, float]]) -> Iterator[Any]:
-    """Yield the decoded frames of the ranges, each from a keyframe to a time; all frames without ranges.
+    """Yield the decoded frames of the ranges, each from a keyframe to a time, which follows; all without ranges.
 
     Packets are read in order, and the decoder sees only those of a range: it is fed from the keyframe on, and drained
     and flushed at the first packet past the end.
@@ -100,16 +164,16 @@ def _frames(media: MediaFile, ranges: Sequence[tuple[float, float]]) -> Iterator
     for packet in media.packets(media.video):
         time_s = _seconds(media, packet.dts if packet.dts is not None else packet.pts, packet)
         if is_feeding and packet.size and time_s >= pending[-1][1]:
-            yield from _decode(media.video, None) or ()
+            yield from _decode(media, None) or ()
             media.video.codec_context.flush_buffers()
-            pending.pop()
+            yield float(pending.pop()[1])
             is_feeding = False
             if not pending:
                 return
         if not is_feeding and packet.is_keyframe:
             is_feeding = _seconds(media, packet.pts, packet) >= pending[-1][0] - 1e-6
         if is_feeding:
-            frames = _decode(media.video, packet)
+            frames = _decode(media, packet)
             yield from frames or ()
             failures += frames is None
             if failures > MAX_DAMAGED_PACKETS:
@@ -118,7 +182,7 @@ def _frames(media: MediaFile, ranges: Sequence[tuple[float, float]]) -> Iterator
 
 def _seek_before(media: MediaFile, time_s: float) -> None:
     """Skip packets well before a keyframe, in formats with an index."""
-    if media.video is None or time_s < _SEEK_MARGIN_S or media.container.format.name not in _SEEKABLE:
+    if media.video is None or time_s < _SEEK_MARGIN_S or media.container.format.name not in INDEXED:
         return
     stamp = int((time_s - _SEEK_MARGIN_S + media.origin_s) / media.video.time_base)
     with suppress(pyav().FFmpegError):
@@ -129,11 +193,13 @@ def _seconds(media: MediaFile, stamp: int | None, packet: Any) -> float:
     return -math.inf if stamp is None else float(stamp * packet.time_base) - media.origin_s
 
 
-def _decode(stream: Any, packet: Any) -> list[Any] | None:
+def _decode(media: MediaFile, packet: Any) -> list[Any] | None:
     """Return the frames that a packet completes (None drains the decoder), or None if it is damaged."""
+    stream: Any = media.video
     try:
         frames = list(stream.codec_context.decode(packet))
-    except decode_errors():
+    except decode_errors() as error:
+        check_reachable(media.path, error)
         return None
     for frame in frames:
         if not frame.time_base:
@@ -146,41 +212,86 @@ def _pixel_aspect(stream: Any) -> float:
     return aspect if 0.25 <= aspect <= 4 else 1.0
 
 
-def _display_size(frame: Any, aspect: float) -> tuple[int, int]:
-    return max(1, round(frame.width * aspect)), frame.height
+def _upright_size(frame: Any, aspect: float) -> tuple[int, int]:
+    size = max(1, round(frame.width * aspect)), int(frame.height)
+    return (size[1], size[0]) if _orientation(frame).is_transposed else size
 
 
-def _quarter_turns(frame: Any) -> int:
-    # A degenerate display matrix (one that shrinks the picture to nothing) gives a number far outside the circle.
-    return int(round(frame.rotation / 90) % 4) if abs(frame.rotation) <= 360 else 0
-
-
-def _to_rgb(frame: Any, aspect: float) -> NDArray[np.uint8]:
-    picture = _reformat(frame, _checked_size(frame, aspect), "rgb24").to_ndarray()
-    return np.ascontiguousarray(np.rot90(picture, _quarter_turns(frame)))
-
-
-def _to_planes(frame: Any, aspect: float) -> Planes:
-    width, height = _checked_size(frame, aspect)
-    turns, is_full_range = _quarter_turns(frame), frame.color_range == _FULL_RANGE or frame.format.name[:4] == "yuvj"
-    is_bt709 = frame.colorspace == _BT709 or (frame.colorspace == _UNKNOWN and height >= 720)
-    matrix = yuv_to_rgb(high_definition=is_bt709, full_range=is_full_range)
-    if frame.format.name not in ("yuv420p", "yuvj420p") or (frame.width, frame.height) != (width, height):
-        frame = _reformat(frame, (width, height), "yuvj420p" if is_full_range else "yuv420p")
-    planes = (np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[: p.height, : p.width] for p in frame.planes)
-    y, u, v = (np.rot90(plane, turns) if turns else plane for plane in planes)
-    return Planes(y, u, v, matrix)
-
-
-def _checked_size(frame: Any, aspect: float) -> tuple[int, int]:
-    width, height = _display_size(frame, aspect)
-    if width * height > MAX_PIXELS:
-        raise InvalidRow(f"a picture of {width}x{height} pixels is too large", reason="unreadable")
-    return width, height
-
-
-def _reformat(frame: Any, size: tuple[int, int], pixel_format: str) -> Any:
+def _orientation(frame: Any) -> _Orientation:
+    """Return the orientation of a frame's display matrix; raises ``InvalidRow`` if that is no quarter turn."""
     try:
-        return frame.reformat(width=size[0], height=size[1], format=pixel_format)
-    except decode_errors() as error:
-        raise InvalidRow(f"a picture of format {frame.format.name} cannot be shown", reason="unreadable") from error
+        stored = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # side data that this PyAV does not know
+        stored = None
+    if stored is None:
+        return _Orientation(False, False, False)
+    a, b, _, c, d = np.frombuffer(bytes(stored)[:36], np.int32)[:5].astype(float) / 65536
+    if abs(a * d - b * c) < 1e-6:
+        return _Orientation(False, False, False)
+    if max(abs(b), abs(c)) < 0.1 * min(abs(a), abs(d)):
+        return _Orientation(False, a < 0, d < 0)
+    if max(abs(a), abs(d)) < 0.1 * min(abs(b), abs(c)):
+        return _Orientation(True, c < 0, b < 0)
+    raise InvalidRow(
+        f"the picture is turned by {abs(frame.rotation)} degrees, not by a quarter turn: convert it with ffmpeg first",
+        reason="unreadable",
+    )
+
+
+def _upright(plane: NDArray[np.uint8], orientation: _Orientation) -> NDArray[np.uint8]:
+    plane = plane.T if orientation.is_transposed else plane
+    return plane[:: -1 if orientation.is_upside_down else 1, :: -1 if orientation.is_mirrored else 1]
+
+
+def _to_rgb(to_planes: Callable[[], Planes]) -> NDArray[np.uint8]:
+    planes = to_planes()
+    return planes.rgb(planes.width, planes.height)
+
+
+def _to_planes(frame: Any, aspect: float, shown: FrameGeometry, name: str) -> Planes:
+    """Return the frame as it is shown: of the size of the first one, with black beside a picture of another shape."""
+    orientation, size = _orientation(frame), (shown.width, shown.height)
+    upright = _upright_size(frame, aspect)
+    if upright != size:
+        if upright[0] * upright[1] > MAX_PIXELS:
+            raise too_large(name, *upright, MAX_PIXELS)
+        scale = min(size[0] / upright[0], size[1] / upright[1])
+        fitted = max(2, round(upright[0] * scale)), max(2, round(upright[1] * scale))
+        size = size if abs(fitted[0] - size[0]) + abs(fitted[1] - size[1]) <= _ROUNDED_PX else fitted
+    planes, colour = _convert(frame, size[::-1] if orientation.is_transposed else size)
+    y, u, v = (_upright(plane, orientation) for plane in planes)
+    if size != (shown.width, shown.height):
+        x0, y0 = (shown.width - size[0]) // 4 * 2, (shown.height - size[1]) // 4 * 2
+        y = _pad(y, (shown.height, shown.width), (y0, x0), 0 if colour.is_full_range else 16)
+        half = ((shown.height + 1) // 2, (shown.width + 1) // 2)
+        u, v = (_pad(plane, half, (y0 // 2, x0 // 2), 128) for plane in (u, v))
+    return Planes(y, u, v, colour)
+
+
+def _pad(plane: NDArray[np.uint8], shape: tuple[int, int], corner: tuple[int, int], value: int) -> NDArray[np.uint8]:
+    padded = np.full(shape, value, np.uint8)
+    rows, columns = min(plane.shape[0], shape[0] - corner[0]), min(plane.shape[1], shape[1] - corner[1])
+    padded[corner[0] : corner[0] + rows, corner[1] : corner[1] + columns] = plane[:rows, :columns]
+    return padded
+
+
+def _convert(frame: Any, size: tuple[int, int]) -> tuple[list[NDArray[np.uint8]], Colour]:
+    """Return y, u and v of a frame at a size, not upright yet, and what they mean."""
+    is_full = frame.color_range == _FULL_RANGE or frame.format.name.startswith(("yuvj", "gray"))
+    is_rgb = frame.format.is_rgb or frame.format.has_palette
+    if is_rgb:
+        colour, ranges = Colour("bt601", False), (_FULL_RANGE, _LIMITED_RANGE)
+    else:
+        default: Any = "bt709" if frame.height >= _HIGH_DEFINITION_PX else "bt601"
+        known = default if frame.colorspace in (_UNSPECIFIED, _RGB) else _STANDARDS.get(frame.colorspace)
+        if known is None:
+            raise InvalidRow(f"colours of type {frame.colorspace} (ITU-T H.273) are not supported", reason="unreadable")
+        colour, ranges = Colour(known, is_full), (2, 2) if is_full else (1, 1)
+    if frame.format.name not in ("yuv420p", "yuvj420p") or (frame.width, frame.height) != size:
+        spaces = {"dst_colorspace": _SWS_BT601} if is_rgb else {}
+        try:
+            frame = frame.reformat(*size, "yuv420p", src_color_range=ranges[0], dst_color_range=ranges[1], **spaces)
+        except decode_errors() as error:
+            raise InvalidRow(f"a picture of format {frame.format.name} cannot be shown", reason="unreadable") from error
+    rows = (np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[: p.height, : p.width] for p in frame.planes)
+    return list(rows), colour

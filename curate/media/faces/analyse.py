@@ -53,7 +53,7 @@ def analyse_video(
     recorder = CropRecorder(size_px + size_px % 2, crops, store)
     search = FaceSearch(detector, min_face_px)
     with (
-        closing(decode_frames(path, spans, prefetch=True)) as frames,
+        closing(decode_frames(path, spans, prefetch=True, repeat=True)) as frames,
         closing(BackgroundWorker(_QUEUE_BYTES)) as worker,
     ):
         analyser = _Analyser(spans, search, every, recorder, worker)

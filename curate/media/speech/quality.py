@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from curate.media.container.decode import Samples, Span, cut_audio
 from curate.media.container.open import AUDIO_RATE_HZ
+from curate.media.container.sample_store import release_pages
 from curate.media.speech.vad import HOP_S
 
 SILENT_DBFS = -50.0
@@ -37,6 +38,7 @@ def window_powers(samples: Samples) -> NDArray[np.float32]:
     powers = np.zeros(count, np.float32)
     # In blocks, so that the sound of a long film fits into memory.
     for first in range(0, count, 4096):
+        release_pages(samples)
         block = samples[first * _WINDOW : (first + 4096) * _WINDOW].astype(np.float32)
         block = np.pad(block, (0, -len(block) % _WINDOW)).reshape(-1, _WINDOW)
         powers[first : first + len(block)] = (block**2).mean(axis=1)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from curate.media.container.decode import Samples, Span
 from curate.media.container.open import AUDIO_RATE_HZ
+from curate.media.container.sample_store import release_pages
 from curate.media.onnx import open_vad
 
 HOP_S = 512 / AUDIO_RATE_HZ
@@ -29,6 +30,7 @@ def speech_probabilities(samples: Samples) -> NDArray[np.float32]:
     tail: NDArray[np.float32] = np.zeros(_CONTEXT, np.float32)
     parts: list[NDArray[np.float32]] = []
     for start in range(0, len(samples), _HOP * _BLOCK):
+        release_pages(samples)
         block = samples[start : start + _HOP * _BLOCK].astype(np.float32) / np.float32(32768)
         windows = np.pad(block, (0, -len(block) % _HOP)).reshape(-1, _HOP)
         context = np.vstack([tail, windows[:-1, -_CONTEXT:]])

@@ -18,6 +18,7 @@ from curate.stages.prelabel.rows import ProposalRecord
 from curate.stages.prelabel.settings import REPLAY, LabellerSettings
 
 _NO_ANSWER = ParsedAnswer({}, {})
+# Part of every request and so of the keys of stored replies: never reword it.
 _FORM = "Answer with one JSON object, and nothing else, of the form that this JSON schema tells:"
 
 

@@ -66,7 +66,9 @@ class LabellerSettings(_Settings):
     def _check(self) -> "LabellerSettings":
         if problem := model_problem(self.model):
             raise LocatedProblems([(("model",), problem)])
-        if self.is_local and (unusable := sorted(self.model_fields_set - {"model", "name"})):
+        # The recipe that a run records spells out every default.
+        changed = (name for name, value in self if value != type(self).model_fields[name].default)
+        if self.is_local and (unusable := sorted({*changed} - {"model", "name"})):
             raise ValueError(f"{self.model} has no setting {unusable[0]}")
         if self.of is not None and self.model != REPLAY:
             raise ValueError("`of` goes with `model: replay` only")
@@ -154,7 +156,7 @@ class ServiceSettings(RequestSettings):
 
 
 class PrelabelSettings(ServiceSettings):
-    """Everything that the stage can be told."""
+    """All settings of the stage."""
 
     labellers: Annotated[tuple[LabellerSettings, ...], Setting(min_length=1, max_length=12)] = (
         LabellerSettings(model="offline"),

@@ -1,6 +1,6 @@
 """The sound of one source: its channels, the speech in them, its quality, and who speaks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import InvalidRow
-from curate.media.container.decode import Samples, Span, cut_audio, read_audio, read_channels
+from curate.media.container.decode import Samples, Span, cut_audio, read_channels, read_sound
 from curate.media.container.open import AUDIO_RATE_HZ
 from curate.media.speech import quality, vad
 from curate.media.speech.dnsmos import rate_speech
@@ -44,14 +44,23 @@ class Channel(NamedTuple):
         return {"speech_share": vad.speech_share(self.probabilities, span), "channel": self.number, **measured}
 
 
-def read_voice_tracks(path: Path, settings: PreprocessSettings, *, is_optional: bool) -> list[Channel]:
-    """Return the mix or each channel of a file, analysed. If sound is optional, a file without any has a silent one."""
+def read_voice_tracks(
+    path: Path, settings: PreprocessSettings, *, is_optional: bool, notice: Callable[[str], None]
+) -> list[Channel]:
+    """Return the mix or each channel of a file, analysed. If sound is optional, a file without any has a silent one.
+
+    ``notice`` is told what was chosen or left out, such as one of several sound tracks.
+    """
     try:
         if settings.channels == "separate":
-            return [_analyse(samples, number) for number, samples in enumerate(read_channels(path), start=1)]
-        return [_analyse(read_audio(path), None)]
-    except InvalidRow:
-        if not is_optional:
+            channels = read_channels(path, language=settings.transcript.language)
+            return [_analyse(samples, number) for number, samples in enumerate(channels, start=1)]
+        sound = read_sound(path, language=settings.transcript.language)
+        for sentence in sound.notices:
+            notice(sentence)
+        return [_analyse(sound.samples, None)]
+    except InvalidRow as error:
+        if not is_optional or error.reason == "unavailable":
             raise
         return [Channel(None, None, np.zeros(0, np.float32), np.zeros(0, np.float32))]
 

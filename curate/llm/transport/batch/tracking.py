@@ -1,7 +1,6 @@
 """The states of batches and of the requests in them."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -111,8 +110,3 @@ class Queue:
         """Take all requests out and return them."""
         pending, self._pending = self._pending, []
         return pending
-
-
-def is_in_batch(key: str, batches: Mapping[str, TrackedBatch]) -> bool:
-    """Whether a batch is still to answer a request."""
-    return any(key in batch.keys for batch in batches.values())

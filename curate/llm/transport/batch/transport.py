@@ -17,7 +17,7 @@ from curate.llm.settings import EngineSettings
 from curate.llm.transport.batch.lines import MAX_REQUESTS, has_ended, read_id, read_lines, why_ended, write_lines
 from curate.llm.transport.batch.results import LineReader
 from curate.llm.transport.batch.service import BatchService
-from curate.llm.transport.batch.tracking import PendingRequest, Phase, Queue, TrackedBatch, is_in_batch
+from curate.llm.transport.batch.tracking import PendingRequest, Phase, Queue, TrackedBatch
 from curate.llm.transport.faults import Failure, classify_status, copy_error
 from curate.llm.transport.protocol import FetchResult, Transport
 from curate.storage.sqlite import Statement
@@ -76,7 +76,7 @@ class BatchTransport:
         if self._error is not None:
             raise _copy(self._error)
         pending = PendingRequest(request, labeller, usage, asyncio.get_running_loop().create_future())
-        if is_in_batch(request.key, self._batches):
+        if any(request.key in batch.keys for batch in self._batches.values()):
             self._waiting[request.key] = pending
         elif (reply := self._store.find(request.key)) is not None:  # answered by a batch of an earlier run
             usage.from_cache += 1
