@@ -26,11 +26,13 @@ _MIN_S = 0.4
 _MIN_SAMPLES = 5
 _MIN_MOTION = 0.015
 _SURE = 0.8
-_PSEUDO_SPANS = 2.0
+_PSEUDO_SPANS, _ROUNDS = 0.25, 20
+_PRIORS = (0.1, 0.9)
+"""However rarely a face speaks in other spans, it may speak in this one."""
 _FIT_OF_OTHERS, _FIT_OF_SPEAKERS, _DEVIATION = 0.135, 0.48, 0.133
 """Fit of a mouth to 3 s of speech of somebody else and of its own, and the deviation of both. In shorter speech the
-first and the last grow with the square root of 3 s / length. Measured on 2-3 s of talking heads, each with its own sound
-and with that of 40 others."""
+first and the last grow with the square root of 3 s / length. Measured on talking heads, each with its own sound and
+with that of 40 others."""
 _MAX_RATIO = 4.0
 """Of 3 s of speech; in proportion to their length, shorter ones count less."""
 
@@ -66,8 +68,8 @@ def find_active_speakers(tracks: Sequence[FaceTrack], samples: Samples, spans: S
     or the most visible one if no mouth can be examined.
     """
     evidence = [_evidence(tracks, samples, span) for span in spans]
-    weights = _weights(evidence, len(tracks))
-    return [_decide(tracks, span, ratios, weights) for span, ratios in zip(spans, evidence, strict=True)]
+    posteriors = _posteriors(evidence, len(tracks))
+    return [_decide(tracks, span, posterior) for span, posterior in zip(spans, posteriors, strict=True)]
 
 
 def _evidence(tracks: Sequence[FaceTrack], samples: Samples, span: Span) -> dict[int, float]:
@@ -80,41 +82,38 @@ def _evidence(tracks: Sequence[FaceTrack], samples: Samples, span: Span) -> dict
     return {index: ratio for index, ratio in ratios.items() if ratio is not None}
 
 
-def _weights(evidence: Sequence[dict[int, float]], count: int) -> Series:
-    """Return how often each face speaks where it is visible and, last, nobody visible does (by EM)."""
-    weights = np.full(count + 1, 0.5)
-    chances = np.zeros(count + 1)
-    for ratios in evidence:
-        chances[[*ratios, -1]] += bool(ratios)
-    for _ in range(10):
-        sums = np.zeros(count + 1)
-        for ratios in evidence:
+def _posteriors(evidence: Sequence[dict[int, float]], count: int) -> list[dict[int, float]]:
+    """Return for each span the probability that each face that can be examined speaks.
+
+    How often each face, or nobody visible, speaks is learned from the other spans by expectation maximization.
+    """
+    speaks = np.zeros((len(evidence), count + 1))
+    present = np.zeros_like(speaks)
+    for row, ratios in zip(present, evidence, strict=True):
+        row[[*ratios, -1]] = bool(ratios)
+    for _ in range(_ROUNDS):
+        others = (speaks.sum(axis=0) - speaks + _PSEUDO_SPANS / 2) / (present.sum(axis=0) - present + _PSEUDO_SPANS)
+        for row, weights, ratios in zip(speaks, others.clip(*_PRIORS), evidence, strict=True):
             if ratios:
-                sums[[*ratios, -1]] += _posterior(ratios, weights)
-        weights = (sums + _PSEUDO_SPANS / 2) / (chances + _PSEUDO_SPANS)
-    return weights
+                likelihoods = weights[[*ratios, -1]] * np.exp([*ratios.values(), 0.0])
+                row[[*ratios, -1]] = likelihoods / likelihoods.sum()
+    return [{index: float(row[index]) for index in ratios} for row, ratios in zip(speaks, evidence, strict=True)]
 
 
-def _posterior(ratios: dict[int, float], weights: Series) -> Series:
-    """Return the probability that each of these faces speaks and, last, that none of them does."""
-    likelihoods = weights[[*ratios, -1]] * np.exp([*ratios.values(), 0.0])
-    return np.asarray(likelihoods / likelihoods.sum())
-
-
-def _decide(tracks: Sequence[FaceTrack], span: Span, ratios: dict[int, float], weights: Series) -> ActiveSpeaker:
+def _decide(tracks: Sequence[FaceTrack], span: Span, posterior: dict[int, float]) -> ActiveSpeaker:
     visible = [index for index, track in enumerate(tracks) if _overlaps(track, span)]
     if not visible:
         return ActiveSpeaker(None, "off screen", 1.0)
-    if not ratios:
+    if not posterior:
         most_visible = max(visible, key=lambda i: (tracks[i].detections_in(span), tracks[i].size_px))
         return ActiveSpeaker(most_visible, "uncertain", 0.0)
-    *faces, nobody = _posterior(ratios, weights).tolist()
-    probability, best = max(zip(faces, ratios, strict=True))
-    if probability >= _SURE:
-        return ActiveSpeaker(best, "speaker face", round(probability, 3))
-    if nobody >= _SURE and len(ratios) == len(visible):
+    best = max(posterior, key=lambda index: posterior[index])
+    nobody = 1 - sum(posterior.values())
+    if posterior[best] >= _SURE:
+        return ActiveSpeaker(best, "speaker face", round(posterior[best], 3))
+    if nobody >= _SURE and len(posterior) == len(visible):
         return ActiveSpeaker(None, "off screen", round(nobody, 3))
-    return ActiveSpeaker(best, "uncertain", round(min(0.5, probability), 3))
+    return ActiveSpeaker(best, "uncertain", round(min(0.5, posterior[best]), 3))
 
 
 def _overlaps(track: FaceTrack, span: Span) -> bool:
@@ -171,7 +170,8 @@ def _at_lags(times_s: Series, series: Series, grid: Series) -> list[Series]:
 def _smooth(series: Series) -> Series:
     if len(series) < _SMOOTH:
         return series
-    return np.convolve(np.pad(series, _SMOOTH // 2, mode="edge"), np.ones(_SMOOTH) / _SMOOTH, mode="valid")
+    padded = np.pad(series, _SMOOTH // 2, mode="edge")
+    return np.asarray(np.convolve(padded, np.ones(_SMOOTH) / _SMOOTH, mode="valid"), np.float64)
 
 
 def _correlation(a: Series, b: Series) -> float:

@@ -14,7 +14,7 @@ def cut_at_changes(
     turns: Sequence[SpeakerTurn],
     *,
     min_s: float = MIN_PIECE_S,
-    adjust: Callable[[float], float] = lambda time_s: time_s,
+    adjust: Callable[[float], float] | None = None,
 ) -> list[Span]:
     """Return the spans, each cut where one speaker's turn ends and another's begins.
 
@@ -33,8 +33,9 @@ def cut_at_changes(
                 break
             if turn.span.end_s > span.start_s:
                 within.append(turn)
-        cuts = [adjust(cut_s) for cut_s in _changes(span, within, min_s)]
-        edges = [span.start_s, *(round(cut_s, 3) for cut_s in cuts), span.end_s]
+        changes = _changes(span, within, min_s)
+        cuts = sorted(changes if adjust is None else map(adjust, changes))
+        edges = [span.start_s, *(round(cut_s, 3) for cut_s in cuts if span.start_s < cut_s < span.end_s), span.end_s]
         pieces += [Span(start_s, end_s) for start_s, end_s in pairwise(edges) if end_s > start_s]
     return pieces
 
