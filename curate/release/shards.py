@@ -10,7 +10,7 @@ from pyarrow import parquet
 from curate.files import sha256_of_file
 from curate.labels import Feature
 from curate.release.features import MEDIA, arrow_schema
-from curate.storage.blobs import Blobs
+from curate.storage.blobs import BlobMissing, Blobs
 
 ROW_GROUP_BYTES = 32 * 2**20
 ROW_GROUP_ROWS = 100_000
@@ -68,7 +68,7 @@ def write_shard(path: Path, rows: Iterable[SizedRow], features: Mapping[str, Fea
         write_page_index=True,
     ) as writer:
         for group in _row_groups(rows):
-            bytes_of = blobs.read_many(row[name] for row in group for name in MEDIA if row[name])
+            bytes_of = _read_media(group, blobs)
             loaded = [_with_media(row, bytes_of) for row in group]
             writer.write_table(pa.Table.from_pylist(loaded, schema=schema), row_group_size=len(loaded))
             written += len(loaded)
@@ -106,6 +106,16 @@ def _row_groups(rows: Iterable[SizedRow]) -> Iterator[list[Mapping[str, Any]]]:
         filled += size
     if group:
         yield group
+
+
+def _read_media(group: Sequence[Mapping[str, Any]], blobs: Blobs) -> dict[str, bytes]:
+    """Read the media of rows. Raises ``BlobMissing`` with the items that need the blob."""
+    try:
+        return blobs.read_many(row[name] for row in group for name in MEDIA if row[name])
+    except BlobMissing as error:
+        items = [row["item_id"] for row in group if error.name in (row[name] for name in MEDIA)]
+        of = f" of item {', '.join(items[:3])}{f' and {len(items) - 3} more' if len(items) > 3 else ''}"
+        raise BlobMissing(f"the media{of} cannot be released: {error.message}", hint=error.hint) from error
 
 
 def _with_media(row: Mapping[str, Any], bytes_of: Mapping[str, bytes]) -> dict[str, Any]:
