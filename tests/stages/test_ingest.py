@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from curate.labels import load_labels
 from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.stages.contract import REASONS, Outcome, Tools
+from curate.stages.ingest.finding import find_files
 from curate.stages.ingest.stage import Ingest
 from curate.storage.blobs import Blobs
 from curate.storage.workspace import Workspace
@@ -164,6 +166,23 @@ def test_globs(tmp_path):
         (tmp_path / name).write_text(name)
     assert list(ingest(tmp_path, "**/*.txt", "*.txt").sources) == ["a/b/z.txt", "a/y.txt", "x.txt"]
     assert list(ingest(tmp_path / "a", str(tmp_path / "x.txt")).sources) == [str(tmp_path / "x.txt")]
+
+
+def test_folders_that_are_deep_or_linked_in_circles(tmp_path):
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    path = str(folder)
+    for depth in range(1_500):
+        path += "/d"
+        os.mkdir(path)
+        if depth % 500 == 499:
+            Path(path, "a.txt").write_text(str(depth))
+    (folder / "loop").symlink_to(".")
+    (folder / "d/back").symlink_to("../..")
+    names = find_files("raw/**/*", tmp_path)
+    assert len(names) == 3
+    assert not any("loop" in name or "back" in name for name in names)
+    subprocess.run(["rm", "-r", folder], check=True)
 
 
 def test_a_pattern_without_a_match_is_named(tmp_path):

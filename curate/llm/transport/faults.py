@@ -31,6 +31,11 @@ _MODERATION = re.compile(
     re.IGNORECASE,
 )
 _ACCOUNT_WORDS = re.compile(r"\b(?:accounts?|organi[sz]ations?|projects?|keys?|permissions?|scopes?)\b", re.IGNORECASE)
+_TOO_MUCH = re.compile(
+    r"context.length|maximum context|context window|too (?:long|large|many)|max.*length|invalid.*(?:image|audio|media)",
+    re.IGNORECASE,
+)
+_STRUCTURE = re.compile(r"response_format|json_schema|json schema|guided|structured", re.IGNORECASE)
 _SECRET = re.compile(
     r"\b(?:sk|rk|pk|sess|hf|gsk|xai)[-_][A-Za-z0-9_*.\-]{3,}|\bAIza[A-Za-z0-9_*.\-]{3,}"
     r"|(?i:\bbearer)\s+\S+|sk-\*+\S*"
@@ -66,6 +71,8 @@ class Failure(NamedTuple):
     """The service limits the rate and asks to wait: not counted as a failure"""
     wait_s: float | None = None
     """How long the service asks to wait"""
+    is_own: bool = False
+    """What is wrong is certainly in this request, such as its length"""
     usage: TokenUsage | None = None
     """What the service says that a failed reply used"""
 
@@ -106,7 +113,9 @@ def classify_status(status: int, headers: Mapping[str, str], body: bytes, mask: 
         # A gateway that timed out does not know whether the service behind it went on.
         charged = status in (408, 500, 502, 504)
         return Failure("retry", detail, charged=charged, slow=status in (408, 503, 504, 529), wait_s=wait_s)
-    return Failure("invalid", detail)
+    if _STRUCTURE.search(error.text):
+        detail = f"{detail} (a service without JSON schemas needs `structured: json_object`)"
+    return Failure("invalid", detail, is_own=status == 413 or _is_too_much(error))
 
 
 def classify_error_page(headers: Mapping[str, str], body: bytes, mask: Callable[[str], str]) -> Failure | None:
@@ -208,6 +217,10 @@ def _read_error(page: Any) -> _ErrorPage:
     text = str(next((error[name] for name in ("message", "detail", "error") if error.get(name)), ""))
     is_flagged = isinstance(metadata, dict) and bool(metadata.get("reasons") or metadata.get("flagged_input"))
     return _ErrorPage(text, frozenset(codes), is_flagged, _is_moderation(text))
+
+
+def _is_too_much(error: _ErrorPage) -> bool:
+    return _TOO_MUCH.search(" ".join((error.text, *error.codes)).replace("_", " ")) is not None
 
 
 def _is_moderation(text: str) -> bool:

@@ -41,10 +41,10 @@ def find_turn_file(file: Path, media: str) -> tuple[Path, bool] | None:
         return file, False
     parents = Path(media).parent.parts
     for folder in [Path(*parents[start:]) for start in range(len(parents))]:
-        if (found := _named(file / folder, Path(media).stem)) is not None:
-            return found, True
-    found = _named(file, Path(media).stem)
-    return None if found is None else (found, False)
+        if (named := _named(file / folder, Path(media).stem)) is not None:
+            return named, True
+    named = _named(file, Path(media).stem)
+    return None if named is None else (named, False)
 
 
 def _named(folder: Path, stem: str) -> Path | None:
@@ -81,10 +81,10 @@ def load_turns(
         raise InvalidRow(f"{path.name} is not UTF-8 text", reason="invalid") from error
     problems: list[str] = []
     lines = text.splitlines()
-    found = list(_rttm(lines, problems) if path.suffix.lower() == ".rttm" else _csv(path, lines, problems))
+    turns_of_files = list(_rttm(lines, problems) if path.suffix.lower() == ".rttm" else _csv(path, lines, problems))
     problems = [_listed(f"{path.name}: not read", problems)] if problems else []
     by_file: dict[str | None, list[SpeakerTurn]] = {}
-    for file, turn in found:
+    for file, turn in turns_of_files:
         by_file.setdefault(file, []).append(turn)
     full = {media, str(Path(media).with_suffix(""))}
     short = {Path(media).name, Path(media).stem} - full

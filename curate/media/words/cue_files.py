@@ -65,9 +65,10 @@ def _cue_start(
         return above, int(lines[above])
     while above > floor and not lines[above].strip():
         above -= 1
-    is_next = above > floor and _NUMBER.match(lines[above]) and is_open(above) and above > floor + 1
-    if is_next and previous is not None and int(lines[above]) == previous + 1:
-        return above, previous + 1
+    if above > floor and _NUMBER.match(lines[above]) and is_open(above):
+        number = int(lines[above])
+        if floor < 0 or (previous is not None and number == previous + 1 and above > floor + 1):
+            return above, number
     return head, None
 
 
@@ -121,7 +122,8 @@ def read_ass(content: str) -> CueFile:
             order = [name.strip().lower() for name in rest.split(",")]
         elif kind == "Dialogue":
             names = list(order)
-            fields = dict(zip(names, rest.split(",", len(names) - 1), strict=False)) | {"layer": "0"}
+            fields = dict(zip(names, rest.split(",", len(names) - 1), strict=False))
+            fields |= dict.fromkeys(("layer", "marginl", "marginr", "marginv"), "0")
             dialogue.append("Dialogue: " + ",".join(fields.get(name, "") for name in _ASS_FIELDS))
     try:
         events = pysubs2.SSAFile.from_string("[Events]\n" + "\n".join(dialogue), format_="ass").events

@@ -15,6 +15,8 @@ _TAG_NAMES = (
     "a|b|big|br|c|center|div|em|font|i|lang|p|rp|rt|ruby|s|small|span|strike|strong|sub|sup|tt|u|v|del|ins|blink"
 )
 _STAMP = r"<(?P<hours>\d+:)?(?P<minutes>\d\d):(?P<seconds>\d\d\.\d{3})>"
+_STAMPED = re.compile(_STAMP)
+_MARKED = re.compile(r"[<&{\\]")
 _HTML = rf"<(?P<close>/?)(?P<tag>{_TAG_NAMES})(?P<classes>\.[^\s<>]*)?(?P<rest>\s[^<>]*)?/?>"
 _TOKEN = re.compile(rf"{_STAMP}|{_HTML}|\{{(?P<override>\\[^{{}}]*)\}}", re.IGNORECASE)
 _ASS_TOKEN = re.compile(rf"{_STAMP}|{_HTML}|\\(?P<escape>[Nnh{{}}])|\{{(?P<override>[^{{}}]*)\}}", re.IGNORECASE)
@@ -90,22 +92,22 @@ def _parts(event: CueEvent, *, is_ass: bool) -> list[_Part]:
     for token in _tokens(markup, is_ass=is_ass):
         add(markup[position : token.start()])
         position = token.end()
-        found = token.groupdict()
-        tag = (found["tag"] or "").lower()
-        if found["seconds"]:
-            hours = int((found["hours"] or "0:")[:-1])
-            parts[-1].cut((hours * 60 + int(found["minutes"])) * 60 + float(found["seconds"]))
+        groups = token.groupdict()
+        tag = (groups["tag"] or "").lower()
+        if groups["seconds"]:
+            hours = int((groups["hours"] or "0:")[:-1])
+            parts[-1].cut((hours * 60 + int(groups["minutes"])) * 60 + float(groups["seconds"]))
         elif tag == "v":
-            speaker = None if found["close"] else _tidy(_unescape(found["rest"] or "")) or None
+            speaker = None if groups["close"] else _tidy(_unescape(groups["rest"] or "")) or None
             parts.append(_Part(speaker, parts[-1].starts[-1]))
         elif tag in ("br", "p", "div"):
             add("\n")
-        elif found.get("escape"):
-            add({"n": "\n", "h": " "}.get(found["escape"].lower(), found["escape"]))
-        elif found["override"]:
-            drawings = _DRAWING.findall(found["override"])
+        elif groups.get("escape"):
+            add({"n": "\n", "h": " "}.get(groups["escape"].lower(), groups["escape"]))
+        elif groups["override"]:
+            drawings = _DRAWING.findall(groups["override"])
             is_drawing = int(drawings[-1][:3]) > 0 if drawings else is_drawing
-            for length in _KARAOKE.findall(found["override"]):
+            for length in _KARAOKE.findall(groups["override"]):
                 parts[-1].cut(event.start_s + sung_s)
                 sung_s += int(length) / 100
     add(markup[position:])
@@ -144,12 +146,13 @@ def _unroll(events: Sequence[CueEvent], *, is_ass: bool) -> list[CueEvent]:
         if not -_TOUCHING_S <= event.start_s - before.end_s <= _TOUCHING_S:
             continue
         earlier, lines = ([line for line, _ in pair] for pair in (shown[index - 1], shown[index]))
-        is_glimpse = event.end_s - event.start_s <= _GLIMPSE_S
+        is_plain_again = _STAMPED.search(before.markup) is not None and not _STAMPED.search(event.markup)
+        is_glimpse = event.end_s - event.start_s <= _GLIMPSE_S or is_plain_again
         longest = min(len(earlier), len(lines) if is_glimpse else len(lines) - 1)
         counts = (count for count in range(longest, 0, -1) if earlier[-count:] == lines[:count])
         repeated[index] = next(counts, 0)
         rolling += repeated[index] > 0
-    is_stamped = any(re.search(_STAMP, event.markup) for event in events)
+    is_stamped = any(_STAMPED.search(event.markup) for event in events)
     if rolling * 2 < len(events) - 1 or rolling < (1 if is_stamped else 2):
         return list(events)
     return [
@@ -161,6 +164,8 @@ def _unroll(events: Sequence[CueEvent], *, is_ass: bool) -> list[CueEvent]:
 def _lines(event: CueEvent, *, is_ass: bool) -> list[tuple[str, str]]:
     """Return the lines of an event that have text: plain, and with their mark-up."""
     markups = re.split(r"\\N|\n", event.markup) if is_ass else event.markup.split("\n")
+    if not _MARKED.search(event.markup):
+        return [(text, markup) for markup in markups if (text := _tidy(markup))]
     texts = [
         " ".join(line for part in _parts(event._replace(markup=markup), is_ass=is_ass) for line in part.lines())
         for markup in markups

@@ -48,7 +48,7 @@ def find_sidecars(media: Path) -> list[Sidecar]:
     except OSError:
         return []
     others = {Path(name).stem for name in names if Path(name).suffix.lower() in _MEDIA} - {media.stem}
-    found: list[tuple[tuple[int, bool, int, str], Sidecar]] = []
+    ranked: list[tuple[tuple[int, bool, int, str], Sidecar]] = []
     for name in names:
         stem, suffix = name[: -len(Path(name).suffix)], Path(name).suffix.lower()
         if suffix not in SUFFIXES or not (media.parent / name).is_file():
@@ -59,8 +59,8 @@ def find_sidecars(media: Path) -> list[Sidecar]:
             continue
         language, rank = described
         key = rank, bool(tags), SUFFIXES.index(suffix), name
-        found.append((key, Sidecar(media.parent / name, language)))
-    return [sidecar for _, sidecar in sorted(found, key=lambda entry: entry[0])]
+        ranked.append((key, Sidecar(media.parent / name, language)))
+    return [sidecar for _, sidecar in sorted(ranked, key=lambda entry: entry[0])]
 
 
 def choose_sidecar(languages: Sequence[str | None], wanted: str | None) -> int | None:

@@ -1,4 +1,4 @@
-"""Whether subtitles are said when they are shown."""
+"""Whether subtitles are shown while they are spoken."""
 
 from collections.abc import Sequence
 
@@ -20,13 +20,13 @@ def describe_misfit(cues: Sequence[Span], speech: Sequence[Span]) -> str | None:
     """
     if not cues or not speech:
         return None
-    length = int(max(cues[-1].end_s, *(span.end_s for span in (*cues, *speech))) / _STEP_S) + 2
-    shown, said = _mask(cues, length), _mask(speech, length)
-    shorter = min(shown.sum(), said.sum())
+    length = int((max(span.end_s for span in speech) + _MAX_SHIFT_S) / _STEP_S) + 2
+    cue_mask, speech_mask = _mask(cues, length), _mask(speech, length)
+    shorter = min(cue_mask.sum(), speech_mask.sum())
     if shorter <= 0:
         return None
     size = 1 << (2 * length - 1).bit_length()
-    products = np.fft.irfft(np.fft.rfft(said, size) * np.conj(np.fft.rfft(shown, size)), size) / shorter
+    products = np.fft.irfft(np.fft.rfft(speech_mask, size) * np.conj(np.fft.rfft(cue_mask, size)), size) / shorter
     most = min(int(_MAX_SHIFT_S / _STEP_S), length - 1)
     overlaps = np.concatenate([products[size - most :], products[: most + 1]])
     overlap = float(overlaps[most])

@@ -69,8 +69,10 @@ def _header(lines: "_RowLines") -> tuple[list[str], str]:
         delimiters, line = declared[1], next(lines, "").strip("\r\n")
     if "\0" in line or not is_unicode(line):
         raise InvalidRow("its first line is not UTF-8 text: save the file as UTF-8")
-    found = [([name.strip() for name in _cells(line, delimiter)], delimiter) for delimiter in delimiters]
-    names, delimiter = next((header for header in found if "text" in header[0]), max(found, key=lambda h: len(h[0])))
+    headers = [([name.strip() for name in _cells(line, delimiter)], delimiter) for delimiter in delimiters]
+    names, delimiter = next(
+        (header for header in headers if "text" in header[0]), max(headers, key=lambda h: len(h[0]))
+    )
     if "text" not in names:
         listed = ", ".join(name[:_MAX_QUOTED] for name in names[:_MAX_NAMED]) or "without a name"
         raise InvalidRow(f"the file has columns {listed}; a column `text` is needed: rename it, or add a first line")

@@ -166,9 +166,6 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
         shots = [[Span(shot["start_s"], shot["end_s"]) for shot in outcome.rows["shots"]] for outcome in outcomes]
         rows.shots.extend(shot_rows(row["source_id"], join_shots(parts.parts, shots)))
         try:
-            for rejection in rows.rejections:
-                if rejection.reason == "unavailable":
-                    raise InvalidRow(rejection.detail, reason="unavailable")
             self._check_kept(row, rows)
         except InvalidRow as error:
             rows.reject_source(error)
@@ -183,7 +180,10 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
         return compare_sources(corpus, self.stage, drop_repeats=repeats, name_people=people)
 
     def _check_kept(self, row: dict[str, Any], rows: SourceRows) -> None:
-        """Raise ``InvalidRow`` if nothing of a source is kept."""
+        """Raise ``InvalidRow`` if nothing of a source is kept, or if its file was out of reach at some time."""
+        for rejection in rows.rejections:
+            if rejection.reason == "unavailable":
+                raise InvalidRow(rejection.detail, reason="unavailable")
         if not rows.items and self.unit == "shot" and row["kind"] == "video" and not rows.shots:
             raise no_shots(row["file"])
         if not rows.items:

@@ -115,26 +115,26 @@ def transcribe_source(
             rows.reject(name_of(transcriber), error)
 
     cues: list[list[Cue]] = [[] for _ in channels]
-    found, source = Transcript([]), None
+    transcript, source = Transcript([]), None
     for transcriber in open_transcribers(row, settings, tools):
         if isinstance(transcriber, SidecarSubtitles | EmbeddedSubtitles):
-            found, source = first_transcript([transcriber], None, (), language=language, on_error=reject)
-            found = found._replace(cues=[cue for cue in found.cues if is_visible(cue.text)])
-            for cue in found.cues:
+            transcript, source = first_transcript([transcriber], None, (), language=language, on_error=reject)
+            transcript = transcript._replace(cues=[cue for cue in transcript.cues if is_visible(cue.text)])
+            for cue in transcript.cues:
                 cues[int(np.argmax([channel.speech_in(cue.span) for channel in channels]))].append(cue)
             speech = sorted(span for spans in utterances for span in spans)
-            late = sum(cue.span.start_s >= (row["duration_s"] or math.inf) for cue in found.cues)
+            late = sum(cue.span.start_s >= (row["duration_s"] or math.inf) for cue in transcript.cues)
             if late:
                 sentence = f"{late} of its cues begin{'s' * (late == 1)} after the end of the file"
                 doubts.setdefault(name_of(transcriber), []).append(sentence)
-            if (misfit := describe_misfit([cue.span for cue in found.cues], speech)) is not None:
+            if (misfit := describe_misfit([cue.span for cue in transcript.cues], speech)) is not None:
                 doubts.setdefault(name_of(transcriber), []).append(misfit)
         else:
             for index, (channel, spans) in enumerate(zip(channels, utterances, strict=True)):
-                found, name = first_transcript(
+                transcript, name = first_transcript(
                     [transcriber], channel.samples, spans, language=language, on_error=reject
                 )
-                cues[index], source = found.cues, source or name
+                cues[index], source = transcript.cues, source or name
         if source is not None:
             break
     for subject, sentences in doubts.items():
@@ -142,7 +142,7 @@ def transcribe_source(
     if source is None:
         return SourceTranscript(cues, None, language)
     texts = " ".join(cue.text for channel_cues in cues for cue in channel_cues)
-    return SourceTranscript(cues, source, language or found.language or detect_language(texts))
+    return SourceTranscript(cues, source, language or transcript.language or detect_language(texts))
 
 
 def split_by_word(channel: Channel, cues: Sequence[Cue], spans: Sequence[Span], *, align: bool) -> list[SpanText]:

@@ -78,6 +78,7 @@ class BatchTransport:
         self._budget = budget
         self._lines = LineReader(self._prices, budget, self._service.mask)
         self._deadline = None if settings.deadline_s is None else time.monotonic() + settings.deadline_s
+        self._has_replied = store.has_replies(self._service.url)
         self._max_requests = MAX_REQUESTS
         self._queue = Queue()
         self._batches: dict[str, TrackedBatch] = {}
@@ -338,6 +339,7 @@ class BatchTransport:
             if pending is None:
                 continue
             if isinstance(result, FetchResult):
+                self._has_replied = True
                 if (reply := result.reply) is not None:
                     pending.usage.add_reply(reply.tokens_in, reply.tokens_out, reply.usd)
                 pending.resolve(result._replace(tries=pending.tries))
@@ -345,7 +347,8 @@ class BatchTransport:
                 self._waiting[key] = pending
                 self._end(self._service.refusal(result))
             elif result.action == "invalid" or pending.tries >= self._settings.tries:
-                outcome: Literal["invalid", "error"] = "invalid" if result.action == "invalid" else "error"
+                is_own = result.action == "invalid" and (result.is_own or self._has_replied)
+                outcome: Literal["invalid", "error"] = "invalid" if is_own else "error"
                 pending.resolve(FetchResult(None, outcome, result.detail, tries=pending.tries))
             elif not pending.result.done():
                 self._enqueue(pending)
