@@ -85,19 +85,28 @@ def _evidence(tracks: Sequence[FaceTrack], samples: Samples, span: Span) -> dict
 def _posteriors(evidence: Sequence[dict[int, float]], count: int) -> list[dict[int, float]]:
     """Return for each span the probability that each face that can be examined speaks.
 
-    How often each face, or nobody visible, speaks is learned from the other spans by expectation maximization.
+    How often each face speaks, and nobody visible while it is there, is learned from the other spans by expectation
+    maximization. Spans without a face in common do not matter to each other.
     """
-    speaks = np.zeros((len(evidence), count + 1))
-    present = np.zeros_like(speaks)
-    for row, ratios in zip(present, evidence, strict=True):
-        row[[*ratios, -1]] = bool(ratios)
+    present = np.zeros((len(evidence), count))
+    ratios = np.zeros_like(present)
+    for row, row_ratios, by_face in zip(present, ratios, evidence, strict=True):
+        row[[*by_face]], row_ratios[[*by_face]] = 1, [*by_face.values()]
+    speaks, silent = np.zeros_like(present), np.zeros((len(evidence), 1))
+    chances = present.sum(axis=0) - present
+    faces = present.sum(axis=1, keepdims=True)
     for _ in range(_ROUNDS):
-        others = (speaks.sum(axis=0) - speaks + _PSEUDO_SPANS / 2) / (present.sum(axis=0) - present + _PSEUDO_SPANS)
-        for row, weights, ratios in zip(speaks, others.clip(*_PRIORS), evidence, strict=True):
-            if ratios:
-                likelihoods = weights[[*ratios, -1]] * np.exp([*ratios.values(), 0.0])
-                row[[*ratios, -1]] = likelihoods / likelihoods.sum()
-    return [{index: float(row[index]) for index in ratios} for row, ratios in zip(speaks, evidence, strict=True)]
+        silences = present @ (present.T @ silent) - faces * silent
+        weight = _share(speaks.sum(axis=0) - speaks, chances)
+        likelihoods = present * weight * np.exp(ratios)
+        nobody = _share(silences, (present * chances).sum(axis=1, keepdims=True))
+        total = likelihoods.sum(axis=1, keepdims=True) + nobody
+        speaks, silent = likelihoods / total, nobody / total
+    return [{index: float(row[index]) for index in by_face} for row, by_face in zip(speaks, evidence, strict=True)]
+
+
+def _share(times: Series, chances: Series) -> Series:
+    return np.asarray((times + _PSEUDO_SPANS / 2) / (chances + _PSEUDO_SPANS)).clip(*_PRIORS)
 
 
 def _decide(tracks: Sequence[FaceTrack], span: Span, posterior: dict[int, float]) -> ActiveSpeaker:
