@@ -47,6 +47,7 @@ class Commits:
         rows, rejected = self._ledger.commit(entries, metadata=metadata)
         result.rows += rows
         result.rejected += rejected
+        result.crashed += sum(any(reason == "crashed" for _, reason, _ in entry.rejected) for entry in entries)
         result.changed = True
         result.unavailable += sum((e.input_id, "unavailable") in {r[:2] for r in e.rejected} for e in entries)
         if self._summary is not None:

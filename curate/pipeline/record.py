@@ -39,6 +39,8 @@ class StageResult:
     """Results by kind, such as the outcomes of the proposals made now."""
     reason: str = ""
     """The most common reason why an input has no result."""
+    crashed: int = 0
+    """Inputs whose worker was killed each time it tried: the next run tries them again."""
     failed: int = 0
     """Inputs that lack a result through no fault of theirs: the next run tries them again."""
     unavailable: int = 0

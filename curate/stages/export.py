@@ -25,6 +25,7 @@ from curate.stages.contract import DriverStage, Receipt, Tools
 
 Key = Literal["source", "speaker", "participant", "identity", "group"]
 MEGABYTE = 2**20
+_MAX_NAMED = 3
 _SPLIT = re.compile(r"[A-Za-z]\w{0,39}")
 _ANNOTATION = ("annotation_id", "judgement_id", "item_id", "annotator", "action", "acted_at", "origins")
 
@@ -95,7 +96,7 @@ class Export(DriverStage, Dividing):
             "split_settings": settings.identity,
             "tool": f"curate {__version__}",
         }
-        template, notices = _read_template(self.card, tools), _notices(corpus, tables, plan)
+        template, notices = _read_template(self.card, tools), [*_notices(corpus, tables, plan), *_losses(corpus)]
         manifest = write_release(
             plan,
             rows,
@@ -174,6 +175,19 @@ def _notices(corpus: Corpus, tables: ReleaseTables, plan: Plan) -> list[str]:
     rows = zip(tracks["face_id"].to_pylist(), tracks["detector"].to_pylist(), strict=True)
     detectors = sorted({detector for face, detector in rows if face in faces})
     return [note for detector in detectors if (note := licence_note(detector))]
+
+
+def _losses(corpus: Corpus) -> list[str]:
+    """Return what a release lacks because the workers that tried it were killed."""
+    rows = corpus.read("rejections", ["stage", "parent_id", "subject", "reason"]).to_pylist()
+    lost = [row for row in rows if row["reason"] == "crashed" and row["subject"] == row["parent_id"]]
+    if not lost:
+        return []
+    sources = corpus.read("sources", ["source_id", "file"]).to_pydict()
+    files = dict(zip(sources["source_id"], sources["file"], strict=True))
+    names = sorted({f"{files.get(row['parent_id']) or row['parent_id']} ({row['stage']})" for row in lost})
+    shown = ", ".join(names[:_MAX_NAMED]) + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
+    return [f"Incomplete: {len(names)} inputs are missing (crashed), because their worker was killed: {shown}."]
 
 
 def _read_template(name: str, tools: Tools) -> str:

@@ -9,6 +9,7 @@ from curate.annotation.label_studio.projects import Notes, ProjectKey, ensure_pr
 from curate.annotation.label_studio.tasks import MEDIA, has_all, to_prediction, to_task, variables_of
 from curate.annotation.protocol import AnnotationServer, Project, Say, TaskState
 from curate.corpus.view import Corpus
+from curate.document import read_text
 from curate.errors import InvalidInput
 from curate.labels import DEFAULT_LANGUAGE, Layout, compile_config, find_layout, parse_layout, to_context
 
@@ -58,7 +59,8 @@ def push(
     job = Push(corpus, server, name, folder, settings, language, say)
     items = _by_layout(corpus, folder)
     recipe = corpus.workspace.recipe or ""
-    projects = find_projects(server, recipe, corpus.labels.name) if items else {}
+    notes = Notes(corpus.workspace.local, name)
+    projects = find_projects(server, recipe, corpus.labels.name, notes) if items else {}
     keys = {ProjectKey(recipe, corpus.labels.name, path.stem): path for path in items}
     counts = [_push_layout(job, key, path, items[path], projects.get(key)) for key, path in keys.items()]
     return PushCounts(*(sum(column) for column in zip(*counts, strict=True))) if counts else PushCounts()
@@ -67,7 +69,7 @@ def push(
 def _push_layout(
     job: Push, key: ProjectKey, path: Path, items: Sequence[dict[str, Any]], existing: Project | None
 ) -> PushCounts:
-    layout = path.read_text("utf-8")
+    layout = read_text(path)
     config = compile_config(job.corpus.labels, layout, name=str(path), language=job.language)
     variables = variables_of(layout)
     complete = [item for item in items if has_all(item, variables)]

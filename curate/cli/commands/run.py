@@ -77,7 +77,8 @@ def _run(recipe: Path, workspace: str, options: _Options) -> None:
     if run.error:
         show_error(run.error)
         raise typer.Exit(run.error.exit_code)
-    if run.rejected_share > options.max_rejected or any(result.unavailable for result in run.stages):
+    is_incomplete = any(result.unavailable or result.crashed for result in run.stages)
+    if run.rejected_share > options.max_rejected or is_incomplete:
         raise typer.Exit(_INCOMPLETE)
 
 

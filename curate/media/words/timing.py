@@ -20,7 +20,7 @@ def describe_misfit(cues: Sequence[Span], speech: Sequence[Span]) -> str | None:
     """
     if not cues or not speech:
         return None
-    length = int(max(cues[-1].end_s, *(span.end_s for span in (*cues, *speech))) / _STEP_S) + 2
+    length = int((max(span.end_s for span in speech) + _MAX_SHIFT_S) / _STEP_S) + 2
     cue_mask, speech_mask = _mask(cues, length), _mask(speech, length)
     shorter = min(cue_mask.sum(), speech_mask.sum())
     if shorter <= 0:
