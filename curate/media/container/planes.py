@@ -133,6 +133,8 @@ class DecodedFrame(NamedTuple):
     to_rgb: Callable[[], Plane]
     """Upright (height, width, 3)"""
     to_planes: Callable[[], Planes]
+    part: int = 0
+    """Which of the files that were joined it is from"""
 
 
 def _part(plane: Plane, region: Region | None, factor: int) -> Plane:
