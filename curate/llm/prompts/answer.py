@@ -92,7 +92,7 @@ def _usable_value(field: Field, value: Any, item: ItemContext) -> tuple[Any, str
                 rest, _ = _usable_value(field, {**value, "spans": kept, "relations": []}, item)
                 if rest is not None:
                     return rest, f"left out a quotation ({error})"[:200]
-        if field.required:
+        if field.required or not isinstance(value, dict):
             return value, ""
         return None, f"left out ({error})"[:200]
     return value, ""

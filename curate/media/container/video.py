@@ -113,7 +113,8 @@ def decode_video(
                 return
         if time_s >= spans[index][0] - 0.5 / rate:
             to_planes = partial(_to_planes, frame, aspect, shown, name)
-            yield DecodedFrame(time_s, number, partial(_to_rgb, to_planes), to_planes)
+            part = bisect_right(media.restarts_s, time_s)
+            yield DecodedFrame(time_s, number, partial(_to_rgb, to_planes), to_planes, part)
 
 
 def _timed(frames: Iterator[Any], origin_s: float, rate: float, repeat: bool) -> Iterator[tuple[float, Any]]:
