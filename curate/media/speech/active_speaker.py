@@ -100,7 +100,8 @@ def _posteriors(evidence: Sequence[dict[int, float]], count: int) -> list[dict[i
     for _ in range(_ROUNDS):
         silences = present @ (present.T @ silent) - faces * silent
         weight = _share(speaks.sum(axis=0) - speaks, chances)
-        likelihoods = present * weight * np.exp(ratios)
+        # More faces fit by chance more often.
+        likelihoods = present * weight / np.maximum(faces, 1) * np.exp(ratios)
         nobody = _share(silences, (present * chances).sum(axis=1, keepdims=True))
         total = likelihoods.sum(axis=1, keepdims=True) + nobody
         speaks, silent = likelihoods / total, nobody / total
@@ -155,6 +156,7 @@ def _log_ratio(track: FaceTrack, sound: _Sound, span: Span) -> float | None:
     if ((times_s >= span.start_s) & (times_s < span.end_s)).sum() < _MIN_SAMPLES or not sound.voice.any():
         return None
     grid = np.arange(span.start_s - _PAD_S, span.end_s + _PAD_S, 1 / _RATE_HZ)
+    grid = grid[(grid >= times_s[0]) & (grid <= times_s[-1])]
     after = np.searchsorted(times_s, grid).clip(1, len(times_s) - 1)
     # Where pictures are rare, nothing is known of the mouth between them.
     grid = grid[np.minimum(np.abs(grid - times_s[after - 1]), np.abs(grid - times_s[after])) <= _NEAR_S]
