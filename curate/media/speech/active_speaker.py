@@ -23,8 +23,8 @@ _REACH_S = _PAD_S + float(_LAGS_S[-1]) + 0.1
 """How far beyond a span its sound is needed."""
 _SPEECH_HZ = (1000.0, 3500.0)
 _MIN_S = 0.4
-_NEAR_S = 0.07
-"""A sample tells of the mouth up to this long before and after."""
+_NEAR_S = 0.126
+"""A sample tells of the mouth up to this long before and after: half the longest gap between samples."""
 _MIN_SAMPLES = 5
 _MIN_MOTION = 0.015
 _SURE = 0.8
