@@ -100,7 +100,8 @@ def _posteriors(evidence: Sequence[dict[int, float]], count: int) -> list[dict[i
     for _ in range(_ROUNDS):
         silences = present @ (present.T @ silent) - faces * silent
         weight = _share(speaks.sum(axis=0) - speaks, chances)
-        likelihoods = present * weight * np.exp(ratios)
+        # More faces fit by chance more often.
+        likelihoods = present * weight / np.maximum(faces, 1) * np.exp(ratios)
         nobody = _share(silences, (present * chances).sum(axis=1, keepdims=True))
         total = likelihoods.sum(axis=1, keepdims=True) + nobody
         speaks, silent = likelihoods / total, nobody / total
