@@ -39,6 +39,7 @@ class Counts(Protocol):
     models: Any
     speakers: Any
     annotators: Any
+    cannot_judge: Any
     classes: Any
     values: Any
     numbers: Any
@@ -246,11 +247,13 @@ def _labels(facts: CardFacts, counts: Counts) -> str:
 
 
 def _review(counts: Counts) -> str:
+    reasons = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in sorted(counts.cannot_judge.items()))
+    unjudged = f"\n\nJudgements saying that the item cannot be judged: {reasons}." if reasons else ""
     if not counts.raters:
-        return "No item has been reviewed by people yet."
+        return f"No item has been reviewed by people yet.{unjudged}"
     rows = [[str(raters), f"{items:,}"] for raters, items in sorted(counts.raters.items())]
     people = f"{len(counts.annotators)} people took part, shown by pseudonyms."
-    return people + "\n\n" + table(["raters of an item", "items"], rows)
+    return people + "\n\n" + table(["raters of an item", "items"], rows) + unjudged
 
 
 def _provenance(facts: CardFacts, counts: Counts) -> str:

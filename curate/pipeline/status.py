@@ -24,6 +24,7 @@ class Status(NamedTuple):
     units: dict[str, int]
     prelabels: dict[str, dict[str, int]]
     annotations: dict[str, int]
+    cannot_judge: dict[str, int]
     labels: dict[str, int]
     rejections: dict[str, dict[str, int]]
     releases: list[str]
@@ -41,6 +42,7 @@ def status(loaded: LoadedRecipe, workspace: Workspace) -> Status:
         units=_count(corpus, "items", "unit"),
         prelabels=_count_nested(corpus, "prelabels", "labeller", "outcome"),
         annotations=_count(corpus, "annotations", "action"),
+        cannot_judge=count_cannot_judge(corpus.read("annotations")),
         labels=_count(corpus, "labels", "label_source"),
         rejections=_count_nested(corpus, "rejections", "stage", "reason"),
         releases=[manifest.version for manifest in Releases(workspace.releases).manifests(loaded.recipe.recipe)],

@@ -116,6 +116,7 @@ class ReleaseRows:
             "annotator": pseudonym(act["annotator"], self._secret),
             "acted_at": act["acted_at"],
             "skipped": act["action"] == "skipped",
+            "cannot_judge": act["cannot_judge"],
             "origins": act["origins"],
         } | self._values(act)
 

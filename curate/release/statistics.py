@@ -21,6 +21,7 @@ class Statistics:
         self.models: Counter[str] = Counter()
         self.speakers: set[str] = set()
         self.annotators: set[str] = set()
+        self.cannot_judge: Counter[str] = Counter()
         self.classes: dict[str, dict[str, Counter[str]]] = {
             name: defaultdict(Counter) for name, field in labels.fields.items() if field.labels
         }
@@ -44,6 +45,7 @@ class Statistics:
         if row["speaker"] is not None:
             self.speakers.add(row["speaker"])
         self.annotators.update(act["annotator"] for act in row["judgements"] if act["annotator"] is not None)
+        self.cannot_judge.update(act["cannot_judge"] for act in row["judgements"] if act["cannot_judge"])
         if row["prelabel"]:
             self.models[row["prelabel"]["model"] or row["prelabel"]["labeller"] or "not stated"] += 1
         for entry in row["agreement"] or ():

@@ -26,12 +26,13 @@ class PullCounts(NamedTuple):
     skipped: int = 0
     deleted: int = 0
     restored: int = 0
+    cannot_judge: int = 0
     problems: tuple[str, ...] = ()
 
     @property
     def new(self) -> int:
         """The number of new acts."""
-        return self.created + self.updated + self.skipped + self.deleted + self.restored
+        return self.created + self.updated + self.skipped + self.deleted + self.restored + self.cannot_judge
 
 
 class ProjectStatus(NamedTuple):

@@ -28,6 +28,8 @@ def status_command(recipe: OptionalRecipe = None, workspace: Workspace = WORKSPA
         rows = [(name, *(counts.get(outcome, 0) for outcome in outcomes)) for name, counts in state.prelabels.items()]
         say("")
         show_table(["labeller", *outcomes], rows)
+    if state.cannot_judge:
+        say(f"\ncannot be judged, people say: {counted(state.cannot_judge)}")
     if state.rejections:
         rejections = [
             (stage, reason, n) for stage, reasons in state.rejections.items() for reason, n in reasons.items()

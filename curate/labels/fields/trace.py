@@ -11,10 +11,11 @@ from pydantic import Field as Setting
 from pydantic import model_validator
 
 from curate.labels.features import Feature, list_of, scalar
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Field
+from curate.labels.fields.base import Aggregate, AggregationRule, Field
 from curate.labels.fields.checks import is_settled, members, unanimous
 from curate.labels.fields.clock import MAX_S, region_times
 from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid
+from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.fields.results import Result, control_suffix, value_of
 from curate.labels.layout import Layout
 from curate.labels.markup import choice, element
