@@ -115,8 +115,14 @@ def current_judgements(annotations: pa.Table, *, with_skipped: bool = False) -> 
     return acts.filter(pc.invert(pc.is_in(acts["action"], value_set=pa.array(ended))))
 
 
+UNJUDGED_COLUMNS = ("item_id", "judgement_id", "annotation_id", "action", "acted_at", "cannot_judge")
+
+
 def count_cannot_judge(annotations: pa.Table) -> dict[str, int]:
-    """Return how many judgements now say that their item cannot be judged, by the reason."""
+    """Return how many judgements now say that their item cannot be judged, by the reason.
+
+    ``annotations`` needs ``UNJUDGED_COLUMNS`` alone.
+    """
     reasons = current_judgements(annotations, with_skipped=True)["cannot_judge"].drop_null().to_pylist()
     return dict(sorted(Counter(reasons).items()))
 

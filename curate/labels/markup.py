@@ -137,7 +137,9 @@ def grouped_choices(taxonomy: Taxonomy) -> list[ET.Element]:
     A group is a label of a tree with all that are below it, or the labels of a long list under the same heading.
     """
     labels = {
-        label.name: choice("Choice", label.name, hotkey=label.hotkey, hint=label.definition)
+        label.name: choice(
+            "Choice", label.name, hotkey=label.hotkey, hint=label.definition, alone="true" if label.absence else None
+        )
         for label in taxonomy.labels
     }
     is_tree = len(taxonomy.roots) < len(labels)

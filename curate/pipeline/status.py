@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from typing import Any, NamedTuple
 
+from curate.corpus.judgements import UNJUDGED_COLUMNS, count_cannot_judge
 from curate.corpus.view import Corpus
 from curate.pipeline.walk import open_corpus
 from curate.recipe import LoadedRecipe
@@ -42,7 +43,7 @@ def status(loaded: LoadedRecipe, workspace: Workspace) -> Status:
         units=_count(corpus, "items", "unit"),
         prelabels=_count_nested(corpus, "prelabels", "labeller", "outcome"),
         annotations=_count(corpus, "annotations", "action"),
-        cannot_judge=count_cannot_judge(corpus.read("annotations")),
+        cannot_judge=count_cannot_judge(corpus.read("annotations", UNJUDGED_COLUMNS)),
         labels=_count(corpus, "labels", "label_source"),
         rejections=_count_nested(corpus, "rejections", "stage", "reason"),
         releases=[manifest.version for manifest in Releases(workspace.releases).manifests(loaded.recipe.recipe)],

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.judgements import UNJUDGED_COLUMNS, count_cannot_judge
 from curate.corpus.view import Corpus
 from curate.report.page import render_page, show_duration, write_page
 from curate.report.sections.items import final_proposals, item_cards
@@ -39,7 +40,7 @@ def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:
     }
     # Arrow tables, since few rows of a large corpus are shown and the rest is only counted.
     tables = {name: corpus.read(name, names) for name, names in columns.items()}
-    unjudged = sum(count_cannot_judge(corpus.read("annotations")).values())
+    unjudged = sum(count_cannot_judge(corpus.read("annotations", UNJUDGED_COLUMNS)).values())
     judged = pc.count_distinct(corpus.read("annotations", ["item_id"])["item_id"]).as_py()
     faces = corpus.read("faces", ["face_id"]).num_rows
     stages = run_record.get("stages") or ()

@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
+from curate.annotation.local_server.page import SETTINGS_MODULE, write_page_settings
 from curate.errors import InvalidInput, ServiceUnavailable
 
 MEDIA = "media"
@@ -61,6 +62,8 @@ def _environment(folder: Path, data: Path, port: int, login: Credentials) -> dic
         "fflag_feat_utc_210_prediction_validation_15082025": "true",
         "NO_PROXY": "127.0.0.1,localhost",
         "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": str(write_page_settings(folder / "page")),
+        "DJANGO_SETTINGS_MODULE": SETTINGS_MODULE,
     }
 
 
