@@ -1,28 +1,41 @@
-// What the annotator's page of Label Studio lacks: it loops clips, plays on the space bar, leaves text boxes on Escape,
+// What the annotator's page of Label Studio lacks: it loops clips, plays them on the
+// space bar (the second of two with Shift), leaves text boxes on Escape,
 // and lets labels of absence exclude all others.
 (() => {
   const isText = (element) =>
     element && (element.isContentEditable || element.tagName === 'TEXTAREA' ||
       (element.tagName === 'INPUT' && !['radio', 'checkbox', 'range', 'button'].includes(element.type)))
   const annotation = () => window.Htx && window.Htx.annotationStore && window.Htx.annotationStore.selected
+  const players = () =>
+    [...document.querySelectorAll('[data-testid="playback-button:play"], [data-testid="playback-button:pause"]')]
+  const isPlaying = (button) => button.dataset.testid.endsWith('pause')
+  const press = (button) => {
+    button.click()
+    button.blur()
+  }
 
   document.addEventListener('ended', (event) => {
-    if (!annotation() || event.target.tagName !== 'VIDEO') return
-    event.target.currentTime = 0
-    event.target.play()
+    if (!annotation()) return
+    if (event.target.tagName === 'VIDEO') {
+      event.target.currentTime = 0
+      event.target.play()
+    } else if (!document.querySelector('video')) {
+      setTimeout(() => players().filter((button) => isPlaying(button) === false).slice(0, 1).forEach(press), 50)
+    }
   }, true)
 
   document.addEventListener('keydown', (event) => {
     const focused = document.activeElement
     if (event.key === 'Escape' && isText(focused)) focused.blur()
-    if (event.code !== 'Space' || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return
+    if (event.code !== 'Space' || event.ctrlKey || event.altKey || event.metaKey) return
     if (!annotation() || isText(focused) || focused.matches('input:focus-visible, button:focus-visible')) return
-    const play = document.querySelector('[data-testid="playback-button:play"], [data-testid="playback-button:pause"]')
-    if (!play) return
+    const [first, second] = players()
+    const chosen = event.shiftKey && second ? second : first
+    if (!chosen) return
     event.preventDefault()
     event.stopImmediatePropagation()
-    play.click()
-    play.blur()
+    players().filter((button) => button !== chosen && isPlaying(button)).forEach(press)
+    press(chosen)
   }, true)
 
   const aloneLabels = () => {

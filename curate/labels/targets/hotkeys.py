@@ -13,23 +13,24 @@ _TAKEN_ON_PICTURES = frozenset({"h", "v", "r", "shift+1", "shift+2", "shift+r"})
 """Keys of Label Studio's own."""
 _UNREACHABLE = "ctrl+alt+shift+f19"
 """Label Studio gives labels without a key one that is left, even while they are hidden."""
-_REGION_TAGS = frozenset({"Labels", "ParagraphLabels", "RectangleLabels", "TimelineLabels"})
-_CONTROLS = _REGION_TAGS | {"Choices"}
+REGION_TAGS = frozenset({"Labels", "ParagraphLabels", "RectangleLabels", "TimelineLabels"})
+"""The controls that mark parts of an item."""
+_CONTROLS = REGION_TAGS | {"Choices"}
 DEGREES = "intensity"
 """The class of the rows with the degrees of a label, shown while it is chosen."""
 
 
-def assign_hotkeys(root: ET.Element, blocks: Sequence[ET.Element]) -> None:
+def assign_hotkeys(root: ET.Element, blocks: Sequence[ET.Element]) -> bool:
     """Give the labels of all questions distinct keys; the first label of the first question gets 1.
 
     Keys that a taxonomy sets are used where all of them are free. The other labels get keys from left to right, of a
     row of the keyboard that nothing else uses if there is one. The degrees of one rank, such as "weak", share a row in
-    the order of the labels; where there are more labels than keys in a row, degrees have none.
+    the order of the labels; where there are more labels than keys in a row, degrees have none: returns whether they have.
     """
     taken = {tag.get("hotkey", "") for tag in root.iter() if tag.tag in OBJECT_TAGS}
     if any(tag.tag == "Image" for tag in root.iter()):
         taken |= _TAKEN_ON_PICTURES
-    if any(tag.tag in _REGION_TAGS for block in blocks for tag in block.iter()):
+    if any(tag.tag in REGION_TAGS for block in blocks for tag in block.iter()):
         taken |= _TAKEN_WITH_REGIONS
     keyboard = _Keyboard(taken)
     for block in blocks:
@@ -43,6 +44,7 @@ def assign_hotkeys(root: ET.Element, blocks: Sequence[ET.Element]) -> None:
         ranks = list(zip(*(list(control) for control in controls if control in degrees), strict=False))
         keyboard.assign_rows(ranks)
     keyboard.assign_left_over()
+    return all(label.get("hotkey") != _UNREACHABLE for block in blocks for label in block.iter())
 
 
 class _Keyboard:

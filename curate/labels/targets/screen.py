@@ -11,15 +11,10 @@ from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.layout import FIELDS_TAG, Layout, layout_of
 from curate.labels.markup import element, label_caption, read_xml
 from curate.labels.schema import LabelSchema
-from curate.labels.targets.hotkeys import assign_hotkeys
+from curate.labels.targets.hotkeys import REGION_TAGS, assign_hotkeys
+from curate.labels.targets.screen_style import style_tags
 
 _BOOLEANS = {"true", "false"}
-_REGION_TAGS = frozenset({"Labels", "ParagraphLabels", "RectangleLabels", "Relations", "TimelineLabels"})
-_WITHOUT_PANELS = """
-    .lsf-sidepanels__wrapper { display: none; }
-    .lsf-sidepanels[style*="padding-right"] { padding-right: 0 !important; }
-  """
-"""The side panels list regions, which only some forms have."""
 _NOT_IN_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -47,9 +42,9 @@ def compile_config(
         )
     _check_labels(schema, blocks)
     questions, reasons = unless_given(blocks), reason_controls(parsed.default, language)
-    assign_hotkeys(xml.root, [*blocks, reasons])
-    if not any(tag.tag in _REGION_TAGS for block in blocks for tag in block.iter()):
-        xml.root.insert(0, _style(_WITHOUT_PANELS))
+    has_degree_keys = assign_hotkeys(xml.root, [*blocks, reasons])
+    has_regions = any(tag.tag in REGION_TAGS for block in blocks for tag in block.iter())
+    xml.root[:0] = style_tags(has_regions=has_regions, has_degree_keys=has_degree_keys)
     parent, tag = next((parent, child) for parent in xml.root.iter() for child in parent if child.tag == FIELDS_TAG)
     index = list(parent).index(tag)
     parent[index : index + 1] = [questions, reasons]
@@ -84,9 +79,3 @@ def _check_labels(schema: LabelSchema, blocks: Sequence[ET.Element]) -> None:
                     f"label schema {schema.name}: Label Studio cannot show a label named {label!r}",
                     hint=f"name it {label.capitalize()!r}, or use another word",
                 )
-
-
-def _style(rules: str) -> ET.Element:
-    style = ET.Element("Style")
-    style.text = rules
-    return style
