@@ -105,7 +105,7 @@ def status_command(
     """Show how far the people are, project by project."""
     from curate.annotation.local_server.connection import connection
     from curate.annotation.local_server.server import state
-    from curate.cli.output import say, show_json, show_table
+    from curate.cli.output import counted, say, show_json, show_table
     from curate.pipeline import open_corpus
     from curate.stages.annotate import invitation, status
     from curate.storage.workspace import Workspace as Opened
@@ -124,6 +124,9 @@ def status_command(
         for p in projects
     ]
     show_table(["project", "items", "judged", "by", "address"], rows)
+    for project in projects:
+        if project.cannot_judge:
+            say(f"\n{project.layout}: cannot be judged, people say: {counted(project.cannot_judge)}")
     say(f"\ninvite annotators with {invitation(reach)}")
 
 

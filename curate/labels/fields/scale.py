@@ -13,7 +13,7 @@ from curate.labels.features import Feature, scalar
 from curate.labels.fields.base import Aggregate, AggregationRule, Field
 from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid, spaced
 from curate.labels.fields.phrases import DEFAULT_LANGUAGE, Words, in_language, phrase
-from curate.labels.fields.results import Result, collect
+from curate.labels.fields.results import Result, collect, value_of
 from curate.labels.layout import Layout
 from curate.labels.markup import choice, element, literal
 from curate.labels.units import ItemContext
@@ -105,7 +105,7 @@ class Scale(Field):
         other = phrase("other", language)
         condition = {"visibleWhen": "choice-selected", "whenTagName": self.name, "whenChoiceValue": other}
         number = ET.Element("Number", {**common, **bounds, "name": f"{self.name}-other", "required": "true"})
-        choices.append(choice("Choice", OTHER, other))
+        choices.append(choice("Choice", OTHER, other, other="true"))
         return [
             element("Choices", {**common, "choice": "single-radio", "layout": "inline"}, choices),
             element("View", condition, [number]),
@@ -136,11 +136,11 @@ class Scale(Field):
 
     def from_result(self, results: Sequence[Mapping[str, Any]], item: ItemContext) -> float | None:
         """See ``Field.from_result``; sliders and stars, which earlier forms had, are read too."""
-        by_type: dict[str, list[Any]] = {"choices": [], "number": [], "rating": []}
+        by_kind: dict[str, list[Any]] = {"choices": [], "number": [], "rating": []}
         for result in results:
-            kind = str(result.get("type"))
-            by_type.setdefault(kind, []).extend(collect([result], kind))
-        chosen = by_type["choices"]
+            kind = next((kind for kind in by_kind if kind in value_of(result)), "choices")
+            by_kind[kind] += collect([result], kind)
+        chosen = by_kind["choices"]
         if len(chosen) > 1:
             raise ValueError(f"{len(chosen)} values are chosen where one is allowed")
         if chosen and chosen[0] != OTHER:
@@ -148,7 +148,7 @@ class Scale(Field):
             if chosen[0] not in values:
                 raise ValueError(f"{repr(chosen[0])[:40]} is not one of {', '.join(values)}")
             return values[chosen[0]]
-        numbers = [number for number in (*by_type["number"], *by_type["rating"]) if number is not None]
+        numbers = [number for number in (*by_kind["number"], *by_kind["rating"]) if number is not None]
         if len(numbers) > 1:
             raise ValueError(f"{len(numbers)} numbers are given where one is allowed")
         if chosen and not numbers:

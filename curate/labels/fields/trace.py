@@ -134,7 +134,6 @@ class Trace(Field):
                 "min": f"{self.minimum!r}",
                 "max": f"{self.maximum!r}",
                 "step": f"{grid_step(self.minimum, self.maximum, self.step)!r}",
-                "slider": "true",
                 "required": "true",
             },
         )

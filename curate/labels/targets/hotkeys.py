@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree as ET
 
-from curate.labels.fields.scale import OTHER
 from curate.labels.markup import LABEL_TAGS, OBJECT_TAGS
 
 _ROWS = ("1234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm")
@@ -25,7 +24,8 @@ def assign_hotkeys(root: ET.Element, blocks: Sequence[ET.Element]) -> bool:
 
     Keys that a taxonomy sets are used where all of them are free. The other labels get keys from left to right, of a
     row of the keyboard that nothing else uses if there is one. The degrees of one rank, such as "weak", share a row in
-    the order of the labels; where there are more labels than keys in a row, degrees have none: returns whether they have.
+    the order of the labels; where there are more labels than keys in a row, degrees have none; returns
+    whether they have.
     """
     taken = {tag.get("hotkey", "") for tag in root.iter() if tag.tag in OBJECT_TAGS}
     if any(tag.tag == "Image" for tag in root.iter()):
@@ -94,4 +94,4 @@ class _Keyboard:
 
 
 def _is_other(label: ET.Element) -> bool:
-    return OTHER in (label.get("alias"), label.get("value"))
+    return label.get("other") == "true"
