@@ -44,7 +44,7 @@ class Annotate(DriverStage):
         pulled = _pull(corpus, connection)
         pushed = _push(corpus, tools, self, connection)
         counts = {"added": pushed.added, "refilled": pushed.refilled, "waiting": pushed.waiting, "acts": pulled.new}
-        message = f"{pushed.waiting} items wait for people at {connection.url}" if pushed.waiting else ""
+        message = f"{pushed.waiting} items wait for people at {connection.shown_url}" if pushed.waiting else ""
         if pushed.problems:
             message = "; ".join(
                 filter(None, [message, f"not sent, {pushed.problems[0]}: `curate annotate push` lists all"])

@@ -180,13 +180,13 @@ class LabelStudioServer:
         path = str(self._object("api/invite").get("invite_url") or "")
         if not path:
             raise self._nonsense("api/invite")
-        return path if path.startswith("http") else f"{self.connection.url}{path}"
+        return path if path.startswith("http") else f"{self.connection.shown_url}{path}"
 
     def task_url(self, project_id: int, task_id: int) -> str:
-        return f"{self.connection.url}/projects/{project_id}/data?task={task_id}"
+        return f"{self.connection.shown_url}/projects/{project_id}/data?task={task_id}"
 
     def project_url(self, project_id: int) -> str:
-        return f"{self.connection.url}/projects/{project_id}/data"
+        return f"{self.connection.shown_url}/projects/{project_id}/data"
 
     def _expose(self, project_id: int, folder: Path) -> None:
         """Give the project access to the shared media. A storage object is all that this takes."""
