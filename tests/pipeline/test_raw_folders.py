@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from curate.cli.options import raw_folders
 from curate.corpus.sources import RawFolders
 from curate.errors import InvalidInput, WorkspaceUnusable
 from curate.pipeline import make_tools, open_corpus, plan
@@ -68,7 +69,7 @@ def test_nothing_outside_is_read_unless_the_user_says_so(places, kind):
     with pytest.raises(InvalidInput, match="outside the recipe's folder"):
         run_quietly(load_recipe(recipe, check_sources=False), own / "w")
     if kind != "everything":
-        loaded = load_recipe(recipe, raw=[other])
+        loaded = load_recipe(recipe, raw=[other.parent if kind == "up, any depth" else other])
         run_quietly(loaded, own / "w")
         assert (
             TEXT + " letters" in open_corpus(loaded, Workspace(own / "w")).read("items", ["text"])["text"].to_pylist()
@@ -78,19 +79,20 @@ def test_nothing_outside_is_read_unless_the_user_says_so(places, kind):
 def test_what_was_allowed_is_remembered_for_this_recipe_alone(places, run_curate):
     own, other = places
     stages = [{"stage": "ingest", "files": str(other / "**/*.txt")}, {"stage": "preprocess"}]
-    recipe = make_recipe(own, *stages)
-    refused = run_curate("run", str(recipe), "-w", "w")
-    assert refused.returncode == 1
-    assert f"--raw {other}" in refused.stderr
-    missing = run_curate("check", str(recipe), "--raw", "gone")
-    assert missing.returncode == 1
-    assert "--raw gone: there is no such folder" in missing.stderr
-    assert run_curate("run", str(recipe), "-w", "w", "--raw", str(other)).returncode == 0
-    for command in (["run", str(recipe)], ["plan", str(recipe)], ["check", str(recipe)], ["status"]):
-        again = run_curate(*command, "-w", "w")
-        assert again.returncode == 0, again.stderr
+    recipe, workspace = make_recipe(own, *stages), str(own / "w")
+    assert raw_folders(None, recipe, workspace) == ()
+    with pytest.raises(InvalidInput, match="--raw gone: there is no such folder"):
+        raw_folders([Path("gone")], recipe, workspace)
+    done = run_curate("run", str(recipe), "-w", workspace, "--raw", str(other))
+    assert done.returncode == 0, done.stderr
+    # Commands that look for raw files ask the workspace; others have its folders in their tools.
+    assert raw_folders(None, recipe, workspace) == (other,)
+    assert raw_folders([own], recipe, workspace) == (own, other)
+    tools = make_tools(load_recipe(recipe, check_sources=False), Workspace(workspace))
+    assert tools.raw.path(str(other / "letters/a.txt")).is_file()
     strange = make_recipe(own / "strange", *stages)
-    assert "outside the recipe's folder" in run_curate("run", str(strange), "-w", "w").stderr
+    assert raw_folders(None, strange, workspace) == ()
+    assert make_tools(load_recipe(strange, check_sources=False), Workspace(workspace)).raw_folders == ()
 
 
 def test_workspaces_remember_folders_the_newest_first(tmp_path):
