@@ -122,7 +122,7 @@ class Endpoint:
         except self._openai.OpenAIError as error:
             raise NoReply(self.mask(str(error)), charged=True) from error
         except _TooLarge as error:
-            raise NoReply(str(error), charged=True, final=True) from error
+            raise NoReply(str(error), charged=True, final=True, size_bytes=error.size_bytes) from error
         except (self._httpx.HTTPError, self._httpx.StreamError, UnicodeError, ValueError) as error:
             raise NoReply(self.mask(str(error)) or type(error).__name__, charged=True) from error
         seconds = time.perf_counter() - started
@@ -183,6 +183,10 @@ def _echoes(secret: str) -> "re.Pattern[bytes]":
 class _TooLarge(Exception):
     """A body that is not read to the end."""
 
+    def __init__(self, detail: str, size_bytes: int = 0) -> None:
+        super().__init__(detail)
+        self.size_bytes = size_bytes
+
 
 @functools.cache
 def _bounded(base: Any) -> Any:
@@ -200,7 +204,7 @@ def _bounded(base: Any) -> Any:
                         raise ValueError("the reply is not compressed as it says") from error
                 size += len(chunk)
                 if size > self.max_bytes:
-                    raise _TooLarge(f"the reply is larger than {self.max_bytes // 1_000_000} MB")
+                    raise _TooLarge(f"the reply is larger than {self.max_bytes // 1_000_000} MB", size)
                 yield chunk
 
         async def aclose(self) -> None:
