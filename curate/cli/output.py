@@ -10,6 +10,7 @@ from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from curate.cli.options import next_command
+from curate.corpus.advice import advise
 from curate.errors import CurateError
 
 if TYPE_CHECKING:
@@ -158,6 +159,8 @@ def show_missing(results: Iterable["StageResult"], *, workspace: str) -> None:
         if result.reason and 2 * missing > total:
             note = f"{missing:,} of {total:,} items have no proposal, most often {_short(result.reason)}"
             say(f"note:    {note}; see `{next_command('status', workspace)}` and the report")
+        if advice := advise(result.counts) if result.stage == "prelabel" else "":
+            say(f"next:    {advice}")
         if result.unavailable:
             files = "file was" if result.unavailable == 1 else "files were"
             where = f"{files} out of reach in {result.stage}"

@@ -6,6 +6,7 @@ from curate.cli.options import WORKSPACE, Json, OptionalRecipe, Workspace, recip
 def status_command(recipe: OptionalRecipe = None, workspace: Workspace = WORKSPACE, json: Json = False) -> None:
     """Show what the workspace holds: rows by table, rejections by reason, labels, releases."""
     from curate.cli.output import counted, say, show_json, show_table
+    from curate.corpus.advice import advise
     from curate.llm.labellers.protocol import OUTCOMES
     from curate.pipeline import status
     from curate.recipe import load_recipe
@@ -28,6 +29,9 @@ def status_command(recipe: OptionalRecipe = None, workspace: Workspace = WORKSPA
         rows = [(name, *(counts.get(outcome, 0) for outcome in outcomes)) for name, counts in state.prelabels.items()]
         say("")
         show_table(["labeller", *outcomes], rows)
+        for name, counts in state.prelabels.items():
+            if advice := advise(counts):
+                say(f"next: {name}: {advice}")
     if state.rejections:
         rejections = [
             (stage, reason, n) for stage, reasons in state.rejections.items() for reason, n in reasons.items()

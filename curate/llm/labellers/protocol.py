@@ -7,11 +7,13 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from curate.labels import Field, LabelSchema
 from curate.llm.labellers.features import MAX_CHARS
+from curate.llm.labellers.model import emotion_model
 
 PrelabelOutcome = Literal["ok", "abstained", "refused", "filtered", "truncated", "invalid", "error"]
 OUTCOMES: tuple[PrelabelOutcome, ...] = get_args(PrelabelOutcome)
 
-_LETTER = re.compile(r"[^\W\d_]")
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_MAX_WORDS, _KNOWN_SHARE = 200, 0.75
 
 
 class Proposal(NamedTuple):
@@ -60,12 +62,29 @@ def text_of(item: Mapping[str, Any]) -> str:
 
 
 def english_text_of(item: Mapping[str, Any]) -> str:
-    """Return an item's text if it is English, or may be because its language is unknown; else an empty string."""
+    """Return an item's text if it is English, else an empty string.
+
+    Where the language is not known, as of short texts, English has words that the model has met: three in four.
+    """
     text, language = text_of(item), item.get("language")
     if language is not None:
         return text if language == "en" else ""
-    letters = _LETTER.findall(text)
-    return text if 2 * sum(letter.isascii() for letter in letters) >= len(letters) else ""
+    words = _WORD.findall(text)[:_MAX_WORDS]
+    return text if not words or emotion_model().share_known(words) >= _KNOWN_SHARE else ""
+
+
+def describe_foreign(item: Mapping[str, Any]) -> str:
+    """Return why an item's text is not read as English; empty if it is, or if there is none."""
+    if not text_of(item) or english_text_of(item):
+        return ""
+    language = item.get("language")
+    return f"the text is in another language ({language})" if language else "the text may be in another language"
+
+
+def with_reason(proposal: Proposal, item: Mapping[str, Any]) -> Proposal:
+    """Return the proposal; if it abstains because the item's text is foreign, with that as the reason."""
+    abstains = proposal.outcome == "abstained" and not proposal.detail
+    return proposal._replace(detail=describe_foreign(item)) if abstains else proposal
 
 
 def build_proposal(labels: LabelSchema, guess: Callable[[Field], Guess | None], *, name: str) -> Proposal:
