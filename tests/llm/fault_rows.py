@@ -7,6 +7,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any, NamedTuple
 
+from curate.llm.transport.client import MAX_BODY_BYTES
 from tests.support.asking import GOOD
 from tests.support.chat_double import BatchPlan, ChatDouble
 from tests.support.chat_faults import (
@@ -178,8 +179,9 @@ def rows() -> list[Row]:
 
 
 def is_counted(row: Row) -> bool:
-    """Whether the service says how many tokens each answer took, so that the ledger can be exact."""
-    return all(play.answer is None or "usage" not in play.answer for play in row.plays)
+    """Whether each answer says how many tokens it took, and is read to its end, so that the ledger can be exact."""
+    is_read = all(len(str((play.message or {}).get("content"))) < MAX_BODY_BYTES for play in row.plays)
+    return is_read and all(play.answer is None or "usage" not in play.answer for play in row.plays)
 
 
 def silent(finish: str | None = None, **message: Any) -> Fault:

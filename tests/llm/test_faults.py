@@ -31,11 +31,11 @@ def test_fault(row, tmp_path):
 
 def test_over_three_runs_the_bill_is_the_ledger_and_nothing_is_bought_twice(tmp_path):
     """A sample of the faults, at once, online and in batches; ``python -m tests.llm.fault_matrix`` has all of them."""
-    online, batch = rows()[3::7], batch_rows()[::6]
+    online, batch = ([row for row in each if is_counted(row)] for each in (rows()[5::16], batch_rows()[8::16]))
     cases = {
         **{f"{row.fault}, online": (partial(play, row, runs=3), is_counted(row)) for row in online},
         **{f"{row.fault}, batch": (partial(play, row, mode="batch", runs=3), is_counted(row)) for row in batch},
-        **{name: (partial(play_service, name), True) for name in list(services())[::3]},
+        **{name: (partial(play_service, name), True) for name in list(services())[::6]},
     }
 
     def judge(name: str) -> list[str]:
