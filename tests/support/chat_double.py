@@ -656,7 +656,7 @@ def _batch_problem(lines: list[Any], endpoint: str) -> tuple[str, str] | None:
 def _loose(payload: bytes) -> Any:
     try:
         return json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return payload.decode("utf-8", "replace")
 
 

@@ -160,8 +160,12 @@ def _remove_secrets(secrets: tuple[str, ...], body: bytes, headers: dict[str, st
         body = body if encoding == "utf-8" else body.decode(encoding, "replace").encode("utf-8", "replace")
     for secret in (secret for secret in secrets if len(secret) >= _MIN_SECRET_CHARS):
         body = _echoes(secret).sub(b"***", body)
-        headers = {name: value.replace(secret, "***") for name, value in headers.items()}
+        headers = {name: _without(secret, value) for name, value in headers.items()}
     return body, headers
+
+
+def _without(secret: str, text: str) -> str:
+    return _echoes(secret).sub(b"***", text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
 @functools.cache
@@ -176,7 +180,9 @@ def _echoes(secret: str) -> "re.Pattern[bytes]":
     for shift in range(3):  # its place among the groups of three bytes that base64 encodes
         text = base64.b64encode(b"\0" * shift + raw)[4 if shift else 0 :]
         text = text[: (len(raw) + shift) // 3 * 4 - (4 if shift else 0)]
-        forms.append(re.escape(text).replace(rb"\+", b"[+-]").replace(b"/", b"[/_]"))
+        forms.append(
+            re.escape(text).replace(rb"\+", rb"(?:[+-]|\\+u002[bB])").replace(b"/", rb"(?:\\*/|_|\\+u002[fF])")
+        )
     return re.compile(b"|".join(form for form in forms if form))
 
 
