@@ -96,7 +96,8 @@ class Export(DriverStage, Dividing):
             "split_settings": settings.identity,
             "tool": f"curate {__version__}",
         }
-        template, notices = _read_template(self.card, tools), [*_notices(corpus, tables, plan), *_losses(corpus)]
+        losses = _losses(corpus)
+        template, notices = _read_template(self.card, tools), [*_notices(corpus, tables, plan), *losses]
         manifest = write_release(
             plan,
             rows,
@@ -108,7 +109,7 @@ class Export(DriverStage, Dividing):
             card=lambda: render_card(template, self._facts(about, plan, tools, notices), plan.statistics),
         )
         note(corpus.workspace.local, self._inputs(corpus, tables, tools, settings), plan.content_sha256)
-        return Receipt(True, _counts(manifest), self._message(releases, manifest))
+        return Receipt(True, _counts(manifest), "; ".join([self._message(releases, manifest), *losses]))
 
     def split_settings(self, seed: int) -> SplitSettings:
         """Return how items are divided in a recipe with this seed."""
