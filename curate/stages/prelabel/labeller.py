@@ -11,12 +11,9 @@ from curate.llm.request import MediaPart
 from curate.stages.prelabel.rows import ProposalRecord, local_record
 from curate.stages.prelabel.settings import LabellerSettings
 
-HOW_TO_GET = {
-    "text": "put subtitles next to the media, set `transcript:` of preprocess, or name a model that needs none",
-    "audio": "set `show: [audio]`, or name a prompt that needs no sound",
-    "image": "set `show: [image]`, or name a prompt that needs no picture",
-}
-"""The next step, by what an item lacks."""
+HOW_TO_GET_TEXT = (
+    "put subtitles next to the media, set `transcript:` of preprocess, or name a model and a prompt that need none"
+)
 
 
 class ItemMaterial(NamedTuple):
@@ -80,7 +77,7 @@ def _with_reason(proposal: Proposal, item: Mapping[str, Any]) -> Proposal:
     if proposal.outcome != "abstained" or proposal.detail:
         return proposal
     if not text_of(item):
-        return proposal._replace(detail=f"the item has no text: {HOW_TO_GET['text']}")
+        return proposal._replace(detail=f"the item has no text: {HOW_TO_GET_TEXT}")
     if not english_text_of(item):
         return proposal._replace(detail="the text is not English: name a model that knows its language")
     return proposal._replace(
