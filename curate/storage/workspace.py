@@ -66,6 +66,12 @@ class Workspace:
         folder, local, *_ = _open(root)
         return folder.exists(_SETTINGS) or _has_files(folder) or local.is_file()
 
+    @staticmethod
+    def is_at(root: str | Path) -> bool:
+        """Whether there is a workspace at ``root``."""
+        folder, *_ = _open(root)
+        return folder.exists(_SETTINGS)
+
     def table(self, spec: TableSpec) -> Table:
         """Open a table, which need not have been committed to yet."""
         folder = self.folder.child("tables").child(spec.name)
