@@ -122,15 +122,15 @@ def parse_model(model: type[Model], data: Mapping[str, Any], document: Document,
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise _to_invalid_input(error, document, parent=loc, model=model) from None
+        raise _to_invalid_input(error, data, document, parent=loc, model=model) from None
 
 
 def _to_invalid_input(
-    error: ValidationError, document: Document, *, parent: Location, model: type[BaseModel]
+    error: ValidationError, data: Mapping[str, Any], document: Document, *, parent: Location, model: type[BaseModel]
 ) -> InvalidInput:
     """Pydantic's errors as sentences with their lines and the most similar valid names."""
     problems: list[str] = []
-    errors = _join_alternatives(_without_consequences(error.errors()), document, parent)
+    errors = _join_alternatives(_without_consequences(error.errors()), data)
     left_out = len(errors) - _MAX_PROBLEMS
     for details in errors[:_MAX_PROBLEMS]:
         loc, cause = (*parent, *details["loc"]), details.get("ctx", {}).get("error")
@@ -155,11 +155,11 @@ def _without_consequences(errors: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _join_alternatives(errors: Sequence[Any], document: Document, parent: Location) -> list[Any]:
-    """Return the errors with the locations that the file has, and those of a value of several types as one."""
+def _join_alternatives(errors: Sequence[Any], data: Mapping[str, Any]) -> list[Any]:
+    """Return the errors with locations that the data have, and those of a value of several types as one."""
     joined: dict[tuple[Any, ...], Any] = {}
     for details in errors:
-        loc = _written(details, document, parent)
+        loc = _given(details, data)
         is_type = details["type"] in TYPES
         key = (loc, "type") if is_type else (loc, details["type"], details["msg"])
         if is_type and key in joined:
@@ -173,11 +173,9 @@ def _join_alternatives(errors: Sequence[Any], document: Document, parent: Locati
     return [details for (loc, kind, *_), details in joined.items() if kind != "type" or loc not in wrong_inside]
 
 
-def _written(details: Any, document: Document, parent: Location) -> Location:
-    """Return the location of an error without the names of types that pydantic puts into it."""
-    value: Any = document.data
-    for step in parent:
-        value = value[step]
+def _given(details: Any, data: Mapping[str, Any]) -> Location:
+    """Return the location of an error within the data, without the names of types that pydantic puts into it."""
+    value: Any = data
     loc: list[int | str] = []
     for depth, step in enumerate(details["loc"]):
         is_tag = isinstance(value, Mapping) and step in (value.get("stage"), value.get("type"))
