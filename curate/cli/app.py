@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from curate import __version__
-from curate.cli.commands import annotate, check, doctor, labels, plan, preview, run, status, unlock
+from curate.cli.commands import agreement, annotate, check, doctor, labels, plan, preview, run, status, unlock
 
 app = typer.Typer(
     name="curate",
@@ -24,6 +24,7 @@ app.command("status")(status.status_command)
 app.command("demo")(run.demo_command)
 app.command("preview")(preview.preview_command)
 app.command("unlock")(unlock.unlock_command)
+app.command("agreement")(agreement.agreement_command)
 app.command("doctor")(doctor.doctor_command)
 
 

@@ -36,9 +36,9 @@ def krippendorff_alpha(counts: Counts, metric: Metric = "nominal") -> ItemSums:
     statistics = to_sums(per_item, paired.matrix)
 
     def solve(sums: Floats) -> Floats:
-        given = sums[:, 1:]
-        judgements = given.sum(axis=1)
-        expected = distances.expected(given) / (judgements - 1)
+        frequencies = sums[:, 1:]
+        judgements = frequencies.sum(axis=1)
+        expected = distances.expected(frequencies) / (judgements - 1)
         return _one_minus(sums[:, 0], expected)
 
     return ItemSums(statistics, solve, lambda sums: _why_undefined(sums[1:].sum()))
@@ -79,16 +79,16 @@ def _ordinal(paired: Counts) -> ItemSums:
     observed, column = np.unique(first[differs] * size + second[differs], return_inverse=True)
     weights = 2 * products[differs] / (totals[items[differs]] - 1)
     pairs = sparse.coo_matrix((weights, (items[differs], column)), shape=(len(totals), len(observed))).tocsr()
-    low, high = observed // max(size, 1), observed % max(size, 1)
+    lower, upper = observed // max(size, 1), observed % max(size, 1)
 
     def solve(sums: Floats) -> Floats:
-        given = sums[:, len(observed) :]
-        ranks = np.cumsum(given, axis=1) - given / 2
-        judgements = given.sum(axis=1)
-        total, square = (given * ranks).sum(axis=1), (given * ranks**2).sum(axis=1)
+        frequencies = sums[:, len(observed) :]
+        ranks = np.cumsum(frequencies, axis=1) - frequencies / 2
+        judgements = frequencies.sum(axis=1)
+        total, square = (frequencies * ranks).sum(axis=1), (frequencies * ranks**2).sum(axis=1)
         expected = 2 * (judgements * square - total**2) / (judgements - 1)
-        expected[(given > 0).sum(axis=1) < 2] = 0.0
-        return _one_minus((sums[:, : len(observed)] * (ranks[:, low] - ranks[:, high]) ** 2).sum(axis=1), expected)
+        expected[(frequencies > 0).sum(axis=1) < 2] = 0.0
+        return _one_minus((sums[:, : len(observed)] * (ranks[:, lower] - ranks[:, upper]) ** 2).sum(axis=1), expected)
 
     return ItemSums(to_sums(pairs, paired.matrix), solve, lambda sums: _why_undefined(sums[len(observed) :].sum()))
 
@@ -135,7 +135,7 @@ class _Distances:
 
     def pairs(self, first: Integers, second: Integers) -> Floats:
         if self._metric == "nominal":
-            return (first != second).astype(np.float64)
+            return np.asarray(first != second, np.float64)
         if self._metric == "ratio":
             return _ratio(self._numbers[first], self._numbers[second])
         shared = np.empty(len(first), dtype=np.float64)
@@ -144,11 +144,11 @@ class _Distances:
             shared[part] = (self._members[first[part]] * self._members[second[part]]).sum(axis=1)
         return self._sets(shared, self._sizes[first], self._sizes[second])
 
-    def expected(self, given: Floats) -> Floats:
+    def expected(self, frequencies: Floats) -> Floats:
         """Return the sum of distances over all pairs, for each row of counts by value."""
         if self._metric == "nominal":
-            return given.sum(axis=1) ** 2 - (given**2).sum(axis=1)
-        sums = np.zeros(len(given))
+            return np.asarray(frequencies.sum(axis=1) ** 2 - (frequencies**2).sum(axis=1), np.float64)
+        sums = np.zeros(len(frequencies))
         for start in range(0, self._size, _BLOCK):
             block = slice(start, min(start + _BLOCK, self._size))
             if self._metric == "ratio":
@@ -156,19 +156,19 @@ class _Distances:
             else:
                 shared = (self._members[block] @ self._members.T).astype(np.float64)
                 distances = self._sets(shared, self._sizes[block, None], self._sizes[None, :])
-            sums += (given[:, block] * (given @ distances.T)).sum(axis=1)
+            sums += (frequencies[:, block] * (frequencies @ distances.T)).sum(axis=1)
         return sums
 
     def _sets(self, shared: Floats, first: Any, second: Any) -> Floats:
         either = first + second - shared
         jaccard = np.where(either > 0, shared / np.maximum(either, 1), 1.0)
         if self._metric == "jaccard":
-            return 1 - jaccard
+            return np.asarray(1 - jaccard, np.float64)
         smaller = np.minimum(first, second)
         weight = np.where(shared == smaller, _MASI_SUBSET, _MASI_OVERLAP)
-        return 1 - jaccard * np.where((shared == first) & (shared == second), 1.0, weight)
+        return np.asarray(1 - jaccard * np.where((shared == first) & (shared == second), 1.0, weight), np.float64)
 
 
 def _ratio(first: Floats, second: Floats) -> Floats:
     total = first + second
-    return np.where(total > 0, (first - second) / np.where(total > 0, total, 1.0), 0.0) ** 2
+    return np.asarray(np.where(total > 0, (first - second) / np.where(total > 0, total, 1.0), 0.0) ** 2, np.float64)

@@ -43,8 +43,8 @@ def _one_way(ratings: Ratings) -> ItemSums:
     statistics = to_sums(np.ones(len(totals)), totals, totals**2, sums, sums**2 / totals, within)
 
     def solve(total: Floats) -> Floats:
-        items, judgements, squared, number, between, inside = total.T
-        mean_between = (between - number**2 / judgements) / (items - 1)
+        items, judgements, squared, number, of_items, inside = total.T
+        mean_between = (of_items - number**2 / judgements) / (items - 1)
         mean_within = inside / (judgements - items)
         per_item = (judgements - squared / judgements) / (items - 1)
         return _share(mean_between - mean_within, mean_between + (per_item - 1) * mean_within)
@@ -132,5 +132,7 @@ def _moments(first: Floats, second: Floats) -> Any:
     return np.column_stack([both.astype(np.float64), x, y, x**2, y**2, x * y])
 
 
-def _share(part: Floats, whole: Floats) -> Floats:
-    return np.where(np.abs(whole) > 1e-12, part / np.where(np.abs(whole) > 1e-12, whole, 1.0), np.nan)
+def _share(numerator: Floats, denominator: Floats) -> Floats:
+    return np.where(
+        np.abs(denominator) > 1e-12, numerator / np.where(np.abs(denominator) > 1e-12, denominator, 1.0), np.nan
+    )

@@ -32,8 +32,8 @@ def fleiss_kappa(counts: Counts) -> ItemSums:
     statistics = to_sums(_agreement_of_items(paired), np.ones(len(totals)), paired.matrix)
 
     def solve(sums: Floats) -> Floats:
-        given = sums[:, 2:]
-        chance = ((given / given.sum(axis=1, keepdims=True)) ** 2).sum(axis=1)
+        frequencies = sums[:, 2:]
+        chance = ((frequencies / frequencies.sum(axis=1, keepdims=True)) ** 2).sum(axis=1)
         return corrected(sums[:, 0] / sums[:, 1], chance)
 
     sizes = np.unique(totals)
@@ -44,20 +44,20 @@ def fleiss_kappa(counts: Counts) -> ItemSums:
 def gwet_ac(counts: Counts, weights: Literal["identity", "linear", "quadratic"] = "identity") -> ItemSums:
     """Return Gwet's AC1, or with weights for numbers AC2, at most 1; stable where nearly all judgements are equal.
 
-    ``counts.values`` must be all values that could be given. Items with one judgement count for the shares of values.
+    ``counts.values`` must be all values that could be rated. Items with one judgement count for the shares of values.
     Source: K. Gwet, Handbook of Inter-Rater Reliability, 4th edition (2014), chapters 3 and 5.
     """
-    given = Counts(counts.matrix[counts.totals() > 0], counts.values)
-    totals, size = given.totals(), len(given.values)
+    rated = Counts(counts.matrix[counts.totals() > 0], counts.values)
+    totals, size = rated.totals(), len(rated.values)
     has_pair = totals >= 2
-    weight = _weights(given.values, weights)
+    weight = _weights(rated.values, weights)
     if weight is None:
-        supported, weight_sum = given.matrix, float(size)
+        supported, weight_sum = rated.matrix, float(size)
     else:
-        supported, weight_sum = given.matrix @ weight, float(weight.sum())
-    products = np.asarray(given.matrix.multiply(supported).sum(axis=1)).ravel()
+        supported, weight_sum = rated.matrix @ weight, float(weight.sum())
+    products = np.asarray(rated.matrix.multiply(supported).sum(axis=1)).ravel()
     agreement = np.where(has_pair, (products - totals) / np.maximum(totals * (totals - 1), 1), 0.0)
-    shares = given.matrix.multiply(1 / np.maximum(totals, 1)[:, None])
+    shares = rated.matrix.multiply(1 / np.maximum(totals, 1)[:, None])
     statistics = to_sums(agreement, has_pair.astype(np.float64), np.ones(len(totals)), shares)
 
     def solve(sums: Floats) -> Floats:
@@ -99,14 +99,14 @@ def cohen_kappa(ratings: Ratings, *, quadratic: bool = False) -> ItemSums:
             chance = (parts[:, :, 2 : size + 2] * parts[:, :, size + 2 :]).sum(axis=2) / judged**2
             kappa = corrected(parts[:, :, 1] / judged, chance)
         weight = np.where(np.isfinite(kappa), judged, 0.0)
-        return (np.nan_to_num(kappa) * weight).sum(axis=1) / weight.sum(axis=1)
+        return np.asarray((np.nan_to_num(kappa) * weight).sum(axis=1) / weight.sum(axis=1), np.float64)
 
     note = f"mean over {len(used)} pairs of raters" if len(used) > 1 else ""
     return ItemSums(to_sums(*used), solve, lambda sums: _ONE_VALUE, note)
 
 
 def note_paradox(kappa: Estimate, agreement: float | None) -> Estimate:
-    """Return a kappa with a note where it is low although nearly all judgements agree (Feinstein and Cicchetti, 1990)."""
+    """Return a kappa with a note where it is low although people agree (Feinstein and Cicchetti, 1990)."""
     if kappa.value is None or agreement is None:
         return kappa
     if agreement < _PARADOX_AGREEMENT or kappa.value > _PARADOX_KAPPA:

@@ -76,17 +76,17 @@ def to_ratings(
     ``raters`` is None, or holds None, where nobody is named. ``categories`` are all values that could have been given,
     in order; by default those that were, sorted. Raises ``ValueError`` for a value that is not among them.
     """
-    given = [index for index, value in enumerate(values) if value is not None]
-    distinct = list(categories) if categories is not None else _sorted({values[index] for index in given})
+    indices = [index for index, value in enumerate(values) if value is not None]
+    distinct = list(categories) if categories is not None else _sorted({values[index] for index in indices})
     code_of = {value: code for code, value in enumerate(distinct)}
-    if strange := next((values[index] for index in given if values[index] not in code_of), None):
-        raise ValueError(f"{strange!r} is not one of the categories")
+    if unknown := [values[index] for index in indices if values[index] not in code_of]:
+        raise ValueError(f"{unknown[0]!r} is not one of the categories")
     item_of: dict[Hashable, int] = {}
     rater_of: dict[Hashable, int] = {}
     return Ratings(
-        np.array([item_of.setdefault(items[index], len(item_of)) for index in given], np.int64),
-        np.array([_number(raters[index] if raters is not None else None, rater_of) for index in given], np.int64),
-        np.array([code_of[values[index]] for index in given], np.int64),
+        np.array([item_of.setdefault(items[index], len(item_of)) for index in indices], np.int64),
+        np.array([_number(raters[index] if raters is not None else None, rater_of) for index in indices], np.int64),
+        np.array([code_of[values[index]] for index in indices], np.int64),
         distinct,
     )
 
