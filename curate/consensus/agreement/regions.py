@@ -31,7 +31,7 @@ class Marks(NamedTuple):
 class PairedRegions(NamedTuple):
     """All pairs of raters of an item, and of their regions those that overlap.
 
-    ``marked`` and ``matched`` have one number for each item: regions that either rater of a pair marked, and twice those
+    ``marked`` and ``matched`` have one number for each item: regions that either of two raters marked, and twice those
     that the other marked too. The others have one entry for each pair of regions.
     """
 

@@ -108,10 +108,10 @@ def shift(samples: Floats, lag: int) -> Floats:
 def _best_lag(rater: int, items: Sequence[Sequence[Trace]], lags: Mapping[int, int], candidates: Sequence[int]) -> int:
     pairs = []
     for members in items:
-        own = next((trace.samples for trace in members if trace.rater == rater), None)
-        others = [shift(trace.samples, lags[trace.rater]) for trace in members if trace.rater != rater]
-        if own is not None and others:
-            pairs.append((own, _mean(_aligned(others))))
+        rater_samples = next((trace.samples for trace in members if trace.rater == rater), None)
+        remaining = [shift(trace.samples, lags[trace.rater]) for trace in members if trace.rater != rater]
+        if rater_samples is not None and remaining:
+            pairs.append((rater_samples, _mean(_aligned(remaining))))
     best, highest = 0, -np.inf
     for lag in candidates:
         x, y = (np.concatenate(parts) for parts in zip(*(_overlap(shift(a, lag), b) for a, b in pairs), strict=True))
