@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from curate import __version__
-from curate.cli.commands import annotate, check, doctor, labels, plan, preview, run, status, unlock, verify
+from curate.cli.commands import agreement, annotate, check, doctor, labels, plan, preview, run, status, unlock, verify
 from curate.cli.help import MAX_HELP_WIDTH, WholeHelp
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("demo")(run.demo_command)
 app.command("preview")(preview.preview_command)
 app.command("verify")(verify.verify_command)
 app.command("unlock")(unlock.unlock_command)
+app.command("agreement")(agreement.agreement_command)
 app.command("doctor")(doctor.doctor_command)
 
 
