@@ -77,7 +77,7 @@ def raw_folders(named: list[Path] | None, recipe: Path, workspace: str) -> tuple
             raise InvalidInput(
                 f"--raw {folder}: there is no such folder", hint="name the folder that has the raw files"
             )
-    before = Opened(workspace, create=False).raw_folders(find_recipe(recipe)) if Opened.exists(workspace) else ()
+    before = Opened(workspace, create=False).raw_folders(find_recipe(recipe)) if Opened.is_at(workspace) else ()
     return tuple(dict.fromkeys((*(folder.absolute() for folder in named or ()), *before)))
 
 

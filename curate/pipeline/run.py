@@ -14,6 +14,7 @@ from curate.llm.money.account import UsageTotals
 from curate.pipeline.commit import Commits
 from curate.pipeline.drive import Means, drive
 from curate.pipeline.record import Run, RunRecord, StageResult
+from curate.pipeline.rejected import sum_up_rejections
 from curate.pipeline.walk import ANSWERS, BatchWork, Step, make_tools, walk
 from curate.recipe import LoadedRecipe
 from curate.release.versions import Releases
@@ -171,7 +172,9 @@ class _Performer:
                 ledger.compact()
         if isinstance(stage, Concluded):
             result.changed |= stage.conclude(corpus, self._means.tools)
-        result.rejected_in_all = sum(identity in ledger.dropped for identity in work.works)
+        dropped = [identity for identity in work.works if identity in ledger.dropped]
+        rejected = sum_up_rejections(corpus, stage.stage, dropped)
+        result.rejected_in_all, result.repeats, result.rejection = rejected
 
     def _save_if_due(self) -> None:
         """Now and then save what would be lost with this machine: model replies and what they cost."""

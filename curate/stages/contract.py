@@ -114,6 +114,13 @@ class Receipt(NamedTuple):
     message: str = ""
 
 
+class Forecast(NamedTuple):
+    """What a driver stage would do: whether it would or might change anything, and a line for the user."""
+
+    changes: bool
+    message: str
+
+
 class Stage(BaseModel, ABC):
     """Settings of one stage. Subclasses add ``stage: Literal["<name>"]`` and their own settings."""
 
@@ -198,3 +205,7 @@ class DriverStage(Stage):
     @abstractmethod
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         """Do the work and return what changed. Doing it again with nothing new changes nothing."""
+
+    def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
+        """Return what ``perform`` would do now, without doing it and without the network."""
+        return Forecast(True, "runs once, on the driver")

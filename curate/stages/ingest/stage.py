@@ -12,6 +12,7 @@ from curate.stages.capabilities import Discovered
 from curate.stages.contract import Outcome, Problem, Rejection, Tools
 from curate.stages.ingest.files import read_source
 from curate.stages.ingest.finding import find_files, list_inputs
+from curate.stages.ingest.licences import licence_notice
 from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.ingest.posts import parse_post
 
@@ -30,8 +31,14 @@ class Ingest(Discovered):
     """Globs relative to the recipe's folder, or to one that ``--raw`` names; nothing outside these is read. ``**``
     reaches into folders, never into workspaces. Workers elsewhere read the same paths."""
     licence: str | None = None
+    """The SPDX name of the licence, such as CC-BY-4.0; terms of one's own as LicenseRef-<name>."""
     collection: str | None = None
     consent: str | None = None
+
+    def notices(self, tools: Tools) -> Iterable[str]:
+        """See ``Stage.notices``: a licence that is missing, or that nobody can look up."""
+        if notice := licence_notice(self.licence):
+            yield notice
 
     def missing(self, raw: RawFolders) -> Iterable[Problem]:
         """Yield the patterns that match no file, or lead out of the folders of raw files."""
