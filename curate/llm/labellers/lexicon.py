@@ -11,7 +11,6 @@ from curate.llm.labellers.protocol import (
     Proposal,
     TextLabeller,
     build_proposal,
-    describe_foreign,
     english_text_of,
     text_of,
 )
@@ -23,6 +22,7 @@ _NEGATIONS = frozenset(
     }
 )
 _NEGATION_REACH = 3
+_FOREIGN = "the text is not in English, and no word of the taxonomy stands in it"
 _HIT_SCORE = 0.7
 _ABSENCE_SCORE = 0.3
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
@@ -47,7 +47,7 @@ class LexiconLabeller(TextLabeller):
         is_english = bool(english_text_of(item))
         proposal = build_proposal(labels, partial(self.guess, text=text, propose_absence=is_english), name=self.name)
         if proposal.outcome == "abstained" and text and not is_english:
-            return proposal._replace(detail=f"{describe_foreign(item)}, and no word of the taxonomy is in it")
+            return proposal._replace(detail=_FOREIGN)
         return proposal
 
     def guess(self, field: Field, text: str, *, propose_absence: bool = True) -> Guess | None:

@@ -20,7 +20,6 @@ from curate.llm.labellers.protocol import (
     build_proposal,
     english_text_of,
     text_of,
-    with_reason,
 )
 from curate.llm.labellers.sentiment import is_valence
 from curate.llm.labellers.vader import VaderLabeller
@@ -125,10 +124,7 @@ class NgramLabeller(TextLabeller):
             }
             return Guess(field.from_labels(chosen), scores, self.name) if chosen else None
 
-        proposals = []
-        for index, item in enumerate(items):
-            proposals.append(with_reason(build_proposal(labels, partial(guess, index=index), name=self.name), item))
-        return proposals
+        return [build_proposal(labels, partial(guess, index=index), name=self.name) for index in range(len(items))]
 
     def _mapped(self, field: Field) -> MappedLabels | None:
         taxonomy = field.scored_taxonomy

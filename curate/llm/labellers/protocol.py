@@ -73,20 +73,6 @@ def english_text_of(item: Mapping[str, Any]) -> str:
     return text if not words or emotion_model().share_known(words) >= _KNOWN_SHARE else ""
 
 
-def describe_foreign(item: Mapping[str, Any]) -> str:
-    """Return why an item's text is not read as English; empty if it is, or if there is none."""
-    if not text_of(item) or english_text_of(item):
-        return ""
-    language = item.get("language")
-    return f"the text is in another language ({language})" if language else "the text may be in another language"
-
-
-def with_reason(proposal: Proposal, item: Mapping[str, Any]) -> Proposal:
-    """Return the proposal; if it abstains because the item's text is foreign, with that as the reason."""
-    abstains = proposal.outcome == "abstained" and not proposal.detail
-    return proposal._replace(detail=describe_foreign(item)) if abstains else proposal
-
-
 def build_proposal(labels: LabelSchema, guess: Callable[[Field], Guess | None], *, name: str) -> Proposal:
     """Return the guesses for all fields that apply; its ``model`` names the method behind each field."""
     values: dict[str, Any] = {}

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from curate.labels import Field, LabelSchema
-from curate.llm.labellers.protocol import Guess, Proposal, TextLabeller, build_proposal, english_text_of, with_reason
+from curate.llm.labellers.protocol import Guess, Proposal, TextLabeller, build_proposal, english_text_of
 
 _VALENCE_NAMES = ("valence", "polarity")
 
@@ -27,11 +27,9 @@ class SentimentLabeller(TextLabeller):
 
     def propose_many(self, items: Sequence[Mapping[str, Any]], labels: LabelSchema) -> list[Proposal]:
         """See ``TextLabeller.propose_many``."""
-        proposals = []
-        for item in items:
-            guess = partial(self.guess, text=english_text_of(item))
-            proposals.append(with_reason(build_proposal(labels, guess, name=self.name), item))
-        return proposals
+        return [
+            build_proposal(labels, partial(self.guess, text=english_text_of(item)), name=self.name) for item in items
+        ]
 
     def guess(self, field: Field, text: str) -> Guess | None:
         """Return a guess from a text, or None if the field is of another kind or the text is empty."""
