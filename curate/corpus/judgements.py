@@ -21,6 +21,7 @@ class Judgement:
     """One act of a rater upon one item, wherever it was made.
 
     ``identity`` names the judgement for good, across all sources; ``revision`` changes whenever the judgement does.
+    ``arm`` says what the rater was shown.
     ``origins`` holds for each answered field whether a person or a proposal gave the value. ``raw`` is the judgement
     as its source wrote it, and ``misfits`` says why parts of it do not fit the label schema. ``cannot_judge`` is the
     reason why the rater could not judge the item, and ``guideline_sha256`` the hash of the instructions that they had.
@@ -34,6 +35,7 @@ class Judgement:
     action: str = "created"
     acted_at: datetime | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
+    arm: str | None = None
     lead_time_s: float | None = None
     prelabel_id: str | None = None
     server: str | None = None
@@ -57,6 +59,7 @@ class Judgement:
             "judgement_id": self.judgement_id,
             "item_id": self.item_id,
             "annotator": self.rater,
+            "arm": self.arm,
             "action": self.action,
             "acted_at": self.acted_at,
             "cannot_judge": self.cannot_judge,

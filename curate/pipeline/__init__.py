@@ -3,7 +3,7 @@
 from curate.pipeline.plan import StagePlan, plan
 from curate.pipeline.record import Run, StageResult, add_accounts
 from curate.pipeline.run import Listener, attempt, run
-from curate.pipeline.status import Status, status
+from curate.pipeline.status import Status, list_rejections, status
 from curate.pipeline.walk import make_tools, open_corpus
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Status",
     "add_accounts",
     "attempt",
+    "list_rejections",
     "make_tools",
     "open_corpus",
     "plan",

@@ -1,7 +1,7 @@
 """What the last run found outside the workspace, kept so that other commands need no raw files."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -32,6 +32,12 @@ class Listing(NamedTuple):
 def read_listing(workspace: Workspace) -> dict[str, list[str]]:
     """Return the work that the last run found, by the identity of the stage; empty before the first run."""
     return {row["identity"]: row["works"] for row in _read(workspace).to_pylist()}
+
+
+def count_missing(workspace: Workspace, stage: str, input_ids: Collection[str]) -> int:
+    """Return how many inputs the last run found for the stages of one name that are not among ``input_ids``."""
+    listed = (row["input_ids"] for row in _read(workspace).to_pylist() if row["stage"] == stage)
+    return len({input_id for ids in listed for input_id in ids} - set(input_ids))
 
 
 def store_listing(workspace: Workspace, stage: str, listings: Sequence[Listing]) -> None:

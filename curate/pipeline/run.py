@@ -14,6 +14,7 @@ from curate.llm.money.account import UsageTotals
 from curate.pipeline.commit import Commits
 from curate.pipeline.drive import Means, drive
 from curate.pipeline.record import Run, RunRecord, StageResult
+from curate.pipeline.rejected import sum_up_rejections
 from curate.pipeline.walk import ANSWERS, BatchWork, Step, make_tools, walk
 from curate.recipe import LoadedRecipe
 from curate.release.versions import Releases
@@ -73,7 +74,7 @@ def attempt(
         if name is not None and name not in names:
             raise InvalidInput(f"{option} {name}: the recipe has no such stage{nearest(name, names)}")
     with workspace.lock(), collecting_garbage_less():
-        workspace.claim(loaded.recipe.recipe, loaded.path)
+        workspace.claim(loaded.recipe.recipe, loaded.path, loaded.raw)
         record = RunRecord(loaded, workspace)
         corpus = Corpus(workspace, loaded.labels, {})
         tools = make_tools(loaded, workspace, answers=workspace.local_file(ANSWERS))
@@ -171,7 +172,9 @@ class _Performer:
                 ledger.compact()
         if isinstance(stage, Concluded):
             result.changed |= stage.conclude(corpus, self._means.tools)
-        result.rejected_in_all = sum(identity in ledger.dropped for identity in work.works)
+        dropped = [identity for identity in work.works if identity in ledger.dropped]
+        rejected = sum_up_rejections(corpus, stage.stage, dropped)
+        result.rejected_in_all, result.repeats, result.rejection = rejected
 
     def _save_if_due(self) -> None:
         """Now and then save what would be lost with this machine: model replies and what they cost."""

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from curate.consensus.aggregate import aggregate
 from curate.corpus.view import Corpus
 from curate.files import digest
-from curate.stages.contract import DriverStage, Receipt, Tools
+from curate.stages.contract import DriverStage, Forecast, Receipt, Tools
 
 
 class Aggregate(DriverStage):
@@ -18,12 +18,11 @@ class Aggregate(DriverStage):
 
     stage: Literal["aggregate"]
     method: Literal["majority"] = "majority"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         table = corpus.table("labels")
-        evidence = {name: corpus.table(name).version() for name in ("annotations", "prelabels")}
-        fingerprint = digest([self.identity(tools), tools.labels.sha256, evidence, *map(sorted, corpus.live.values())])
+        fingerprint = self._fingerprint(corpus, tools)
         if table.metadata().get("fingerprint") == fingerprint:
             return Receipt(False, _counts(table.read(["label_source"])))
         judged = aggregate(tools.labels, corpus.read("annotations"), corpus.read("prelabels"), method=self.method)
@@ -32,6 +31,17 @@ class Aggregate(DriverStage):
         changed = not stored.equals(rows)
         table.replace_all(rows, metadata={"fingerprint": fingerprint, "stage": self.stage})
         return Receipt(changed, _counts(rows))
+
+    def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
+        """See ``DriverStage.foresee``."""
+        if corpus.table("labels").metadata().get("fingerprint") == self._fingerprint(corpus, tools):
+            return Forecast(False, "the labels are up to date")
+        return Forecast(True, "makes the labels again, because what they follow from has changed")
+
+    def _fingerprint(self, corpus: Corpus, tools: Tools) -> str:
+        """Return a hash of everything that decides the labels."""
+        evidence = {name: corpus.table(name).version() for name in ("annotations", "prelabels")}
+        return digest([self.identity(tools), tools.labels.sha256, evidence, *map(sorted, corpus.live.values())])
 
 
 def _counts(rows: pa.Table) -> dict[str, int]:

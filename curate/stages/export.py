@@ -21,7 +21,7 @@ from curate.release.rows import ReleaseRows, ReleaseTables, pseudonym
 from curate.release.versions import Releases
 from curate.release.write import Plan, plan_release, write_release
 from curate.stages.capabilities import Dividing
-from curate.stages.contract import DriverStage, Receipt, Tools
+from curate.stages.contract import DriverStage, Forecast, Receipt, Tools
 
 Key = Literal["source", "speaker", "participant", "identity", "group"]
 MEGABYTE = 2**20
@@ -96,7 +96,8 @@ class Export(DriverStage, Dividing):
             "split_settings": settings.identity,
             "tool": f"curate {__version__}",
         }
-        template, notices = _read_template(self.card, tools), [*_notices(corpus, tables, plan), *_losses(corpus)]
+        losses = _losses(corpus)
+        template, notices = _read_template(self.card, tools), [*_notices(corpus, tables, plan), *losses]
         manifest = write_release(
             plan,
             rows,
@@ -108,7 +109,18 @@ class Export(DriverStage, Dividing):
             card=lambda: render_card(template, self._facts(about, plan, tools, notices), plan.statistics),
         )
         note(corpus.workspace.local, self._inputs(corpus, tables, tools, settings), plan.content_sha256)
-        return Receipt(True, _counts(manifest), self._message(releases, manifest))
+        return Receipt(True, _counts(manifest), "; ".join([self._message(releases, manifest), *losses]))
+
+    def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
+        """See ``DriverStage.foresee``."""
+        recipe, releases = corpus.workspace.recipe or "corpus", Releases(corpus.workspace.releases)
+        inputs = self._inputs(corpus, read_tables(corpus, tools), tools, self.split_settings(tools.seed))
+        content = recall(corpus.workspace.local, inputs)
+        if content and (same := self._same(releases, recipe, content)):
+            return Forecast(False, f"release {same.version} holds all of this already")
+        before = releases.manifests(recipe)[-1:]
+        unless = f", unless it would equal {before[0].version}" if before else ""
+        return Forecast(True, f"writes release {self.release or 'v' + str(releases.next_number())}{unless}")
 
     def split_settings(self, seed: int) -> SplitSettings:
         """Return how items are divided in a recipe with this seed."""

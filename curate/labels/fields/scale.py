@@ -10,7 +10,12 @@ import pyarrow as pa
 from pydantic import model_validator
 
 from curate.labels.features import Feature, scalar
-from curate.labels.fields.base import Aggregate, AggregationRule, Field
+from curate.labels.fields.base import (
+    Aggregate,
+    AggregationRule,
+    Comparison,
+    Field,
+)
 from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid, spaced
 from curate.labels.fields.phrases import DEFAULT_LANGUAGE, Words, in_language, phrase
 from curate.labels.fields.results import Result, collect, value_of
@@ -18,6 +23,7 @@ from curate.labels.layout import Layout
 from curate.labels.markup import choice, element, literal
 from curate.labels.units import ItemContext
 
+_MAX_CATEGORIES = 200
 OTHER = "other"
 """The label of every value that has no button."""
 
@@ -154,6 +160,16 @@ class Scale(Field):
         if chosen and not numbers:
             raise ValueError("another value is chosen, but none is given")
         return self.check(numbers[0]) if numbers else None
+
+    @property
+    def comparison(self) -> Comparison:
+        return self.level
+
+    @property
+    def categories(self) -> tuple[Any, ...]:
+        if self.level == "interval" or self.maximum - self.minimum >= _MAX_CATEGORIES:
+            return ()
+        return tuple(self.minimum + step for step in range(int(self.maximum - self.minimum) + 1))
 
     def distance(self, a: Any, b: Any) -> float | None:
         """Return the absolute difference as a share of the scale's length."""
