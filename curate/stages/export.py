@@ -27,7 +27,7 @@ Key = Literal["source", "speaker", "participant", "identity", "group"]
 MEGABYTE = 2**20
 _MAX_NAMED = 3
 _SPLIT = re.compile(r"[A-Za-z]\w{0,39}")
-_ANNOTATION = ("annotation_id", "judgement_id", "item_id", "annotator", "action", "acted_at", "origins")
+_ANNOTATION = ("annotation_id", "judgement_id", "item_id", "annotator", "action", "acted_at", "cannot_judge", "origins")
 
 
 class Split(BaseModel):
