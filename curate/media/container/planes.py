@@ -32,20 +32,30 @@ class Colour(NamedTuple):
 
 @dataclass(frozen=True)
 class Planes:
-    """An upright picture: ``y`` (height, width), ``u`` and ``v`` half that, all uint8."""
+    """An upright picture: ``y`` (rows, columns), ``u`` and ``v`` half that, all uint8.
+
+    Coordinates count in square pixels of the picture as displayed. Its ``size`` (width, height) differs from that of
+    ``y`` where the stored pixels are not square.
+    """
 
     y: Plane
     u: Plane
     v: Plane
     colour: Colour
+    size: tuple[int, int] | None = None
 
     @property
     def width(self) -> int:
-        return int(self.y.shape[1])
+        return int(self.y.shape[1]) if self.size is None else self.size[0]
 
     @property
     def height(self) -> int:
-        return int(self.y.shape[0])
+        return int(self.y.shape[0]) if self.size is None else self.size[1]
+
+    @property
+    def density(self) -> tuple[float, float]:
+        """Stored pixels for each displayed one, across and down."""
+        return self.y.shape[1] / self.width, self.y.shape[0] / self.height
 
     def thumbnail(self) -> Plane:
         """Return the luma at 64x36, from a regular subset of the pixels."""
@@ -53,11 +63,14 @@ class Planes:
 
     @cached_property
     def _thumbnail(self) -> Plane:
-        step = max(1, min(self.height // (4 * THUMBNAIL_SIZE[1]), self.width // (4 * THUMBNAIL_SIZE[0])))
+        step = max(1, min(self.y.shape[0] // (4 * THUMBNAIL_SIZE[1]), self.y.shape[1] // (4 * THUMBNAIL_SIZE[0])))
         return np.asarray(image_of(self.y[::step, ::step]).resize(THUMBNAIL_SIZE, Image.Resampling.BOX))
 
     def rgb(self, width: int, height: int, region: Region | None = None) -> Plane:
         """Return the picture, or a region of it with the border repeated, as (height, width, 3) RGB of that size."""
+        if region is not None and self.size is not None:
+            across, down = self.density
+            region = Region(*(round(side * density) for side, density in zip(region, (across, down) * 2, strict=True)))
         channels = [
             _resize(_part(plane, region, factor), width, height)
             for plane, factor in ((self.y, 1), (self.u, 2), (self.v, 2))
@@ -77,9 +90,18 @@ class Planes:
 
     def warp_square(self, inverse: NDArray[np.float64], size_px: int) -> "Planes":
         """Return a square of ``size_px`` (even); ``inverse`` (2, 3) maps its pixels to those of the picture."""
+        inverse = self._stored(inverse)
         half = inverse * np.array([1.0, 1.0, 0.5])
         y = warp(self.y, inverse, size_px)
         return Planes(y, warp(self.u, half, size_px // 2), warp(self.v, half, size_px // 2), self.colour)
+
+    def warp_luma(self, inverse: NDArray[np.float64], size_px: int) -> Plane:
+        """Return the luma of ``warp_square``."""
+        return warp(self.y, self._stored(inverse), size_px)
+
+    def _stored(self, inverse: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a map to the pixels of the picture as one to its stored pixels."""
+        return inverse if self.size is None else inverse * np.array(self.density)[:, None]
 
 
 def image_of(plane: Plane) -> Image.Image:

@@ -49,10 +49,13 @@ def _fill(patch: NDArray[np.float32], planes: Planes, x: float, y: float, width:
     """Fill a patch with the luma of the rectangle around (x, y), clipped to the picture."""
     x0, y0 = max(0.0, float(x) - width / 2), max(0.0, float(y) - height / 2)
     x1, y1 = min(float(planes.width), float(x) + width / 2), min(float(planes.height), float(y) + height / 2)
-    left, top = int(x0), int(y0)
     if x1 - x0 < 2 or y1 - y0 < 2:
         patch[:] = 0
         return
+    if planes.size is not None:
+        across, down = planes.density
+        x0, x1, y0, y1 = x0 * across, x1 * across, y0 * down, y1 * down
+    left, top = int(x0), int(y0)
     image = image_of(planes.y[top : int(y1) + 1, left : int(x1) + 1])
     box = (x0 - left, y0 - top, min(x1 - left, image.width), min(y1 - top, image.height))
     patch[:] = np.asarray(image.resize(_SIZE, Image.Resampling.BILINEAR, box=box))
