@@ -34,7 +34,8 @@ def make_talk(path: Path, *, minutes: float) -> bool:
     )
     unit, ffmpeg = path.with_suffix(".unit.mp4"), [find_ffmpeg(), "-v", "error", "-nostdin", "-y"]
     inputs = [argument for head in heads for argument in ("-i", str(head))]
-    coding = "-r 25 -c:v libx264 -preset medium -crf 21 -pix_fmt yuv420p -c:a aac -b:a 128k -ar 48000".split()
+    pictures = ["-r", "25", "-c:v", "libx264", "-preset", "medium", "-crf", "21", "-pix_fmt", "yuv420p"]
+    coding = [*pictures, "-c:a", "aac", "-b:a", "128k", "-ar", "48000"]
     subprocess.run(
         [*ffmpeg, *inputs, "-filter_complex", graph, "-map", "[v]", "-map", "[a]", *coding, unit], check=True
     )

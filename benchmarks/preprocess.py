@@ -17,11 +17,11 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import jobs
 from curate.media.container.ffmpeg import find_ffmpeg
 
+ROOT = Path(__file__).parent.parent
 MAX_WALL, MAX_PEAK_MB, MIN_RECALL = 1.6, 600, 0.98
 RECIPE = """\
 recipe: talk

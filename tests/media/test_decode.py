@@ -152,7 +152,10 @@ def test_sparse_frames_are_some_of_all_and_those_of_a_span_are_all_of_it(tmp_pat
 
 
 def test_wide_pixels_are_shown_wide_without_stretching_every_frame(tmp_path):
-    plain, wide = (make_reordered(tmp_path / f"{p}.mp4", seconds=1, pixels=p) for p in (None, Fraction(4, 3)))
+    plain, wide = (
+        make_reordered(tmp_path / f"{name}.mp4", seconds=1, pixels=pixels)
+        for name, pixels in (("plain", None), ("wide", Fraction(4, 3)))
+    )
     square, stretched = (next(iter(decode_frames(path, [Span(0, 1)]))) for path in (plain, wide))
     planes = stretched.to_planes()
     assert (planes.width, planes.height, planes.y.shape) == (427, 240, (240, 320))

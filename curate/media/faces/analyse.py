@@ -46,12 +46,12 @@ def analyse_video(
 ) -> VideoAnalysis:
     """Return the shots and face tracks of the spans of a video, which are in order and do not overlap.
 
-    Faces are detected about every ``every``-th frame; those whose box is smaller than ``min_face_px`` are ignored. Frames
-    in between that are costly to decode are left out unless ``exact_cuts`` are wanted or videos of the faces. Crops
-    are squares of ``size_px`` (rounded up to even): the best of each track in each span and, through ``store``, also
-    one of every detection (``frames``: JPEG) or every frame (``video``: one H.264 MP4 per track). With ``none``, crops
-    are scored but not encoded. An error raised by ``store`` ends the analysis. Memory grows with the tracks, not with
-    the length of the video.
+    Faces are detected about every ``every``-th frame; those whose box is smaller than ``min_face_px`` are ignored.
+    Frames in between that are costly to decode are left out unless ``exact_cuts`` are wanted or videos of the faces.
+    Crops are squares of ``size_px`` (rounded up to even): the best of each track in each span and, through ``store``,
+    also one of every detection (``frames``: JPEG) or every frame (``video``: one H.264 MP4 per track). With ``none``,
+    crops are scored but not encoded. An error raised by ``store`` ends the analysis. Memory grows with the tracks, not
+    with the length of the video.
     """
     if crops in ("frames", "video") and store is None:
         raise ValueError(f"crops={crops!r} needs a function to store them")
