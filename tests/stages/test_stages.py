@@ -18,7 +18,7 @@ from tests.support.builders import make_posts, make_recipe
 from tests.support.media_builders import RATE_HZ, sample
 from tests.support.stages import walk_stages
 
-VERSIONS = {"ingest": 4, "preprocess": 4, "prelabel": 6}
+VERSIONS = {"ingest": 5, "preprocess": 5, "prelabel": 6}
 GOLDEN = {
     ("posts", "ingest"): "343780ae091225c88e99ef4c39cce36938a2a957d733e172f9ecb2c6b185c2b8",
     ("posts", "preprocess"): "d38764b0c4ef4b2b6cb834c25db0ba3581250d9a55fb59fb597544f9af2585bd",
