@@ -2,6 +2,7 @@
 
 import gc
 from fractions import Fraction
+from itertools import pairwise
 
 import av
 import numpy as np
@@ -126,10 +127,10 @@ def test_converted_frames_are_freed_at_once(tmp_path):
     assert alive < 60
 
 
-def make_reordered(path, *, seconds=8, pixels=None):
+def make_reordered(path, *, seconds=8, pixels=None, **options):
     """A film with B-frames that no other frame needs, and a keyframe every four seconds."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"g": "100", "bf": "3", "preset": "fast"})
+        stream = container.add_stream("libx264", rate=25, options={"g": "100", "bf": "3", "preset": "fast", **options})
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         if pixels:
             stream.codec_context.sample_aspect_ratio = pixels
@@ -149,6 +150,13 @@ def test_sparse_frames_are_some_of_all_and_those_of_a_span_are_all_of_it(tmp_pat
     assert sparse.items() <= every.items()
     part = {frame.time_s: frame.to_planes().y.tobytes() for frame in decode_frames(path, [Span(6.5, 7.1)])}
     assert part == {time_s: y for time_s, y in every.items() if 6.48 <= time_s < 7.1}
+
+
+def test_sparse_frames_are_never_far_apart(tmp_path):
+    path = make_reordered(tmp_path / "a.mp4", seconds=3, **{"b-pyramid": "none", "b_strategy": "0"})
+    times_s = [frame.time_s for frame in decode_frames(path, [Span(0, 9)], sparse=True)]
+    assert sum(b - a > 0.13 for a, b in pairwise(times_s)) <= 2
+    assert len(times_s) > 60
 
 
 def test_wide_pixels_are_shown_wide_without_stretching_every_frame(tmp_path):

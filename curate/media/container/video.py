@@ -43,6 +43,8 @@ _HIGH_DEFINITION_PX = 720
 _ROUNDED_PX = 4
 """Sizes that differ by less are of one shape."""
 _EARLY_S = 1.0
+_DENSE_S, _MAX_SPARSE_S = 0.067, 0.13
+"""Only frames shorter than the first are left out, and only as long as no others are further apart than the second."""
 _LONG_S, REPEAT_S = 0.5, 0.1
 """A picture that is shown for longer is repeated this often, so that it is there whenever it is looked for."""
 
@@ -170,12 +172,12 @@ def _frames(media: MediaFile, ranges: Sequence[_Range], *, sparse: bool) -> Iter
 
     Packets are read in order, and the decoder sees only those of a range: it is fed from the keyframe on, and drained
     and flushed at the first packet past the end. Before the wanted frames and with ``sparse``, frames that no other one
-    needs are skipped, unless they are long on screen.
+    needs are skipped, unless they are long on screen; once ``sparse`` leaves a long gap, no more of the wanted ones.
     """
     if not ranges or media.video is None:
         yield from media.decoded(media.video)
         return
-    pending, failures = list(reversed(ranges)), 0
+    pending, failures, last_s = list(reversed(ranges)), 0, math.inf
     is_feeding = False
     _seek_before(media, ranges[0].keyframe_s)
     for packet in media.packets(media.video):
@@ -184,17 +186,21 @@ def _frames(media: MediaFile, ranges: Sequence[_Range], *, sparse: bool) -> Iter
             yield from _decode(media, None) or ()
             media.video.codec_context.flush_buffers()
             yield float(pending.pop().end_s)
-            is_feeding = False
+            is_feeding, last_s = False, math.inf
             if not pending:
                 return
         if not is_feeding and packet.is_keyframe:
             is_feeding = _seconds(media, packet.pts, packet) >= pending[-1].keyframe_s - 1e-6
         if is_feeding:
-            may_skip = sparse or _seconds(media, packet.pts, packet) < pending[-1].wanted_s - _EARLY_S
-            is_short = (packet.duration or 0) * packet.time_base <= _LONG_S
-            media.video.codec_context.skip_frame = "NONREF" if may_skip and is_short else "DEFAULT"
+            is_early = _seconds(media, packet.pts, packet) < pending[-1].wanted_s - _EARLY_S
+            max_s = _LONG_S if is_early else _DENSE_S if sparse else -1.0
+            may_skip = (packet.duration or 0) * packet.time_base <= max_s
+            media.video.codec_context.skip_frame = "NONREF" if may_skip else "DEFAULT"
             frames = _decode(media, packet)
-            yield from frames or ()
+            for frame in frames or ():
+                frame_s = _seconds(media, frame.pts, frame)
+                sparse, last_s = sparse and frame_s - last_s <= _MAX_SPARSE_S, frame_s
+                yield frame
             failures += frames is None
             if failures > MAX_DAMAGED_PACKETS:
                 return
