@@ -67,6 +67,11 @@ def make_film(path: Path, *, minutes: float, speech_share: float = 0.7, seed: in
     return path
 
 
+def make_speech() -> NDArray[np.int16]:
+    """The speech of the shipped clips, 16 kHz."""
+    return np.concatenate([read_audio(_clip(name)) for name in CLIPS])
+
+
 def _clip(name: str) -> Path:
     return shipped_folder("recipes") / "quickstart" / f"{name}.mp4"
 

@@ -1,6 +1,7 @@
 """What ``benchmarks/preprocess.py`` measures, each in a process of its own; prints its findings as JSON."""
 
 import json
+import struct
 import sys
 import tempfile
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.film import make_film, make_talk
+from benchmarks.film import make_film, make_speech, make_talk
 from curate.media.container.decode import Span, cut_audio, decode_frames, read_audio
 from curate.media.container.open import AUDIO_RATE_HZ, open_media
 from curate.media.container.render import render_video
@@ -25,6 +26,18 @@ MIN_FACE_PX = 40
 def build(film: Path, minutes: str) -> dict[str, float]:
     if not make_talk(film, minutes=float(minutes)):
         make_film(film, minutes=float(minutes))
+    return {}
+
+
+def build_sound(path: Path, size_gib: str) -> dict[str, float]:
+    """A WAV file of 48 kHz stereo, with speech in its first and last minute."""
+    speech = np.repeat(np.resize(make_speech(), 60 * AUDIO_RATE_HZ), 6).tobytes()
+    size = int(float(size_gib) * 2**30) // 4 * 4
+    with path.open("wb") as file:
+        header = (b"RIFF", size + 36, b"WAVE", b"fmt ", 16, 1, 2, 48_000, 192_000, 4, 16, b"data", size)
+        file.write(struct.pack("<4sI4s4sIHHIIHH4sI", *header) + speech)
+        file.seek(size + 44 - len(speech))
+        file.write(speech)
     return {}
 
 
@@ -129,7 +142,7 @@ def accuracy(film: Path) -> dict[str, float]:
 
 
 JOBS: dict[str, Callable[..., dict[str, float]]] = {
-    f.__name__: f for f in (build, inspect, listen, watch, frames, videos, sparse, copies, accuracy)
+    f.__name__: f for f in (build, build_sound, inspect, listen, watch, frames, videos, sparse, copies, accuracy)
 }
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """How long `curate run` takes over a film of people who talk, as a ratio to decoding it once.
 
-    python benchmarks/preprocess.py [--minutes 3,20] [--film FILE] [--parts] [--recall FILE,...]
+    python benchmarks/preprocess.py [--minutes 3,20] [--film FILE] [--wav GIB] [--parts] [--recall FILE,...]
 
 Builds films (1280x720, H.264 and AAC; kept in the temporary folder for the next run). Then, in processes of their own:
 `curate run` with default settings (utterances with their sound, faces and crops), less a run that finds nothing to do,
-and `ffmpeg -i FILE -f null -` before and after it, averaged, since machines are shared and noisy. `--parts` adds jobs
-of `benchmarks.jobs` beside it, and `--recall` compares faces with detection on every frame of real films.
+and `ffmpeg -i FILE -f null -` before and after it, averaged, since machines are shared and noisy. `--wav` adds a WAV
+file of that size, mostly silent. `--parts` adds jobs of `benchmarks.jobs`, and `--recall` compares faces with detection
+on every frame of films.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -42,17 +44,39 @@ PARTS = {
 
 
 def run(command: list[str]) -> dict[str, float]:
-    """Run a command, and return its wall and CPU seconds, and the peak memory of its largest process in MB."""
+    """Run a command, and return its wall and CPU seconds, and the peak memory of it and its workers in MB."""
     began = time.monotonic()
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT
     )
+    peaks = [0.0]
+    watcher = threading.Thread(target=watch_memory, args=(process.pid, peaks), daemon=True)
+    watcher.start()
     output, errors = process.stdout.read(), process.stderr.read()
     _, status, used = os.wait4(process.pid, 0)
+    seconds = time.monotonic() - began
+    watcher.join()
     if status:
         raise SystemExit(f"{command} failed: {errors.decode()[-500:]}")
-    measured = {"wall": time.monotonic() - began, "cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss / 1024}
+    measured = {"wall": seconds, "cpu": used.ru_utime + used.ru_stime, "peak": max(peaks)}
     return {**measured, **(json.loads(output) if output.strip().startswith(b"{") else {})}
+
+
+def watch_memory(pid: int, peaks: list[float]) -> None:
+    """Append the memory of a process and its descendants in MB until it ends; pages that several share count once."""
+    while memory := tree_memory(pid):
+        peaks.append(memory / 1024)
+        time.sleep(0.2)
+
+
+def tree_memory(pid: int) -> int:
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return 0
+    own = next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
+    return own + sum(tree_memory(int(child)) for child in children)
 
 
 def decode(film: Path) -> dict[str, float]:
@@ -101,6 +125,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--minutes", default="3,20", help="lengths of the films to build")
     options.add_argument("--film", type=Path, help="a file to use instead of those built")
+    options.add_argument("--wav", type=float, help="GiB")
     options.add_argument("--parts", action="store_true")
     options.add_argument("--recall", default="", help="comma-separated films")
     chosen = options.parse_args()
@@ -111,8 +136,11 @@ def main() -> None:
             # In a process of its own: what this one held would count as the peak of every process it starts.
             job("build", films[-1].with_suffix(".part.mp4"), minutes)
             films[-1].with_suffix(".part.mp4").rename(films[-1])
+    if chosen.wav:
+        films.append(Path(tempfile.gettempdir()) / f"curate-benchmark-{chosen.wav:g}.wav")
+        job("build_sound", films[-1], chosen.wav)
     for film in films:
-        measure(film, parts=chosen.parts)
+        measure(film, parts=chosen.parts and film.suffix != ".wav")
     for film in filter(None, chosen.recall.split(",")):
         done = job("accuracy", Path(film).resolve())
         print(
