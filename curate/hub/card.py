@@ -44,6 +44,9 @@ class Counts(Protocol):
     numbers: Any
     agreement: Any
 
+    @property
+    def sources(self) -> Any: ...
+
 
 class CardFacts(NamedTuple):
     """The facts of a card apart from statistics."""
@@ -194,7 +197,7 @@ def _summary(counts: Counts) -> str:
     units = ", ".join(f"{count:,} × {escape(unit)}" for unit, count in sorted(counts.units.items()))
     seconds = sum(counts.seconds.values())
     length = f", {_duration(seconds)}" if seconds else ""
-    sources = sum(len(source_ids) for source_ids, _ in counts.origins.values())
+    sources = sum(counts.sources.values())
     speakers = f" by {len(counts.speakers)} named speakers" if counts.speakers else ""
     return f"{units}{length}, from {sources:,} sources{speakers}."
 
@@ -230,7 +233,7 @@ def _labels(facts: CardFacts, counts: Counts) -> str:
             ]
             text += "\n\n" + table(["label", "items", "share", ""], rows)
         elif numbers := counts.numbers.get(name):
-            text += f" Mean {fmean(numbers):.2f}, minimum {min(numbers):g}, maximum {max(numbers):g}."
+            text += f" Mean {fmean(numbers.elements()):.2f}, minimum {min(numbers):g}, maximum {max(numbers):g}."
         if values := counts.agreement.get(name):
             text += f"\n\nRaters of the same item agree in {fmean(values):.0%} of pairs ({len(values):,} items)."
         parts.append(text)
@@ -247,8 +250,8 @@ def _review(counts: Counts) -> str:
 
 def _provenance(facts: CardFacts, counts: Counts) -> str:
     rows = [
-        [escape(collection), escape(licence), f"{len(sources):,}", f"{totals['items']:,}"]
-        for (collection, licence), (sources, totals) in sorted(counts.origins.items())
+        [escape(collection), escape(licence), f"{counts.sources[collection, licence]:,}", f"{items:,}"]
+        for (collection, licence), items in sorted(counts.origins.items())
     ]
     text = table(["collection", "licence", "sources", "items"], rows)
     if counts.models:

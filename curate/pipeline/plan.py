@@ -5,6 +5,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from curate.corpus.view import Corpus
+from curate.pipeline.settled import Settled
 from curate.pipeline.walk import ANSWERS, BatchWork, make_tools, walk
 from curate.recipe import LoadedRecipe
 from curate.stages.capabilities import Priced
@@ -29,19 +30,21 @@ def plan(loaded: LoadedRecipe, workspace: Workspace) -> list[StagePlan]:
     tools = make_tools(loaded, workspace, answers=answers if answers.is_file() else None)
     plans: list[StagePlan] = []
     waiting: list[str] = []
-    for stage, work in walk(loaded, corpus, discovers=lambda _: True):
+    settled = Settled(loaded.recipe.stages, corpus, tools).read()
+    for stage, work, done in walk(loaded, corpus, discovers=lambda _: True, settled=settled):
         name = stage.stage
-        if work is None:
+        if done is not None:
+            plans.append(StagePlan(name, done.inputs, done.inputs, 0))
+        elif work is None:
             plans.append(StagePlan(name, None, None, None, "runs once, on the driver"))
         elif before := [unfinished for unfinished in waiting if unfinished != name]:
             plans.append(StagePlan(name, None, None, None, _waits_for(before[-1], work, corpus, tools)))
             waiting.append(name)
         else:
-            ledger = work.ledger(corpus)
-            todo = [index for index, identity in enumerate(work.works) if not ledger.is_done(identity)]
+            todo, total = work.ledger(corpus).progress(work.works).todo, len(work.works)
             waiting += [name] if todo else []
             cost = _cost(work, todo, corpus, tools) if todo else ""
-            plans.append(StagePlan(name, len(work.works), len(work.works) - len(todo), len(todo), cost))
+            plans.append(StagePlan(name, total, total - len(todo), len(todo), cost))
     return plans
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -19,13 +19,6 @@ ROW_GROUP_ROWS = 100_000
 _CHUNKING = {"min_chunk_size": 256 * 1024, "max_chunk_size": 1024 * 1024, "norm_level": 0}
 
 
-class SizedRow(NamedTuple):
-    """A row whose media are names of blobs, and its approximate size with them."""
-
-    row: Mapping[str, Any]
-    size_bytes: int
-
-
 class ReleaseFile(NamedTuple):
     """A file of a release: its path there, hash, size and, for a shard, number of rows."""
 
@@ -37,9 +30,18 @@ class ReleaseFile(NamedTuple):
 
 def cut_shards(sizes: Sequence[int], max_bytes: int) -> list[slice]:
     """Return consecutive slices of rows of at most ``max_bytes`` each; a single row may be larger."""
+    return _cut(sizes, max_bytes, len(sizes))
+
+
+def cut_row_groups(sizes: Sequence[int]) -> list[slice]:
+    """Return consecutive slices of the rows of a shard that are written, and held in memory, at once."""
+    return _cut(sizes, ROW_GROUP_BYTES, ROW_GROUP_ROWS)
+
+
+def _cut(sizes: Sequence[int], max_bytes: int, max_rows: int) -> list[slice]:
     cuts, filled = [0], 0
     for index, size in enumerate(sizes):
-        if filled and filled + size > max_bytes:
+        if index > cuts[-1] and (filled + size > max_bytes or index - cuts[-1] == max_rows):
             cuts.append(index)
             filled = 0
         filled += size
@@ -51,8 +53,8 @@ def shard_path(split: str, number: int, total: int) -> str:
     return f"data/{split}-{number:05d}-of-{total:05d}.parquet"
 
 
-def write_shard(path: Path, rows: Iterable[SizedRow], features: Mapping[str, Feature], blobs: Blobs) -> int:
-    """Write rows to ``path``, reading media one row group at a time, and return the number of rows."""
+def write_shard(path: Path, groups: Iterable[pa.Table], features: Mapping[str, Feature], blobs: Blobs) -> int:
+    """Write row groups, whose media are names of blobs, to ``path``; return the number of rows."""
     schema = arrow_schema(dict(features))
     media = [f"{name}.bytes" for name in MEDIA]
     plain = [leaf for leaf in leaf_paths(schema) if leaf not in media]
@@ -67,11 +69,10 @@ def write_shard(path: Path, rows: Iterable[SizedRow], features: Mapping[str, Fea
         use_content_defined_chunking=_CHUNKING,
         write_page_index=True,
     ) as writer:
-        for group in _row_groups(rows):
-            bytes_of = blobs.read_many(row[name] for row in group for name in MEDIA if row[name])
-            loaded = [_with_media(row, bytes_of) for row in group]
-            writer.write_table(pa.Table.from_pylist(loaded, schema=schema), row_group_size=len(loaded))
-            written += len(loaded)
+        for group in groups:
+            loaded = _with_media(group, schema, blobs)
+            writer.write_table(loaded, row_group_size=loaded.num_rows)
+            written += loaded.num_rows
     return written
 
 
@@ -95,22 +96,11 @@ def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
         yield path
 
 
-def _row_groups(rows: Iterable[SizedRow]) -> Iterator[list[Mapping[str, Any]]]:
-    group: list[Mapping[str, Any]] = []
-    filled = 0
-    for row, size in rows:
-        if group and (filled + size > ROW_GROUP_BYTES or len(group) == ROW_GROUP_ROWS):
-            yield group
-            group, filled = [], 0
-        group.append(row)
-        filled += size
-    if group:
-        yield group
-
-
-def _with_media(row: Mapping[str, Any], bytes_of: Mapping[str, bytes]) -> dict[str, Any]:
-    loaded = dict(row)
-    for name in MEDIA:
-        if blob := row[name]:
-            loaded[name] = {"bytes": bytes_of[blob], "path": PurePosixPath(blob).name}
-    return loaded
+def _with_media(rows: pa.Table, schema: pa.Schema, blobs: Blobs) -> pa.Table:
+    names = {name: rows[name].to_pylist() for name in MEDIA}
+    bytes_of = blobs.read_many(blob for column in names.values() for blob in column if blob)
+    columns = {name: rows[name] for name in schema.names}
+    for name, column in names.items():
+        files = [{"bytes": bytes_of[blob], "path": PurePosixPath(blob).name} if blob else None for blob in column]
+        columns[name] = pa.array(files, schema.field(name).type)
+    return pa.Table.from_arrays(list(columns.values()), schema=schema)

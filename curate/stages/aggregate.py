@@ -22,12 +22,12 @@ class Aggregate(DriverStage):
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         table = corpus.table("labels")
-        evidence = {name: corpus.table(name).version() for name in ("annotations", "prelabels")}
-        fingerprint = digest([self.identity(tools), tools.labels.sha256, evidence, *map(sorted, corpus.live.values())])
+        evidence = {name: corpus.table(name).state() for name in ("annotations", "prelabels")}
+        fingerprint = digest([self.identity(tools), tools.labels.sha256, evidence, corpus.fingerprint()])
         if table.metadata().get("fingerprint") == fingerprint:
             return Receipt(False, _counts(table.read(["label_source"])))
-        judged = aggregate(tools.labels, corpus.read("annotations"), corpus.read("prelabels"), method=self.method)
-        rows = pa.Table.from_pylist(judged, schema=table.spec.schema)
+        prelabels = corpus.read("prelabels", ["item_id", "prelabel_id", "final", "outcome", *tools.labels.fields])
+        rows = aggregate(tools.labels, corpus.read("annotations"), prelabels, method=self.method)
         stored = table.read().sort_by("item_id")
         changed = not stored.equals(rows)
         table.replace_all(rows, metadata={"fingerprint": fingerprint, "stage": self.stage})

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
@@ -86,16 +86,25 @@ class Rejection(NamedTuple):
     detail: str
 
 
+Rows: TypeAlias = "list[dict[str, Any]] | pa.Table"
+"""Rows of a table: dicts, or columns where rows are many and cheap to make. Columns that are left out become null."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The result of a batch: rows by table, and rejections.
 
-    Every input id is the parent of a row of the stage's first table or the subject of a rejection. Rows are dicts whose
-    keys are columns of the table; the driver fills in ``work``, and missing columns become null.
+    Every input id is the parent of a row of the stage's first table or the subject of a rejection. Rows have columns of
+    their table but for ``work``, which the driver fills in.
     """
 
-    rows: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    rows: Mapping[str, Rows] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
+
+    def dicts(self, table: str) -> list[dict[str, Any]]:
+        """Return the rows of a table as dicts, for code that looks at few."""
+        rows = self.rows.get(table, [])
+        return list(rows.to_pylist() if isinstance(rows, pa.Table) else rows)
 
 
 class Receipt(NamedTuple):
@@ -163,6 +172,10 @@ class BatchStage(Stage):
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
         """Return the rows to work on, given the current rows of the table that the stage reads."""
         return current
+
+    def columns_read(self) -> tuple[str, ...] | None:
+        """Return the columns of the table ``reads`` that the stage needs; None for all."""
+        return None
 
     def columns_used(self) -> tuple[str, ...] | None:
         """Return the input columns that the result depends on; None for all.

@@ -4,6 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curate import __version__
@@ -11,13 +14,14 @@ from curate.assets import find_asset
 from curate.corpus.splits import SplitSettings, split_items
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
+from curate.files import digest
 from curate.hub.card import CardFacts, render_card
 from curate.labels import compile_features
 from curate.media.faces.insightface import licence_note
 from curate.release.features import card_features
 from curate.release.manifest import Manifest
-from curate.release.memo import inputs_hash, note, recall
-from curate.release.rows import ReleaseRows, ReleaseTables, pseudonym
+from curate.release.memo import note, recall
+from curate.release.rows import ITEM_COLUMNS, PRELABEL_COLUMNS, SOURCE_COLUMNS, ReleaseRows, ReleaseTables, pseudonym
 from curate.release.versions import Releases, VersionName
 from curate.release.write import Plan, plan_release, write_release
 from curate.stages.capabilities import Dividing
@@ -26,6 +30,7 @@ from curate.stages.contract import DriverStage, Receipt, Tools
 Key = Literal["source", "speaker", "participant", "identity", "group"]
 MEGABYTE = 2**20
 _SPLIT = re.compile(r"[A-Za-z]\w{0,39}")
+_LABEL = ("item_id", "label_source", "raters", "agreement", "soft", "evidence")
 _ANNOTATION = ("annotation_id", "judgement_id", "item_id", "annotator", "action", "acted_at", "origins")
 
 
@@ -73,18 +78,18 @@ class Export(DriverStage, Dividing):
         recipe = corpus.workspace.recipe or "corpus"
         releases = Releases(corpus.workspace.releases)
         settings = self.split_settings(tools.seed)
-        tables = read_tables(corpus, tools)
-        inputs = self._inputs(corpus, tables, tools, settings)
+        inputs = self._inputs(corpus, tools, settings)
         if (content := recall(corpus.workspace.local, inputs)) and (same := self._same(releases, recipe, content)):
             return _unchanged(same)
+        tables = read_tables(corpus, tools)
         rows = ReleaseRows(tables, tools.labels, secret=corpus.workspace.secret)
-        item_ids = rows.item_ids(reviewed_only=self.reviewed_only)
-        if not item_ids:
+        items = rows.select(reviewed_only=self.reviewed_only)
+        if not len(items):
             reason = "no item has been reviewed yet" if self.reviewed_only and tables.items.num_rows else "no items"
             return Receipt(False, {"items": 0}, f"nothing to release: {reason}")
         earlier = releases.earlier_splits(recipe, settings.identity)
         splits = split_items(tables.items, tables.sources, settings, earlier)
-        plan = plan_release(rows, item_ids, splits, tools.labels, tools.blobs, names=self.split.ratios)
+        plan = plan_release(rows, items, splits, tools.labels, tools.blobs, names=self.split.ratios)
         if same := self._same(releases, recipe, plan.content_sha256):
             note(corpus.workspace.local, inputs, plan.content_sha256)
             return _unchanged(same)
@@ -95,7 +100,7 @@ class Export(DriverStage, Dividing):
             "split_settings": settings.identity,
             "tool": f"curate {__version__}",
         }
-        template, notices = _read_template(self.card, tools), _notices(corpus, tables, plan)
+        template, notices = _read_template(self.card, tools), _notices(corpus, tables, rows, plan)
         manifest = write_release(
             plan,
             rows,
@@ -106,14 +111,14 @@ class Export(DriverStage, Dividing):
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
             card=lambda: render_card(template, self._facts(about, plan, tools, notices), plan.statistics),
         )
-        note(corpus.workspace.local, self._inputs(corpus, tables, tools, settings), plan.content_sha256)
+        note(corpus.workspace.local, self._inputs(corpus, tools, settings), plan.content_sha256)
         return Receipt(True, _counts(manifest), self._message(releases, manifest))
 
     def split_settings(self, seed: int) -> SplitSettings:
         """Return how items are divided in a recipe with this seed."""
         return SplitSettings(self.split.ratios, self.split.disjoint_by, seed)
 
-    def _inputs(self, corpus: Corpus, tables: ReleaseTables, tools: Tools, settings: SplitSettings) -> str:
+    def _inputs(self, corpus: Corpus, tools: Tools, settings: SplitSettings) -> str:
         """Return a hash of everything that decides a release's content, earlier releases included: they fix splits."""
         releases = Releases(corpus.workspace.releases)
         earlier = [
@@ -123,7 +128,8 @@ class Export(DriverStage, Dividing):
         ]
         secret = pseudonym("", corpus.workspace.secret)
         header = [__version__, settings.identity, self.reviewed_only, tools.labels.sha256, secret, earlier[-1:]]
-        return inputs_hash({"inputs": header}, tables)
+        states = [corpus.table(name).state() for name in ReleaseTables._fields]
+        return digest([header, states, corpus.fingerprint()])
 
     def _same(self, releases: Releases, recipe: str, content_sha256: str) -> Manifest | None:
         manifests = releases.manifests(recipe)
@@ -153,23 +159,23 @@ class Export(DriverStage, Dividing):
 
 def read_tables(corpus: Corpus, tools: Tools) -> ReleaseTables:
     """Return the current tables that a release is joined from."""
+    fields = tools.labels.fields
     return ReleaseTables(
-        items=corpus.read("items"),
-        sources=corpus.read("sources"),
-        prelabels=corpus.read("prelabels"),
-        annotations=corpus.read("annotations", [*_ANNOTATION, *tools.labels.fields]),
-        labels=corpus.read("labels"),
+        items=corpus.read("items", [*ITEM_COLUMNS, "group", "face_id"]),
+        sources=corpus.read("sources", ["source_id", *SOURCE_COLUMNS, "participant"]),
+        prelabels=corpus.read("prelabels", ["item_id", *PRELABEL_COLUMNS, *fields]),
+        annotations=corpus.read("annotations", [*_ANNOTATION, *fields]),
+        labels=corpus.read("labels", [*_LABEL, *fields]),
     )
 
 
-def _notices(corpus: Corpus, tables: ReleaseTables, plan: Plan) -> list[str]:
+def _notices(corpus: Corpus, tables: ReleaseTables, rows: ReleaseRows, plan: Plan) -> list[str]:
     """Return the licence notes of the detectors that found the released faces."""
-    released = {item for items in plan.splits.values() for item in items}
-    item_faces = zip(tables.items["item_id"].to_pylist(), tables.items["face_id"].to_pylist(), strict=True)
-    faces = {face for item, face in item_faces if item in released}
+    released = rows.item_ids.take(pa.array(np.concatenate(list(plan.splits.values()))))
+    items = tables.items.filter(pc.is_in(tables.items["item_id"], value_set=released))
     tracks = corpus.read("faces", ["face_id", "detector"])
-    rows = zip(tracks["face_id"].to_pylist(), tracks["detector"].to_pylist(), strict=True)
-    detectors = sorted({detector for face, detector in rows if face in faces})
+    tracks = tracks.filter(pc.is_in(tracks["face_id"], value_set=items["face_id"].drop_null()))
+    detectors = sorted(tracks["detector"].unique().to_pylist())
     return [note for detector in detectors if (note := licence_note(detector))]
 
 

@@ -48,19 +48,23 @@ class Table:
             live = dataset.dataset(paths, schema=_stored_schema(delta), format="parquet")
             stored_columns = [name for name in schema.names if name in live.schema.names]
             table = live.to_table(columns=stored_columns)
-        arrays = [
-            table[field.name].cast(field.type) if field.name in stored_columns else pa.nulls(table.num_rows, field.type)
-            for field in schema
-        ]
-        return pa.Table.from_arrays(arrays, schema=schema)
+        return fill_columns(table, schema)
 
     def commit(
-        self, rows: Sequence[Mapping[str, Any]], *, replacing: Collection[str] = (), metadata: Mapping[str, str]
+        self,
+        rows: Sequence[Mapping[str, Any]] | pa.Table,
+        *,
+        replacing: Collection[str] = (),
+        metadata: Mapping[str, str],
     ) -> None:
-        """Append ``rows`` and drop every older row whose ``work`` is in ``replacing``, in one transaction."""
-        if not rows and not replacing:
+        """Append ``rows`` and drop every older row whose ``work`` is in ``replacing``, in one transaction.
+
+        Columns that a table of rows does not have become null.
+        """
+        if not len(rows) and not replacing:
             return
-        table = pa.Table.from_pylist(list(rows), schema=self.spec.schema)
+        schema = self.spec.schema
+        table = fill_columns(rows, schema) if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, schema=schema)
         with self._errors():
             self._check_column_types()
             if replacing:
@@ -114,6 +118,11 @@ class Table:
         """Return the number of the newest transaction, or None if there is none."""
         delta = self._open()
         return None if delta is None else int(delta.version())
+
+    def state(self) -> str | None:
+        """Return what changes with every transaction, also if the table was made anew; None if there is none."""
+        delta = self._open()
+        return None if delta is None else f"{delta.metadata().id}:{delta.version()}"
 
     def _open(self) -> Any:
         from deltalake import DeltaTable
@@ -173,6 +182,15 @@ class Table:
                 f"table {self.folder.location} cannot be used: {first_line}",
                 hint="restore it from a copy, or delete this table and run again",
             ) from error
+
+
+def fill_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the columns of ``schema``, cast to their types; missing ones are null."""
+    arrays = [
+        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _properties(metadata: Mapping[str, str]) -> Any:

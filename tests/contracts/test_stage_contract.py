@@ -5,12 +5,13 @@ import pickle
 import pytest
 
 from curate.assets import shipped_folder
+from curate.corpus.ledger import Batch
 from curate.corpus.spec import parent_column, table_spec
 from curate.errors import InvalidInput
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
 from curate.pipeline import open_corpus
-from curate.pipeline.commit import entries_of
+from curate.pipeline.commit import batch_of
 from curate.pipeline.tasks import TaskFlow, run_task
 from curate.pipeline.walk import BatchWork
 from curate.recipe import load_recipe
@@ -63,6 +64,12 @@ def each(names: list[str]):
 
 def column(step: Step, table) -> list[str]:
     return table[parent_column(step.stage.writes[0])].to_pylist()
+
+
+def make_batch(step: Step) -> Batch:
+    """The outcome of a step for the ledger."""
+    ids = step.inputs[parent_column(step.stage.writes[0])]
+    return batch_of(BatchWork(step.stage, step.inputs, ids, ids), [(range(len(ids)), step.outcome)], step.tools.labels)
 
 
 def test_every_stage_is_of_one_kind_and_has_a_name_of_its_own():
@@ -123,13 +130,12 @@ def test_batches_hold_every_input_to_do_once(step):
 @each(BATCH)
 def test_every_input_is_kept_or_rejected_for_a_known_reason(step):
     ids = column(step, step.inputs)
-    entries = entries_of(BatchWork(step.stage, step.inputs, ids, ids), range(len(ids)), step.outcome)
-    assert [entry.input_id for entry in entries] == ids
+    assert make_batch(step).input_ids.to_pylist() == ids
     assert {rejection.reason for rejection in step.outcome.rejections} <= set(REASONS)
     assert all(rejection.detail for rejection in step.outcome.rejections)
     for table in step.stage.writes:
         names = table_spec(table, step.tools.labels).schema.names
-        assert all(row.keys() <= set(names) - {"work"} for row in step.outcome.rows.get(table, []))
+        assert all(row.keys() <= set(names) - {"work"} for row in step.outcome.dicts(table))
 
 
 @each(BATCH)
@@ -233,9 +239,8 @@ def test_a_summary_begins_empty_and_counts_every_input(step):
     assert isinstance(step.stage, Summarised)
     summary = step.stage.make_summary()
     assert (dict(summary.counts), summary.reason, summary.failed) == ({}, "", 0)
-    ids = column(step, step.inputs)
-    summary.add(entries_of(BatchWork(step.stage, step.inputs, ids, ids), range(len(ids)), step.outcome))
-    assert sum(summary.counts.values()) == len(ids)
+    summary.add(make_batch(step).rows[step.stage.writes[0]])
+    assert sum(summary.counts.values()) == step.inputs.num_rows
 
 
 def test_concluding_and_performing_again_changes_nothing(mix, tmp_path, monkeypatch):

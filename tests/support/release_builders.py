@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from curate.corpus.live import LiveWork
 from curate.corpus.spec import open_table
 from curate.corpus.view import Corpus
 from curate.labels import LabelSchema, load_labels
@@ -15,7 +16,7 @@ from curate.storage.workspace import Workspace
 
 EPOCH = datetime(2027, 1, 1, tzinfo=UTC)
 EMOTIONS = ("happiness", "sadness", "anger", "fear")
-LIVE = {name: frozenset({f"{name}-work"}) for name in ("sources", "items", "faces", "prelabels", "labels")}
+LIVE = {name: LiveWork.of([f"{name}-work"]) for name in ("sources", "items", "faces", "prelabels", "labels")}
 
 
 class Made(NamedTuple):

@@ -23,8 +23,8 @@ def file_input(name: str, file: str, folder: Path) -> dict[str, Any]:
         "size_bytes": state.st_size,
         "mtime_ns": state.st_mtime_ns,
     }
-    sidecar = None if path.suffix.lower() == ".txt" else find_sidecar(path)
-    if sidecar is not None and is_unicode(sidecar.name):
+    sidecar = sidecar_of(path)
+    if sidecar is not None:
         state = sidecar.stat()
         row |= {
             "sidecar": Path(name).with_name(sidecar.name).as_posix(),
@@ -34,6 +34,12 @@ def file_input(name: str, file: str, folder: Path) -> dict[str, Any]:
     if not is_unicode(name):
         row["problem"] = "its name is not valid UTF-8"
     return row
+
+
+def sidecar_of(path: Path) -> Path | None:
+    """Return the subtitles next to a media file, if there are any whose name can be stored."""
+    sidecar = None if path.suffix.lower() == ".txt" else find_sidecar(path)
+    return sidecar if sidecar is not None and is_unicode(sidecar.name) else None
 
 
 def read_source(row: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from curate.media.words.subtitles import SUFFIXES
 from curate.stages.ingest.exclusion import outside_workspaces
-from curate.stages.ingest.files import file_input
+from curate.stages.ingest.files import file_input, sidecar_of
 from curate.stages.ingest.post_files import POST_SUFFIXES, post_inputs
 
 INPUTS = pa.schema(
@@ -41,6 +41,14 @@ def list_inputs(names: Iterable[str], folder: Path) -> pa.Table:
     """Return the inputs of ingest, by file name: one row a file, and one a line of a file of posts."""
     rows = [row for name in sorted(names) for row in _inputs(name, folder)]
     return pa.Table.from_pylist(rows, schema=INPUTS)
+
+
+def list_raw_files(names: Iterable[str], folder: Path) -> Iterator[Path]:
+    """Yield the files that ``list_inputs`` reads or names."""
+    for name in sorted(names):
+        yield folder / name
+        if Path(name).suffix.lower() not in POST_SUFFIXES and (sidecar := sidecar_of(folder / name)) is not None:
+            yield sidecar
 
 
 def _inputs(name: str, folder: Path) -> Iterator[dict[str, Any]]:

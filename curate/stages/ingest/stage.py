@@ -11,7 +11,7 @@ from curate.errors import InvalidInput, InvalidRow
 from curate.stages.capabilities import Discovered
 from curate.stages.contract import Outcome, Problem, Rejection, Tools
 from curate.stages.ingest.files import read_source
-from curate.stages.ingest.finding import find_files, list_inputs
+from curate.stages.ingest.finding import find_files, list_inputs, list_raw_files
 from curate.stages.ingest.posts import parse_post
 
 
@@ -46,17 +46,25 @@ class Ingest(Discovered):
         problems = tuple(sentence for _, sentence in self.missing(tools.folder))
         if problems:
             raise InvalidInput(problems[0], problems=problems, hint="the pattern is relative to the recipe's folder")
-        return list_inputs({name for names in self._matches(tools.folder).values() for name in names}, tools.folder)
+        return list_inputs(self._names(tools.folder), tools.folder)
 
     def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
-        outcome = Outcome(rows={"sources": []})
+        sources: list[dict[str, Any]] = []
+        rejections: list[Rejection] = []
         origin = {"licence": self.licence, "collection": self.collection, "consent": self.consent}
         for row in batch.to_pylist():
             try:
-                outcome.rows["sources"].append({"file": row["file"], **origin, **_source(row, tools.folder)})
+                sources.append({"file": row["file"], **origin, **_source(row, tools.folder)})
             except InvalidRow as error:
-                outcome.rejections.append(Rejection(row["file"], row["file"], error.reason, error.message))
-        return outcome
+                rejections.append(Rejection(row["file"], row["file"], error.reason, error.message))
+        return Outcome({"sources": sources}, rejections)
+
+    def raw_files(self, tools: Tools) -> Iterable[Path]:
+        """See ``Discovered.raw_files``."""
+        return list_raw_files(self._names(tools.folder), tools.folder)
+
+    def _names(self, folder: Path) -> set[str]:
+        return {name for names in self._matches(folder).values() for name in names}
 
     def _matches(self, folder: Path) -> dict[str, list[str]]:
         patterns = (self.files,) if isinstance(self.files, str) else self.files

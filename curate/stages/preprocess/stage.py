@@ -153,11 +153,11 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
         for rejection in (rejection for outcome in (parts.so_far, *outcomes) for rejection in outcome.rejections):
             rejections.setdefault((rejection.subject, rejection.reason), rejection)
         rows.rejections.extend(rejections.values())
-        items = [item for outcome in outcomes for item in outcome.rows["items"]]
+        items = [item for outcome in outcomes for item in outcome.dicts("items")]
         items.sort(key=lambda item: (item["start_s"], item["end_s"], item.get("channel") or 0))
         rows.items.extend(filter_items(items, self.filters, rows.rejections))
-        rows.faces.extend(face for outcome in outcomes for face in outcome.rows["faces"])
-        shots = [[Span(shot["start_s"], shot["end_s"]) for shot in outcome.rows["shots"]] for outcome in outcomes]
+        rows.faces.extend(face for outcome in outcomes for face in outcome.dicts("faces"))
+        shots = [[Span(shot["start_s"], shot["end_s"]) for shot in outcome.dicts("shots")] for outcome in outcomes]
         rows.shots.extend(shot_rows(row["source_id"], join_shots(parts.parts, shots)))
         try:
             for rejection in rows.rejections:
