@@ -14,6 +14,10 @@ from curate.errors import InvalidInput
 _MAX_BYTES = 4_000_000
 _MAX_DEPTH = 50
 _MAX_NAMES = 45
+_MAX_VALUES = 50_000
+_MAX_PROBLEMS = 200
+_MAX_SHOWN = 60
+_BAD_SCALAR = (ValueError, KeyError, AttributeError, TypeError, OverflowError)
 Model = TypeVar("Model", bound=BaseModel)
 Location: TypeAlias = tuple[int | str, ...]
 """The keys and indices that lead from the top of a model to a value."""
@@ -51,12 +55,18 @@ class Document(NamedTuple):
             if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
                 node = node.value[step]
                 line = node.start_mark.line
-            elif isinstance(node, yaml.MappingNode):
-                for key, value in node.value:
-                    if key.value == str(step):
-                        node, line = value, key.start_mark.line
-                        break
+            elif isinstance(node, yaml.MappingNode) and (found := _entries(node).get(str(step))):
+                node, line = found
         return f"{self.path}:{line + 1}"
+
+
+def _entries(node: yaml.MappingNode) -> dict[str, tuple[yaml.Node, int]]:
+    """Return value and line of each key, built once: thousands of problems may be in one mapping."""
+    entries: dict[str, tuple[yaml.Node, int]] | None = getattr(node, "entries", None)
+    if entries is None:
+        entries = {str(key.value): (value, key.start_mark.line) for key, value in reversed(node.value)}
+        node.__dict__["entries"] = entries
+    return entries
 
 
 def load_document(path: Path) -> Document:
@@ -78,6 +88,9 @@ def read_text(path: Path, *, max_bytes: int = _MAX_BYTES) -> str:
 
 def parse_document(path: Path, text: str) -> Document:
     """Parse YAML text that has the same line numbers as the file; raises as ``load_document``."""
+    if max(map(text.count, "\n,:")) > _MAX_VALUES:
+        raise InvalidInput(f"{path} holds more than {_MAX_VALUES:,} values", hint="is it the right file?")
+    root: yaml.Node | None = None
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is None:
@@ -85,12 +98,21 @@ def parse_document(path: Path, text: str) -> Document:
         if not isinstance(root, yaml.MappingNode):
             raise InvalidInput(f"{path}:{root.start_mark.line + 1}: expected `name: value` lines at the top level")
         if problems := _structure_problems(path, root):
-            raise InvalidInput(f"{path} has {_count(problems)}", problems=tuple(problems))
+            raise InvalidInput(f"{path} has {_count(problems)}", problems=_shortened(problems))
         data = yaml.SafeLoader("").construct_document(root)
-    except (yaml.MarkedYAMLError, yaml.reader.ReaderError, RecursionError, ValueError) as error:
+    except (yaml.MarkedYAMLError, yaml.reader.ReaderError, RecursionError, *_BAD_SCALAR) as error:
+        if isinstance(error, _BAD_SCALAR) and root is not None and (scalar := _bad_scalar(root)):
+            value = scalar.value if len(scalar.value) <= _MAX_SHOWN else f"{scalar.value[:_MAX_SHOWN]}…"
+            kind = scalar.tag.rpartition(":")[2]
+            raise InvalidInput(
+                f"{path}:{scalar.start_mark.line + 1}: not valid YAML: {value!r} is not a valid {kind}",
+                hint="correct that line; in quotes it is a text",
+            ) from error
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error) or "nested too deeply"
+        if "found character '\\t'" in reason:
+            reason = "a tab cannot indent; use spaces"
         raise InvalidInput(f"{path}{line}: not valid YAML: {reason}", hint="correct that line") from error
     return Document(path, data, root)
 
@@ -108,14 +130,18 @@ def _to_invalid_input(
 ) -> InvalidInput:
     """Pydantic's errors as sentences with their lines and the most similar valid names."""
     problems: list[str] = []
-    for details in _without_consequences(error.errors()):
+    errors = _without_consequences(error.errors())
+    left_out = len(errors) - _MAX_PROBLEMS
+    for details in errors[:_MAX_PROBLEMS]:
         loc, cause = (*parent, *details["loc"]), details.get("ctx", {}).get("error")
         if isinstance(cause, LocatedProblems):
             problems += [f"{document.location((*loc, *inner))}: {sentence}" for inner, sentence in cause.problems]
         else:
             problems.append(f"{document.location(loc)}: {_sentence(details, loc, model)}")
     problems = sort_problems(problems)
-    return InvalidInput(f"{document.path} has {_count(problems)}", problems=tuple(problems))
+    count = _count(problems) if left_out <= 0 else f"{len(errors):,} problems"
+    problems += [f"and {left_out:,} more"] if left_out > 0 else []
+    return InvalidInput(f"{document.path} has {count}", problems=tuple(problems))
 
 
 def _without_consequences(errors: Sequence[Any]) -> list[Any]:
@@ -224,6 +250,28 @@ def _structure_problems(path: Path, root: yaml.Node) -> list[str]:
         elif isinstance(node, yaml.SequenceNode):
             stack.extend((child, depth + 1) for child in node.value)
     return sorted(problems)
+
+
+def _bad_scalar(root: yaml.Node) -> yaml.ScalarNode | None:
+    """Return the first value that is not what its tag says, such as ``!!bool maybe``."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, yaml.MappingNode):
+            stack.extend(part for pair in reversed(node.value) for part in reversed(pair))
+        elif isinstance(node, yaml.SequenceNode):
+            stack.extend(reversed(node.value))
+        elif isinstance(node, yaml.ScalarNode):
+            try:
+                yaml.SafeLoader("").construct_document(node)
+            except (yaml.YAMLError, *_BAD_SCALAR):
+                return node
+    return None
+
+
+def _shortened(problems: Sequence[str]) -> tuple[str, ...]:
+    more = len(problems) - _MAX_PROBLEMS
+    return (*problems[:_MAX_PROBLEMS], f"and {more:,} more") if more > 0 else tuple(problems)
 
 
 def _count(problems: Sequence[str]) -> str:

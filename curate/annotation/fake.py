@@ -170,6 +170,7 @@ class FakeLabelStudio:
             (r"/api/annotations/(\d+)", "PATCH", self._revise),
             (r"/api/annotations/(\d+)", "DELETE", self._delete),
             (r"/api/dm/actions", "POST", self._act),
+            (r"/api/current-user/whoami", "GET", lambda p, c: Response(200, {"id": 1, "email": ADMINISTRATOR})),
             (r"/api/users", "GET", lambda p, c: Response(200, [{"id": i, "email": e} for i, e in self.users.items()])),
             (r"/api/invite", "GET", lambda p, c: Response(200, {"invite_url": "/user/signup/?token=fake"})),
             (r"/api/storages/localfiles", "GET", self._list_storages),
@@ -185,6 +186,7 @@ class FakeLabelStudio:
 
     def _create_project(self, params: Params, content: Json) -> Response:
         project = {"description": "", "label_config": "<View></View>", **content, "id": self._next_id()}
+        project["created_by"] = {"id": 1, "email": ADMINISTRATOR}
         self.projects[project["id"]] = project
         return Response(201, project)
 

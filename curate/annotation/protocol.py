@@ -15,12 +15,15 @@ class Project(NamedTuple):
     description: str
     config: str
     settings: Mapping[str, Any]
+    is_own: bool = True
+    """Whether the user of this key created it; anybody can copy a description."""
 
 
 class TaskState(NamedTuple):
     """The state of a task: its item, time of last change, judgements and pre-labels.
 
-    ``prelabel_ids`` are the pre-labels that fill its form; ``labellers`` are those who made them.
+    ``prelabel_ids`` are the pre-labels that fill its form; ``labellers`` are those who made them. ``updated_at`` is
+    empty if the server names no credible time.
     """
 
     task_id: int
@@ -31,6 +34,13 @@ class TaskState(NamedTuple):
     has_draft: bool
     prelabel_ids: frozenset[str]
     labellers: frozenset[str]
+
+
+class Fetched(NamedTuple):
+    """Tasks as the server describes them, and what is wrong with those that cannot be read, by their ids."""
+
+    tasks: list[dict[str, Any]]
+    unreadable: dict[int, str]
 
 
 class AnnotationServer(Protocol):
@@ -57,7 +67,7 @@ class AnnotationServer(Protocol):
         A task may be missing if others are deleted meanwhile.
         """
 
-    def fetch(self, task_ids: Sequence[int], project_id: int) -> list[dict[str, Any]]:
+    def fetch(self, task_ids: Sequence[int], project_id: int) -> Fetched:
         """Return those of the tasks that exist, with all of their annotations and predictions."""
 
     def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> None:

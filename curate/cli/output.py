@@ -1,11 +1,12 @@
 """All that the command line prints: results on stdout, progress and problems on stderr."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from curate.cli.options import next_command
@@ -19,6 +20,17 @@ out = Console(highlight=False, soft_wrap=True, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 _NAME_WIDTH = 24
 _MAX_CHARS = 200
+_CONTROL = re.compile(r"[^\n\t -~\u00a0-\u200d\u2010-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\U0010ffff]")
+"""Control characters, lone surrogates and marks that turn the direction of what follows."""
+
+
+def escape(text: str) -> str:
+    """Return text that a terminal shows as it is: no markup, and control characters as ``\\x1b``."""
+    return escape_markup(_CONTROL.sub(lambda match: _escaped(match[0]), text))
+
+
+def _escaped(char: str) -> str:
+    return f"\\x{ord(char):02x}" if ord(char) < 0x100 else f"\\u{ord(char):04x}"
 
 
 def say(text: str) -> None:
@@ -33,7 +45,9 @@ def note(text: str) -> None:
 
 def show_json(document: Any) -> None:
     """Print one JSON document on stdout."""
-    print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+    # JSON itself escapes control characters below space, and not those above "~".
+    print(_CONTROL.sub(lambda match: match[0] if match[0] == "\n" else f"\\u{ord(match[0]):04x}", text))
 
 
 def show_error(error: CurateError) -> None:
@@ -53,13 +67,20 @@ def error_document(error: CurateError) -> dict[str, Any]:
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
     """Print a table without lines; numbers are aligned to the right."""
     rows = [list(row) for row in rows]
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table = Table(
+        title=title and escape(title),
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 3, 0, 0),
+    )
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
         justify: Literal["right", "left"] = "right" if numeric else "left"
         # The first column is not wrapped as long as others can be.
         width = 0 if index else min(_NAME_WIDTH, max((len(str(row[0])) for row in rows), default=0))
-        table.add_column(column, overflow="fold", justify=justify, header_style="bold", min_width=width)
+        table.add_column(escape(column), overflow="fold", justify=justify, header_style="bold", min_width=width)
     for row in rows:
         table.add_row(
             *(escape("" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row)
@@ -128,11 +149,19 @@ def _outcomes(result: "StageResult") -> str:
 def show_missing(results: Iterable["StageResult"], *, workspace: str) -> None:
     """Print which stages left most of their items without a proposal and why, and what the next run asks again."""
     for result in results:
+        if result.crashed:
+            what = f"{result.crashed:,} input{'s' if result.crashed > 1 else ''} of {result.stage}"
+            say(f"warning: {what} missing (crashed): the worker was killed, often for lack of memory; see")
+            say(f"         `{next_command('status', workspace)}`, and run again with --workers 1")
         total = sum(result.counts.values())
         missing = total - result.counts.get("ok", 0)
         if result.reason and 2 * missing > total:
             note = f"{missing:,} of {total:,} items have no proposal, most often {_short(result.reason)}"
             say(f"note:    {note}; see `{next_command('status', workspace)}` and the report")
+        if result.unavailable:
+            files = "file was" if result.unavailable == 1 else "files were"
+            where = f"{files} out of reach in {result.stage}"
+            say(f"note:    {result.unavailable:,} {where}; mount the disk or put them back, then run again")
         if result.failed:
             items = "item" if result.failed == 1 else "items"
             say(f"note:    an answer is missing for {result.failed:,} {items} (error); the next run asks again")

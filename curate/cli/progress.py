@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 from rich.text import Text
 
-from curate.cli.output import describe, describe_spending, err
+from curate.cli.output import describe, describe_spending, err, escape
 
 if TYPE_CHECKING:
     from curate.llm.money.account import UsageTotals

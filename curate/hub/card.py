@@ -81,7 +81,7 @@ def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
         "label_schema": _code(facts.label_schema),
         "warning": _warning(counts),
         "summary": _summary(counts),
-        "schema": "\n".join(f"- {' '.join(line.split())}" for line in facts.fields.values()),
+        "schema": "\n".join(f"- {_schema_line(line)}" for line in facts.fields.values()),
         "splits": _splits(facts, counts),
         "labels": _labels(facts, counts),
         "review": _review(counts),
@@ -105,6 +105,14 @@ def escape(text: str) -> str:
     line = line if len(line) <= _MAX_CHARS else f"{line[: _MAX_CHARS - 1]}…"
     line = _MARKUP.sub(r"\\\1", line)
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _schema_line(line: str) -> str:
+    """Return a field's description with its names in bold and as code, and everything else without markup."""
+    parts = re.split(r"(\*\*[\w-]+\*\*|`[^`\n]*`)", " ".join(line.split()))
+    plain = (re.sub(r"([\\`*_\[\]!|$])", r"\\\1", part) for part in parts[::2])
+    parts[::2] = [part.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for part in plain]
+    return "".join(parts)
 
 
 def _code(text: str) -> str:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 from curate.errors import InvalidInput
-from curate.labels.markup import OBJECT_TAGS, OPEN_SOURCE_TAGS, ParsedXml, read_xml, tag_problems
+from curate.labels.markup import OBJECT_TAGS, OPEN_SOURCE_TAGS, ParsedXml, read_xml, safety_problems, tag_problems
 
 FIELDS_TAG = "Fields"
 """The element of a layout that the questions of a label schema replace."""
@@ -71,7 +71,7 @@ def parse_layout(text: str, *, name: str = "the layout") -> Layout:
 
 def layout_of(xml: ParsedXml, name: str) -> Layout:
     """Return what a parsed layout shows. Raises as ``parse_layout`` does."""
-    problems = tag_problems(xml, allowed=OPEN_SOURCE_TAGS | {FIELDS_TAG})
+    problems = [*tag_problems(xml, allowed=OPEN_SOURCE_TAGS | {FIELDS_TAG}), *safety_problems(xml)]
     objects = objects_of(xml.root)
     names = [object_name for _, object_name in objects]
     tags = list(xml.root.iter(FIELDS_TAG))

@@ -1,7 +1,7 @@
 """Label Studio's markup: reading it safely, the tags of the open-source edition, and elements with labels."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -27,6 +27,21 @@ OPEN_SOURCE_TAGS = frozenset({
 # fmt: on
 """All tags of the open-source edition; the server accepts others too, but its page shows an error in their place."""
 
+MEDIA_VARIABLES = ("video", "audio", "image", "face", "video_b", "audio_b")
+"""The variables of a layout that are addresses of an item's media; all others are text."""
+_ACTIVE_TAGS = frozenset({"HyperText", "HyperTextLabels", "Markdown", "Pdf", "TimeSeries"})
+_MEDIA_TAGS = frozenset({"Audio", "Image", "Video"})
+_ACTIVE_ATTRIBUTES = frozenset({"html", "src", "href", "srcdoc", "dangerouslysetinnerhtml", "action", "formaction"})
+_LOADS = frozenset({"audiourl", "valuelist", "icon", "image", "apiurl", "splitchannels_url"})
+_ADDRESS = re.compile(r"(?i)//|\b(?:javascript|data|https?|ftp|file):")
+_NAMES = re.compile(r"\$([A-Za-z_]\w*)")
+# Functions of CSS that compute or select; any other may load something.
+_UNSAFE_STYLE = re.compile(
+    r"(?i)\\|//|<|@(?!media\b)[\w-]*"
+    r"|(?<![\w-])(?!(?:calc|var|min|max|clamp|rgba?|hsla?|repeat|minmax|has|not|is|where|nth-child|nth-of-type|"
+    r"translate[xy]?|scale|rotate|and|or)\()[\w-]+\("
+)
+_MAX_DEPTH = 100
 _VARIABLE = re.compile(r"\$(?=[\w\[\].{}])")
 
 
@@ -49,9 +64,46 @@ def read_xml(text: str, name: str) -> ParsedXml:
         raise InvalidInput(
             f"{name} declares a document type or entities", hint="remove them; a config is plain XML"
         ) from error
+    except _TooDeep as error:
+        raise InvalidInput(
+            f"{name}:{error.args[0]}: elements are nested more than {_MAX_DEPTH} deep", hint="is it the right file?"
+        ) from None
+    except (ValueError, UnicodeError) as error:
+        raise InvalidInput(f"{name} is not valid XML: {error}", hint="save it as UTF-8") from error
     except ET.ParseError as error:
         raise InvalidInput(f"{name}:{error.position[0]}: not valid XML: {error.msg}", hint="fix that line") from error
     return ParsedXml(root, lambda element: f"{name}:{builder.lines.get(element, 1)}")
+
+
+def safety_problems(xml: ParsedXml) -> list[str]:
+    """Return one sentence for each part that could run script in the annotators' browsers or call other servers.
+
+    Text from outside may only become text, media come from the annotation server alone, and styles only arrange.
+    """
+    return [f"{xml.location(tag)}: {problem}" for tag in xml.root.iter() for problem in _dangers(tag)]
+
+
+def _dangers(tag: ET.Element) -> Iterator[str]:
+    if tag.tag in _ACTIVE_TAGS:
+        yield f"<{tag.tag}> is not allowed, because it would show text of an item as a web page; use <Text>"
+    styles = [tag.text or "", *(child.tail or "" for child in tag)] if tag.tag == "Style" else []
+    for style in [*styles, tag.get("style") or ""]:
+        if match := _UNSAFE_STYLE.search(style):
+            yield f"{match[0]!r} is not allowed in a style: it could load something from another server"
+    for name, value in tag.attrib.items():
+        if name.lower().startswith("on") or name.lower() in _ACTIVE_ATTRIBUTES:
+            yield f"{name} is not allowed"
+        elif name == "valueType" and value.strip().lower() == "url":
+            yield 'valueType="url" is not allowed, because text of an item would be an address to load'
+        elif _ADDRESS.search(value) and (name.lower() in _LOADS or tag.tag in OBJECT_TAGS):
+            yield f"{name} is an address; the media of an item are variables such as $video"
+        elif _loads(tag, name) and (variables := set(_NAMES.findall(value)) - set(MEDIA_VARIABLES)):
+            media = ", ".join(f"${variable}" for variable in MEDIA_VARIABLES)
+            yield f"{name} names ${min(variables)}, which is text; media are {media}"
+
+
+def _loads(tag: ET.Element, attribute: str) -> bool:
+    return attribute.lower() in _LOADS or (tag.tag in _MEDIA_TAGS and attribute.lower().startswith("value"))
 
 
 def tag_problems(xml: ParsedXml, *, allowed: frozenset[str] = OPEN_SOURCE_TAGS) -> list[str]:
@@ -101,6 +153,10 @@ def control_field(control: str | None) -> str:
     return str(control).partition("-")[0]
 
 
+class _TooDeep(Exception):
+    """Elements within elements, more than any form needs; holds the line."""
+
+
 class _LineTrackingBuilder(ET.TreeBuilder):
     """A tree builder that remembers the line on which each element starts."""
 
@@ -108,8 +164,16 @@ class _LineTrackingBuilder(ET.TreeBuilder):
         super().__init__()
         self.current_line: Callable[[], int] = lambda: 1
         self.lines: dict[ET.Element, int] = {}
+        self._depth = 0
+
+    def end(self, tag: str) -> ET.Element:
+        self._depth -= 1
+        return super().end(tag)
 
     def start(self, tag: str, attrs: dict[str, str]) -> ET.Element:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise _TooDeep(self.current_line())
         opened = super().start(tag, attrs)
         self.lines[opened] = self.current_line()
         return opened

@@ -215,7 +215,7 @@ class _Conversation:
             return self._final(result.outcome, None, None, result.detail, self._first_key)
         self._results.append(result)
         completion = _completion(result)
-        if completion.outcome == "truncated" and self._extend(result.reply):
+        if completion.outcome == "truncated" and self._extend(result):
             return None
         if completion.outcome != "ok":
             return self._last_reply()
@@ -225,12 +225,18 @@ class _Conversation:
             return self._correct(completion.text, _mask(str(error)))
         return self._final("ok", value, completion.text, "", self.request.key)
 
-    def _extend(self, reply: StoredReply) -> bool:
-        """Double the limit on the reply, once; return whether it was possible."""
-        limit = 2 * (self.request.max_tokens_out or max(reply.tokens_out, 256))
-        if self._is_extended or limit > _MAX_TOKENS_OUT:
+    def _extend(self, result: FetchResult) -> bool:
+        """Double the limit on the reply, once; return whether it was possible.
+
+        A stored reply that was cut off at a lower limit than the present one does not count.
+        """
+        tokens_out = result.reply.tokens_out if result.reply is not None else 0
+        allowed = self.request.max_tokens_out or max(tokens_out, 256)
+        had_less = result.from_cache and self.request.thinking_tokens > 0 and tokens_out <= allowed // 2
+        limit = 2 * allowed
+        if (self._is_extended and not had_less) or limit > _MAX_TOKENS_OUT:
             return False
-        self._is_extended = True
+        self._is_extended = not had_less
         self.request = self.request.with_limit(limit)
         return True
 
@@ -249,7 +255,11 @@ class _Conversation:
         key = last.reply.key if last.reply is not None else self._first_key
         if completion.outcome == "ok":
             return self._final("invalid", None, completion.text, self._problem or "", key)
-        return self._final(completion.outcome, None, completion.text, completion.detail, key)
+        detail = completion.detail
+        if completion.outcome == "truncated" and (limit := self.request.max_tokens_out):
+            detail = f"the answer was cut off at {limit:,} tokens, thinking included: raise `max_tokens`"
+            detail += " or lower `reasoning_effort`" if self.request.thinking_tokens else ""
+        return self._final(completion.outcome, None, completion.text, detail, key)
 
     def _final(self, outcome: ReplyOutcome, value: V | None, text: str | None, detail: str, key: str) -> Reply[V]:
         results = self._results

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from curate.llm.completion import TokenUsage
 from curate.llm.money.prices import Prices, estimate_text_tokens, estimate_tokens_in
+from curate.llm.reasoning import typical_thinking
 from curate.llm.replies import ReplyStore, StoredReply
 from curate.llm.request import Request
 from curate.llm.transport.embeddings import EmbeddingRequest, embedded_text
@@ -53,7 +54,8 @@ def estimate(
     """Return about what ``total`` requests like those of the sample cost; keys in ``under_way`` are paid for.
 
     The usage of stored replies corrects the token count of the input. Replies are expected to be as long as the newest
-    of the same model, else 300 tokens, and never longer than their limit. Corrections of unusable replies are extra.
+    of the same model, else 300 tokens and what thinking takes, and never longer than their limit. Corrections of
+    unusable replies are extra.
     """
     if not sample or total <= 0:
         return Estimate(max(total, 0), 0, 0, 0, 0.0)
@@ -63,7 +65,7 @@ def estimate(
     correction = _input_correction(sample, stored, prices)
     means = {model: store.mean_tokens_out(model) if store else None for model in {each.model for each in remaining}}
     costs = [
-        _cost_of(request, prices, correction, means[request.model] or _TYPICAL_TOKENS_OUT, batch=batch)
+        _cost_of(request, prices, correction, means[request.model] or _typical_out(request), batch=batch)
         for request in remaining
     ]
     scale = total / len(sample)
@@ -78,6 +80,10 @@ def estimate(
         max((cost.spare_usd for cost in costs), default=0.0),
         round(max((cost.spare_tokens for cost in costs), default=0.0)),
     )
+
+
+def _typical_out(request: Request) -> int:
+    return _TYPICAL_TOKENS_OUT + typical_thinking(request.thinking_tokens)
 
 
 def _input_correction(sample: Sequence[Request], stored: dict[str, StoredReply], prices: Prices) -> float:

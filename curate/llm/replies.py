@@ -219,8 +219,18 @@ class ReplyStore:
         return labellers
 
     def write_off_reservations(self, account: str) -> None:
-        """Count as lost what a killed run had reserved. Batches keep theirs: their replies may still come."""
-        sql = "UPDATE spend SET state = 'lost' WHERE pot = ? AND state = 'reserved' AND batch IS NULL"
+        """Count as lost what a killed run had sent, at the highest rate that its labeller has paid so far.
+
+        Batches keep their reservations: their replies may still come.
+        """
+        settled = "FROM spend AS paid WHERE paid.pot = spend.pot AND paid.labeller = spend.labeller"
+        settled += " AND paid.state = 'settled' AND paid.tokens_in > 0"
+        sql = (
+            "UPDATE spend SET state = 'lost', "  # noqa: S608 - no value is part of it
+            f"usd = min(usd, coalesce((SELECT spend.tokens_in * max(paid.usd / paid.tokens_in) {settled}), usd)), "
+            f"tokens_out = min(tokens_out, coalesce((SELECT max(paid.tokens_out) {settled}), tokens_out)) "
+            "WHERE pot = ? AND state = 'reserved' AND batch IS NULL"
+        )
         self.commit_now([(sql, (account,))])
 
     def mean_tokens_out(self, model: str) -> float | None:
@@ -229,6 +239,11 @@ class ReplyStore:
         sql = f"SELECT avg(tokens_out) FROM ({newest})"  # noqa: S608 - no value is part of it
         ((mean,),) = self._rows(sql, model)
         return None if mean is None else float(mean)
+
+    def has_replies(self, endpoint: str) -> bool:
+        """Whether any of the newest thousand replies is from this endpoint."""
+        newest = "SELECT endpoint FROM answers ORDER BY rowid DESC LIMIT 1000"
+        return bool(self._rows(f"SELECT 1 FROM ({newest}) WHERE endpoint = ? LIMIT 1", endpoint))  # noqa: S608
 
     def open_batches(self, endpoint: str | None = None) -> list[BatchRecord]:
         """Return the batches whose replies are not all stored yet, oldest first; at one endpoint, or at all."""
@@ -298,3 +313,8 @@ def kept_headers(headers: Mapping[str, str]) -> str:
 def now() -> str:
     """Return the time in UTC as the tables store it."""
     return datetime.now(UTC).isoformat("T", "milliseconds")
+
+
+def seconds_since(at: str) -> float:
+    """Return the seconds since a time as the tables store it."""
+    return (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()

@@ -68,6 +68,8 @@ class Request:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     sample: int = 0
     """Number of the sample, from 0, if the same request is sent repeatedly; added to a ``seed``"""
+    thinking_tokens: int = 0
+    """Added to the limit for a model that thinks; not part of the key: a whole reply is the same with a higher limit"""
 
     @cached_property
     def key(self) -> str:
@@ -87,13 +89,15 @@ class Request:
         """The limit on the reply that the parameters set, if any."""
         for name in _LIMITS:
             if isinstance(limit := self.parameters.get(name), int) and limit > 0:
-                return limit
+                return limit + self.thinking_tokens
         return None
 
     def with_limit(self, tokens: int) -> "Request":
-        """Return the same request with another limit on the reply."""
+        """Return the same request with another limit on the reply, with the same share of it for thinking."""
         name = next((name for name in _LIMITS if name in self.parameters), _LIMITS[0])
-        return replace(self, parameters={**self.parameters, name: tokens})
+        limit = self.max_tokens_out
+        thinking = round(tokens * self.thinking_tokens / limit) if limit else 0
+        return replace(self, parameters={**self.parameters, name: tokens - thinking}, thinking_tokens=thinking)
 
     def with_correction(self, answer: str, problem: str) -> "Request":
         """Return a request that shows the model its answer and the problem with it."""
@@ -120,6 +124,8 @@ class Request:
         body: dict[str, Any] = {"model": self.model, "messages": messages, **self.parameters}
         if self.sample and isinstance(seed := self.parameters.get("seed"), int):
             body["seed"] = seed + self.sample
+        if self.thinking_tokens:
+            body |= {name: self.max_tokens_out for name in _LIMITS if name in self.parameters}
         if self.schema is not None:
             json_schema = {"name": self.schema_name, "strict": True, "schema": self.schema}
             body["response_format"] = {"type": "json_schema", "json_schema": json_schema}

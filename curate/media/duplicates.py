@@ -34,7 +34,9 @@ def video_hash(path: Path, duration_s: float) -> str | None:
         start_s = position * duration_s
         try:
             frame = next(iter(read_frames(path, [Span(start_s, start_s + 2.0)])), None)
-        except InvalidRow:
+        except InvalidRow as error:
+            if error.reason == "unavailable":
+                raise
             frame = None
         bits.append(np.zeros(64, np.bool_) if frame is None else _brighter_to_the_right(frame.rgb, 8))
     return _to_hex(np.concatenate(bits))

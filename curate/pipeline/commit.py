@@ -65,6 +65,11 @@ class Commits:
         result.rejected += counts.rejected
         result.changed = True
         self.retried += counts.retried
+        result.crashed += len({parent for parent, _, reason, _ in batch.rejected if reason == "crashed"})
+        unavailable = {
+            parent for parent, subject, reason, _ in batch.rejected if (parent, "unavailable") == (subject, reason)
+        }
+        result.unavailable += len(unavailable)
         if self._summary is not None:
             self._summary.add(batch.rows[self._work.stage.writes[0]])
             result.counts, result.reason = dict(self._summary.counts), self._summary.reason

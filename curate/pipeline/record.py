@@ -39,8 +39,12 @@ class StageResult:
     """Results by kind, such as the outcomes of the proposals made now."""
     reason: str = ""
     """The most common reason why an input has no result."""
+    crashed: int = 0
+    """Inputs whose worker was killed each time it tried: the next run tries them again."""
     failed: int = 0
     """Inputs that lack a result through no fault of theirs: the next run tries them again."""
+    unavailable: int = 0
+    """Inputs whose file was out of reach: the next run tries them again."""
     changed: bool = False
     account: dict[str, UsageTotals] = field(default_factory=dict)
     """What each paid service was asked and cost, by its name."""

@@ -64,7 +64,13 @@ def _last_run(workspace: Workspace) -> dict[str, Any] | None:
     records = workspace.runs.glob("*/run.json")
     if not records:
         return None
-    record = json.loads(workspace.runs.read(records[-1]).decode("utf-8"))
-    folder = workspace.runs.child(record["run_id"])
+    run_id = records[-1].partition("/")[0]
+    folder = workspace.runs.child(run_id)
     report = f"{folder.location}/report.html" if folder.exists("report.html") else None
-    return {"run_id": record["run_id"], "report": report, "stages": record["stages"]}
+    try:
+        record = json.loads(workspace.runs.read(records[-1]).decode("utf-8"))
+        stages = [dict(stage) for stage in record["stages"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        # A damaged record of a run says nothing about the corpus.
+        stages = []
+    return {"run_id": run_id, "report": report, "stages": stages}

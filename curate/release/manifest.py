@@ -5,9 +5,9 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from curate.errors import WorkspaceUnusable
 from curate.files import canonical_json
@@ -15,9 +15,25 @@ from curate.release.shards import ReleaseFile, describe_file
 
 FILE = "manifest.json"
 CARD = "README.md"
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PATH = re.compile(r"README\.md|data/\w+-\d{5}-of-\d{5}\.parquet")
 FORMAT = 1
 """Raised if the same rows would be written as different files; part of every release's content."""
+
+
+def is_version(name: str) -> bool:
+    """Whether this can name a folder, a git tag and a Hub revision."""
+    return bool(_VERSION.fullmatch(name))
+
+
+def check_version(name: str) -> str:
+    """Return the name of a version. Raises ``ValueError`` for anything else."""
+    if not is_version(name):
+        raise ValueError("a version is letters, digits, dots, dashes and underscores, such as v2 or 2027-01")
+    return name
+
+
+VersionName = Annotated[str, AfterValidator(check_version)]
 
 
 class Manifest(BaseModel):
@@ -25,8 +41,8 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    version: str
-    number: int
+    version: VersionName
+    number: int = Field(ge=1, le=10**9)
     """The number of the release in its workspace, from 1."""
     recipe: str
     label_schema: str
@@ -58,7 +74,7 @@ def read_manifest(folder: Path, *, location: str | None = None) -> Manifest:
         if unexpected := [file.path for file in raw["files"] if not _PATH.fullmatch(file.path)]:
             raise ValueError(f"{unexpected[0]!r} is not a file of a release")
         return Manifest.model_validate(raw)
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WorkspaceUnusable(
             f"release {location or folder} has no readable {FILE}", hint="delete that folder, then run again"
         ) from error
@@ -68,11 +84,13 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     """Raise ``WorkspaceUnusable`` if a file of a release is missing or was changed."""
     for file in manifest.files:
         try:
+            if (folder / file.path).is_symlink():
+                raise damaged_release(folder, file.path, "was replaced by a link")
             current = describe_file(folder, file.path, rows=file.rows)
         except OSError as error:
-            raise _damaged(folder, file.path, "is missing") from error
+            raise damaged_release(folder, file.path, "is missing") from error
         if current != file:
-            raise _damaged(folder, file.path, "was changed")
+            raise damaged_release(folder, file.path, "was changed")
 
 
 def content_hash(header: Mapping[str, Any], rows: Iterable[bytes]) -> str:
@@ -83,8 +101,9 @@ def content_hash(header: Mapping[str, Any], rows: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _damaged(folder: Path, path: str, damage: str) -> WorkspaceUnusable:
+def damaged_release(location: Path | str, path: str, damage: str) -> WorkspaceUnusable:
+    """Return the error for a release of which a file is no longer what its manifest says."""
     return WorkspaceUnusable(
-        f"release {folder.name}: {path} {damage} since the release was made",
-        hint=f"delete {folder} and run the export again",
+        f"release {location}: {path} {damage} since the release was made",
+        hint=f"restore it from a copy, or delete {location} and run again",
     )

@@ -10,7 +10,7 @@ from pyarrow import parquet
 from curate.files import sha256_of_file
 from curate.labels import Feature
 from curate.release.features import MEDIA, arrow_schema
-from curate.storage.blobs import Blobs
+from curate.storage.blobs import BlobMissing, Blobs
 
 ROW_GROUP_BYTES = 32 * 2**20
 ROW_GROUP_ROWS = 100_000
@@ -98,9 +98,20 @@ def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
 
 def _with_media(rows: pa.Table, schema: pa.Schema, blobs: Blobs) -> pa.Table:
     names = {name: rows[name].to_pylist() for name in MEDIA}
-    bytes_of = blobs.read_many(blob for column in names.values() for blob in column if blob)
+    bytes_of = _read_media(rows["item_id"], names, blobs)
     columns = {name: rows[name] for name in schema.names}
     for name, column in names.items():
         files = [{"bytes": bytes_of[blob], "path": PurePosixPath(blob).name} if blob else None for blob in column]
         columns[name] = pa.array(files, schema.field(name).type)
     return pa.Table.from_arrays(list(columns.values()), schema=schema)
+
+
+def _read_media(item_ids: pa.ChunkedArray, names: Mapping[str, Sequence[str | None]], blobs: Blobs) -> dict[str, bytes]:
+    """Read the media of rows. Raises ``BlobMissing`` with the items that need the blob."""
+    try:
+        return blobs.read_many(blob for column in names.values() for blob in column if blob)
+    except BlobMissing as error:
+        rows = zip(item_ids.to_pylist(), *names.values(), strict=True)
+        items = [item_id for item_id, *media in rows if error.name in media]
+        of = f" of item {', '.join(items[:3])}{f' and {len(items) - 3} more' if len(items) > 3 else ''}"
+        raise BlobMissing(f"the media{of} cannot be released: {error.message}", hint=error.hint) from error

@@ -1,33 +1,18 @@
 """The releases of a workspace: each is complete or absent, and never changed."""
 
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
 from pyarrow import parquet
-from pydantic import AfterValidator
 
-from curate.errors import InvalidInput, StorageFailed
+from curate.errors import InvalidInput, StorageFailed, WorkspaceUnusable
 from curate.files import sync_to_disk
-from curate.release.manifest import CARD, FILE, Manifest, read_manifest
+from curate.release.manifest import CARD, FILE, Manifest, check_files, damaged_release, is_version, read_manifest
 from curate.storage.folder import Folder
 
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
 _BUILDING = ".building"
-
-
-def check_version(name: str) -> str:
-    """Return the name of a version. Raises ``ValueError`` unless it can name a folder, a git tag and a Hub revision."""
-    if not _VERSION.fullmatch(name):
-        raise ValueError("a version is letters, digits, dots, dashes and underscores, such as v2 or 2027-01")
-    return name
-
-
-VersionName = Annotated[str, AfterValidator(check_version)]
 
 
 class Releases:
@@ -46,10 +31,24 @@ class Releases:
         folder.fetch([FILE, *(file.path for file in manifest.files)])
         return folder.path
 
+    def check(self, manifest: Manifest) -> None:
+        """Raise ``WorkspaceUnusable`` if a file of a release is missing or was changed.
+
+        Files that are not on this disk are checked by their sizes, the others by their hashes.
+        """
+        folder = self.folder.child(manifest.version)
+        sizes = folder.sizes()
+        for file in manifest.files:
+            if sizes.get(file.path) != file.size_bytes:
+                damage = "is missing" if file.path not in sizes else "was changed"
+                raise damaged_release(folder.location, file.path, damage)
+        here = tuple(file for file in manifest.files if (folder.path / file.path).exists())
+        check_files(folder.path, manifest.model_copy(update={"files": here}))
+
     def manifests(self, recipe: str | None = None) -> list[Manifest]:
         """Return the manifests of all releases, or of those of one recipe, oldest first."""
         versions = (name.removesuffix(f"/{FILE}") for name in self.folder.glob(f"*/{FILE}"))
-        manifests = (self._manifest(version) for version in versions if _VERSION.fullmatch(version))
+        manifests = (self._manifest(version) for version in versions if is_version(version))
         selected = (manifest for manifest in manifests if recipe in (None, manifest.recipe))
         return sorted(selected, key=lambda manifest: (manifest.number, manifest.version))
 
@@ -57,7 +56,13 @@ class Releases:
         folder = self.folder.child(version)
         folder.drop_stale_copies(FILE)
         folder.fetch([FILE])
-        return read_manifest(folder.path, location=folder.location)
+        manifest = read_manifest(folder.path, location=folder.location)
+        if manifest.version != version:
+            raise WorkspaceUnusable(
+                f"the manifest of release {folder.location} calls it {manifest.version!r}",
+                hint="give the folder its own name again, or delete it, then run again",
+            )
+        return manifest
 
     def next_number(self) -> int:
         """Return one more than the greatest number in use."""
@@ -104,6 +109,8 @@ class Releases:
         folder = self.folder.child(version)
         work = self.folder.path / _BUILDING
         try:
+            if work.is_symlink():
+                work.unlink()
             shutil.rmtree(work, ignore_errors=True)
             (work / "data").mkdir(parents=True)
             yield work

@@ -77,7 +77,7 @@ def pull(corpus: Corpus, connection: Connection, *, say: Say = lambda _: None) -
 
 def status(corpus: Corpus, connection: Connection) -> list[ProjectStatus]:
     """Return tasks, judged tasks, annotators and address of each project."""
-    return pulling.status(corpus, LabelStudioServer(connection))
+    return pulling.status(corpus, LabelStudioServer(connection), connection.name)
 
 
 def invitation(connection: Connection) -> str:

@@ -19,16 +19,17 @@ from curate.hub.card import CardFacts, render_card
 from curate.labels import compile_features
 from curate.media.faces.insightface import licence_note
 from curate.release.features import card_features
-from curate.release.manifest import Manifest
+from curate.release.manifest import Manifest, VersionName
 from curate.release.memo import note, recall
 from curate.release.rows import ITEM_COLUMNS, PRELABEL_COLUMNS, SOURCE_COLUMNS, ReleaseRows, ReleaseTables, pseudonym
-from curate.release.versions import Releases, VersionName
+from curate.release.versions import Releases
 from curate.release.write import Plan, plan_release, write_release
 from curate.stages.capabilities import Dividing
 from curate.stages.contract import DriverStage, Receipt, Tools
 
 Key = Literal["source", "speaker", "participant", "identity", "group"]
 MEGABYTE = 2**20
+_MAX_NAMED = 3
 _SPLIT = re.compile(r"[A-Za-z]\w{0,39}")
 _LABEL = ("item_id", "label_source", "raters", "agreement", "soft", "evidence")
 _ANNOTATION = ("annotation_id", "judgement_id", "item_id", "annotator", "action", "acted_at", "origins")
@@ -100,7 +101,8 @@ class Export(DriverStage, Dividing):
             "split_settings": settings.identity,
             "tool": f"curate {__version__}",
         }
-        template, notices = _read_template(self.card, tools), _notices(corpus, tables, rows, plan)
+        template = _read_template(self.card, tools)
+        notices = [*_notices(corpus, tables, rows, plan), *_losses(corpus)]
         manifest = write_release(
             plan,
             rows,
@@ -134,7 +136,10 @@ class Export(DriverStage, Dividing):
     def _same(self, releases: Releases, recipe: str, content_sha256: str) -> Manifest | None:
         manifests = releases.manifests(recipe)
         candidates = [m for m in manifests if m.version == self.release] if self.release else manifests[-1:]
-        return next((manifest for manifest in candidates if manifest.content_sha256 == content_sha256), None)
+        same = next((manifest for manifest in candidates if manifest.content_sha256 == content_sha256), None)
+        if same is not None:
+            releases.check(same)
+        return same
 
     def _facts(self, about: Mapping[str, Any], plan: Plan, tools: Tools, notices: Sequence[str]) -> CardFacts:
         return CardFacts(
@@ -177,6 +182,19 @@ def _notices(corpus: Corpus, tables: ReleaseTables, rows: ReleaseRows, plan: Pla
     tracks = tracks.filter(pc.is_in(tracks["face_id"], value_set=items["face_id"].drop_null()))
     detectors = sorted(tracks["detector"].unique().to_pylist())
     return [note for detector in detectors if (note := licence_note(detector))]
+
+
+def _losses(corpus: Corpus) -> list[str]:
+    """Return what a release lacks because the workers that tried it were killed."""
+    rows = corpus.read("rejections", ["stage", "parent_id", "subject", "reason"]).to_pylist()
+    lost = [row for row in rows if row["reason"] == "crashed" and row["subject"] == row["parent_id"]]
+    if not lost:
+        return []
+    sources = corpus.read("sources", ["source_id", "file"]).to_pydict()
+    files = dict(zip(sources["source_id"], sources["file"], strict=True))
+    names = sorted({f"{files.get(row['parent_id']) or row['parent_id']} ({row['stage']})" for row in lost})
+    shown = ", ".join(names[:_MAX_NAMED]) + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
+    return [f"Incomplete: {len(names)} inputs are missing (crashed), because their worker was killed: {shown}."]
 
 
 def _read_template(name: str, tools: Tools) -> str:

@@ -8,8 +8,8 @@ from pydantic import AfterValidator
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.hub.upload import upload_release
-from curate.release.manifest import FILE, check_files
-from curate.release.versions import Releases, VersionName
+from curate.release.manifest import FILE, VersionName, check_files
+from curate.release.versions import Releases
 from curate.stages.contract import DriverStage, Receipt, Tools
 
 _NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9_]([A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")

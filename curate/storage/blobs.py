@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,11 +11,14 @@ from pathlib import Path
 from curate.errors import InvalidInput, StorageFailed
 from curate.files import sha256_of, write_whole
 
+_HINT = "restore it from a copy, or delete the workspace and run again"
 _NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}\.[a-z0-9]{1,8}")
 
 
 class BlobMissing(StorageFailed):
     """One blob is gone or damaged, while others can be read."""
+
+    name = ""
 
 
 @dataclass(frozen=True)
@@ -34,15 +38,19 @@ class Blobs:
         """Wait until everything that was put is stored. Raises the errors of delayed writes."""
 
     def path(self, name: str) -> Path:
-        """Return the path of a blob on this disk. Raises ``InvalidInput`` for anything but a blob's name."""
+        """Return the path of a blob on this disk; raises as ``read``, and ``InvalidInput`` for any other name."""
+        self.read(name)
         return self._path(name)
 
     def read(self, name: str) -> bytes:
-        """Read a blob. Raises ``BlobMissing`` if it is gone, and ``StorageFailed`` if the whole folder is."""
-        try:
-            return self._path(name).read_bytes()
-        except OSError as error:
-            raise self._failure(name, error.strerror) from error
+        """Read a blob. Raises ``BlobMissing`` if it is gone or damaged, and ``StorageFailed`` if the whole folder is.
+
+        A link is never followed: it could name any file of this machine.
+        """
+        data = self._read_file(name)
+        if sha256_of(data) != name[3:67]:
+            raise damaged(name, f"the disk returned {len(data):,} bytes with another hash")
+        return data
 
     def remove(self, name: str) -> None:
         """Remove a temporary blob; one that does not exist is no error."""
@@ -58,15 +66,32 @@ class Blobs:
 
         def size(name: str) -> int:
             try:
-                return self._path(name).stat().st_size
+                return self._path(name).lstat().st_size
             except OSError as error:
                 raise self._failure(name, error.strerror) from error
 
         return size
 
-    def folder_with(self, names: Iterable[str]) -> Path:
-        """Return a folder of this disk that holds these blobs under their names, for a program that reads files."""
-        return self.root
+    def share(self, names: Iterable[str], folder: Path) -> None:
+        """Put these blobs under their names into ``folder``, for a program that reads files: no copies if possible."""
+        for name in names:
+            path = folder / name
+            if not path.is_file() or path.is_symlink():
+                data = self.read(name)
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                try:
+                    os.link(self._path(name), path)
+                except OSError:
+                    write_whole(path, data, mode=0o600)
+
+    def _read_file(self, name: str) -> bytes:
+        path = self._path(name)
+        try:
+            if path.is_symlink() or not stat.S_ISREG(path.lstat().st_mode):
+                raise damaged(name, "it is not a file but a link or folder")
+            return path.read_bytes()
+        except OSError as error:
+            raise self._failure(name, error.strerror) from error
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
@@ -75,9 +100,20 @@ class Blobs:
 
     def _failure(self, name: str, reason: str | None) -> StorageFailed:
         kind = BlobMissing if os.access(self.root, os.R_OK | os.X_OK) else StorageFailed
-        return kind(f"blob {name} cannot be read: {reason}", hint="restore it, or delete the workspace and run again")
+        error = kind(f"blob {name} cannot be read: {reason}", hint=_HINT)
+        error.__dict__["name"] = name
+        return error
 
     def _store(self, name: str, data: bytes) -> None:
         path = self._path(name)
-        if not path.exists():
-            write_whole(path, data, hint="free some space or choose another workspace with -w")
+        with suppress(OSError):
+            if not path.is_symlink() and path.read_bytes() == data:
+                return
+        write_whole(path, data, mode=0o600, hint="free some space or choose another workspace with -w")
+
+
+def damaged(name: str, damage: str) -> BlobMissing:
+    """Return the error for a blob that is there, but not with the bytes that its name promises."""
+    error = BlobMissing(f"blob {name} is damaged: {damage}", hint=_HINT)
+    error.name = name
+    return error

@@ -1,12 +1,13 @@
 """What a folder of a workspace can do, and the one on this machine's disk."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from curate.errors import CurateError
+from curate.errors import CurateError, WorkspaceUnusable
 from curate.files import write_whole
 from curate.storage.errors import disk_error, disk_error_in_text
 from curate.storage.lock import hold_disk_lock
@@ -60,6 +61,10 @@ class Folder(ABC):
         """Return the names of the files that match, sorted; ``*`` matches within one part of a name."""
 
     @abstractmethod
+    def sizes(self) -> dict[str, int]:
+        """Return the size in bytes of each file at any depth by its name."""
+
+    @abstractmethod
     def fetch(self, names: Iterable[str]) -> list[Path]:
         """Return the paths on this disk of files that never change."""
 
@@ -100,6 +105,22 @@ class Folder(ABC):
             raise self.to_error(error) from error
 
 
+def refuse_links(root: Path) -> None:
+    """Raise ``WorkspaceUnusable`` for a link where a workspace's files are written: it may lead to any other file."""
+    folders = [root, *(root / name for name in ("tables", "releases", "runs", "label_studio", "blobs"))]
+    with suppress(OSError):
+        folders += (root / "tables").glob("*/")
+        folders += (root / "tables").glob("*/*/")
+    for folder in folders:
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    raise WorkspaceUnusable(
+                        f"{entry.path} is a link, and writing to it could change files outside the workspace",
+                        hint="delete the link; to use another disk, put the whole workspace there and name it with -w",
+                    )
+
+
 @dataclass(frozen=True)
 class DiskFolder(Folder):
     """A folder of a disk: its files are used in place."""
@@ -130,6 +151,10 @@ class DiskFolder(Folder):
 
     def glob(self, pattern: str) -> list[str]:
         return sorted(path.relative_to(self.path).as_posix() for path in self.path.glob(pattern) if path.is_file())
+
+    def sizes(self) -> dict[str, int]:
+        files = (path for path in self.path.rglob("*") if path.is_file())
+        return {path.relative_to(self.path).as_posix(): path.stat().st_size for path in files}
 
     def fetch(self, names: Iterable[str]) -> list[Path]:
         return [self.path / name for name in names]

@@ -70,6 +70,7 @@ def hold_disk_lock(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
+        note.unlink(missing_ok=True)
         note.write_bytes(LockHolder.this_process().to_json())
     except Timeout as error:
         holder = LockHolder.from_json(read_json_object(note))

@@ -23,6 +23,10 @@ _DISK_FAILURES = ("unable to open", "readonly", "disk", "full")
 def open_connection(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """Open a connection that any thread may use, in autocommit and WAL mode. Raises as ``to_storage_error``."""
     with sqlite_errors(path):
+        if not read_only:
+            # SQLite gives its journals the mode of the database.
+            with suppress(OSError):
+                path.touch(mode=0o600)
         uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         connection = sqlite3.connect(
             uri, uri=True, timeout=_LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=64

@@ -16,7 +16,7 @@ from curate.files import PARTIAL
 from curate.storage.blobs import Blobs
 from curate.storage.cache import cache_folder, folder_name, private_folder
 from curate.storage.delta import Table, TableSpec
-from curate.storage.folder import DiskFolder, Folder
+from curate.storage.folder import DiskFolder, Folder, refuse_links
 from curate.storage.lock import LOCK_FILES
 from curate.storage.s3.blobs import S3Blobs
 from curate.storage.s3.client import S3Prefix, check_url, is_url
@@ -26,6 +26,8 @@ from curate.storage.s3.folder import S3Folder
 
 FORMAT = 1
 _SETTINGS = "curate.yaml"
+_MAX_SETTINGS_BYTES = 10_000
+_PRIVATE = ("blobs", "tables", "releases", "runs", "label_studio")
 
 
 class Workspace:
@@ -41,6 +43,7 @@ class Workspace:
     def __init__(self, root: str | Path, *, create: bool = True) -> None:
         self.folder, self.local, self.blobs, self._databases = _open(root)
         self.location = self.folder.location
+        refuse_links(self.local)
         if not self.folder.exists(_SETTINGS):
             if not create:
                 raise WorkspaceUnusable(
@@ -125,11 +128,23 @@ class Workspace:
 
     def _read_settings(self) -> dict[str, Any]:
         try:
-            settings = yaml.safe_load(self.folder.read(_SETTINGS).decode("utf-8"))
+            data = self.folder.read(_SETTINGS)
+            if len(data) > _MAX_SETTINGS_BYTES:
+                raise ValueError(f"it has {len(data):,} bytes")
+            settings = yaml.safe_load(data.decode("utf-8"))
             bytes.fromhex(settings["secret"])
             if not isinstance(settings["format"], int):
                 raise TypeError("format is not a number")
-        except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        except (
+            OSError,
+            yaml.YAMLError,
+            UnicodeDecodeError,
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise WorkspaceUnusable(
                 f"{self.location}/{_SETTINGS} cannot be read: {error}",
                 hint="restore it from a copy, or use another workspace",
@@ -143,6 +158,12 @@ class Workspace:
             raise WorkspaceUnusable(
                 f"{self.location} is not empty and not a workspace", hint="choose an empty or new folder with -w"
             )
+        if isinstance(self.folder, DiskFolder):
+            # Faces, voices and what people said of them are for their owner alone.
+            with self.folder.errors():
+                self.local.parent.mkdir(parents=True, exist_ok=True)
+                for folder in (self.local, *(self.local / name for name in _PRIVATE)):
+                    folder.mkdir(mode=0o700, exist_ok=True)
         created = datetime.now(UTC).isoformat("T", "seconds")
         settings = {"format": FORMAT, "created": created, "recipe": None, "secret": secrets.token_hex(16)}
         self._write_settings(settings, self.folder.create)

@@ -60,7 +60,8 @@ def make_root(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def copy_golden(golden: Path, root: Path) -> None:
-    shutil.copytree(golden, root / "label_studio", ignore=shutil.ignore_patterns("*.lock", "server.*", "port.json"))
+    ignore = shutil.ignore_patterns("*.lock", "server.*", "port.json")
+    shutil.copytree(golden, root / "label_studio", ignore=ignore, dirs_exist_ok=True)
 
 
 class Annotator(NamedTuple):

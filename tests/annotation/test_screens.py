@@ -88,7 +88,7 @@ class Screen(NamedTuple):
         server = LabelStudioServer(self.connection)
         (project,) = find_projects(server, self.corpus.workspace.recipe, self.labels.name).values()
         (state,) = server.scan(project.project_id)
-        (task,) = server.fetch([state.task_id], project.project_id)
+        ((task,), _) = server.fetch([state.task_id], project.project_id)
         results = task["predictions"][0]["result"]
         return project.project_id, [each for each in results if each["type"] != "relation"]
 

@@ -403,6 +403,26 @@ def test_local_media_is_shown_when_the_workspace_is_reached_by_a_link(
         assert http.get(task["data"]["video"]).content == make_clip("mp4")
 
 
+def test_an_annotator_reaches_the_shared_media_and_nothing_else(make_root: Any, tmp_path: Path) -> None:
+    root = make_root()
+    Workspace(tmp_path / "new").local.joinpath("curate.yaml").rename(root / "curate.yaml")
+    blobs = Workspace(root).blobs
+    shown, hidden = blobs.put(make_clip("mp4"), "mp4"), blobs.put(b"of nobody's task", "mp4")
+    corpus = make_corpus(root, [make_item(1, layout="video", video=shown)])
+    local_server.up(root)
+    found = connection(root)
+    assert push(corpus, make_tools(corpus, tmp_path), STAGE, found).added == 1
+    with httpx.Client(base_url=found.url, headers={"Authorization": f"Token {found.api_key}"}, timeout=60) as http:
+        (project,) = http.get("/api/projects/").json()["results"]
+        (task,) = http.get("/api/tasks/", params={"project": project["id"], "fields": "all"}).json()["tasks"]
+        assert http.get(task["data"]["video"]).content == make_clip("mp4")
+        for folder in (root, root / "label_studio", root / "tables", root / "blobs", root / "label_studio" / "media"):
+            settings = {"project": project["id"], "title": "mine", "path": str(folder), "use_blob_urls": True}
+            assert http.post("/api/storages/localfiles", json=settings).status_code == 400, folder
+        for path in ("label_studio/credentials.json", "../credentials.json", "curate.yaml", f"blobs/{hidden}"):
+            assert http.get("/data/local-files/", params={"d": path}).status_code in (403, 404), path
+
+
 def test_stage_waits_for_people_and_says_what_changed(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     loop.fill([make_item(n) for n in range(2)])
     tools = make_tools(loop.corpus, loop.root)

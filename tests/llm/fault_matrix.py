@@ -104,7 +104,29 @@ def rows() -> list[Row]:
         Row("HTML with status 200", (html(),), "ok", 2, 1),
         Row("half JSON with status 200", (half_json(),), "ok", 2, 2),
         Row("empty body with status 200", (raw(b""),), "ok", 2, 2),
-        Row("empty choices", (no_choices(),), "ok", 2, 2),
+        Row("empty choices", (no_choices(),) * 9, "invalid", 1, 1),
+        Row("prompt filter without choices", (prompt_filter(),) * 9, "filtered", 1, 1),
+        *(
+            Row(f"no content, finish_reason {reason}", (silent(finish=reason),) * 9, outcome, 1, 1)
+            for reason, outcome in {
+                "SAFETY": "filtered",
+                "RECITATION": "filtered",
+                "PROHIBITED_CONTENT": "filtered",
+                "refusal": "refused",
+                "stop": "invalid",
+            }.items()
+        ),
+        Row("refusal as a part of the content", (refusing_part(),) * 9, "refused", 1, 1),
+        Row("reasoning only", (silent(reasoning_content="It may be joy."),) * 9, "invalid", 1, 1),
+        Row("arguments of a tool call", (tool_call(),), "ok", 1, 1),
+        Row("tool call without arguments", (silent(tool_calls=[{"function": {"name": "f"}}]),) * 9, "invalid", 1, 1),
+        Row("MAX_TOKENS, again", (cut_off("MAX_TOKENS"),) * 9, "truncated", 2, 2),
+        Row("max_tokens, again", (cut_off("max_tokens"),) * 9, "truncated", 2, 2),
+        Row("finish_reason error without end", (broken_off(),) * 9, "error", TRIES, TRIES),
+        Row("error in a choice, without usage", (broken_off(usage=None),) * 2, "ok", 3, 1),
+        Row("body in UTF-16 with a mark", (encoded("utf-16"),), "ok", 1, 1),
+        Row("body with a byte order mark", (encoded("utf-8-sig"),), "ok", 1, 1),
+        Row("usage of 0 tokens", (usage(prompt_tokens=0, completion_tokens=0),), "ok", 1, 1),
         Row("choices of another type", (raw({"choices": {"0": 1}, "usage": 7}),), "ok", 2, 2),
         Row("body of a wrong shape", (raw([1, 2]),), "ok", 2, 2),
         Row("body nested 100,000 deep", (raw(b"[" * 100_000),), "ok", 2, 2),
@@ -155,6 +177,40 @@ def rows() -> list[Row]:
         Row("unknown model (404)", (unknown_model(),), "", 1, 0, "ServiceRefused"),
         Row("quota used up (429)", (quota(),), "", 1, 0, "ServiceRefused"),
     ]
+
+
+def silent(finish: str | None = None, **message: Any) -> Fault:
+    """A whole reply without content."""
+    return Fault(message={"content": None, **message}, finish=finish, charged=True)
+
+
+def prompt_filter() -> Fault:
+    return Fault(answer={"choices": [], "prompt_filter_results": [{"prompt_index": 0}]}, charged=True)
+
+
+def refusing_part() -> Fault:
+    return Fault(message={"content": [{"type": "refusal", "refusal": "I cannot."}]}, charged=True)
+
+
+def tool_call() -> Fault:
+    function = {"name": "answer", "arguments": json.dumps(GOOD["utterance_emotion.v1"])}
+    return silent("tool_calls", tool_calls=[{"id": "t", "type": "function", "function": function}])
+
+
+def cut_off(finish: str) -> Fault:
+    return Fault(message={"content": '{"emotion": ["jo'}, finish=finish, charged=True)
+
+
+def broken_off(**answer: Any) -> Fault:
+    choice = {"message": {"content": ""}, "finish_reason": "error", "error": {"code": 502, "message": "down"}}
+    return Fault(answer={"choices": [choice], **answer}, charged=True)
+
+
+def encoded(encoding: str) -> Fault:
+    message = {"content": json.dumps(GOOD["utterance_emotion.v1"])}
+    used = {"prompt_tokens": 9, "completion_tokens": 9}
+    body = {"choices": [{"message": message, "finish_reason": "stop"}], "model": "m", "usage": used}
+    return Fault(200, json.dumps(body).encode(encoding), charged=True)
 
 
 def nonsense(wait: str) -> Fault:

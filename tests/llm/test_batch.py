@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -114,16 +115,59 @@ def test_everything_about_a_batch_may_fail_once(double, tmp_path):
     assert len(double.batches) == 1
 
 
-def test_a_batch_that_the_service_has_lost_is_counted_and_sent_again(double, tmp_path):
-    double.on_path("GET /v1/batches/*", Fault(404, error_body("No such batch", "not_found")))
-    seen = ask_items(tmp_path, batch_settings(double), TEXTS)
-    assert outcomes(seen) == ["ok"] * 12
-    assert seen.charged == 24
+LATE = {
+    "no batch": ("GET /v1/batches/*", Fault(404, error_body("No such batch", "not_found"))),
+    "no file": ("GET /v1/files/*/content", Fault(404, error_body("No such file", "not_found"))),
+    "empty file": ("GET /v1/files/*/content", Fault(200, b"")),
+    "no file named": ("GET /v1/batches/*", raw({"id": "b", "status": "completed", "output_file_id": None})),
+    "replies counted, no file named": (
+        "GET /v1/batches/*",
+        raw({"id": "b", "status": "expired", "request_counts": {"completed": 3}, "error_file_id": "f"}),
+    ),
+    "a file id that is none": ("GET /v1/batches/*", raw({"id": "b", "status": "completed", "output_file_id": [1]})),
+}
 
 
-def test_an_output_file_that_is_gone_costs_another_batch_and_loses_nothing(double, tmp_path):
-    double.on_path("GET /v1/files/*/content", Fault(404, error_body("No such file", "not_found")))
-    seen = ask_items(tmp_path, batch_settings(double), TEXTS)
+def billed(double):
+    return double.tokens["in"] + double.tokens["out"]
+
+
+def booked(folder):
+    return sum(row["tokens_in"] + row["tokens_out"] for row in rows(folder, "spend"))
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_what_a_service_shows_late_is_waited_for(double, tmp_path, name):
+    path, fault = LATE[name]
+    double.on_path(path, fault, fault)
+    for _ in range(3):
+        assert outcomes(ask_items(tmp_path, batch_settings(double), TEXTS)) == ["ok"] * 12
+    assert (len(double.batches), double.done) == (1, 12)
+    assert booked(tmp_path) == billed(double)
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_what_a_service_does_not_show_is_left_to_the_next_run_and_never_sent_again(double, tmp_path, name):
+    path, fault = LATE[name]
+    double.on_path(path, *[fault] * 6)
+    settings = batch_settings(double, tries=2)
+    for _ in range(2):
+        seen = ask_items(tmp_path, settings, [*TEXTS, TEXTS[0]])
+        assert outcomes(seen) == ["error"] * 13
+        assert "the next run looks again" in seen.replies[0].detail
+    assert outcomes(ask_items(tmp_path, settings, TEXTS)) == ["ok"] * 12
+    assert (len(double.batches), double.done) == (1, 12)
+    assert booked(tmp_path) == billed(double)
+
+
+def test_a_batch_that_is_gone_for_days_is_counted_as_paid_and_sent_again(double, tmp_path):
+    double.on_path("GET /v1/batches/*", *[Fault(404, error_body("No such batch", "not_found"))] * 6)
+    settings = batch_settings(double, tries=2)
+    assert outcomes(ask_items(tmp_path, settings, TEXTS)) == ["error"] * 12
+    with sqlite3.connect(tmp_path / "answers.sqlite") as connection:
+        connection.execute("UPDATE batches SET submitted_at = '2020-01-01T00:00:00.000+00:00'")
+    assert outcomes(ask_items(tmp_path, settings, TEXTS)) == ["error"] * 12
+    seen = ask_items(tmp_path, settings, TEXTS)
     assert outcomes(seen) == ["ok"] * 12
     assert seen.charged == 24
 
@@ -211,27 +255,6 @@ def test_lines_hold_nothing_that_cannot_be_stored_or_read():
     assert (found["a"].request_id, found["a"].body) == ("r1", b'"?"')
     assert [(found[key].status, found[key].unsent is None) for key in "bc"] == [(0, False)] * 2
     assert len(found["d"].request_id) == 200
-
-
-@pytest.mark.parametrize("named", [7, "f\ud800", "a b", "", ["f"], {"id": 3}, "x" * 5000, "f?x=1#"])
-def test_an_id_that_is_none_is_not_used(double, tmp_path, named):
-    double.on_path("POST /v1/batches", raw({"id": named}))
-    assert outcomes(ask_items(tmp_path, batch_settings(double), TEXTS[:2])) == ["ok"] * 2
-    assert len(double.batches) == 1  # it was made all the same, and is found by its name
-    double.on_path("POST /v1/files", raw({"id": named}))
-    seen = ask_items(tmp_path, batch_settings(double), TEXTS[2:4])
-    assert type(seen.error).__name__ == "ServiceUnavailable"
-    assert "names no id" in seen.error.message
-
-
-@pytest.mark.parametrize("named", [7, "f\ud800", ["f"]])
-def test_a_file_whose_id_is_none_is_counted_as_lost(double, tmp_path, named):
-    ended = {"id": "batch_1", "status": "completed", "output_file_id": named, "error_file_id": None}
-    double.on_path("GET /v1/batches/*", raw(ended))
-    seen = ask_items(tmp_path, batch_settings(double), TEXTS[:4])
-    assert outcomes(seen) == ["ok"] * 4
-    assert seen.charged == 8
-    assert [row["state"] for row in rows(tmp_path, "spend")].count("lost") == 4
 
 
 @pytest.mark.parametrize("state", [["completed"], {"a": 1}, 7, None])

@@ -109,8 +109,8 @@ def test_problems_quoted_to_models_keep_their_wording(reply: str, sentence: str)
 
 
 STAGES = {
-    "default": ({}, "8ec3125e731b8cdbce084a003989141287de1992cee19baf6889ffe75cacbcc3"),
-    "one": ({"model": "openai/gpt-5-mini"}, "249db676c9d12b4078d8160aec0ba22245c77918f8ad70e7ba6ca87524eda2ed"),
+    "default": ({}, "a463fad69d6983d678138e088239d6263b107f13bb7df3cf231c7abc9b93a2da"),
+    "one": ({"model": "openai/gpt-5-mini"}, "aa7b6d426fd0fd1d4b118db81ca228702482e06b916c3c426c1b3bd4b4e1e93b"),
     "everything": (
         {
             "labellers": [{"model": "openai/gpt-5-mini", "samples": 3, "temperature": 1.0}, {"model": "offline"}],
@@ -122,11 +122,11 @@ STAGES = {
             "mode": "batch",
             "budget": {"usd": 25},
         },
-        "5258aef506d7cbcd4426deb26fd7646e8b5e6498b008fe7a515db5e5f2b2e40e",
+        "b29a178768fc5dc4614f210800bb51d2a35cabe4d23178d1b4a13cb25e43fdf1",
     ),
     "local": (
         {"labellers": [{"model": "offline"}, {"model": "lexicon"}]},
-        "48fd65664038362a7aba9283bb37884371c40e8ab941e626f8c58f9deec231aa",
+        "c791989cf281e5a980cb39cd70035bb72773c40d5732d2da1dc077f05ea886b4",
     ),
 }
 
@@ -152,5 +152,5 @@ def test_rows_keep_their_ids_and_keys(corpus: Posts, double: ChatDouble) -> None
     parts = sorted((row["prelabel_id"], row["request_key"] or "") for row in corpus.rows())
     assert (
         hashlib.sha256(repr(parts).encode()).hexdigest()
-        == "ce0b93d5df1cde6425b8941092ea341fa92f87072fc7a728b4dda0843576f2ec"
+        == "ed37ae7afba8dd382fd2119931331d5b8bc5547d054badea576e0cc5f8994f46"
     )

@@ -73,7 +73,7 @@ def test_a_cut_file_is_as_long_as_what_is_left(tmp_path):
 
 def test_a_directory_and_a_missing_file(tmp_path):
     assert reason(tmp_path) == "unreadable"
-    assert reason(tmp_path / "none.mp4") == "unreadable"
+    assert reason(tmp_path / "none.mp4") == "unavailable"
 
 
 def test_cover_art_is_not_video(tmp_path):

@@ -1,12 +1,13 @@
 """Subtitles of any make, beside a file or in it."""
 
+import time
 from collections import Counter
 
 import pytest
 
 from curate.errors import InvalidRow
 from curate.media.container.decode import Span
-from curate.media.words.subtitles import embedded_cues, find_sidecar, load_cues
+from curate.media.words.subtitles import embedded_cues, load_cues
 from tests.support.media_builders import embed_subtitles, make_frames, make_tone, sample, write_media
 
 SRT = "1\n00:00:01,000 --> 00:00:02,000\n{}\n\n2\n00:00:03,000 --> 00:00:04,500\nGoodbye.\n"
@@ -15,7 +16,7 @@ SRT = "1\n00:00:01,000 --> 00:00:02,000\n{}\n\n2\n00:00:03,000 --> 00:00:04,500\
 def cues(tmp_path, content, name="a.srt"):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return load_cues(path)
+    return load_cues(path).cues
 
 
 def texts(tmp_path, content, name="a.srt"):
@@ -52,18 +53,6 @@ def test_a_file_without_subtitles_is_refused(tmp_path):
             cues(tmp_path, content)
     assert cues(tmp_path, "") == []
     assert cues(tmp_path, "WEBVTT\n", "a.vtt") == []
-
-
-def test_the_sidecar_of_a_file(tmp_path):
-    media = tmp_path / "talk.one.mp4"
-    assert find_sidecar(media) is None
-    (tmp_path / "talk.one.de.srt").write_text("")
-    (tmp_path / "talk.one.two.mp4.srt").write_text("")
-    (tmp_path / "talk.srt").write_text("")
-    assert find_sidecar(media).name == "talk.one.de.srt"
-    (tmp_path / "talk.one.vtt").write_text("")
-    assert find_sidecar(media).name == "talk.one.vtt"
-    assert find_sidecar(tmp_path / "gone" / "a.mp4") is None
 
 
 ASS = (
@@ -120,7 +109,7 @@ def test_cues_of_equal_time_and_text(tmp_path, source):
     events = line.format(layer=0, name="") + line.format(layer=1, name="Mary") + line.format(layer=2, name="")
     (tmp_path / "a.ass").write_text(ASS.format(events))
     if source == "file":
-        cues = load_cues(tmp_path / "a.ass")
+        cues = load_cues(tmp_path / "a.ass").cues
     else:
         cues = embedded_cues(embed_subtitles(sample(), tmp_path / "a.ass", tmp_path / "b.mkv", codec="ass"))
     assert [cue.text for cue in cues[1:]] == ["Run!"] * 3
@@ -129,3 +118,97 @@ def test_cues_of_equal_time_and_text(tmp_path, source):
 
 def test_a_file_without_a_text_track(tmp_path):
     assert embedded_cues(write_media(tmp_path / "a.mp4", frames=make_frames(), sound=make_tone())) == []
+
+
+VTT = """WEBVTT - Interview
+X-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:900000
+
+REGION
+id:fred
+width:40%
+
+STYLE
+::cue(b) {
+  color: red;
+}
+
+NOTE 00:00:01.000 --> 00:00:02.000
+hidden
+
+intro-1
+00:01.000 --> 00:02.000 region:fred align:left line:0 position:10%,line-left
+<v Ann>Hi</v>
+you
+
+second caption
+1:00:02.000 --> 1:00:03.000
+{}
+"""
+
+
+def test_what_is_no_cue_in_a_vtt_file(tmp_path):
+    found = texts(tmp_path, VTT.replace("{}", "I <3 you"), "a.vtt")
+    assert found == [("Hi", "Ann"), ("you", None), ("I <3 you", None)]
+    assert cues(tmp_path, "WEBVTT\n00:01.000 --> 00:02.000\nAt once\n", "b.vtt")[0].text == "At once"
+    assert cues(tmp_path, "WEBVTT\n\n0:0:0.0 --> 0:0:0.570\nOdd times\n", "c.vtt")[0].span == Span(0.0, 0.57)
+
+
+@pytest.mark.parametrize(
+    ("marked_up", "text"),
+    [
+        ('<i>a</i> <font color="red">b</font> {\\an8}<b>c</b><br/>d', "a b c d"),
+        ("x < y, 2 > 1 and <3, List<String>, {not a tag}", "x < y, 2 > 1 and <3, List<String>, {not a tag}"),
+        ("a <b and c> d", "a <b and c> d"),
+        ("&lt;i&gt; &amp;lt; AT&T &copy", "<i> &lt; AT&T &copy"),
+    ],
+)
+def test_tags_and_what_only_looks_like_them(tmp_path, marked_up, text):
+    assert texts(tmp_path, SRT.replace("{}", marked_up))[0] == (text, None)
+
+
+@pytest.mark.parametrize(
+    ("srt", "expected"),
+    [
+        ("00:00:01,000 --> 00:00:02,000\n1\n\n00:00:02,000 --> 00:00:03,000\n2\n", ["1", "2"]),
+        ("00:00:01,000 --> 00:00:02,000\nIn\n1984\n00:00:02,000 --> 00:00:03,000\n1999", ["In 1984", "1999"]),
+        ("1\n00:00:01,000 --> 00:00:02,000\nIn\n1984\n2\n00:00:02,000 --> 00:00:03,000\n7", ["In 1984", "7"]),
+        ("1\n\n00:00:01,000 --> 00:00:02,000\nA\n\n2\n\n00:00:02,000 --> 00:00:03,000\nB", ["A", "B"]),
+    ],
+)
+def test_numbers_that_are_text_and_those_of_cues(tmp_path, srt, expected):
+    assert [text for text, _ in texts(tmp_path, srt)] == expected
+
+
+def test_cues_that_cannot_be_read_are_named(tmp_path):
+    path = tmp_path / "a.srt"
+    broken = "3\n00:00:0O,000 --> 00:00:06,000\nLost\n\n4\n00:00:07,000 --> 00:00:07,000\nToo short\n"
+    path.write_text(SRT.format("Hi") + "\n" + broken)
+    found, problems = load_cues(path)
+    assert [cue.text for cue in found] == ["Hi", "Goodbye."]
+    assert problems == [
+        "a.srt: left out line 10: '00:00:0O,000 --> 00:00:06,000' is not a pair of times; "
+        "line 14: a cue from 7 to 7 s has no length"
+    ]
+
+
+def test_rolling_captions_without_word_times(tmp_path):
+    times = ["00:00:01,000 --> 00:00:02,000", "00:00:02,000 --> 00:00:02,010", "00:00:02,010 --> 00:00:03,000"]
+    rolling = f"1\n{times[0]}\nA b\n\n2\n{times[1]}\nA b\n\n3\n{times[2]}\nA b\nC d\n"
+    assert [text for text, _ in texts(tmp_path, rolling)] == ["A b", "C d"]
+    said_twice = f"1\n{times[0]}\nNo.\n\n2\n00:00:02,000 --> 00:00:03,000\nNo.\n"
+    assert [text for text, _ in texts(tmp_path, said_twice)] == ["No.", "No."]
+
+
+def test_ass_fields_in_any_order(tmp_path):
+    head = "[Script Info]\n[Events]\nFormat: Start, End, Text\n"
+    events = head + "Dialogue: 0:00:01.00,0:00:02.00,{\\p1}m 0 0{\\p0}Hi, {x}you\n"
+    assert texts(tmp_path, events, "a.ass") == [("Hi, you", None)]
+
+
+@pytest.mark.parametrize("repeated", ["{\\p1", "{\\k1", "{\\k1}a ", "<v ", "<b =", "<00:00:01.000>x", "word ", "\n- "])
+def test_long_cues_take_linear_time(tmp_path, repeated):
+    started = time.process_time()
+    cues(tmp_path, SRT.replace("{}", repeated * (95_000 // len(repeated))))
+    assert time.process_time() - started < 5
+    with pytest.raises(InvalidRow, match="at most 100000"):
+        cues(tmp_path, "1\n00:00:01,000 --> 00:00:02,000\n" + "word " * 40_000)

@@ -5,8 +5,9 @@ import pytest
 
 from curate.errors import InvalidRow
 from curate.media.container.decode import Span
+from curate.media.words.markup import Cue
 from curate.media.words.spread import Word
-from curate.media.words.subtitles import Cue
+from curate.media.words.timing import describe_misfit
 from curate.media.words.transcript import (
     EndpointTranscriber,
     EndpointTranscript,
@@ -112,3 +113,28 @@ def test_what_a_transcriber_cannot_mend_is_raised():
         first_transcript([Refusing()], None, (), language=None, on_error=lambda one, error: None)
     with pytest.raises(InvalidRow):
         SidecarSubtitles(__import__("pathlib").Path("gone.srt")).transcribe(None, (), language=None)
+
+
+SPEECH = [Span(1.0, 3.0), Span(4.0, 6.5), Span(9.0, 10.0), Span(14.0, 18.0)]
+
+
+@pytest.mark.parametrize(
+    ("shift_s", "sentence"),
+    [
+        (0.0, None),
+        (0.4, None),
+        (2.0, "earlier"),
+        (-2.5, "later"),
+        (36_000_000.0, None),
+    ],
+)
+def test_cues_that_are_not_shown_when_they_are_said(shift_s, sentence):
+    cues = [Span(max(0.0, span.start_s + shift_s), max(0.1, span.end_s + shift_s)) for span in SPEECH]
+    misfit = describe_misfit(cues, SPEECH)
+    assert misfit is None if sentence is None else sentence in (misfit or "")
+
+
+def test_few_cues_and_long_ones_fit():
+    assert describe_misfit(SPEECH[1:2], SPEECH) is None
+    assert describe_misfit([Span(0.5, 7.5), Span(8.5, 20.0)], SPEECH) is None
+    assert describe_misfit([Span(20.0, 30.0)], []) is None

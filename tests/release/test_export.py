@@ -1,6 +1,7 @@
 """What a release holds, and that it is the same every time."""
 
 import hashlib
+import json
 import shutil
 
 import duckdb
@@ -249,6 +250,48 @@ def test_lost_media_are_named(tmp_path):
     made.tools.blobs.path(name).unlink()
     with pytest.raises(StorageFailed, match=name[:10]):
         make_release(made)
+
+
+def test_spoilt_media_are_never_released(tmp_path):
+    made = make_corpus(tmp_path / "ws")
+    item = made.corpus.read("items").to_pylist()[0]
+    path = made.tools.blobs.path(item["audio"])
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"of this machine")
+    path.unlink()
+    path.symlink_to(secret)
+    with pytest.raises(StorageFailed, match=f"item {item['item_id']} cannot be released: blob {item['audio']}") as told:
+        make_release(made)
+    assert "restore it" in told.value.hint
+    path.unlink()
+    path.write_bytes(b"cut")
+    with pytest.raises(StorageFailed, match=f"item {item['item_id']} cannot be released: blob {item['audio']}"):
+        make_release(made)
+    assert Releases(made.corpus.workspace.releases).manifests() == []
+
+
+def test_a_damaged_release_is_never_there_already(tmp_path):
+    made = make_corpus(tmp_path / "ws")
+    _, folder = make_release(made)
+    for path in [*(folder / "data").iterdir(), folder / "README.md"]:
+        whole = path.read_bytes()
+        for damage in (whole[:-1] + bytes([whole[-1] ^ 1]), whole[:-1], None):
+            path.unlink() if damage is None else path.write_bytes(damage)
+            with pytest.raises(WorkspaceUnusable, match=path.name):
+                make_release(made)
+            path.write_bytes(whole)
+    assert not make_release(made)[0].changed
+
+
+def test_a_manifest_that_names_another_folder_writes_nowhere(tmp_path):
+    made = make_corpus(tmp_path / "ws")
+    _, folder = make_release(made)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for version in (str(tmp_path / "elsewhere"), "v7"):
+        (folder / "manifest.json").write_text(json.dumps(manifest | {"version": version}))
+        with pytest.raises(WorkspaceUnusable):
+            make_release(made)
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_the_card_shows_hostile_text_and_obeys_none_of_it(tmp_path):

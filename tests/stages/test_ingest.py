@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from curate.labels import load_labels
 from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.stages.contract import REASONS, Outcome, Tools
+from curate.stages.ingest.finding import find_files
 from curate.stages.ingest.stage import Ingest
 from curate.storage.blobs import Blobs
 from curate.storage.workspace import Workspace
@@ -166,6 +168,23 @@ def test_globs(tmp_path):
     assert list(ingest(tmp_path / "a", str(tmp_path / "x.txt")).sources) == [str(tmp_path / "x.txt")]
 
 
+def test_folders_that_are_deep_or_linked_in_circles(tmp_path):
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    path = str(folder)
+    for depth in range(1_500):
+        path += "/d"
+        os.mkdir(path)
+        if depth % 500 == 499:
+            Path(path, "a.txt").write_text(str(depth))
+    (folder / "loop").symlink_to(".")
+    (folder / "d/back").symlink_to("../..")
+    names = find_files("raw/**/*", tmp_path)
+    assert len(names) == 3
+    assert not any("loop" in name or "back" in name for name in names)
+    subprocess.run(["rm", "-r", folder], check=True)
+
+
 def test_a_pattern_without_a_match_is_named(tmp_path):
     (tmp_path / "only.srt").write_text("")
     for pattern in ("*.mp4", "", "*.srt", "a\0b", "["):
@@ -188,8 +207,8 @@ BAD_ROWS = {
     f'"{LONG}\n\n""quoted"", {LONG}",maple': "the line is longer than 1000000 bytes",
     '"' + 'a, ""b""\n' * 1_000_000 + '",maple': "the row is longer than 8000000 characters",
     "a\0b,maple": "the row contains a NUL byte",
-    "Gr\udcfc\udcdfe,maple": "the row is not UTF-8 text",
-    "Hello,J\udcfcrgen": "the row is not UTF-8 text",
+    "Gr\udcfc\udcdfe,maple": "the row is not UTF-8 text: save the file as UTF-8",
+    "Hello,J\udcfcrgen": "the row is not UTF-8 text: save the file as UTF-8",
 }
 
 
@@ -206,9 +225,11 @@ def test_only_the_row_of_a_table_that_is_wrong_is_rejected(tmp_path, row):
     assert list(done.sources) == ["p.csv#2", f"p.csv#{number + 1}"]
 
 
-@pytest.mark.parametrize("row", ["a" * 999_000, '"' + "a\n" * 300_000 + '"', "ok,maple,J\udcfcrgen", f"ok,,{LONG}"])
+@pytest.mark.parametrize(
+    "row", ["a" * 999_000 + ",,", '"' + "a\n" * 300_000 + '",,', "ok,maple,J\udcfcrgen", f"ok,,{LONG}"]
+)
 def test_rows_up_to_the_longest_post_are_kept_whatever_is_in_unused_columns(tmp_path, row):
-    lines = ["text,author,more", row, "Two"]
+    lines = ["text,author,more", row, "Two,,"]
     (tmp_path / "p.csv").write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
     done = ingest(tmp_path, "p.csv")
     assert not done.reasons
@@ -222,7 +243,7 @@ def test_a_quotation_mark_that_is_not_closed_is_no_long_post(tmp_path):
     done = ingest(tmp_path, "p.csv")
     assert [source["text"] for source in done.sources.values()] == ["One"]
     assert [rejection.detail for rejection in done.outcome.rejections] == [
-        "p.csv#5: a quotation mark that begins in this row is never closed"
+        "p.csv#3: a quotation mark that begins in this row is never closed; lines 3 to 5 are not read"
     ]
 
 

@@ -114,7 +114,8 @@ def test_cues(tmp_path):
         (7.0, "sad."),
     ]
     assert done.items[-1]["end_s"] == pytest.approx(7.7, abs=0.1)
-    assert done.reasons == ["no_subtitles"]
+    assert done.reasons == ["invalid", "no_subtitles"]
+    assert "1 of its cues begins after the end of the file" in done.outcome.rejections[0].detail
 
 
 def test_a_unit_that_the_label_schema_does_not_ask_for(tmp_path):

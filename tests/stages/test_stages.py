@@ -18,12 +18,12 @@ from tests.support.builders import make_posts, make_recipe
 from tests.support.media_builders import RATE_HZ, sample
 from tests.support.stages import walk_stages
 
-VERSIONS = {"ingest": 3, "preprocess": 3, "prelabel": 5}
+VERSIONS = {"ingest": 4, "preprocess": 4, "prelabel": 6}
 GOLDEN = {
     ("posts", "ingest"): "343780ae091225c88e99ef4c39cce36938a2a957d733e172f9ecb2c6b185c2b8",
     ("posts", "preprocess"): "d38764b0c4ef4b2b6cb834c25db0ba3581250d9a55fb59fb597544f9af2585bd",
     ("posts", "prelabel"): "f7a3525962774db3fc3558918d23f2d1e4898cb678752d8785c46afad330dc2d",
-    ("film", "ingest"): "1475dc6460e006c5c8e01c34e3242bb30b6f40eb36ff3d075440e93e2e721339",
+    ("film", "ingest"): "ed4c2abec58da7dbe182499eefc1f014a93e33935c7bad0d7290fb1c4f588d46",
     ("film", "preprocess"): "e7cae587a5462bc8ad382447d0370cd1be9c991bdeb7b8f3703298d75d3fe81f",
     ("sound", "ingest"): "7c160c5b99fc013701aff758b5b25bfedc0e2c0159b04725ed543e1bdc4486d5",
     ("sound", "preprocess"): "9af48a76ba397b6d815812801ff9d3919dfba314084736324647109d9ade5910",

@@ -97,7 +97,8 @@ def test_blobs_are_checked_copied_and_listed(here, url, store, tmp_path):
     (tmp_path / "second" / "cache" / "blobs" / names[0]).write_bytes(b"")
     assert blobs.path(names[0]).read_bytes() == b"one", "a damaged copy is fetched again"
     assert blobs.read_many(names) == {names[0]: b"one", names[1]: b"two"}
-    folder = blobs.folder_with(names)
+    folder = tmp_path / "shared"
+    blobs.share(names, folder)
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg")} == set(names)
     assert not folder.is_relative_to(tmp_path / "second" / "cache"), "people may be looking at it"
     temporary = blobs.put(b"for a while", "wav")
@@ -138,7 +139,7 @@ def test_a_label_studio_of_this_machine_shows_copies(here, url):
     opened = Workspace(url)
     server = Recording(Connection("http://127.0.0.1:1", "key", local=True, name="own"))
     shown = server.share_media(1, opened.blobs, [name], print)[name]
-    document_root = opened.local.resolve()
+    document_root = opened.local.resolve() / "label_studio" / "media"
     assert (document_root / shown.partition("?d=")[2]).read_bytes() == b"a clip"
     assert requests[-1]["path"] == str(document_root / "blobs")
 

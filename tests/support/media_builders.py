@@ -131,7 +131,7 @@ def make_talk(*, gaps_s: Sequence[float], snr_db: float | None = None) -> tuple[
     pieces = []
     for name in ("good_news", "broken_promise", "night_noise"):
         sound, text = make_speech(name), sample(name).with_suffix(".srt")
-        cues = load_cues(text if text.exists() else text.with_suffix(".vtt"))
+        cues = load_cues(text if text.exists() else text.with_suffix(".vtt")).cues
         pieces += [cut_audio(sound, cue.span).astype(float) for cue in cues]
     parts, spans, at = [], [], 0
     for place, gap_s in enumerate(gaps_s):

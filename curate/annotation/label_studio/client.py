@@ -9,8 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from curate.annotation.label_studio.payloads import is_id, is_text, records, task_problem, to_credible_time
 from curate.annotation.local_server.connection import Connection
-from curate.annotation.protocol import Project, Say, TaskState
+from curate.annotation.local_server.process import MEDIA
+from curate.annotation.protocol import Fetched, Project, Say, TaskState
 from curate.errors import CurateError, InvalidInput, ServiceRefused, ServiceUnavailable
 from curate.storage.blobs import Blobs
 
@@ -19,10 +21,17 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 _CHUNK = 250
+_ID = re.compile(r"[0-9]{1,18}")
+_MAX_PAGES = 10_000
+_MAX_UNREADABLE = 20
 _MEDIA_MARK = "curate-media:"
 _STATE = "id,updated_at,annotations_ids,annotators,draft_exists,predictions_results,predictions_model_versions,data"
 _PRELABEL_ID = re.compile(r"\bid['\"]?: ['\"]?([0-9a-zA-Z_-]+)\.")
 _UPLOADED = re.compile(r"upload/\d+/[0-9a-f]{8}-(([0-9a-f]{2})[0-9a-f]{62}\.[a-z0-9]+)")
+
+
+class ServerFault(ServiceUnavailable):
+    """The server answers that it cannot answer this request; others may succeed."""
 
 
 class LabelStudioServer:
@@ -32,18 +41,27 @@ class LabelStudioServer:
         self.connection = connection
 
     def projects(self) -> list[Project]:
-        projects: list[Project] = []
-        while True:
-            answer = self._call("GET", "api/projects/", params={"page": len(projects) // 100 + 1, "page_size": 100})
-            projects += [_project(project) for project in answer["results"]]
-            if not answer.get("next") or not answer["results"]:
-                return projects
+        projects: dict[int, Project] = {}
+        for page in range(1, _MAX_PAGES + 1):
+            answer = self._object("api/projects/", params={"page": page, "page_size": 100})
+            listed = [
+                _project(project, self._user_id) for project in records(self._list(answer, "results", "api/projects/"))
+            ]
+            new = {project.project_id: project for project in listed if project and project.project_id not in projects}
+            projects |= new
+            # A server that always names a next page would never be done.
+            if not answer.get("next") or not new:
+                break
+        return list(projects.values())
 
     def has_project(self, project_id: int) -> bool:
         return self._call("GET", f"api/projects/{project_id}/", missing_ok=True) is not None
 
     def create_project(self, settings: Mapping[str, Any]) -> Project:
-        return _project(self._call("POST", "api/projects/", content=settings))
+        project = _project(self._call("POST", "api/projects/", content=settings), None)
+        if project is None:
+            raise self._nonsense("api/projects/")
+        return project
 
     def change_project(self, project_id: int, settings: Mapping[str, Any]) -> None:
         self._call("PATCH", f"api/projects/{project_id}/", content=settings)
@@ -54,7 +72,9 @@ class LabelStudioServer:
         if not wanted:
             return {}
         if self.connection.local:
-            folder = blobs.folder_with(wanted)
+            # Label Studio serves no files directly in its document root, only those of folders below.
+            folder = blobs.root.parent.resolve() / "label_studio" / MEDIA / blobs.root.name
+            blobs.share(wanted, folder)
             self._expose(project_id, folder)
             return {name: f"{prefix}/data/local-files/?d={folder.name}/{name}" for name in wanted}
         store = self._media_project()
@@ -77,23 +97,51 @@ class LabelStudioServer:
     def scan(self, project_id: int) -> list[TaskState]:
         states: dict[int, TaskState] = {}
         total, page = 1, 0
-        while page * _PAGE < total:
+        while page * _PAGE < total and page < _MAX_PAGES:
             page += 1
             params = {"project": project_id, "page": page, "page_size": _PAGE, "fields": "all", "include": _STATE}
             answer = self._call("GET", "api/tasks/", params=params, missing_ok=page > 1)
             if answer is None:
                 break
-            total = answer["total"]
-            states.update((task["id"], _state(task)) for task in answer["tasks"])
+            if not isinstance(answer, dict) or not is_id(answer.get("total")):
+                raise self._nonsense("api/tasks/")
+            listed = [_state(task) for task in records(self._list(answer, "tasks", "api/tasks/"))]
+            new = {state.task_id: state for state in listed if state and state.task_id not in states}
+            states.update((state.task_id, state) for state in listed if state)
+            total = answer["total"] if new else 0
         return [states[task_id] for task_id in sorted(states)]
 
-    def fetch(self, task_ids: Sequence[int], project_id: int) -> list[dict[str, Any]]:
-        tasks: list[dict[str, Any]] = []
-        for start in range(0, len(task_ids), _CHUNK):
-            selected = {"selectedItems": {"all": False, "included": list(task_ids[start : start + _CHUNK])}}
+    def fetch(self, task_ids: Sequence[int], project_id: int) -> Fetched:
+        fetched, has_failed = Fetched([], {}), False
+        batches = [list(task_ids[start : start + _CHUNK]) for start in reversed(range(0, len(task_ids), _CHUNK))]
+        while batches:
+            batch = batches.pop()
+            selected = {"selectedItems": {"all": False, "included": batch}}
             params = {"project": project_id, "page_size": _CHUNK, "fields": "all", "query": json.dumps(selected)}
-            tasks += self._call("GET", "api/tasks/", params=params)["tasks"]
-        return tasks
+            try:
+                answer = self._object("api/tasks/", params=params, once=has_failed)
+            except ServerFault as error:
+                has_failed = True
+                # One task that the server cannot write as JSON fails its whole batch: find it.
+                if len(batch) > 1:
+                    batches += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
+                    continue
+                fetched.unreadable[batch[0]] = f"the server fails: {error.message}"
+                if len(fetched.unreadable) > _MAX_UNREADABLE and not fetched.tasks:
+                    raise
+                continue
+            listed = self._list(answer, "tasks", "api/tasks/")
+            ids = {task["id"] for task in records(listed) if is_id(task.get("id"))}
+            if len(ids) < len(listed):
+                # What is no task may stand for one that was asked for, which is not gone then.
+                fetched.unreadable.update(dict.fromkeys(set(batch) - ids, "the answer holds something else than tasks"))
+            for task in records(listed):
+                if is_id(task.get("id")) and task["id"] in batch:
+                    if problem := task_problem(task):
+                        fetched.unreadable[task["id"]] = problem
+                    else:
+                        fetched.tasks.append(task)
+        return fetched
 
     def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> None:
         self._call("POST", f"api/projects/{project_id}/import", content=list(tasks))
@@ -118,10 +166,13 @@ class LabelStudioServer:
         return [str(error) for prediction_errors in errors for error in prediction_errors]
 
     def users(self) -> dict[int, str]:
-        return {user["id"]: user["email"] for user in self._call("GET", "api/users/")}
+        users = records(self._call("GET", "api/users/"))
+        return {user["id"]: user["email"] for user in users if is_id(user.get("id")) and is_text(user.get("email"))}
 
     def invitation(self) -> str:
-        path = str(self._call("GET", "api/invite")["invite_url"])
+        path = str(self._object("api/invite").get("invite_url") or "")
+        if not path:
+            raise self._nonsense("api/invite")
         return path if path.startswith("http") else f"{self.connection.url}{path}"
 
     def task_url(self, project_id: int, task_id: int) -> str:
@@ -130,23 +181,25 @@ class LabelStudioServer:
     def project_url(self, project_id: int) -> str:
         return f"{self.connection.url}/projects/{project_id}/data"
 
-    def _expose(self, project_id: int, blobs: Path) -> None:
-        """Give the project access to the blobs. A storage object is all that this takes; nothing is copied."""
-        folder = str(blobs.parent.resolve() / blobs.name)
-        storages = self._call("GET", "api/storages/localfiles", params={"project": project_id})
-        if all(storage["path"] != folder for storage in storages):
-            settings = {"project": project_id, "title": "curate media", "path": folder, "use_blob_urls": True}
+    def _expose(self, project_id: int, folder: Path) -> None:
+        """Give the project access to the shared media. A storage object is all that this takes."""
+        storages = records(self._call("GET", "api/storages/localfiles", params={"project": project_id}))
+        if all(storage.get("path") != str(folder) for storage in storages):
+            settings = {"project": project_id, "title": "curate media", "path": str(folder), "use_blob_urls": True}
             self._call("POST", "api/storages/localfiles", content=settings)
 
     def _media_project(self) -> int:
         """Return the project for uploaded files: Label Studio accepts none in projects with several data keys."""
-        ids = sorted(project.project_id for project in self.projects() if _MEDIA_MARK in project.description)
+        ids = sorted(
+            project.project_id for project in self.projects() if project.is_own and _MEDIA_MARK in project.description
+        )
         settings = {"title": "Media of curate", "description": f"{_MEDIA_MARK} the other projects show files kept here"}
         return ids[0] if ids else self.create_project(settings).project_id
 
     def _uploaded(self, project_id: int) -> dict[str, str]:
         files = self._call("GET", f"api/projects/{project_id}/file-uploads", params={"all": "true"})
-        matches = ((_UPLOADED.fullmatch(file["file"]), file["file"]) for file in files)
+        paths = (str(file.get("file")) for file in records(files))
+        matches = ((_UPLOADED.fullmatch(path), path) for path in paths)
         return {f"{match[2]}/{match[1]}": path for match, path in matches if match}
 
     def _act(self, action: str, project_id: int, task_ids: Sequence[int]) -> None:
@@ -154,6 +207,32 @@ class LabelStudioServer:
             selected = {"all": False, "included": list(task_ids[start : start + _PAGE])}
             params = {"id": action, "project": project_id}
             self._call("POST", "api/dm/actions/", params=params, content={"selectedItems": selected})
+
+    @cached_property
+    def _user_id(self) -> int | None:
+        """The user of this key; None if the server does not say."""
+        user = self._call("GET", "api/current-user/whoami", missing_ok=True)
+        user_id = user.get("id") if isinstance(user, dict) else None
+        return user_id if is_id(user_id) else None
+
+    def _object(self, path: str, *, params: Mapping[str, Any] | None = None, once: bool = False) -> dict[str, Any]:
+        """Return an answer that must be a JSON object."""
+        answer = self._call("GET", path, params=params, once=once)
+        if not isinstance(answer, dict):
+            raise self._nonsense(path)
+        return answer
+
+    def _list(self, answer: Mapping[str, Any], name: str, path: str) -> list[Any]:
+        values = answer.get(name)
+        if not isinstance(values, list):
+            raise self._nonsense(path)
+        return values
+
+    def _nonsense(self, path: str) -> ServiceUnavailable:
+        return ServiceUnavailable(
+            f"{self.connection.url}/{path} answered with something else than a Label Studio does",
+            hint="check that LABEL_STUDIO_URL is the address of a Label Studio, and its version",
+        )
 
     @cached_property
     def _http(self) -> "LabelStudioHttp":
@@ -170,12 +249,13 @@ class LabelStudioServer:
         content: Any = None,
         files: Mapping[str, Any] | None = None,
         missing_ok: bool = False,
+        once: bool = False,
     ) -> Any:
         """Return the JSON of an answer; None for an empty one, and with ``missing_ok`` for a 404."""
         import httpx
 
         try:
-            answer = self._http.request(method, path, params=params, content=content, files=files)
+            answer = self._http.request(method, path, params=params, content=content, files=files, once=once)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise ServiceUnavailable(
                 f"Label Studio at {self.connection.url} does not answer: {error or type(error).__name__}",
@@ -187,7 +267,10 @@ class LabelStudioServer:
             return None
         if answer.status_code >= 300 or (answer.content and not _is_json(answer)):
             raise self._failure(answer, path)
-        return answer.json() if answer.content else None
+        try:
+            return answer.json() if answer.content else None
+        except (ValueError, RecursionError) as error:
+            raise self._nonsense(path) from error
 
     def _refused(self, detail: str) -> ServiceRefused:
         place = (
@@ -202,20 +285,23 @@ class LabelStudioServer:
         """Return the error for an unexpected answer."""
         address = f"{self.connection.url}/{path}"
         if not _is_json(answer):
-            return ServiceUnavailable(
+            kind = ServerFault if answer.status_code >= 500 else ServiceUnavailable
+            return kind(
                 f"{address} answered {answer.status_code} with a page instead of data",
                 hint="check that LABEL_STUDIO_URL is the address of a Label Studio",
             )
-        body = answer.json()
+        try:
+            body = answer.json()
+        except (ValueError, RecursionError):
+            body = answer.text[:300]
         detail = str(body.get("detail", body) if isinstance(body, dict) else body)
         errors = body.get("validation_errors") if isinstance(body, dict) else None
         detail = f"{detail} {errors}" if errors else detail
         if answer.status_code in (401, 403):
             return self._refused(detail)
         if answer.status_code >= 500 or answer.status_code in (408, 429):
-            return ServiceUnavailable(
-                f"{address} failed ({answer.status_code}): {detail}"[:600], hint="try again later"
-            )
+            kind = ServerFault if answer.status_code >= 500 else ServiceUnavailable
+            return kind(f"{address} failed ({answer.status_code}): {detail}"[:600], hint="try again later")
         return InvalidInput(f"{address} does not accept this ({answer.status_code}): {detail}"[:1000])
 
 
@@ -229,20 +315,40 @@ def _is_json(answer: Any) -> bool:
     return bool(answer.headers.get("content-type", "").startswith("application/json"))
 
 
-def _project(answer: Mapping[str, Any]) -> Project:
-    return Project(answer["id"], answer.get("description") or "", answer.get("label_config") or "", answer)
+def _project(answer: Any, user_id: int | None) -> Project | None:
+    """Return a project; None for what is none. Where a server names no creator, every project is one's own."""
+    if not isinstance(answer, dict) or not is_id(answer.get("id")):
+        return None
+    description, config = (
+        answer[name] if is_text(answer.get(name)) else "" for name in ("description", "label_config")
+    )
+    creator = answer.get("created_by")
+    creator = creator.get("id") if isinstance(creator, dict) else creator
+    is_own = user_id is None or not is_id(creator) or creator == user_id
+    return Project(answer["id"], description, config, answer, is_own)
 
 
-def _state(task: Mapping[str, Any]) -> TaskState:
-    ids, versions = task.get("annotations_ids") or "", task.get("predictions_model_versions") or ""
-    item_id = task["data"].get("item_id") if isinstance(task["data"], dict) else None
+def _state(task: Mapping[str, Any]) -> TaskState | None:
+    """Return the state of a task; None for what is none."""
+    if not is_id(task.get("id")):
+        return None
+    data = task.get("data")
+    item_id = data.get("item_id") if isinstance(data, dict) else None
+    annotators = (user.get("user_id") if isinstance(user, dict) else user for user in _parts(task, "annotators"))
+    changed_at = task.get("updated_at")
     return TaskState(
         task["id"],
-        item_id if isinstance(item_id, str) else "",
-        task["updated_at"],
-        frozenset(int(part) for part in (ids.split(",") if isinstance(ids, str) else ids) if part),
-        frozenset(user if isinstance(user, int) else user["user_id"] for user in task.get("annotators") or ()),
+        item_id if is_text(item_id) else "",
+        changed_at if isinstance(changed_at, str) and to_credible_time(changed_at) else "",
+        frozenset(int(part) for part in map(str, _parts(task, "annotations_ids")) if _ID.fullmatch(part)),
+        frozenset(filter(is_id, annotators)),
         bool(task.get("draft_exists")),
         frozenset(_PRELABEL_ID.findall(str(task.get("predictions_results") or ""))),
-        frozenset(name for name in (versions.split(",") if isinstance(versions, str) else versions) if name),
+        frozenset(name for name in _parts(task, "predictions_model_versions") if is_text(name) and name),
     )
+
+
+def _parts(task: Mapping[str, Any], column: str) -> list[Any]:
+    """Return the values of a column that is a list, or a text with commas between them."""
+    value = task.get(column)
+    return value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []

@@ -100,8 +100,9 @@ class LabelStudioHttp:
         params: Mapping[str, Any] | None = None,
         content: Any = None,
         files: Mapping[str, Any] | None = None,
+        once: bool = False,
     ) -> httpx.Response:
-        """Return the answer, whatever its status.
+        """Return the answer, whatever its status; asks a single time with ``once``.
 
         Reads are repeated after every failure that may pass. A write that seemed to fail may have happened, so it is
         repeated only where it did not: without a connection, or refused with status 429.
@@ -115,6 +116,8 @@ class LabelStudioHttp:
                 raise _Repeatable(response)
             return response
 
+        if once:
+            return self._client.request(method, path, params=params, json=content, files=files)
         try:
             return self._policy.call(ask, is_transient=_is_lost if method == "GET" else _is_unsent)
         except _Repeatable as error:

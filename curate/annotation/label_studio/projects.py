@@ -51,8 +51,12 @@ class Notes:
         return path
 
 
-def find_projects(server: AnnotationServer, recipe: str, labels: str) -> dict[ProjectKey, Project]:
+def find_projects(
+    server: AnnotationServer, recipe: str, labels: str, notes: Notes | None = None
+) -> dict[ProjectKey, Project]:
     """Return the projects of a recipe and label schema on the server.
+
+    A mark counts in projects that the key's user created, and in those of ``notes``: anybody can copy one.
 
     Raises ``ServiceConflict`` if two projects have the same mark.
     """
@@ -62,6 +66,8 @@ def find_projects(server: AnnotationServer, recipe: str, labels: str) -> dict[Pr
         if mark is None or (mark[1], mark[2]) != (recipe, labels):
             continue
         key = ProjectKey(recipe, labels, mark[3])
+        if not project.is_own and (notes is None or notes.read(key).get("project_id") != project.project_id):
+            continue
         if key in projects:
             urls = " and ".join(server.project_url(p.project_id) for p in (projects[key], project))
             raise ServiceConflict(

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 
+from curate.annotation.label_studio.payloads import annotation_problem, to_credible_time, to_time
 from curate.annotation.label_studio.projects import Notes, find_projects
-from curate.annotation.label_studio.tasks import Origin, to_judgement, to_time
+from curate.annotation.label_studio.tasks import Origin, to_judgement
 from curate.annotation.protocol import AnnotationServer, Say, TaskState
 from curate.corpus.judgements import newest_acts, to_deletion
 from curate.corpus.view import Corpus
@@ -56,28 +57,29 @@ def pull(corpus: Corpus, server: AnnotationServer, name: str, *, say: Say = lamb
     stored_ids = set(stored["annotation_id"].to_pylist())
     acts_there = newest_acts(stored.filter(pc.equal(stored["server"], name))).to_pylist()
     newest = {act["judgement_id"]: act for act in acts_there}
-    projects = find_projects(server, corpus.workspace.recipe or "", corpus.labels.name)
-    users = server.users() if projects else {}
     notes = Notes(corpus.workspace.local, name)
+    projects = find_projects(server, corpus.workspace.recipe or "", corpus.labels.name, notes)
+    users = server.users() if projects else {}
     counts: Counter[str] = Counter()
+    unreadable: list[str] = []
     for key, project in sorted(projects.items()):
         say(f"{key.layout}: looking for new judgements")
         origin = Origin(name, project.project_id, users)
         acts = {i: act for i, act in newest.items() if act["project_id"] == project.project_id}
         states = [state for state in server.scan(project.project_id) if state.item_id]
-        rows = _new_acts(corpus, server, origin, states, acts, notes.read(key).get("pulled_to"))
+        rows = _new_acts(corpus, server, origin, states, acts, notes.read(key).get("pulled_to"), unreadable)
         fresh = {row["annotation_id"]: row for row in rows if row["annotation_id"] not in stored_ids}
         counts.update(row["action"] for row in fresh.values())
         newest.update((row["judgement_id"], row) for row in fresh.values())
         corpus.append("annotations", list(fresh.values()), metadata={"stage": "annotate", "server": name})
-        if states:
-            notes.write(key, project_id=project.project_id, pulled_to=max(state.updated_at for state in states))
+        if times := [state.updated_at for state in states if state.updated_at]:
+            notes.write(key, project_id=project.project_id, pulled_to=max(times, key=to_time))
     problems = (
         f"{server.task_url(act['project_id'], act['task_id'])}: {act['annotator']}: {problem}"
         for act in newest.values()
         for problem in act["misfits"] or ()
     )
-    return PullCounts(**counts, problems=tuple(dict.fromkeys(problems)))
+    return PullCounts(**counts, problems=tuple(dict.fromkeys([*problems, *unreadable])))
 
 
 def _new_acts(
@@ -86,20 +88,29 @@ def _new_acts(
     origin: Origin,
     states: Sequence[TaskState],
     newest: Mapping[str, Mapping[str, Any]],
-    mark: str | None,
+    mark: Any,
+    unreadable: list[str],
 ) -> list[dict[str, Any]]:
-    """Return the acts upon tasks that changed since ``mark``, and the deletions of judgements that are gone."""
+    """Return the acts upon tasks that changed since ``mark``, and the deletions of judgements that are gone.
+
+    What cannot be read is set aside and named in ``unreadable``; it never counts as deleted.
+    """
     live = [act for act in newest.values() if act["action"] != "deleted"]
     live_by_task: dict[int, set[int]] = defaultdict(set)
     for act in live:
         live_by_task[act["task_id"]].add(act["server_annotation_id"])
     # Two changes may become visible in another order than their times say, hence the overlap.
-    changed_after = to_time(mark) - _OVERLAP if mark else datetime.min.replace(tzinfo=UTC)
+    pulled_to = to_credible_time(mark)
+    changed_after = pulled_to - _OVERLAP if pulled_to else datetime.min.replace(tzinfo=UTC)
     changed = {
         state.task_id
         for state in states
         if state.annotation_ids
-        and (state.annotation_ids != live_by_task[state.task_id] or to_time(state.updated_at) >= changed_after)
+        and (
+            state.annotation_ids != live_by_task[state.task_id]
+            or not state.updated_at
+            or to_time(state.updated_at) >= changed_after
+        )
     }
     listed = {annotation_id for state in states for annotation_id in state.annotation_ids}
     missing = [act for act in live if act["server_annotation_id"] not in listed]
@@ -107,21 +118,34 @@ def _new_acts(
     items = {item["item_id"]: item for item in corpus.read("items").to_pylist()} if task_ids else {}
     now = datetime.now(UTC)
     rows: list[dict[str, Any]] = []
-    for task in server.fetch(task_ids, origin.project_id):
+    fetched = server.fetch(task_ids, origin.project_id)
+    set_aside: set[int] = set()
+    for task_id, problem in fetched.unreadable.items():
+        unreadable.append(f"{server.task_url(origin.project_id, task_id)} cannot be read: {problem}")
+    for task in fetched.tasks:
         item = items.get(task["data"]["item_id"])
         context = to_context(item) if item else ItemContext()
         for annotation in task["annotations"]:
+            if problem := annotation_problem(annotation):
+                url = server.task_url(origin.project_id, task["id"])
+                unreadable.append(f"{url}: one of its annotations cannot be read: {problem}")
+                set_aside.add(task["id"])
+                continue
             judgement = to_judgement(annotation, task, context, corpus.labels, origin, newest, now=now)
             rows.append(judgement.to_row(corpus.labels))
     present = {row["judgement_id"] for row in rows}
-    return rows + [to_deletion(act, corpus.labels, now) for act in missing if act["judgement_id"] not in present]
+    set_aside |= fetched.unreadable.keys()
+    gone = [act for act in missing if act["judgement_id"] not in present and act["task_id"] not in set_aside]
+    return rows + [to_deletion(act, corpus.labels, now) for act in gone]
 
 
-def status(corpus: Corpus, server: AnnotationServer) -> list[ProjectStatus]:
+def status(corpus: Corpus, server: AnnotationServer, name: str) -> list[ProjectStatus]:
     """Return the present progress of each project."""
     users = server.users()
     progress: list[ProjectStatus] = []
-    for key, project in sorted(find_projects(server, corpus.workspace.recipe or "", corpus.labels.name).items()):
+    notes = Notes(corpus.workspace.local, name)
+    found = find_projects(server, corpus.workspace.recipe or "", corpus.labels.name, notes)
+    for key, project in sorted(found.items()):
         states = server.scan(project.project_id)
         people = Counter(users.get(i, f"user {i}") for state in states for i in state.annotators)
         annotated = sum(bool(state.annotation_ids) for state in states)

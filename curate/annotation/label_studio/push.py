@@ -9,6 +9,7 @@ from curate.annotation.label_studio.projects import Notes, ProjectKey, ensure_pr
 from curate.annotation.label_studio.tasks import MEDIA, has_all, to_prediction, to_task, variables_of
 from curate.annotation.protocol import AnnotationServer, Project, Say, TaskState
 from curate.corpus.view import Corpus
+from curate.document import read_text
 from curate.errors import InvalidInput
 from curate.labels import DEFAULT_LANGUAGE, Layout, compile_config, find_layout, parse_layout, to_context
 
@@ -58,7 +59,8 @@ def push(
     job = Push(corpus, server, name, folder, settings, language, say)
     items = _by_layout(corpus, folder)
     recipe = corpus.workspace.recipe or ""
-    projects = find_projects(server, recipe, corpus.labels.name) if items else {}
+    notes = Notes(corpus.workspace.local, name)
+    projects = find_projects(server, recipe, corpus.labels.name, notes) if items else {}
     keys = {ProjectKey(recipe, corpus.labels.name, path.stem): path for path in items}
     counts = [_push_layout(job, key, path, items[path], projects.get(key)) for key, path in keys.items()]
     return PushCounts(*(sum(column) for column in zip(*counts, strict=True))) if counts else PushCounts()
@@ -67,7 +69,7 @@ def push(
 def _push_layout(
     job: Push, key: ProjectKey, path: Path, items: Sequence[dict[str, Any]], existing: Project | None
 ) -> PushCounts:
-    layout = path.read_text("utf-8")
+    layout = read_text(path)
     config = compile_config(job.corpus.labels, layout, name=str(path), language=job.language)
     variables = variables_of(layout)
     complete = [item for item in items if has_all(item, variables)]
@@ -81,7 +83,9 @@ def _push_layout(
     states = _without_copies(job.server, project_id)
     new = [item for item in items if item["item_id"] not in states]
     _import(job, project_id, key.layout, new, variables, predictions)
-    present = [states[item["item_id"]] for item in items if item["item_id"] in states]
+    there = [item for item in items if item["item_id"] in states]
+    job.server.share_media(project_id, job.corpus.workspace.blobs, _media_names(there, variables), job.say)
+    present = [states[item["item_id"]] for item in there]
     refilled = _refill(job, project_id, present, predictions)
     untouched = {state.item_id for state in present if not _is_begun(state)} | {item["item_id"] for item in new}
     _choose_labeller(
@@ -100,16 +104,21 @@ def _import(
     predictions: Mapping[str, Any],
 ) -> None:
     """Add tasks in batches, media first, so that no annotator opens a task without its clip."""
-    columns = [name for name in MEDIA if name in variables]
     for start in range(0, len(items), BATCH):
         job.say(f"{layout}: {start} of {len(items)} items sent")
         batch = items[start : start + BATCH]
-        names = [item[column] for item in batch for column in columns]
+        names = _media_names(batch, variables)
         urls = job.server.share_media(project_id, job.corpus.workspace.blobs, names, job.say)
         tasks = [to_task(item, variables, urls, predictions.get(item["item_id"])) for item in batch]
         job.server.import_tasks(project_id, tasks)
     if items:
         job.say(f"{layout}: {len(items)} of {len(items)} items sent")
+
+
+def _media_names(items: Iterable[Mapping[str, Any]], variables: Iterable[str]) -> list[str]:
+    """Return the blobs that tasks of these items show."""
+    shown = set(variables)
+    return [item[column] for item in items for column in MEDIA if column in shown]
 
 
 def _refill(job: Push, project_id: int, states: Sequence[TaskState], predictions: Mapping[str, dict[str, Any]]) -> int:

@@ -4,18 +4,21 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from curate.annotation.label_studio.payloads import is_id, lead_time_s, records, to_credible_time, to_time
 from curate.corpus.judgements import Judgement, time_after
 from curate.errors import InvalidInput
 from curate.labels import DEFAULT_FPS, ItemContext, LabelSchema, Layout, control_field
+from curate.labels.markup import MEDIA_VARIABLES
 
-MEDIA = ("video", "audio", "image", "face", "video_b", "audio_b")
+MEDIA = MEDIA_VARIABLES
 """The columns of ``items`` that name blobs; a layout shows one as ``$`` and its name."""
 _NEEDED = (*MEDIA, "text_b", "statement")
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
 _ITEM_TURN = "▶"
+_SUBMITTED_WITHIN = timedelta(milliseconds=50)
 # Label Studio's page stays blank for a dialogue without turns.
 _NO_DIALOGUE = [{"speaker": "", "text": ""}]
 
@@ -143,7 +146,7 @@ def to_judgement(
         action="created",
         acted_at=to_time(annotation["updated_at"]),
         origins={name: _origin(by_field[name]) for name in labels.fields if by_field.get(name)},
-        lead_time_s=annotation.get("lead_time"),
+        lead_time_s=lead_time_s(annotation.get("lead_time")),
         prelabel_id=_filled_by(annotation, task, results),
         server=origin.server,
         project_id=origin.project_id,
@@ -152,7 +155,7 @@ def to_judgement(
         raw=json.dumps(annotation.get("result"), ensure_ascii=False, sort_keys=True),
         misfits=misfits,
     )
-    judgement = replace(judgement, rater=_annotator(annotation.get("completed_by"), origin, judgement.judgement_id))
+    judgement = replace(judgement, rater=_annotator(_author(annotation), origin, judgement.judgement_id))
     last = newest.get(judgement.judgement_id)
     if last is not None and last["action"] == "deleted":
         revision = (*judgement.revision, "restored", last["annotation_id"])
@@ -189,16 +192,25 @@ def _by_field(
     )
 
 
-def to_time(text: str) -> datetime:
-    """Parse a time of Label Studio; without a time zone it is in UTC."""
-    time = datetime.fromisoformat(text)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+def _author(annotation: Mapping[str, Any]) -> Any:
+    """Return the user whose act this is: whoever edited an annotation, else whoever submitted it.
+
+    Label Studio also names the user who sent an annotation for somebody else: then nothing was edited since.
+    """
+    edited_by = _user_id(annotation.get("updated_by"))
+    is_edited = to_time(annotation["updated_at"]) - to_time(annotation["created_at"]) > _SUBMITTED_WITHIN
+    return edited_by if edited_by is not None and is_edited else annotation.get("completed_by")
+
+
+def _user_id(user: Any) -> int | None:
+    user_id = user.get("id") if isinstance(user, Mapping) else user
+    return user_id if is_id(user_id) else None
 
 
 def _annotator(completed_by: Any, origin: Origin, judgement: str) -> str:
     """Return the annotator's e-mail address; judgements without a user may be of different people: each has its own."""
-    user_id = completed_by.get("id") if isinstance(completed_by, Mapping) else completed_by
-    if not isinstance(user_id, int):
+    user_id = _user_id(completed_by)
+    if user_id is None:
         return f"unknown {judgement[:8]}"
     return origin.users.get(user_id, f"user {user_id}")
 
@@ -217,10 +229,11 @@ def _filled_by(annotation: Mapping[str, Any], task: Mapping[str, Any], results: 
     prelabels = {str(r["id"]).partition(".")[0] for r in results if "." in str(r.get("id", "")) and r.get("origin")}
     if prelabels:
         return min(prelabels)
-    predictions = [p for p in task.get("predictions") or () if p.get("result") and _before(p, annotation)]
-    ids = {str(p["result"][0].get("id", "")) for p in predictions}
+    predictions = [p for p in records(task.get("predictions")) if records(p.get("result")) and _before(p, annotation)]
+    ids = {str(records(p["result"])[0].get("id", "")) for p in predictions}
     return min((result_id.partition(".")[0] for result_id in ids if "." in result_id), default=None)
 
 
 def _before(prediction: Mapping[str, Any], annotation: Mapping[str, Any]) -> bool:
-    return bool(to_time(prediction["created_at"]) <= to_time(annotation["created_at"]))
+    created_at = to_credible_time(prediction.get("created_at"))
+    return created_at is not None and created_at <= to_time(annotation["created_at"])

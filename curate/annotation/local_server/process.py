@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from curate.errors import InvalidInput, ServiceUnavailable
 
+MEDIA = "media"
+"""The folder of shared media, the only one whose files the server serves: any annotator can have all of it shown."""
 START_S = 300.0
 STOP_S = 15.0
 LOADING_S = 1.0
@@ -54,7 +56,7 @@ def _environment(folder: Path, data: Path, port: int, login: Credentials) -> dic
         "LABEL_STUDIO_FRONTEND_SENTRY_DSN": "",
         "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
-        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(folder.parent),
+        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(folder / MEDIA),
         "LABEL_STUDIO_LOG_LEVEL": "WARNING",
         "fflag_feat_utc_210_prediction_validation_15082025": "true",
         "NO_PROXY": "127.0.0.1,localhost",

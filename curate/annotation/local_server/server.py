@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from curate.annotation.local_server.install import install
-from curate.annotation.local_server.process import Credentials, await_health, build_database, is_server, launch, stop
+from curate.annotation.local_server.process import (
+    MEDIA,
+    Credentials,
+    await_health,
+    build_database,
+    is_server,
+    launch,
+    stop,
+)
 from curate.errors import InvalidInput, StorageFailed
 from curate.files import read_json_object, write_whole
 
@@ -45,6 +53,12 @@ def up(workspace_root: Path, port: int | None = None, *, say: Callable[[str], No
         folder.chmod(0o700)
         with FileLock(folder / "up.lock"):
             running = state(workspace_root)
+            (folder / MEDIA).mkdir(exist_ok=True, mode=0o700)
+            if running is not None and "serves" not in read_json_object(folder / "server.json"):
+                say("Restarting Label Studio: an earlier version of curate let it serve the whole workspace")
+                port = port or running.port
+                stop(running.pid, folder)
+                running = None
             if running is not None:
                 if port not in (None, running.port):
                     raise InvalidInput(
@@ -151,7 +165,9 @@ def _start(python: Path, folder: Path, port: int, login: Credentials) -> int:
     """Start the server and wait for it. Its process id is stored first, so that it is not lost if this is killed."""
     pid = launch(python, folder, port, login)
     try:
-        write_whole(folder / "server.json", json.dumps({"pid": pid, "port": port}, indent=1), mode=0o600)
+        write_whole(
+            folder / "server.json", json.dumps({"pid": pid, "port": port, "serves": MEDIA}, indent=1), mode=0o600
+        )
         write_whole(folder / "port.json", json.dumps({"port": port}, indent=1), mode=0o600)
         await_health(pid, port, folder)
     except BaseException:

@@ -359,8 +359,6 @@ def _find_layout(schema: "LabelSchema", layout: str | None, folder: Path) -> Pat
 
 
 def _read_text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InvalidInput(f"{path} cannot be read: {why}", hint="check the path") from error
+    from curate.document import read_text
+
+    return read_text(path)

@@ -21,7 +21,7 @@ from curate.cli.options import (
 if TYPE_CHECKING:
     from curate.pipeline import Run
 
-_TOO_MANY_REJECTED = 3
+_INCOMPLETE = 3
 
 
 def run_command(
@@ -77,8 +77,9 @@ def _run(recipe: Path, workspace: str, options: _Options) -> None:
     if run.error:
         show_error(run.error)
         raise typer.Exit(run.error.exit_code)
-    if run.rejected_share > options.max_rejected:
-        raise typer.Exit(_TOO_MANY_REJECTED)
+    is_incomplete = any(result.unavailable or result.crashed for result in run.stages)
+    if run.rejected_share > options.max_rejected or is_incomplete:
+        raise typer.Exit(_INCOMPLETE)
 
 
 def _attempt(recipe: Path, workspace: str, options: _Options) -> "Run":

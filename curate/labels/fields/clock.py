@@ -45,11 +45,32 @@ def from_frame(frame: Any, item: ItemContext) -> float:
     return _seconds(max(int(number), 1), rate_of(item))
 
 
+def times_within(start_s: float, end_s: float, item: ItemContext) -> tuple[float, float]:
+    """Return a stretch that an annotator marked, cut at the end of the item.
+
+    Raises ``ValueError`` if nothing of it is within the item. This holds for every field type with times.
+    """
+    if item.duration_s is not None and start_s >= item.duration_s:
+        raise ValueError(f"{start_s:g} s is after the end of the item at {item.duration_s:g} s")
+    return start_s, end_s if item.duration_s is None else min(end_s, item.duration_s)
+
+
+def keyframe_time(frame: Any, item: ItemContext) -> float:
+    """Return the second of a frame that an annotator chose; the copy on screen may be a little longer than the item.
+
+    Raises ``ValueError`` if it is more than a tenth of a second after the item's end.
+    """
+    seconds = from_frame(frame, item)
+    if item.duration_s is not None and seconds > item.duration_s + _TOLERANCE_S:
+        raise ValueError(f"{seconds:g} s is after the end of the item at {item.duration_s:g} s")
+    return seconds
+
+
 def region_times(region: Mapping[str, Any], item: ItemContext, *, digits: int = _DIGITS) -> tuple[float, float]:
     """Return start and end of a region on a waveform, cut at the ends of the item. Raises ``ValueError``."""
     start, end = (checked_number(region.get(key), -MAX_S, 2 * MAX_S) for key in ("start", "end"))
-    latest = item.duration_s if item.duration_s is not None else MAX_S
-    return round(min(max(start, 0), latest), digits), round(min(max(end, 0), latest), digits)
+    start, end = times_within(min(max(start, 0), MAX_S), min(max(end, 0), MAX_S), item)
+    return round(start, digits), round(end, digits)
 
 
 def _seconds(frame: int, fps: float) -> float:

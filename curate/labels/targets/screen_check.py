@@ -8,7 +8,15 @@ from curate.errors import InvalidInput
 from curate.labels.fields import Field
 from curate.labels.fields.base import DEFAULT_LANGUAGE
 from curate.labels.layout import FIELDS_TAG, Layout, objects_of, unframed_of
-from curate.labels.markup import LABEL_TAGS, ParsedXml, control_field, label_caption, read_xml, tag_problems
+from curate.labels.markup import (
+    LABEL_TAGS,
+    ParsedXml,
+    control_field,
+    label_caption,
+    read_xml,
+    safety_problems,
+    tag_problems,
+)
 from curate.labels.schema import LabelSchema
 
 _FLAGS = ("required", "perRegion")
@@ -44,7 +52,7 @@ def config_problems(schema: LabelSchema, config: str, *, name: str = "the config
     supports. Raises ``InvalidInput`` if the config is not XML.
     """
     xml = read_xml(config, name)
-    problems = tag_problems(xml)
+    problems = [*tag_problems(xml), *safety_problems(xml)]
     if xml.root.find(f".//{FIELDS_TAG}") is not None:
         problems = [f"{xml.location(tag)}: <{FIELDS_TAG}> belongs in a layout" for tag in xml.root.iter(FIELDS_TAG)]
     names = Counter(tag.get("name", "") for tag in xml.root.iter() if tag.get("name"))

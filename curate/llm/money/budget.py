@@ -26,7 +26,10 @@ class BudgetAccount:
         paid = store.total(name)
         self._usd, self._tokens = paid.usd, paid.tokens
         self._open: dict[str, BudgetEntry] = {}
-        self._open_usd, self._open_tokens = 0.0, 0
+        self._held: dict[str, tuple[float, int]] = {}
+        """Dollars and tokens of the open reservations, by labeller"""
+        self._overruns: dict[str, float] = {}
+        """By labeller that has paid or failed: the most that a reply cost, as a multiple of what was reserved"""
         self._changed: asyncio.Event | None = None
         self._serial = itertools.count()
         self._prefix = secrets.token_hex(8)
@@ -38,7 +41,10 @@ class BudgetAccount:
 
         Waits while requests in flight hold the missing amount. Raises ``Interrupted`` if the budget is too small.
         """
-        while (entry := self.try_reserve(labeller, key, usd=usd, tokens_in=tokens_in, tokens_out=tokens_out)) is None:
+        while (
+            self._is_unknown(labeller)
+            or (entry := self.try_reserve(labeller, key, usd=usd, tokens_in=tokens_in, tokens_out=tokens_out)) is None
+        ):
             if not self.has_reservations:
                 raise self.exhausted()
             self._changed = self._changed or asyncio.Event()
@@ -58,7 +64,7 @@ class BudgetAccount:
         self, labeller: str, key: str, *, usd: float | None, tokens_in: int, tokens_out: int, batch: str | None = None
     ) -> BudgetEntry | None:
         """Return a reservation for the caller to commit, or None if it does not fit at present."""
-        if not self._fits(usd or 0.0, tokens_in + tokens_out):
+        if not self._fits(labeller, usd or 0.0, tokens_in + tokens_out):
             return None
         entry_id = f"{self._prefix}-{next(self._serial)}"
         entry = BudgetEntry(
@@ -108,26 +114,44 @@ class BudgetAccount:
 
     def _hold(self, entry: BudgetEntry) -> None:
         self._open[entry.id] = entry
-        self._open_usd += entry.usd or 0.0
-        self._open_tokens += entry.tokens_in + entry.tokens_out
+        usd, tokens = self._held.get(entry.labeller, (0.0, 0))
+        self._held[entry.labeller] = (usd + (entry.usd or 0.0), tokens + entry.tokens_in + entry.tokens_out)
 
     def _close(self, entry: BudgetEntry, final: BudgetEntry | None) -> None:
         if self._open.pop(entry.id, None) is not None:
-            self._open_usd -= entry.usd or 0.0
-            self._open_tokens -= entry.tokens_in + entry.tokens_out
+            usd, tokens = self._held.pop(entry.labeller)
+            if self._open:  # sums of fractions drift
+                self._held[entry.labeller] = (
+                    usd - (entry.usd or 0.0),
+                    tokens - entry.tokens_in - entry.tokens_out,
+                )
             if final is not None:
                 self._usd += final.usd or 0.0
                 self._tokens += final.tokens_in + final.tokens_out
-        if not self._open:
-            self._open_usd = 0.0  # sums of fractions drift
+            overrun = 1.0 if final is None else _cost(final) / max(_cost(entry), 1e-12)
+            self._overruns[entry.labeller] = max(1.0, overrun, self._overruns.get(entry.labeller, 1.0))
         if self._changed is not None:
             self._changed.set()
 
-    def _fits(self, usd: float, tokens: int) -> bool:
+    def _is_unknown(self, labeller: str) -> bool:
+        """Whether a labeller's first reply, which shows what one may cost, is on its way and the budget limited."""
+        is_limited = self._budget.usd is not None or self._budget.tokens is not None
+        return is_limited and labeller not in self._overruns and labeller in self._held
+
+    def _fits(self, labeller: str, usd: float, tokens: int) -> bool:
+        total_usd, total_tokens = self._usd, float(self._tokens)
+        for name, (held_usd, held_tokens) in (*self._held.items(), (labeller, (usd, tokens))):
+            overrun = self._overruns.get(name, 1.0)
+            total_usd += held_usd * overrun
+            total_tokens += held_tokens * overrun
         limit = self._budget
-        if limit.usd is not None and self._usd + self._open_usd + usd > limit.usd + _ROUNDING_USD:
+        if limit.usd is not None and total_usd > limit.usd + _ROUNDING_USD:
             return False
-        return limit.tokens is None or self._tokens + self._open_tokens + tokens <= limit.tokens
+        return limit.tokens is None or total_tokens <= limit.tokens
+
+
+def _cost(entry: BudgetEntry) -> float:
+    return entry.usd or float(entry.tokens_in + entry.tokens_out)
 
 
 def assign_accounts(stages: Sequence[Collection[str]], spenders: Mapping[str, Collection[str]], kind: str) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from curate.llm.completion import Completion, TokenUsage
+from curate.llm.completion import Completion, TokenUsage, decode_body
 from curate.llm.money.prices import Price
 from curate.llm.replies import StoredReply, kept_headers, now
 from curate.llm.request import Request
@@ -86,7 +86,7 @@ def price_reply(attempt: Attempt[R], reply: HttpReply, max_usage: TokenUsage, pr
 
 def store_chat(request: Request, paid: PaidReply[Completion]) -> list[StoredReply]:
     """Return the one reply to a chat request, with its body as received."""
-    body = paid.reply.body.decode("utf-8", "replace")
+    body = decode_body(paid.reply.body)
     return [to_stored_reply(request.key, request.content_key, request.model, paid)._replace(reply=body)]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.files import sha256_of
-from curate.llm.completion import TokenUsage, read_usage
+from curate.llm.completion import TokenUsage, parse_object, plausible_usage
 from curate.llm.money.account import UsageCounter
 from curate.llm.replies import StoredReply
 
@@ -97,11 +97,7 @@ def read_embeddings(body: bytes, count: int) -> EmbeddingsReply:
 
     Vectors are numbers or base64 of float32. Raises ``ValueError`` with a sentence if the reply is incomplete.
     """
-    try:
-        page = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise ValueError("the reply is not whole JSON") from error
-    page = page if isinstance(page, dict) else {}
+    page = parse_object(body)
     embeddings = [_parse_vector(vector) for vector in _vectors_in_order(page.get("data"), count)]
     sizes = Counter(len(embedding.vector) for embedding in embeddings if embedding.vector is not None)
     usual = max(sizes, key=lambda size: (sizes[size], -size), default=0)
@@ -110,7 +106,7 @@ def read_embeddings(body: bytes, count: int) -> EmbeddingsReply:
         tuple(with_dimensions(embedding, usual) for embedding in embeddings),
         model[:200] if isinstance(model, str) else None,
         # Services report only the input, and some of them a `completion_tokens` of null.
-        read_usage({**usage, "completion_tokens": 0}) if isinstance(usage, Mapping) else None,
+        plausible_usage({**usage, "completion_tokens": 0}, None) if isinstance(usage, Mapping) else None,
     )
 
 

@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Literal, NamedTuple
 
 from curate.errors import CurateError
+from curate.llm.completion import TokenUsage, decode_body, reported_usage
 
 MAX_DETAIL_CHARS = 300
 MAX_WAIT_S = 120.0
@@ -30,6 +31,11 @@ _MODERATION = re.compile(
     re.IGNORECASE,
 )
 _ACCOUNT_WORDS = re.compile(r"\b(?:accounts?|organi[sz]ations?|projects?|keys?|permissions?|scopes?)\b", re.IGNORECASE)
+_TOO_MUCH = re.compile(
+    r"context.length|maximum context|context window|too (?:long|large|many)|max.*length|invalid.*(?:image|audio|media)",
+    re.IGNORECASE,
+)
+_STRUCTURE = re.compile(r"response_format|json_schema|json schema|guided|structured", re.IGNORECASE)
 _SECRET = re.compile(
     r"\b(?:sk|rk|pk|sess|hf|gsk|xai)[-_][A-Za-z0-9_*.\-]{3,}|\bAIza[A-Za-z0-9_*.\-]{3,}"
     r"|(?i:\bbearer)\s+\S+|sk-\*+\S*"
@@ -65,6 +71,10 @@ class Failure(NamedTuple):
     """The service limits the rate and asks to wait: not counted as a failure"""
     wait_s: float | None = None
     """How long the service asks to wait"""
+    is_own: bool = False
+    """What is wrong is certainly in this request, such as its length"""
+    usage: TokenUsage | None = None
+    """What the service says that a failed reply used"""
 
 
 class _ErrorPage(NamedTuple):
@@ -103,7 +113,9 @@ def classify_status(status: int, headers: Mapping[str, str], body: bytes, mask: 
         # A gateway that timed out does not know whether the service behind it went on.
         charged = status in (408, 500, 502, 504)
         return Failure("retry", detail, charged=charged, slow=status in (408, 503, 504, 529), wait_s=wait_s)
-    return Failure("invalid", detail)
+    if _STRUCTURE.search(error.text):
+        detail = f"{detail} (a service without JSON schemas needs `structured: json_object`)"
+    return Failure("invalid", detail, is_own=status == 413 or _is_too_much(error))
 
 
 def classify_error_page(headers: Mapping[str, str], body: bytes, mask: Callable[[str], str]) -> Failure | None:
@@ -112,7 +124,10 @@ def classify_error_page(headers: Mapping[str, str], body: bytes, mask: Callable[
     Faults of the models behind a gateway do not concern the key: most of them are worth a retry.
     """
     page = _parse_page(body)
-    if not isinstance(page, dict) or not page.get("error") or page.get("choices") or page.get("data"):
+    choices = page.get("choices") if isinstance(page, dict) else None
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict) and choices[0].get("error"):
+        page = {"error": choices[0]["error"]}
+    elif not isinstance(page, dict) or not page.get("error") or choices or page.get("data"):
         return None
     error = _read_error(page)
     detail = f"the reply is an error: {mask(error.text or ', '.join(sorted(error.codes)))}"
@@ -120,6 +135,17 @@ def classify_error_page(headers: Mapping[str, str], body: bytes, mask: Callable[
         return Failure("filtered", detail)
     is_limited = bool(error.codes & _LIMIT_CODES)
     return Failure("retry", detail, slow=is_limited, limited=is_limited, wait_s=retry_after_s(headers))
+
+
+def judge_unreadable(
+    headers: Mapping[str, str], body: bytes, problem: ValueError, mask: Callable[[str], str]
+) -> Failure:
+    """Return what to do about a reply of status 200 without an answer; charged as reported, if it reports a usage."""
+    # No model is paid for the HTML page of a proxy or portal.
+    unread = Failure("retry", str(problem), charged=not body.lstrip().startswith(b"<"))
+    failure = classify_error_page(headers, body, mask) or unread
+    usage = reported_usage(body)
+    return failure if usage is None else failure._replace(charged=usage.tokens_in + usage.tokens_out > 0, usage=usage)
 
 
 def retry_after_s(headers: Mapping[str, str], *, clock: Callable[[], float] = time.time) -> float | None:
@@ -171,7 +197,7 @@ def make_mask(*secrets: str) -> Callable[[str], str]:
 
 def _parse_page(body: bytes) -> Any:
     """Return the JSON of an error page, or its first characters if it is not JSON."""
-    text = body[:_MAX_PAGE_BYTES].decode("utf-8", "replace")
+    text = decode_body(body[:_MAX_PAGE_BYTES])
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -191,6 +217,10 @@ def _read_error(page: Any) -> _ErrorPage:
     text = str(next((error[name] for name in ("message", "detail", "error") if error.get(name)), ""))
     is_flagged = isinstance(metadata, dict) and bool(metadata.get("reasons") or metadata.get("flagged_input"))
     return _ErrorPage(text, frozenset(codes), is_flagged, _is_moderation(text))
+
+
+def _is_too_much(error: _ErrorPage) -> bool:
+    return _TOO_MUCH.search(" ".join((error.text, *error.codes)).replace("_", " ")) is not None
 
 
 def _is_moderation(text: str) -> bool:

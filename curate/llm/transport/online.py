@@ -18,7 +18,7 @@ from curate.llm.settings import EngineSettings
 from curate.llm.transport.attempt import ApiCall, Attempt, PaidReply, R, price_reply, store_chat, store_embeddings
 from curate.llm.transport.client import Endpoint
 from curate.llm.transport.embeddings import EmbeddingRequest, EmbeddingResult, EmbeddingsReply, read_embeddings
-from curate.llm.transport.faults import Failure, NoReply, classify_error_page, classify_status
+from curate.llm.transport.faults import Failure, NoReply, classify_status, judge_unreadable
 from curate.llm.transport.limits import EndpointLimiter, ModelLimiter
 from curate.llm.transport.patience import CircuitBreaker, Patience
 from curate.llm.transport.protocol import FetchResult
@@ -76,14 +76,12 @@ class OnlineTransport:
             for path in (_CHAT, _EMBEDDINGS)
         }
         self._deadline = None if settings.deadline_s is None else time.monotonic() + settings.deadline_s
-        self._breaker = CircuitBreaker(self._endpoint.url, settings.breaker)
+        known = store.has_replies(self._endpoint.url)
+        self._breaker = CircuitBreaker(self._endpoint.url, settings.breaker, has_replied_before=known)
         self._storing = 0
-        # A reservation counts as paid if the process is killed, so it is made only shortly before sending.
-        ahead = settings.in_flight + _QUEUED_AHEAD
-        self._reserving = {path: asyncio.Semaphore(ahead) for path in self._limiters}
         # Media are large, so they are encoded only for requests that are sent soon, on no more threads than cores:
         # more would keep the event loop waiting.
-        self._encoding = asyncio.Semaphore(ahead)
+        self._encoding = asyncio.Semaphore(settings.in_flight + _QUEUED_AHEAD)
         self._encoders = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="encoding")
 
     async def fetch(self, request: Request, *, labeller: str, usage: UsageCounter) -> FetchResult:
@@ -166,6 +164,8 @@ class OnlineTransport:
             if wait_s is None:
                 if not (result.failure.action == "invalid" and call.is_divisible):
                     self._breaker.record_failure(result.failure)
+                if call.path == _CHAT and self._breaker.blames_service(result.failure):
+                    return result._replace(failure=result.failure._replace(action="retry"))
                 return result
             usage.retries += 1
             await self._wait(wait_s)
@@ -179,39 +179,45 @@ class OnlineTransport:
     ) -> _CallResult[R]:
         """Make one attempt: reserve its cost, send it, and store the reply or close the reservation."""
         price, most = self._prices.of(call.model), call.max_usage
-        max_usd = None if price is None else price.usd(most)
-        async with self._reserving[call.path]:
-            self._check_open()
-            entry = await self._budget.reserve(
-                labeller, call.key, usd=max_usd, tokens_in=most.tokens_in, tokens_out=most.tokens_out
-            )
-            attempt = await self._send(call, entry, usage)
-            if attempt.reply is not None and attempt.is_answered:
-                paid = price_reply(attempt, attempt.reply, most, price)
-                replies = to_stored(paid)
-                await self._commit(replies, paid, entry)
-                usage.add_reply(paid.usage.tokens_in, paid.usage.tokens_out, paid.usd)
-                self._breaker.record_reply()
-                return _CallResult(attempt.failure, 1, paid.usd or 0.0, tuple(replies), attempt.content)
+        attempt, entry = await self._send(call, labeller, usage)
+        if attempt.reply is not None and attempt.is_answered:
+            paid = price_reply(attempt, attempt.reply, most, price)
+            replies = to_stored(paid)
+            await self._commit(replies, paid, entry)
+            usage.add_reply(paid.usage.tokens_in, paid.usage.tokens_out, paid.usd)
+            self._breaker.record_reply()
+            return _CallResult(attempt.failure, 1, paid.usd or 0.0, tuple(replies), attempt.content)
         if attempt.failure is not None and attempt.failure.charged:
+            if (used := attempt.failure.usage) is not None:
+                usd = None if price is None else price.usd(used)
+                self._store.commit_later(
+                    [self._budget.settle(entry, usd=usd, tokens_in=used.tokens_in, tokens_out=used.tokens_out)]
+                )
+                usage.add_lost(used.tokens_in, used.tokens_out, usd)
+                return _CallResult(attempt.failure, 1, usd or 0.0)
             self._write_off(entry, usage)
             return _CallResult(attempt.failure, 1, entry.usd or 0.0)
         self._store.commit_later([self._budget.release(entry)])
         return _CallResult(attempt.failure, 1, 0.0)
 
-    async def _send(self, call: ApiCall[R], entry: BudgetEntry, usage: UsageCounter) -> Attempt[R]:
-        """Wait for a turn and send, keeping the rate limiter up to date."""
+    async def _send(self, call: ApiCall[R], labeller: str, usage: UsageCounter) -> tuple[Attempt[R], BudgetEntry]:
+        """Wait for a turn, reserve the cost and send, keeping the rate limiter up to date."""
         limiter = self._limiters[call.path].of(call.model)
-        reserved = call.max_usage.tokens_in + call.max_usage.tokens_out
+        price, most = self._prices.of(call.model), call.max_usage
+        reserved = most.tokens_in + most.tokens_out
+        await limiter.enter(reserved)
         try:
-            await limiter.enter(reserved)
-            try:
-                self._check_open()  # much may have happened while it waited
-            except CurateError:
-                limiter.leave(reserved)
-                raise
+            self._check_open()  # much may have happened while it waited
+            # A reservation counts as paid if the process is killed, so it is made only for what is sent at once.
+            entry = await self._budget.reserve(
+                labeller,
+                call.key,
+                usd=None if price is None else price.usd(most),
+                tokens_in=most.tokens_in,
+                tokens_out=most.tokens_out,
+            )
         except (asyncio.CancelledError, CurateError):
-            self._store.commit_later([self._budget.release(entry)])
+            limiter.leave(reserved)
             raise
         started, used = time.monotonic(), 0
         try:
@@ -223,7 +229,7 @@ class OnlineTransport:
             raise
         finally:
             limiter.leave(reserved - used)
-        return attempt
+        return attempt, entry
 
     async def _post(self, call: ApiCall[R]) -> Attempt[R]:
         try:
@@ -240,6 +246,7 @@ class OnlineTransport:
                 charged=error.charged,
                 slow=error.slow,
                 limited=is_away,
+                is_own=error.final,
             )
             return Attempt(failure)
         if reply.status != 200:
@@ -247,10 +254,7 @@ class OnlineTransport:
         try:
             return Attempt(None, reply, call.parse(reply.body))
         except ValueError as error:
-            page_failure = classify_error_page(reply.headers, reply.body, self._endpoint.mask)
-            # No model is paid for the HTML page of a proxy or portal.
-            is_from_model = not reply.body.lstrip().startswith(b"<")
-            return Attempt(page_failure or Failure("retry", str(error), charged=is_from_model), reply)
+            return Attempt(judge_unreadable(reply.headers, reply.body, error, self._endpoint.mask), reply)
 
     def _write_off(self, entry: BudgetEntry, usage: UsageCounter) -> None:
         """Count what may have been charged without a reply."""

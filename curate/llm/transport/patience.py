@@ -11,6 +11,11 @@ _BACKOFF_CAP_S = 20.0
 _WAITS_PER_TRY = 4
 _MAX_WAITING_S = 900.0
 _MAX_REFUSED_IN_A_ROW = 20
+_REFUSED_TOGETHER = 3
+_REFUSED_HINT = (
+    "correct the settings, such as `structured: json_object` for a service without JSON schemas, "
+    "or choose another model; then run again"
+)
 _LATER = "run the same command again later: what is done is kept"
 
 
@@ -46,8 +51,9 @@ class Patience:
 class CircuitBreaker:
     """Ends all requests to an endpoint once further ones would fail too; the first fatal error stays."""
 
-    def __init__(self, url: str, max_failures: int) -> None:
+    def __init__(self, url: str, max_failures: int, *, has_replied_before: bool = False) -> None:
         self._url, self._max_failures = url, max_failures
+        self._has_replied_before = has_replied_before
         self._failed_in_a_row = self._refused_in_a_row = 0
         self._error: CurateError | None = None
         self.has_replied = False
@@ -71,6 +77,11 @@ class CircuitBreaker:
         self._failed_in_a_row = self._refused_in_a_row = 0
         self.has_replied = True
 
+    def blames_service(self, failure: Failure) -> bool:
+        """Whether the service, and not the content of this request, is why it was refused: others fare no better."""
+        is_working = (self.has_replied or self._has_replied_before) and self._refused_in_a_row < _REFUSED_TOGETHER
+        return failure.action == "invalid" and not failure.is_own and not is_working
+
     def record_failure(self, failure: Failure) -> None:
         """Count a request that failed for good. Raises if the next ones will fail too."""
         detail = failure.detail
@@ -89,7 +100,7 @@ class CircuitBreaker:
                 self._refused_in_a_row += 1
                 if self._refused_in_a_row >= _MAX_REFUSED_IN_A_ROW:
                     message = f"{self._url} refuses every request, {_MAX_REFUSED_IN_A_ROW} in a row: {detail}"
-                    self.stop(ServiceRefused(message, hint="correct the settings or choose another model"))
+                    self.stop(ServiceRefused(message, hint=_REFUSED_HINT))
             case _:
                 self._failed_in_a_row += 1
                 if self._failed_in_a_row >= self._max_failures:

@@ -72,6 +72,7 @@ class MediaFile:
         try:
             if self.container.format.name in INDEXED:
                 yield from self.container.demux(*streams)
+                check_reachable(self.path)
                 return
             # All of sound and pictures, so that every pass continues the clock alike.
             clock, timed = _Clock(), [stream for stream in (self.video, self.audio) if stream is not None]
@@ -79,6 +80,7 @@ class MediaFile:
                 clock.correct(packet)
                 if packet.stream in streams:
                     yield packet
+            check_reachable(self.path)
         except decode_errors() as error:
             check_reachable(self.path, error)
 
@@ -184,25 +186,23 @@ def pyav() -> Any:
 
 
 def decode_errors() -> tuple[type[Exception], ...]:
-    """Return what PyAV raises for damaged data."""
-    return (pyav().FFmpegError, ValueError)
+    """Return what PyAV raises for damaged data, and for files out of reach (see ``check_reachable``)."""
+    return (pyav().FFmpegError, ValueError, OSError)
 
 
-def check_reachable(path: Path, error: Exception) -> None:
-    """Raise ``InvalidRow`` (``unavailable``) if an error is due to a file that is out of reach, not to its content."""
+def check_reachable(path: Path, error: Exception | None = None) -> None:
+    """Raise ``InvalidRow`` (``unavailable``) if a file is out of reach now, or if that is what an error says."""
     problem = error if isinstance(error, OSError) and error.errno in _UNREACHABLE else None
     if problem is None:
         try:
-            with path.open("rb"):
-                return
-        except OSError as missing:
-            problem = missing
-            if missing.errno not in _UNREACHABLE:
-                return
-    raise InvalidRow(
-        f"{path.name} is out of reach: {problem.strerror}; mount its disk or put it back, then run again",
-        reason="unavailable",
-    ) from error
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - 1))
+                file.read(1)
+        except OSError as current:
+            problem = current if current.errno in _UNREACHABLE else None
+    if problem is not None:
+        reach = f"{path.name} is out of reach: {problem.strerror}"
+        raise InvalidRow(f"{reach}; mount its disk or put it back, then run again", reason="unavailable") from error
 
 
 def _select_streams(path: Path, container: Any, threads: int, language: str | None) -> MediaFile:

@@ -201,10 +201,13 @@ def _better_weights(used: Sequence[float], covariance: NDArray[np.float64]) -> t
 def describe_mix(weights: Weights) -> str:
     """Return a sentence on the channels that were left out of the mix or inverted for it."""
     parts = []
-    for layout, shares in weights.items():
+    for shares in weights.values():
         silent = [str(number) for number, share in enumerate(shares, 1) if not share]
         inverted = [str(number) for number, share in enumerate(shares, 1) if share < 0]
-        for numbers, what in ((silent, "silent and left out"), (inverted, "of opposite phase and inverted")):
+        for numbers, what in (
+            (silent, "silent and left out of the mix"),
+            (inverted, "of opposite phase and inverted in the mix"),
+        ):
             if numbers:
-                parts.append(f"channel {' and '.join(numbers)} of {layout} sound is {what}")
-    return "; ".join(parts) + " in the mix"
+                parts.append(f"channel {' and '.join(numbers)} of {len(shares)} is {what}")
+    return "; ".join(parts)

@@ -30,6 +30,11 @@ def detect_language(text: str) -> str | None:
     return str(language) if probability >= MIN_PROBABILITY else None
 
 
+def rank_languages(text: str) -> dict[str, float]:
+    """Return how likely a text, however short, is in each language (ISO 639-1)."""
+    return {name: float(probability) for name, probability in _identifier().rank(text)}
+
+
 def detect_languages(texts: Sequence[str]) -> list[str | None]:
     """Return ``detect_language`` of each text, about ten times faster for many short texts."""
     languages: list[str | None] = [None] * len(texts)

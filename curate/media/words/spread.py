@@ -38,7 +38,8 @@ def spread_words(text: str, stretches: Sequence[Span]) -> list[Word]:
     if not pieces or edges[-1] <= 0:
         return []
     weights = [1 + len(re.sub(r"\W", "", piece)) for piece in pieces]
-    bounds = [edges[-1] * part / sum(weights) for part in (0, *accumulate(weights))]
+    total = sum(weights)
+    bounds = [edges[-1] * part / total for part in (0, *accumulate(weights))]
 
     def to_time(speech_s: float, *, is_end: bool) -> float:
         # A boundary between two stretches ends a word in the first and begins the next word in the second.

@@ -9,8 +9,9 @@ import numpy as np
 
 from curate.errors import InvalidRow
 from curate.media.container.decode import Samples, Span, cut_audio
+from curate.media.words.markup import Cue
 from curate.media.words.spread import Word, WordTimes
-from curate.media.words.subtitles import Cue, embedded_cues, load_cues
+from curate.media.words.subtitles import embedded_cues, load_cues
 
 MIN_SENT_S = 0.1
 
@@ -20,6 +21,8 @@ class Transcript(NamedTuple):
 
     cues: list[Cue]
     language: str | None = None
+    problems: Sequence[str] = ()
+    """One sentence for each thing about it that may be wrong."""
 
 
 class Transcriber(Protocol):
@@ -37,16 +40,18 @@ class Transcriber(Protocol):
 
 
 class SidecarSubtitles(NamedTuple):
-    """A subtitle file next to the media."""
+    """A subtitle file next to the media, and the language in its name."""
 
     path: Path
+    language: str | None = None
 
     @property
     def name(self) -> str:
         return "subtitles"
 
     def transcribe(self, samples: Samples | None, spans: Sequence[Span], *, language: str | None) -> Transcript:
-        return Transcript(load_cues(self.path))
+        found = load_cues(self.path, language=self.language or language)
+        return Transcript(found.cues, self.language, found.problems)
 
 
 class EmbeddedSubtitles(NamedTuple):
@@ -197,6 +202,8 @@ def first_transcript(
         except InvalidRow as error:
             on_error(transcriber, error)
             continue
+        if transcript.problems:
+            on_error(transcriber, InvalidRow("; ".join(transcript.problems)))
         if transcript.cues:
             return transcript, transcriber.name
     return Transcript([]), None

@@ -11,8 +11,8 @@ import numpy as np
 from curate.errors import InvalidInput
 from curate.files import sha256_of, sha256_of_file
 from curate.media.container.decode import Samples, Span, cut_audio
+from curate.media.words.markup import Cue
 from curate.media.words.spread import Word
-from curate.media.words.subtitles import Cue
 from curate.media.words.transcript import Transcript
 
 WINDOW_S = 29.0

@@ -1,5 +1,6 @@
 """Keep the files of workspaces out of what globs match: curate never ingests what it wrote."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,21 +10,52 @@ _KEYS = (b"format:", b"secret:")
 
 def outside_workspaces(names: Iterable[str], folder: Path) -> list[str]:
     """Return those of the files, given relative to ``folder``, that lie in no workspace, however deep."""
-    known: dict[Path, bool] = {}
+    # Paths are texts and nothing recurses here: folders may be thousands deep.
+    real: dict[str, str] = {}
+    inside: dict[str, bool] = {}
+    kept = []
+    for name in names:
+        parent = os.path.dirname(os.path.join(folder, name))  # noqa: PTH118, PTH120
+        if not _is_inside(_resolve(os.path.abspath(parent), real), inside):  # noqa: PTH100
+            kept.append(name)
+    return kept
 
-    def is_inside(path: Path) -> bool:
-        if path not in known:
-            known[path] = _is_workspace(path) or (path != path.parent and is_inside(path.parent))
-        return known[path]
 
-    parents = {name: (folder / name).parent for name in names}
-    inside = {parent: is_inside(parent.resolve()) for parent in set(parents.values())}
-    return [name for name, parent in parents.items() if not inside[parent]]
+def _resolve(path: str, real: dict[str, str]) -> str:
+    """Return the path without links. Prefixes are resolved once, and only then what follows them."""
+    pending = []
+    while path not in real:
+        parent = os.path.dirname(path)  # noqa: PTH120
+        if parent == path:
+            real[path] = path
+            break
+        pending.append(path)
+        path = parent
+    for path in reversed(pending):
+        joined = os.path.join(real[os.path.dirname(path)], os.path.basename(path))  # noqa: PTH118, PTH119, PTH120
+        real[path] = os.path.realpath(joined) if os.path.islink(joined) else joined  # noqa: PTH114
+    return real[pending[0] if pending else path]
 
 
-def _is_workspace(folder: Path) -> bool:
+def _is_inside(path: str, inside: dict[str, bool]) -> bool:
+    pending = []
+    while path not in inside:
+        pending.append(path)
+        parent = os.path.dirname(path)  # noqa: PTH120
+        if parent == path:
+            break
+        path = parent
+    answer = inside.get(path, False)
+    for folder in reversed(pending):
+        answer = answer or _is_workspace(folder)
+        inside[folder] = answer
+    return answer
+
+
+def _is_workspace(folder: str) -> bool:
     try:
-        lines = (folder / _SETTINGS).read_bytes().splitlines()
+        with open(os.path.join(folder, _SETTINGS), "rb") as file:  # noqa: PTH118, PTH123
+            lines = file.read().splitlines()
     except OSError:
         return False
     return all(any(line.startswith(key) for line in lines) for key in _KEYS)

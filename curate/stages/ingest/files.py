@@ -1,17 +1,23 @@
 """Files that are one source each: media, and posts in ``.txt`` files."""
 
+import hashlib
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from curate.errors import InvalidRow
 from curate.files import sha256_of_file
-from curate.media.words.subtitles import find_sidecar
+from curate.media.words.sidecars import Sidecar, find_sidecars
 from curate.stages.ingest.inspecting import inspect_media
 from curate.stages.ingest.posts import MAX_POST_BYTES, is_unicode, post_source
 
+_EXCERPT_BYTES = 32_768
+_MAX_COPIES = 4
+
 
 def file_input(name: str, file: str, folder: Path) -> dict[str, Any]:
-    """Return the input of ingest for a file: its path, size and time of change, and those of its subtitles.
+    """Return the input of ingest for a file: its path, size and time of change, and the subtitle files beside it.
 
     ``name`` is its path relative to ``folder``, and ``file`` the same as valid Unicode.
     """
@@ -23,23 +29,70 @@ def file_input(name: str, file: str, folder: Path) -> dict[str, Any]:
         "size_bytes": state.st_size,
         "mtime_ns": state.st_mtime_ns,
     }
-    sidecar = sidecar_of(path)
-    if sidecar is not None:
-        state = sidecar.stat()
-        row |= {
-            "sidecar": Path(name).with_name(sidecar.name).as_posix(),
-            "sidecar_size_bytes": state.st_size,
-            "sidecar_mtime_ns": state.st_mtime_ns,
-        }
+    row["sidecars"] = [_sidecar(sidecar, row) for sidecar in _own_sidecars(path)]
     if not is_unicode(name):
         row["problem"] = "its name is not valid UTF-8"
     return row
 
 
-def sidecar_of(path: Path) -> Path | None:
-    """Return the subtitles next to a media file, if there are any whose name can be stored."""
-    sidecar = None if path.suffix.lower() == ".txt" else find_sidecar(path)
-    return sidecar if sidecar is not None and is_unicode(sidecar.name) else None
+def sidecar_paths(path: Path) -> list[Path]:
+    """Return the subtitle files beside a media file."""
+    return [sidecar.path for sidecar in _own_sidecars(path)]
+
+
+def _own_sidecars(path: Path) -> list[Sidecar]:
+    sidecars = [] if path.suffix.lower() == ".txt" else find_sidecars(path)
+    return [sidecar for sidecar in sidecars if is_unicode(sidecar.path.name)]
+
+
+def _sidecar(sidecar: Sidecar, row: dict[str, Any]) -> dict[str, Any]:
+    state = sidecar.path.stat()
+    return {
+        "file": Path(row["file"]).with_name(sidecar.path.name).as_posix(),
+        "size_bytes": state.st_size,
+        "mtime_ns": state.st_mtime_ns,
+        "language": sidecar.language,
+        "beside": row["path"],
+    }
+
+
+def share_sidecars(rows: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Give the inputs of files that may be copies of each other the subtitles that lie beside any of them.
+
+    Files are compared if their sizes are equal and one has subtitles; ``read_source`` compares all of their bytes.
+    """
+    by_size: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row.get("path") is not None and row["size_bytes"]:
+            by_size.setdefault(row["size_bytes"], []).append(row)
+    for same_size in by_size.values():
+        if len(same_size) < 2 or not any(row["sidecars"] for row in same_size):
+            continue
+        by_content: dict[bytes, list[dict[str, Any]]] = {}
+        for row in same_size:
+            by_content.setdefault(_excerpt(folder / os.fsdecode(row["path"])), []).append(row)
+        for copies in by_content.values():
+            found = [row["sidecars"] for row in copies if row["sidecars"]][:_MAX_COPIES]
+            for row in copies:
+                own = row["sidecars"]
+                row["sidecars"] = [
+                    *own,
+                    *(sidecar for sidecars in found if sidecars is not own for sidecar in sidecars),
+                ]
+
+
+def _excerpt(path: Path) -> bytes:
+    """Return a hash of the beginning, middle and end of a file; one of its name if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            parts = []
+            for start in (0, size // 2, max(size - _EXCERPT_BYTES, 0)):
+                file.seek(start)
+                parts.append(file.read(_EXCERPT_BYTES))
+    except OSError:
+        parts = [os.fsencode(path)]
+    return hashlib.sha256(b"".join(parts)).digest()
 
 
 def read_source(row: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -50,12 +103,27 @@ def read_source(row: dict[str, Any], folder: Path) -> dict[str, Any]:
             return _read_text(row, path)
         # Read whole before it is decoded: a disk that fails then is not mistaken for a damaged file.
         columns = {"source_id": sha256_of_file(path), "size_bytes": path.stat().st_size}
-        if row["sidecar"]:
-            digest = sha256_of_file(folder / row["sidecar"])
-            columns |= {"subtitles_file": row["sidecar"], "subtitles_sha256": digest}
+        columns |= _subtitles(row, columns["source_id"], folder)
     except OSError as error:
         raise InvalidRow(f"{row['file']} cannot be read: {error.strerror}", reason="unavailable") from error
     return columns | inspect_media(path)
+
+
+def _subtitles(row: dict[str, Any], source_id: str, folder: Path) -> dict[str, Any]:
+    """Return the columns of subtitles beside a file, and beside other files with the same bytes."""
+    digests = {row["path"]: source_id}
+    subtitles = []
+    for sidecar in row["sidecars"] or ():
+        beside = sidecar["beside"]
+        if beside not in digests:
+            digests[beside] = sha256_of_file(folder / os.fsdecode(beside))
+        if digests[beside] == source_id:
+            digest = sha256_of_file(folder / sidecar["file"])
+            subtitles.append({"file": sidecar["file"], "sha256": digest, "language": sidecar["language"]})
+    if not subtitles:
+        return {}
+    first = subtitles[0]
+    return {"subtitles_file": first["file"], "subtitles_sha256": first["sha256"], "subtitles": subtitles}
 
 
 def _read_text(row: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from curate.stages.ingest.posts import parse_post
 class Ingest(Discovered):
     """Turns every file that the globs match into a source: media by its content, posts from .txt, .jsonl and .csv."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     reads: ClassVar[str] = ""
     writes: ClassVar[tuple[str, ...]] = ("sources",)
     repeatable: ClassVar[bool] = True

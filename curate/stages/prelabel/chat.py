@@ -82,7 +82,14 @@ class ChatLabeller:
             # In the first message, because many services accept only one system message.
             messages = (Message(messages[0].role, (*messages[0].parts, form)), *messages[1:])
             schema = None
-        return Request(settings.model_name, messages, schema, parameters=settings.parameters(), sample=sample)
+        return Request(
+            settings.model_name,
+            messages,
+            schema,
+            parameters=settings.parameters(),
+            sample=sample,
+            thinking_tokens=settings.thinking_tokens,
+        )
 
 
 def _with_reply(record: ProposalRecord, reply: Reply[ParsedAnswer]) -> ProposalRecord:

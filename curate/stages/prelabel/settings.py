@@ -11,6 +11,7 @@ from pydantic import Field as Setting
 from curate.document import LocatedProblems
 from curate.labels import AggregationRule
 from curate.llm.labellers import OfflineName, TextLabeller, open_offline
+from curate.llm.reasoning import thinking_tokens
 from curate.llm.settings import RequestSettings
 
 LOCAL_MODELS: tuple[OfflineName, ...] = get_args(OfflineName)
@@ -20,6 +21,7 @@ _PREFIX = "openai/"
 _MODEL = re.compile(rf"({'|'.join((*LOCAL_MODELS, REPLAY))})|{_PREFIX}\S{{1,200}}")
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,80}$"
 _SHORTHAND = ("model", "prompt")
+_ANSWER_TOKENS = 1_500
 
 Modality = Literal["image", "faces", "frames", "audio"]
 AudioFormat = Literal["wav", "mp3"]
@@ -56,11 +58,15 @@ class LabellerSettings(_Settings):
     temperature: Annotated[float, Setting(ge=0, le=2)] | None = None
     top_p: Annotated[float, Setting(gt=0, le=1)] | None = None
     seed: int | None = None
-    max_tokens: Annotated[int, Setting(ge=16, le=1_000_000)] = 1_500
-    """The longest reply; one that is cut off is asked for again with twice the limit"""
+    max_tokens: Annotated[int, Setting(ge=16, le=1_000_000)] | None = None
+    """The longest reply, thinking included; by default 1,500, and more for a model that thinks before it answers.
+
+    A reply that is cut off is asked for again with twice the limit.
+    """
     limit_name: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     """What the service calls that limit: some servers know only the older name, and ignore the other"""
     reasoning_effort: Annotated[str, Setting(pattern=r"^[a-z]{1,20}$")] | None = None
+    """How long a model thinks, such as minimal, low, medium or high"""
 
     @model_validator(mode="after")
     def _check(self) -> "LabellerSettings":
@@ -95,6 +101,11 @@ class LabellerSettings(_Settings):
         """The model's name at its endpoint; empty for a replay of any model's replies."""
         return (self.of or "" if self.model == REPLAY else self.model).removeprefix(_PREFIX)
 
+    @property
+    def thinking_tokens(self) -> int:
+        """Tokens allowed on top of the limit that ``parameters`` names, for thinking."""
+        return 0 if self.max_tokens else thinking_tokens(self.model_name, self.reasoning_effort)
+
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of a request that are sent as they are."""
         parameters = {
@@ -102,7 +113,7 @@ class LabellerSettings(_Settings):
             "top_p": self.top_p,
             "seed": self.seed,
             "reasoning_effort": self.reasoning_effort,
-            self.limit_name: self.max_tokens,
+            self.limit_name: self.max_tokens or _ANSWER_TOKENS,
             "response_format": {"type": "json_object"} if self.structured == "json_object" else None,
         }
         return {name: value for name, value in parameters.items() if value is not None}

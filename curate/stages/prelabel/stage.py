@@ -40,7 +40,7 @@ class Prelabel(PrelabelSettings, Streamed, Priced, Summarised):
 
     stage: Literal["prelabel"]
 
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     reads: ClassVar[str] = "items"
     writes: ClassVar[tuple[str, ...]] = ("prelabels",)
     repeatable: ClassVar[bool] = True

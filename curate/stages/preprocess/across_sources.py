@@ -1,6 +1,7 @@
 """Comparisons across sources: which sources and items repeat others, and which faces are of the same person."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,19 @@ def repeated_sources(sources: pa.Table) -> list[str | None]:
     for index, original in zip(media, first_duplicates(*hashes), strict=True):
         repeated[index] = None if original is None else rows[media[original]]["file"]
     return repeated
+
+
+def namesakes(sources: pa.Table) -> list[list[str] | None]:
+    """Return for each source the files with the same stem in other folders, or None."""
+    files = sources["file"].to_pylist()
+    by_stem: dict[str, list[str]] = {}
+    for file, kind in zip(files, sources["kind"].to_pylist(), strict=True):
+        if kind in ("video", "audio"):
+            by_stem.setdefault(Path(file).stem, []).append(file)
+    return [
+        sorted(other for other in by_stem.get(Path(file).stem, ()) if Path(other).parent != Path(file).parent) or None
+        for file in files
+    ]
 
 
 def _normalized_texts(source: Mapping[str, Any]) -> tuple[str, ...]:

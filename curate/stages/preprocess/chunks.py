@@ -12,7 +12,7 @@ from curate.media.container.open import AUDIO_RATE_HZ
 from curate.media.speech.quality import NEIGHBOURHOOD_S
 from curate.media.speech.speakers import SpeakerTurn
 from curate.media.speech.vad import HOP_S
-from curate.media.words.subtitles import Cue
+from curate.media.words.markup import Cue
 from curate.media.words.transcript import SpanText
 from curate.stages.preprocess.settings import CutBy
 from curate.stages.preprocess.sound import Channel

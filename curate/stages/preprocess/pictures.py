@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import InvalidRow
-from curate.media.container.pictures import encode_jpeg, load_rgb
+from curate.media.container.pictures import encode_jpeg, load_picture
 from curate.media.duplicates import picture_hash
 from curate.media.faces.crops import crop_picture
 from curate.media.faces.face_track import FaceTrack
@@ -19,7 +19,10 @@ from curate.stages.preprocess.video import face_columns
 
 def add_picture(row: dict[str, Any], path: Path, settings: PreprocessSettings, tools: Tools, rows: SourceRows) -> None:
     """Add the items of a picture to ``rows``, and the faces that they show."""
-    rgb, pack, options = load_rgb(path), resolve(tools.folder, settings.faces.model_pack), settings.faces
+    (rgb, notice), options = load_picture(path), settings.faces
+    if notice:
+        rows.reject(f"{row['file']}#picture", InvalidRow(notice, reason="partial"))
+    pack = resolve(tools.folder, options.model_pack)
     detector = open_detector(pack)
     detections = [face for face in detector.detect(rgb) if face.size_px >= options.min_face_px]
     crops = [(face, crop_picture(rgb, face, size_px=options.size_px)) for face in detections]

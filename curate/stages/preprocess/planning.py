@@ -9,6 +9,7 @@ from curate.errors import InvalidRow
 from curate.media import units
 from curate.media.container.decode import Span
 from curate.media.container.open import AUDIO_RATE_HZ
+from curate.media.container.probe import describe_limits
 from curate.media.release_memory import release_memory
 from curate.media.speech.speakers import SpeakerTurn, find_turn_file, load_turns
 from curate.media.words.transcript import assign_cues
@@ -39,11 +40,10 @@ def plan_source(row: dict[str, Any], path: Path, settings: PreprocessSettings, t
     if (row["duration_s"] or 0.0) > _LONG_SOUND_S:
         release_memory()
     is_optional = row["kind"] == "video" and cut_by in ("clip", "shot", "cue")
-
-    def notice(sentence: str) -> None:
-        rows.reject(f"{row['file']}#sound", InvalidRow(sentence, reason="partial"))
-
-    channels = read_voice_tracks(path, settings, is_optional=is_optional, notice=notice)
+    notices = describe_limits(path, row["duration_s"])
+    channels = read_voice_tracks(path, settings, is_optional=is_optional, notices=notices)
+    if notices:
+        rows.reject(f"{row['file']}#part", InvalidRow("; ".join(notices), reason="partial"))
     lengths_s = [len(channel.samples) / AUDIO_RATE_HZ for channel in channels if channel.samples is not None]
     duration_s = round(max(max(lengths_s, default=0.0), row["duration_s"] or 0.0), 3)
     utterances = [find_utterances(channel, settings) for channel in channels]
@@ -129,11 +129,17 @@ def _item_spans(
 
 def _load_turns(row: dict[str, Any], settings: PreprocessSettings, tools: Tools, rows: SourceRows) -> list[SpeakerTurn]:
     folder = resolve(tools.folder, settings.speakers.file)
-    file = None if folder is None else find_turn_file(folder, row["file"])
-    if file is None:
+    found = None if folder is None else find_turn_file(folder, row["file"])
+    if found is None:
         return []
+    file, is_only_of_media = found
     try:
-        return load_turns(file, row["file"])
+        turns, problems = load_turns(
+            file, row["file"], namesakes=row["namesakes"] or (), is_only_of_media=is_only_of_media
+        )
     except InvalidRow as error:
         rows.reject(file.name, error)
         return []
+    if problems:
+        rows.reject(file.name, InvalidRow("; ".join(problems)))
+    return turns

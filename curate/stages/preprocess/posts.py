@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.errors import InvalidRow
+from curate.llm.prompts.fence import is_visible
 from curate.media.words.language import detect_language
 from curate.media.words.sentences import Passage, split_sentences, split_turns
 from curate.stages.preprocess.rows import item_row
@@ -81,7 +82,7 @@ def _turns(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
 
 def _passages(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
     text = row["text"]
-    passages = _SPLITTERS[split](text) if split in _SPLITTERS else []
+    passages = [part for part in _SPLITTERS[split](text) if is_visible(part.text)] if split in _SPLITTERS else []
     items, text_language = [], detect_language(text)
     for passage in passages or [Passage(0, text)]:
         detail = None if split == "whole" else str(passage.start)

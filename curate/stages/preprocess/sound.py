@@ -1,6 +1,6 @@
 """The sound of one source: its channels, the speech in them, its quality, and who speaks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,19 +45,18 @@ class Channel(NamedTuple):
 
 
 def read_voice_tracks(
-    path: Path, settings: PreprocessSettings, *, is_optional: bool, notice: Callable[[str], None]
+    path: Path, settings: PreprocessSettings, *, is_optional: bool, notices: list[str]
 ) -> list[Channel]:
     """Return the mix or each channel of a file, analysed. If sound is optional, a file without any has a silent one.
 
-    ``notice`` is told what was chosen or left out, such as one of several sound tracks.
+    Adds to ``notices`` what was chosen or left out, such as one of several sound tracks.
     """
     try:
         if settings.channels == "separate":
             channels = read_channels(path, language=settings.transcript.language)
             return [_analyse(samples, number) for number, samples in enumerate(channels, start=1)]
         sound = read_sound(path, language=settings.transcript.language)
-        for sentence in sound.notices:
-            notice(sentence)
+        notices.extend(sound.notices)
         return [_analyse(sound.samples, None)]
     except InvalidRow as error:
         if not is_optional or error.reason == "unavailable":

@@ -21,7 +21,7 @@ from curate.media.words.alignment import is_wanted
 from curate.media.words.whisper import model_hash, model_problem
 from curate.stages.capabilities import Concluded, Parted, Parts
 from curate.stages.contract import Outcome, Problem, Rejection, Tools
-from curate.stages.preprocess.across_sources import compare_sources, repeated_sources
+from curate.stages.preprocess.across_sources import compare_sources, namesakes, repeated_sources
 from curate.stages.preprocess.chunks import Chunk, discard, join_shots, split_source
 from curate.stages.preprocess.cut_points import find_cut_points
 from curate.stages.preprocess.filters import filter_items
@@ -40,7 +40,7 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
     its chunk, which ends at a gap or a cut if there is one (see ``find_cut_points``).
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     reads: ClassVar[str] = "sources"
     writes: ClassVar[tuple[str, ...]] = ("items", "faces", "shots")
 
@@ -83,13 +83,19 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
 
     def columns_used(self) -> tuple[str, ...] | None:
         """See ``BatchStage.columns_used``: ``source_id`` covers everything else that a post has."""
-        media = ("source_id", "file", "kind", "duration_s", "participant", "subtitles_file", "subtitles_sha256")
-        return (*media, "speaker", "text", "repeats")
+        media = ("source_id", "file", "kind", "duration_s", "participant", "subtitles_file", "subtitles")
+        return (*media, "speaker", "text", "repeats", "namesakes")
 
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
-        """Return the sources, each with the earlier source that it repeats if near-duplicates are dropped."""
+        """Return the sources, each with the others that matter for it.
+
+        These are the earlier one that it repeats if near-duplicates are dropped, and those with the same stem in other
+        folders if a file names speakers.
+        """
         repeats = repeated_sources(current) if self.filters.drop_near_duplicates else [None] * current.num_rows
-        return current.append_column("repeats", pa.array(repeats, pa.string()))
+        named = namesakes(current) if self.speakers.file else [None] * current.num_rows
+        current = current.append_column("repeats", pa.array(repeats, pa.string()))
+        return current.append_column("namesakes", pa.array(named, pa.list_(pa.string())))
 
     def cut(self, inputs: pa.Table, todo: Sequence[int]) -> Iterator[Sequence[int]]:
         """Yield each media file alone; posts, which take next to no time, many at once."""
@@ -160,9 +166,6 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
         shots = [[Span(shot["start_s"], shot["end_s"]) for shot in outcome.dicts("shots")] for outcome in outcomes]
         rows.shots.extend(shot_rows(row["source_id"], join_shots(parts.parts, shots)))
         try:
-            for rejection in rows.rejections:
-                if rejection.reason == "unavailable":
-                    raise InvalidRow(rejection.detail, reason="unavailable")
             self._check_kept(row, rows)
         except InvalidRow as error:
             rows.reject_source(error)
@@ -177,7 +180,10 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
         return compare_sources(corpus, self.stage, drop_repeats=repeats, name_people=people)
 
     def _check_kept(self, row: dict[str, Any], rows: SourceRows) -> None:
-        """Raise ``InvalidRow`` if nothing of a source is kept."""
+        """Raise ``InvalidRow`` if nothing of a source is kept, or if its file was out of reach at some time."""
+        for rejection in rows.rejections:
+            if rejection.reason == "unavailable":
+                raise InvalidRow(rejection.detail, reason="unavailable")
         if not rows.items and self.unit == "shot" and row["kind"] == "video" and not rows.shots:
             raise no_shots(row["file"])
         if not rows.items:

@@ -1,5 +1,6 @@
 """The words of one source: its transcript, and when each word is spoken."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,13 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from curate.errors import InvalidRow
+from curate.llm.prompts.fence import is_visible
 from curate.llm.transport import audio as openai_audio
 from curate.media.container.decode import Samples, Span
 from curate.media.container.encode import encode_flac
 from curate.media.words.alignment import MAX_ALIGNED_S, align_english, clip_ends
 from curate.media.words.language import detect_language
+from curate.media.words.markup import Cue
+from curate.media.words.sidecars import choose_sidecar
 from curate.media.words.spread import Word, WordTimes, speech_spans, spread_words
-from curate.media.words.subtitles import Cue
+from curate.media.words.timing import describe_misfit
 from curate.media.words.transcript import (
     EmbeddedSubtitles,
     EndpointTranscriber,
@@ -21,6 +25,7 @@ from curate.media.words.transcript import (
     SidecarSubtitles,
     SpanText,
     Transcriber,
+    Transcript,
     assign_words,
     first_transcript,
 )
@@ -45,14 +50,32 @@ def open_transcribers(row: dict[str, Any], settings: PreprocessSettings, tools: 
     whisper, endpoint = resolve(tools.folder, settings.transcript.whisper_model), settings.transcript.endpoint_model
     for source in settings.transcript.order:
         if source == "subtitles":
-            if row["subtitles_file"]:
-                transcribers.append(SidecarSubtitles(tools.folder / row["subtitles_file"]))
+            if (sidecar := _sidecar(row, settings.transcript.language)) is not None:
+                transcribers.append(SidecarSubtitles(tools.folder / sidecar["file"], sidecar["language"]))
             transcribers.append(EmbeddedSubtitles(tools.folder / row["file"]))
         elif source == "whisper" and whisper is not None:
             transcribers.append(Whisper(whisper))
         elif source == "endpoint" and endpoint:
             transcribers.append(_open_endpoint(endpoint, tools.answers))
     return transcribers
+
+
+def _sidecar(row: dict[str, Any], language: str | None) -> dict[str, Any] | None:
+    """Return the subtitle file in the language that is spoken, or the best one if that is not set."""
+    sidecars = row["subtitles"] or ()
+    index = choose_sidecar([sidecar["language"] for sidecar in sidecars], language)
+    return None if index is None else dict(sidecars[index])
+
+
+def _language_doubt(row: dict[str, Any], language: str | None) -> str | None:
+    """Return a sentence if subtitles are not used because of their language, or may not be what is spoken."""
+    sidecars = row["subtitles"] or ()
+    names = ", ".join(sidecar["file"] for sidecar in sidecars)
+    if sidecars and _sidecar(row, language) is None:
+        return f"not used, since transcript.language is {language}: {names}"
+    if language is None and len({sidecar["language"] for sidecar in sidecars}) > 1:
+        return f"of {names} the first is used; transcript.language chooses another"
+    return None
 
 
 def _open_endpoint(model: str, answers: Path | None) -> EndpointTranscriber:
@@ -76,18 +99,36 @@ def transcribe_source(
     A cue of subtitles belongs to the channel with most speech in it; other transcribers hear each channel separately.
     """
     language = settings.transcript.language
+    doubts: dict[str, list[str]] = {}
+    sidecar = _sidecar(row, language)
+    if (doubt := _language_doubt(row, language)) is not None:
+        doubts[row["subtitles_file"]] = [doubt]
+
+    def name_of(transcriber: Transcriber) -> str:
+        is_sidecar = sidecar is not None and isinstance(transcriber, SidecarSubtitles)
+        return str(sidecar["file"]) if sidecar and is_sidecar else f"{row['file']}#{transcriber.name}"
 
     def reject(transcriber: Transcriber, error: InvalidRow) -> None:
-        is_sidecar = isinstance(transcriber, SidecarSubtitles)
-        rows.reject(row["subtitles_file"] if is_sidecar else f"{row['file']}#{transcriber.name}", error)
+        if error.reason == "invalid":
+            doubts.setdefault(name_of(transcriber), []).append(error.message)
+        else:
+            rows.reject(name_of(transcriber), error)
 
     cues: list[list[Cue]] = [[] for _ in channels]
+    transcript, source = Transcript([]), None
     for transcriber in open_transcribers(row, settings, tools):
-        source = None
         if isinstance(transcriber, SidecarSubtitles | EmbeddedSubtitles):
             transcript, source = first_transcript([transcriber], None, (), language=language, on_error=reject)
+            transcript = transcript._replace(cues=[cue for cue in transcript.cues if is_visible(cue.text)])
             for cue in transcript.cues:
                 cues[int(np.argmax([channel.speech_in(cue.span) for channel in channels]))].append(cue)
+            speech = sorted(span for spans in utterances for span in spans)
+            late = sum(cue.span.start_s >= (row["duration_s"] or math.inf) for cue in transcript.cues)
+            if late:
+                sentence = f"{late} of its cues begin{'s' * (late == 1)} after the end of the file"
+                doubts.setdefault(name_of(transcriber), []).append(sentence)
+            if (misfit := describe_misfit([cue.span for cue in transcript.cues], speech)) is not None:
+                doubts.setdefault(name_of(transcriber), []).append(misfit)
         else:
             for index, (channel, spans) in enumerate(zip(channels, utterances, strict=True)):
                 transcript, name = first_transcript(
@@ -95,9 +136,13 @@ def transcribe_source(
                 )
                 cues[index], source = transcript.cues, source or name
         if source is not None:
-            texts = " ".join(cue.text for channel_cues in cues for cue in channel_cues)
-            return SourceTranscript(cues, source, language or transcript.language or detect_language(texts))
-    return SourceTranscript(cues, None, language)
+            break
+    for subject, sentences in doubts.items():
+        rows.reject(subject, InvalidRow("; ".join(sentences)))
+    if source is None:
+        return SourceTranscript(cues, None, language)
+    texts = " ".join(cue.text for channel_cues in cues for cue in channel_cues)
+    return SourceTranscript(cues, source, language or transcript.language or detect_language(texts))
 
 
 def split_by_word(channel: Channel, cues: Sequence[Cue], spans: Sequence[Span], *, align: bool) -> list[SpanText]:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from curate.files import sha256_of
-from curate.storage.blobs import BlobMissing, Blobs
+from curate.storage.blobs import BlobMissing, Blobs, damaged
 from curate.storage.cache import CacheLimit, cache_folder, replace_copy
 from curate.storage.s3.client import S3Prefix
 
@@ -22,8 +22,7 @@ _MAX_PENDING_BYTES = 64 * 2**20
 class S3Blobs(Blobs):
     """Blobs of an object store. Workers write to the store themselves, with the keys of their own environment.
 
-    ``root`` keeps the blobs that another program reads, for as long as the workspace is used from this machine. Other
-    copies are in the user's cache folder, shared by all workspaces, and their hash is checked at every use.
+    Copies are in the user's cache folder, shared by all workspaces, and their hash is checked at every use.
     """
 
     prefix: S3Prefix
@@ -74,13 +73,12 @@ class S3Blobs(Blobs):
 
         return size
 
-    def folder_with(self, names: Iterable[str]) -> Path:
-        """Return a folder of this machine, outside the cache so that nothing is deleted while people look at it."""
-        for batch in _batches(name for name in names if not self._path(name).is_file()):
+    def share(self, names: Iterable[str], folder: Path) -> None:
+        """Copy blobs into a folder outside the cache, so that nothing is deleted while people look at it."""
+        for batch in _batches(name for name in names if not (folder / name).is_file()):
             for name, data in self.read_many(batch).items():
-                with replace_copy(self.root / name) as partial:
+                with replace_copy(folder / name) as partial:
                     partial.write_bytes(data)
-        return self.root
 
     def _store(self, name: str, data: bytes) -> None:
         if self._read_copy(name) is None:
@@ -151,10 +149,7 @@ def _cache_limit(folder: Path) -> CacheLimit:
 
 def _checked(name: str, data: bytes) -> bytes:
     if not _has_name(data, name):
-        raise BlobMissing(
-            f"blob {name} is damaged: the store returned {len(data):,} bytes with another hash",
-            hint="restore it, or delete it there and run again in a new workspace",
-        )
+        raise damaged(name, f"the store returned {len(data):,} bytes with another hash")
     return data
 
 
@@ -163,6 +158,6 @@ def _has_name(data: bytes, name: str) -> bool:
 
 
 def _missing(name: str) -> BlobMissing:
-    return BlobMissing(
-        f"blob {name} cannot be read: it is gone", hint="restore it, or delete the workspace and run again"
-    )
+    error = BlobMissing(f"blob {name} cannot be read: it is gone", hint="restore it, or begin a new workspace")
+    error.name = name
+    return error

@@ -56,6 +56,9 @@ class S3Folder(Folder):
         depth = pattern.count("/")
         return sorted(n for n in self.prefix.sizes() if n.count("/") == depth and fnmatch(n, pattern))
 
+    def sizes(self) -> dict[str, int]:
+        return dict(self.prefix.sizes())
+
     def fetch(self, names: Iterable[str]) -> list[Path]:
         paths = []
         for name in names:

@@ -11,7 +11,7 @@ from curate.labels.features import Feature, class_label, from_class_ids, list_of
 from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Field
 from curate.labels.fields.boxes.shapes import SIDES, box_of, checked_box, shared_area, to_fractions, to_percent
 from curate.labels.fields.checks import known_label, label_lines, members, unanimous
-from curate.labels.fields.clock import MAX_S, checked_time, from_frame, rate_of, to_frame
+from curate.labels.fields.clock import MAX_S, checked_time, keyframe_time, rate_of, to_frame
 from curate.labels.fields.results import Result, control_suffix, region_label, value_of
 from curate.labels.layout import Layout
 from curate.labels.markup import element, region_labels
@@ -235,7 +235,7 @@ def _from_sequence(value: Mapping[str, Any], item: ItemContext) -> list[dict[str
         raise ValueError("a box in a video without its keyframes")
     return [
         {
-            "time_s": from_frame(entry.get("frame"), item),
+            "time_s": keyframe_time(entry.get("frame"), item),
             **to_fractions(entry),
             "visible": bool(entry.get("enabled", True)),
         }

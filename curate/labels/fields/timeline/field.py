@@ -11,7 +11,7 @@ from pydantic import Field as Setting
 from curate.labels.features import Feature, class_label, from_class_ids, list_of, scalar, to_class_ids
 from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Field
 from curate.labels.fields.checks import known_label, label_lines, members, unanimous
-from curate.labels.fields.clock import MAX_S, checked_time, from_frame, region_times, to_frame
+from curate.labels.fields.clock import MAX_S, checked_time, from_frame, region_times, times_within, to_frame
 from curate.labels.fields.results import Result, region_label, value_of
 from curate.labels.fields.timeline.votes import agreed_segments, best_supported, shared_time
 from curate.labels.layout import Layout
@@ -128,7 +128,8 @@ class Timeline(Field):
         for result in results:
             if result.get("type") == "timelinelabels":
                 label = region_label(result, "timelinelabels", self.taxonomy)
-                times = [(from_frame(a, item), from_frame(b, item)) for a, b in _frames(value_of(result))]
+                frames = _frames(value_of(result))
+                times = [times_within(from_frame(a, item), from_frame(b, item), item) for a, b in frames]
             else:
                 label = region_label(result, "labels", self.taxonomy)
                 times = [region_times(value_of(result), item)]

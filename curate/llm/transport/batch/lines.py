@@ -106,10 +106,22 @@ def has_ended(page: Mapping[str, Any]) -> bool:
     return isinstance(status, str) and status in _END_STATES
 
 
-def why_ended(page: Mapping[str, Any] | None) -> tuple[str, bytes]:
+def answered_count(page: Mapping[str, Any]) -> int:
+    """Return how many replies the service says an ended batch has, 0 if it does not say."""
+    counts = page.get("request_counts")
+    count = counts.get("completed") if isinstance(counts, dict) else None
+    return count if isinstance(count, int) else 0
+
+
+def lacks_files(page: Mapping[str, Any]) -> bool:
+    """Whether an ended batch names no file yet for replies that it must have."""
+    if page.get("output_file_id"):
+        return False
+    return answered_count(page) > 0 or (page.get("status") == "completed" and not page.get("error_file_id"))
+
+
+def why_ended(page: Mapping[str, Any]) -> tuple[str, bytes]:
     """Return why a batch left requests unanswered: a sentence, and its first error as the body of an error page."""
-    if page is None:
-        return "the service does not know the batch any more", b""
     errors = page.get("errors")
     entries = errors.get("data") if isinstance(errors, dict) else None
     first = next((entry for entry in entries if isinstance(entry, dict)), {}) if isinstance(entries, list) else {}

@@ -8,7 +8,7 @@ from curate.llm.money.budget import BudgetAccount
 from curate.llm.money.prices import Prices
 from curate.llm.replies import BatchRecord, BudgetEntry, StoredReply, now, put_reply
 from curate.llm.transport.batch.lines import BatchLine
-from curate.llm.transport.faults import Failure, classify_status
+from curate.llm.transport.faults import Failure, classify_status, judge_unreadable
 from curate.llm.transport.protocol import FetchResult
 from curate.storage.sqlite import Statement
 
@@ -30,12 +30,12 @@ class LineReader:
         """Return what a line comes to; ``entry`` is what is reserved for its request."""
         content = self._parse(line)
         if isinstance(content, Failure) and content.action != "filtered":
-            close = self._budget.write_off if content.charged else self._budget.release
-            return LineResult(content, [] if entry is None else [close(entry)])
+            return LineResult(content, [] if entry is None else [self._close(batch, content, entry)])
         completion = content if isinstance(content, Completion) else None
         usage = TokenUsage(0, 0) if completion is None else completion.usage
         if usage is None:
-            usage = TokenUsage(entry.tokens_in if entry else 0, max(1, len(line.body) // 3))
+            text = completion.text if completion else ""
+            usage = TokenUsage(entry.tokens_in if entry else 0, max(1, len(text.encode("utf-8", "replace")) // 3))
         price = self._prices.of(batch.model)
         usd = None if price is None else price.usd(usage, batch=True)
         reply = StoredReply(
@@ -62,6 +62,15 @@ class LineReader:
             statements.append(settled)
         return LineResult(FetchResult(reply, paid_usd=usd or 0.0, completion=completion), statements)
 
+    def _close(self, batch: BatchRecord, failure: Failure, entry: BudgetEntry) -> Statement:
+        if not failure.charged:
+            return self._budget.release(entry)
+        if (used := failure.usage) is None:
+            return self._budget.write_off(entry)
+        price = self._prices.of(batch.model)
+        usd = None if price is None else price.usd(used, batch=True)
+        return self._budget.settle(entry, usd=usd, tokens_in=used.tokens_in, tokens_out=used.tokens_out)
+
     def _parse(self, line: BatchLine) -> Completion | Failure:
         if line.unsent is not None:
             return Failure("retry", self._mask(line.unsent))
@@ -70,4 +79,4 @@ class LineReader:
         try:
             return read_completion(line.body)
         except ValueError as error:
-            return Failure("retry", str(error), charged=True)
+            return judge_unreadable({}, line.body, error, self._mask)

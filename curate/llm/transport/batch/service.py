@@ -60,19 +60,20 @@ class BatchService:
                 return _id_of(_read_object(await self._send(create, tries=1)))
             except ServiceUnavailable as error:
                 # It may have been made all the same, and a second batch would be paid for as well.
-                if (batch_id := (await self.find({name})).get(name)) is not None:
+                if (batch_id := (await self.find({name}) or {}).get(name)) is not None:
                     return batch_id
                 if (wait_s := patience.next_wait_s(Failure("retry", error.message))) is None:
                     raise
                 await asyncio.sleep(wait_s)
 
-    async def find(self, names: set[str]) -> dict[str, str]:
-        """Return the service's ids of the batches with these names of ours; empty if it has no batches at all."""
+    async def find(self, names: set[str]) -> dict[str, str] | None:
+        """Return the service's ids of the batches with these names of ours; None if it lists no batches."""
         ids: dict[str, str] = {}
         query = {"limit": "100"}
         while True:
-            reply = await self._send_optional(partial(self._endpoint.get, "/batches", query))
-            page = _read_object(reply)
+            page = await self._list(query)
+            if page is None:
+                return None
             entries = page.get("data")
             batches = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
             for batch in batches:
@@ -86,6 +87,14 @@ class BatchService:
             if last == query.get("after"):
                 return ids  # the same page over and over
             query = {**query, "after": last}
+
+    async def _list(self, query: Mapping[str, str]) -> dict[str, Any] | None:
+        for _ in range(self._settings.tries):
+            reply = await self._send_optional(partial(self._endpoint.get, "/batches", query))
+            if reply is not None:
+                return _read_object(reply)
+            await asyncio.sleep(self._settings.backoff_s)
+        return None
 
     async def status(self, batch_id: str) -> dict[str, Any] | None:
         """Return the state of a batch; None if the service does not know it any more."""

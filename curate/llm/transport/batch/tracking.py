@@ -28,6 +28,8 @@ class Phase(Enum):
     """The service works on it; it needs nothing until the next poll"""
     COLLECTING = "collecting"
     """Its state is polled, or its replies are downloaded and stored"""
+    DEFERRED = "deferred"
+    """The service does not show it, or not all of its replies, which is left to the next run"""
 
 
 @dataclass(eq=False)

@@ -11,10 +11,27 @@ from curate.llm.completion import TokenUsage
 from curate.llm.money.account import UsageCounter
 from curate.llm.money.budget import BudgetAccount
 from curate.llm.money.prices import check_priced, estimate_tokens_in, load_prices
-from curate.llm.replies import BatchRecord, BudgetEntry, ReplyStore, now, put_batch, put_batch_requests, put_entry
+from curate.llm.replies import (
+    BatchRecord,
+    BudgetEntry,
+    ReplyStore,
+    now,
+    put_batch,
+    put_batch_requests,
+    put_entry,
+    seconds_since,
+)
 from curate.llm.request import Request
 from curate.llm.settings import EngineSettings
-from curate.llm.transport.batch.lines import MAX_REQUESTS, has_ended, read_id, read_lines, why_ended, write_lines
+from curate.llm.transport.batch.lines import (
+    MAX_REQUESTS,
+    has_ended,
+    lacks_files,
+    read_id,
+    read_lines,
+    why_ended,
+    write_lines,
+)
 from curate.llm.transport.batch.results import LineReader
 from curate.llm.transport.batch.service import BatchService
 from curate.llm.transport.batch.tracking import PendingRequest, Phase, Queue, TrackedBatch
@@ -25,7 +42,10 @@ from curate.storage.sqlite import Statement
 _STORE_EVERY = 500
 _CHECK_EVERY_S = 0.05
 _FATAL_ACTIONS = frozenset({"key", "quota", "model"})
+_FORGOTTEN_AFTER_S = 2 * 24 * 3600.0
+"""Twice the time that a service has for a batch"""
 Result = FetchResult | Failure
+_DEFERRED = FetchResult(None, "error", "the service does not show the batch or its replies; the next run looks again")
 
 
 class BatchTransport:
@@ -58,6 +78,7 @@ class BatchTransport:
         self._budget = budget
         self._lines = LineReader(self._prices, budget, self._service.mask)
         self._deadline = None if settings.deadline_s is None else time.monotonic() + settings.deadline_s
+        self._has_replied = store.has_replies(self._service.url)
         self._max_requests = MAX_REQUESTS
         self._queue = Queue()
         self._batches: dict[str, TrackedBatch] = {}
@@ -76,7 +97,10 @@ class BatchTransport:
         if self._error is not None:
             raise _copy(self._error)
         pending = PendingRequest(request, labeller, usage, asyncio.get_running_loop().create_future())
-        if any(request.key in batch.keys for batch in self._batches.values()):
+        batch = next((batch for batch in self._batches.values() if request.key in batch.keys), None)
+        if batch is not None and batch.phase is Phase.DEFERRED:
+            return _DEFERRED
+        if batch is not None:
             self._waiting[request.key] = pending
         elif (reply := self._store.find(request.key)) is not None:  # answered by a batch of an earlier run
             usage.from_cache += 1
@@ -203,15 +227,16 @@ class BatchTransport:
         records = self._store.open_batches(self._service.url)
         unconfirmed = {record.id for record in records if record.remote_id is None}
         remote_ids = await self._service.find(unconfirmed) if unconfirmed else {}
+        # A service that lists no batches may have taken one all the same.
+        close = self._budget.write_off if remote_ids is None else self._budget.release
         for record in records:
             reserved = {entry.key: entry for entry in self._store.reserved(record.id)}
             for entry in reserved.values():
                 self._budget.adopt(entry)
-            remote_id = record.remote_id or remote_ids.get(record.id)
+            remote_id = record.remote_id or (remote_ids or {}).get(record.id)
             if remote_id is None:
-                # It never reached the service: nothing of it can have been charged.
                 failed = record._replace(state="failed", detail="it was never submitted")
-                await self._store.commit([put_batch(failed), *map(self._budget.release, reserved.values())])
+                await self._store.commit([put_batch(failed), *map(close, reserved.values())])
                 continue
             batch = TrackedBatch(record, self._store.batch_keys(record.id), reserved)
             self._batches[record.id] = batch
@@ -226,41 +251,72 @@ class BatchTransport:
         self._start(self._follow(batch))
 
     async def _follow(self, batch: TrackedBatch) -> None:
-        """Poll a batch until it has ended, and store what it brought."""
-        while (page := await self._service.status(batch.record.remote_id or "")) is not None and not has_ended(page):
+        """Poll a batch until it has ended, and store what it brought; what is missing may only be late."""
+        looks = 0
+        while True:
+            page = await self._service.status(batch.record.remote_id or "")
+            is_over = page is not None and has_ended(page)
+            if page is not None and is_over and await self._collect(batch, page):
+                return await self._conclude(batch, page)
+            looks = looks + 1 if page is None or is_over else 0
+            if looks > self._settings.tries:
+                return await self._defer(batch)
             batch.phase = Phase.WAITING
             await asyncio.sleep(self._settings.batch_poll_s)
             batch.phase = Phase.COLLECTING
-        files = [page.get(f"{name}_file_id") if page else None for name in ("output", "error")]
-        file_ids = [read_id(file) for file in files]
-        is_lost = page is None or any(file and file_id is None for file, file_id in zip(files, file_ids, strict=True))
-        unanswered = dict(batch.keys)
-        for file_id in filter(None, file_ids):
-            data = await self._service.download(file_id)
-            is_lost |= data is None
-            await self._store_replies(batch, data or b"", unanswered)
+
+    async def _collect(self, batch: TrackedBatch, page: dict[str, Any]) -> bool:
+        """Store the replies of a batch that has ended; return whether all of them were there."""
+        if lacks_files(page):
+            return False
+        is_whole, unanswered = True, dict(batch.keys)
+        for name in ("output_file_id", "error_file_id"):
+            if page.get(name):
+                file_id = read_id(page[name])
+                data = None if file_id is None else await self._service.download(file_id)
+                is_whole &= await self._store_replies(batch, data or b"", unanswered) > 0
+        return is_whole
+
+    async def _conclude(self, batch: TrackedBatch, page: dict[str, Any]) -> None:
+        """Close a batch; requests that it did not process cost nothing, and go into the next one."""
         detail, error_body = why_ended(page)
-        # Requests that a batch did not process cost nothing; if it or its replies are gone, nobody can say.
-        close = self._budget.write_off if is_lost else self._budget.release
         batch.record = batch.record._replace(
-            state="done", output_file=file_ids[0], error_file=file_ids[1], detail=self._service.mask(detail)
+            state="done",
+            output_file=read_id(page.get("output_file_id")),
+            error_file=read_id(page.get("error_file_id")),
+            detail=self._service.mask(detail),
         )
-        await self._store.commit([put_batch(batch.record), *map(close, batch.reserved.values())])
+        await self._store.commit([put_batch(batch.record), *map(self._budget.release, batch.reserved.values())])
         failure = Failure("retry", batch.record.detail)
-        if page is not None and page.get("status") == "failed":
+        if page.get("status") == "failed":
             judged = classify_status(400, {}, error_body, self._service.mask)
             failure = judged if judged.action in _FATAL_ACTIONS else failure
             # Some services limit the tokens in all waiting batches.
             self._max_requests = max(1, min(self._max_requests, batch.size // 2))
         self._batches.pop(batch.record.id, None)
-        self._hand_on(batch, ((key, failure) for key in unanswered))
+        self._hand_on(batch, [(key, failure) for key in batch.keys])
         self._wake_sender()
 
-    async def _store_replies(self, batch: TrackedBatch, data: bytes, unanswered: dict[str, str]) -> None:
-        """Store the replies of one file in parts, and hand each on once it is stored."""
+    async def _defer(self, batch: TrackedBatch) -> None:
+        """Leave a batch that the service does not show at present to the next run: sent again, it is paid for twice."""
+        statements = [self._budget.write_off(entry) for entry in batch.reserved.values()]
+        if seconds_since(batch.record.submitted_at) > _FORGOTTEN_AFTER_S:
+            batch.record = batch.record._replace(state="failed", detail="the service does not know it any more")
+            await self._store.commit([put_batch(batch.record), *statements])
+        # Otherwise its reservations stay open on disk, and count as spent only in this run.
+        batch.phase = Phase.DEFERRED
+        for key in batch.keys:
+            if (pending := self._waiting.pop(key, None)) is not None:
+                pending.resolve(_DEFERRED)
+        self._wake_sender()
+
+    async def _store_replies(self, batch: TrackedBatch, data: bytes, unanswered: dict[str, str]) -> int:
+        """Store the replies of one file in parts, and hand each on once it is stored; return the lines of the file."""
         statements: list[Statement] = []
         results: list[tuple[str, Result]] = []
+        lines = 0
         for line in read_lines(data):
+            lines += 1
             if line.key not in unanswered:
                 continue  # repeated, or not one of ours
             entry = batch.reserved.pop(line.key, None)
@@ -273,6 +329,7 @@ class BatchTransport:
                 statements, results = [], []
         await self._store.commit(statements)
         self._hand_on(batch, results)
+        return lines
 
     def _hand_on(self, batch: TrackedBatch, results: Iterable[tuple[str, Result]]) -> None:
         """Pass results to their callers; requests worth another try go into the next batch."""
@@ -282,6 +339,7 @@ class BatchTransport:
             if pending is None:
                 continue
             if isinstance(result, FetchResult):
+                self._has_replied = True
                 if (reply := result.reply) is not None:
                     pending.usage.add_reply(reply.tokens_in, reply.tokens_out, reply.usd)
                 pending.resolve(result._replace(tries=pending.tries))
@@ -289,7 +347,8 @@ class BatchTransport:
                 self._waiting[key] = pending
                 self._end(self._service.refusal(result))
             elif result.action == "invalid" or pending.tries >= self._settings.tries:
-                outcome: Literal["invalid", "error"] = "invalid" if result.action == "invalid" else "error"
+                is_own = result.action == "invalid" and (result.is_own or self._has_replied)
+                outcome: Literal["invalid", "error"] = "invalid" if is_own else "error"
                 pending.resolve(FetchResult(None, outcome, result.detail, tries=pending.tries))
             elif not pending.result.done():
                 self._enqueue(pending)

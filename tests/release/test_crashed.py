@@ -1,0 +1,49 @@
+"""Inputs whose workers were killed are missed by nobody: the card, the run and its exit code say so."""
+
+from curate.corpus.ledger import Entry
+from curate.executors import WorkerDied
+from curate.pipeline import commit
+from curate.pipeline.record import StageResult
+from curate.stages.export import Export
+from tests.support.release_builders import LIVE, make_corpus
+
+
+def test_the_card_names_what_crashed(tmp_path):
+    made = make_corpus(tmp_path / "ws")
+    row = {"rejection_id": "r", "stage": "preprocess", "reason": "crashed", "detail": "killed", "run_id": "x"}
+    row |= {"parent_id": "source-0001", "subject": "source-0001", "work": next(iter(LIVE["sources"]))}
+    table = made.corpus.table("rejections")
+    table.commit([{name: row.get(name) for name in table.spec.schema.names}], metadata={})
+    receipt = Export(stage="export").perform(made.corpus, made.tools)
+    assert receipt.changed
+    card = (made.corpus.workspace.releases.path / "v1" / "README.md").read_text()
+    files = made.corpus.read("sources").to_pylist()
+    name = next(source["file"] or "source-0001" for source in files if source["source_id"] == "source-0001")
+    (line,) = [line for line in card.splitlines() if "Incomplete" in line]
+    assert "crashed" in line
+    assert name.partition(".")[0] in line.replace("\\", "")
+
+
+def test_crashed_inputs_are_counted(monkeypatch):
+    result = StageResult("preprocess")
+
+    class LedgerDouble:
+        def commit(self, entries, *, metadata):
+            return 0, len(entries)
+
+    class RecordDouble:
+        run_id = "x"
+
+        def log(self, *about, **more): ...
+
+    class Work:
+        class stage:  # noqa: N801
+            stage = "preprocess"
+
+        ids, works = ("a", "b"), ("wa", "wb")
+
+    commits = commit.Commits(Work(), LedgerDouble(), result, RecordDouble())
+    commits.add([0], WorkerDied("killed"))
+    commits._waiting.append(Entry("b", "wb", {}, [("b", "invalid", "no")]))
+    commits.commit()
+    assert (result.crashed, result.rejected) == (1, 2)
