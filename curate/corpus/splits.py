@@ -1,10 +1,12 @@
 """Assign items to splits so that what belongs together stays together, and new data moves no earlier item."""
 
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from curate.files import digest, sha256_of
 
@@ -33,11 +35,10 @@ class SplitSettings:
 
 def split_items(
     items: pa.Table, sources: pa.Table, settings: SplitSettings, previous: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """Return the split of every item by id; see ``assign_splits``. Participants come from the rows of ``sources``."""
-    by_source = dict(zip(sources["source_id"].to_pylist(), sources["participant"].to_pylist(), strict=True))
-    participants = [by_source.get(source_id) for source_id in items["source_id"].to_pylist()]
-    return assign_splits(items.append_column("participant", pa.array(participants, pa.string())), settings, previous)
+) -> pa.Array:
+    """Return the split of each item; see ``assign_splits``. Participants come from the rows of ``sources``."""
+    rows = pc.index_in(items["source_id"], value_set=sources["source_id"])
+    return _split_rows(items.append_column("participant", sources["participant"].take(rows)), settings, previous)
 
 
 def assign_splits(
@@ -51,46 +52,55 @@ def assign_splits(
     its smallest key selects with the ratios as probabilities. Shares therefore approach ``ratios`` with many
     components and can differ much with few.
     """
-    ids = items["item_id"].to_pylist()
-    kinds = dict.fromkeys((*settings.disjoint_by, "group"))
-    keys = {kind: items[_COLUMNS[kind]].to_pylist() for kind in kinds}
-    splits: dict[str, str] = {}
-    for rows in _components(len(ids), keys):
-        members = [ids[row] for row in rows]
-        earlier = Counter(previous[item] for item in members if previous and item in previous)
-        candidates = [name for name in settings.ratios if earlier[name]]
-        split = max(candidates, key=earlier.__getitem__) if candidates else _draw(_anchor(rows, ids, keys), settings)
-        splits.update(dict.fromkeys(members, split))
-    return splits
+    splits = _split_rows(items, settings, previous)
+    return dict(zip(items["item_id"].to_pylist(), splits.to_pylist(), strict=True))
 
 
-def _components(size: int, keys: Mapping[str, list[Hashable]]) -> list[list[int]]:
-    """Row numbers that are connected through equal keys of one kind (union-find with path halving)."""
-    parent = list(range(size))
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for column in keys.values():
-        first_rows: dict[Hashable, int] = {}
-        for row, key in enumerate(column):
-            if key is not None:
-                parent[root(row)] = root(first_rows.setdefault(key, row))
-    components: dict[int, list[int]] = defaultdict(list)
-    for row in range(size):
-        components[root(row)].append(row)
-    return list(components.values())
+def _split_rows(items: pa.Table, settings: SplitSettings, previous: Mapping[str, str] | None) -> pa.Array:
+    names = list(settings.ratios)
+    if len(names) == 1 or not items.num_rows:
+        return pa.repeat(names[0], items.num_rows)
+    keys = {kind: items[_COLUMNS[kind]] for kind in dict.fromkeys((*settings.disjoint_by, "group"))}
+    components = _components(items.num_rows, keys.values())
+    drawn = [_draw(anchor, settings) for anchor in _anchors(components, {**keys, "item": items["item_id"]})]
+    chosen = np.array([names.index(name) for name in drawn])
+    if previous:
+        earlier = np.zeros((len(chosen), len(names)), np.int64)
+        for component, item_id in zip(components.tolist(), items["item_id"].to_pylist(), strict=True):
+            if (name := previous.get(item_id)) in settings.ratios:
+                earlier[component, names.index(name)] += 1
+        # Of several with most items, the first counts.
+        chosen = np.where(earlier.any(axis=1), earlier.argmax(axis=1), chosen)
+    return pa.array(names).take(pa.array(chosen[components]))
 
 
-def _anchor(rows: list[int], ids: list[str], keys: Mapping[str, list[Hashable]]) -> str:
-    """Return the text that is hashed for a component: the smallest value of the first kind of key that it has."""
+def _components(size: int, keys: Iterable[pa.ChunkedArray]) -> NDArray[np.int64]:
+    """Return for each row the number of its component: rows that are connected through equal keys of one kind."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    rows, nodes, total = [], [], size
+    for column in keys:
+        encoded = pc.dictionary_encode(column).combine_chunks()
+        valid = np.flatnonzero(column.is_valid().to_numpy())
+        rows.append(valid)
+        nodes.append(encoded.indices.take(pa.array(valid)).to_numpy().astype(np.int64) + total)
+        total += len(encoded.dictionary)
+    pairs = np.concatenate(rows), np.concatenate(nodes)
+    graph = coo_array((np.ones(len(pairs[0]), np.int8), pairs), shape=(total, total))
+    components: NDArray[np.int64] = connected_components(graph, directed=False)[1][:size]
+    return np.unique(components, return_inverse=True)[1]
+
+
+def _anchors(components: NDArray[np.int64], keys: Mapping[str, pa.ChunkedArray]) -> list[str]:
+    """Return the text that is hashed for each component: the smallest value of the first kind of key that it has."""
+    anchors: list[str] = [""] * (int(components.max()) + 1)
     for kind, column in keys.items():
-        if values := sorted({str(column[row]) for row in rows if column[row] is not None}):
-            return f"{kind}:{values[0]}"
-    return f"item:{min(ids[row] for row in rows)}"
+        pairs = pa.table({"component": components, "key": column}).filter(column.is_valid())
+        smallest = pairs.group_by("component").aggregate([("key", "min")])
+        for component, key in zip(smallest["component"].to_pylist(), smallest["key_min"].to_pylist(), strict=True):
+            anchors[component] = anchors[component] or f"{kind}:{key}"
+    return anchors
 
 
 def _draw(anchor: str, settings: SplitSettings) -> str:

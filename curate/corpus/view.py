@@ -1,6 +1,6 @@
 """The rows of a workspace that belong to a recipe as it is now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -34,18 +34,33 @@ class Corpus:
         """Open a table with all its rows, current or not."""
         return open_table(self.workspace, name, self.labels)
 
-    def read(self, table: str, columns: Sequence[str] | None = None, *, with_repeats: bool = False) -> pa.Table:
-        """Read the current rows of a table, sorted by key; rows that repeat others only ``with_repeats``."""
+    def read(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        *,
+        with_repeats: bool = False,
+        where: tuple[str, Collection[str]] | None = None,
+    ) -> pa.Table:
+        """Read the current rows of a table, sorted by key; rows that repeat others only ``with_repeats``.
+
+        With ``where``, only those with certain values of a column.
+        """
         stored = self.table(table)
         owner = "work" if "work" in stored.spec.schema.names else "item_id"
         repeats = None if with_repeats else repeats_column(table)
         hidden = [owner, stored.spec.key, *([repeats] if repeats else [])]
-        rows = stored.read(list(dict.fromkeys([*columns, *hidden])) if columns else None)
-        rows = rows.filter(self._is_current(table, rows[owner], owner))
+        names = list(columns) if columns else stored.spec.schema.names
+        rows = stored.read(list(dict.fromkeys([*names, *hidden])), where=where)
+        is_wanted = self._is_current(table, rows[owner], owner)
         if repeats:
-            rows = rows.filter(pc.is_null(rows[repeats]))
-        rows = rows.sort_by(stored.spec.key)
-        return rows.select(list(columns)) if columns else rows
+            is_wanted = pc.and_(is_wanted, pc.is_null(rows[repeats]))
+        indices = pc.indices_nonzero(is_wanted)
+        order = indices.take(pc.sort_indices(rows[stored.spec.key].take(indices)))
+        unsorted = {name: rows[name] for name in names}
+        del rows
+        # Column by column, so that only one is in memory twice.
+        return pa.table({name: unsorted.pop(name).take(order) for name in names})
 
     def update_column(
         self, table: str, column: str, values: Mapping[str, Any], *, metadata: Mapping[str, str] | None = None

@@ -115,12 +115,13 @@ def find_work(stage: BatchStage, identity: str, corpus: Corpus, tools: Tools) ->
     if isinstance(stage, Discovered):
         inputs = stage.discover(tools)
     elif stage.reads in corpus.live:
-        inputs = stage.inputs(corpus.read(stage.reads, stage.columns_read()), tools)
+        columns = stage.columns_read(corpus.table(stage.reads).spec.schema.names)
+        inputs = stage.inputs(corpus.read(stage.reads, columns), tools)
     else:
         raise ValueError(f"stage {stage.stage} reads {stage.reads}, which no stage before it writes")
     used = stage.columns_used()
-    columns = used if used is not None else [name for name in inputs.column_names if name != "work"]
-    works = row_works(f"{stage.stage}:{identity}", inputs.select(list(columns)))
+    names = list(used) if used is not None else [name for name in inputs.column_names if name != "work"]
+    works = row_works(f"{stage.stage}:{identity}", inputs.select(names))
     return BatchWork(stage, inputs, inputs[parent_column(stage.writes[0])], works)
 
 

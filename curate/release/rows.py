@@ -26,7 +26,7 @@ PRELABEL_COLUMNS = ("prelabel_id", "labeller", "model", "outcome")
 
 
 class ReleaseTables(NamedTuple):
-    """The current rows of the tables that a release is joined from."""
+    """The current rows of the tables that a release is joined from, items in the order of their ids."""
 
     items: pa.Table
     sources: pa.Table
@@ -42,7 +42,7 @@ class ReleaseRows:
         self._schema = labels
         self._kinds = {name: arrow_type(feature) for name, feature in compile_features(labels).items()}
         self._kinds |= dict.fromkeys(MEDIA, pa.string())
-        self._items = tables.items.select(list(ITEM_COLUMNS)).sort_by("item_id")
+        self._items = tables.items
         self.item_ids = self._items["item_id"]
         """The ids of all items, in release order"""
         self._sources, self._labels, self._prelabels = tables.sources, tables.labels, tables.prelabels

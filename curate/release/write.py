@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.files import canonical_json
 from curate.labels import LabelSchema, compile_features
@@ -34,21 +34,24 @@ class Plan:
 def plan_release(
     rows: ReleaseRows,
     items: Indices,
-    splits: Mapping[str, str],
+    splits: pa.Array,
     labels: LabelSchema,
     blobs: Blobs,
     *,
     names: Iterable[str],
 ) -> Plan:
-    """Read every row once, without its media, and return what a release with the splits ``names`` would hold."""
+    """Read every row once, without its media, and return what a release with the splits ``names`` would hold.
+
+    ``splits`` holds the split of each of the items of ``rows``.
+    """
     items_by_split: dict[str, Indices] = {}
     sizes: dict[str, list[int]] = {}
     statistics = Statistics(labels)
-    split_of_item = np.array([splits[item] for item in rows.item_ids.take(pa.array(items)).to_pylist()], object)
 
     def lines() -> Iterator[bytes]:
         for split in names:
-            members, prefix = items[split_of_item == split], f"[{canonical_json(split).decode()},"
+            is_member = pc.equal(splits, split)
+            members, prefix = items[is_member.to_numpy(False)[items]], f"[{canonical_json(split).decode()},"
             if len(members):
                 items_by_split[split], sizes[split] = members, []
             for start in range(0, len(members), _ROWS):

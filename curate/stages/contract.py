@@ -106,6 +106,14 @@ class Outcome:
         rows = self.rows.get(table, [])
         return list(rows.to_pylist() if isinstance(rows, pa.Table) else rows)
 
+    def by_column(self, table: str, schema: pa.Schema) -> "Outcome":
+        """Return the outcome with the rows of a table as columns: those that any row has."""
+        rows = self.dicts(table)
+        names = set().union(*rows)
+        columns = [pa.array([row.get(f.name) for row in rows], f.type) for f in schema if f.name in names]
+        by_column = pa.Table.from_arrays(columns, schema=pa.schema([f for f in schema if f.name in names]))
+        return Outcome({**self.rows, table: by_column}, self.rejections)
+
 
 class Receipt(NamedTuple):
     """What a driver stage did: whether anything changed, counts to show, and a line for the user."""
@@ -173,9 +181,9 @@ class BatchStage(Stage):
         """Return the rows to work on, given the current rows of the table that the stage reads."""
         return current
 
-    def columns_read(self) -> tuple[str, ...] | None:
-        """Return the columns of the table ``reads`` that the stage needs; None for all."""
-        return None
+    def columns_read(self, columns: Sequence[str]) -> Sequence[str]:
+        """Return those columns of the table ``reads`` that the stage needs: many small rows are read at once."""
+        return columns
 
     def columns_used(self) -> tuple[str, ...] | None:
         """Return the input columns that the result depends on; None for all.
@@ -199,3 +207,15 @@ class DriverStage(Stage):
     @abstractmethod
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         """Do the work and return what changed. Doing it again with nothing new changes nothing."""
+
+
+def cut_by_size(todo: Sequence[int], sizes: Sequence[int], *, rows: int, size: int) -> Iterator[Sequence[int]]:
+    """Yield the indices of ``todo`` in batches that end with ``rows`` rows, or as soon as they have ``size``."""
+    start = filled = 0
+    for position, index in enumerate(todo):
+        filled += sizes[index]
+        if filled >= size or position - start == rows - 1:
+            yield todo[start : position + 1]
+            start, filled = position + 1, 0
+    if start < len(todo):
+        yield todo[start:]

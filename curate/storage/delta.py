@@ -33,8 +33,13 @@ class Table:
         self.folder = folder
         self.spec = spec
 
-    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read all rows, with ``columns`` in the given order; an empty table if nothing was committed yet."""
+    def read(
+        self, columns: Sequence[str] | None = None, *, where: tuple[str, Collection[str]] | None = None
+    ) -> pa.Table:
+        """Read all rows, or those with certain values of a column, with ``columns`` in the given order.
+
+        Returns an empty table if nothing was committed yet.
+        """
         from pyarrow import dataset
 
         schema = self.spec.schema if columns is None else pa.schema([self.spec.schema.field(c) for c in columns])
@@ -47,7 +52,8 @@ class Table:
             paths = [str(path) for path in self.folder.fetch(_file_names(delta))]
             live = dataset.dataset(paths, schema=_stored_schema(delta), format="parquet")
             stored_columns = [name for name in schema.names if name in live.schema.names]
-            table = live.to_table(columns=stored_columns)
+            wanted = None if where is None else dataset.field(where[0]).isin(list(where[1]))
+            table = live.to_table(columns=stored_columns, filter=wanted)
         return fill_columns(table, schema)
 
     def commit(

@@ -90,6 +90,7 @@ def test_the_identity_of_settings_never_changes():
 def test_participants_are_those_of_the_sources():
     items = make_items([(f"s{n}", None, None, None) for n in range(40)]).drop_columns(["participant"])
     sources = pa.table({"source_id": [f"s{n}" for n in range(39)], "participant": ["ann"] * 20 + [None] * 19})
-    splits = split_items(items, sources, SplitSettings(RATIOS, ["participant"], 0))
+    by_row = split_items(items, sources, SplitSettings(RATIOS, ["participant"], 0))
+    splits = dict(zip(items["item_id"].to_pylist(), by_row.to_pylist(), strict=True))
     assert len({splits[f"item-{n:03d}"] for n in range(20)}) == 1
     assert set(splits.values()) == set(RATIOS)

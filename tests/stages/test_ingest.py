@@ -34,7 +34,7 @@ class Done(NamedTuple):
 
     @property
     def sources(self) -> dict[str, dict]:
-        return {row["file"]: row for row in self.outcome.rows["sources"]}
+        return {row["file"]: row for row in self.outcome.dicts("sources")}
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -56,7 +56,7 @@ def ingest(folder: Path, *files: str, **settings) -> Done:
     assert len(set(ids)) == len(ids)
     assert set(done.reasons.values()) <= set(REASONS)
     parts = [stage.apply(inputs.slice(i, 1), tools) for i in range(len(inputs))]
-    assert [row for part in parts for row in part.rows["sources"]] == outcome.rows["sources"]
+    assert [row for part in parts for row in part.dicts("sources")] == outcome.dicts("sources")
     return done
 
 

@@ -59,4 +59,4 @@ def walk_stages(recipe: Path, blobs: Path, *, overrides: Sequence[str] = ()) -> 
             yield Step(stage, inputs, tools, outcome)
             for name in stage.writes:
                 schema = table_spec(name, loaded.labels).schema
-                tables[name] = pa.Table.from_pylist(outcome.rows.get(name, []), schema=schema)
+                tables[name] = pa.Table.from_pylist(outcome.dicts(name), schema=schema)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from curate.stages.ingest.exclusion import outside_workspaces
 from curate.stages.ingest.files import file_input, share_sidecars, sidecar_paths
 from curate.stages.ingest.matching import match_files
 from curate.stages.ingest.post_files import POST_SUFFIXES, post_inputs
+from curate.storage.delta import fill_columns
 
 _SIDECAR = pa.struct(
     [
@@ -48,9 +50,15 @@ def find_files(pattern: str, folder: Path) -> list[str]:
 
 def list_inputs(names: Iterable[str], folder: Path) -> pa.Table:
     """Return the inputs of ingest, by file name: one row a file, and one a line of a file of posts."""
-    rows = [row for name in sorted(names) for row in _inputs(name, folder)]
-    share_sidecars(rows, folder)
-    return pa.Table.from_pylist(rows, schema=INPUTS)
+    parts: list[pa.Table | list[dict[str, Any]]] = []
+    for is_posts, group in groupby(sorted(names), lambda name: _suffix(name) in POST_SUFFIXES):
+        if is_posts:
+            parts += [post_inputs(folder / name, _file(name)) for name in group]
+        else:
+            parts.append([file_input(name, _file(name), folder) for name in group])
+    share_sidecars([row for part in parts if isinstance(part, list) for row in part], folder)
+    tables = (pa.Table.from_pylist(part, schema=INPUTS) if isinstance(part, list) else part for part in parts)
+    return pa.concat_tables([INPUTS.empty_table(), *(fill_columns(table, INPUTS) for table in tables)])
 
 
 def list_raw_files(names: Iterable[str], folder: Path) -> Iterator[Path]:
@@ -61,12 +69,8 @@ def list_raw_files(names: Iterable[str], folder: Path) -> Iterator[Path]:
             yield from sidecar_paths(folder / name)
 
 
-def _inputs(name: str, folder: Path) -> Iterator[dict[str, Any]]:
-    file = Path(name).as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
-    if _suffix(name) in POST_SUFFIXES:
-        yield from post_inputs(folder / name, file)
-    else:
-        yield file_input(name, file, folder)
+def _file(name: str) -> str:
+    return Path(name).as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _suffix(name: str) -> str:
