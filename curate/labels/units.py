@@ -44,7 +44,7 @@ def to_context(item: Mapping[str, Any]) -> ItemContext:
         text=item.get("text") or None,
         dialogue=tuple(Turn(turn["speaker"], turn["text"]) for turn in turns) if isinstance(turns, list) else (),
         duration_s=end_s - start_s if start_s is not None and end_s is not None else None,
-        fps=(item.get("frame_rate_hz") or DEFAULT_FPS) if item.get("video") else None,
+        fps=(item.get("frame_rate_hz") or DEFAULT_FPS) if item.get("layout") == "video" else None,
         width_px=item.get("width_px"),
         height_px=item.get("height_px"),
     )

@@ -46,8 +46,8 @@ def read_completion(body: str | bytes) -> Completion:
     """Parse a body of ``/chat/completions``. Raises ``ValueError`` with a sentence if it is incomplete or an error."""
     page = parse_object(body)
     choices = page.get("choices")
-    if not isinstance(choices, list):
-        raise ValueError("the reply holds no answer")  # noqa: TRY004 (a reply that does not fit)
+    if not isinstance(choices, list) or not (choices or any(map(page.get, ("usage", *_PROMPT_FILTERS)))):
+        raise ValueError("the reply holds no answer")
     choice = choices[0] if choices and isinstance(choices[0], dict) else {}
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
@@ -65,6 +65,8 @@ def read_completion(body: str | bytes) -> Completion:
     if finish & _CUT_OFF:
         return Completion("truncated", text or "", *source, "the answer was cut off at the limit of tokens")
     if text is None or not (text.strip() or not any(message.get(name) for name in _REASONING)):
+        if choices and not choice.get("finish_reason"):
+            raise ValueError("the reply holds no answer")
         kind = "only reasoning" if any(message.get(name) for name in _REASONING) else "no answer"
         return Completion("invalid", "", *source, f"the reply holds {kind}")
     return Completion("ok", text, *source)

@@ -22,11 +22,12 @@ from curate.media.faces.detector import Face
 
 MAX_CANDIDATES = 48
 _RATED_PX = 256
+_JPEG_QUALITY = 90
 _SHARP = 50.0
 _MAX_YAW_DEG = 60.0
 _SLACK_S = 0.5
 _MAX_OFFSET_S = 0.021
-"""Half a frame at the slowest usual rate: a viewing copy has no more than 30 frames per second of a faster source."""
+"""Half a frame at the slowest usual rate."""
 
 
 class FrameCandidate(NamedTuple):
@@ -78,33 +79,34 @@ def choose_frames(candidates: Sequence[FrameCandidate], count: int) -> list[int]
     return sorted(chosen)
 
 
-def sample_frames(path: Path, duration_s: float, count: int, *, side_px: int) -> list[Still]:
-    """Return at most ``count`` frames of a viewing copy as JPEG, chosen by sharpness and motion.
+def sample_frames(path: Path, span: Span, count: int, *, side_px: int) -> list[Still]:
+    """Return at most ``count`` frames of a span of a video as JPEG, chosen by sharpness and motion.
 
     No side is longer than ``side_px``. At most 48 frames, evenly spaced, are candidates. Raises ``InvalidRow`` if the
     file cannot be decoded.
     """
-    step_s = max(duration_s / MAX_CANDIDATES, 0.02)
-    frames: list[tuple[float, Planes]] = []
+    step_s = max((span.end_s - span.start_s) / MAX_CANDIDATES, 0.02)
+    frames: list[tuple[float, NDArray[np.uint8]]] = []
     candidates: list[FrameCandidate] = []
     previous: NDArray[np.uint8] | None = None
-    for frame in decode_frames(path, [Span(0.0, duration_s + _SLACK_S)]):
-        if frame.time_s + 1e-6 < len(frames) * step_s or len(frames) == MAX_CANDIDATES:
+    for frame in decode_frames(path, [span]):
+        time_s = max(0.0, frame.time_s - span.start_s)
+        if time_s + 1e-6 < len(frames) * step_s or len(frames) == MAX_CANDIDATES:
             continue
         planes = frame.to_planes()
         thumbnail = planes.thumbnail()
         score = _sharpness_score(_subsample(planes.y))
-        candidates.append(FrameCandidate(frame.time_s, score, _motion(previous, thumbnail)))
-        frames.append((frame.time_s, planes))
+        candidates.append(FrameCandidate(time_s, score, _motion(previous, thumbnail)))
+        frames.append((time_s, _reduced(planes, side_px)))
         previous = thumbnail
     if not frames:
         raise InvalidRow(f"{path.name} has no picture that can be decoded", reason="truncated")
     chosen = [frames[index] for index in choose_frames(candidates, count)]
-    return [Still(time_s, _to_jpeg(planes, side_px)) for time_s, planes in chosen]
+    return [Still(time_s, encode_jpeg(rgb, quality=_JPEG_QUALITY)) for time_s, rgb in chosen]
 
 
 def sample_faces(path: Path, track: Sequence[tuple[float, Face]], count: int, *, size_px: int = 256) -> list[Still]:
-    """Return at most ``count`` aligned crops of one face, cut from a viewing copy, chosen by score and motion.
+    """Return at most ``count`` aligned crops of one face of a video, chosen by score and motion.
 
     ``track`` holds the face over time, in seconds and pixels of that file; at most 48 of its frames are candidates.
     Empty if the face is never large and bright enough. Raises ``InvalidRow`` if the file cannot be decoded.
@@ -133,7 +135,8 @@ def sample_faces(path: Path, track: Sequence[tuple[float, Face]], count: int, *,
         if not pending:
             break
     return [
-        Still(candidates[index].time_s, _to_jpeg(squares[index], size_px)) for index in choose_frames(candidates, count)
+        Still(candidates[index].time_s, encode_jpeg(_reduced(squares[index], size_px), quality=_JPEG_QUALITY))
+        for index in choose_frames(candidates, count)
     ]
 
 
@@ -205,8 +208,6 @@ def _motion(previous: NDArray[np.uint8] | None, current: NDArray[np.uint8]) -> f
     return float(np.abs(previous.astype(np.int16) - current.astype(np.int16)).mean())
 
 
-def _to_jpeg(planes: Planes, side_px: int) -> bytes:
+def _reduced(planes: Planes, side_px: int) -> NDArray[np.uint8]:
     scale = min(1.0, side_px / max(planes.width, planes.height))
-    return encode_jpeg(
-        planes.rgb(max(1, round(planes.width * scale)), max(1, round(planes.height * scale))), quality=90
-    )
+    return planes.rgb(max(1, round(planes.width * scale)), max(1, round(planes.height * scale)))

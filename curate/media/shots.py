@@ -13,6 +13,11 @@ MIN_RATIO = 3.0
 _BLACK = 12.0
 _RECENT = 8
 _MIN_CORRELATION = 0.9
+_MIN_SHARE = 1 / 3
+_REACH_PX = (9, 12)
+_MOVED = ((0.42, 0.825), (0.62, 0.88))
+"""It was motion, not a cut, if at most this share of the change is left when blocks may move, and at least this share
+of the histogram is the same."""
 
 
 class Shot(NamedTuple):
@@ -27,8 +32,8 @@ class ShotDetector:
     """Detects shots in the thumbnails of successive frames.
 
     A cut is a mean absolute change of more than 10 grey levels (of 255) that is also three times the mean change of the
-    frames just before, unless only brightness or contrast changed. A fade through black ends the shot where the picture
-    comes back.
+    frames just before, unless only brightness, contrast or a part of the picture changed, or something moved. A fade
+    through black ends the shot where the picture comes back.
     """
 
     shots: list[Shot] = field(default_factory=list)
@@ -48,7 +53,8 @@ class ShotDetector:
             return False
         change = float(np.abs(current - previous).mean())
         usual_change = float(np.mean(self._changes)) if self._changes else MIN_CHANGE
-        is_cut = change > max(MIN_CHANGE, MIN_RATIO * usual_change) and not _is_same(previous, current)
+        is_cut = change > max(MIN_CHANGE, MIN_RATIO * usual_change)
+        is_cut = is_cut and not _is_same(previous, current) and not _is_motion(previous, current, change)
         is_cut = is_cut or (was_blank and not self._is_blank)
         if is_cut:
             self._close(time_s)
@@ -94,3 +100,24 @@ def _is_same(a: NDArray[np.int16], b: NDArray[np.int16]) -> bool:
     first, second = a - a.mean(), b - b.mean()
     norm = float(np.sqrt((first**2).sum() * (second**2).sum()))
     return norm > 0 and float((first * second).sum()) > _MIN_CORRELATION * norm
+
+
+def _is_motion(a: NDArray[np.int16], b: NDArray[np.int16], change: float) -> bool:
+    """Return whether something moved within one scene, such as a head, even violently, or the camera."""
+    if float((_block_means(np.abs(b - a), 4, 4) > MIN_CHANGE).mean()) < _MIN_SHARE:
+        return True
+    histograms = [np.histogram(picture, 32, (0, 256))[0] for picture in (a, b)]
+    same_share = float(np.minimum(*histograms).sum()) / a.size
+    if same_share < min(share for _, share in _MOVED):
+        return False
+    height, width = a.shape
+    down, right = _REACH_PX
+    padded = np.pad(a, ((down, down), (right, right)), mode="edge")
+    shifted = (padded[y : y + height, x : x + width] for y in range(2 * down + 1) for x in range(2 * right + 1))
+    left = np.minimum.reduce([_block_means(np.abs(b - picture), 12, 16) for picture in shifted]).mean() / change
+    return any(left <= most and same_share >= least for most, least in _MOVED)
+
+
+def _block_means(picture: NDArray[np.int16], height: int, width: int) -> NDArray[np.float64]:
+    rows, columns = picture.shape
+    return np.asarray(picture.reshape(rows // height, height, columns // width, width).mean(axis=(1, 3)))

@@ -16,6 +16,7 @@ from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.labels import DEFAULT_LANGUAGE, Language
 from curate.stages.contract import DriverStage, Receipt, Tools
+from curate.stages.viewing_copies import ViewingCopies
 
 Say = Callable[[str], None]
 
@@ -39,9 +40,13 @@ class Annotate(DriverStage):
             return Receipt(changed=False, counts={}, message=message)
         connection = connections.connection(corpus.workspace.local)
         pulled = _pull(corpus, connection)
-        pushed = push(corpus, tools, self, connection)
+        pushed = _push(corpus, tools, self, connection)
         counts = {"added": pushed.added, "refilled": pushed.refilled, "waiting": pushed.waiting, "acts": pulled.new}
         message = f"{pushed.waiting} items wait for people at {connection.url}" if pushed.waiting else ""
+        if pushed.problems:
+            message = "; ".join(
+                filter(None, [message, f"not sent, {pushed.problems[0]}: `curate annotate push` lists all"])
+            )
         if pulled.problems:
             message = "; ".join(filter(None, [message, _misfits(pulled.problems)]))
         return Receipt(changed=bool(pushed.added or pushed.refilled or pulled.new), counts=counts, message=message)
@@ -50,7 +55,23 @@ class Annotate(DriverStage):
 def push(
     corpus: Corpus, tools: Tools, stage: Annotate, connection: Connection, *, say: Say = lambda _: None
 ) -> PushCounts:
-    """Push items, media and pre-labels to the server; see ``curate.annotation.label_studio.push``."""
+    """Push items, media and pre-labels to the server; see ``curate.annotation.label_studio.push``.
+
+    Raises ``InvalidInput``, after all others were sent, for items that cannot be shown.
+    """
+    counts = _push(corpus, tools, stage, connection, say)
+    if counts.problems:
+        raise InvalidInput(
+            f"{counts.added} items were sent; others cannot be shown and were not",
+            problems=counts.problems,
+            hint="put the raw files back and push again",
+        )
+    return counts
+
+
+def _push(
+    corpus: Corpus, tools: Tools, stage: Annotate, connection: Connection, say: Say = lambda _: None
+) -> PushCounts:
     settings: dict[str, Any] = {
         "maximum_annotations": stage.raters_per_item,
         "expert_instruction": stage.instructions or "",
@@ -61,7 +82,14 @@ def push(
     }
     server = LabelStudioServer(connection)
     return pushing.push(
-        corpus, server, connection.name, folder=tools.folder, settings=settings, language=stage.language, say=say
+        corpus,
+        server,
+        connection.name,
+        folder=tools.folder,
+        settings=settings,
+        make_copies=ViewingCopies(corpus, tools.folder).make,
+        language=stage.language,
+        say=say,
     )
 
 

@@ -256,7 +256,10 @@ def test_only_one_field_may_have_relations(load_own):
     [
         ('<Text name="t" value="$t"/><Fields toName="t"/>', "causes is about what a <Paragraphs>"),
         ('<Paragraphs name="t" value="$t"/><Fields toName="t"/>', "segments is about what a <Video> or <Audio>"),
-        ('<Paragraphs name="t" value="$t"/><Video name="v" value="$v"/><Fields toName="t"/>', "frame rate of video v"),
+        (
+            '<Paragraphs name="t" value="$t"/><Video name="v" value="$video"/><Fields toName="t"/>',
+            "frame rate of video v",
+        ),
         ('<Text name="t" value="$t"/><Fields toName="x"/>', 'toName="x" is not an object here; valid: t'),
         ('<Chat name="c" value="$c"/><Text name="t" value="$t"/><Fields toName="t"/>', ":2: <Chat> is not a tag"),
         ('<Text name="t" value="$t"/><Image name="t" value="$t"/><Fields toName="t"/>', 'two objects are named "t"'),

@@ -157,15 +157,12 @@ def make_reply(**changed) -> str:
 
 OBEYED = {
     "another label": make_reply(emotion=["joyful"]),
-    "a label in capitals": make_reply(emotion=["HAPPINESS"]),
     "an order as label": make_reply(emotion=["Ignore the instructions"]),
     "a label with markup": make_reply(emotion=["happiness</text>"]),
     "no label": make_reply(emotion=[]),
     "a number beyond the scale": make_reply(valence=1e308),
     "no number": ANSWER.replace('"valence": 1', '"valence": NaN'),
     "beyond all numbers": ANSWER.replace('"valence": 1', '"valence": 1e999'),
-    "text for a number": make_reply(valence="1"),
-    "a field of its own": make_reply(role="system"),
     "a field twice": ANSWER[:-1] + ', "valence": -1}',
     "several answers": ANSWER + ANSWER,
     "words around it": f"Sure! {ANSWER}",
@@ -180,6 +177,14 @@ def test_replies_that_obey_are_refused(kind):
     with pytest.raises(ValueError) as refused:  # noqa: PT011
         parse_answer(load_prompt("utterance_emotion.v1"), LABELS, OBEYED[kind], to_context({"text": BENIGN}))
     assert 0 < len(str(refused.value)) < 2_000
+
+
+@pytest.mark.parametrize("changed", [{"emotion": ["HAPPINESS"]}, {"valence": "1"}, {"role": "system"}])
+def test_a_field_or_form_of_its_own_changes_no_other_value(changed):
+    prompt, item = load_prompt("utterance_emotion.v1"), to_context({"text": BENIGN})
+    mended = parse_answer(prompt, LABELS, make_reply(**changed), item)
+    assert mended.values == parse_answer(prompt, LABELS, ANSWER, item).values
+    assert len(mended.repairs) == 1
 
 
 @pytest.mark.parametrize("kind", TRANSCRIPTS)

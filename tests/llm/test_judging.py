@@ -62,7 +62,7 @@ def test_a_limit_is_no_failure_and_a_gateway_may_have_charged():
         (b'[{"error": {"message": "listed"}}]', "status 400: listed"),
         (b"<html><body>x</body></html>", "status 400: an HTML page"),
         (b"", "status 400"),
-        (b"\xff\xfe", "status 400: \ufffd\ufffd"),
+        (b"\xff\xfe", "status 400"),
         (b"[" * 100_000, "status 400: ["),
         (b'{"error": {"message": {"deep": 1}, "code": []}}', "status 400: {'deep': 1}"),
         (b'{"error": null}', "status 400"),

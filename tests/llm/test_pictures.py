@@ -67,7 +67,7 @@ def make_film(tmp_path):
 
 def test_frames_are_sharp_ones_of_their_part_and_no_larger_than_asked(tmp_path):
     film = make_film(tmp_path)
-    stills = sample_frames(film, 2.0, 4, side_px=160)
+    stills = sample_frames(film, Span(0.0, 2.0), 4, side_px=160)
     assert [still.time_s for still in stills] == sorted({still.time_s for still in stills})
     assert len(stills) == 4
     pictures = [Image.open(io.BytesIO(still.jpeg)) for still in stills]
@@ -75,18 +75,18 @@ def test_frames_are_sharp_ones_of_their_part_and_no_larger_than_asked(tmp_path):
     late = [still.time_s for still in stills if still.time_s >= 1]
     assert len(late) >= 2
     assert all(round(time_s * 25) % 5 == 0 for time_s in late)
-    assert sample_frames(film, 2.0, 4, side_px=160) == stills
-    (one,) = sample_frames(film, 2.0, 1, side_px=9_999)
+    assert sample_frames(film, Span(0.0, 2.0), 4, side_px=160) == stills
+    (one,) = sample_frames(film, Span(0.0, 2.0), 1, side_px=9_999)
     assert Image.open(io.BytesIO(one.jpeg)).size == (320, 320)
 
 
 def test_frames_of_a_file_without_any(tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"\0" * 500)
     with pytest.raises(InvalidRow):
-        sample_frames(tmp_path / "broken.mp4", 1.0, 3, side_px=100)
+        sample_frames(tmp_path / "broken.mp4", Span(0.0, 1.0), 3, side_px=100)
     write_media(tmp_path / "sound.mp4", sound=make_tone())
     with pytest.raises(InvalidRow):
-        sample_frames(tmp_path / "sound.mp4", 1.0, 3, side_px=100)
+        sample_frames(tmp_path / "sound.mp4", Span(0.0, 1.0), 3, side_px=100)
 
 
 def test_faces_are_cut_from_the_viewing_copy_by_their_track():

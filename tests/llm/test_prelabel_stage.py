@@ -419,11 +419,11 @@ def test_a_plan_includes_the_reservation_of_the_last_request(corpus: Posts, doub
     corpus.run(labellers=[MINI])
     usd = sum(row["usd"] for row in corpus.rows())
     corpus.write(post_texts(12))
-    for more, ending in ((3.0, "left: the run will stop early"), (6.0, "left, which is enough")):
+    for more, ending in ((3.0, "left: the run will stop early"), (12.0, "left, which is enough")):
         assert planned(corpus, labellers=[MINI], budget={"usd": usd * more}).note.endswith(ending)
     with pytest.raises(Interrupted, match="budget"):
         corpus.run(labellers=[MINI], budget={"usd": usd * 3})
-    corpus.run(labellers=[MINI], budget={"usd": usd * 6})
+    corpus.run(labellers=[MINI], budget={"usd": usd * 12})
 
 
 def test_a_plan_of_a_replay_costs_nothing_and_counts_the_errors(corpus: Posts, double: ChatDouble) -> None:

@@ -120,8 +120,8 @@ def test_a_cut_ends_tracks_at_the_frame(tmp_path):
 def test_a_face_at_rest_does_not_tremble(tmp_path):
     path = write_media(tmp_path / "a.mp4", frames=[make_portrait()] * 60)
     mouth = analyse_video(path, WHOLE, CenterFace(), crops="none").tracks[0].mouth
-    assert len(mouth.mouth) > 25
-    assert np.mean(mouth.mouth) < 0.01
+    assert len(mouth.motion) > 25
+    assert np.mean(mouth.motion) < 0.01
 
 
 def test_looks_that_lie_far_apart(tmp_path):
@@ -196,7 +196,7 @@ def test_the_same_whatever_the_threads_do(tmp_path, monkeypatch, crops):
         kept.clear()
         monkeypatch.setattr(analyse, "_QUEUE_BYTES", queue_bytes)
         tracks = analyse_video(path, WHOLE, CenterFace(), crops=crops, store=keep).tracks
-        rows.append([(list(kept), one.track.times_s, one.frames, one.video, one.mouth.mouth) for one in tracks])
+        rows.append([(list(kept), one.track.times_s, one.frames, one.video, one.mouth.motion) for one in tracks])
     assert len(rows[0]) == 2
     assert rows[0] == rows[1]
 

@@ -1,8 +1,12 @@
 """Cuts, fades and motion."""
 
+from contextlib import closing
+
 import numpy as np
+import pytest
 from PIL import Image
 
+from curate.media.container.decode import Span, decode_frames
 from curate.media.shots import ShotDetector
 
 
@@ -77,3 +81,45 @@ def test_what_was_not_decoded_parts_shots():
     assert not finder.add_frame(9.04, make_scene(1))
     finder.end_shot()
     assert finder.shots == [(0.0, 0.08), (9.0, 9.04)]
+
+
+@pytest.mark.parametrize("share", [0.45, 0.9])
+def test_a_head_that_moves_violently_is_no_cut(share):
+    """A head of this share of the height jerks in front of a still wall."""
+    rows, columns = np.mgrid[:36, :64]
+    wall = 90 + 40 * np.sin(columns / 9) + rows
+    shots = []
+    for index in range(100):
+        is_jerk = index % 20 >= 14
+        x = 32 + (6 * np.sin(index * 1.3) if is_jerk else 0)
+        y = 22 + (5 * np.cos(index * 1.7) if is_jerk else 0)
+        side = 36 * share / 2
+        inside = ((columns - x) / side) ** 2 + ((rows - y) / side) ** 2 < 1
+        face = 200 - 60 * np.exp(-(((rows - y - side / 3) / 3) ** 2) - ((columns - x) / side) ** 2)
+        shots.append(np.where(inside, face, wall).clip(0, 255).astype(np.uint8))
+    assert find(shots)[0] == []
+    assert find([*shots, *[make_scene(1)] * 10])[0] == [100]
+
+
+def test_a_camera_that_jerks_is_no_cut():
+    wide = np.asarray(Image.fromarray(make_scene(0)).resize((128, 72), Image.Resampling.BICUBIC))
+    left, right = wide[16:52, 20:84], wide[20:56, 28:92]
+    assert np.abs(left.astype(int) - right).mean() > 10
+    assert find([*[left] * 12, *[right] * 12, *[make_scene(1)] * 10])[0] == [24]
+
+
+@pytest.mark.media
+def test_the_cuts_of_real_films(shared_data):
+    def cuts(name):
+        detector, path = ShotDetector(), shared_data / "media" / name
+        with closing(decode_frames(path, [Span(0.0, 999.0)])) as frames:
+            return [
+                round(frame.time_s, 1)
+                for frame in frames
+                if detector.add_frame(frame.time_s, frame.to_planes().thumbnail())
+            ]
+
+    assert cuts("face_recognition/short_hamilton_clip.mp4") == [1.5, 3.6, 7.9]
+    # At 20.7 s an animal leaves a picture that stays.
+    assert cuts("moviepy/big_buck_bunny_0_30.webm") == [0.5, 11.8, 15.7, 23.0]
+    assert len(cuts("pyscenedetect/fades.mp4")) == 3

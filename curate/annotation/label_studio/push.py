@@ -1,16 +1,16 @@
 """Push items, media and pre-labels to the annotation server."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from curate.annotation.label_studio.projects import Notes, ProjectKey, ensure_project, find_projects
-from curate.annotation.label_studio.tasks import MEDIA, has_all, to_prediction, to_task, variables_of
+from curate.annotation.label_studio.tasks import MEDIA, has_all, lacks_copy, to_prediction, to_task, variables_of
 from curate.annotation.protocol import AnnotationServer, Project, Say, TaskState
 from curate.corpus.view import Corpus
 from curate.document import read_text
-from curate.errors import InvalidInput
+from curate.errors import CurateError, InvalidInput
 from curate.labels import DEFAULT_LANGUAGE, Layout, compile_config, find_layout, parse_layout, to_context
 
 BATCH = 250
@@ -18,13 +18,21 @@ REFILL_BATCH = 2000
 """Larger than ``BATCH``, since Label Studio reads the whole project each time."""
 
 
+MakeCopies = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, str | CurateError]]
+"""Makes the viewing copies of items; returns the blob of each, or why there is none, by ``item_id``."""
+
+
 class PushCounts(NamedTuple):
-    """The results of a push. ``waiting`` items are on the server and have no judgement."""
+    """The results of a push. ``waiting`` items are on the server and have no judgement.
+
+    ``problems`` name the items that were not sent because they cannot be shown, such as without their raw file.
+    """
 
     added: int = 0
     refilled: int = 0
     waiting: int = 0
     judged: int = 0
+    problems: tuple[str, ...] = ()
 
 
 class Push(NamedTuple):
@@ -37,6 +45,7 @@ class Push(NamedTuple):
     settings: Mapping[str, Any]
     language: str
     say: Say
+    make_copies: MakeCopies
 
 
 def push(
@@ -46,6 +55,7 @@ def push(
     *,
     folder: Path,
     settings: Mapping[str, Any],
+    make_copies: MakeCopies,
     language: str = DEFAULT_LANGUAGE,
     say: Say = lambda _: None,
 ) -> PushCounts:
@@ -53,17 +63,19 @@ def push(
 
     Existing tasks are left alone; a changed pre-label replaces the old one if nobody has judged the item yet. ``name``
     is the server's permanent name, ``folder`` the recipe's folder, ``settings`` those of the projects and ``language``
-    that of the questions. A push may be killed and repeated at any time. Raises ``InvalidInput`` for pre-labels that
-    the label schema does not allow, and ``ServiceConflict`` for projects that were changed by hand.
+    that of the questions. ``make_copies`` makes the missing viewing copies of new items; those without are not sent.
+    A push may be killed and repeated at any time. Raises ``InvalidInput`` for pre-labels that the label schema does not
+    allow, and ``ServiceConflict`` for projects that were changed by hand.
     """
-    job = Push(corpus, server, name, folder, settings, language, say)
+    job = Push(corpus, server, name, folder, settings, language, say, make_copies)
     items = _by_layout(corpus, folder)
     recipe = corpus.workspace.recipe or ""
     notes = Notes(corpus.workspace.local, name)
     projects = find_projects(server, recipe, corpus.labels.name, notes) if items else {}
     keys = {ProjectKey(recipe, corpus.labels.name, path.stem): path for path in items}
     counts = [_push_layout(job, key, path, items[path], projects.get(key)) for key, path in keys.items()]
-    return PushCounts(*(sum(column) for column in zip(*counts, strict=True))) if counts else PushCounts()
+    totals = (sum(column) for column in zip(*(count[:-1] for count in counts), strict=True)) if counts else ()
+    return PushCounts(*totals)._replace(problems=tuple(problem for count in counts for problem in count.problems))
 
 
 def _push_layout(
@@ -82,7 +94,8 @@ def _push_layout(
     project_id = ensure_project(job.server, key, config, job.settings, existing=existing, notes=notes)
     states = _without_copies(job.server, project_id)
     new = [item for item in items if item["item_id"] not in states]
-    _import(job, project_id, key.layout, new, variables, predictions)
+    problems = _import(job, project_id, key.layout, new, variables, predictions)
+    new = [item for item in new if item["item_id"] not in problems]
     there = [item for item in items if item["item_id"] in states]
     job.server.share_media(project_id, job.corpus.workspace.blobs, _media_names(there, variables), job.say)
     present = [states[item["item_id"]] for item in there]
@@ -92,7 +105,9 @@ def _push_layout(
         job.server, project_id, existing, {p["model_version"] for i, p in predictions.items() if i in untouched}
     )
     judged = sum(bool(state.annotation_ids) for state in present)
-    return PushCounts(len(new), refilled, len(items) - judged, judged)
+    reasons = Counter(problems.values())
+    summary = tuple(f"{count} of the items: {reason}" for reason, count in reasons.items())
+    return PushCounts(len(new), refilled, len(new) + len(present) - judged, judged, summary)
 
 
 def _import(
@@ -102,23 +117,39 @@ def _import(
     items: Sequence[Mapping[str, Any]],
     variables: Iterable[str],
     predictions: Mapping[str, Any],
-) -> None:
-    """Add tasks in batches, media first, so that no annotator opens a task without its clip."""
+) -> dict[str, str]:
+    """Add tasks in batches, media first, so that no annotator opens a task without its clip.
+
+    Returns why items are left out, by their id.
+    """
+    problems: dict[str, str] = {}
     for start in range(0, len(items), BATCH):
         job.say(f"{layout}: {start} of {len(items)} items sent")
-        batch = items[start : start + BATCH]
+        batch, left_out = _with_copies(job, items[start : start + BATCH], "video" in variables)
+        problems |= left_out
         names = _media_names(batch, variables)
         urls = job.server.share_media(project_id, job.corpus.workspace.blobs, names, job.say)
         tasks = [to_task(item, variables, urls, predictions.get(item["item_id"])) for item in batch]
         job.server.import_tasks(project_id, tasks)
     if items:
-        job.say(f"{layout}: {len(items)} of {len(items)} items sent")
+        job.say(f"{layout}: {len(items) - len(problems)} of {len(items)} items sent")
+    return problems
+
+
+def _with_copies(
+    job: Push, items: Sequence[Mapping[str, Any]], is_video_shown: bool
+) -> tuple[list[Mapping[str, Any]], dict[str, str]]:
+    """Return the items that can be shown, with their viewing copies, and why others cannot, by their id."""
+    copies = job.make_copies([item for item in items if lacks_copy(item)]) if is_video_shown else {}
+    left_out = {item_id: copy.message for item_id, copy in copies.items() if isinstance(copy, CurateError)}
+    shown = [item for item in items if item["item_id"] not in left_out]
+    return [{**item, "video": copies.get(item["item_id"], item["video"])} for item in shown], left_out
 
 
 def _media_names(items: Iterable[Mapping[str, Any]], variables: Iterable[str]) -> list[str]:
-    """Return the blobs that tasks of these items show."""
+    """Return the blobs that tasks of these items show, as far as they are known."""
     shown = set(variables)
-    return [item[column] for item in items for column in MEDIA if column in shown]
+    return [item[column] for item in items for column in MEDIA if column in shown and item[column]]
 
 
 def _refill(job: Push, project_id: int, states: Sequence[TaskState], predictions: Mapping[str, dict[str, Any]]) -> int:

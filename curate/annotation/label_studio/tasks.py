@@ -45,9 +45,14 @@ def variables_of(layout: str) -> frozenset[str]:
 
 
 def has_all(item: Mapping[str, Any], variables: Iterable[str]) -> bool:
-    """Return whether an item has the media and texts that its layout needs."""
+    """Return whether an item has the media and texts that its layout needs, or a viewing copy can be made."""
     needed = {*_NEEDED, "dialogue"} if item["unit"] == "dialogue" else _NEEDED
-    return all(item.get(name) for name in variables if name in needed)
+    return all(item.get(name) or (name == "video" and lacks_copy(item)) for name in variables if name in needed)
+
+
+def lacks_copy(item: Mapping[str, Any]) -> bool:
+    """Return whether an item has pictures, but no viewing copy yet."""
+    return item["layout"] == "video" and not item.get("video") and item["unit"] != "pair"
 
 
 def to_task(

@@ -3,9 +3,10 @@
 import json
 from typing import Any, NamedTuple
 
-from curate.labels import ItemContext, LabelSchema
+from curate.labels import Field, ItemContext, LabelSchema
 from curate.labels.record import parse_json
 from curate.llm.prompts.fence import replace_surrogates
+from curate.llm.prompts.mend import mend, without_controls
 from curate.llm.prompts.prompt import MAX_EXTRA_CHARS, Prompt
 from curate.llm.prompts.scores import NO_SCORES, ModelScores, Scoring
 
@@ -34,18 +35,67 @@ def parse_answer(
     for a reply that still does not fit. The engine quotes that sentence to the model when it asks again, so the wording
     is part of the keys of stored replies.
     """
-    answer = parse_json(text)
+    answer = without_controls(parse_json(text))
     if not isinstance(answer, dict):
         raise ValueError("the reply is not a JSON object")  # noqa: TRY004 (a reply that does not fit)
-    scores = scoring.pop_scores(answer) if scoring else NO_SCORES
-    extras = _pop_extras(prompt, answer)
     try:
-        return ParsedAnswer(labels.from_answer(answer, item), extras, (), scores)
+        rest = dict(answer)
+        scores = scoring.pop_scores(rest) if scoring else NO_SCORES
+        extras = _pop_extras(prompt, rest)
+        return ParsedAnswer(labels.from_answer(rest, item), extras, (), scores)
+    except ValueError as problem:
+        try:
+            return _parse_mended(prompt, labels, answer, item, scoring)
+        except ValueError:
+            raise problem from None
+
+
+def _parse_mended(
+    prompt: Prompt, labels: LabelSchema, answer: dict[str, Any], item: ItemContext, scoring: Scoring | None
+) -> ParsedAnswer:
+    """Return the answer with its slips mended; scores that are missing or cannot be used cost nothing else."""
+    answer = dict(answer)
+    scores, notes = scoring.pop_usable_scores(answer) if scoring else (NO_SCORES, [])
+    extras = _pop_extras(prompt, answer)
+    values, slips = mend(answer, labels.json_schema())
+    optional = [name for name, field in labels.fields.items() if name not in values and not field.required]
+    values |= dict.fromkeys(optional)
+    try:
+        return ParsedAnswer(labels.from_answer(values, item), extras, (*notes, *slips), scores)
     except ValueError:
-        repaired, repairs = labels.repair_answer(answer, item)
-        if not repairs:
+        repaired, repairs = labels.repair_answer(values, item)
+    problems: list[str] = []
+    try:
+        record = labels.from_answer(repaired, item)
+    except ValueError:
+        usable = {}
+        for name, field in labels.fields.items():
+            usable[name], problem = _usable_value(field, repaired.get(name), item)
+            problems += [f"{name}: {problem}"] if problem else []
+        if not problems:
             raise
-    return ParsedAnswer(labels.from_answer(repaired, item), extras, tuple(repairs), scores)
+        record = labels.from_answer(usable, item)
+    return ParsedAnswer(record, extras, (*notes, *slips, *repairs, *problems), scores)
+
+
+def _usable_value(field: Field, value: Any, item: ItemContext) -> tuple[Any, str]:
+    """Return as much of an optional field's answer as fits the item, and what was left out; None if nothing fits."""
+    if value is None:
+        return None, ""
+    try:
+        field.from_answer(value, item)
+    except ValueError as error:
+        spans = value.get("spans") if isinstance(value, dict) else None
+        if isinstance(spans, list) and len(spans) > 1:
+            for index in range(len(spans)):
+                kept = [*spans[:index], *spans[index + 1 :]]
+                rest, _ = _usable_value(field, {**value, "spans": kept, "relations": []}, item)
+                if rest is not None:
+                    return rest, f"left out a quotation ({error})"[:200]
+        if field.required or not isinstance(value, dict):
+            return value, ""
+        return None, f"left out ({error})"[:200]
+    return value, ""
 
 
 def extract_json_object(text: str) -> str:
@@ -53,7 +103,7 @@ def extract_json_object(text: str) -> str:
 
     Reasoning in ``<think>``, words around the object and a Markdown code fence are dropped.
     """
-    reply = text.rpartition("</think>")[2]
+    reply = text.rpartition("</think>")[2].rpartition("<|message|>")[2]
     start = reply.find("{")
     for _ in range(_MAX_ATTEMPTS):
         if start < 0:

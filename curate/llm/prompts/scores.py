@@ -70,6 +70,37 @@ class Scoring:
                 scores[name][str(label)] = _check_probability(entry.get("score"), f"{SCORES}.{name}")
         return ModelScores(scores, _check_probability(confidence, CONFIDENCE))
 
+    def pop_usable_scores(self, answer: dict[str, Any]) -> tuple[ModelScores, list[str]]:
+        """Remove scores and confidence from an answer like ``pop_scores``, leaving out what cannot be used.
+
+        A confidence from 1 to 100 is read as per cent. Also returns a sentence for what was mended.
+        """
+        by_field, confidence = answer.pop(SCORES, None), answer.pop(CONFIDENCE, None)
+        before, notes = (by_field, confidence), []
+        scores: dict[str, dict[str, float]] = {}
+        for name, taxonomy in self._taxonomies.items():
+            entries = by_field.get(name) if isinstance(by_field, dict) else None
+            pairs = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+            usable = {str(pair.get("label")).strip().casefold(): _probability(pair.get("score")) for pair in pairs}
+            scores[name] = {
+                label: score for label in taxonomy.names if (score := usable.get(label.casefold())) is not None
+            }
+        sure = _probability(confidence)
+        if sure is None and isinstance(confidence, int | float) and 1 < confidence <= 100:
+            sure = confidence / 100
+        try:
+            self.pop_scores({SCORES: before[0], CONFIDENCE: before[1]})
+        except ValueError as error:
+            notes.append(str(error))
+        return ModelScores(scores, sure), notes
+
+
+def _probability(value: Any) -> float | None:
+    try:
+        return _check_probability(float(value) if isinstance(value, str) else value, "")
+    except ValueError:
+        return None
+
 
 def _label_and_score(taxonomy: Taxonomy) -> dict[str, Any]:
     return strict_object({"label": label_schema(taxonomy.names), "score": _PROBABILITY})

@@ -1,8 +1,12 @@
 """The only importer of openai: one endpoint over HTTP, with the key from the environment."""
 
+import base64
 import functools
+import json
 import os
+import re
 import time
+import zlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -134,10 +138,12 @@ class Endpoint:
 
     async def _limit_body(self, response: Any) -> None:
         # The SDK reads bodies of any size and decompresses them: neither may fill the memory.
-        if response.headers.get("content-encoding", "identity") != "identity":
-            raise _TooLarge("the reply is compressed, which was not requested")
+        encoding = response.headers.pop("content-encoding", "identity").strip().lower()
+        if encoding not in ("identity", "", "gzip", "x-gzip", "deflate"):
+            raise _TooLarge("the reply is compressed in a way that was not requested")
         max_bytes = _MAX_FILE_BYTES if response.request.method == "GET" else MAX_BODY_BYTES
-        response.stream = _bounded(self._httpx.AsyncByteStream)(response.stream, max_bytes)
+        unpack = zlib.decompressobj(wbits=47) if encoding not in ("identity", "") else None
+        response.stream = _bounded(self._httpx.AsyncByteStream)(response.stream, max_bytes, unpack)
 
 
 def _public_url(url: str) -> str:
@@ -149,11 +155,29 @@ def _public_url(url: str) -> str:
 def _remove_secrets(secrets: tuple[str, ...], body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
     # A server that echoes the key must not bring it into a file. A short key is not secret ("none", "ollama") and may
     # well be a word of an answer.
+    if not body.isascii() or b"\0" in body[:4]:
+        encoding = json.detect_encoding(body)
+        body = body if encoding == "utf-8" else body.decode(encoding, "replace").encode("utf-8", "replace")
     for secret in (secret for secret in secrets if len(secret) >= _MIN_SECRET_CHARS):
-        if (raw := secret.encode()) in body:
-            body = body.replace(raw, b"***")
+        body = _echoes(secret).sub(b"***", body)
         headers = {name: value.replace(secret, "***") for name, value in headers.items()}
     return body, headers
+
+
+@functools.cache
+def _echoes(secret: str) -> "re.Pattern[bytes]":
+    """Match a secret as it is, with any of its characters escaped in JSON, and within base64."""
+    raw = secret.encode("utf-8", "replace")
+    chars = [
+        rb"(?:%s|\\+(?:u00(?i:%02x)|%s))" % (re.escape(raw[i : i + 1]), raw[i], re.escape(raw[i : i + 1]))
+        for i in range(len(raw))
+    ]
+    forms = [b"".join(chars)]
+    for shift in range(3):  # its place among the groups of three bytes that base64 encodes
+        text = base64.b64encode(b"\0" * shift + raw)[4 if shift else 0 :]
+        text = text[: (len(raw) + shift) // 3 * 4 - (4 if shift else 0)]
+        forms.append(re.escape(text).replace(rb"\+", b"[+-]").replace(b"/", b"[/_]"))
+    return re.compile(b"|".join(form for form in forms if form))
 
 
 class _TooLarge(Exception):
@@ -163,12 +187,17 @@ class _TooLarge(Exception):
 @functools.cache
 def _bounded(base: Any) -> Any:
     class Bounded(base):  # type: ignore[misc]
-        def __init__(self, stream: Any, max_bytes: int) -> None:
-            self.stream, self.max_bytes = stream, max_bytes
+        def __init__(self, stream: Any, max_bytes: int, unpack: Any) -> None:
+            self.stream, self.max_bytes, self.unpack = stream, max_bytes, unpack
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
             size = 0
             async for chunk in self.stream:
+                if self.unpack is not None:
+                    try:
+                        chunk = self.unpack.decompress(chunk, self.max_bytes + 1)
+                    except zlib.error as error:
+                        raise ValueError("the reply is not compressed as it says") from error
                 size += len(chunk)
                 if size > self.max_bytes:
                     raise _TooLarge(f"the reply is larger than {self.max_bytes // 1_000_000} MB")

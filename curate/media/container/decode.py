@@ -155,7 +155,7 @@ def _video_index(path: Path) -> tuple[Sequence[float], FrameGeometry | None]:
     return _read_video_index(path, state.st_size, state.st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=64)
 def _read_video_index(path: Path, size_bytes: int, mtime_ns: int) -> tuple[Sequence[float], FrameGeometry | None]:
     # Cached because it takes all packet headers of a file that is decoded in several passes.
     with open_media(path) as media:

@@ -102,7 +102,7 @@ class MediaFile:
         ends = {stream.index: 0.0 for stream in streams}
         for packet in self.packets(*streams):
             stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is None or packet.size == 0:
+            if stamp is None or packet.size == 0 or packet.is_discard:
                 continue
             index = packet.stream.index
             start_s = float(stamp * packet.time_base) - self.origin_s

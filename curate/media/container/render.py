@@ -1,19 +1,52 @@
-"""Render the media of an item for annotators: exact FLAC sound and a small MP4 viewing copy."""
+"""Render the media of an item for annotators: exact FLAC sound, and an MP4 viewing copy."""
 
 import tempfile
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from curate.errors import InvalidRow
 from curate.media.container.decode import Samples, Span, cut_audio
 from curate.media.container.encode import encode_flac
 from curate.media.container.ffmpeg import audio_segment, open_input, run_ffmpeg
-from curate.media.container.open import AUDIO_RATE_HZ
+from curate.media.container.open import AUDIO_RATE_HZ, open_media
+from curate.media.container.remux import can_copy_pictures, copy_pictures
+from curate.media.container.video import first_geometry
 
 MAX_HEIGHT_PX = 480
-MAX_RATE_HZ = 30
+MAX_RATE_HZ = Fraction(30)
 QUIET_DBFS = -34.0
 LISTENING_DBFS = -23.0
 MAX_GAIN_DB = 30.0
+_DEFAULT_RATE_HZ = Fraction(25)
+
+
+class ViewingFormat(NamedTuple):
+    """The size and frame rate of all viewing copies of a file; ``keeps_pictures`` if they need no encoding."""
+
+    width_px: int
+    height_px: int
+    frame_rate_hz: Fraction
+    keeps_pictures: bool
+
+
+def viewing_format(path: Path) -> ViewingFormat:
+    """Return the format of the viewing copies of a video: upright, square pixels, at most 30 frames per second.
+
+    Raises ``InvalidRow`` if no picture can be decoded.
+    """
+    with open_media(path) as media:
+        geometry = first_geometry(media)
+        if geometry is None or media.video is None:
+            raise InvalidRow(f"{path.name} has no picture that can be decoded", reason="truncated")
+        rate = min(Fraction(media.video.guessed_rate or media.video.average_rate or _DEFAULT_RATE_HZ), MAX_RATE_HZ)
+        if can_copy_pictures(media, geometry, max_rate_hz=MAX_RATE_HZ):
+            return ViewingFormat(geometry.width, geometry.height, rate, keeps_pictures=True)
+    height = max(2, min(MAX_HEIGHT_PX, geometry.height // 2 * 2))
+    width = max(2, round(geometry.width * height / geometry.height / 2) * 2)
+    return ViewingFormat(width, height, rate, keeps_pictures=False)
 
 
 def render_audio(samples: Samples, span: Span) -> bytes:
@@ -21,40 +54,39 @@ def render_audio(samples: Samples, span: Span) -> bytes:
     return encode_flac(cut_audio(samples, span))
 
 
-def render_video(path: Path, span: Span, samples: Samples | None = None) -> bytes:
-    """Return an H.264/AAC MP4 of a span: upright, at most 480 px high and 30 frames per second, faststart.
+def render_video(path: Path, span: Span, sound: Samples | None = None) -> bytes:
+    """Return an H.264/AAC MP4 of a span in the file's ``viewing_format``, with ``sound`` (16 kHz) as its sound.
 
-    If ``samples`` (the 16 kHz sound of the file) are very quiet in the span, the copy has them amplified to about
-    -23 dBFS; the file itself is unchanged. Equal input gives equal bytes. Raises ``InvalidRow`` if the span cannot be
-    cut and ``MissingDependency`` without ffmpeg.
+    The pictures are those of the file where browsers can play them; otherwise they are encoded. Very quiet sound is
+    amplified to about -23 dBFS. Equal input gives equal bytes. Raises ``InvalidRow`` if the span cannot be cut and
+    ``MissingDependency`` if ffmpeg is needed and missing.
     """
-    with tempfile.TemporaryDirectory(prefix="curate-") as folder:
-        target = Path(folder) / "copy.mp4"
-        length_s = round(span.end_s - span.start_s, 3)
-        source = open_input(path, ss=f"{span.start_s:.3f}", t=f"{length_s:.3f}")
-        streams = [source["V:0"]]
-        amplified = None if samples is None else amplify_quiet(cut_audio(samples, span))
-        if amplified is not None:
-            louder = Path(folder) / "louder.wav"
-            amplified.export(str(louder), format="wav").close()
-            streams.append(open_input(louder)["a:0"])
-        elif samples is not None:
-            streams.append(source["a:0"])
-        import ffmpeg
+    shape = viewing_format(path)
+    audible = None if sound is None else amplify_quiet(sound)
+    copied = copy_pictures(path, span, audible, rate_hz=shape.frame_rate_hz) if shape.keeps_pictures else None
+    return copied or _transcode(path, span, audible, shape)
 
+
+def _transcode(path: Path, span: Span, sound: Samples | None, shape: ViewingFormat) -> bytes:
+    import ffmpeg
+
+    with tempfile.TemporaryDirectory(prefix="curate-") as folder:
+        target, length_s = Path(folder) / "copy.mp4", f"{span.end_s - span.start_s:.3f}"
+        streams = [open_input(path, ss=f"{span.start_s:.3f}", t=length_s)["V:0"]]
+        if sound is not None:
+            _segment(sound).export(str(Path(folder) / "sound.wav"), format="wav").close()
+            streams.append(open_input(Path(folder) / "sound.wav")["a:0"])
         graph = ffmpeg.output(
             *streams,
             f"file:{target}",
             format="mp4",
-            vf=f"fps='min({MAX_RATE_HZ},source_fps)',scale='trunc(iw*sar/2)*2':'trunc(ih/2)*2',"
-            f"scale=-2:'min({MAX_HEIGHT_PX},ih)',setsar=1,format=yuv420p",
+            vf=f"fps={shape.frame_rate_hz}:start_time=0,scale={shape.width_px}:{shape.height_px},setsar=1,format=yuv420p",
             vcodec="libx264",
             preset="veryfast",
             crf=26,
             acodec="aac",
-            audio_bitrate="96k",
-            ac=1,
-            t=f"{length_s:.3f}",
+            audio_bitrate="64k",
+            t=length_s,
             movflags="+faststart",
             map_metadata=-1,
             map_chapters=-1,
@@ -66,10 +98,14 @@ def render_video(path: Path, span: Span, samples: Samples | None = None) -> byte
         return target.read_bytes()
 
 
-def amplify_quiet(samples: Samples) -> Any:
-    """Return quiet sound amplified to about -23 dBFS, as a pydub segment; None if it is loud enough or silent."""
-    sound = audio_segment()(samples.tobytes(), sample_width=2, frame_rate=AUDIO_RATE_HZ, channels=1)
+def amplify_quiet(samples: Samples) -> Samples:
+    """Return quiet sound amplified to about -23 dBFS; sound that is loud enough or silent is returned as it is."""
+    sound = _segment(samples)
     if not sound.max or sound.dBFS > QUIET_DBFS:
-        return None
+        return samples
     gain_db = min(LISTENING_DBFS - sound.dBFS, -1.0 - sound.max_dBFS, MAX_GAIN_DB)
-    return sound.apply_gain(gain_db) if gain_db > 0 else None
+    return np.frombuffer(sound.apply_gain(gain_db).raw_data, np.int16) if gain_db > 0 else samples
+
+
+def _segment(samples: Samples) -> Any:
+    return audio_segment()(samples.tobytes(), sample_width=2, frame_rate=AUDIO_RATE_HZ, channels=1)

@@ -46,11 +46,12 @@ _LONG_S, _REPEAT_S = 0.5, 0.1
 
 
 class FrameGeometry(NamedTuple):
-    """Displayed size in pixels, upright, and the rotation itself."""
+    """Displayed size in pixels, upright, and the rotation itself; whether the picture is also mirrored."""
 
     width: int
     height: int
     rotation_deg: int
+    is_mirrored: bool = False
 
 
 class _Orientation(NamedTuple):
@@ -69,7 +70,7 @@ def first_geometry(media: MediaFile) -> FrameGeometry | None:
         turns = int(round(frame.rotation / 90) % 4) if abs(frame.rotation) <= 360 else 0
         if width * height > MAX_PIXELS:
             raise too_large(media.path.name, width, height, MAX_PIXELS)
-        return FrameGeometry(width, height, turns * 90)
+        return FrameGeometry(width, height, turns * 90, any(_orientation(frame)) and not turns)
     return None
 
 

@@ -7,7 +7,7 @@ import functools
 import pickle
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -19,6 +19,7 @@ from curate.media.container.decode import Samples, Span, cut_audio
 from curate.media.container.open import AUDIO_RATE_HZ
 from curate.media.faces.identity import cluster_vectors
 from curate.media.onnx import Weights, find_weights, open_lstm
+from curate.media.speech.speakers import SpeakerTurn
 
 D_VECTORS = Weights(
     "resemblyzer",
@@ -30,6 +31,9 @@ SAME_VOICE = 0.65
 """Groups of utterances whose d-vectors have this mean cosine or more are one speaker."""
 CLUSTERED_S, MIN_S = 1.6, 0.5
 """Utterances of at least ``CLUSTERED_S`` define the voices; those of at least ``MIN_S`` are assigned to one."""
+
+SAME_VOICE_NEARBY = 0.7
+"""As ``SAME_VOICE``, for 1.6 s within one utterance."""
 
 _WINDOW, _HOP, _MELS, _FRAMES, _STEP = 400, 160, 40, 160, 77
 _QUIET = 10 ** (-30 / 20)
@@ -65,6 +69,29 @@ def cluster_voices(
             voices[index] = int(cosines.argmax()) if is_near else None
     by_span = dict(zip(embedded, voices, strict=True))
     return [by_span.get(index) for index in range(len(spans))]
+
+
+def find_voice_changes(samples: Samples, spans: Sequence[Span]) -> list[SpeakerTurn]:
+    """Return the turns within each long span of 16 kHz speech; their names hold within one span only.
+
+    Windows of 1.6 s, one every 0.8 s, are grouped by average linkage of their d-vectors. One voice in several
+    moods may become several.
+    """
+    windows = [
+        (index, Span(start_s, start_s + CLUSTERED_S))
+        for index, span in enumerate(spans)
+        if span.end_s - span.start_s >= 2 * CLUSTERED_S
+        for start_s in np.arange(span.start_s, span.end_s - CLUSTERED_S, CLUSTERED_S / 2).tolist()
+    ]
+    vectors = d_vectors([cut_audio(samples, window) for _, window in windows])
+    turns = []
+    for index, group in groupby(range(len(windows)), key=lambda window: windows[window][0]):
+        members = list(group)
+        voices = cluster_vectors(vectors[members], min_cosine=SAME_VOICE_NEARBY)
+        for member, voice in zip(members, voices, strict=True):
+            middle_s = windows[member][1].start_s + CLUSTERED_S / 2
+            turns.append(SpeakerTurn(Span(middle_s - CLUSTERED_S / 4, middle_s + CLUSTERED_S / 4), f"{index}.{voice}"))
+    return turns
 
 
 def d_vectors(sounds: Sequence[Samples]) -> Series:

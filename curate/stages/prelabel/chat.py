@@ -66,7 +66,8 @@ class ChatLabeller:
             return record._replace(detail=f"the item has no {missing[0]}{usable}, which the prompt needs")
 
         def check(text: str) -> ParsedAnswer:
-            text = extract_json_object(text) if settings.structured == "none" else text
+            # Whatever the service promises: many return fences, reasoning or words around the object all the same.
+            text = extract_json_object(text) if settings.structured == "none" or not _is_bare(text) else text
             return parse_answer(prompt, self._labels, text, material.context, scoring=self._scoring)
 
         reply = await client.ask(self._request(material, sample), check, labeller=settings.labeller_name)
@@ -90,6 +91,10 @@ class ChatLabeller:
             sample=sample,
             thinking_tokens=settings.thinking_tokens,
         )
+
+
+def _is_bare(text: str) -> bool:
+    return text.startswith("{") and text.endswith("}")
 
 
 def _with_reply(record: ProposalRecord, reply: Reply[ParsedAnswer]) -> ProposalRecord:

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from curate.corpus.sources import source_path
 from curate.corpus.view import Corpus
 from curate.errors import InvalidRow
 from curate.llm.request import MediaPart
+from curate.media.container.decode import Span
 from curate.media.faces.detector import Face
 from curate.media.sampling import choose_frames, rate_crops, sample_faces, sample_frames, sample_sound
 from curate.stages.contract import Tools
@@ -37,7 +40,7 @@ class ItemMedia:
     def __init__(
         self, modalities: Iterable[str], settings: PrelabelSettings, corpus: Corpus | None, tools: Tools
     ) -> None:
-        self._pictures, self._blobs = settings.pictures, tools.blobs
+        self._pictures, self._blobs, self._folder = settings.pictures, tools.blobs, tools.folder
         self._sound_format, self._max_sound_s = settings.sound, settings.max_sound_s
         makers: dict[str, Callable[[Row], list[MediaPart]]] = {
             "image": lambda item: self._picture(item["image"]),
@@ -49,17 +52,18 @@ class ItemMedia:
         }
         self._makers = {name: makers[name] for name in sorted(set(modalities))}
         self._tracks = _FaceTracks(corpus) if corpus and "faces" in self._makers else None
+        self._files = _files(corpus) if corpus and {"frames", "faces"} & set(self._makers) else {}
         self._decoded_columns = [_DECODED_COLUMN[name] for name in self._makers if name in _DECODED_COLUMN]
 
     async def prepare(self, item: Row) -> MediaByModality:
         """Return an item's media by modality, without those that it lacks or that cannot be decoded."""
-        if not self._makers or not any(item[column] for column in _COLUMNS):
+        if not self._makers or not any(_has(item, column) for column in _COLUMNS):
             return {}
         return await asyncio.to_thread(self._make, item) if self.needs_decoding(item) else self._make(item)
 
     def needs_decoding(self, item: Row) -> bool:
         """Whether media of an item must be decoded to know what is sent."""
-        return any(item[column] for column in self._decoded_columns)
+        return any(_has(item, column) for column in self._decoded_columns)
 
     def estimate(self, item: Row) -> MediaByModality:
         """Return media of about the same size and cost as those of ``prepare``, without decoding anything."""
@@ -67,10 +71,11 @@ class ItemMedia:
         seconds = _duration_s(item)
         media = {
             "image": self._picture(item["image"]),
-            "faces": self._picture(item["face"]) * (count if item["video"] else 1),
+            "faces": self._picture(item["face"]) * (count if _has(item, "video") else 1),
         }
         for suffix in ("", "_b"):
-            media[f"frames{suffix}"] = self._picture(item[f"video{suffix}"]) * count
+            is_shown = _has(item, f"video{suffix}")
+            media[f"frames{suffix}"] = self._picture(item[f"video{suffix}"] or "source") * count if is_shown else []
             blob = item[f"audio{suffix}"]
             is_sent = blob and seconds <= self._max_sound_s
             media[f"audio{suffix}"] = [MediaPart(blob, "audio", seconds=seconds)] if is_sent else []
@@ -90,7 +95,7 @@ class ItemMedia:
         if item["face"] is None:
             return []
         track = self._tracks.find(item) if self._tracks else None
-        if track is not None and item["video"]:
+        if track is not None and _has(item, "video"):
             crops = self._stored_crops(item, track) or self._cut_crops(item, track)
             if crops:
                 return [part for blob in crops for part in self._picture(blob)]
@@ -107,26 +112,30 @@ class ItemMedia:
         return [frames[index]["crop"] for index in choose_frames(ratings, self._pictures.count)]
 
     def _cut_crops(self, item: Row, track: Row) -> list[str]:
-        """Cut crops from the viewing copy, which may have fewer pixels than the source."""
-        scale = item["width_px"] / track["width_px"] if track["width_px"] and item["width_px"] else 1.0
-        faces = []
-        for time_s, box, landmarks, score in zip(
-            *(track[name] for name in ("times_s", "boxes", "landmarks", "scores")), strict=True
-        ):
-            if item["start_s"] <= time_s <= item["end_s"]:
-                face = Face(np.array(box, np.float32) * scale, _to_points(landmarks) * scale, score)
-                faces.append((time_s - item["start_s"], face))
-        path = self._blobs.path(item["video"])
+        """Cut crops from the source."""
+        columns = (track[name] for name in ("times_s", "boxes", "landmarks", "scores"))
+        faces = [
+            (time_s, Face(np.array(box, np.float32), _to_points(landmarks), score))
+            for time_s, box, landmarks, score in zip(*columns, strict=True)
+            if item["start_s"] <= time_s <= item["end_s"]
+        ]
         size_px = min(_CROP_PX, self._pictures.side_px) // 2 * 2
-        stills = sample_faces(path, faces, self._pictures.count, size_px=size_px)
+        stills = sample_faces(self._source(item), faces, self._pictures.count, size_px=size_px)
         return [self._blobs.put(still.jpeg, "jpg") for still in stills]
 
     def _frames(self, item: Row, column: str) -> list[MediaPart]:
-        if item[column] is None:
+        if not _has(item, column):
             return []
-        path = self._blobs.path(item[column])
-        stills = sample_frames(path, _duration_s(item), self._pictures.count, side_px=self._pictures.side_px)
+        if item[column]:
+            path, span = self._blobs.path(item[column]), Span(0.0, _duration_s(item))
+        else:
+            path, span = self._source(item), Span(item["start_s"], item["end_s"])
+        stills = sample_frames(path, span, self._pictures.count, side_px=self._pictures.side_px)
         return [part for still in stills for part in self._picture(self._blobs.put(still.jpeg, "jpg"))]
+
+    def _source(self, item: Row) -> Path:
+        """Return the raw file of an item. Raises ``SourceMissing``."""
+        return source_path(self._folder, self._files.get(item["source_id"], str(item["source_id"])))
 
     def _sound(self, item: Row, column: str) -> list[MediaPart]:
         if item[column] is None:
@@ -145,19 +154,27 @@ class _FaceTracks:
     """The face tracks of a corpus; only those looked up become Python objects."""
 
     def __init__(self, corpus: Corpus) -> None:
-        faces = corpus.read("faces", [*_TRACK_COLUMNS, "source_id"])
-        sources = corpus.read("sources", ["source_id", "width_px"])
-        self._widths = dict(zip(*map(pa.ChunkedArray.to_pylist, sources.columns), strict=True))
+        faces = corpus.read("faces", _TRACK_COLUMNS)
         self._faces = faces.combine_chunks()
         self._indices = {face_id: index for index, face_id in enumerate(faces["face_id"].to_pylist())}
 
     def find(self, item: Row) -> Row | None:
-        """Return the track of an item's face with the width of the source's pictures, or None if it has none."""
+        """Return the track of an item's face, or None if it has none."""
         index = self._indices.get(item["face_id"] or "")
         if index is None:
             return None
         track: Row = self._faces.slice(index, 1).to_pylist()[0]
-        return {**track, "width_px": self._widths.get(track["source_id"])}
+        return track
+
+
+def _files(corpus: Corpus) -> dict[str, str]:
+    sources = corpus.read("sources", ["source_id", "file"])
+    return dict(zip(*map(pa.ChunkedArray.to_pylist, sources.columns), strict=True))
+
+
+def _has(item: Row, column: str) -> bool:
+    """Return whether an item has media; its pictures are those of the source unless it has a clip of its own."""
+    return bool(item[column]) or (column == "video" and item["layout"] == "video" and item["start_s"] is not None)
 
 
 def _duration_s(item: Row) -> float:

@@ -25,7 +25,7 @@ from curate.stages.prelabel.summary import PrelabelSummary
 _TEXT_COLUMNS = ("item_id", "text", "language")
 _PROMPT_COLUMNS = (
     *("unit", "speaker", "statement", "dialogue", "turn", "audio", "video", "image", "face", "face_id"),
-    *("text_b", "audio_b", "video_b"),
+    *("text_b", "audio_b", "video_b", "layout", "source_id", "start_s", "end_s", "frame_rate_hz"),
 )
 _ESTIMATE_ITEMS = 200
 _BATCH_ITEMS, _BATCH_CHARS = 2_048, 1_000_000
@@ -72,7 +72,12 @@ class Prelabel(PrelabelSettings, Streamed, Priced, Summarised):
         return (*_TEXT_COLUMNS, *_PROMPT_COLUMNS, *(AROUND if self.has_context else ()))
 
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
-        """See ``BatchStage.inputs``; adds the turns around each item if models see them."""
+        """See ``BatchStage.inputs``; adds the turns around each item if models see them.
+
+        Models see pictures of the source: a viewing copy, made for people at some time, is left out.
+        """
+        clips = pc.if_else(pc.equal(current["unit"], "pair"), current["video"], pa.scalar(None, pa.string()))
+        current = current.set_column(current.column_names.index("video"), "video", clips)
         return with_neighbours(current, self.context) if self.has_context else current
 
     def cut(self, inputs: pa.Table, todo: Sequence[int]) -> Iterator[Sequence[int]]:

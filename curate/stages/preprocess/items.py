@@ -6,6 +6,7 @@ from typing import Any
 
 from curate.errors import InvalidRow
 from curate.media.container.decode import Span, cut_audio
+from curate.media.container.render import render_audio
 from curate.media.duplicates import sound_hash
 from curate.media.faces.analyse import VideoAnalysis
 from curate.media.faces.open import open_detector
@@ -17,7 +18,7 @@ from curate.stages.preprocess.filters import filter_items
 from curate.stages.preprocess.rows import SourceRows, face_rows, item_row, shot_rows
 from curate.stages.preprocess.settings import Filters, PreprocessSettings, resolve
 from curate.stages.preprocess.sound import Channel, speaker_columns
-from curate.stages.preprocess.video import analyse_spans, assign_faces, shot_spans, store_media
+from curate.stages.preprocess.video import analyse_spans, assign_faces, copy_columns, is_long, is_shown, shot_spans
 from curate.stages.preprocess.words import split_by_word, time_words
 
 _TOUCHING_S = 0.001
@@ -42,10 +43,22 @@ def add_chunk(
     timed.sort(key=lambda pair: (pair[1], pair[0].get("channel") or 0))
     passing = {item["item_id"] for item in filter_items([item for item, _ in timed], filters, rows.rejections)}
     samples = {channel.number: channel.samples for channel in channels}
+    copy = None if video is None else copy_columns(path)
     for item, span in timed:
-        if item["item_id"] in passing:
-            store_media(item, span, path, samples[item.get("channel")], is_video, tools, rows)
-            rows.items.append(item)
+        if item["item_id"] not in passing:
+            continue
+        sound = samples[item.get("channel")]
+        if sound is not None:
+            item["audio"] = tools.blobs.put(render_audio(sound, span), "flac")
+        if copy is not None and video is not None and is_long(span):
+            if is_shown(span, video.shots):
+                item |= copy
+            else:
+                message = f"{path.name} has no pictures at {span.start_s:.2f}-{span.end_s:.2f} s"
+                rows.reject(f"{item['item_id']}#video", InvalidRow(message, reason="partial"))
+        if sound is None and item["layout"] == "audio":
+            continue
+        rows.items.append(item)
 
 
 def _make_items(

@@ -17,7 +17,14 @@ from curate.stages.contract import Tools
 from curate.stages.preprocess.chunks import Chunk, Voice
 from curate.stages.preprocess.rows import SourceRows
 from curate.stages.preprocess.settings import CutBy, PreprocessSettings, resolve
-from curate.stages.preprocess.sound import find_utterances, read_voice_tracks, voice_turns
+from curate.stages.preprocess.sound import (
+    REACH_S,
+    cut_at_speakers,
+    cut_at_voices,
+    find_utterances,
+    read_voice_tracks,
+    voice_turns,
+)
 from curate.stages.preprocess.words import SourceTranscript, transcribe_source
 
 _UNITS: dict[CutBy, str] = {
@@ -47,8 +54,16 @@ def plan_source(row: dict[str, Any], path: Path, settings: PreprocessSettings, t
     lengths_s = [len(channel.samples) / AUDIO_RATE_HZ for channel in channels if channel.samples is not None]
     duration_s = round(max(max(lengths_s, default=0.0), row["duration_s"] or 0.0), 3)
     utterances = [find_utterances(channel, settings) for channel in channels]
+    turns = _load_turns(row, settings, tools, rows)
+    min_s = settings.min_speech_s
+    for index, (channel, spans) in enumerate(zip(channels, utterances, strict=True)):
+        by_file = cut_at_speakers(channel, spans, turns, min_s=min_s)
+        utterances[index] = by_file if turns else cut_at_voices(channel, spans, settings.speakers)
     transcript = transcribe_source(row, channels, utterances, settings, tools, rows)
-    spans = _item_spans(cut_by, row, duration_s, utterances, transcript, settings)
+    for index, (channel, cues) in enumerate(zip(channels, transcript.cues, strict=True)):
+        subtitled = [SpeakerTurn(cue.span, cue.speaker) for cue in cues if cue.speaker and not turns]
+        utterances[index] = cut_at_speakers(channel, utterances[index], subtitled, min_s=min_s, reach_s=REACH_S)
+    item_spans = _item_spans(cut_by, row, duration_s, utterances, transcript, settings)
     is_split_by_word = cut_by in ("window", "shot")
     voices = [
         Voice(
@@ -59,7 +74,7 @@ def plan_source(row: dict[str, Any], path: Path, settings: PreprocessSettings, t
             speech,
             voice_turns(row["source_id"], channel, speech, settings.speakers),
         )
-        for channel, channel_spans, cues, speech in zip(channels, spans, transcript.cues, utterances, strict=True)
+        for channel, channel_spans, cues, speech in zip(channels, item_spans, transcript.cues, utterances, strict=True)
     ]
     return Chunk(
         row,
@@ -71,7 +86,7 @@ def plan_source(row: dict[str, Any], path: Path, settings: PreprocessSettings, t
         watched=[Span(0.0, duration_s)] if cut_by == "shot" else [span for voice in voices for span in voice.spans],
         text_source=transcript.source,
         language=transcript.language,
-        turns=_load_turns(row, settings, tools, rows),
+        turns=turns,
         voices=voices,
     )
 

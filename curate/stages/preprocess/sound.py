@@ -12,11 +12,15 @@ from curate.media.container.decode import Samples, Span, cut_audio, read_channel
 from curate.media.container.open import AUDIO_RATE_HZ
 from curate.media.speech import quality, vad
 from curate.media.speech.dnsmos import rate_speech
+from curate.media.speech.speaker_changes import MIN_PIECE_S, cut_at_changes
 from curate.media.speech.speakers import SpeakerTurn
-from curate.media.speech.voices import cluster_voices
+from curate.media.speech.voices import cluster_voices, find_voice_changes
 from curate.stages.preprocess.settings import PreprocessSettings, Quality, Speakers
 
 _SHORT_ID_CHARS = 12
+_MIN_VOICE_S = 0.8
+REACH_S = 0.4
+"""How far subtitles and clustered voices may be from where the speaker changes."""
 
 
 class Channel(NamedTuple):
@@ -82,6 +86,35 @@ def find_utterances(channel: Channel, settings: PreprocessSettings) -> list[Span
         threshold=settings.speech_threshold,
     )
     return [utterance.span for utterance in utterances]
+
+
+def cut_at_speakers(
+    channel: Channel, utterances: Sequence[Span], turns: Sequence[SpeakerTurn], *, min_s: float, reach_s: float = 0.0
+) -> list[Span]:
+    """Return the utterances of a channel of several voices, cut where the speaker changes.
+
+    ``reach_s`` is how far a cut may be moved to the quietest moment near it.
+    """
+    if channel.samples is None or channel.number is not None or not turns:
+        return list(utterances)
+
+    def quietest(time_s: float) -> float:
+        first = max(0, round((time_s - reach_s) / vad.HOP_S))
+        levels = channel.powers[first : round((time_s + reach_s) / vad.HOP_S) + 1]
+        return (first + int(levels.argmin()) + 0.5) * vad.HOP_S if len(levels) else time_s
+
+    return cut_at_changes(utterances, turns, min_s=max(min_s, MIN_PIECE_S), adjust=quietest if reach_s > 0 else None)
+
+
+def cut_at_voices(channel: Channel, utterances: Sequence[Span], settings: Speakers) -> list[Span]:
+    """Return the utterances cut where the voice changes; as they are unless voices are clustered."""
+    if not settings.cluster or channel.samples is None or channel.number is not None:
+        return list(utterances)
+    changes = find_voice_changes(channel.samples, utterances)
+    pieces = cut_at_speakers(channel, utterances, changes, min_s=_MIN_VOICE_S, reach_s=REACH_S)
+    voices = cluster_voices(channel.samples, pieces, count=settings.count)
+    named = [SpeakerTurn(piece, str(voice)) for piece, voice in zip(pieces, voices, strict=True) if voice is not None]
+    return cut_at_speakers(channel, utterances, named, min_s=_MIN_VOICE_S)
 
 
 def voice_turns(source_id: str, channel: Channel, utterances: Sequence[Span], settings: Speakers) -> list[SpeakerTurn]:

@@ -1,4 +1,4 @@
-"""The pictures of one source: shots, faces, viewing copies, and whose face goes with each item."""
+"""The pictures of one source: shots, faces, and whose face goes with each item."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import InvalidRow
-from curate.media.container.decode import Samples, Span, decode_frames, merge_spans
-from curate.media.container.probe import probe
-from curate.media.container.render import render_audio, render_video
+from curate.media.container.decode import Span, decode_frames, merge_spans
+from curate.media.container.render import viewing_format
 from curate.media.faces.analyse import VideoAnalysis, analyse_video
 from curate.media.faces.crops import Crop
 from curate.media.faces.detector import FaceDetector
 from curate.media.faces.face_track import FaceTrack
-from curate.media.shots import ShotDetector
+from curate.media.shots import Shot, ShotDetector
 from curate.media.speech.active_speaker import find_active_speakers
 from curate.stages.contract import Tools
-from curate.stages.preprocess.rows import SourceRows, face_id
+from curate.stages.preprocess.rows import face_id
 from curate.stages.preprocess.settings import Faces
 from curate.stages.preprocess.sound import Channel
 
 _LEAD_IN_S = 1.0
 _MIN_VIDEO_S = 0.5
+_SLACK_S = 0.5
 
 
 def find_cuts(path: Path, span: Span) -> Iterator[float]:
@@ -116,29 +116,18 @@ def face_columns(source_id: str, track: FaceTrack, crop: Crop, tools: Tools) -> 
     }
 
 
-def store_media(
-    item: dict[str, Any],
-    span: Span,
-    path: Path,
-    samples: Samples | None,
-    is_video: bool,
-    tools: Tools,
-    rows: SourceRows,
-) -> None:
-    """Store the media of an item: its exact sound, and a viewing copy if it is long enough to be watched."""
-    if samples is not None:
-        item["audio"] = tools.blobs.put(render_audio(samples, span), "flac")
-    if is_video and span.end_s - span.start_s >= _MIN_VIDEO_S:
-        try:
-            item |= _viewing_copy(render_video(path, span, samples), tools)
-            item["layout"] = "video"
-        except InvalidRow as error:
-            if samples is None:
-                raise
-            rows.reject(f"{item['item_id']}#video", error)
+def copy_columns(path: Path) -> dict[str, Any]:
+    """Return the columns of ``items`` that describe viewing copies; these are made when somebody is to see them."""
+    shape = viewing_format(path)
+    rate_hz = float(shape.frame_rate_hz)
+    return {"layout": "video", "frame_rate_hz": rate_hz, "width_px": shape.width_px, "height_px": shape.height_px}
 
 
-def _viewing_copy(mp4: bytes, tools: Tools) -> dict[str, Any]:
-    name = tools.blobs.put(mp4, "mp4")
-    copy = probe(tools.blobs.path(name))
-    return {"video": name, "frame_rate_hz": copy.frame_rate_hz, "width_px": copy.width, "height_px": copy.height}
+def is_long(span: Span) -> bool:
+    """Return whether a span is long enough to be watched."""
+    return span.end_s - span.start_s >= _MIN_VIDEO_S
+
+
+def is_shown(span: Span, shots: Sequence[Shot]) -> bool:
+    """Return whether there are pictures in a span."""
+    return any(s.start_s - _SLACK_S < span.end_s and span.start_s < s.end_s + _SLACK_S for s in shots)
