@@ -14,6 +14,7 @@ _BLACK = 12.0
 _RECENT = 8
 _MIN_CORRELATION = 0.9
 _MIN_SHARE = 1 / 3
+_MIN_ONSET = 0.1
 _REACH_PX = (9, 12)
 _MOVED = ((0.42, 0.825), (0.62, 0.88))
 """It was motion, not a cut, if at most this share of the change is left when blocks may move, and at least this share
@@ -54,7 +55,7 @@ class ShotDetector:
         change = float(np.abs(current - previous).mean())
         usual_change = float(np.mean(self._changes)) if self._changes else MIN_CHANGE
         is_cut = change > max(MIN_CHANGE, MIN_RATIO * usual_change)
-        is_cut = is_cut and not _is_same(previous, current) and not _is_motion(previous, current, change)
+        is_cut = is_cut and not _is_same(previous, current) and not self._is_motion(previous, current, change)
         is_cut = is_cut or (was_blank and not self._is_blank)
         if is_cut:
             self._close(time_s)
@@ -86,6 +87,13 @@ class ShotDetector:
             self._close(self._end_s)
         self._start_s, self._previous, self._changes, self._is_blank = None, None, [], False
 
+    def _is_motion(self, previous: NDArray[np.int16], current: NDArray[np.int16], change: float) -> bool:
+        """Return whether only a part of the picture changed, or a motion became violent: it began a frame before."""
+        if float((_block_means(np.abs(current - previous), 4, 4) > MIN_CHANGE).mean()) < _MIN_SHARE:
+            return True
+        is_moving = bool(self._changes) and self._changes[-1] > _MIN_ONSET * change
+        return is_moving and _has_moved(previous, current, change)
+
     def _close(self, end_s: float) -> None:
         if self._start_s is not None and end_s > self._start_s:
             self.shots.append(Shot(self._start_s, end_s))
@@ -102,10 +110,8 @@ def _is_same(a: NDArray[np.int16], b: NDArray[np.int16]) -> bool:
     return norm > 0 and float((first * second).sum()) > _MIN_CORRELATION * norm
 
 
-def _is_motion(a: NDArray[np.int16], b: NDArray[np.int16], change: float) -> bool:
-    """Return whether something moved within one scene, such as a head, even violently, or the camera."""
-    if float((_block_means(np.abs(b - a), 4, 4) > MIN_CHANGE).mean()) < _MIN_SHARE:
-        return True
+def _has_moved(a: NDArray[np.int16], b: NDArray[np.int16], change: float) -> bool:
+    """Return whether the second picture is largely made of parts of the first, each elsewhere."""
     histograms = [np.histogram(picture, 32, (0, 256))[0] for picture in (a, b)]
     same_share = float(np.minimum(*histograms).sum()) / a.size
     if same_share < min(share for _, share in _MOVED):

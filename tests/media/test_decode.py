@@ -1,5 +1,8 @@
 """Sound and pictures on one clock."""
 
+import gc
+
+import av
 import numpy as np
 import pytest
 
@@ -105,3 +108,16 @@ def test_a_cut_as_flac_is_exact(tmp_path):
     (tmp_path / "a.flac").write_bytes(render_audio(samples, span))
     assert np.array_equal(read_audio(tmp_path / "a.flac"), cut_audio(samples, span))
     assert render_audio(samples, span) == render_audio(samples, span)
+
+
+def test_converted_frames_are_freed_at_once(tmp_path):
+    path = write_media(tmp_path / "a.mp4", frames=make_frames(200))
+    gc.collect()
+    gc.disable()
+    try:
+        for frame in decode_frames(path, [Span(0, 60)], prefetch=True):
+            frame.to_planes()
+        alive = sum(isinstance(value, av.VideoFrame) for value in gc.get_objects())
+    finally:
+        gc.enable()
+    assert alive < 60

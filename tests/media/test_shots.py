@@ -90,9 +90,8 @@ def test_a_head_that_moves_violently_is_no_cut(share):
     wall = 90 + 40 * np.sin(columns / 9) + rows
     shots = []
     for index in range(100):
-        is_jerk = index % 20 >= 14
-        x = 32 + (6 * np.sin(index * 1.3) if is_jerk else 0)
-        y = 22 + (5 * np.cos(index * 1.7) if is_jerk else 0)
+        jerk = (0, 0.2, 1, 1, 1, 0.2, 0)[max(0, index % 20 - 13)]
+        x, y = 32 + 6 * jerk * np.sin(index * 1.3), 22 + 5 * jerk * np.cos(index * 1.7)
         side = 36 * share / 2
         inside = ((columns - x) / side) ** 2 + ((rows - y) / side) ** 2 < 1
         face = 200 - 60 * np.exp(-(((rows - y - side / 3) / 3) ** 2) - ((columns - x) / side) ** 2)
@@ -103,9 +102,11 @@ def test_a_head_that_moves_violently_is_no_cut(share):
 
 def test_a_camera_that_jerks_is_no_cut():
     wide = np.asarray(Image.fromarray(make_scene(0)).resize((128, 72), Image.Resampling.BICUBIC))
-    left, right = wide[16:52, 20:84], wide[20:56, 28:92]
-    assert np.abs(left.astype(int) - right).mean() > 10
-    assert find([*[left] * 12, *[right] * 12, *[make_scene(1)] * 10])[0] == [24]
+    left, begun, right = wide[16:52, 20:84], wide[16:52, 21:85], wide[20:56, 29:93]
+    assert np.abs(begun.astype(int) - right).mean() > 10
+    assert find([*[left] * 12, begun, *[right] * 12, *[make_scene(1)] * 10])[0] == [25]
+    # Without an onset it is a cut to another picture of the same.
+    assert find([*[left] * 12, *[wide[20:56, 29:93]] * 12])[0] == [12]
 
 
 @pytest.mark.media

@@ -77,8 +77,8 @@ def test_a_film_whose_shape_changes_gets_black_borders(tmp_path):
 
 def test_a_face_that_is_rarely_redrawn_stays_on_screen(trial, tmp_path):
     done = preprocess(trial("vfr-sparse"), "vfr.mp4", blobs=tmp_path, unit="cue")
-    assert done.items[0]["face_outcome"] == "speaker face"
-    assert done.items[1]["face_outcome"] in ("speaker face", "uncertain")
+    assert {item["face_outcome"] for item in done.items} <= {"speaker face", "uncertain"}
+    assert all(item["face"] for item in done.items)
 
 
 def test_one_picture_for_all_of_a_talk_is_on_screen_in_all_of_it(tmp_path):

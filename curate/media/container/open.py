@@ -48,6 +48,8 @@ class MediaFile:
     video: Any | None
     audio: Any | None
     origin_s: float
+    restarts_s: list[float] = field(default_factory=list)
+    """Where the parts of a joined file begin, except the first, as far as it was read"""
 
     def choices(self) -> list[str]:
         """Return a sentence on which of several sound tracks is heard, if there are several."""
@@ -75,7 +77,10 @@ class MediaFile:
                 check_reachable(self.path)
                 return
             # All of sound and pictures, so that every pass continues the clock alike.
-            clock, timed = _Clock(), [stream for stream in (self.video, self.audio) if stream is not None]
+            clock, timed = (
+                _Clock(self.restarts_s, self.origin_s),
+                [stream for stream in (self.video, self.audio) if stream is not None],
+            )
             for packet in self.container.demux(*{stream.index: stream for stream in (*timed, *streams)}.values()):
                 clock.correct(packet)
                 if packet.stream in streams:
@@ -123,6 +128,8 @@ class MediaFile:
 class _Clock:
     """Continues the timestamps of files that were joined: the clock of each part starts anew."""
 
+    restarts_s: list[float]
+    origin_s: float
     _last_s: dict[int, float] = field(default_factory=dict)
     _parts: dict[int, int] = field(default_factory=dict)
     _offsets_s: list[float] = field(default_factory=lambda: [0.0])
@@ -140,6 +147,8 @@ class _Clock:
             part += 1
             if part == len(self._offsets_s):
                 self._offsets_s.append(self._end_s - time_s)
+                if part > len(self.restarts_s):
+                    self.restarts_s.append(self._end_s - self.origin_s)
         elif part and time_s > last_s + _RESTART_S and abs(time_s + self._offsets_s[part - 1] - self._end_s) < _NEAR_S:
             part -= 1  # A single wrong timestamp was no new part.
         self._parts[index], self._last_s[index] = part, time_s

@@ -64,6 +64,12 @@ class Planes:
         ]
         return np.asarray(Image.merge("RGB", channels).convert("RGB", yuv_to_rgb(self.colour)))
 
+    def resize(self, width: int, height: int) -> "Planes":
+        """Return the picture at another even size."""
+        half = (width // 2, height // 2)
+        y, u, v = _resize(self.y, width, height), _resize(self.u, *half), _resize(self.v, *half)
+        return Planes(np.asarray(y), np.asarray(u), np.asarray(v), self.colour)
+
     def to_yuv420p(self) -> Plane:
         """Return the planes one below the other, (3 height / 2, width), for an encoder; sides must be even."""
         chroma = [plane.reshape(-1, self.width) for plane in (self.u, self.v)]
@@ -127,6 +133,8 @@ class DecodedFrame(NamedTuple):
     to_rgb: Callable[[], Plane]
     """Upright (height, width, 3)"""
     to_planes: Callable[[], Planes]
+    part: int = 0
+    """Which of the files that were joined it is from"""
 
 
 def _part(plane: Plane, region: Region | None, factor: int) -> Plane:

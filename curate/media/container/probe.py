@@ -100,7 +100,10 @@ def _describe_audio(media: MediaFile) -> dict[str, Any]:
 
 
 def _declared_duration(media: MediaFile) -> float | None:
-    micros = media.container.duration
+    micros = media.container.duration or 0
+    if "matroska" in media.container.format.name:
+        # Matroska's duration counts from zero, wherever the clock of the file starts.
+        micros -= max(0, media.container.start_time or 0)
     seconds = micros / 1_000_000 if micros else math.nan
     return seconds if 0 < seconds < 7 * 86_400 else None
 

@@ -29,8 +29,7 @@ def can_copy_pictures(media: MediaFile, geometry: FrameGeometry, *, max_rate_hz:
         return False
     context, rate = video.codec_context, video.guessed_rate
     is_plain = context.pix_fmt in ("yuv420p", "yuvj420p") and (video.sample_aspect_ratio or 1) == 1
-    is_turned = geometry.rotation_deg or geometry.is_mirrored
-    is_upright = not is_turned and (geometry.width, geometry.height) == (context.width, context.height)
+    is_upright = not any(geometry.orientation) and (geometry.width, geometry.height) == (context.width, context.height)
     is_small = geometry.height <= MAX_HEIGHT_PX and not (geometry.width % 2 or geometry.height % 2)
     is_steady = bool(rate) and rate <= max_rate_hz * Fraction(1001, 1000)
     return is_plain and is_upright and is_small and is_steady

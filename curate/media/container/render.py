@@ -9,10 +9,11 @@ import numpy as np
 
 from curate.errors import InvalidRow
 from curate.media.container.decode import Samples, Span, cut_audio
-from curate.media.container.encode import encode_flac
+from curate.media.container.encode import encode_flac, encode_steady
 from curate.media.container.ffmpeg import audio_segment, open_input, run_ffmpeg
 from curate.media.container.open import AUDIO_RATE_HZ, open_media
 from curate.media.container.remux import can_copy_pictures, copy_pictures
+from curate.media.container.steady import steady_pictures
 from curate.media.container.video import first_geometry
 
 MAX_HEIGHT_PX = 480
@@ -21,6 +22,7 @@ QUIET_DBFS = -34.0
 LISTENING_DBFS = -23.0
 MAX_GAIN_DB = 30.0
 _DEFAULT_RATE_HZ = Fraction(25)
+_UNEVEN_SHARE = Fraction(3, 100)
 
 
 class ViewingFormat(NamedTuple):
@@ -41,7 +43,10 @@ def viewing_format(path: Path) -> ViewingFormat:
         geometry = first_geometry(media)
         if geometry is None or media.video is None:
             raise InvalidRow(f"{path.name} has no picture that can be decoded", reason="truncated")
-        rate = min(Fraction(media.video.guessed_rate or media.video.average_rate or _DEFAULT_RATE_HZ), MAX_RATE_HZ)
+        rate = Fraction(media.video.guessed_rate or media.video.average_rate or _DEFAULT_RATE_HZ)
+        is_uneven = abs(rate / (media.video.average_rate or rate) - 1) > _UNEVEN_SHARE
+        # At the highest rate, each picture of an uneven film comes within 17 ms of its time.
+        rate = MAX_RATE_HZ if is_uneven else min(rate, MAX_RATE_HZ)
         if can_copy_pictures(media, geometry, max_rate_hz=MAX_RATE_HZ):
             return ViewingFormat(geometry.width, geometry.height, rate, keeps_pictures=True)
     height = max(2, min(MAX_HEIGHT_PX, geometry.height // 2 * 2))
@@ -70,29 +75,26 @@ def render_video(path: Path, span: Span, sound: Samples | None = None) -> bytes:
 def _transcode(path: Path, span: Span, sound: Samples | None, shape: ViewingFormat) -> bytes:
     import ffmpeg
 
+    size, rate = (shape.width_px, shape.height_px), shape.frame_rate_hz
     with tempfile.TemporaryDirectory(prefix="curate-") as folder:
-        target, length_s = Path(folder) / "copy.mp4", f"{span.end_s - span.start_s:.3f}"
-        streams = [open_input(path, ss=f"{span.start_s:.3f}", t=length_s)["V:0"]]
+        pictures, heard, target = (Path(folder) / name for name in ("pictures.mp4", "sound.wav", "copy.mp4"))
+        pictures.write_bytes(encode_steady(steady_pictures(path, span, rate=rate, size=size), rate))
+        streams = [open_input(pictures)["v:0"]]
         if sound is not None:
-            _segment(sound).export(str(Path(folder) / "sound.wav"), format="wav").close()
-            streams.append(open_input(Path(folder) / "sound.wav")["a:0"])
+            _segment(sound).export(str(heard), format="wav").close()
+            streams.append(open_input(heard)["a:0"])
         graph = ffmpeg.output(
             *streams,
             f"file:{target}",
             format="mp4",
-            vf=f"fps={shape.frame_rate_hz}:start_time=0,scale={shape.width_px}:{shape.height_px},setsar=1,format=yuv420p",
-            vcodec="libx264",
-            preset="veryfast",
-            crf=26,
+            vcodec="copy",
             acodec="aac",
             audio_bitrate="64k",
-            t=length_s,
             movflags="+faststart",
             map_metadata=-1,
             map_chapters=-1,
             fflags="+bitexact",
-            threads=1,
-            **{"flags:v": "+bitexact", "flags:a": "+bitexact"},
+            **{"flags:a": "+bitexact"},
         )
         run_ffmpeg(graph, subject=f"{path.name} at {span.start_s:.2f}-{span.end_s:.2f} s")
         return target.read_bytes()

@@ -45,32 +45,34 @@ _LONG_S, _REPEAT_S = 0.5, 0.1
 """A picture that is shown for longer is repeated this often, so that it is there whenever it is looked for."""
 
 
+class Orientation(NamedTuple):
+    """How a decoded frame becomes upright: transposed first, then mirrored."""
+
+    is_transposed: bool = False
+    is_mirrored: bool = False
+    is_upside_down: bool = False
+
+
 class FrameGeometry(NamedTuple):
-    """Displayed size in pixels, upright, and the rotation itself; whether the picture is also mirrored."""
+    """Displayed size in pixels, upright, the rotation itself, and how frames with FFmpeg's ``angle`` become upright."""
 
     width: int
     height: int
     rotation_deg: int
-    is_mirrored: bool = False
-
-
-class _Orientation(NamedTuple):
-    """How a decoded frame becomes upright: transposed first, then mirrored."""
-
-    is_transposed: bool
-    is_mirrored: bool
-    is_upside_down: bool
+    angle: float = 0.0
+    orientation: Orientation = Orientation()
 
 
 def first_geometry(media: MediaFile) -> FrameGeometry | None:
     """Return the geometry of the first frame that decodes, or None if none does. All others are shown in its size."""
     for frame in media.decoded(media.video):
-        width, height = _upright_size(frame, _pixel_aspect(media.video))
+        orientation = _orientation(frame)
+        width, height = _upright_size(frame, _pixel_aspect(media.video), orientation)
         # A degenerate display matrix gives a number far outside the circle.
         turns = int(round(frame.rotation / 90) % 4) if abs(frame.rotation) <= 360 else 0
         if width * height > MAX_PIXELS:
             raise too_large(media.path.name, width, height, MAX_PIXELS)
-        return FrameGeometry(width, height, turns * 90, any(_orientation(frame)) and not turns)
+        return FrameGeometry(width, height, turns * 90, frame.rotation, orientation)
     return None
 
 
@@ -111,7 +113,8 @@ def decode_video(
                 return
         if time_s >= spans[index][0] - 0.5 / rate:
             to_planes = partial(_to_planes, frame, aspect, shown, name)
-            yield DecodedFrame(time_s, number, partial(_to_rgb, to_planes), to_planes)
+            part = bisect_right(media.restarts_s, time_s)
+            yield DecodedFrame(time_s, number, partial(_to_rgb, to_planes), to_planes, part)
 
 
 def _timed(frames: Iterator[Any], origin_s: float, rate: float, repeat: bool) -> Iterator[tuple[float, Any]]:
@@ -213,33 +216,33 @@ def _pixel_aspect(stream: Any) -> float:
     return aspect if 0.25 <= aspect <= 4 else 1.0
 
 
-def _upright_size(frame: Any, aspect: float) -> tuple[int, int]:
+def _upright_size(frame: Any, aspect: float, orientation: Orientation) -> tuple[int, int]:
     size = max(1, round(frame.width * aspect)), int(frame.height)
-    return (size[1], size[0]) if _orientation(frame).is_transposed else size
+    return (size[1], size[0]) if orientation.is_transposed else size
 
 
-def _orientation(frame: Any) -> _Orientation:
+def _orientation(frame: Any) -> Orientation:
     """Return the orientation of a frame's display matrix; raises ``InvalidRow`` if that is no quarter turn."""
     try:
         stored = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:  # side data that this PyAV does not know
         stored = None
     if stored is None:
-        return _Orientation(False, False, False)
+        return Orientation(False, False, False)
     a, b, _, c, d = np.frombuffer(bytes(stored)[:36], np.int32)[:5].astype(float) / 65536
     if abs(a * d - b * c) < 1e-6:
-        return _Orientation(False, False, False)
+        return Orientation(False, False, False)
     if max(abs(b), abs(c)) < 0.1 * min(abs(a), abs(d)):
-        return _Orientation(False, a < 0, d < 0)
+        return Orientation(False, a < 0, d < 0)
     if max(abs(a), abs(d)) < 0.1 * min(abs(b), abs(c)):
-        return _Orientation(True, c < 0, b < 0)
+        return Orientation(True, c < 0, b < 0)
     raise InvalidRow(
         f"the picture is turned by {abs(frame.rotation)} degrees, not by a quarter turn: convert it with ffmpeg first",
         reason="unreadable",
     )
 
 
-def _upright(plane: NDArray[np.uint8], orientation: _Orientation) -> NDArray[np.uint8]:
+def _upright(plane: NDArray[np.uint8], orientation: Orientation) -> NDArray[np.uint8]:
     plane = plane.T if orientation.is_transposed else plane
     return plane[:: -1 if orientation.is_upside_down else 1, :: -1 if orientation.is_mirrored else 1]
 
@@ -251,8 +254,9 @@ def _to_rgb(to_planes: Callable[[], Planes]) -> NDArray[np.uint8]:
 
 def _to_planes(frame: Any, aspect: float, shown: FrameGeometry, name: str) -> Planes:
     """Return the frame as it is shown: of the size of the first one, with black beside a picture of another shape."""
-    orientation, size = _orientation(frame), (shown.width, shown.height)
-    upright = _upright_size(frame, aspect)
+    # Side data keep their frame alive until the garbage collector comes by, so they are rarely looked at.
+    orientation = shown.orientation if frame.rotation == shown.angle else _orientation(frame)
+    size, upright = (shown.width, shown.height), _upright_size(frame, aspect, orientation)
     if upright != size:
         if upright[0] * upright[1] > MAX_PIXELS:
             raise too_large(name, *upright, MAX_PIXELS)

@@ -57,7 +57,11 @@ def analyse_video(
         closing(BackgroundWorker(_QUEUE_BYTES)) as worker,
     ):
         analyser = _Analyser(spans, search, every, recorder, worker)
+        part = 0
         for frame in frames:
+            if frame.part != part:
+                part = frame.part
+                analyser.end_shot()
             analyser.add_frame(frame.time_s, frame.to_planes())
         return analyser.finish()
 
@@ -81,15 +85,19 @@ class _Analyser:
 
     def add_frame(self, time_s: float, planes: Planes) -> None:
         if self._stretches and time_s >= self._stretches[0].end_s:
-            self._process_batch()
-            self._finish_stretch()
-            self._shot_detector.end_shot()
+            self.end_shot()
         while self._stretches and time_s >= self._stretches[0].end_s:
             self._stretches.pop(0)
         self._unsorted.append((time_s, planes))
         last = self._count + len(self._unsorted) - 1
         if last % self._every == 0 or len(self._unsorted) == _MAX_BATCH:
             self._process_batch()
+
+    def end_shot(self) -> None:
+        """End the shot and all tracks: what follows has nothing to do with what came before."""
+        self._process_batch()
+        self._finish_stretch()
+        self._shot_detector.end_shot()
 
     def _process_batch(self) -> None:
         """Split the waiting frames at the cuts among them; search the first frame of a shot and every n-th."""
@@ -109,9 +117,7 @@ class _Analyser:
             self._count += 1
 
     def finish(self) -> VideoAnalysis:
-        self._process_batch()
-        self._finish_stretch()
-        self._shot_detector.end_shot()
+        self.end_shot()
         self._worker.join()
         for key, shares in self._visible_shares.items():
             self._tracks[key].visible_share = float(np.median(shares))

@@ -23,6 +23,8 @@ _REACH_S = _PAD_S + float(_LAGS_S[-1]) + 0.1
 """How far beyond a span its sound is needed."""
 _SPEECH_HZ = (1000.0, 3500.0)
 _MIN_S = 0.4
+_NEAR_S = 0.07
+"""A sample tells of the mouth up to this long before and after."""
 _MIN_SAMPLES = 5
 _MIN_MOTION = 0.015
 _SURE = 0.8
@@ -85,19 +87,28 @@ def _evidence(tracks: Sequence[FaceTrack], samples: Samples, span: Span) -> dict
 def _posteriors(evidence: Sequence[dict[int, float]], count: int) -> list[dict[int, float]]:
     """Return for each span the probability that each face that can be examined speaks.
 
-    How often each face, or nobody visible, speaks is learned from the other spans by expectation maximization.
+    How often each face speaks, and nobody visible while it is there, is learned from the other spans by expectation
+    maximization. Spans without a face in common do not matter to each other.
     """
-    speaks = np.zeros((len(evidence), count + 1))
-    present = np.zeros_like(speaks)
-    for row, ratios in zip(present, evidence, strict=True):
-        row[[*ratios, -1]] = bool(ratios)
+    present = np.zeros((len(evidence), count))
+    ratios = np.zeros_like(present)
+    for row, row_ratios, by_face in zip(present, ratios, evidence, strict=True):
+        row[[*by_face]], row_ratios[[*by_face]] = 1, [*by_face.values()]
+    speaks, silent = np.zeros_like(present), np.zeros((len(evidence), 1))
+    chances = present.sum(axis=0) - present
+    faces = present.sum(axis=1, keepdims=True)
     for _ in range(_ROUNDS):
-        others = (speaks.sum(axis=0) - speaks + _PSEUDO_SPANS / 2) / (present.sum(axis=0) - present + _PSEUDO_SPANS)
-        for row, weights, ratios in zip(speaks, others.clip(*_PRIORS), evidence, strict=True):
-            if ratios:
-                likelihoods = weights[[*ratios, -1]] * np.exp([*ratios.values(), 0.0])
-                row[[*ratios, -1]] = likelihoods / likelihoods.sum()
-    return [{index: float(row[index]) for index in ratios} for row, ratios in zip(speaks, evidence, strict=True)]
+        silences = present @ (present.T @ silent) - faces * silent
+        weight = _share(speaks.sum(axis=0) - speaks, chances)
+        likelihoods = present * weight * np.exp(ratios)
+        nobody = _share(silences, (present * chances).sum(axis=1, keepdims=True))
+        total = likelihoods.sum(axis=1, keepdims=True) + nobody
+        speaks, silent = likelihoods / total, nobody / total
+    return [{index: float(row[index]) for index in by_face} for row, by_face in zip(speaks, evidence, strict=True)]
+
+
+def _share(times: Series, chances: Series) -> Series:
+    return np.asarray((times + _PSEUDO_SPANS / 2) / (chances + _PSEUDO_SPANS)).clip(*_PRIORS)
 
 
 def _decide(tracks: Sequence[FaceTrack], span: Span, posterior: dict[int, float]) -> ActiveSpeaker:
@@ -144,7 +155,9 @@ def _log_ratio(track: FaceTrack, sound: _Sound, span: Span) -> float | None:
     if ((times_s >= span.start_s) & (times_s < span.end_s)).sum() < _MIN_SAMPLES or not sound.voice.any():
         return None
     grid = np.arange(span.start_s - _PAD_S, span.end_s + _PAD_S, 1 / _RATE_HZ)
-    grid = grid[(grid >= times_s[0]) & (grid <= times_s[-1])]
+    after = np.searchsorted(times_s, grid).clip(1, len(times_s) - 1)
+    # Where pictures are rare, nothing is known of the mouth between them.
+    grid = grid[np.minimum(np.abs(grid - times_s[after - 1]), np.abs(grid - times_s[after])) <= _NEAR_S]
     if len(grid) < _MIN_S * _RATE_HZ:
         return None
     motion, darkness = (
