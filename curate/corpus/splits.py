@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -65,9 +66,10 @@ def _split_rows(items: pa.Table, settings: SplitSettings, previous: Mapping[str,
     drawn = [_draw(anchor, settings) for anchor in _anchors(components, {**keys, "item": items["item_id"]})]
     chosen = np.array([names.index(name) for name in drawn])
     if previous:
-        earlier = np.zeros((len(chosen), len(names)), np.int64)
+        earlier: Any = np.zeros((len(chosen), len(names)), np.int64)
         for component, item_id in zip(components.tolist(), items["item_id"].to_pylist(), strict=True):
-            if (name := previous.get(item_id)) in settings.ratios:
+            name = previous.get(item_id)
+            if name is not None and name in settings.ratios:
                 earlier[component, names.index(name)] += 1
         # Of several with most items, the first counts.
         chosen = np.where(earlier.any(axis=1), earlier.argmax(axis=1), chosen)

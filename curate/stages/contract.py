@@ -107,12 +107,13 @@ class Outcome:
         return list(rows.to_pylist() if isinstance(rows, pa.Table) else rows)
 
     def by_column(self, table: str, schema: pa.Schema) -> "Outcome":
-        """Return the outcome with the rows of a table as columns: those that any row has."""
+        """Return the outcome with the rows of a table as columns: those of ``schema`` that any row has."""
         rows = self.dicts(table)
         names = set().union(*rows)
-        columns = [pa.array([row.get(f.name) for row in rows], f.type) for f in schema if f.name in names]
-        by_column = pa.Table.from_arrays(columns, schema=pa.schema([f for f in schema if f.name in names]))
-        return Outcome({**self.rows, table: by_column}, self.rejections)
+        if unknown := sorted(names.difference(schema.names)):
+            raise ValueError(f"table {table} has no column {unknown[0]}")
+        used = pa.schema([field for field in schema if field.name in names])
+        return Outcome({**self.rows, table: pa.Table.from_pylist(rows, schema=used)}, self.rejections)
 
 
 class Receipt(NamedTuple):

@@ -1,7 +1,6 @@
 """What every registered stage keeps, whatever it does. A new stage is in here as soon as it is in ``STAGES``."""
 
 import pickle
-from collections.abc import Iterable
 from operator import itemgetter
 
 import pytest
@@ -34,7 +33,7 @@ from tests.support.asking import KEY
 from tests.support.chat_double import ChatDouble
 from tests.support.hub_double import TOKEN, HubDouble
 from tests.support.runs import run_quietly
-from tests.support.stages import Step, make_mix, walk_stages
+from tests.support.stages import Step, known, make_mix, walk_stages
 
 BATCH = [kind.kind() for kind in STAGES if issubclass(kind, BatchStage)]
 ONCE = [kind.kind() for kind in STAGES if issubclass(kind, DriverStage)]
@@ -66,11 +65,6 @@ def each(names: list[str]):
 
 def column(step: Step, table) -> list[str]:
     return table[parent_column(step.stage.writes[0])].to_pylist()
-
-
-def known(rows: Iterable[dict]) -> list[dict]:
-    """Rows without what is not known: in a batch of many rows a column is there if any row has it."""
-    return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
 
 def make_batch(step: Step) -> Batch:

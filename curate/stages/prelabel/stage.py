@@ -76,6 +76,8 @@ class Prelabel(PrelabelSettings, Streamed, Priced, Summarised):
 
         Models see pictures of the source: a viewing copy, made for people at some time, is left out.
         """
+        if not self.prompted:
+            return current
         clips = pc.if_else(pc.equal(current["unit"], "pair"), current["video"], pa.scalar(None, pa.string()))
         current = current.set_column(current.column_names.index("video"), "video", clips)
         return with_neighbours(current, self.context) if self.has_context else current
