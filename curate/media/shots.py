@@ -14,7 +14,7 @@ _BLACK = 12.0
 _RECENT = 8
 _MIN_CORRELATION = 0.9
 _MIN_SHARE = 1 / 3
-_MIN_ONSET = 0.1
+_MIN_ONSET = 0.05
 _REACH_PX = (9, 12)
 _MOVED = ((0.42, 0.825), (0.62, 0.88))
 """It was motion, not a cut, if at most this share of the change is left when blocks may move, and at least this share

@@ -224,3 +224,16 @@ def fail_within(decoded):
             yield frame
 
     return fail
+
+
+def test_a_run_says_which_files_were_out_of_reach_and_ends_with_3(tmp_path, run_curate):
+    for name in ("a.wav", "b.wav", "c.wav"):
+        write_media(tmp_path / name, sound=make_speech() // (1 + "abc".index(name[0])))
+    recipe = make_recipe(tmp_path, {"stage": "ingest", "files": "*.wav"}, {"stage": "preprocess"})
+    assert run_curate("run", recipe, "-w", tmp_path / "w", "--until", "ingest").returncode == 0
+    (tmp_path / "b.wav").rename(tmp_path / "b.gone")
+    done = run_curate("run", recipe, "-w", tmp_path / "w", "--only", "preprocess")
+    assert done.returncode == 3, done.stderr
+    assert "1 file was out of reach in preprocess; mount the disk or put them back, then run again" in done.stdout
+    (tmp_path / "b.gone").rename(tmp_path / "b.wav")
+    assert run_curate("run", recipe, "-w", tmp_path / "w", "--only", "preprocess").returncode == 0

@@ -128,11 +128,11 @@ def decode_frames(
     threads decode while the caller works on earlier frames; close the generator to stop them early.
     """
     merged = merge_spans(spans, MERGE_GAP_S)
-    keyframes, shown = _video_index(path)
-    if shown is None:
+    keyframes, geometry = _video_index(path)
+    if geometry is None:
         return
     with open_media(path, threads=2 if prefetch else 1) as media:
-        frames = decode_video(media, merged, keyframes, shown, repeat=repeat)
+        frames = decode_video(media, merged, keyframes, geometry, repeat=repeat)
         if not prefetch or media.video is None:
             yield from frames
             return

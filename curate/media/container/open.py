@@ -77,10 +77,8 @@ class MediaFile:
                 check_reachable(self.path)
                 return
             # All of sound and pictures, so that every pass continues the clock alike.
-            clock, timed = (
-                _Clock(self.restarts_s, self.origin_s),
-                [stream for stream in (self.video, self.audio) if stream is not None],
-            )
+            clock = _Clock(self.restarts_s, self.origin_s)
+            timed = [stream for stream in (self.video, self.audio) if stream is not None]
             for packet in self.container.demux(*{stream.index: stream for stream in (*timed, *streams)}.values()):
                 clock.correct(packet)
                 if packet.stream in streams:

@@ -21,7 +21,6 @@ def steady_pictures(path: Path, span: Span, *, rate: Fraction, size: tuple[int, 
     can be decoded.
     """
     count = max(1, math.ceil((span.end_s - span.start_s - _ROUNDING_S) * rate))
-    shown: Planes | None = None
     done = 0
     # The picture on screen at the start may be from well before it.
     with closing(decode_frames(path, [Span(max(0.0, span.start_s - _LEAD_IN_S), span.end_s)], repeat=True)) as frames:
@@ -29,8 +28,8 @@ def steady_pictures(path: Path, span: Span, *, rate: Fraction, size: tuple[int, 
         for frame in frames:
             begins = round((frame.time_s - span.start_s) * rate)
             if waiting is not None and min(begins, count) > done:
-                shown = waiting.to_planes().resize(*size)
-                yield from [shown] * (min(begins, count) - done)
+                picture = waiting.to_planes().resize(*size)
+                yield from [picture] * (min(begins, count) - done)
                 done = min(begins, count)
             waiting = frame
         if waiting is None:

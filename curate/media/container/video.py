@@ -91,7 +91,7 @@ def decode_video(
     media: MediaFile,
     spans: Sequence[tuple[float, float]],
     keyframes: Sequence[float],
-    shown: FrameGeometry,
+    geometry: FrameGeometry,
     *,
     repeat: bool = False,
 ) -> Iterator[DecodedFrame]:
@@ -112,7 +112,7 @@ def decode_video(
             if index == len(spans):
                 return
         if time_s >= spans[index][0] - 0.5 / rate:
-            to_planes = partial(_to_planes, frame, aspect, shown, name)
+            to_planes = partial(_to_planes, frame, aspect, geometry, name)
             part = bisect_right(media.restarts_s, time_s)
             yield DecodedFrame(time_s, number, partial(_to_rgb, to_planes), to_planes, part)
 
@@ -252,11 +252,11 @@ def _to_rgb(to_planes: Callable[[], Planes]) -> NDArray[np.uint8]:
     return planes.rgb(planes.width, planes.height)
 
 
-def _to_planes(frame: Any, aspect: float, shown: FrameGeometry, name: str) -> Planes:
+def _to_planes(frame: Any, aspect: float, geometry: FrameGeometry, name: str) -> Planes:
     """Return the frame as it is shown: of the size of the first one, with black beside a picture of another shape."""
     # Side data keep their frame alive until the garbage collector comes by, so they are rarely looked at.
-    orientation = shown.orientation if frame.rotation == shown.angle else _orientation(frame)
-    size, upright = (shown.width, shown.height), _upright_size(frame, aspect, orientation)
+    orientation = geometry.orientation if frame.rotation == geometry.angle else _orientation(frame)
+    size, upright = (geometry.width, geometry.height), _upright_size(frame, aspect, orientation)
     if upright != size:
         if upright[0] * upright[1] > MAX_PIXELS:
             raise too_large(name, *upright, MAX_PIXELS)
@@ -265,10 +265,10 @@ def _to_planes(frame: Any, aspect: float, shown: FrameGeometry, name: str) -> Pl
         size = size if abs(fitted[0] - size[0]) + abs(fitted[1] - size[1]) <= _ROUNDED_PX else fitted
     planes, colour = _convert(frame, size[::-1] if orientation.is_transposed else size)
     y, u, v = (_upright(plane, orientation) for plane in planes)
-    if size != (shown.width, shown.height):
-        x0, y0 = (shown.width - size[0]) // 4 * 2, (shown.height - size[1]) // 4 * 2
-        y = _pad(y, (shown.height, shown.width), (y0, x0), 0 if colour.is_full_range else 16)
-        half = ((shown.height + 1) // 2, (shown.width + 1) // 2)
+    if size != (geometry.width, geometry.height):
+        x0, y0 = (geometry.width - size[0]) // 4 * 2, (geometry.height - size[1]) // 4 * 2
+        y = _pad(y, (geometry.height, geometry.width), (y0, x0), 0 if colour.is_full_range else 16)
+        half = ((geometry.height + 1) // 2, (geometry.width + 1) // 2)
         u, v = (_pad(plane, half, (y0 // 2, x0 // 2), 128) for plane in (u, v))
     return Planes(y, u, v, colour)
 
@@ -288,10 +288,10 @@ def _convert(frame: Any, size: tuple[int, int]) -> tuple[list[NDArray[np.uint8]]
         colour, ranges = Colour("bt601", False), (_FULL_RANGE, _LIMITED_RANGE)
     else:
         default: Any = "bt709" if frame.height >= _HIGH_DEFINITION_PX else "bt601"
-        known = default if frame.colorspace in (_UNSPECIFIED, _RGB) else _STANDARDS.get(frame.colorspace)
-        if known is None:
+        standard = default if frame.colorspace in (_UNSPECIFIED, _RGB) else _STANDARDS.get(frame.colorspace)
+        if standard is None:
             raise InvalidRow(f"colours of type {frame.colorspace} (ITU-T H.273) are not supported", reason="unreadable")
-        colour, ranges = Colour(known, is_full), (2, 2) if is_full else (1, 1)
+        colour, ranges = Colour(standard, is_full), (2, 2) if is_full else (1, 1)
     if frame.format.name not in ("yuv420p", "yuvj420p") or (frame.width, frame.height) != size:
         spaces = {"dst_colorspace": _SWS_BT601} if is_rgb else {}
         try:

@@ -23,8 +23,8 @@ _REACH_S = _PAD_S + float(_LAGS_S[-1]) + 0.1
 """How far beyond a span its sound is needed."""
 _SPEECH_HZ = (1000.0, 3500.0)
 _MIN_S = 0.4
-_NEAR_S = 0.07
-"""A sample tells of the mouth up to this long before and after."""
+_NEAR_S = 0.126
+"""A sample tells of the mouth up to this long before and after: half the longest gap between samples."""
 _MIN_SAMPLES = 5
 _MIN_MOTION = 0.015
 _SURE = 0.8
@@ -100,7 +100,8 @@ def _posteriors(evidence: Sequence[dict[int, float]], count: int) -> list[dict[i
     for _ in range(_ROUNDS):
         silences = present @ (present.T @ silent) - faces * silent
         weight = _share(speaks.sum(axis=0) - speaks, chances)
-        likelihoods = present * weight * np.exp(ratios)
+        # More faces fit by chance more often.
+        likelihoods = present * weight / np.maximum(faces, 1) * np.exp(ratios)
         nobody = _share(silences, (present * chances).sum(axis=1, keepdims=True))
         total = likelihoods.sum(axis=1, keepdims=True) + nobody
         speaks, silent = likelihoods / total, nobody / total
@@ -155,6 +156,7 @@ def _log_ratio(track: FaceTrack, sound: _Sound, span: Span) -> float | None:
     if ((times_s >= span.start_s) & (times_s < span.end_s)).sum() < _MIN_SAMPLES or not sound.voice.any():
         return None
     grid = np.arange(span.start_s - _PAD_S, span.end_s + _PAD_S, 1 / _RATE_HZ)
+    grid = grid[(grid >= times_s[0]) & (grid <= times_s[-1])]
     after = np.searchsorted(times_s, grid).clip(1, len(times_s) - 1)
     # Where pictures are rare, nothing is known of the mouth between them.
     grid = grid[np.minimum(np.abs(grid - times_s[after - 1]), np.abs(grid - times_s[after])) <= _NEAR_S]
