@@ -15,7 +15,7 @@ from tests.support.release_builders import LIVE, make_corpus
 def test_the_card_names_what_crashed(tmp_path):
     made = make_corpus(tmp_path / "ws")
     row = {"rejection_id": "r", "stage": "preprocess", "reason": "crashed", "detail": "killed", "run_id": "x"}
-    row |= {"parent_id": "source-0001", "subject": "source-0001", "work": next(iter(LIVE["sources"]))}
+    row |= {"parent_id": "source-0001", "subject": "source-0001", "work": LIVE["sources"].works[0].as_py()}
     table = made.corpus.table("rejections")
     table.commit([{name: row.get(name) for name in table.spec.schema.names}], metadata={})
     receipt = Export(stage="export").perform(made.corpus, made.tools)
