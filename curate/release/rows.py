@@ -18,10 +18,10 @@ from curate.release.columns import Column, DistinctValues, Indices, combined, fi
 from curate.release.features import MEDIA
 
 ITEM_COLUMNS = (
-    *("item_id", "source_id", "unit", "start_s", "end_s", "speaker", "text", "text_source", "audio"),
-    *("face", "face_outcome", "face_identity"),
+    *("item_id", "source_id", "unit", "start_s", "end_s", "speaker", "turn", "text", "text_b", "text_source"),
+    *("statement", "dialogue", *MEDIA, "face_outcome", "face_identity"),
 )
-SOURCE_COLUMNS = ("collection", "licence", "title")
+SOURCE_COLUMNS = ("file", "collection", "licence", "title")
 PRELABEL_COLUMNS = ("prelabel_id", "labeller", "model", "outcome")
 
 
@@ -102,11 +102,14 @@ class ReleaseRows:
         }
 
     def _release(self, name: str, value: Any) -> tuple[Any]:
+        field = self._schema.fields[name]
         try:
-            return (self._schema.fields[name].to_release(value),)
+            field.check(value)
+            return (field.to_release(value),)
         except ValueError as error:
             raise InvalidInput(
-                f"the workspace holds {value!r} for {name}, which label schema {self._schema.name} does not have",
+                f"the workspace holds {value!r} for {name}, which label schema {self._schema.name} does not allow: "
+                f"{error}",
                 hint="a label schema in use is never edited: give the changed one a new version (.v2)",
             ) from error
 

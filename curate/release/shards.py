@@ -27,6 +27,11 @@ class ReleaseFile(NamedTuple):
     size_bytes: int
     rows: int | None = None
 
+    @property
+    def split(self) -> str | None:
+        """The split that a shard is of."""
+        return None if self.rows is None else PurePosixPath(self.path).name.rsplit("-", 3)[0]
+
 
 def cut_shards(sizes: Sequence[int], max_bytes: int) -> list[slice]:
     """Return consecutive slices of rows of at most ``max_bytes`` each; a single row may be larger."""

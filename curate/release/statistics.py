@@ -12,6 +12,9 @@ import pyarrow.compute as pc
 from curate.labels import Field, LabelSchema
 from curate.release.columns import Column, Indices, combined
 
+_UNCHANGED = "prediction"
+"""The origin of an answer that is the pre-label's, left as it was"""
+
 
 class Statistics:
     """Counts of a release's rows, by split where that matters; ``add`` every row."""
@@ -26,7 +29,16 @@ class Statistics:
         self.origins: Counter[tuple[str, str]] = Counter()
         """Items by collection and licence"""
         self._sources: dict[tuple[str, str], list[Indices]] = defaultdict(list)
-        self.models: Counter[str] = Counter()
+        self.proposals: dict[str, Counter[str]] = defaultdict(Counter)
+        """Items by model and outcome"""
+        self.modalities: Counter[str] = Counter()
+        """Items that have a text, audio, image or video"""
+        self.answers: Counter[str] = Counter()
+        """Answers of people by field"""
+        self.copied: Counter[str] = Counter()
+        """Those that are the pre-label's, left as it was"""
+        self.judged_on: set[str] = set()
+        """Days (UTC) of judgements"""
         self.speakers: set[str] = set()
         self.annotators: set[str] = set()
         self.classes: dict[str, dict[str, Counter[str]]] = {
@@ -63,17 +75,33 @@ class Statistics:
         self.speakers.update(rows["speaker"].drop_null().unique().to_pylist())
         acts = combined(pc.list_flatten(rows["judgements"]))
         self.annotators.update(acts.field("annotator").drop_null().unique().to_pylist())
+        self._count_answers(acts)
         prelabels = combined(rows["prelabel"].drop_null())
         shown = (
             pc.if_else(pc.equal(prelabels.field(name), ""), None, prelabels.field(name))
             for name in ("model", "labeller")
         )
-        _count(self.models, pc.coalesce(*shown), "not stated")
+        proposals = pa.table(
+            {"model": pc.fill_null(pc.coalesce(*shown), "not stated"), "outcome": prelabels.field("outcome")}
+        )
+        for entry in proposals.group_by(["model", "outcome"]).aggregate([([], "count_all")]).to_pylist():
+            self.proposals[entry["model"]][entry["outcome"] or "not stated"] += entry["count_all"]
+        for medium in ("text", "audio", "image", "video"):
+            self.modalities[medium] += rows.num_rows - rows[medium].null_count
+        self.modalities["text"] += pc.sum(pc.and_(rows["text"].is_null(), rows["dialogue"].is_valid())).as_py() or 0
         for entry in pc.list_flatten(rows["agreement"]).drop_null().to_pylist():
             if entry["value"] is not None:
                 self.agreement[entry["field"]].append(entry["value"])
         for name, field in self._schema.fields.items():
             self._count_values(split, name, field, columns[name])
+
+    def _count_answers(self, acts: pa.StructArray) -> None:
+        self.judged_on.update(str(day) for day in acts.field("acted_at").drop_null().cast(pa.date32()).unique())
+        origins = pc.list_flatten(acts.field("origins"))
+        entries = pa.table({"field": origins.field("field"), "origin": origins.field("origin")})
+        for entry in entries.group_by(["field", "origin"]).aggregate([([], "count_all")]).to_pylist():
+            self.answers[entry["field"]] += entry["count_all"]
+            self.copied[entry["field"]] += entry["count_all"] if entry["origin"] == _UNCHANGED else 0
 
     def _count_values(self, split: str, name: str, field: Field, column: Column) -> None:
         for text, count in Counter(column.json).items():

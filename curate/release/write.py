@@ -50,7 +50,7 @@ def plan_release(
 
     def lines() -> Iterator[bytes]:
         for split in names:
-            is_member = pc.equal(splits, split)
+            is_member = pc.fill_null(pc.equal(splits, split), False)
             members, prefix = items[is_member.to_numpy(False)[items]], f"[{canonical_json(split).decode()},"
             if len(members):
                 items_by_split[split], sizes[split] = members, []
@@ -77,9 +77,12 @@ def write_release(
     releases: Releases,
     about: Mapping[str, Any],
     max_shard_bytes: int,
-    card: Callable[[], str],
+    card: Callable[[dict[str, int]], str],
 ) -> Manifest:
-    """Write the planned release and return its manifest; ``about`` holds the manifest's version, recipe and tool."""
+    """Write the planned release and return its manifest.
+
+    ``about`` holds the manifest's version, recipe and tool; ``card`` makes the card from the bytes of each split.
+    """
     features = compile_features(labels)
     with releases.building(about["version"]) as folder:
         files = []
@@ -89,7 +92,8 @@ def write_release(
                 path, members = shard_path(split, number, len(cuts)), items[cut]
                 groups = (rows.table(members[group]) for group in cut_row_groups(plan.sizes[split][cut]))
                 files.append(describe_file(folder, path, rows=write_shard(folder / path, groups, features, blobs)))
-        (folder / CARD).write_text(card(), encoding="utf-8")
+        sizes = {split: sum(file.size_bytes for file in files if file.split == split) for split in plan.splits}
+        (folder / CARD).write_text(card(sizes), encoding="utf-8")
         manifest = Manifest(
             **about,
             label_schema=labels.name,

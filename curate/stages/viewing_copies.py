@@ -36,7 +36,7 @@ class ViewingCopies:
 
     def _make(self, item: Mapping[str, Any], blobs: Blobs) -> str | SourceMissing | InvalidRow:
         try:
-            path = source_path(self._folder, self._files.get(item["source_id"], item["source_id"]))
+            path = source_path(self._folder, self._files.get(item["source_id"]) or item["source_id"])
             sound = read_audio(blobs.path(item["audio"])) if item["audio"] else None
             return blobs.put(render_video(path, Span(item["start_s"], item["end_s"]), sound), "mp4")
         except (SourceMissing, InvalidRow) as error:

@@ -9,7 +9,7 @@ from curate.files import canonical_json, digest
 
 ROWS = pa.table(
     {
-        "text": ["a \"quoted\" \\ line\n\u2028 50 %s", None, "", "\U0001f600 é", "%%"],
+        "text": ['a "quoted" \\ line\n\u2028 50 %s', None, "", "\U0001f600 é", "%%"],
         "%d": pa.array([b"\x00\xff", None, b"", b"'\"", b"abc"], pa.binary()),
         "count": pa.array([1, None, -3, 2**40, 0], pa.int64()),
         "share": pa.array([0.1, None, float("inf"), 1e-9, -0.0]),
