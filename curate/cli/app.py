@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from curate import __version__
-from curate.cli.commands import annotate, check, doctor, labels, plan, preview, run, status, unlock
+from curate.cli.commands import annotate, check, doctor, labels, plan, preview, releases, run, status, trace, unlock
 
 app = typer.Typer(
     name="curate",
@@ -21,6 +21,9 @@ app.command("run")(run.run_command)
 app.command("plan")(plan.plan_command)
 app.command("check")(check.check_command)
 app.command("status")(status.status_command)
+app.command("releases")(releases.releases_command)
+app.command("diff")(releases.diff_command)
+app.command("trace")(trace.trace_command)
 app.command("demo")(run.demo_command)
 app.command("preview")(preview.preview_command)
 app.command("unlock")(unlock.unlock_command)

@@ -12,6 +12,8 @@ from curate.labels import Feature
 from curate.release.features import MEDIA, arrow_schema
 from curate.storage.blobs import BlobMissing, Blobs
 
+SPLIT_COLUMN = "split"
+"""What tables read from several shards call the split of a row."""
 ROW_GROUP_BYTES = 32 * 2**20
 ROW_GROUP_ROWS = 100_000
 
