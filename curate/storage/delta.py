@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.errors import WorkspaceUnusable
 from curate.storage.folder import Folder
@@ -52,8 +53,7 @@ class Table:
             paths = [str(path) for path in self.folder.fetch(_file_names(delta))]
             live = dataset.dataset(paths, schema=_stored_schema(delta), format="parquet")
             stored_columns = [name for name in schema.names if name in live.schema.names]
-            wanted = None if where is None else dataset.field(where[0]).isin(list(where[1]))
-            table = live.to_table(columns=stored_columns, filter=wanted)
+            table = live.to_table(columns=stored_columns) if where is None else _select(live, stored_columns, *where)
         return fill_columns(table, schema)
 
     def commit(
@@ -197,6 +197,18 @@ def fill_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _select(live: Any, columns: Sequence[str], column: str, values: Collection[str]) -> pa.Table:
+    """Return the rows with certain values of a column, batch by batch.
+
+    Arrow's own filter fails on files that Delta's merge has written, with statistics of another type.
+    """
+    wanted = pa.array(list(values), pa.string())
+    batches = live.to_batches(columns=list(dict.fromkeys([*columns, column])))
+    parts = [batch.filter(pc.is_in(batch[column], value_set=wanted)) for batch in batches]
+    schema = pa.schema([live.schema.field(name) for name in dict.fromkeys([*columns, column])])
+    return pa.Table.from_batches([part for part in parts if part.num_rows], schema)
 
 
 def _properties(metadata: Mapping[str, str]) -> Any:
