@@ -53,7 +53,8 @@ class Difference(NamedTuple):
     def steps(self, field: str) -> list[tuple[str | None, str | None, int]]:
         """Return each step from one value of a field to another with its number of items, most frequent first."""
         counts = Counter((change.before, change.after) for change in self.relabelled[field])
-        return [(*step, count) for step, count in sorted(counts.items(), key=lambda entry: (-entry[1], str(entry[0])))]
+        ordered = sorted(counts.items(), key=lambda entry: (-entry[1], [value or "" for value in entry[0]]))
+        return [(*step, count) for step, count in ordered]
 
 
 class _Rows(NamedTuple):
