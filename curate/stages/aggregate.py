@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.consensus.aggregate import aggregate
+from curate.corpus.set_aside import set_aside
 from curate.corpus.view import Corpus
 from curate.files import digest
 from curate.stages.contract import DriverStage, Receipt, Tools
@@ -25,13 +26,17 @@ class Aggregate(DriverStage):
         evidence = {name: corpus.table(name).state() for name in ("annotations", "prelabels")}
         fingerprint = digest([self.identity(tools), tools.labels.sha256, evidence, corpus.fingerprint()])
         if table.metadata().get("fingerprint") == fingerprint:
-            return Receipt(False, _counts(table.read(["label_source"])))
+            return Receipt(False, _counts(table.read(["label_source"])), _set_aside(corpus))
         prelabels = corpus.read("prelabels", ["item_id", "prelabel_id", "final", "outcome", *tools.labels.fields])
         rows = aggregate(tools.labels, corpus.read("annotations"), prelabels, method=self.method)
         stored = table.read().sort_by("item_id")
         changed = not stored.equals(rows)
         table.replace_all(rows, metadata={"fingerprint": fingerprint, "stage": self.stage})
-        return Receipt(changed, _counts(rows))
+        return Receipt(changed, _counts(rows), _set_aside(corpus))
+
+
+def _set_aside(corpus: Corpus) -> str:
+    return "; ".join(set_aside(corpus).sentences())
 
 
 def _counts(rows: pa.Table) -> dict[str, int]:

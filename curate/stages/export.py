@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curate import __version__
 from curate.assets import find_asset
+from curate.corpus.set_aside import set_aside
 from curate.corpus.splits import Separation, SplitSettings, separations, split_items, with_participants
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
@@ -110,6 +111,7 @@ class Export(DriverStage, Dividing):
             *licence_notes(corpus, tables, plan),
             *losses(corpus),
             *withheld_items(withheld),
+            *set_aside(corpus).sentences(),
             *media_left_out(corpus, self.media, lacking),
         ]
         manifest = write_release(

@@ -8,9 +8,9 @@ import pytest
 
 from curate.annotation.fake import KEY, FakeLabelStudio
 from curate.annotation.local_server.connection import Connection
+from curate.corpus.live import LiveWork
 from curate.corpus.sources import SourceMissing
 from curate.corpus.spec import open_table
-from curate.corpus.live import LiveWork
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.media.container.probe import probe
