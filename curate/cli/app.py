@@ -5,7 +5,20 @@ from typing import Annotated
 import typer
 
 from curate import __version__
-from curate.cli.commands import annotate, check, doctor, labels, plan, preview, releases, run, status, trace, unlock
+from curate.cli.commands import (
+    agreement,
+    annotate,
+    check,
+    doctor,
+    labels,
+    plan,
+    preview,
+    releases,
+    run,
+    status,
+    trace,
+    unlock,
+)
 
 app = typer.Typer(
     name="curate",
@@ -27,6 +40,7 @@ app.command("trace")(trace.trace_command)
 app.command("demo")(run.demo_command)
 app.command("preview")(preview.preview_command)
 app.command("unlock")(unlock.unlock_command)
+app.command("agreement")(agreement.agreement_command)
 app.command("doctor")(doctor.doctor_command)
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import model_validator
 
 from curate.labels.features import Feature, class_label, list_of
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Field
+from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field
 from curate.labels.fields.checks import is_settled, known_label, label_lines, members
 from curate.labels.fields.intensity import Grades, Intensity, Range
 from curate.labels.fields.results import Result, collect, control_suffix
@@ -232,6 +232,17 @@ class Category(Field):
     @property
     def soft_labels(self) -> tuple[str, ...]:
         return self.labels
+
+    @property
+    def comparison(self) -> Comparison:
+        return "labels" if self.multiple else "label"
+
+    def comparable(self, value: Any) -> Any:
+        return frozenset(self.labels_of(value)) if self.multiple else value
+
+    @property
+    def categories(self) -> tuple[Any, ...]:
+        return () if self.multiple else self.labels
 
     def distance(self, a: Any, b: Any) -> float | None:
         """Return one minus the Jaccard index of the labels; with intensities, weighted by them (Ruzicka)."""
