@@ -18,15 +18,18 @@ from curate.cli.commands import (
     status,
     trace,
     unlock,
+    verify,
 )
+from curate.cli.help import MAX_HELP_WIDTH, WholeHelp
 
 app = typer.Typer(
     name="curate",
+    cls=WholeHelp,
     help="Build human-corrected, traceable corpora for affective computing from raw video, audio and text.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MAX_HELP_WIDTH},
 )
 app.add_typer(annotate.app, name="annotate")
 app.add_typer(labels.app, name="labels")
@@ -39,6 +42,7 @@ app.command("diff")(releases.diff_command)
 app.command("trace")(trace.trace_command)
 app.command("demo")(run.demo_command)
 app.command("preview")(preview.preview_command)
+app.command("verify")(verify.verify_command)
 app.command("unlock")(unlock.unlock_command)
 app.command("agreement")(agreement.agreement_command)
 app.command("doctor")(doctor.doctor_command)

@@ -3,7 +3,7 @@
 from curate.pipeline.plan import StagePlan, plan
 from curate.pipeline.record import Run, StageResult, add_accounts
 from curate.pipeline.run import Listener, attempt, run
-from curate.pipeline.status import Status, status
+from curate.pipeline.status import Status, list_rejections, status
 from curate.pipeline.trace import Trace, trace
 from curate.pipeline.walk import make_tools, open_corpus
 
@@ -16,6 +16,7 @@ __all__ = [
     "Trace",
     "add_accounts",
     "attempt",
+    "list_rejections",
     "make_tools",
     "open_corpus",
     "plan",

@@ -15,6 +15,7 @@ from curate.llm.money.account import UsageTotals
 from curate.pipeline.commit import Commits
 from curate.pipeline.drive import Means, drive
 from curate.pipeline.record import Run, RunRecord, StageResult
+from curate.pipeline.rejected import sum_up_rejections
 from curate.pipeline.settled import Settled, SettledStage
 from curate.pipeline.walk import ANSWERS, BatchWork, Step, make_tools, walk
 from curate.recipe import LoadedRecipe
@@ -167,7 +168,7 @@ class _Performer:
     def _skip(self, stage: Stage, settled: SettledStage, result: StageResult) -> None:
         result.message = "; ".join(stage.notices(self.tools))
         result.inputs = result.skipped = settled.inputs
-        result.rejected_in_all = settled.rejected
+        result.rejected_in_all, result.repeats, result.rejection = settled.rejected, settled.repeats, settled.rejection
         self._listener.stage_started(stage.stage, result.inputs, result.skipped)
 
     def _run_once(self, stage: DriverStage, result: StageResult) -> None:
@@ -200,9 +201,12 @@ class _Performer:
         if isinstance(stage, Concluded):
             result.changed |= stage.conclude(corpus, self.tools)
         result.rejected_in_all = dropped + result.rejected
+        if result.rejected_in_all:
+            result.repeats, result.rejection = sum_up_rejections(corpus, stage.stage, work.works)
         if result.left or commits.retried:
             return None
-        return SettledStage(result.inputs, result.rejected_in_all, hash_works(work.works))
+        summary = (result.inputs, result.rejected_in_all, result.repeats, result.rejection)
+        return SettledStage(*summary, hash_works(work.works))
 
     def _save_if_due(self) -> None:
         """Now and then save what would be lost with this machine: model replies and what they cost."""

@@ -21,10 +21,12 @@ _FRESH_NS = 2 * 10**9
 
 
 class SettledStage(NamedTuple):
-    """A batch stage whose work is done: how many inputs it has, how many were rejected, and a hash of the work."""
+    """A batch stage whose work is done; see ``StageResult`` for what it says of rejected inputs."""
 
     inputs: int
     rejected: int
+    repeats: int
+    rejection: str
     work_hash: str
 
 

@@ -59,7 +59,11 @@ def make_tools(loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | No
 
 
 def open_corpus(loaded: LoadedRecipe, workspace: Workspace) -> Corpus:
-    """Return the rows that the recipe in its present form has made so far. Needs no raw files after the first run."""
+    """Return the rows that the recipe in its present form has made so far. Needs no raw files after the first run.
+
+    Raises ``WorkspaceUnusable`` for the workspace of another recipe.
+    """
+    workspace.check_recipe(loaded.recipe.recipe)
     corpus = Corpus(workspace, loaded.labels, {})
     for _ in walk(loaded, corpus):
         pass

@@ -9,7 +9,7 @@ from curate.consensus.aggregate import aggregate
 from curate.corpus.set_aside import set_aside
 from curate.corpus.view import Corpus
 from curate.files import digest
-from curate.stages.contract import DriverStage, Receipt, Tools
+from curate.stages.contract import DriverStage, Forecast, Receipt, Tools
 
 
 class Aggregate(DriverStage):
@@ -23,8 +23,7 @@ class Aggregate(DriverStage):
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         table = corpus.table("labels")
-        evidence = {name: corpus.table(name).state() for name in ("annotations", "prelabels")}
-        fingerprint = digest([self.identity(tools), tools.labels.sha256, evidence, corpus.fingerprint()])
+        fingerprint = self._fingerprint(corpus, tools)
         if table.metadata().get("fingerprint") == fingerprint:
             return Receipt(False, _counts(table.read(["label_source"])), _set_aside(corpus))
         prelabels = corpus.read("prelabels", ["item_id", "prelabel_id", "final", "outcome", *tools.labels.fields])
@@ -33,6 +32,17 @@ class Aggregate(DriverStage):
         changed = not stored.equals(rows)
         table.replace_all(rows, metadata={"fingerprint": fingerprint, "stage": self.stage})
         return Receipt(changed, _counts(rows), _set_aside(corpus))
+
+    def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
+        """See ``DriverStage.foresee``."""
+        if corpus.table("labels").metadata().get("fingerprint") == self._fingerprint(corpus, tools):
+            return Forecast(False, "the labels are up to date")
+        return Forecast(True, "makes the labels again, because what they follow from has changed")
+
+    def _fingerprint(self, corpus: Corpus, tools: Tools) -> str:
+        """Return a hash of everything that decides the labels."""
+        evidence = {name: corpus.table(name).state() for name in ("annotations", "prelabels")}
+        return digest([self.identity(tools), tools.labels.sha256, evidence, corpus.fingerprint()])
 
 
 def _set_aside(corpus: Corpus) -> str:

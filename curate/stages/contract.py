@@ -124,6 +124,13 @@ class Receipt(NamedTuple):
     message: str = ""
 
 
+class Forecast(NamedTuple):
+    """What a driver stage would do: whether it would or might change anything, and a line for the user."""
+
+    changes: bool
+    message: str
+
+
 class Stage(BaseModel, ABC):
     """Settings of one stage. Subclasses add ``stage: Literal["<name>"]`` and their own settings."""
 
@@ -208,6 +215,10 @@ class DriverStage(Stage):
     @abstractmethod
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         """Do the work and return what changed. Doing it again with nothing new changes nothing."""
+
+    def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
+        """Return what ``perform`` would do now, without doing it and without the network."""
+        return Forecast(True, "runs once, on the driver")
 
 
 def cut_by_size(todo: Sequence[int], sizes: Sequence[int], *, rows: int, size: int) -> Iterator[Sequence[int]]:

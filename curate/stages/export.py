@@ -23,7 +23,7 @@ from curate.release.rows import ITEM_COLUMNS, PRELABEL_COLUMNS, SOURCE_COLUMNS, 
 from curate.release.versions import Releases
 from curate.release.write import Plan, plan_release, write_release
 from curate.stages.capabilities import Dividing
-from curate.stages.contract import DriverStage, Receipt, Tools
+from curate.stages.contract import DriverStage, Forecast, Receipt, Tools
 from curate.stages.released_card import card_facts, licence_notes, losses, media_left_out, withheld_items
 from curate.stages.released_media import ReleasedMedia
 
@@ -106,10 +106,10 @@ class Export(DriverStage, Dividing):
             "split_settings": settings.identity,
             "tool": f"curate {__version__}",
         }
-        template = _read_template(self.card, tools)
+        template, lost = _read_template(self.card, tools), losses(corpus)
         notices = [
             *licence_notes(corpus, tables, plan),
-            *losses(corpus),
+            *lost,
             *withheld_items(withheld),
             *set_aside(corpus).sentences(),
             *media_left_out(corpus, self.media, lacking),
@@ -127,7 +127,18 @@ class Export(DriverStage, Dividing):
             ),
         )
         self._note(corpus, tools, settings, plan, lacking)
-        return Receipt(True, _counts(manifest), self._message(releases, manifest, withheld, lacking))
+        message = self._message(releases, manifest, withheld, lacking)
+        return Receipt(True, _counts(manifest), "; ".join([message, *lost]))
+
+    def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
+        """See ``DriverStage.foresee``."""
+        recipe, releases = corpus.workspace.recipe or "corpus", Releases(corpus.workspace.releases)
+        content = recall(corpus.workspace.local, self._inputs(corpus, tools, self.split_settings(tools.seed)))
+        if content and (same := self._same(releases, recipe, content)):
+            return Forecast(False, f"release {same.version} holds all of this already")
+        before = releases.manifests(recipe)[-1:]
+        unless = f", unless it would equal {before[0].version}" if before else ""
+        return Forecast(True, f"writes release {self.release or 'v' + str(releases.next_number())}{unless}")
 
     def _tables(self, corpus: Corpus, tools: Tools) -> tuple[ReleaseTables, list[str]]:
         """Return the tables with the media to release, and a sentence for each viewing copy that cannot be made."""

@@ -1,5 +1,6 @@
 """Delta Lake tables: rows are appended and replaced in single transactions and read back as Arrow."""
 
+import io
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -55,6 +56,47 @@ class Table:
             stored_columns = [name for name in schema.names if name in live.schema.names]
             table = live.to_table(columns=stored_columns) if where is None else _select(live, stored_columns, *where)
         return fill_columns(table, schema)
+
+    def damages(self) -> list[str]:
+        """Return what is wrong with the stored files: gone, of another size, or without the rows that were written."""
+        try:
+            delta = self._open()
+            if delta is None:
+                return []
+            with self._errors():
+                actions = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
+        except WorkspaceUnusable as error:
+            return [error.message]
+        sizes = self.folder.sizes()
+        return [f"{action['path']} {damage}" for action in actions if (damage := self._damage(action, sizes))]
+
+    def _damage(self, action: Mapping[str, Any], sizes: Mapping[str, int]) -> str | None:
+        """Return what is wrong with a file that was added to the table, by what the log says of it; None if nothing."""
+        from pyarrow import parquet
+
+        size, rows_written = action["size_bytes"], action["num_records"]
+        if action["path"] not in sizes:
+            return "is gone"
+        if sizes[action["path"]] != size:
+            return f"has {sizes[action['path']]:,} instead of {size:,} bytes"
+        try:
+            rows = parquet.read_table(io.BytesIO(self.folder.read(action["path"])))
+        except (OSError, pa.ArrowException) as error:
+            return f"cannot be read: {str(error).partition(chr(10))[0]}"
+        if rows.num_rows != rows_written:
+            return f"has {rows.num_rows:,} instead of {rows_written:,} rows"
+        nulls = {name: action.get(f"null_count.{name}") for name in rows.column_names}
+        wrong = [name for name, count in nulls.items() if count not in (None, rows[name].null_count)]
+        return f"has other values of {wrong[0]} than were written" if wrong else None
+
+    def read_stored(self) -> pa.Table:
+        """Read all rows with the columns that are stored, whatever the spec says."""
+        from pyarrow import dataset
+
+        delta = self._open()
+        with self._errors():
+            paths = [str(path) for path in self.folder.fetch(_file_names(delta))]
+            return dataset.dataset(paths, schema=_stored_schema(delta), format="parquet").to_table()
 
     def commit(
         self,

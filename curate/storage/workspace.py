@@ -66,6 +66,12 @@ class Workspace:
         folder, local, *_ = _open(root)
         return folder.exists(_SETTINGS) or _has_files(folder) or local.is_file()
 
+    @staticmethod
+    def is_at(root: str | Path) -> bool:
+        """Whether there is a workspace at ``root``."""
+        folder, *_ = _open(root)
+        return folder.exists(_SETTINGS)
+
     def table(self, spec: TableSpec) -> Table:
         """Open a table, which need not have been committed to yet."""
         folder = self.folder.child("tables").child(spec.name)
@@ -85,14 +91,18 @@ class Workspace:
         """Make this the workspace of ``recipe``. Raises ``WorkspaceUnusable`` if it belongs to another one."""
         if (self.recipe, self.recipe_file) == (recipe, str(file)):
             return
+        self.check_recipe(recipe)
+        self.recipe, self.recipe_file = recipe, str(file)
+        settings = {**self._read_settings(), "recipe": recipe, "recipe_file": str(file)}
+        self._write_settings(settings, self.folder.write)
+
+    def check_recipe(self, recipe: str) -> None:
+        """Raise ``WorkspaceUnusable`` if this is the workspace of another recipe."""
         if self.recipe not in (None, recipe):
             raise WorkspaceUnusable(
                 f"workspace {self.location} belongs to recipe {self.recipe!r}, not {recipe!r}",
                 hint=f"one workspace holds one corpus: choose another folder, e.g. -w {recipe}-workspace",
             )
-        self.recipe, self.recipe_file = recipe, str(file)
-        settings = {**self._read_settings(), "recipe": recipe, "recipe_file": str(file)}
-        self._write_settings(settings, self.folder.write)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -22,8 +22,8 @@ def plan_command(
     if json:
         show_json({"recipe": loaded.recipe.recipe, "stages": [stage._asdict() for stage in plans]})
         return
-    show_table(["stage", "inputs", "done", "to do", ""], plans)
-    if not any(stage.todo or stage.note.startswith("depends") for stage in plans):
+    show_table(["stage", "inputs", "done", "to do", ""], [stage[:5] for stage in plans])
+    if not any(stage.changes for stage in plans):
         say("Nothing to do: every row is up to date.")
 
 

@@ -64,21 +64,23 @@ class _Options(NamedTuple):
 
 
 def _run(recipe: Path, workspace: str, options: _Options) -> None:
-    from curate.cli.output import error_document, show_error, show_json
+    from curate.cli.output import error_document, explain_incomplete, show_error, show_incomplete, show_json
 
     run = _attempt(recipe, workspace, options)
+    incomplete = explain_incomplete(run.stages, max_rejected=options.max_rejected)
     if options.json:
         failure = error_document(run.error) if run.error else {}
         document = {"recipe": run.recipe, "run_id": run.run_id, "changed": run.changed}
         stages = [asdict(result) for result in run.stages]
-        show_json({**failure, **document, "stages": stages, "release": run.release, "report": run.report})
+        results = {"stages": stages, "incomplete": incomplete, "release": run.release, "report": run.report}
+        show_json({**failure, **document, **results})
     else:
         _show(run, workspace)
     if run.error:
         show_error(run.error)
         raise typer.Exit(run.error.exit_code)
-    is_incomplete = any(result.unavailable or result.crashed for result in run.stages)
-    if run.rejected_share > options.max_rejected or is_incomplete:
+    if incomplete:
+        show_incomplete(incomplete)
         raise typer.Exit(_INCOMPLETE)
 
 

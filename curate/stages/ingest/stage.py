@@ -14,6 +14,7 @@ from curate.stages.capabilities import Discovered
 from curate.stages.contract import Outcome, Problem, Rejection, Tools, cut_by_size
 from curate.stages.ingest.files import read_source
 from curate.stages.ingest.finding import find_files, list_inputs, list_raw_files
+from curate.stages.ingest.licences import licence_notice
 from curate.stages.ingest.posts import parse_post
 
 _BATCH_FILES, _BATCH_POSTS, _BATCH_BYTES = 8, 2_048, 1_000_000
@@ -32,8 +33,14 @@ class Ingest(Discovered):
     """Globs relative to the recipe's folder; ``**`` reaches into folders, never into workspaces. Workers elsewhere
     read the same paths."""
     licence: str | None = None
+    """The SPDX name of the licence, such as CC-BY-4.0; terms of one's own as LicenseRef-<name>."""
     collection: str | None = None
     consent: str | None = None
+
+    def notices(self, tools: Tools) -> Iterable[str]:
+        """See ``Stage.notices``: a licence that is missing, or that nobody can look up."""
+        if notice := licence_notice(self.licence):
+            yield notice
 
     def missing(self, folder: Path) -> Iterable[Problem]:
         """Yield the patterns that match no file."""

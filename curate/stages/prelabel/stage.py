@@ -43,7 +43,7 @@ class Prelabel(PrelabelSettings, Streamed, Priced, Summarised):
 
     stage: Literal["prelabel"]
 
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     reads: ClassVar[str] = "items"
     writes: ClassVar[tuple[str, ...]] = ("prelabels",)
     repeatable: ClassVar[bool] = True
