@@ -78,7 +78,7 @@ def unmounted(tmp_path) -> Path:
         {"stage": "prelabel", "model": "offline"},
         {"stage": "annotate"},
         {"stage": "aggregate"},
-        {"stage": "export"},
+        {"stage": "export", "media": ["audio", "face"]},
         {"stage": "publish", "repo": "tester/gone"},
     ]
     recipe = make_recipe(tmp_path, *stages)
