@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 _POLL_S = 0.1
 _CONNECT_S = 5
-_JOIN_S = 30
+_JOIN_S = 60
 _MAX_CHARS = 500
 _MAX_RETRIES = 2
 
@@ -149,7 +149,9 @@ def check_cluster(address: str) -> None:
     """
     try:
         if parts := re.fullmatch(r"(?:ray://)?([\w.-]+):(\d{1,5})", address):
-            socket.create_connection((parts[1], int(parts[2])), timeout=_CONNECT_S).close()
+            with socket.create_connection((parts[1], int(parts[2])), timeout=_CONNECT_S) as connection:
+                if not os.environ.get("RAY_USE_TLS") and not _is_http2(connection):
+                    raise _no_cluster(address, "something else than Ray listens there")
     except (OSError, OverflowError) as error:
         raise _no_cluster(address, str(error)) from error
     command = [sys.executable, "-c", _JOIN, address]
@@ -160,12 +162,22 @@ def check_cluster(address: str) -> None:
             output = join.communicate(timeout=_JOIN_S)[0]
         except subprocess.TimeoutExpired:
             join.kill()
-            output = join.communicate()[0] + f"\nno answer of a Ray cluster within {_JOIN_S} s; does Ray listen there?"
+            output = join.communicate()[0] + f"\nno answer within {_JOIN_S} s"
         except BaseException:
             join.kill()
             raise
     if join.returncode:
         raise _no_cluster(address, output)
+
+
+def _is_http2(connection: socket.socket) -> bool:
+    """Whether the other side answers as HTTP/2 servers do (RFC 9113, 3.4), which all of Ray's are."""
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+    try:
+        frame = connection.recv(9)
+    except OSError:
+        return False
+    return frame[3:4] == b"\4"
 
 
 def _no_cluster(address: str, output: str) -> ServiceUnavailable | ServiceRefused:

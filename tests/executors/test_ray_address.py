@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -40,13 +41,16 @@ def test_no_ray_cluster_is_one_clear_error(address):
     assert "ray start --head" in done.stdout
 
 
-def test_an_address_where_something_else_listens_is_said_within_seconds(monkeypatch):
-    monkeypatch.setattr("curate.executors.ray._JOIN_S", 1.0)
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n"])
+def test_an_address_where_something_else_listens_is_said_within_seconds(monkeypatch, answer):
+    monkeypatch.setattr("curate.executors.ray._CONNECT_S", 0.5)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(ServiceUnavailable, match="no answer of a Ray cluster within"):
+        if answer:
+            threading.Thread(target=lambda: listener.accept()[0].sendall(answer), daemon=True).start()
+        with pytest.raises(ServiceUnavailable, match="something else than Ray listens there"):
             check_cluster(address)
 
 
