@@ -13,6 +13,7 @@ from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from curate.cli.options import next_command
+from curate.corpus.advice import advise
 from curate.errors import CurateError
 
 if TYPE_CHECKING:
@@ -189,6 +190,8 @@ def show_missing(results: Iterable["StageResult"], *, workspace: str) -> None:
         if result.reason and 2 * missing > total:
             note = f"{missing:,} of {count_of(total, 'item')} have no proposal, most often {shorten(result.reason)}"
             say(f"note:    {note}; see `{status}` and the report")
+        if advice := advise(result.counts) if result.stage == "prelabel" else "":
+            say(f"next:    {advice}")
         if result.unavailable:
             files = "file was" if result.unavailable == 1 else "files were"
             where = f"{files} out of reach in {result.stage}"

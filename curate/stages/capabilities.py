@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
@@ -10,7 +9,7 @@ import pyarrow as pa
 from curate.corpus.ledger import Entry
 from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
-from curate.stages.contract import BatchStage, Outcome, Problem, Rejection, Stage, Tools
+from curate.stages.contract import BatchStage, Outcome, Rejection, Stage, Tools
 
 
 class Discovered(BatchStage):
@@ -23,10 +22,6 @@ class Discovered(BatchStage):
     @abstractmethod
     def discover(self, tools: Tools) -> pa.Table:
         """Return the inputs that exist now. Raises ``InvalidInput`` if a setting names nothing that exists."""
-
-    @abstractmethod
-    def missing(self, folder: Path) -> Iterable[Problem]:
-        """Return the settings that name nothing that exists, for ``curate check``."""
 
 
 class Parts(NamedTuple):
