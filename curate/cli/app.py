@@ -21,6 +21,7 @@ from curate.cli.commands import (
     verify,
 )
 from curate.cli.help import MAX_HELP_WIDTH, WholeHelp
+from curate.cli.limits import allow_open_files
 
 app = typer.Typer(
     name="curate",
@@ -60,4 +61,5 @@ def _options(
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Define the options of curate itself."""
+    """Define the options of curate itself, and prepare its process."""
+    allow_open_files()

@@ -1,8 +1,11 @@
 """All that the command line prints: results on stdout, progress and problems on stderr."""
 
 import json
+import os
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
@@ -10,6 +13,7 @@ from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from curate.cli.options import next_command
+from curate.corpus.advice import advise
 from curate.errors import CurateError
 
 if TYPE_CHECKING:
@@ -41,6 +45,15 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """Print a line about progress on stderr."""
     err.print(escape(text), style="dim")
+
+
+def claim_stdout() -> None:
+    """Let only this program's own output reach stdout: what native libraries print there goes to stderr."""
+    sys.stdout.flush()
+    with suppress(OSError, ValueError):
+        claimed = os.dup(1)
+        os.dup2(2, 1)
+        sys.stdout = os.fdopen(claimed, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
 
 
 def show_json(document: Any) -> None:
@@ -177,6 +190,8 @@ def show_missing(results: Iterable["StageResult"], *, workspace: str) -> None:
         if result.reason and 2 * missing > total:
             note = f"{missing:,} of {count_of(total, 'item')} have no proposal, most often {shorten(result.reason)}"
             say(f"note:    {note}; see `{status}` and the report")
+        if advice := advise(result.counts) if result.stage == "prelabel" else "":
+            say(f"next:    {advice}")
         if result.unavailable:
             files = "file was" if result.unavailable == 1 else "files were"
             where = f"{files} out of reach in {result.stage}"

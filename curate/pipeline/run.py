@@ -76,7 +76,7 @@ def attempt(
         if name is not None and name not in names:
             raise InvalidInput(f"{option} {name}: the recipe has no such stage{nearest(name, names)}")
     with workspace.lock(), collecting_garbage_less():
-        workspace.claim(loaded.recipe.recipe, loaded.path)
+        workspace.claim(loaded.recipe.recipe, loaded.path, loaded.raw)
         record = RunRecord(loaded, workspace)
         corpus = Corpus(workspace, loaded.labels, {})
         tools = make_tools(loaded, workspace, answers=workspace.local_file(ANSWERS))

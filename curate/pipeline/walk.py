@@ -53,8 +53,9 @@ def make_tools(loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | No
     """Return what the stages of a recipe work with; ``answers`` is for the holder of the workspace's lock."""
     recipe = loaded.recipe
     split = next((stage.split_settings(recipe.seed) for stage in recipe.stages if isinstance(stage, Dividing)), None)
+    raw = tuple(dict.fromkeys((*loaded.raw, *workspace.raw_folders(loaded.path))))
     return Tools(
-        workspace.blobs, loaded.labels, loaded.folder, recipe.seed, recipe.recipe, answers, split, recipe.stages
+        workspace.blobs, loaded.labels, loaded.folder, recipe.seed, recipe.recipe, answers, split, recipe.stages, raw
     )
 
 

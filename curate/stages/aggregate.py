@@ -19,7 +19,7 @@ class Aggregate(DriverStage):
 
     stage: Literal["aggregate"]
     method: Literal["majority"] = "majority"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         table = corpus.table("labels")

@@ -104,7 +104,7 @@ def _push(
         connection.name,
         folder=tools.folder,
         settings=settings,
-        make_copies=ViewingCopies(corpus, tools.folder).make,
+        make_copies=ViewingCopies(corpus, tools.raw).make,
         language=stage.language,
         say=say,
     )

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
-from curate.stages.contract import BatchStage, Outcome, Problem, Rejection, Stage, Tools
+from curate.stages.contract import BatchStage, Outcome, Rejection, Stage, Tools
 
 
 class Discovered(BatchStage):
@@ -26,10 +26,6 @@ class Discovered(BatchStage):
     def raw_files(self, tools: Tools) -> Iterable[Path] | None:
         """Return the files that decide what ``discover`` returns, however they are used; None if there are others."""
         return None
-
-    @abstractmethod
-    def missing(self, folder: Path) -> Iterable[Problem]:
-        """Return the settings that name nothing that exists, for ``curate check``."""
 
 
 class Parts(NamedTuple):

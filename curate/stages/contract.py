@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from curate.corpus.sources import RawFolders
 from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
 from curate.files import digest
@@ -75,6 +76,13 @@ class Tools(NamedTuple):
     """How the recipe divides a release; None if it makes none."""
     stages: "tuple[Stage, ...]" = ()
     """All stages of the recipe, in order."""
+    raw_folders: tuple[Path, ...] = ()
+    """Folders that the user named for raw files, besides the recipe's."""
+
+    @property
+    def raw(self) -> RawFolders:
+        """The folders that raw files may be in."""
+        return RawFolders(self.folder, self.raw_folders)
 
 
 class Rejection(NamedTuple):
@@ -168,6 +176,10 @@ class Stage(BaseModel, ABC):
 
     def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
         """Return problems that can be found without running. ``labels`` is None if the label schema failed to load."""
+        return ()
+
+    def missing(self, raw: RawFolders) -> Iterable[Problem]:
+        """Return the settings that name no raw file that exists and may be read."""
         return ()
 
 

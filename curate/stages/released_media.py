@@ -47,7 +47,7 @@ class ReleasedMedia:
         rows = items.filter(lacking).select(_COPY_COLUMNS).to_pylist()
         if not rows:
             return MadeCopies(0, [])
-        copies = ViewingCopies(corpus, tools.folder).make(rows)
+        copies = ViewingCopies(corpus, tools.raw).make(rows)
         problems = [error.message for error in copies.values() if not isinstance(error, str)]
         return MadeCopies(len(copies) - len(problems), problems)
 

@@ -7,6 +7,7 @@ import pytest
 
 from curate.assets import shipped_folder
 from curate.corpus.ledger import Batch
+from curate.corpus.sources import RawFolders
 from curate.corpus.spec import parent_column, table_spec
 from curate.errors import InvalidInput
 from curate.executors.local import LocalExecutor
@@ -158,8 +159,8 @@ def test_stage_tools_and_outcome_travel_between_processes(step):
 def test_discovered_inputs_are_the_same_each_time(step, tmp_path):
     assert isinstance(step.stage, Discovered)
     assert step.stage.discover(step.tools).equals(step.inputs)
-    assert not list(step.stage.missing(step.tools.folder))
-    assert list(step.stage.missing(tmp_path)), "an empty folder holds nothing to find"
+    assert not list(step.stage.missing(step.tools.raw))
+    assert list(step.stage.missing(RawFolders(tmp_path))), "an empty folder holds nothing to find"
     with pytest.raises(InvalidInput):
         step.stage.discover(step.tools._replace(folder=tmp_path))
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from curate.assets import shipped_folder
-from curate.corpus.sources import SourceMissing
+from curate.corpus.sources import RawFolders, SourceMissing
 from curate.files import sha256_of_file
 from curate.labels import load_labels
 from curate.media.container.decode import Span, read_audio
@@ -194,17 +194,17 @@ def test_a_file_out_of_reach_is_tried_again_by_the_next_run(tmp_path, monkeypatc
     def fail_at(number):
         opened = itertools.count()
 
-        def locate(folder, name):
+        def locate(raw, name):
             if next(opened) == number:
                 raise SourceMissing(f"{name} is on a disk that is not mounted")
-            return folder / name
+            return raw.join(name)
 
         return locate
 
     for number in (0, 1):
         workspace = tmp_path / f"w{number}"
         with monkeypatch.context() as patch:
-            patch.setattr("curate.stages.preprocess.stage.source_path", fail_at(number))
+            patch.setattr(RawFolders, "path", fail_at(number))
             run_quietly(recipe, workspace)
         assert not contents(workspace)["items"].num_rows
         rejections = contents(workspace)["rejections"].to_pylist()

@@ -48,6 +48,7 @@ def _describe(row: Mapping[str, Any]) -> str:
 def _show(state: "Status", workspace: str) -> None:
     from curate.cli.options import next_command
     from curate.cli.output import counted, say, shorten, show_table
+    from curate.corpus.advice import advise
     from curate.llm.labellers.protocol import OUTCOMES
 
     say(f"recipe {state.recipe} in {state.workspace}\n")
@@ -62,6 +63,9 @@ def _show(state: "Status", workspace: str) -> None:
         rows = [(name, *(counts.get(outcome, 0) for outcome in outcomes)) for name, counts in state.prelabels.items()]
         say("")
         show_table(["labeller", *outcomes], rows)
+        for name, counts in state.prelabels.items():
+            if advice := advise(counts):
+                say(f"next: {name}: {advice}")
     if state.rejections:
         rejections = [
             (stage, reason, n, shorten(state.examples[stage][reason] or ""))

@@ -8,11 +8,13 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from curate.labels import Field, LabelSchema
 from curate.llm.labellers.features import MAX_CHARS
+from curate.llm.labellers.model import emotion_model
 
 PrelabelOutcome = Literal["ok", "abstained", "refused", "filtered", "truncated", "invalid", "error"]
 OUTCOMES: tuple[PrelabelOutcome, ...] = get_args(PrelabelOutcome)
 
-_LETTER = re.compile(r"[^\W\d_]")
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_MAX_WORDS, _KNOWN_SHARE = 200, 0.75
 
 
 class Proposal(NamedTuple):
@@ -61,12 +63,15 @@ def text_of(item: Mapping[str, Any]) -> str:
 
 
 def english_text_of(item: Mapping[str, Any]) -> str:
-    """Return an item's text if it is English, or may be because its language is unknown; else an empty string."""
+    """Return an item's text if it is English, else an empty string.
+
+    Where the language is not known, as of short texts, English has words that the model has met: three in four.
+    """
     text, language = text_of(item), item.get("language")
     if language is not None:
         return text if language == "en" else ""
-    letters = _LETTER.findall(text)
-    return text if 2 * sum(letter.isascii() for letter in letters) >= len(letters) else ""
+    words = _WORD.findall(text)[:_MAX_WORDS]
+    return text if not words or emotion_model().share_known(words) >= _KNOWN_SHARE else ""
 
 
 def build_proposal(labels: LabelSchema, guess: Callable[[Field], Guess | None], *, name: str) -> Proposal:

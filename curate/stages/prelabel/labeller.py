@@ -79,7 +79,9 @@ def _with_reason(proposal: Proposal, item: Mapping[str, Any]) -> Proposal:
     if not text_of(item):
         return proposal._replace(detail=f"the item has no text: {HOW_TO_GET_TEXT}")
     if not english_text_of(item):
-        return proposal._replace(detail="the text is not English: name a model that knows its language")
+        is_known = item.get("language") is not None
+        reason = "is not English" if is_known else "may not be English, and is too short to tell"
+        return proposal._replace(detail=f"the text {reason}: name a model that knows its language")
     return proposal._replace(
         detail="no field of the label schema can be read off the text: name a model, or ask people"
     )

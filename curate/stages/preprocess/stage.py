@@ -1,15 +1,16 @@
 """Preprocess: cut each source into items to annotate, with their sound, viewing copy, face and words."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
-from curate.corpus.sources import SourceMissing, source_path
+from curate.corpus.sources import RawFolders, SourceMissing, allowing, outside
 from curate.corpus.spec import table_spec
 from curate.corpus.view import Corpus
-from curate.errors import InvalidRow
+from curate.errors import InvalidInput, InvalidRow
 from curate.files import sha256_of_file
 from curate.labels import LabelSchema
 from curate.media.container.decode import Span
@@ -31,7 +32,7 @@ from curate.stages.preprocess.pictures import add_picture
 from curate.stages.preprocess.planning import no_shots, no_unit, plan_source
 from curate.stages.preprocess.posts import COLUMNS_READ, batch_posts, post_items, set_languages
 from curate.stages.preprocess.rows import SourceRows, shot_rows, to_outcome
-from curate.stages.preprocess.settings import Filters, PreprocessSettings, resolve
+from curate.stages.preprocess.settings import Filters, PreprocessSettings, resolve, turns_path
 
 _UNREAD = frozenset({"title", "collection", "licence", "consent", "size_bytes", "work"})
 
@@ -56,7 +57,9 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
         yield from (CENTERFACE.sha256,) if pack is None else (sha256_of_file(path) for path in pack_files(pack))
         if whisper is not None and whisper.is_dir():
             yield model_hash(whisper)
-        turns = turn_files(resolve(tools.folder, self.speakers.file))
+        if (refused := _refused_turns(tools.raw, self.speakers.file)) is not None:
+            raise InvalidInput(outside(*refused), hint=allowing(refused[1]))
+        turns = turn_files(turns_path(tools.raw, self.speakers.file))
         yield from (f"{path.name}:{sha256_of_file(path)}" for path in turns)
         if self.speakers.cluster:
             yield D_VECTORS.sha256
@@ -72,12 +75,16 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
         whisper = resolve(folder, self.transcript.whisper_model)
         if whisper is not None and (problem := model_problem(whisper)):
             yield ("transcript", "whisper_model"), problem
-        turns = resolve(folder, self.speakers.file)
-        if turns is not None and not turn_files(turns):
-            yield ("speakers", "file"), f"{turns} is neither an RTTM or CSV file nor a folder with such files"
         dnsmos = [name for name, value in self.filters if name.startswith("min_dnsmos") and value is not None]
         if dnsmos and not self.quality.dnsmos:
             yield ("filters", dnsmos[0]), f"{dnsmos[0]} needs quality: {{dnsmos: true}}"
+
+    def missing(self, raw: RawFolders) -> Iterable[Problem]:
+        turns = turns_path(raw, self.speakers.file)
+        if turns is not None and not turn_files(turns):
+            yield ("speakers", "file"), f"{turns} is neither an RTTM or CSV file nor a folder with such files"
+        elif (refused := _refused_turns(raw, self.speakers.file)) is not None:
+            yield ("speakers", "file"), f"{outside(*refused)}; {allowing(refused[1])}"
 
     def notices(self, tools: Tools) -> Iterable[str]:
         pack = resolve(tools.folder, self.faces.model_pack)
@@ -226,6 +233,13 @@ def _all_filtered(file: str) -> InvalidRow:
 def _raw_file(row: dict[str, Any], tools: Tools) -> Path:
     """Return the path of a source's file. Raises ``InvalidRow``, which the next run tries again, if it is not there."""
     try:
-        return source_path(tools.folder, row["file"])
+        return tools.raw.path(row["file"])
     except SourceMissing as error:
         raise InvalidRow(error.message, reason="unavailable") from error
+
+
+def _refused_turns(raw: RawFolders, setting: str | None) -> tuple[str, str] | None:
+    """Return the first file of speaker turns outside the folders of raw files, and its path without links."""
+    may_read = raw.boundary()
+    reals = ((str(path), os.path.realpath(path)) for path in turn_files(turns_path(raw, setting)))
+    return next(((path, real) for path, real in reals if not may_read(real)), None)
