@@ -20,6 +20,7 @@ class Judgement:
     """One act of a rater upon one item, wherever it was made.
 
     ``identity`` names the judgement for good, across all sources; ``revision`` changes whenever the judgement does.
+    ``arm`` says what the rater was shown.
     ``origins`` holds for each answered field whether a person or a proposal gave the value. ``raw`` is the judgement
     as its source wrote it, and ``misfits`` says why parts of it do not fit the label schema.
     """
@@ -32,6 +33,7 @@ class Judgement:
     action: str = "created"
     acted_at: datetime | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
+    arm: str | None = None
     lead_time_s: float | None = None
     prelabel_id: str | None = None
     server: str | None = None
@@ -53,6 +55,7 @@ class Judgement:
             "judgement_id": self.judgement_id,
             "item_id": self.item_id,
             "annotator": self.rater,
+            "arm": self.arm,
             "action": self.action,
             "acted_at": self.acted_at,
             "lead_time_s": self.lead_time_s,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from curate.corpus.sources import RawFolders, SourceMissing
 from curate.errors import InvalidInput, InvalidRow
 from curate.media.container.decode import read_audio
 from curate.media.container.open import AUDIO_RATE_HZ
@@ -49,7 +50,7 @@ def write_previews(loaded: LoadedRecipe, workspace: Workspace, folder: Path, *, 
             faces=tables["faces"][key],
             shots=tables["shots"][key],
             rejections=rejections[key],
-            peaks=_peaks(tools.folder / row["file"]),
+            peaks=_peaks(tools.raw, row["file"]),
             step_s=STEP_S,
         )
         html = render_preview(preview, tools.blobs)
@@ -64,11 +65,11 @@ def _by(rows: list[Row], column: str) -> defaultdict[str, list[Row]]:
     return groups
 
 
-def _peaks(path: Path) -> list[float]:
+def _peaks(raw: RawFolders, name: str) -> list[float]:
     """Return the peak of each step as a share of the highest peak (0-1); empty if the file or its sound is gone."""
     try:
-        samples = read_audio(path)
-    except InvalidRow:
+        samples = read_audio(raw.path(name))
+    except (InvalidRow, SourceMissing):
         return []
     step = round(STEP_S * AUDIO_RATE_HZ)
     steps = samples[: len(samples) // step * step].reshape(-1, step)

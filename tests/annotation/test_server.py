@@ -185,7 +185,7 @@ def test_external_server_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "key")
     assert connection(tmp_path) == ("https://labels.example.org/ls", "key", False, "https://labels.example.org/ls")
     monkeypatch.setenv("LABEL_STUDIO_URL", "labels.example.org")
-    with pytest.raises(InvalidInput, match="no address"):
+    with pytest.raises(InvalidInput, match="not a web address"):
         connection(tmp_path)
 
 

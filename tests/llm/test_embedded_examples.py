@@ -158,9 +158,10 @@ def test_a_service_that_cannot_embed_ends_the_stage_before_any_request(corpus, d
 def test_requests_and_embeddings_share_one_budget(corpus, double, mode, monkeypatch):
     quick = partial(EngineSettings, batch_idle_s=0.05, batch_poll_s=0.05)
     monkeypatch.setattr("curate.stages.prelabel.streaming.EngineSettings", quick)
+    labeller = {**MINI, "max_tokens": 1_500}
     for _ in range(2):
         with pytest.raises(Interrupted, match="the budget is spent"):
-            corpus.run(labellers=[MINI], examples=EXAMPLES, mode=mode, in_flight=2, budget={"tokens": 4_500})
+            corpus.run(labellers=[labeller], examples=EXAMPLES, mode=mode, in_flight=2, budget={"tokens": 4_500})
     entries = rows(corpus.workspace.local, "spend")
     assert {entry["labeller"] for entry in entries} == {BY, MINI["model"]}
     assert {entry["state"] for entry in entries} == {"settled"}

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from curate.corpus.sources import RawFolders
 from curate.errors import InvalidInput
 from curate.labels import load_labels
 from curate.pipeline import open_corpus
@@ -26,6 +27,7 @@ from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe
 from tests.support.media_builders import make_frames, make_portrait, make_tone, sample, write_media
 from tests.support.runs import assert_same, contents, run_quietly
+from tests.support.stages import known
 
 
 class Done(NamedTuple):
@@ -34,7 +36,7 @@ class Done(NamedTuple):
 
     @property
     def sources(self) -> dict[str, dict]:
-        return {row["file"]: row for row in self.outcome.rows["sources"]}
+        return {row["file"]: row for row in self.outcome.dicts("sources")}
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -56,7 +58,7 @@ def ingest(folder: Path, *files: str, **settings) -> Done:
     assert len(set(ids)) == len(ids)
     assert set(done.reasons.values()) <= set(REASONS)
     parts = [stage.apply(inputs.slice(i, 1), tools) for i in range(len(inputs))]
-    assert [row for part in parts for row in part.rows["sources"]] == outcome.rows["sources"]
+    assert known(row for part in parts for row in part.dicts("sources")) == known(outcome.dicts("sources"))
     return done
 
 
@@ -165,7 +167,7 @@ def test_globs(tmp_path):
     for name in ("x.txt", "a/y.txt", "a/b/z.txt", "a/.hidden.txt"):
         (tmp_path / name).write_text(name)
     assert list(ingest(tmp_path, "**/*.txt", "*.txt").sources) == ["a/b/z.txt", "a/y.txt", "x.txt"]
-    assert list(ingest(tmp_path / "a", str(tmp_path / "x.txt")).sources) == [str(tmp_path / "x.txt")]
+    assert list(ingest(tmp_path, str(tmp_path / "x.txt")).sources) == [str(tmp_path / "x.txt")]
 
 
 def test_folders_that_are_deep_or_linked_in_circles(tmp_path):
@@ -179,7 +181,7 @@ def test_folders_that_are_deep_or_linked_in_circles(tmp_path):
             Path(path, "a.txt").write_text(str(depth))
     (folder / "loop").symlink_to(".")
     (folder / "d/back").symlink_to("../..")
-    names = find_files("raw/**/*", tmp_path)
+    names = find_files("raw/**/*", RawFolders(tmp_path))
     assert len(names) == 3
     assert not any("loop" in name or "back" in name for name in names)
     subprocess.run(["rm", "-r", folder], check=True)

@@ -28,6 +28,11 @@ Words = (
 """A text, or one text by language."""
 LabelNames = Annotated[tuple[str, ...], BeforeValidator(lambda names: (names,) if isinstance(names, str) else names)]
 
+Comparison = Literal[
+    "label", "labels", "ordinal", "interval", "preference", "trace", "ranges", "spans", "boxes", "text"
+]
+"""How raters' values are compared, which decides which measures of agreement fit them."""
+
 AggregationRule = Literal["majority", "union", "intersection", "mean"]
 """Which parts of several values are kept: those of more than half of the raters, of any, or of all; ``mean`` averages
 numbers and is ``majority`` for everything else."""
@@ -211,6 +216,24 @@ class Field(BaseModel, ABC):
         }
 
     # Compared: how far values differ, and several of them as one.
+
+    @property
+    def comparison(self) -> Comparison:
+        """How raters' values are compared."""
+        return "text"
+
+    def comparable(self, value: Any) -> Any:
+        """Return a value in the form of its ``comparison``.
+
+        A label; a frozenset of labels; a number (ordinal, interval, preference); a list of ``Region`` (ranges, spans,
+        boxes); otherwise the value itself.
+        """
+        return value
+
+    @property
+    def categories(self) -> tuple[Any, ...]:
+        """All comparable values there can be, in order, if they are few enough to name; empty otherwise."""
+        return ()
 
     @property
     def soft_labels(self) -> tuple[str, ...]:

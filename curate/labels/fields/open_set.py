@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import Field as Setting
 
 from curate.labels.features import Feature, list_of, scalar
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Field
+from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field
 from curate.labels.fields.checks import is_settled, unanimous
 from curate.labels.fields.results import Result, collect
 from curate.labels.fields.text import checked_text
@@ -81,9 +81,16 @@ class OpenSet(Field):
         labels = self.taxonomy.labels_for(word) if self.taxonomy is not None else ()
         return labels[0] if labels else word.casefold()
 
+    @property
+    def comparison(self) -> Comparison:
+        return "labels"
+
+    def comparable(self, value: Any) -> frozenset[str]:
+        return frozenset(map(self._key, value))
+
     def distance(self, a: Any, b: Any) -> float | None:
         """Return one minus the Jaccard index of the words, or of their labels where they have one."""
-        first, second = {self._key(word) for word in a}, {self._key(word) for word in b}
+        first, second = self.comparable(a), self.comparable(b)
         return 1 - len(first & second) / len(first | second)
 
     def aggregate(self, values: Sequence[Any], rule: AggregationRule = "majority") -> Aggregate:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field as Setting
 
 from curate.labels.features import Feature, scalar
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Field
+from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field
 from curate.labels.fields.checks import members
 from curate.labels.fields.results import Result, collect, control_suffix
 from curate.labels.fields.text import checked_text, longest, text_area, text_of
@@ -120,6 +120,17 @@ class Preference(Field):
             raise ValueError(f"{repr(answers)[:60]} is not one of {', '.join(grades)}")
         reason = text_of([result for result in results if control_suffix(result)])
         return self.check({"grade": grades[answers[0]], "reason": reason or None})
+
+    @property
+    def comparison(self) -> Comparison:
+        return "preference"
+
+    def comparable(self, value: Any) -> float:
+        return float(value["grade"])
+
+    @property
+    def categories(self) -> tuple[Any, ...]:
+        return tuple(map(float, self._allowed))
 
     def distance(self, a: Any, b: Any) -> float | None:
         """Return the absolute difference of the grades as a share of the largest possible one."""

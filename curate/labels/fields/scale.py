@@ -10,7 +10,15 @@ import pyarrow as pa
 from pydantic import model_validator
 
 from curate.labels.features import Feature, scalar
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Field, Words, in_language
+from curate.labels.fields.base import (
+    DEFAULT_LANGUAGE,
+    Aggregate,
+    AggregationRule,
+    Comparison,
+    Field,
+    Words,
+    in_language,
+)
 from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid
 from curate.labels.fields.results import Result, collect
 from curate.labels.layout import Layout
@@ -18,6 +26,7 @@ from curate.labels.markup import literal
 from curate.labels.units import ItemContext
 
 _MAX_STARS = 10
+_MAX_CATEGORIES = 200
 
 
 class Scale(Field):
@@ -120,6 +129,16 @@ class Scale(Field):
         if len(numbers) > 1:
             raise ValueError(f"{len(numbers)} numbers are given where one is allowed")
         return self.check(numbers[0]) if numbers and numbers[0] is not None else None
+
+    @property
+    def comparison(self) -> Comparison:
+        return self.level
+
+    @property
+    def categories(self) -> tuple[Any, ...]:
+        if self.level == "interval" or self.maximum - self.minimum >= _MAX_CATEGORIES:
+            return ()
+        return tuple(self.minimum + step for step in range(int(self.maximum - self.minimum) + 1))
 
     def distance(self, a: Any, b: Any) -> float | None:
         """Return the absolute difference as a share of the scale's length."""

@@ -11,7 +11,7 @@ from pydantic import Field as Setting
 from pydantic import model_validator
 
 from curate.labels.features import Feature, list_of, scalar
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Field
+from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field
 from curate.labels.fields.checks import is_settled, members, unanimous
 from curate.labels.fields.clock import MAX_S, is_cut, region_times
 from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid
@@ -182,6 +182,10 @@ class Trace(Field):
             samples += [None] * (stop - len(samples))
             samples[begin:stop] = [checked_number(number, *self._bounds)] * (stop - begin)
         return {"step_s": self.step_s, "values": samples}
+
+    @property
+    def comparison(self) -> Comparison:
+        return "trace"
 
     def distance(self, a: Any, b: Any) -> float | None:
         """Return the mean absolute difference of the samples that both have, as a share of the range; None without."""

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from curate.corpus.sources import RawFolders
+
 CutBy = Literal["speech", "window", "shot", "cue", "clip"]
 TranscriptSource = Literal["subtitles", "whisper", "endpoint"]
 SplitPosts = Literal["whole", "sentences", "turns"]
@@ -122,3 +124,8 @@ class PreprocessSettings(Settings):
 def resolve(folder: Path, setting: str | None) -> Path | None:
     """Return the path that a setting names relative to the recipe's folder, or None if it is not set."""
     return folder / Path(setting).expanduser() if setting else None
+
+
+def turns_path(raw: RawFolders, setting: str | None) -> Path | None:
+    """Return the file or folder with speaker turns that a setting names; None if it is not set."""
+    return raw.join(str(Path(setting).expanduser())) if setting else None

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from curate.corpus.sources import RawFolders, SourceMissing
 from curate.errors import InvalidRow
 from curate.llm.prompts.fence import is_visible
 from curate.llm.transport import audio as openai_audio
@@ -54,8 +55,8 @@ def open_transcribers(row: dict[str, Any], settings: PreprocessSettings, tools: 
     for source in settings.transcript.order:
         if source == "subtitles":
             if (sidecar := _sidecar(row, settings.transcript.language)) is not None:
-                transcribers.append(SidecarSubtitles(tools.folder / sidecar["file"], sidecar["language"]))
-            transcribers.append(EmbeddedSubtitles(tools.folder / row["file"]))
+                transcribers.append(SidecarSubtitles(_path(tools.raw, sidecar["file"]), sidecar["language"]))
+            transcribers.append(EmbeddedSubtitles(_path(tools.raw, row["file"])))
         elif source == "whisper" and whisper is not None:
             transcribers.append(Whisper(whisper))
         elif source == "endpoint" and endpoint:
@@ -68,6 +69,14 @@ def _sidecar(row: dict[str, Any], language: str | None) -> dict[str, Any] | None
     sidecars = row["subtitles"] or ()
     index = choose_sidecar([sidecar["language"] for sidecar in sidecars], language)
     return None if index is None else dict(sidecars[index])
+
+
+def _path(raw: RawFolders, name: str) -> Path:
+    """Return the path of a file; if it is not there, reading it says so, and other words can be used."""
+    try:
+        return raw.path(name)
+    except SourceMissing:
+        return raw.join(name)
 
 
 def _language_doubt(row: dict[str, Any], language: str | None) -> str | None:

@@ -8,8 +8,16 @@ import pyarrow as pa
 from pydantic import Field as Setting
 
 from curate.labels.features import Feature, class_label, from_class_ids, list_of, scalar, to_class_ids
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Field
-from curate.labels.fields.boxes.shapes import SIDES, box_of, checked_box, shared_area, to_fractions, to_percent
+from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field
+from curate.labels.fields.boxes.shapes import (
+    SIDES,
+    TrackRegion,
+    box_of,
+    checked_box,
+    shared_area,
+    to_fractions,
+    to_percent,
+)
 from curate.labels.fields.checks import known_label, label_lines, members, unanimous
 from curate.labels.fields.clock import MAX_S, checked_time, keyframe_time, rate_of, to_frame
 from curate.labels.fields.results import Result, control_suffix, region_label, value_of
@@ -190,6 +198,13 @@ class Boxes(Field):
         if orphans := labelled.keys() - {str(result.get("id")) for result in drawn}:
             raise ValueError(f"a label without its box: {min(orphans)}")
         return self.check(tracks, item._replace(duration_s=None))
+
+    @property
+    def comparison(self) -> Comparison:
+        return "boxes"
+
+    def comparable(self, value: Any) -> list[TrackRegion]:
+        return [TrackRegion(box["label"], self._as_track(box)["keyframes"]) for box in value]
 
     def distance(self, a: Any, b: Any) -> float | None:
         """Return one minus the mean overlap (intersection over union) of paired boxes; unpaired ones overlap nothing.

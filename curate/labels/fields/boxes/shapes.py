@@ -1,9 +1,10 @@
 """Boxes as fractions of a picture and as Label Studio's percentages, and how much boxes and tracks overlap."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from curate.labels.fields.numbers import checked_number
+from curate.labels.fields.regions import Region
 
 SIDES = ("x", "y", "width", "height")
 
@@ -49,10 +50,29 @@ def box_of(entry: Mapping[str, Any]) -> dict[str, float]:
     return {side: entry[side] for side in SIDES}
 
 
+class TrackRegion(NamedTuple):
+    """A box or a track of boxes as a region that raters are compared by."""
+
+    label: str
+    keyframes: Sequence[Mapping[str, Any]]
+
+    @property
+    def bounds(self) -> None:
+        """None: a box has no two ends."""
+        return None
+
+    def overlap(self, other: Region) -> float:
+        """Return the mean intersection over union at all keyframe times."""
+        return _overlap(self.keyframes, other.keyframes) if isinstance(other, TrackRegion) else 0.0
+
+
 def shared_area(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> float:
     """Return the overlap of tracks paired greedily within a label, as a share (0-1) of the larger number of tracks."""
     pairs = sorted(
-        (-_overlap(a, b), i, j) for i, a in enumerate(first) for j, b in enumerate(second) if a["label"] == b["label"]
+        (-_overlap(a["keyframes"], b["keyframes"]), i, j)
+        for i, a in enumerate(first)
+        for j, b in enumerate(second)
+        if a["label"] == b["label"]
     )
     used: tuple[set[int], set[int]] = (set(), set())
     shared = 0.0
@@ -64,12 +84,12 @@ def shared_area(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str
     return shared / max(len(first), len(second))
 
 
-def _overlap(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
+def _overlap(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]]) -> float:
     """Return the mean intersection over union at all keyframe times of both tracks at which either is visible."""
-    times = sorted({keyframe["time_s"] for track in (a, b) for keyframe in track["keyframes"]})
+    times = sorted({keyframe["time_s"] for track in (a, b) for keyframe in track})
     overlaps = []
     for time_s in times:
-        first, second = _visible_box(a["keyframes"], time_s), _visible_box(b["keyframes"], time_s)
+        first, second = _visible_box(a, time_s), _visible_box(b, time_s)
         if first or second:
             overlaps.append(_iou(first, second) if first and second else 0.0)
     return sum(overlaps) / len(overlaps) if overlaps else 1.0

@@ -9,8 +9,9 @@ from pydantic import Field as Setting
 from pydantic import model_validator
 
 from curate.labels.features import Feature, class_label, from_class_ids, list_of, scalar, to_class_ids
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Field, LabelNames
+from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field, LabelNames
 from curate.labels.fields.checks import known_label, label_lines, members, unanimous
+from curate.labels.fields.regions import Interval
 from curate.labels.fields.results import Result, region_label, value_of
 from curate.labels.fields.spans import quotations
 from curate.labels.fields.spans import text as span_text
@@ -226,6 +227,13 @@ class Spans(Field):
             label = region_label(result, self._kind, self.taxonomy)
             spans.append({"id": str(result.get("id")), **position._asdict(), "label": label})
         return self.check({"spans": spans, "relations": relations}, item) if spans else None
+
+    @property
+    def comparison(self) -> Comparison:
+        return "spans"
+
+    def comparable(self, value: Any) -> list[Interval]:
+        return [Interval(span["label"], span["start"], span["end"], span["turn"]) for span in value["spans"]]
 
     def distance(self, a: Any, b: Any) -> float | None:
         """Return one minus the characters labelled alike by both as a share of those labelled by either."""

@@ -9,9 +9,10 @@ import pyarrow as pa
 from pydantic import Field as Setting
 
 from curate.labels.features import Feature, class_label, from_class_ids, list_of, scalar, to_class_ids
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Field
+from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field
 from curate.labels.fields.checks import known_label, label_lines, members, unanimous
 from curate.labels.fields.clock import MAX_S, checked_time, from_frame, is_cut, region_times, times_within, to_frame
+from curate.labels.fields.regions import Interval
 from curate.labels.fields.results import Result, region_label, value_of
 from curate.labels.fields.timeline.votes import agreed_segments, best_supported, shared_time
 from curate.labels.layout import Layout
@@ -143,6 +144,13 @@ class Timeline(Field):
         ]
         ends += [float(value["end"]) for kind, value in values if kind != "timelinelabels"]
         return sum(is_cut(end_s, item) for end_s in ends)
+
+    @property
+    def comparison(self) -> Comparison:
+        return "ranges"
+
+    def comparable(self, value: Any) -> list[Interval]:
+        return [Interval(segment["label"], segment["start_s"], segment["end_s"]) for segment in value]
 
     def distance(self, a: Any, b: Any) -> float | None:
         """Return one minus the time labelled alike as a share of the time labelled by either, over all labels."""

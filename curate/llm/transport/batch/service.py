@@ -23,6 +23,7 @@ _REFUSALS = {
     "quota": "says that the account behind the key has no credit left",
     "model": "does not know the model, or batches at all",
 }
+_NO_ID = Failure("retry", "the service's reply about a batch names no id", charged=True)
 Send = Callable[[], Awaitable[HttpReply]]
 
 
@@ -42,13 +43,19 @@ class BatchService:
         """Close the connections."""
         await self._endpoint.close()
 
-    async def submit(self, name: str, data: bytes) -> str:
-        """Upload a file of requests, make a batch of it, and return the service's id of the batch."""
+    async def upload(self, name: str, data: bytes) -> str:
+        """Upload a file of requests, and return the service's id of it; nothing is processed yet."""
         timeout_s = self._settings.request_timeout_s + len(data) / _UPLOAD_BYTES_PER_S
         upload = partial(self._endpoint.upload, "/files", {"purpose": "batch"}, f"{name}.jsonl", data)
-        file = _read_object(await self._send(upload, timeout_s=timeout_s))
+        return _id_of(_read_object(await self._send(upload, timeout_s=timeout_s)))
+
+    async def create(self, name: str, file_id: str) -> str:
+        """Make a batch of an uploaded file, and return the service's id of it.
+
+        Raises ``ServiceRefused`` only if no batch was made, and ``ServiceUnavailable`` otherwise.
+        """
         body = {
-            "input_file_id": _id_of(file),
+            "input_file_id": file_id,
             "endpoint": PATH,
             "completion_window": "24h",
             "metadata": {_TAG: name},
@@ -56,15 +63,20 @@ class BatchService:
         create = partial(self._endpoint.post, "/batches", json.dumps(body).encode())
         patience = Patience(self._settings.tries, self._settings.backoff_s)
         while True:
-            try:
-                return _id_of(_read_object(await self._send(create, tries=1)))
-            except ServiceUnavailable as error:
-                # It may have been made all the same, and a second batch would be paid for as well.
-                if (batch_id := (await self.find({name}) or {}).get(name)) is not None:
-                    return batch_id
-                if (wait_s := patience.next_wait_s(Failure("retry", error.message))) is None:
-                    raise
-                await asyncio.sleep(wait_s)
+            result = await self._attempt(create, self._settings.request_timeout_s, False, frozenset())
+            if isinstance(result, HttpReply) and (batch_id := read_id(_read_object(result).get("id"))) is not None:
+                return batch_id
+            failure = _NO_ID if isinstance(result, HttpReply) else result
+            if failure.action != "retry":
+                raise self.refusal(failure)
+            # It may have been made all the same, and a second batch would be paid for as well.
+            listed = await self.find({name})
+            if listed is not None and name in listed:
+                return listed[name]
+            is_unclear = listed is None and failure.charged
+            if is_unclear or (wait_s := patience.next_wait_s(failure._replace(limited=False))) is None:
+                raise self._unavailable(failure)
+            await asyncio.sleep(wait_s)
 
     async def find(self, names: set[str]) -> dict[str, str] | None:
         """Return the service's ids of the batches with these names of ours; None if it lists no batches."""
@@ -137,8 +149,11 @@ class BatchService:
             if result.action != "retry":
                 raise self.refusal(result)
             if (wait_s := patience.next_wait_s(result._replace(limited=False))) is None:
-                raise ServiceUnavailable(f"{self.url} does not answer about batches: {result.detail}", hint=LATER)
+                raise self._unavailable(result)
             await asyncio.sleep(wait_s)
+
+    def _unavailable(self, failure: Failure) -> ServiceUnavailable:
+        return ServiceUnavailable(f"{self.url} does not answer about batches: {failure.detail}", hint=LATER)
 
     async def _attempt(
         self, send: Send, timeout_s: float, is_file: bool, missing: frozenset[int]
@@ -147,16 +162,16 @@ class BatchService:
             async with asyncio.timeout(timeout_s):
                 reply = await send()
         except TimeoutError:
-            return Failure("retry", "the service does not answer in time")
+            return Failure("retry", "the service does not answer in time", charged=True)
         except NoReply as error:
-            return Failure("retry", error.detail)
+            return Failure("retry", error.detail, charged=error.charged)
         if reply.status in missing:
             return reply
         if reply.status != 200:
             return classify_status(reply.status, reply.headers, reply.body, self.mask)
         if is_file or _parse(reply.body) is not None:
             return reply
-        return Failure("retry", "the reply is not a JSON object")
+        return Failure("retry", "the reply is not a JSON object", charged=True)
 
 
 def _parse(body: bytes) -> dict[str, Any] | None:
@@ -174,5 +189,5 @@ def _read_object(reply: HttpReply | None) -> dict[str, Any]:
 def _id_of(page: Mapping[str, Any]) -> str:
     service_id = read_id(page.get("id"))
     if service_id is None:
-        raise ServiceUnavailable("the service's reply about a batch names no id", hint=LATER)
+        raise ServiceUnavailable(_NO_ID.detail, hint=LATER)
     return service_id

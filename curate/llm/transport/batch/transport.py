@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Literal
 
-from curate.errors import CurateError, Interrupted
+from curate.errors import CurateError, Interrupted, ServiceRefused
 from curate.llm.completion import TokenUsage
 from curate.llm.money.account import UsageCounter
 from curate.llm.money.budget import BudgetAccount
@@ -197,8 +197,24 @@ class BatchTransport:
         self._batches[record.id] = batch
         requests = put_batch_requests(record.id, batch.keys)
         await self._store.commit([put_batch(record), *requests, *map(put_entry, batch.reserved.values())])
-        remote_id = await self._service.submit(record.id, data)
+        try:
+            file_id = await self._service.upload(record.id, data)
+        except CurateError as error:
+            await self._abandon(batch, error)
+            raise
+        try:
+            remote_id = await self._service.create(record.id, file_id)
+        except ServiceRefused as error:
+            await self._abandon(batch, error)
+            raise
         await self._confirm(batch, remote_id)
+
+    async def _abandon(self, batch: TrackedBatch, error: CurateError) -> None:
+        """Close a batch that the service never made; nothing of it can be charged."""
+        batch.record = batch.record._replace(state="failed", detail=error.message)
+        self._batches.pop(batch.record.id, None)
+        released = list(map(self._budget.release, batch.reserved.values()))
+        await self._store.commit([put_batch(batch.record), *released])
 
     def _reserve(self, group: list[PendingRequest], record: BatchRecord) -> list[BudgetEntry]:
         """Reserve the cost of the first requests of a group, as far as the budget reaches."""

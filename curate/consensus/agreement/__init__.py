@@ -1,0 +1,1 @@
+"""How far raters agree: measures over arrays of judgements, and the table that says which measure fits which field."""
