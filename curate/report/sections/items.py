@@ -55,6 +55,22 @@ def _spread(count: int, limit: int) -> list[int]:
 
 
 def _card(item: Row, title: str | None, label: Row, proposal: Row, schema: LabelSchema, blobs: Blobs) -> Row:
+    failure = ""
+    if proposal.get("outcome", "ok") != "ok":
+        failure = ": ".join(filter(None, [proposal["outcome"], proposal["detail"]]))
+    return {
+        "picture": thumbnail(item["face"], blobs),
+        "is_visual": bool(item["face"]) or item["layout"] in ("video", "image"),
+        "place": list(filter(None, [title, show_span(item), item["speaker"]])),
+        "source": label.get("label_source") or "none",
+        "text": item["text"],
+        "entries": label_entries(label, proposal, schema),
+        "failure": failure,
+    }
+
+
+def label_entries(label: Row, proposal: Row, schema: LabelSchema) -> list[Row]:
+    """Return the fields with a label or a proposal, both as words; a proposal that equals the label is left out."""
     entries = []
     for name, field in schema.fields.items():
         final, proposed = label.get(name), proposal.get(name)
@@ -66,15 +82,4 @@ def _card(item: Row, title: str | None, label: Row, proposal: Row, schema: Label
                     "proposal": field.show(proposed) if proposed not in (None, final) else [],
                 }
             )
-    failure = ""
-    if proposal.get("outcome", "ok") != "ok":
-        failure = ": ".join(filter(None, [proposal["outcome"], proposal["detail"]]))
-    return {
-        "picture": thumbnail(item["face"], blobs),
-        "is_visual": bool(item["face"]) or item["layout"] in ("video", "image"),
-        "place": list(filter(None, [title, show_span(item), item["speaker"]])),
-        "source": label.get("label_source") or "none",
-        "text": item["text"],
-        "entries": entries,
-        "failure": failure,
-    }
+    return entries
