@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from curate.errors import WorkspaceUnusable
 from curate.storage.folder import Folder
+from curate.storage.panics import hiding_panics
 
 _FILES_BEFORE_COMPACTION = 24
 
@@ -205,7 +206,7 @@ class Table:
         from deltalake.exceptions import DeltaError
 
         try:
-            with self.folder.errors():
+            with self.folder.errors(), hiding_panics():
                 yield
         except (DeltaError, pa.ArrowException, json.JSONDecodeError) as error:
             if storage_error := self.folder.to_error_in_text(str(error)):
