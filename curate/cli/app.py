@@ -7,6 +7,7 @@ import typer
 from curate import __version__
 from curate.cli.commands import agreement, annotate, check, doctor, labels, plan, preview, run, status, unlock, verify
 from curate.cli.help import MAX_HELP_WIDTH, WholeHelp
+from curate.cli.limits import allow_open_files
 
 app = typer.Typer(
     name="curate",
@@ -43,4 +44,5 @@ def _options(
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Define the options of curate itself."""
+    """Define the options of curate itself, and prepare its process."""
+    allow_open_files()
