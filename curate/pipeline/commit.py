@@ -63,7 +63,7 @@ def entries_of(work: BatchWork, indices: Sequence[int], outcome: Outcome | Worke
     ids = [work.ids[index] for index in indices]
     works = [work.works[index] for index in indices]
     if isinstance(outcome, WorkerDied):
-        return [Entry(i, w, {}, [(i, "crashed", outcome.detail)]) for i, w in zip(ids, works, strict=True)]
+        return [Entry(i, w, {}, [(i, outcome.reason, outcome.detail)]) for i, w in zip(ids, works, strict=True)]
     rows: dict[str, dict[str, list[Mapping[str, Any]]]] = {input_id: {} for input_id in ids}
     rejected: dict[str, list[tuple[str, str, str]]] = {input_id: [] for input_id in ids}
     for table in work.stage.writes:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from curate.corpus.sources import RawFolders, allowing, outside
@@ -15,6 +16,8 @@ from curate.stages.ingest.finding import find_files, list_inputs
 from curate.stages.ingest.licences import licence_notice
 from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.ingest.posts import parse_post
+
+_BYTES_PER_CPU_S = 1_000_000
 
 
 class Ingest(Discovered):
@@ -68,6 +71,11 @@ class Ingest(Discovered):
             raise InvalidInput(outside(error.path, error.real), hint=allowing(error.real)) from error
         hint = "the pattern is relative to the recipe's folder; --raw FOLDER names another where raw files are"
         raise InvalidInput(problems[0], problems=tuple(dict.fromkeys(problems)), hint=hint)
+
+    def max_cpu_s(self, batch: pa.Table) -> float:
+        """See ``BatchStage.max_cpu_s``: more for large files, which are read whole."""
+        size_bytes = pc.sum(batch["size_bytes"]).as_py() or 0
+        return super().max_cpu_s(batch) + size_bytes / _BYTES_PER_CPU_S
 
     def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
         outcome = Outcome(rows={"sources": []})
