@@ -60,8 +60,8 @@ def _merge(outcomes: Sequence[Outcome | Parts | WorkerDied]) -> Outcome:
     for outcome in outcomes:
         if not isinstance(outcome, Outcome):
             raise TypeError("inputs that are cut into parts come in batches of one")
-        for table, made in outcome.rows.items():
-            rows.setdefault(table, []).extend(made)
+        for table in outcome.rows:
+            rows.setdefault(table, []).extend(outcome.dicts(table))
         rejections.extend(outcome.rejections)
     return Outcome(rows, rejections)
 

@@ -27,6 +27,7 @@ from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe
 from tests.support.media_builders import make_frames, make_portrait, make_tone, sample, write_media
 from tests.support.runs import assert_same, contents, run_quietly
+from tests.support.stages import known
 
 
 class Done(NamedTuple):
@@ -35,7 +36,7 @@ class Done(NamedTuple):
 
     @property
     def sources(self) -> dict[str, dict]:
-        return {row["file"]: row for row in self.outcome.rows["sources"]}
+        return {row["file"]: row for row in self.outcome.dicts("sources")}
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -57,7 +58,7 @@ def ingest(folder: Path, *files: str, **settings) -> Done:
     assert len(set(ids)) == len(ids)
     assert set(done.reasons.values()) <= set(REASONS)
     parts = [stage.apply(inputs.slice(i, 1), tools) for i in range(len(inputs))]
-    assert [row for part in parts for row in part.rows["sources"]] == outcome.rows["sources"]
+    assert known(row for part in parts for row in part.dicts("sources")) == known(outcome.dicts("sources"))
     return done
 
 

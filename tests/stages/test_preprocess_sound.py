@@ -92,7 +92,7 @@ def test_shots(tmp_path):
     write_media(tmp_path / "b.wav", sound=make_speech())
     done = preprocess(tmp_path, "*.*", blobs=tmp_path / "blobs", units=("clip",), unit="shot")
     assert np.asarray(times(done.items)) == pytest.approx(np.asarray([(0.0, 1.0), (1.0, 3.0)]), abs=0.08)
-    assert [shot["number"] for shot in done.outcome.rows["shots"]] == [0, 1]
+    assert [shot["number"] for shot in done.outcome.dicts("shots")] == [0, 1]
     assert done.reasons == ["no_unit"]
 
 

@@ -31,14 +31,24 @@ def file_input(name: str, file: str, raw: RawFolders) -> dict[str, Any]:
         "size_bytes": state.st_size,
         "mtime_ns": state.st_mtime_ns,
     }
-    sidecars = [] if path.suffix.lower() == ".txt" else find_sidecars(path)
+    sidecars = _own_sidecars(path)
     for sidecar in sidecars:
         if sidecar.path.is_symlink() and not raw.boundary()(real := os.path.realpath(sidecar.path)):
             raise LeadsOutside(str(sidecar.path), real)
-    row["sidecars"] = [_sidecar(sidecar, row) for sidecar in sidecars if is_unicode(sidecar.path.name)]
+    row["sidecars"] = [_sidecar(sidecar, row) for sidecar in sidecars]
     if not is_unicode(name):
         row["problem"] = "its name is not valid UTF-8"
     return row
+
+
+def sidecar_paths(path: Path) -> list[Path]:
+    """Return the subtitle files beside a media file."""
+    return [sidecar.path for sidecar in _own_sidecars(path)]
+
+
+def _own_sidecars(path: Path) -> list[Sidecar]:
+    sidecars = [] if path.suffix.lower() == ".txt" else find_sidecars(path)
+    return [sidecar for sidecar in sidecars if is_unicode(sidecar.path.name)]
 
 
 def _sidecar(sidecar: Sidecar, row: dict[str, Any]) -> dict[str, Any]:

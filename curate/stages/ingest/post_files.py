@@ -3,9 +3,12 @@
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
+
+import pyarrow as pa
 
 from curate.errors import InvalidRow
 from curate.stages.ingest.posts import MAX_POST_BYTES, OPTIONAL_TEXTS, is_unicode
@@ -21,25 +24,36 @@ _BAD_QUOTES = (
 )
 _USED = frozenset((*_TEXT_COLUMNS, *OPTIONAL_TEXTS))
 _MAX_NAMED, _MAX_QUOTED = 20, 60
+_ROWS = 20_000
 _INNER_CHARS = re.compile(r'(?<=[^"\r\n])[^"\r\n]+(?=[^"\r\n])')
 
 _Line = tuple[int, bytes, str | None]
 """The last line of the file that a post takes up, the post as JSON, and why it cannot be used."""
 
 
-def post_inputs(path: Path, file: str) -> Iterator[dict[str, Any]]:
-    """Yield an input of ingest for each post of a file; just one with a problem if the file holds no posts."""
+def post_inputs(path: Path, file: str) -> pa.Table:
+    """Return an input of ingest for each post of a file; just one with a problem if the file holds no posts."""
+    parts = []
     try:
-        lines = list(_READERS[path.suffix.lower()](path))
+        lines = _READERS[path.suffix.lower()](path)
+        while some := list(islice(lines, _ROWS)):
+            parts.append(_to_inputs(file, some))
     except (OSError, csv.Error, InvalidRow) as error:
-        yield {"file": file, "problem": f"it cannot be read as posts: {error}"}
-        return
-    if not lines:
-        yield {"file": file, "problem": "it holds no post"}
-    for number, post, problem in lines:
-        if len(post) > MAX_POST_BYTES:
-            post, problem = b"", f"the line is longer than {MAX_POST_BYTES} bytes"
-        yield {"file": f"{file}#{number}", "post": post, "problem": problem}
+        return pa.table({"file": [file], "problem": [f"it cannot be read as posts: {error}"]})
+    return pa.concat_tables(parts) if parts else pa.table({"file": [file], "problem": ["it holds no post"]})
+
+
+def _to_inputs(file: str, lines: Sequence[_Line]) -> pa.Table:
+    fitting = [
+        line if len(line[1]) <= MAX_POST_BYTES else (line[0], b"", f"the line is longer than {MAX_POST_BYTES} bytes")
+        for line in lines
+    ]
+    columns = {
+        "file": [f"{file}#{number}" for number, *_ in fitting],
+        "post": [post for _, post, _ in fitting],
+        "problem": pa.array([problem for *_, problem in fitting], pa.string()),
+    }
+    return pa.table(columns)
 
 
 def _json_lines(path: Path) -> Iterator[_Line]:
