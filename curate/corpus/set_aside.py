@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.judgements import current_judgements
@@ -26,16 +25,26 @@ class SetAside(NamedTuple):
         """Return what a person has to know; nothing if no judgement is set aside."""
         lines = []
         if self.items:
-            items = "1 item" if self.items == 1 else f"{self.items:,} items"
-            judgements = "1 judgement" if self.judgements == 1 else f"{self.judgements:,} judgements"
             lines.append(
-                f"{items} that people judged ({judgements}) are set aside: a setting of an earlier stage changed, or "
-                "their source is gone; the judgements are kept, and count again when the items come back"
+                f"{self._judged} are set aside: a setting of an earlier stage changed, or their source is gone; the "
+                "judgements are kept, and count again when the items come back"
             )
         if self.other_schemas:
             names = ", ".join(self.other_schemas)
             lines.append(f"judgements under label schema {names} are set aside: this recipe uses another label schema")
         return lines
+
+    def forecast(self) -> str:
+        """Return what a person has to know before a run; empty if no judgement may be set aside."""
+        if not self.items:
+            return ""
+        return f"{self._judged} are not made by these settings so far: those that the run does not make are set aside"
+
+    @property
+    def _judged(self) -> str:
+        items = "1 item" if self.items == 1 else f"{self.items:,} items"
+        judgements = "1 judgement" if self.judgements == 1 else f"{self.judgements:,} judgements"
+        return f"{items} that people judged ({judgements})"
 
 
 def set_aside(corpus: Corpus) -> SetAside:
@@ -50,6 +59,6 @@ def set_aside(corpus: Corpus) -> SetAside:
     if not acts.num_rows:
         return SetAside(0, 0, others)
     judgements = current_judgements(acts)
-    made = pa.array(corpus.read("items", ["item_id"])["item_id"])
+    made = corpus.read("items", ["item_id"])["item_id"]
     lost = judgements.filter(pc.invert(pc.is_in(judgements["item_id"], value_set=made)))
     return SetAside(len(lost["item_id"].unique()), lost.num_rows, others)

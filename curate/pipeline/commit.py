@@ -91,7 +91,7 @@ def batch_of(work: BatchWork, done: Sequence[Done], labels: LabelSchema) -> Batc
     for part, outcome in done:
         if isinstance(outcome, WorkerDied):
             ids = work.ids.take(pa.array(part, pa.int64())).to_pylist()
-            rejected += [(input_id, input_id, "crashed", outcome.detail) for input_id in ids]
+            rejected += [(input_id, input_id, outcome.reason, outcome.detail) for input_id in ids]
     _check(work.stage.stage, input_ids, rows, rejected, work.stage.writes[0])
     return Batch(input_ids, works, rows, rejected)
 

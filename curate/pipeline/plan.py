@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.set_aside import set_aside
 from curate.corpus.spec import parent_column
 from curate.corpus.view import Corpus
 from curate.pipeline.listing import read_listing
@@ -48,7 +49,7 @@ def plan(loaded: LoadedRecipe, workspace: Workspace) -> list[StagePlan]:
         waiting = [earlier.stage for earlier in plans if earlier.changes and earlier.stage != step.stage.stage]
         plans.append(_plan_step(step, waiting, corpus, tools))
     noted = (_add_notes(entry, step.stage.notices(tools)) for entry, step in zip(plans, steps, strict=True))
-    return _with_missing(list(noted), steps, corpus)
+    return _with_set_aside(_with_missing(list(noted), steps, corpus), corpus)
 
 
 def _plan_step(step: Step, waiting: Sequence[str], corpus: Corpus, tools: Tools) -> StagePlan:
@@ -79,6 +80,13 @@ def _with_missing(plans: Sequence[StagePlan], steps: Sequence[Step], corpus: Cor
             note = f"{missing:,} {verb} gone since the last run: what was made of them leaves the next release"
             noted[max(works)] = _add_notes(noted[max(works)], [note])._replace(changes=True)
     return noted
+
+
+def _with_set_aside(plans: Sequence[StagePlan], corpus: Corpus) -> list[StagePlan]:
+    """Return the plans with a note, at the stage that would use them, on judgements that may be set aside."""
+    forecast = set_aside(corpus).forecast()
+    index = next((i for i, entry in enumerate(plans) if entry.stage == "aggregate"), len(plans) - 1)
+    return [_add_notes(entry, [forecast] if i == index else []) for i, entry in enumerate(plans)]
 
 
 def _count_missing(works: Sequence[BatchWork], corpus: Corpus) -> int:

@@ -32,6 +32,7 @@ REASONS = (
     "no_text",
     "too_short",
     "too_long",
+    "too_slow",
     "too_quiet",
     "silent",
     "low_snr",
@@ -50,6 +51,9 @@ REASONS = (
 """Why an input was not used: the closed list. The next run retries those in ``ledger.RETRIED``:
 ``crashed`` (the worker died) and ``unavailable`` (the raw file is out of reach)."""
 
+
+MAX_CPU_S = 600.0
+"""What an input of no special size may take."""
 
 Problem = tuple[tuple[str | int, ...], str]
 """A problem with a setting: where it is within the stage, and a sentence."""
@@ -211,6 +215,13 @@ class BatchStage(Stage):
         Never ``work``, which names how a row was made: equal rows need no new work after other settings made them.
         """
         return None
+
+    def max_cpu_s(self, batch: pa.Table) -> float:
+        """Return the seconds of CPU time after which a batch is given up: far more than one of its inputs ever needs.
+
+        A larger batch that takes longer is done again, each input alone.
+        """
+        return MAX_CPU_S
 
     def cut(self, inputs: pa.Table, todo: Sequence[int]) -> Iterator[Sequence[int]]:
         """Yield the indices of ``todo`` once each, in batches of a size that suits the work."""

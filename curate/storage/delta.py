@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from curate.errors import WorkspaceUnusable
 from curate.storage.folder import Folder
+from curate.storage.panics import hiding_panics
 
 _FILES_BEFORE_COMPACTION = 24
 
@@ -220,7 +221,7 @@ class Table:
         from deltalake.exceptions import DeltaError
 
         try:
-            with self.folder.errors():
+            with self.folder.errors(), hiding_panics():
                 yield
         except (DeltaError, pa.ArrowException, json.JSONDecodeError) as error:
             if storage_error := self.folder.to_error_in_text(str(error)):

@@ -5,8 +5,13 @@ from curate.corpus.set_aside import SetAside, set_aside
 from curate.corpus.spec import open_table
 from curate.corpus.view import Corpus
 from curate.labels import load_labels
+from curate.pipeline import open_corpus, plan
+from curate.recipe import load_recipe
+from curate.storage.workspace import Workspace
 from tests.release.test_export import make_release
+from tests.support.builders import make_recipe
 from tests.support.release_builders import LIVE, make_corpus
+from tests.support.runs import run_quietly
 
 
 def test_nothing_is_set_aside_while_all_judged_items_are_made(tmp_path):
@@ -37,3 +42,27 @@ def test_judgements_under_another_label_schema_are_named(tmp_path):
     assert result.sentences() == [
         "judgements under label schema text_quality.v1 are set aside: this recipe uses another label schema"
     ]
+
+
+def test_a_plan_says_what_a_changed_setting_may_set_aside(tmp_path):
+    (tmp_path / "posts.jsonl").write_text('{"text": "I am so happy. We meet at five."}\n')
+    stages = [
+        {"stage": "ingest", "files": "posts.jsonl", "licence": "CC0-1.0"},
+        {"stage": "preprocess"},
+        {"stage": "prelabel", "model": "offline"},
+        {"stage": "aggregate"},
+    ]
+    recipe = make_recipe(tmp_path, *stages)
+    run_quietly(recipe, tmp_path / "w")
+    workspace, loaded = Workspace(tmp_path / "w"), load_recipe(recipe)
+    corpus = open_corpus(loaded, workspace)
+    (item,) = corpus.read("items").to_pylist()
+    act = {"annotation_id": "a", "judgement_id": "j", "item_id": item["item_id"], "annotator": "ada"}
+    corpus.table("annotations").commit([act | {"action": "created", "emotion": ["fear"]}], metadata={})
+    assert "that people judged" not in str(plan(loaded, workspace))
+    stages[1] |= {"posts": "sentences"}
+    loaded = load_recipe(make_recipe(tmp_path, *stages))
+    entry = next(entry for entry in plan(loaded, workspace) if entry.stage == "aggregate")
+    assert "1 item that people judged (1 judgement) are not made by these settings so far" in entry.note
+    done = run_quietly(loaded.path, tmp_path / "w")
+    assert "1 item that people judged (1 judgement) are set aside" in done.stages[-1].message

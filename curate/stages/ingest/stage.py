@@ -19,6 +19,7 @@ from curate.stages.ingest.licences import licence_notice
 from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.ingest.posts import parse_post
 
+_BYTES_PER_CPU_S = 1_000_000
 _BATCH_FILES, _BATCH_POSTS, _BATCH_BYTES = 8, 2_048, 1_000_000
 
 
@@ -72,6 +73,11 @@ class Ingest(Discovered):
             raise InvalidInput(outside(error.path, error.real), hint=allowing(error.real)) from error
         hint = "the pattern is relative to the recipe's folder; --raw FOLDER names another where raw files are"
         raise InvalidInput(problems[0], problems=tuple(dict.fromkeys(problems)), hint=hint)
+
+    def max_cpu_s(self, batch: pa.Table) -> float:
+        """See ``BatchStage.max_cpu_s``: more for large files, which are read whole."""
+        size_bytes = pc.sum(batch["size_bytes"]).as_py() or 0
+        return super().max_cpu_s(batch) + size_bytes / _BYTES_PER_CPU_S
 
     def cut(self, inputs: pa.Table, todo: Sequence[int]) -> Iterator[Sequence[int]]:
         """Yield a few files, or many posts, at once."""

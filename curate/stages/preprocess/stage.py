@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.corpus.sources import RawFolders, SourceMissing, allowing, outside
 from curate.corpus.spec import table_spec
@@ -35,6 +36,8 @@ from curate.stages.preprocess.rows import SourceRows, shot_rows, to_outcome
 from curate.stages.preprocess.settings import Filters, PreprocessSettings, resolve, turns_path
 
 _UNREAD = frozenset({"title", "collection", "licence", "consent", "size_bytes", "work"})
+
+_CPU_S_PER_S = 200.0
 
 
 class Preprocess(PreprocessSettings, Parted, Concluded):
@@ -90,6 +93,10 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
         pack = resolve(tools.folder, self.faces.model_pack)
         if pack is not None and (note := licence_note(pack_name(pack.resolve()))):
             yield note
+
+    def max_cpu_s(self, batch: pa.Table) -> float:
+        """See ``BatchStage.max_cpu_s``: more for long media, which a slow model may transcribe."""
+        return super().max_cpu_s(batch) + _CPU_S_PER_S * (pc.sum(batch["duration_s"]).as_py() or 0.0)
 
     def columns_read(self, columns: Sequence[str]) -> Sequence[str]:
         """See ``BatchStage.columns_read``."""
