@@ -5,8 +5,23 @@ from typing import Annotated
 import typer
 
 from curate import __version__
-from curate.cli.commands import agreement, annotate, check, doctor, labels, plan, preview, run, status, unlock, verify
+from curate.cli.commands import (
+    agreement,
+    annotate,
+    check,
+    doctor,
+    labels,
+    plan,
+    preview,
+    releases,
+    run,
+    status,
+    trace,
+    unlock,
+    verify,
+)
 from curate.cli.help import MAX_HELP_WIDTH, WholeHelp
+from curate.cli.limits import allow_open_files
 
 app = typer.Typer(
     name="curate",
@@ -23,6 +38,9 @@ app.command("run")(run.run_command)
 app.command("plan")(plan.plan_command)
 app.command("check")(check.check_command)
 app.command("status")(status.status_command)
+app.command("releases")(releases.releases_command)
+app.command("diff")(releases.diff_command)
+app.command("trace")(trace.trace_command)
 app.command("demo")(run.demo_command)
 app.command("preview")(preview.preview_command)
 app.command("verify")(verify.verify_command)
@@ -43,4 +61,5 @@ def _options(
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Define the options of curate itself."""
+    """Define the options of curate itself, and prepare its process."""
+    allow_open_files()

@@ -1,8 +1,11 @@
 """All that the command line prints: results on stdout, progress and problems on stderr."""
 
 import json
+import os
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
@@ -42,6 +45,15 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """Print a line about progress on stderr."""
     err.print(escape(text), style="dim")
+
+
+def claim_stdout() -> None:
+    """Let only this program's own output reach stdout: what native libraries print there goes to stderr."""
+    sys.stdout.flush()
+    with suppress(OSError, ValueError):
+        claimed = os.dup(1)
+        os.dup2(2, 1)
+        sys.stdout = os.fdopen(claimed, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
 
 
 def show_json(document: Any) -> None:

@@ -1,7 +1,6 @@
 """Sum up what a stage rejected: how many inputs, how many of them only repeat others, and the most common reason."""
 
 from collections import Counter
-from collections.abc import Collection
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -15,30 +14,26 @@ REPEATS = frozenset({"duplicate", "near_duplicate"})
 
 
 class RejectedInputs(NamedTuple):
-    """Inputs of which nothing was kept, those of them that repeat others, and the most common reason for the rest.
+    """Inputs of which nothing was kept: how many only repeat others, and the most common reason for the rest.
 
     Inputs that the next run tries again have no part in that reason.
     """
 
-    total: int = 0
     repeats: int = 0
     sentence: str = ""
 
 
-def sum_up_rejections(corpus: Corpus, stage: str, works: Collection[str]) -> RejectedInputs:
-    """Return the summary of the rejected inputs with these identities of their work."""
-    if not works:
-        return RejectedInputs()
+def sum_up_rejections(corpus: Corpus, stage: str, works: pa.ChunkedArray) -> RejectedInputs:
+    """Return the summary of the rejected inputs among those with these identities of their work."""
     rows = corpus.table("rejections").read(["stage", "parent_id", "subject", "reason", "detail", "work"])
     whole = pc.and_(pc.equal(rows["stage"], stage), pc.equal(rows["parent_id"], rows["subject"]))
-    rows = rows.filter(pc.and_(whole, pc.is_in(rows["work"], value_set=pa.array(list(works), pa.string()))))
+    rows = rows.filter(pc.and_(whole, pc.is_in(rows["work"], value_set=works)))
     by_work = dict(zip(rows["work"].to_pylist(), rows.select(["reason", "detail"]).to_pylist(), strict=True))
-    reasons = Counter(row["reason"] for row in by_work.values())
-    repeats = sum(count for reason, count in reasons.items() if reason in REPEATS)
+    repeats = sum(row["reason"] in REPEATS for row in by_work.values())
     lost = [row for row in by_work.values() if row["reason"] not in REPEATS | RETRIED]
     if not lost:
-        return RejectedInputs(len(works), repeats)
+        return RejectedInputs(repeats)
     reason, count = Counter(row["reason"] for row in lost).most_common(1)[0]
     detail = Counter(row["detail"] for row in lost if row["reason"] == reason).most_common(1)[0][0]
     share = f" ({count:,} of {len(lost):,})" if len(lost) > 1 else ""
-    return RejectedInputs(len(works), repeats, f"{reason}{share}: {detail}")
+    return RejectedInputs(repeats, f"{reason}{share}: {detail}")

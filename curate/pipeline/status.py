@@ -5,7 +5,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+<<<<<<< HEAD
 from curate.corpus.judgements import UNJUDGED_COLUMNS, count_cannot_judge
+=======
+from curate.corpus.set_aside import set_aside
+>>>>>>> main
 from curate.corpus.view import Corpus
 from curate.pipeline.walk import open_corpus
 from curate.recipe import LoadedRecipe
@@ -30,6 +34,8 @@ class Status(NamedTuple):
     labels: dict[str, int]
     rejections: dict[str, dict[str, int]]
     examples: dict[str, dict[str, str]]
+    set_aside: list[str]
+    """Sentences on judgements that the present recipe leaves out"""
     releases: list[str]
     last_run: dict[str, Any] | None
 
@@ -50,6 +56,7 @@ def status(loaded: LoadedRecipe, workspace: Workspace) -> Status:
         labels=_count(corpus, "labels", "label_source"),
         rejections=_count_nested(corpus, "rejections", "stage", "reason"),
         examples=_nest((row["stage"], row["reason"], row["detail"]) for row in reversed(rejections)),
+        set_aside=set_aside(corpus).sentences(),
         releases=[manifest.version for manifest in Releases(workspace.releases).manifests(loaded.recipe.recipe)],
         last_run=_last_run(workspace),
     )

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.consensus.aggregate import aggregate
+from curate.corpus.set_aside import set_aside
 from curate.corpus.view import Corpus
 from curate.files import digest
 from curate.stages.contract import DriverStage, Forecast, Receipt, Tools
@@ -24,13 +25,13 @@ class Aggregate(DriverStage):
         table = corpus.table("labels")
         fingerprint = self._fingerprint(corpus, tools)
         if table.metadata().get("fingerprint") == fingerprint:
-            return Receipt(False, _counts(table.read(["label_source"])))
-        judged = aggregate(tools.labels, corpus.read("annotations"), corpus.read("prelabels"), method=self.method)
-        rows = pa.Table.from_pylist(judged, schema=table.spec.schema)
+            return Receipt(False, _counts(table.read(["label_source"])), _set_aside(corpus))
+        prelabels = corpus.read("prelabels", ["item_id", "prelabel_id", "final", "outcome", *tools.labels.fields])
+        rows = aggregate(tools.labels, corpus.read("annotations"), prelabels, method=self.method)
         stored = table.read().sort_by("item_id")
         changed = not stored.equals(rows)
         table.replace_all(rows, metadata={"fingerprint": fingerprint, "stage": self.stage})
-        return Receipt(changed, _counts(rows))
+        return Receipt(changed, _counts(rows), _set_aside(corpus))
 
     def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
         """See ``DriverStage.foresee``."""
@@ -40,8 +41,12 @@ class Aggregate(DriverStage):
 
     def _fingerprint(self, corpus: Corpus, tools: Tools) -> str:
         """Return a hash of everything that decides the labels."""
-        evidence = {name: corpus.table(name).version() for name in ("annotations", "prelabels")}
-        return digest([self.identity(tools), tools.labels.sha256, evidence, *map(sorted, corpus.live.values())])
+        evidence = {name: corpus.table(name).state() for name in ("annotations", "prelabels")}
+        return digest([self.identity(tools), tools.labels.sha256, evidence, corpus.fingerprint()])
+
+
+def _set_aside(corpus: Corpus) -> str:
+    return "; ".join(set_aside(corpus).sentences())
 
 
 def _counts(rows: pa.Table) -> dict[str, int]:

@@ -100,7 +100,7 @@ def _push(
         "show_skip_button": True,
         "enable_empty_annotation": False,
     }
-    server = LabelStudioServer(connection)
+    server = LabelStudioServer(connection, say)
     return pushing.push(
         corpus,
         server,
@@ -135,7 +135,7 @@ def invitation(connection: Connection) -> str:
 
 
 def _pull(corpus: Corpus, connection: Connection, say: Say = lambda _: None) -> PullCounts:
-    return pulling.pull(corpus, LabelStudioServer(connection), connection.name, say=say)
+    return pulling.pull(corpus, LabelStudioServer(connection, say), connection.name, say=say)
 
 
 def _raise_for(counts: PullCounts) -> None:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
@@ -32,6 +32,7 @@ REASONS = (
     "no_text",
     "too_short",
     "too_long",
+    "too_slow",
     "too_quiet",
     "silent",
     "low_snr",
@@ -50,6 +51,9 @@ REASONS = (
 """Why an input was not used: the closed list. The next run retries those in ``ledger.RETRIED``:
 ``crashed`` (the worker died) and ``unavailable`` (the raw file is out of reach)."""
 
+
+MAX_CPU_S = 600.0
+"""What an input of no special size may take."""
 
 Problem = tuple[tuple[str | int, ...], str]
 """A problem with a setting: where it is within the stage, and a sentence."""
@@ -94,16 +98,34 @@ class Rejection(NamedTuple):
     detail: str
 
 
+Rows: TypeAlias = "list[dict[str, Any]] | pa.Table"
+"""Rows of a table: dicts, or columns where rows are many and cheap to make. Columns that are left out become null."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The result of a batch: rows by table, and rejections.
 
-    Every input id is the parent of a row of the stage's first table or the subject of a rejection. Rows are dicts whose
-    keys are columns of the table; the driver fills in ``work``, and missing columns become null.
+    Every input id is the parent of a row of the stage's first table or the subject of a rejection. Rows have columns of
+    their table but for ``work``, which the driver fills in.
     """
 
-    rows: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    rows: Mapping[str, Rows] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
+
+    def dicts(self, table: str) -> list[dict[str, Any]]:
+        """Return the rows of a table as dicts, for code that looks at few."""
+        rows = self.rows.get(table, [])
+        return list(rows.to_pylist() if isinstance(rows, pa.Table) else rows)
+
+    def by_column(self, table: str, schema: pa.Schema) -> "Outcome":
+        """Return the outcome with the rows of a table as columns: those of ``schema`` that any row has."""
+        rows = self.dicts(table)
+        names = set().union(*rows)
+        if unknown := sorted(names.difference(schema.names)):
+            raise ValueError(f"table {table} has no column {unknown[0]}")
+        used = pa.schema([field for field in schema if field.name in names])
+        return Outcome({**self.rows, table: pa.Table.from_pylist(rows, schema=used)}, self.rejections)
 
 
 class Receipt(NamedTuple):
@@ -183,12 +205,23 @@ class BatchStage(Stage):
         """Return the rows to work on, given the current rows of the table that the stage reads."""
         return current
 
+    def columns_read(self, columns: Sequence[str]) -> Sequence[str]:
+        """Return those columns of the table ``reads`` that the stage needs: many small rows are read at once."""
+        return columns
+
     def columns_used(self) -> tuple[str, ...] | None:
         """Return the input columns that the result depends on; None for all.
 
         Never ``work``, which names how a row was made: equal rows need no new work after other settings made them.
         """
         return None
+
+    def max_cpu_s(self, batch: pa.Table) -> float:
+        """Return the seconds of CPU time after which a batch is given up: far more than one of its inputs ever needs.
+
+        A larger batch that takes longer is done again, each input alone.
+        """
+        return MAX_CPU_S
 
     def cut(self, inputs: pa.Table, todo: Sequence[int]) -> Iterator[Sequence[int]]:
         """Yield the indices of ``todo`` once each, in batches of a size that suits the work."""
@@ -209,3 +242,15 @@ class DriverStage(Stage):
     def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
         """Return what ``perform`` would do now, without doing it and without the network."""
         return Forecast(True, "runs once, on the driver")
+
+
+def cut_by_size(todo: Sequence[int], sizes: Sequence[int], *, rows: int, size: int) -> Iterator[Sequence[int]]:
+    """Yield the indices of ``todo`` in batches that end with ``rows`` rows, or as soon as they have ``size``."""
+    start = filled = 0
+    for position, index in enumerate(todo):
+        filled += sizes[index]
+        if filled >= size or position - start == rows - 1:
+            yield todo[start : position + 1]
+            start, filled = position + 1, 0
+    if start < len(todo):
+        yield todo[start:]

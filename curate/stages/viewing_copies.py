@@ -35,7 +35,7 @@ class ViewingCopies:
 
     def _make(self, item: Mapping[str, Any], blobs: Blobs) -> str | SourceMissing | InvalidRow:
         try:
-            path = self._raw.path(self._files.get(item["source_id"], item["source_id"]))
+            path = self._raw.path(self._files.get(item["source_id"]) or item["source_id"])
             sound = read_audio(blobs.path(item["audio"])) if item["audio"] else None
             return blobs.put(render_video(path, Span(item["start_s"], item["end_s"]), sound), "mp4")
         except (SourceMissing, InvalidRow) as error:

@@ -8,6 +8,7 @@ import pytest
 
 from curate.annotation.fake import KEY, FakeLabelStudio
 from curate.annotation.local_server.connection import Connection
+from curate.corpus.live import LiveWork
 from curate.corpus.sources import RawFolders, SourceMissing
 from curate.corpus.spec import open_table
 from curate.corpus.view import Corpus
@@ -32,7 +33,7 @@ def make_film_items(root: Path, *names: str) -> Corpus:
     corpus = make_corpus(root, items)
     rows = [{"source_id": name, "file": f"{name}.mp4", "work": "sources-work"} for name in names]
     open_table(corpus.workspace, "sources", corpus.labels).commit(rows, replacing=["sources-work"], metadata={})
-    return Corpus(corpus.workspace, corpus.labels, {**corpus.live, "sources": frozenset({"sources-work"})})
+    return Corpus(corpus.workspace, corpus.labels, {**corpus.live, "sources": LiveWork.of(["sources-work"])})
 
 
 def test_a_push_makes_each_copy_once_and_leaves_out_what_it_cannot_show(tmp_path: Path, monkeypatch: Any) -> None:

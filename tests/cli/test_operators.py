@@ -1,5 +1,9 @@
 """What operators are told before a run: plans, licences, wrong values, and help that fits the terminal."""
 
+import resource
+import subprocess
+import sys
+
 import pytest
 
 from curate.cli.commands.check import check_command
@@ -138,3 +142,17 @@ def test_help_is_as_wide_as_the_terminal_and_cuts_nothing(run_curate):
     assert sentence in " ".join(narrow.split())
     assert "..." not in narrow.replace("[ARGS]...", "")
     assert max(map(len, narrow.splitlines())) <= 60
+
+
+def test_too_few_open_files_are_one_sentence(posts_recipe, tmp_path):
+    def few(soft, hard):
+        return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    command = [sys.executable, "-m", "curate", "check", str(posts_recipe)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, preexec_fn=few(24, 24))
+    assert done.returncode == 1
+    assert "only 24 files may be open at a time here, and curate needs 256" in done.stderr
+    assert "ulimit -n" in done.stderr
+    assert "panic" not in done.stderr
+    raised = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, preexec_fn=few(64, 4096))
+    assert raised.returncode == 0, raised.stderr

@@ -54,7 +54,7 @@ def test_the_most_common_reason_is_said_and_all_are_listed(run_curate, tmp_path,
 
 def test_duplicates_alone_are_no_reason_for_exit_3(tmp_path):
     (tmp_path / "posts.jsonl").write_text('{"text": "the same words"}\n' * 8)
-    recipe = make_recipe(tmp_path, {"stage": "ingest", "files": "posts.jsonl"})
+    recipe = make_recipe(tmp_path, {"stage": "ingest", "files": "posts.jsonl", "licence": "CC0-1.0"})
     for _ in range(2):
         (ingest,) = run_quietly(recipe, tmp_path / "w").stages
         assert (ingest.rejected_in_all, ingest.repeats, ingest.rejection) == (7, 7, "")

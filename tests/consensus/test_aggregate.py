@@ -36,7 +36,7 @@ def make_act(n: int, rater: str, values: Mapping[str, Any]) -> dict[str, Any]:
 def label_of(schema: LabelSchema, acts: list[dict[str, Any]]) -> dict[str, Any]:
     annotations = pa.Table.from_pylist(acts, schema=table_spec("annotations", schema).schema)
     prelabels = table_spec("prelabels", schema).schema.empty_table()
-    (row,) = aggregate(schema, annotations, prelabels, method="majority")
+    (row,) = aggregate(schema, annotations, prelabels, method="majority").to_pylist()
     return row
 
 

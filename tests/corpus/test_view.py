@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from curate.corpus.live import LiveWork
 from curate.corpus.sources import RawFolders, SourceMissing
 from curate.corpus.spec import parent_column, parse_type, repeats_column, table_spec
 from curate.corpus.view import Corpus
@@ -18,7 +19,7 @@ LABELS = load_labels("utterance_emotion.v1")
 @pytest.fixture
 def corpus(tmp_path: Path) -> Corpus:
     """Items a and b, of which b repeats a, and an item of earlier settings."""
-    made = Corpus(Workspace(tmp_path), LABELS, {"items": frozenset({"now"})})
+    made = Corpus(Workspace(tmp_path), LABELS, {"items": LiveWork.of(["now"])})
     rows: list[dict[str, Any]] = [
         {"item_id": "b", "text": "B", "repeats": "a", "work": "now"},
         {"item_id": "a", "text": "A", "work": "now"},

@@ -422,7 +422,7 @@ def test_stage(name, tmp_path):
     texts = ["I am so happy!", None, "Ich bin so happy"]
     batch = pa.table({"item_id": ["a", "b", "c"], "text": texts, "language": ["en", None, "de"]})
     stage = Prelabel(stage="prelabel", model=name)
-    rows = stage.apply(batch, tools).rows["prelabels"]
+    rows = stage.apply(batch, tools).dicts("prelabels")
     assert [row["item_id"] for row in rows] == ["a", "b", "c"]
     assert {row["labeller"] for row in rows} == {name}
     by_words = name in {"offline", "lexicon"}

@@ -80,7 +80,7 @@ def unmounted(tmp_path) -> Path:
         {"stage": "prelabel", "model": "offline"},
         {"stage": "annotate"},
         {"stage": "aggregate"},
-        {"stage": "export"},
+        {"stage": "export", "media": ["audio", "face"]},
         {"stage": "publish", "repo": "tester/gone"},
     ]
     recipe = make_recipe(tmp_path, *stages)
@@ -142,8 +142,11 @@ def test_raw_files_are_listed_by_run_and_plan_alone(tmp_path, posts_recipe, monk
     )
     assert open_corpus(loaded, Workspace(tmp_path / "w")).read("items").num_rows == 6
     run_quietly(posts_recipe, tmp_path / "w", only="aggregate")
-    assert not listed
     assert plan(loaded, Workspace(tmp_path / "w"))[0].done == 6
+    assert not listed, "raw files whose size and times are the same are not read again"
+    with (posts_recipe.parent / "posts.jsonl").open("a") as posts:
+        posts.write('{"text": "One more."}\n')
+    assert plan(loaded, Workspace(tmp_path / "w"))[0].todo == 1
     assert len(listed) == 1
 
 

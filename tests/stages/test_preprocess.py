@@ -115,7 +115,7 @@ def test_crops_show_the_face_upright_with_level_eyes(quickstart):
 def test_rows_have_the_columns_of_their_tables(quickstart):
     for table in ("items", "faces", "shots"):
         columns = (shipped_folder("schemas") / "tables" / f"{table}.yaml").read_text()
-        for row in quickstart.outcome.rows[table]:
+        for row in quickstart.outcome.dicts(table):
             assert not [name for name in row if f"\n  {name}:" not in columns]
 
 
@@ -130,7 +130,7 @@ def test_single_sources_give_the_rows_of_a_batch(quickstart, tmp_path):
     sources = make_sources(shipped_folder("recipes"), "quickstart/*.mp4", "quickstart/posts.jsonl")
     tools = quickstart.tools._replace(blobs=Blobs(tmp_path))
     parts = [Preprocess().apply(sources.slice(i, 1), tools) for i in reversed(range(len(sources)))]
-    items = {row["item_id"]: row for part in parts for row in part.rows["items"]}
+    items = {row["item_id"]: row for part in parts for row in part.dicts("items")}
     assert items == {row["item_id"]: row for row in quickstart.items}
 
 

@@ -77,4 +77,6 @@ def _show(state: "Status", workspace: str) -> None:
         say("")
         show_table(["rejected by", "reason", "rows", "for example"], rejections)
         say(f"`{next_command('status --rejected', workspace)}` lists all of them")
+    for sentence in state.set_aside:
+        say(f"\n{sentence}")
     say(f"\nreleases: {', '.join(state.releases) or 'none yet'}")

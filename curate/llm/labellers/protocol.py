@@ -3,6 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
 from curate.labels import Field, LabelSchema
@@ -77,17 +78,24 @@ def build_proposal(labels: LabelSchema, guess: Callable[[Field], Guess | None], 
     """Return the guesses for all fields that apply; its ``model`` names the method behind each field."""
     values: dict[str, Any] = {}
     scores: dict[str, Mapping[str, float]] = {}
-    fields_by_method: dict[str, list[str]] = {}
+    methods: list[str] = []
     for field_name, field in labels.fields.items():
-        result = guess(field) if labels.is_asked(field_name, values) else None
+        result = guess(field) if not field.when or labels.is_asked(field_name, values) else None
         if result is None:
             continue
         values[field_name] = field.check(result.value)
         if result.scores:
             scores[field_name] = result.scores
-        fields_by_method.setdefault(result.method, []).append(field_name)
+        methods.append(result.method)
     if not values:
         return Proposal({}, {}, "abstained", name)
-    methods = [f"{method} ({', '.join(names)})" for method, names in fields_by_method.items()]
-    model = ", ".join(methods) if len(methods) > 1 else next(iter(fields_by_method))
-    return Proposal(values, scores, "ok", model)
+    return Proposal(values, scores, "ok", _name_methods(tuple(methods), tuple(values)))
+
+
+@lru_cache(maxsize=1_000)
+def _name_methods(methods: tuple[str, ...], fields: tuple[str, ...]) -> str:
+    fields_by_method: dict[str, list[str]] = {}
+    for method, field in zip(methods, fields, strict=True):
+        fields_by_method.setdefault(method, []).append(field)
+    named = [f"{method} ({', '.join(names)})" for method, names in fields_by_method.items()]
+    return ", ".join(named) if len(named) > 1 else methods[0]

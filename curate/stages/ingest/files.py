@@ -9,6 +9,7 @@ from typing import Any
 from curate.corpus.sources import RawFolders
 from curate.errors import InvalidRow
 from curate.files import sha256_of_file
+from curate.media.words.encodings import guess_encoding
 from curate.media.words.sidecars import Sidecar, find_sidecars
 from curate.stages.ingest.inspecting import inspect_media
 from curate.stages.ingest.matching import LeadsOutside
@@ -31,14 +32,24 @@ def file_input(name: str, file: str, raw: RawFolders) -> dict[str, Any]:
         "size_bytes": state.st_size,
         "mtime_ns": state.st_mtime_ns,
     }
-    sidecars = [] if path.suffix.lower() == ".txt" else find_sidecars(path)
+    sidecars = _own_sidecars(path)
     for sidecar in sidecars:
         if sidecar.path.is_symlink() and not raw.boundary()(real := os.path.realpath(sidecar.path)):
             raise LeadsOutside(str(sidecar.path), real)
-    row["sidecars"] = [_sidecar(sidecar, row) for sidecar in sidecars if is_unicode(sidecar.path.name)]
+    row["sidecars"] = [_sidecar(sidecar, row) for sidecar in sidecars]
     if not is_unicode(name):
         row["problem"] = "its name is not valid UTF-8"
     return row
+
+
+def sidecar_paths(path: Path) -> list[Path]:
+    """Return the subtitle files beside a media file."""
+    return [sidecar.path for sidecar in _own_sidecars(path)]
+
+
+def _own_sidecars(path: Path) -> list[Sidecar]:
+    sidecars = [] if path.suffix.lower() == ".txt" else find_sidecars(path)
+    return [sidecar for sidecar in sidecars if is_unicode(sidecar.path.name)]
 
 
 def _sidecar(sidecar: Sidecar, row: dict[str, Any]) -> dict[str, Any]:
@@ -128,8 +139,11 @@ def _read_text(row: dict[str, Any], path: Path) -> dict[str, Any]:
     content = path.read_bytes()
     if not content:
         raise InvalidRow(f"{row['file']} is empty", reason="empty_file")
+    encoding, doubt = guess_encoding(content)
+    if doubt:
+        raise InvalidRow(f"{row['file']} is not UTF-8 text, and its encoding is unclear: save it as UTF-8")
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise InvalidRow(f"{row['file']} is not UTF-8 text (byte {error.start})") from error
+        raise InvalidRow(f"{row['file']} is damaged {error.encoding} text (byte {error.start})") from error
     return post_source(row["file"], {"text": text}, len(content))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pyarrow as pa
 from curate.corpus.sources import RawFolders
 from curate.media.words.sidecars import SUFFIXES
 from curate.stages.ingest.exclusion import outside_workspaces
-from curate.stages.ingest.files import file_input, share_sidecars
+from curate.stages.ingest.files import file_input, share_sidecars, sidecar_paths
 from curate.stages.ingest.matching import LeadsOutside, match_files
 from curate.stages.ingest.post_files import POST_SUFFIXES, post_inputs
+from curate.storage.delta import fill_columns
 
 _SIDECAR = pa.struct(
     [
@@ -60,9 +62,24 @@ def list_inputs(names: Iterable[str], raw: RawFolders) -> pa.Table:
 
     Raises ``LeadsOutside`` for subtitles that are links out of the folders.
     """
-    rows = [row for name in sorted(names) for row in _inputs(name, raw)]
-    share_sidecars(rows, raw)
-    return pa.Table.from_pylist(rows, schema=INPUTS)
+    parts: list[pa.Table | list[dict[str, Any]]] = []
+    for is_posts, group in groupby(sorted(names), lambda name: _suffix(name) in POST_SUFFIXES):
+        if is_posts:
+            parts += [post_inputs(raw.join(name), _file(name)) for name in group]
+        else:
+            parts.append([file_input(name, _file(name), raw) for name in group])
+    share_sidecars([row for part in parts if isinstance(part, list) for row in part], raw)
+    tables = (pa.Table.from_pylist(part, schema=INPUTS) if isinstance(part, list) else part for part in parts)
+    return pa.concat_tables([INPUTS.empty_table(), *(fill_columns(table, INPUTS) for table in tables)])
+
+
+def list_raw_files(names: Iterable[str], raw: RawFolders) -> Iterator[Path]:
+    """Yield the files that ``list_inputs`` reads or names."""
+    for name in sorted(names):
+        path = raw.join(name)
+        yield path
+        if _suffix(name) not in POST_SUFFIXES:
+            yield from sidecar_paths(path)
 
 
 def _files_in(folder: Path, pattern: str, may_read: Callable[[str], bool]) -> list[str]:
@@ -71,12 +88,8 @@ def _files_in(folder: Path, pattern: str, may_read: Callable[[str], bool]) -> li
     return outside_workspaces(files, folder, may_read=may_read)
 
 
-def _inputs(name: str, raw: RawFolders) -> Iterator[dict[str, Any]]:
-    file = Path(name).as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
-    if _suffix(name) in POST_SUFFIXES:
-        yield from post_inputs(raw.join(name), file)
-    else:
-        yield file_input(name, file, raw)
+def _file(name: str) -> str:
+    return Path(name).as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _suffix(name: str) -> str:
