@@ -329,20 +329,12 @@ def _labels(facts: CardFacts, counts: Counts) -> str:
     return "\n\n".join(parts)
 
 
-<<<<<<< HEAD
-def _review(counts: Counts) -> str:
+def _review(facts: CardFacts, counts: Counts) -> str:
     reasons = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in sorted(counts.cannot_judge.items()))
     unjudged = f"\n\nJudgements saying that the item cannot be judged: {reasons}." if reasons else ""
-=======
-def _review(facts: CardFacts, counts: Counts) -> str:
->>>>>>> main
     if not counts.raters:
         return f"No item has been reviewed by people yet.{unjudged}"
     rows = [[str(raters), f"{items:,}"] for raters, items in sorted(counts.raters.items())]
-<<<<<<< HEAD
-    people = f"{len(counts.annotators)} people took part, shown by pseudonyms."
-    return people + "\n\n" + table(["raters of an item", "items"], rows) + unjudged
-=======
     number = len(counts.annotators)
     people = "1 person took part, shown by a pseudonym" if number == 1 else f"{number} people took part, by pseudonyms"
     days = sorted(counts.judged_on)
@@ -356,8 +348,7 @@ def _review(facts: CardFacts, counts: Counts) -> str:
     if any(counts.copied.values()):
         text += "\n\nSome answers are the pre-label's, left as it was; they make raters look more alike.\n\n"
         text += table(["field", "answers", "taken over", "share"], shares)
-    return text
->>>>>>> main
+    return text + unjudged
 
 
 def _provenance(facts: CardFacts, counts: Counts) -> str:

@@ -5,11 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-<<<<<<< HEAD
 from curate.corpus.judgements import UNJUDGED_COLUMNS, count_cannot_judge
-=======
 from curate.corpus.set_aside import set_aside
->>>>>>> main
 from curate.corpus.view import Corpus
 from curate.pipeline.walk import open_corpus
 from curate.recipe import LoadedRecipe

@@ -113,20 +113,8 @@ class ReleaseRows:
                 hint="a label schema in use is never edited: give the changed one a new version (.v2)",
             ) from error
 
-<<<<<<< HEAD
-    def _judgement(self, act: Mapping[str, Any]) -> Row:
-        return {
-            "judgement_id": act["judgement_id"],
-            "annotator": pseudonym(act["annotator"], self._secret),
-            "acted_at": act["acted_at"],
-            "skipped": act["action"] == "skipped",
-            "cannot_judge": act["cannot_judge"],
-            "origins": act["origins"],
-        } | self._values(act)
-=======
     def _soft_kinds(self) -> list[pa.DataType]:
         return [self._kinds[f"{name}_soft"] for name, field in self._schema.fields.items() if field.soft_labels]
->>>>>>> main
 
     def _soft_labels(self, soft: list[dict[str, Any]]) -> tuple[list[float] | None, ...]:
         shares: dict[str, dict[str, float]] = defaultdict(dict)
@@ -157,7 +145,7 @@ class ReleaseRows:
         acts = self._acts.append_column("skipped", pc.equal(self._acts["action"], "skipped"))
         columns = {
             name: take_column(acts, name, rows, kind.field(name).type, with_json=with_json)
-            for name in ("judgement_id", "acted_at", "skipped", "origins")
+            for name in ("judgement_id", "acted_at", "skipped", "cannot_judge", "origins")
         } | self._take_fields(self._act_values, rows, with_json=with_json)
         columns["annotator"] = self._pseudonyms.take(rows, with_json=with_json)[0]
         judgements = to_struct(columns, kind)

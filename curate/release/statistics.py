@@ -50,28 +50,6 @@ class Statistics:
         """Items by field and number"""
         self.agreement: dict[str, list[float]] = defaultdict(list)
 
-<<<<<<< HEAD
-    def add(self, split: str, row: Row) -> None:
-        """Count one row."""
-        self.rows[split] += 1
-        if row["start_s"] is not None and row["end_s"] is not None:
-            self.seconds[split] += row["end_s"] - row["start_s"]
-        self.label_sources[split][row["label_source"] or "none"] += 1
-        self.units[row["unit"] or "item"] += 1
-        if row["reviewed"]:
-            self.raters[row["raters"] or 0] += 1
-        origin = (row["collection"] or "not stated", row["licence"] or "not stated")
-        sources, counts = self.origins.setdefault(origin, (set(), Counter()))
-        sources.add(row["source_id"])
-        counts["items"] += 1
-        if row["speaker"] is not None:
-            self.speakers.add(row["speaker"])
-        self.annotators.update(act["annotator"] for act in row["judgements"] if act["annotator"] is not None)
-        self.cannot_judge.update(act["cannot_judge"] for act in row["judgements"] if act["cannot_judge"])
-        if row["prelabel"]:
-            self.models[row["prelabel"]["model"] or row["prelabel"]["labeller"] or "not stated"] += 1
-        for entry in row["agreement"] or ():
-=======
     @property
     def sources(self) -> dict[tuple[str, str], int]:
         """The number of sources by collection and licence."""
@@ -113,7 +91,6 @@ class Statistics:
             self.modalities[medium] += rows.num_rows - rows[medium].null_count
         self.modalities["text"] += pc.sum(pc.and_(rows["text"].is_null(), rows["dialogue"].is_valid())).as_py() or 0
         for entry in pc.list_flatten(rows["agreement"]).drop_null().to_pylist():
->>>>>>> main
             if entry["value"] is not None:
                 self.agreement[entry["field"]].append(entry["value"])
         for name, field in self._schema.fields.items():
@@ -121,6 +98,7 @@ class Statistics:
 
     def _count_answers(self, acts: pa.StructArray) -> None:
         self.judged_on.update(str(day) for day in acts.field("acted_at").drop_null().cast(pa.date32()).unique())
+        self.cannot_judge.update(acts.field("cannot_judge").drop_null().to_pylist())
         origins = pc.list_flatten(acts.field("origins"))
         entries = pa.table({"field": origins.field("field"), "origin": origins.field("origin")})
         for entry in entries.group_by(["field", "origin"]).aggregate([([], "count_all")]).to_pylist():

@@ -143,7 +143,6 @@ def to_judgement(
     """
     results = [result for result in annotation.get("result") or () if isinstance(result, Mapping)]
     by_field, misfits = _by_field(results, labels)
-<<<<<<< HEAD
     reason = None
     try:
         reason = reason_in(results)
@@ -153,20 +152,6 @@ def to_judgement(
         # The form hides its questions then, but Label Studio still sends what they had been answered with.
         by_field, misfits = {}, []
     values = _values(by_field, labels, item, misfits)
-=======
-    values: dict[str, Any] = dict.fromkeys(labels.fields)
-    for name, field_results in by_field.items():
-        try:
-            values[name] = labels.fields[name].from_result(field_results, item)
-            if count := labels.fields[name].count_cut(field_results, item):
-                misfits.append(f"{name}: cut at the end of the item, which {count} of its stretches exceeded")
-        except ValueError as error:
-            misfits.append(f"{name}: {error}")
-    for name in labels.fields:
-        if values[name] is not None and not labels.is_asked(name, values):
-            misfits.append(f"{name}: was answered although it was not asked")
-            values[name] = None
->>>>>>> main
     judgement = Judgement(
         item_id=task["data"]["item_id"],
         rater=None,
@@ -208,6 +193,8 @@ def _values(
     for name, field_results in by_field.items():
         try:
             values[name] = labels.fields[name].from_result(field_results, item)
+            if count := labels.fields[name].count_cut(field_results, item):
+                misfits.append(f"{name}: cut at the end of the item, which {count} of its stretches exceeded")
         except PartlyRead as error:
             misfits.append(f"{name}: {error}")
             values[name] = error.value
