@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from curate.document import parse_value
 from curate.errors import InvalidInput
 from curate.hub.card_facts import CardFacts, Counts
 from curate.hub.card_sections import (
@@ -127,8 +128,9 @@ def _task_categories(facts: CardFacts, counts: Counts) -> list[str]:
 def _check_front_matter(card: str) -> None:
     match = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)
     try:
-        header = yaml.safe_load(match[1]) if match else None
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"the data card's YAML block is not valid: {error}", hint="correct the template") from error
+        header = parse_value(match[1]) if match else None
+    except ValueError as error:
+        cause = error.__cause__ or error
+        raise InvalidInput(f"the data card's YAML block is not valid: {cause}", hint="correct the template") from error
     if not isinstance(header, dict):
         raise InvalidInput("the data card does not begin with a YAML block", hint="begin the template with ---")

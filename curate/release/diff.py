@@ -174,7 +174,7 @@ def _read(folder: Path) -> _Rows:
             features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
             compared = ["item_id", "text", "judgements", *label_fields(features)]
             table = parquet.read_table(folder / file.path, columns=compared)
-        except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError, RecursionError) as error:
             raise WorkspaceUnusable(
                 f"release {folder}: {file.path} cannot be read as a shard", hint="restore the release from a copy"
             ) from error

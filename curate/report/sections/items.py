@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.view import Corpus
+from curate.labels import LabelSchema
 from curate.report.page import show_span, thumbnail
 
 MAX_ITEMS = 200
@@ -62,17 +63,6 @@ def _spread(count: int, limit: int) -> list[int]:
 
 
 def _card(item: Row, title: str | None, label: Row, proposal: Row, corpus: Corpus) -> Row:
-    entries = []
-    for name, field in corpus.labels.fields.items():
-        final, proposed = label.get(name), proposal.get(name)
-        if final is not None or proposed is not None:
-            entries.append(
-                {
-                    "name": name,
-                    "label": field.show(final) if final is not None else [],
-                    "proposal": field.show(proposed) if proposed not in (None, final) else [],
-                }
-            )
     failure = ""
     if proposal.get("outcome", "ok") != "ok":
         failure = ": ".join(filter(None, [proposal["outcome"], proposal["detail"]]))
@@ -82,6 +72,22 @@ def _card(item: Row, title: str | None, label: Row, proposal: Row, corpus: Corpu
         "place": list(filter(None, [title, show_span(item), item["speaker"]])),
         "source": label.get("label_source") or "none",
         "text": item["text"],
-        "entries": entries,
+        "entries": label_entries(label, proposal, corpus.labels),
         "failure": failure,
     }
+
+
+def label_entries(label: Row, proposal: Row, schema: LabelSchema) -> list[Row]:
+    """Return the fields with a label or a proposal, both as words; a proposal that equals the label is left out."""
+    entries = []
+    for name, field in schema.fields.items():
+        final, proposed = label.get(name), proposal.get(name)
+        if final is not None or proposed is not None:
+            entries.append(
+                {
+                    "name": name,
+                    "label": field.show(final) if final is not None else [],
+                    "proposal": field.show(proposed) if proposed not in (None, final) else [],
+                }
+            )
+    return entries
