@@ -90,11 +90,7 @@ def _header(facts: CardFacts, counts: Counts) -> str:
         **({"license_name": "stated-for-each-source"} if "other" in licences else {}),
         **({"language": list(facts.languages)} if facts.languages else {}),
         **({"task_categories": tasks} if (tasks := _task_categories(facts, counts)) else {}),
-        "tags": [
-            "affective-computing",
-            "emotion",
-            *(["human-annotation"] if total_label_sources(counts)["human"] else []),
-        ],
+        "tags": ["affective-computing", "emotion", *by_people],
         "size_categories": [next((name for limit, name in _SIZES if total < limit), "n>1M")],
         "configs": [
             {
