@@ -1,6 +1,8 @@
 """An input that takes too long is rejected, and all others are kept."""
 
 import contextlib
+import multiprocessing
+import signal
 import time
 
 import pyarrow as pa
@@ -81,3 +83,15 @@ def test_limits_grow_with_what_is_to_be_read():
     small, large = (pa.table({"size_bytes": [n], "duration_s": [float(n)]}) for n in (1, 10**9))
     assert Ingest(files="*").max_cpu_s(large) > Ingest(files="*").max_cpu_s(small) >= 600
     assert Preprocess().max_cpu_s(large) > Preprocess().max_cpu_s(small) >= 600
+
+
+def hang_in_c() -> None:
+    with cpu_limit(0.1, grace_s=0.1):
+        sum(range(10**12))
+
+
+def test_a_worker_that_hangs_in_c_is_killed():
+    process = multiprocessing.get_context("spawn").Process(target=hang_in_c)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGXCPU
