@@ -39,18 +39,22 @@
     press(chosen)
   }, true)
 
-  // Tab goes straight to the first degree or text that is still to be given.
+  // Tab goes straight to the first degree or text that is still to be given, and on from text to text.
   document.addEventListener('keydown', (event) => {
-    const isFree = !document.activeElement || document.activeElement === document.body
-    if (event.key !== 'Tab' || event.shiftKey || !annotation() || !isFree) return
     const form = document.querySelector('.lsf-main-view__annotation')
+    if (event.key !== 'Tab' || event.shiftKey || !annotation() || !form) return
     const shown = (selector) => [...form.querySelectorAll(selector)].filter((element) => element.offsetParent)
-    const degrees = shown('.intensity').filter((row) => !row.querySelector('input:checked'))
     const texts = shown('.field textarea, .field input[type=number], .field input[type=text]')
-    const next = degrees.length ? degrees[0].querySelector('input') : texts.find((element) => !element.value)
-    if (!next) return
+    const focused = document.activeElement
+    const isHere = texts.includes(focused)
+    if (!isHere && focused && focused !== document.body) return
+    const degrees = shown('.intensity').filter((row) => !row.querySelector('input:checked'))
+    const first = degrees.length ? degrees[0].querySelector('input') : texts.find((element) => !element.value)
+    const next = isHere ? texts[texts.indexOf(focused) + 1] : first
+    if (!next && !isHere) return
     event.preventDefault()
-    next.focus()
+    if (next) next.focus()
+    else focused.blur()
   }, true)
 
   const aloneLabels = () => {
