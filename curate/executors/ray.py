@@ -47,7 +47,7 @@ class RayExecutor:
         ray = self._connect()
         cpus, gpus = resources or (1.0, 0.0)
         remote = ray.remote(max_retries=_MAX_RETRIES, num_cpus=cpus, num_gpus=gpus)(
-            _Named(function, socket.gethostname()).run
+            name_worker(function, socket.gethostname())
         )
         source = iter(tasks)
         in_flight: deque[Any] = deque()
