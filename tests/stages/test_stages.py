@@ -19,7 +19,7 @@ from tests.support.builders import make_posts, make_recipe
 from tests.support.media_builders import RATE_HZ, sample
 from tests.support.stages import walk_stages
 
-VERSIONS = {"ingest": 4, "preprocess": 4, "prelabel": 7}
+VERSIONS = {"ingest": 5, "preprocess": 5, "prelabel": 7}
 GOLDEN = {
     ("posts", "ingest"): "6b059a41ab15f64405b92c8962dad957c3eafebb67e5b6398dda9487d59fd9c1",
     ("posts", "preprocess"): "a1d44a688704fd3c17c183d72a372a4192e8623959e6705deb57ed88f92dcd06",

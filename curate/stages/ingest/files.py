@@ -9,6 +9,7 @@ from typing import Any
 from curate.corpus.sources import RawFolders
 from curate.errors import InvalidRow
 from curate.files import sha256_of_file
+from curate.media.words.encodings import guess_encoding
 from curate.media.words.sidecars import Sidecar, find_sidecars
 from curate.stages.ingest.inspecting import inspect_media
 from curate.stages.ingest.matching import LeadsOutside
@@ -138,8 +139,11 @@ def _read_text(row: dict[str, Any], path: Path) -> dict[str, Any]:
     content = path.read_bytes()
     if not content:
         raise InvalidRow(f"{row['file']} is empty", reason="empty_file")
+    encoding, doubt = guess_encoding(content)
+    if doubt:
+        raise InvalidRow(f"{row['file']} is not UTF-8 text, and its encoding is unclear: save it as UTF-8")
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise InvalidRow(f"{row['file']} is not UTF-8 text (byte {error.start})") from error
+        raise InvalidRow(f"{row['file']} is damaged {error.encoding} text (byte {error.start})") from error
     return post_source(row["file"], {"text": text}, len(content))

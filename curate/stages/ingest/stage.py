@@ -26,7 +26,7 @@ _BATCH_FILES, _BATCH_POSTS, _BATCH_BYTES = 8, 2_048, 1_000_000
 class Ingest(Discovered):
     """Turns every file that the globs match into a source: media by its content, posts from .txt, .jsonl and .csv."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     reads: ClassVar[str] = ""
     writes: ClassVar[tuple[str, ...]] = ("sources",)
     repeatable: ClassVar[bool] = True

@@ -47,7 +47,7 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
     its chunk, which ends at a gap or a cut if there is one (see ``find_cut_points``).
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     reads: ClassVar[str] = "sources"
     writes: ClassVar[tuple[str, ...]] = ("items", "faces", "shots")
 
