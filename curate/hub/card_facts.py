@@ -20,6 +20,7 @@ class Counts(Protocol):
     judged_on: Any
     speakers: Any
     annotators: Any
+    cannot_judge: Any
     classes: Any
     values: Any
     numbers: Any

@@ -114,8 +114,10 @@ def labels_section(facts: CardFacts, counts: Counts) -> str:
 
 
 def review_section(facts: CardFacts, counts: Counts) -> str:
+    reasons = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in sorted(counts.cannot_judge.items()))
+    unjudged = f"\n\nJudgements saying that the item cannot be judged: {reasons}." if reasons else ""
     if not counts.raters:
-        return "No item has been reviewed by people yet."
+        return f"No item has been reviewed by people yet.{unjudged}"
     rows = [[str(raters), f"{items:,}"] for raters, items in sorted(counts.raters.items())]
     number = len(counts.annotators)
     people = "1 person took part, shown by a pseudonym" if number == 1 else f"{number} people took part, by pseudonyms"
@@ -130,7 +132,7 @@ def review_section(facts: CardFacts, counts: Counts) -> str:
     if any(counts.copied.values()):
         text += "\n\nSome answers are the pre-label's, left as it was; they make raters look more alike.\n\n"
         text += table(["field", "answers", "taken over", "share"], shares)
-    return text
+    return text + unjudged
 
 
 def provenance_section(facts: CardFacts, counts: Counts) -> str:
