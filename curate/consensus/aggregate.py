@@ -1,68 +1,163 @@
 """Aggregate the judgements of people, or else the proposals of models, to one label per item."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from curate.corpus.judgements import current_judgements
-from curate.labels import LabelSchema
+from curate.consensus.columns import FieldColumns, answers_of, decide_all, joined_lists, per_item
+from curate.consensus.evidence import Evidence, gather
+from curate.consensus.modelled import aligned_traces, estimated, evaluator_weighted
+from curate.consensus.settings import MODELLED, FieldSettings, settings_of
+from curate.corpus.spec import table_spec
+from curate.labels import Field, LabelSchema
 
 
-def aggregate(labels: LabelSchema, annotations: pa.Table, prelabels: pa.Table, *, method: str) -> list[dict[str, Any]]:
+def aggregate(
+    labels: LabelSchema,
+    annotations: pa.Table,
+    prelabels: pa.Table,
+    *,
+    settings: FieldSettings | None = None,
+    by_field: Mapping[str, FieldSettings] | None = None,
+    blind_only: bool = False,
+    arms: Collection[str] = (),
+) -> pa.Table:
     """Return one row of ``labels`` for every judged item, sorted by item.
 
-    If people judged an item, only their judgements count: the newest of each person.
+    If people judged an item, only their judgements count: the newest of each person, and all of unnamed people.
+    Proposals are combined by majority, whatever the settings. Raises ``InvalidInput`` if a method needs to know who
+    judged and does not.
     """
-    human: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for act in current_judgements(annotations).to_pylist():
-        human[act["item_id"]][act["annotator"]] = act
-    model: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    usable = pc.and_(prelabels["final"], pc.equal(prelabels["outcome"], "ok"))
-    for proposal in prelabels.filter(usable).to_pylist():
-        model[proposal["item_id"]].append(proposal)
-    rows = []
-    for item_id in sorted({*human, *model}):
-        if item_id in human:
-            judgements = list(human[item_id].values())
-            evidence = [act["annotation_id"] for act in judgements]
-            rows.append(_label(labels, item_id, judgements, evidence, source="human", method=method))
-        else:
-            judgements = model[item_id]
-            evidence = sorted(proposal["prelabel_id"] for proposal in judgements)
-            rows.append(_label(labels, item_id, judgements, evidence, source="model", method=method))
-    return rows
-
-
-def _label(
-    labels: LabelSchema,
-    item_id: str,
-    judgements: Sequence[Mapping[str, Any]],
-    evidence: list[str],
-    *,
-    source: str,
-    method: str,
-) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "item_id": item_id,
-        "label_source": source,
-        "raters": len(judgements) if source == "human" else 0,
-        "method": method,
-        "evidence": sorted(evidence),
-        "agreement": [],
-        "soft": [],
-    }
+    settings = settings or FieldSettings()
+    evidence = gather(labels, annotations, prelabels, blind_only=blind_only, arms=arms)
+    chosen = settings_of(labels, settings, by_field or {})
+    of_people = _of_people(evidence)
+    columns: dict[str, FieldColumns] = {}
     for name, field in labels.fields.items():
-        values = [judgement[name] for judgement in judgements if judgement[name] is not None]
-        row[name], shares = field.aggregate(values) if values else (None, {})
-        row["soft"] += [{"field": name, "label": label, "share": share} for label, share in shares.items()]
-        agreement = field.pairwise_agreement(values) if values else None
-        if agreement is not None:
-            row["agreement"].append({"field": name, "value": agreement})
-    not_asked = {name for name in labels.fields if not labels.is_asked(name, row)}
-    row |= dict.fromkeys(not_asked)
-    for column in ("soft", "agreement"):
-        row[column] = [entry for entry in row[column] if entry["field"] not in not_asked]
-    return row
+        if of_people.any():
+            columns[name] = _field_columns(field, evidence, of_people, chosen[name])
+        else:
+            columns[name] = decide_all(field, evidence, answers_of(field, evidence), FieldSettings())
+    return _assembled(labels, evidence, columns, of_people, settings.method)
+
+
+def _of_people(evidence: Evidence) -> NDArray[np.bool_]:
+    return evidence.by_people[evidence.starts]
+
+
+def _field_columns(
+    field: Field, evidence: Evidence, of_people: NDArray[np.bool_], settings: FieldSettings
+) -> FieldColumns:
+    """Return the columns of a field: people's judgements by its settings, proposals by majority."""
+    answers = answers_of(field, evidence)
+    by_people = evidence.by_people[answers.rows]
+    judged = answers._replace(rows=answers.rows[by_people], codes=answers.codes[by_people])
+    if settings.method == "aligned_mean":
+        judged = aligned_traces(evidence, judged)
+    columns = decide_all(field, evidence, judged, settings)
+    if settings.method in MODELLED:
+        columns = estimated(field, evidence, judged, settings, columns)
+    elif settings.method == "ewe":
+        columns = evaluator_weighted(field, evidence, judged, columns)
+    if of_people.all():
+        return columns
+    proposed = answers._replace(rows=answers.rows[~by_people], codes=answers.codes[~by_people])
+    return _both(columns, decide_all(field, evidence, proposed, FieldSettings()))
+
+
+def _both(first: FieldColumns, second: FieldColumns) -> FieldColumns:
+    """Return the columns of two sets of items as one."""
+    offset = len(first.values)
+    of_item = np.where(first.pattern_of_item >= 0, first.pattern_of_item, second.pattern_of_item + offset)
+    of_item[(first.pattern_of_item < 0) & (second.pattern_of_item < 0)] = -1
+    values, soft, agreement, facts = (
+        pa.concat_arrays([a, b.cast(a.type)]) for a, b in zip(first[:4], second[:4], strict=True)
+    )
+    return FieldColumns(values, soft, agreement, facts, of_item)
+
+
+def _assembled(
+    labels: LabelSchema,
+    evidence: Evidence,
+    columns: Mapping[str, FieldColumns],
+    of_people: NDArray[np.bool_],
+    method: str,
+) -> pa.Table:
+    schema = table_spec("labels", labels).schema
+    asked = _asked(labels, evidence, columns)
+    counts = np.diff(np.append(evidence.starts, evidence.table.num_rows))
+    facts: dict[str, list[pa.Array]] = {"soft": [], "agreement": [], "decisions": []}
+    table: dict[str, Any] = {
+        "item_id": evidence.item_ids,
+        "label_source": pa.array(np.where(of_people, "human", "model").astype(object), pa.string()),
+        "raters": pa.array(np.where(of_people, counts, 0), pa.int32()),
+        "arms": evidence.per_item(evidence.table["arm"].combine_chunks()),
+        "method": pa.array([method], pa.string()).take(pa.array(np.zeros(evidence.item_count, np.int64))),
+        "evidence": _list_of(evidence.table["evidence"], counts),
+    }
+    for name, field_columns in columns.items():
+        of_item = np.where(asked[name], field_columns.pattern_of_item, -1)
+        table[name] = per_item(field_columns.values, of_item)
+        facts["soft"].append(per_item(field_columns.soft, of_item))
+        facts["agreement"].append(_agreement(name, per_item(field_columns.agreement, of_item)))
+        judged = np.bincount(evidence.items[_answered(evidence, name)], minlength=evidence.item_count)
+        facts["decisions"].append(_decisions(name, per_item(field_columns.facts, of_item), judged))
+    for column, lists in facts.items():
+        table[column] = joined_lists(lists, schema.field(column).type)
+    return pa.table({name: table[name] for name in schema.names}, schema=schema)
+
+
+def _asked(
+    labels: LabelSchema, evidence: Evidence, columns: Mapping[str, FieldColumns]
+) -> dict[str, NDArray[np.bool_]]:
+    """Return for each field the items whose labels say that it is asked."""
+    asked: dict[str, NDArray[np.bool_]] = {}
+
+    def is_asked(name: str) -> NDArray[np.bool_]:
+        if name not in asked:
+            asked[name] = np.ones(evidence.item_count, dtype=np.bool_)
+            for condition, wanted in labels.fields[name].when.items():
+                values = columns[condition].values.to_pylist()
+                labels_of = labels.fields[condition].labels_of
+                met = [value is not None and not set(wanted).isdisjoint(labels_of(value)) for value in values]
+                of_item = columns[condition].pattern_of_item
+                asked[name] = is_asked(condition) & np.array([*met, False], np.bool_)[of_item]
+        return asked[name]
+
+    return {name: is_asked(name) for name in labels.fields}
+
+
+def _answered(evidence: Evidence, name: str) -> NDArray[np.bool_]:
+    return np.asarray(evidence.table[name].is_valid())
+
+
+def _agreement(name: str, values: pa.Array) -> pa.Array:
+    return _single_entries(values, {"field": name, "value": values})
+
+
+def _decisions(name: str, facts: pa.Array, judged: NDArray[Any]) -> pa.Array:
+    members = {"field": name, "raters": pa.array(judged, pa.int32())}
+    return _single_entries(facts, {**members, **{key: facts.field(key) for key in ("method", "entropy", "decided_by")}})
+
+
+def _single_entries(valid: pa.Array, members: Mapping[str, Any]) -> pa.Array:
+    """Return a list column with one struct in each row in which ``valid`` is, and none in others."""
+    present = np.asarray(valid.is_valid())
+    rows = pa.array(np.flatnonzero(present))
+    arrays = [
+        pa.array([member], pa.string()).take(pa.array(np.zeros(len(rows), np.int64)))
+        if isinstance(member, str)
+        else member.take(rows)
+        for member in members.values()
+    ]
+    entries = pa.StructArray.from_arrays(arrays, list(members))
+    return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(present)), pa.int32()), entries)
+
+
+def _list_of(column: Any, counts: NDArray[Any]) -> pa.Array:
+    return pa.ListArray.from_arrays(
+        pa.array(np.append(0, np.cumsum(counts)), pa.int32()), column.combine_chunks().cast(pa.string())
+    )

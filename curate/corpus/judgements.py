@@ -98,8 +98,9 @@ def newest_acts(annotations: pa.Table) -> pa.Table:
     ordered = annotations.append_column("has_time", pc.is_valid(annotations["acted_at"])).append_column("rank", rank)
     keys = ("item_id", "has_time", "acted_at", "rank", "annotation_id")
     acts = annotations.take(pc.sort_indices(ordered, sort_keys=[(key, "ascending") for key in keys]))
-    newest = {judgement_id: index for index, judgement_id in enumerate(acts["judgement_id"].to_pylist())}
-    return acts.take(pa.array(sorted(newest.values()), pa.int64()))
+    newest = pa.table({"judgement_id": acts["judgement_id"], "row": pa.array(range(acts.num_rows), pa.int64())})
+    rows = newest.group_by("judgement_id").aggregate([("row", "max")])["row_max"]
+    return acts.take(rows.take(pc.sort_indices(rows)))
 
 
 def current_judgements(annotations: pa.Table, *, with_skipped: bool = False) -> pa.Table:

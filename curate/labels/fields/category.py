@@ -267,15 +267,34 @@ class Category(Field):
             is_tie = bool(rest) and rest[0][1] == count
             is_open = {"union": False, "intersection": bool(rest)}.get(rule, is_tie)
             return Aggregate(None if is_open else first, soft)
-        settled: list[Any] = [label for label in soft if is_settled(votes[label], len(values), rule)]
+        settled = [label for label in soft if is_settled(votes[label], len(values), rule)]
         if rule == "union":
             settled = [label for label in settled if not self.taxonomy.require(label).absence] or settled
-        if self.intensity is not None:
-            grades: dict[str, list[Any]] = {label: [] for label in self.labels}
-            for entry in (entry for value in values for entry in value):
+        return Aggregate(self.select(settled, values, soft), soft)
+
+    @property
+    def is_graded(self) -> bool:
+        return self.intensity is not None
+
+    def select(self, labels: Sequence[str], values: Sequence[Any], support: Mapping[str, float]) -> Any:
+        """Return the labels in order, each with the median of its intensities.
+
+        A label of absence stays alone if it has more support than any other, and is otherwise left out.
+        """
+        chosen = [label for label in self.labels if label in labels]
+        absent = [label for label in chosen if self.taxonomy.require(label).absence]
+        present = [label for label in chosen if label not in absent]
+        if absent and (present or len(absent) > 1):
+            best = max(absent, key=lambda label: support[label])
+            is_alone = all(support[best] > support[label] for label in present)
+            chosen = [best] if is_alone else present
+        if self.intensity is None or not chosen:
+            return chosen or None
+        grades: dict[str, list[Any]] = {label: [] for label in chosen}
+        for entry in (entry for value in values for entry in value):
+            if entry["label"] in grades:
                 grades[entry["label"]].append(entry["intensity"])
-            settled = [{"label": label, "intensity": self.intensity.median(grades[label])} for label in settled]
-        return Aggregate(settled or None, soft)
+        return [{"label": label, "intensity": self.intensity.median(grades[label])} for label in chosen]
 
     def describe(self) -> str:
         kind = "any of" if self.multiple else "one of"
