@@ -55,12 +55,12 @@ def _field_columns(
     answers = answers_of(field, evidence)
     by_people = evidence.by_people[answers.rows]
     judged = answers._replace(rows=answers.rows[by_people], codes=answers.codes[by_people])
-    if settings.method == "aligned_mean":
+    if settings.method == "aligned_mean" and len(judged.rows):
         judged = aligned_traces(evidence, judged)
     columns = decide_all(field, evidence, judged, settings)
-    if settings.method in MODELLED:
+    if settings.method in MODELLED and len(judged.rows):
         columns = estimated(field, evidence, judged, settings, columns)
-    elif settings.method == "ewe":
+    elif settings.method == "ewe" and len(judged.rows):
         columns = evaluator_weighted(field, evidence, judged, columns)
     if of_people.all():
         return columns

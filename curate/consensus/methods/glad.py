@@ -30,7 +30,8 @@ def glad(ratings: Ratings, *, tolerance: float = TOLERANCE, max_rounds: int = MA
         abilities, easiness = _maximise(items, raters, right, abilities, easiness, votes.value_count)
         log_right, log_wrong = _log_chances(abilities[raters] * np.exp(easiness[items]), votes.value_count)
         cells = items * votes.value_count + codes
-        gains: Floats = np.bincount(cells, log_right - log_wrong, minlength=votes.item_count * votes.value_count)
+        size = votes.item_count * votes.value_count
+        gains = np.bincount(cells, log_right - log_wrong, minlength=size).astype(np.float64)
         updated = normalised(gains.reshape(votes.item_count, votes.value_count))
         change = float(np.abs(updated - probabilities).max(initial=0.0))
         probabilities = updated
