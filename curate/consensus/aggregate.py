@@ -7,12 +7,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from curate.consensus.columns import FieldColumns, answers_of, decide_all, joined_lists, per_item
+from curate.consensus.columns import FieldColumns, answers_of, decide_all, joined_lists, per_item, repeated
 from curate.consensus.evidence import Evidence, gather
 from curate.consensus.modelled import aligned_traces, estimated, evaluator_weighted
 from curate.consensus.settings import MODELLED, FieldSettings, settings_of
 from curate.corpus.spec import table_spec
 from curate.labels import Field, LabelSchema
+
+_BLOCK = 100_000
 
 
 def aggregate(
@@ -86,28 +88,41 @@ def _assembled(
     of_people: NDArray[np.bool_],
     method: str,
 ) -> pa.Table:
-    schema = table_spec("labels", labels).schema
     asked = _asked(labels, evidence, columns)
-    counts = np.diff(np.append(evidence.starts, evidence.table.num_rows))
-    facts: dict[str, list[pa.Array]] = {"soft": [], "agreement": [], "decisions": []}
-    table: dict[str, Any] = {
-        "item_id": evidence.item_ids,
-        "label_source": pa.array(np.where(of_people, "human", "model").astype(object), pa.string()),
-        "raters": pa.array(np.where(of_people, counts, 0), pa.int32()),
-        "arms": evidence.per_item(evidence.table["arm"].combine_chunks()),
-        "method": pa.array([method], pa.string()).take(pa.array(np.zeros(evidence.item_count, np.int64))),
-        "evidence": _list_of(evidence.table["evidence"], counts),
+    answers = {
+        name: np.bincount(evidence.items[np.asarray(evidence.column(name).is_valid())], minlength=evidence.item_count)
+        for name in labels.fields
     }
-    for name, field_columns in columns.items():
-        of_item = np.where(asked[name], field_columns.pattern_of_item, -1)
-        table[name] = per_item(field_columns.values, of_item)
-        facts["soft"].append(per_item(field_columns.soft, of_item))
-        facts["agreement"].append(_agreement(name, per_item(field_columns.agreement, of_item)))
-        judged = np.bincount(evidence.items[_answered(evidence, name)], minlength=evidence.item_count)
-        facts["decisions"].append(_decisions(name, per_item(field_columns.facts, of_item), judged))
-    for column, lists in facts.items():
-        table[column] = joined_lists(lists, schema.field(column).type)
-    return pa.table({name: table[name] for name in schema.names}, schema=schema)
+    counts = np.diff(np.append(evidence.starts, len(evidence.items)))
+    offsets = pa.array(np.append(0, np.cumsum(counts)), pa.int32())
+    table = {
+        "item_id": evidence.item_ids,
+        "label_source": pa.array(["model", "human"]).take(pa.array(of_people.astype(np.int64))),
+        "raters": pa.array(np.where(of_people, counts, 0), pa.int32()),
+        "arms": evidence.per_item(evidence.column("arm")),
+        "method": repeated(method, evidence.item_count),
+        "evidence": pa.ListArray.from_arrays(offsets, evidence.column("evidence")),
+    }
+    schema = table_spec("labels", labels).schema
+    blocks = [schema.empty_table()]
+    # The lists are put together for some items at a time, so that only the result is as long as the corpus.
+    for start in range(0, evidence.item_count, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        block = {name: column[part] for name, column in table.items()}
+        lists: dict[str, list[pa.Array]] = {"soft": [], "agreement": [], "decisions": []}
+        for name, field_columns in columns.items():
+            of_item = np.where(asked[name][part], field_columns.pattern_of_item[part], -1)
+            block[name] = per_item(field_columns.values, of_item)
+            agreement, facts = (per_item(column, of_item) for column in (field_columns.agreement, field_columns.facts))
+            lists["soft"].append(per_item(field_columns.soft, of_item))
+            lists["agreement"].append(_entries(agreement, {"field": name, "value": agreement}))
+            members = {key: facts.field(key) for key in ("method", "entropy", "decided_by")}
+            raters = pa.array(answers[name][part], pa.int32())
+            lists["decisions"].append(_entries(facts, {"field": name, "raters": raters, **members}))
+        for name, of_fields in lists.items():
+            block[name] = joined_lists(of_fields, schema.field(name).type)
+        blocks.append(pa.table({name: block[name] for name in schema.names}, schema=schema))
+    return pa.concat_tables(blocks)
 
 
 def _asked(
@@ -130,34 +145,12 @@ def _asked(
     return {name: is_asked(name) for name in labels.fields}
 
 
-def _answered(evidence: Evidence, name: str) -> NDArray[np.bool_]:
-    return np.asarray(evidence.table[name].is_valid())
-
-
-def _agreement(name: str, values: pa.Array) -> pa.Array:
-    return _single_entries(values, {"field": name, "value": values})
-
-
-def _decisions(name: str, facts: pa.Array, judged: NDArray[Any]) -> pa.Array:
-    members = {"field": name, "raters": pa.array(judged, pa.int32())}
-    return _single_entries(facts, {**members, **{key: facts.field(key) for key in ("method", "entropy", "decided_by")}})
-
-
-def _single_entries(valid: pa.Array, members: Mapping[str, Any]) -> pa.Array:
+def _entries(valid: pa.Array, members: Mapping[str, Any]) -> pa.Array:
     """Return a list column with one struct in each row in which ``valid`` is, and none in others."""
     present = np.asarray(valid.is_valid())
     rows = pa.array(np.flatnonzero(present))
     arrays = [
-        pa.array([member], pa.string()).take(pa.array(np.zeros(len(rows), np.int64)))
-        if isinstance(member, str)
-        else member.take(rows)
-        for member in members.values()
+        repeated(member, len(rows)) if isinstance(member, str) else member.take(rows) for member in members.values()
     ]
     entries = pa.StructArray.from_arrays(arrays, list(members))
     return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(present)), pa.int32()), entries)
-
-
-def _list_of(column: Any, counts: NDArray[Any]) -> pa.Array:
-    return pa.ListArray.from_arrays(
-        pa.array(np.append(0, np.cumsum(counts)), pa.int32()), column.combine_chunks().cast(pa.string())
-    )

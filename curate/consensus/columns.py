@@ -46,7 +46,7 @@ class Answers(NamedTuple):
 
 def answers_of(field: Field, evidence: Evidence) -> Answers:
     """Return who answered a field, and what."""
-    codes, values = encode(evidence.table[field.name])
+    codes, values = encode(evidence.column(field.name))
     order = sorted(range(len(values)), key=lambda code: _key(values[code]))
     rank = np.empty(len(values) + 1, dtype=np.int64)
     rank[order], rank[-1] = np.arange(len(values)), -1
@@ -98,7 +98,7 @@ def to_columns(field: Field, patterns: Sequence[Pattern], pattern_of_item: Integ
 
 def facts_of(method: str, entropies: Floats, decided_by: NDArray[Any]) -> pa.Array:
     """Return the facts of labels as a column; an entropy of NaN is null."""
-    methods = pa.array([method], pa.string()).take(pa.array(np.zeros(len(entropies), np.int64)))
+    methods = repeated(method, len(entropies))
     measured = pa.array(entropies.astype(np.float32), mask=np.isnan(entropies))
     return pa.StructArray.from_arrays([methods, measured, pa.array(decided_by, pa.string())], fields=list(_FACTS))
 
@@ -106,6 +106,11 @@ def facts_of(method: str, entropies: Floats, decided_by: NDArray[Any]) -> pa.Arr
 def per_item(column: pa.Array, pattern_of_item: Integers) -> pa.Array:
     """Return a column of patterns as one of items, null where nobody answered."""
     return column.take(pa.array(pattern_of_item, mask=pattern_of_item < 0))
+
+
+def repeated(text: str, count: int) -> pa.Array:
+    """Return a column with the same text in every row."""
+    return pa.array([text], pa.string()).take(pa.array(np.zeros(count, np.int64)))
 
 
 def joined_lists(lists: Sequence[pa.Array], kind: pa.DataType) -> pa.Array:
@@ -134,8 +139,9 @@ def _equal_groups(codes: Integers, starts: Integers, code_count: int) -> tuple[I
         return np.empty(0, np.int64), np.empty(0, np.int64)
     numbers = np.random.default_rng(0).integers(0, 2**64, (code_count, 2), dtype=np.uint64)
     keys = np.add.reduceat(numbers[codes], starts, axis=0)
-    view: NDArray[Any] = np.ascontiguousarray(keys).view([("a", np.uint64), ("b", np.uint64)]).ravel()
-    _, first, pattern = np.unique(view, return_index=True, return_inverse=True)
+    _, first, pattern = np.unique(keys[:, 0], return_index=True, return_inverse=True)
+    if (keys[first[pattern], 1] != keys[:, 1]).any():
+        _, first, pattern = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     return first.astype(np.int64), pattern.astype(np.int64)
 
 

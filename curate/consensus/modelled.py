@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from curate.consensus.agreement.ratings import Floats, Integers, Ratings
 from curate.consensus.agreement.traces import Trace, rater_lags, shift
-from curate.consensus.columns import Answers, FieldColumns, facts_of, numbers_of
+from curate.consensus.columns import Answers, FieldColumns, facts_of, numbers_of, repeated
 from curate.consensus.evidence import Evidence
 from curate.consensus.methods.dawid_skene import dawid_skene
 from curate.consensus.methods.glad import glad
@@ -154,7 +154,7 @@ def _soft(field: Field, shares: Floats) -> pa.Array:
     lengths = np.bincount(rows, minlength=len(shares))
     entries = pa.StructArray.from_arrays(
         [
-            pa.array([field.name], pa.string()).take(pa.array(np.zeros(len(rows), np.int64))),
+            repeated(field.name, len(rows)),
             pa.array(field.labels, pa.string()).take(pa.array(columns)),
             pa.array(shares[rows, columns].astype(np.float32)),
         ],

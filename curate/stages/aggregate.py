@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from curate.consensus.aggregate import aggregate
+from curate.consensus.evidence import HUMAN_COLUMNS, MODEL_COLUMNS
 from curate.consensus.settings import FieldSettings, Method, TieRule, problems_of
 from curate.corpus.view import Corpus
 from curate.files import digest
@@ -58,8 +59,8 @@ class Aggregate(DriverStage):
             return Receipt(False, _counts(table.read(["label_source"])))
         rows = aggregate(
             tools.labels,
-            corpus.read("annotations"),
-            corpus.read("prelabels"),
+            corpus.read("annotations", [*HUMAN_COLUMNS, *tools.labels.fields]),
+            corpus.read("prelabels", [*MODEL_COLUMNS, *tools.labels.fields]),
             settings=self._settings,
             by_field=self.fields,
             blind_only=self.blind_only,
