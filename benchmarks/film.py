@@ -1,5 +1,7 @@
-"""Make a film by code: people who talk, move, come and go, with cuts; in 1280x720 H.264 with AAC."""
+"""Make films of people who talk, in 1280x720 H.264 with AAC: from real faces, or by code where there are none."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,9 +13,36 @@ from PIL import Image, ImageFilter
 
 from curate.assets import shipped_folder
 from curate.media.container.decode import Span, read_audio, read_frames
+from curate.media.container.ffmpeg import find_ffmpeg
 
 WIDTH, HEIGHT, FPS, RATE_HZ = 1280, 720, 25, 16_000
+HEADS = ("WDA_AlexandriaOcasioCortez_000.mp4", "WDA_KatieHill_000.mp4")
+"""Talking heads of 8 s each (512x512, 25 frames per second) in the shared data"""
 CLIPS = ("good_news", "broken_promise", "night_noise")
+
+
+def make_talk(path: Path, *, minutes: float) -> bool:
+    """A film of two talking heads: one after the other, then side by side, and again. False without the shared data."""
+    shared = os.environ.get("CURATE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")
+    heads = [Path(shared) / "media" / "sadtalker" / name for name in HEADS]
+    if not all(head.is_file() for head in heads):
+        return False
+    large, small = "scale=1280:1280,crop=1280:720:0:160,setsar=1", "scale=640:640"
+    graph = (
+        f"[0:v]split[a1][a2];[1:v]split[b1][b2];[a1]{large}[A];[b1]{large}[B];[a2]{small}[a3];[b2]{small}[b3];"
+        "[a3][b3]hstack,pad=1280:720:0:40:gray,setsar=1[C];[0:a]asplit[x][z];[A][x][B][1:a][C][z]concat=n=3:v=1:a=1[v][a]"
+    )
+    unit, ffmpeg = path.with_suffix(".unit.mp4"), [find_ffmpeg(), "-v", "error", "-nostdin", "-y"]
+    inputs = [argument for head in heads for argument in ("-i", str(head))]
+    pictures = ["-r", "25", "-c:v", "libx264", "-preset", "medium", "-crf", "21", "-pix_fmt", "yuv420p"]
+    coding = [*pictures, "-c:a", "aac", "-b:a", "128k", "-ar", "48000"]
+    subprocess.run(
+        [*ffmpeg, *inputs, "-filter_complex", graph, "-map", "[v]", "-map", "[a]", *coding, unit], check=True
+    )
+    length = ["-t", str(minutes * 60)]
+    subprocess.run([*ffmpeg, "-stream_loop", "-1", "-i", unit, *length, "-c", "copy", path], check=True)
+    unit.unlink()
+    return True
 
 
 def make_film(path: Path, *, minutes: float, speech_share: float = 0.7, seed: int = 0) -> Path:
@@ -36,6 +65,11 @@ def make_film(path: Path, *, minutes: float, speech_share: float = 0.7, seed: in
         container.mux(video.encode(None))
         container.mux(audio.encode(None))
     return path
+
+
+def make_speech() -> NDArray[np.int16]:
+    """The speech of the shipped clips, 16 kHz."""
+    return np.concatenate([read_audio(_clip(name)) for name in CLIPS])
 
 
 def _clip(name: str) -> Path:

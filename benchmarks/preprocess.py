@@ -1,19 +1,21 @@
-"""How long the sound and picture passes take over a film, as ratios to decoding it once.
+"""How long `curate run` takes over a film of people who talk, as a ratio to decoding it once.
 
-    python benchmarks/preprocess.py [--minutes 20] [--film FILE] [--skip script,accuracy,...]
+    python benchmarks/preprocess.py [--minutes 3,20] [--film FILE] [--wav GIB] [--parts] [--recall FILE,...]
 
-Builds a film of people who talk (1280x720, H.264 and AAC; kept in the temporary folder for the next run), then runs
-each job in a process of its own: wall seconds, CPU seconds, peak memory, and the ratio of its wall seconds to
-``ffmpeg -i FILE -f null -``, measured before and after and averaged, since machines are shared and noisy.
+Builds films (1280x720, H.264 and AAC; kept in the temporary folder for the next run). Then, in processes of their own:
+`curate run` with default settings (utterances with their sound, faces and crops), less a run that finds nothing to do,
+and `ffmpeg -i FILE -f null -` before and after it, averaged, since machines are shared and noisy. `--wav` adds a WAV
+file of that size, mostly silent. `--parts` adds jobs of `benchmarks.jobs`, and `--recall` compares faces with detection
+on every frame of films.
 """
 
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -21,104 +23,130 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import jobs
 from curate.media.container.ffmpeg import find_ffmpeg
 
-TARGETS = {"located": 2.0, "crops": 2.5, "videos": 3.5, "sparse": 0.7}
-SKIPPABLE = ("located", "crops", "videos", "sparse", "long", "vad", "segments", "accuracy", "script")
+ROOT = Path(__file__).parent.parent
+MAX_WALL, MAX_PEAK_MB, MIN_RECALL = 1.6, 600, 0.98
+RECIPE = """\
+recipe: talk
+labels: utterance_emotion.v1
+stages:
+  - {{stage: ingest, files: "{name}", licence: CC-BY-4.0, collection: talk}}
+  - {{stage: preprocess}}
+"""
+PARTS = {
+    "inspect": "what ingest reads",
+    "listen": "sound, voice detection, utterances",
+    "watch": "shots, faces and their best crops",
+    "frames": "... and a crop of every 5th frame",
+    "videos": "... and a video of each face",
+    "sparse": "... of sparse speech (7 % of the film)",
+    "copies": "a viewing copy of each utterance",
+}
 
 
-def reference(film: Path) -> dict[str, float]:
+def run(command: list[str]) -> dict[str, float]:
+    """Run a command, and return its wall and CPU seconds, and the peak memory of it and its workers in MB."""
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT
+    )
+    peaks = [0.0]
+    watcher = threading.Thread(target=watch_memory, args=(process.pid, peaks), daemon=True)
+    watcher.start()
+    output, errors = process.stdout.read(), process.stderr.read()
+    _, status, used = os.wait4(process.pid, 0)
+    seconds = time.monotonic() - began
+    watcher.join()
+    if status:
+        raise SystemExit(f"{command} failed: {errors.decode()[-500:]}")
+    measured = {"wall": seconds, "cpu": used.ru_utime + used.ru_stime, "peak": max(peaks)}
+    return {**measured, **(json.loads(output) if output.strip().startswith(b"{") else {})}
+
+
+def watch_memory(pid: int, peaks: list[float]) -> None:
+    """Append the memory of a process and its descendants in MB until it ends; pages that several share count once."""
+    while memory := tree_memory(pid):
+        peaks.append(memory / 1024)
+        time.sleep(0.2)
+
+
+def tree_memory(pid: int) -> int:
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return 0
+    own = next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
+    return own + sum(tree_memory(int(child)) for child in children)
+
+
+def decode(film: Path) -> dict[str, float]:
     """Decode everything once and throw it away."""
     return run([find_ffmpeg(), "-v", "error", "-nostdin", "-i", str(film), "-f", "null", "-"])
 
 
 def job(name: str, film: Path, *arguments: object) -> dict[str, float]:
-    """One of ``benchmarks.jobs`` in a process of its own."""
+    """Run one of ``benchmarks.jobs`` in a process of its own."""
     return run([sys.executable, "-m", "benchmarks.jobs", name, str(film), *map(str, arguments)])
 
 
-def run(command: list[str]) -> dict[str, float]:
-    began = time.monotonic()
-    root = Path(__file__).parent.parent
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root, env={**os.environ, "PYTHONPATH": str(root)})
-    said = process.stdout.read() if process.stdout else b""
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{command} failed")
-    result = {"wall": time.monotonic() - began, "cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss / 1024}
-    return {**result, **(json.loads(said) if said.strip() else {})}
+def product(film: Path) -> dict[str, float]:
+    """Run the command, less what it takes to find that nothing is to be done."""
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = Path(folder) / "talk.yaml"
+        recipe.write_text(RECIPE.format(name=film))
+        command = [sys.executable, "-m", "curate", "run", str(recipe), "-w", str(Path(folder) / "workspace")]
+        first, again = run(command), run(command)
+    return {**first, "wall": first["wall"] - again["wall"], "cpu": first["cpu"] - again["cpu"]}
+
+
+def show(title: str, done: dict[str, float], reference: dict[str, float], limit: str = "") -> None:
+    ratios = [done[key] / reference[key] for key in ("wall", "cpu")]
+    numbers = f"{done['wall']:8.1f}{ratios[0]:7.2f}{done['cpu']:8.1f}{ratios[1]:7.2f}{done['peak']:9.0f}"
+    print(f"{title:44}{numbers}  {limit}", flush=True)
+
+
+def measure(film: Path, *, parts: bool) -> None:
+    seconds, rate = jobs.facts(film)
+    load = os.getloadavg()[0]
+    print(f"\n{film}: {seconds / 60:.1f} min, {rate / 1000:.0f} kbit/s; load {load:.1f}, {os.cpu_count()} CPUs")
+    print(f"{'':44}{'wall s':>8}{'ratio':>7}{'CPU s':>8}{'ratio':>7}{'peak MB':>9}")
+    steps = {"curate run": product, **{title: lambda film, n=n: job(n, film) for n, title in PARTS.items() if parts}}
+    before = decode(film)
+    show("ffmpeg -f null (decode only)", before, before)
+    for title, step in steps.items():
+        done, after = step(film), decode(film)
+        mean = {key: (before[key] + after[key]) / 2 for key in ("wall", "cpu")}
+        limit = f"limits: wall {MAX_WALL}, {MAX_PEAK_MB} MB" if step is product else ""
+        show(title, done, mean, limit)
+        before = after
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--minutes", type=float, default=20)
-    options.add_argument("--film", type=Path, help="a file to use instead of the one built")
-    options.add_argument("--skip", default="", help=f"comma-separated: {', '.join(SKIPPABLE)}")
-    given = options.parse_args()
-    skip = set(filter(None, given.skip.split(",")))
-    film = given.film or Path(tempfile.gettempdir()) / f"curate-benchmark-{given.minutes:g}.mp4"
-    if not film.exists():
-        # In a process of its own: what this one held would count as the peak of every process it starts.
-        job("build", film.with_suffix(".part.mp4"), given.minutes)
-        film.with_suffix(".part.mp4").rename(film)
-    seconds, rate = jobs.facts(film)
-    load = os.getloadavg()[0]
-    print(f"{film}: {seconds / 60:.1f} min, {rate / 1000:.0f} kbit/s; load {load:.1f}, {os.cpu_count()} CPUs")
-    decode = reference(film)
-    print(f"\n{'':44}{'wall s':>8}{'ratio':>7}{'limit':>7}{'CPU s':>8}{'ratio':>7}{'peak MB':>9}")
-    show("ffmpeg -f null (decode only)", decode, decode)
-    wanted = {
-        "located": ("sound, VAD, shots, faces; nothing written", ()),
-        "crops": ("... and JPEG crops of every 5th frame", ()),
-        "videos": ("... and H.264 track videos", ()),
-        "sparse": ("... of sparse speech (7 % of the film)", ()),
-    }
-    ours = {}
-    for name, (title, arguments) in wanted.items():
-        if name in skip:
-            continue
-        before = reference(film)
-        ours[name] = job(name, film, *arguments)
-        after = reference(film)
-        mean = {key: (before[key] + after[key]) / 2 for key in ("wall", "cpu")}
-        show(title, ours[name], mean, TARGETS[name])
-    if "located" in ours:
+    options.add_argument("--minutes", default="3,20", help="lengths of the films to build")
+    options.add_argument("--film", type=Path, help="a file to use instead of those built")
+    options.add_argument("--wav", type=float, help="GiB")
+    options.add_argument("--parts", action="store_true")
+    options.add_argument("--recall", default="", help="comma-separated films")
+    chosen = options.parse_args()
+    films = [chosen.film.resolve()] if chosen.film else []
+    for minutes in () if chosen.film or not chosen.minutes else chosen.minutes.split(","):
+        films.append(Path(tempfile.gettempdir()) / f"curate-benchmark-{minutes}.mp4")
+        if not films[-1].exists():
+            # In a process of its own: what this one held would count as the peak of every process it starts.
+            job("build", films[-1].with_suffix(".part.mp4"), minutes)
+            films[-1].with_suffix(".part.mp4").rename(films[-1])
+    if chosen.wav:
+        films.append(Path(tempfile.gettempdir()) / f"curate-benchmark-{chosen.wav:g}.wav")
+        job("build_sound", films[-1], chosen.wav)
+    for film in films:
+        measure(film, parts=chosen.parts and film.suffix != ".wav")
+    for film in filter(None, chosen.recall.split(",")):
+        done = job("accuracy", Path(film).resolve())
         print(
-            f"  tracks {ours['located']['tracks']:.0f}, shots {ours['located']['shots']:.0f}, "
-            f"utterances {ours['located']['utterances']:.0f}"
+            f"{film}: {done['faces']:.0f} faces on every frame; recall {done['recall']:.4f} (limit {MIN_RECALL}), "
+            f"IoU {done['iou']:.3f}, not in the reference {done['extra']:.4f}"
         )
-    if "long" not in skip:
-        with tempfile.TemporaryDirectory() as folder:
-            long = jobs.repeat(film, Path(folder) / "long.mp4", max(2, round(7200 / seconds)))
-            done = job("located", long, 0.12)
-            print(f"2 h film, all sound and 12 % of the pictures: peak {done['peak']:.0f} MB (limit 600)")
-    if "vad" not in skip:
-        done = job("vad", film)
-        print(f"VAD: {done['speed']:.0f} x real time on one core (limit 500)")
-    if "segments" not in skip:
-        done = job("segments", film)
-        print(f"{done['count']:.0f} segments cut as FLAC: {done['cut_s']:.1f} s, peak {done['peak']:.0f} MB")
-    if "accuracy" not in skip:
-        done = job("accuracy", film)
-        print(
-            f"faces against detection on every whole frame ({done['minutes']:.1f} min, {done['faces']:.0f} faces): "
-            f"recall {done['recall']:.4f} (limit 0.98), IoU {done['iou']:.3f}, not in the reference {done['extra']:.4f}"
-        )
-    if "script" not in skip:
-        script, same = job("script", film), job("like_script", film)
-        print(
-            f"the obvious script: {script['wall']:.1f} s ({script['cpu']:.0f} CPU s) for {script['seconds']:.0f} s of "
-            f"utterances; ours {same['wall']:.1f} s ({same['cpu']:.0f} CPU s) for {same['seconds']:.0f} s: "
-            f"{script['wall'] / same['wall']:.1f} x the throughput (limit 3)"
-        )
-    print(f"peak of the largest process: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MB")
-
-
-def show(title: str, done: dict[str, float], decode: dict[str, float], limit: float | None = None) -> None:
-    wall, cpu = done["wall"] / decode["wall"], done["cpu"] / decode["cpu"]
-    target = f"{limit:.1f}" if limit else ""
-    print(
-        f"{title:44}{done['wall']:8.1f}{wall:7.2f}{target:>7}{done['cpu']:8.1f}{cpu:7.2f}{done['peak']:9.0f}",
-        flush=True,
-    )
 
 
 if __name__ == "__main__":

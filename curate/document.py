@@ -1,6 +1,5 @@
 """YAML files whose mistakes are all reported at once, each with its file and line."""
 
-import difflib
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,10 +9,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from curate.errors import InvalidInput
+from curate.sentences import TYPES, describe_error
+from curate.sentences import nearest as nearest
 
 _MAX_BYTES = 4_000_000
 _MAX_DEPTH = 50
-_MAX_NAMES = 45
 _MAX_VALUES = 50_000
 _MAX_PROBLEMS = 200
 _MAX_SHOWN = 60
@@ -122,22 +122,22 @@ def parse_model(model: type[Model], data: Mapping[str, Any], document: Document,
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise _to_invalid_input(error, document, parent=loc, model=model) from None
+        raise _to_invalid_input(error, data, document, parent=loc, model=model) from None
 
 
 def _to_invalid_input(
-    error: ValidationError, document: Document, *, parent: Location, model: type[BaseModel]
+    error: ValidationError, data: Mapping[str, Any], document: Document, *, parent: Location, model: type[BaseModel]
 ) -> InvalidInput:
     """Pydantic's errors as sentences with their lines and the most similar valid names."""
     problems: list[str] = []
-    errors = _without_consequences(error.errors())
+    errors = _join_alternatives(_without_consequences(error.errors()), data)
     left_out = len(errors) - _MAX_PROBLEMS
     for details in errors[:_MAX_PROBLEMS]:
         loc, cause = (*parent, *details["loc"]), details.get("ctx", {}).get("error")
         if isinstance(cause, LocatedProblems):
             problems += [f"{document.location((*loc, *inner))}: {sentence}" for inner, sentence in cause.problems]
         else:
-            problems.append(f"{document.location(loc)}: {_sentence(details, loc, model)}")
+            problems.append(f"{document.location(loc)}: {describe_error(details, loc, model)}")
     problems = sort_problems(problems)
     count = _count(problems) if left_out <= 0 else f"{len(errors):,} problems"
     problems += [f"and {left_out:,} more"] if left_out > 0 else []
@@ -155,13 +155,37 @@ def _without_consequences(errors: Sequence[Any]) -> list[Any]:
     ]
 
 
-def nearest(name: str, names: Sequence[str]) -> str:
-    """Return ``; did you mean x?``, or ``; valid: …`` if no name is similar."""
-    similar = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if similar:
-        return f"; did you mean {similar[0]}?"
-    more = ", …" if len(names) > _MAX_NAMES else ""
-    return f"; valid: {', '.join(names[:_MAX_NAMES])}{more}" if names else ""
+def _join_alternatives(errors: Sequence[Any], data: Mapping[str, Any]) -> list[Any]:
+    """Return the errors with locations that the data have, and those of a value of several types as one."""
+    joined: dict[tuple[Any, ...], Any] = {}
+    for details in errors:
+        loc = _given(details, data)
+        is_type = details["type"] in TYPES
+        key = (loc, "type") if is_type else (loc, details["type"], details["msg"])
+        if is_type and key in joined:
+            expected = dict.fromkeys([*joined[key]["expected"], TYPES[details["type"]]])
+            joined[key] = {**joined[key], "expected": tuple(expected)}
+        else:
+            joined[key] = {**details, "loc": loc, "expected": (TYPES[details["type"]],) if is_type else ()}
+    # Where a list was given and is wrong in itself, it does not matter that it could have been one value.
+    wrong_inside = {loc[:depth] for loc, *_ in joined for depth in range(len(loc))}
+    wrong_inside.update(loc for loc, kind, *_ in joined if kind != "type")
+    return [details for (loc, kind, *_), details in joined.items() if kind != "type" or loc not in wrong_inside]
+
+
+def _given(details: Any, data: Mapping[str, Any]) -> Location:
+    """Return the location of an error within the data, without the names of types that pydantic puts into it."""
+    value: Any = data
+    loc: list[int | str] = []
+    for depth, step in enumerate(details["loc"]):
+        is_tag = isinstance(value, Mapping) and step in (value.get("stage"), value.get("type"))
+        is_index = isinstance(value, list) and isinstance(step, int) and step < len(value)
+        if is_index or (isinstance(value, Mapping) and step in value):
+            value = value[step]
+        elif not is_tag and not (details["type"] == "missing" and depth == len(details["loc"]) - 1):
+            continue
+        loc.append(step)
+    return tuple(loc)
 
 
 def sort_problems(problems: Iterable[str]) -> list[str]:
@@ -172,54 +196,6 @@ def sort_problems(problems: Iterable[str]) -> list[str]:
         return (match[1], int(match[2])) if match else ("", 0)
 
     return sorted(dict.fromkeys(problems), key=file_and_line)
-
-
-def _sentence(details: Any, loc: Location, model: type[BaseModel]) -> str:
-    name, kind, context = str(loc[-1]) if loc else "it", details["type"], details.get("ctx", {})
-    if len(loc) > 1 and isinstance(loc[-1], int):
-        name = f"{loc[-2]}, number {loc[-1] + 1}"
-    if kind == "extra_forbidden":
-        owner, names = _settings_of(details["loc"], model)
-        return f"{name} is not a setting{owner}{nearest(name, names)}"
-    if kind == "missing":
-        return f"{name} is missing"
-    if kind == "union_tag_invalid":
-        tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
-        return f"{context['tag']!r} is not a {context['discriminator'].strip(chr(39))}{nearest(context['tag'], tags)}"
-    if kind == "union_tag_not_found":
-        return f"needs `{context['discriminator'].strip(chr(39))}: <name>`"
-    if kind == "literal_error":
-        expected = [part.strip(" '") for part in context["expected"].replace(" or ", ", ").split(",")]
-        return f"{name} is {details['input']!r}{nearest(str(details['input']), expected)}"
-    if kind == "string_pattern_mismatch":
-        return f"{name} is {details['input']!r}; allowed is {context['pattern'].strip('^$')}"
-    message = details["msg"].removeprefix("Value error, ")
-    value = details["input"]
-    shows_value = isinstance(value, str | int | float | bool) and kind != "value_error"
-    return f"{name}: {message[0].lower()}{message[1:]}{f', not {value!r}' if shows_value else ''}"
-
-
-def _settings_of(loc: Location, model: type[BaseModel]) -> tuple[str, list[str]]:
-    """Return the words for the model that the unknown name at ``loc`` was given to, and its valid names."""
-    owner: Any = model
-    words = ""
-    for step in loc[:-1]:
-        for candidate in _models_within(owner):
-            if isinstance(step, str) and step in candidate.model_fields:
-                owner, words = candidate.model_fields[step].annotation, f" of {step}"
-                break
-            tag = candidate.model_fields.get("stage") or candidate.model_fields.get("type")
-            if tag is not None and isinstance(step, str) and step in getattr(tag.annotation, "__args__", ()):
-                owner, words = candidate, f" of {step}"
-                break
-    models = _models_within(owner)
-    return words, list(models[0].model_fields) if models else []
-
-
-def _models_within(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in getattr(annotation, "__args__", ()) for model in _models_within(part)]
 
 
 def _structure_problems(path: Path, root: yaml.Node) -> list[str]:

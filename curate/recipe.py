@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from curate.assets import list_assets, shipped_folder
+from curate.corpus.sources import RawFolders
 from curate.document import Document, load_document, nearest, parse_model, sort_problems
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema, load_labels
@@ -42,6 +43,8 @@ class LoadedRecipe(NamedTuple):
     recipe: Recipe
     labels: LabelSchema
     path: Path
+    raw: tuple[Path, ...] = ()
+    """Folders that the user named for raw files"""
 
     @property
     def folder(self) -> Path:
@@ -49,10 +52,13 @@ class LoadedRecipe(NamedTuple):
         return self.path.parent
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = (), *, check_sources: bool = True) -> LoadedRecipe:
+def load_recipe(
+    path: Path, overrides: Sequence[str] = (), *, check_sources: bool = True, raw: Sequence[Path] = ()
+) -> LoadedRecipe:
     """Return the recipe at ``path`` (or the shipped one of that name) with ``key=value`` overrides applied.
 
-    Raises ``InvalidInput`` that lists all problems at once; that raw files are missing only with ``check_sources``.
+    Raw files may be in the recipe's folder and in the folders ``raw``. Raises ``InvalidInput`` that lists all problems
+    at once; that raw files are missing or elsewhere only with ``check_sources``.
     """
     path = find_recipe(path)
     document = _override(load_document(path), overrides)
@@ -74,8 +80,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, check_sources: boo
     problems.extend(_order_problems(stages, document, complete=recipe is not None))
     for index, stage in stages.items():
         stage_problems = list(stage.problems(path.parent, labels))
-        if check_sources and isinstance(stage, Discovered):
-            stage_problems.extend(stage.missing(path.parent))
+        if check_sources:
+            stage_problems.extend(stage.missing(RawFolders(path.parent, tuple(raw))))
         problems.extend(
             f"{document.location(('stages', index, *location))}: {problem}" for location, problem in stage_problems
         )
@@ -83,7 +89,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, check_sources: boo
         problems = sort_problems(problems)
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise InvalidInput(f"recipe {path} has {count}", problems=tuple(problems))
-    return LoadedRecipe(recipe, labels, path)
+    return LoadedRecipe(recipe, labels, path, tuple(raw))
 
 
 def find_recipe(path: Path) -> Path:

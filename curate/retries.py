@@ -8,20 +8,22 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+_ANNOUNCED_S = 1.0
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
     """How often a service is asked, and how long to wait in between: twice as long each time, with some jitter.
 
-    A wait that the service asks for by ``Retry-After`` is kept; if it is longer than ``max_wait_s``, the error is
-    raised at once.
+    A wait that the service asks for by ``Retry-After`` is kept and announced by ``say``; if it is longer than
+    ``max_wait_s``, the error is raised at once.
     """
 
     attempts: int = 3
     first_wait_s: float = 0.5
     max_wait_s: float = 30.0
     sleep: Callable[[float], None] = time.sleep
+    say: Callable[[str], None] = lambda _: None
 
     def call(self, ask: Callable[[], Result], *, is_transient: Callable[[BaseException], bool]) -> Result:
         """Return the result of ``ask``, repeated while its errors are transient. Raises the last error."""
@@ -35,11 +37,17 @@ class RetryPolicy:
             error = state.outcome.exception() if state.outcome else None
             return max(backoff(state), retry_after_s(error))
 
+        def announce(state: tenacity.RetryCallState) -> None:
+            asked_s = retry_after_s(state.outcome.exception() if state.outcome else None)
+            if asked_s >= _ANNOUNCED_S:
+                self.say(f"the server asks to wait {asked_s:.0f} s before the next request")
+
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.attempts),
             retry=tenacity.retry_if_exception(lambda e: is_transient(e) and retry_after_s(e) <= self.max_wait_s),
             wait=wait_s,
             sleep=self.sleep,
+            before_sleep=announce,
             reraise=True,
         )
         return retrying(ask)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -26,7 +27,7 @@ class Service:
             raise self.errors.pop(0)
         return "answer"
 
-    def call(self, **settings: float) -> str:
+    def call(self, **settings: Any) -> str:
         policy = RetryPolicy(sleep=self.waits_s.append, **settings)
         return policy.call(self.ask, is_transient=lambda error: is_transient_status(status_of(error) or 0))
 
@@ -54,10 +55,11 @@ def test_what_does_not_pass_is_raised_at_once(error):
     assert not service.waits_s
 
 
-def test_the_wait_that_the_service_asks_for_is_kept():
-    service = Service(make_error(retry_after="7"))
-    assert service.call() == "answer"
-    assert service.waits_s == [7]
+def test_the_wait_that_the_service_asks_for_is_kept_and_announced():
+    service, said = Service(make_error(), make_error(retry_after="7")), []
+    assert service.call(say=said.append) == "answer"
+    assert service.waits_s[1] == 7
+    assert said == ["the server asks to wait 7 s before the next request"]
 
 
 def test_a_service_that_asks_for_too_long_a_wait_is_not_asked_again():

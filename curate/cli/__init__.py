@@ -7,9 +7,11 @@ import sys
 def main() -> None:
     """Run ``curate`` and end the process with its exit code."""
     from curate.cli.app import app
-    from curate.cli.output import error_document, show_error, show_json
+    from curate.cli.output import claim_stdout, error_document, show_error, show_json
     from curate.errors import CurateError
 
+    if "--json" in sys.argv:
+        claim_stdout()
     try:
         app(prog_name="curate")
     except CurateError as error:

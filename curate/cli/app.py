@@ -5,15 +5,32 @@ from typing import Annotated
 import typer
 
 from curate import __version__
-from curate.cli.commands import agreement, annotate, check, doctor, labels, plan, preview, run, status, unlock
+from curate.cli.commands import (
+    agreement,
+    annotate,
+    check,
+    doctor,
+    labels,
+    plan,
+    preview,
+    releases,
+    run,
+    status,
+    trace,
+    unlock,
+    verify,
+)
+from curate.cli.help import MAX_HELP_WIDTH, WholeHelp
+from curate.cli.limits import allow_open_files
 
 app = typer.Typer(
     name="curate",
+    cls=WholeHelp,
     help="Build human-corrected, traceable corpora for affective computing from raw video, audio and text.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MAX_HELP_WIDTH},
 )
 app.add_typer(annotate.app, name="annotate")
 app.add_typer(labels.app, name="labels")
@@ -21,8 +38,12 @@ app.command("run")(run.run_command)
 app.command("plan")(plan.plan_command)
 app.command("check")(check.check_command)
 app.command("status")(status.status_command)
+app.command("releases")(releases.releases_command)
+app.command("diff")(releases.diff_command)
+app.command("trace")(trace.trace_command)
 app.command("demo")(run.demo_command)
 app.command("preview")(preview.preview_command)
+app.command("verify")(verify.verify_command)
 app.command("unlock")(unlock.unlock_command)
 app.command("agreement")(agreement.agreement_command)
 app.command("doctor")(doctor.doctor_command)
@@ -40,4 +61,5 @@ def _options(
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Define the options of curate itself."""
+    """Define the options of curate itself, and prepare its process."""
+    allow_open_files()

@@ -38,6 +38,14 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. stages.export.release=v7."),
 ]
+RawFolders = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--raw",
+        metavar="FOLDER",
+        help="Where raw files are, and may be read, besides the recipe's folder; the workspace remembers it.",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="Worker processes; 1 runs in this one.", show_default="one a core"),
@@ -57,6 +65,20 @@ def next_command(command: str, workspace: str) -> str:
     """Return a command to type next, in the same workspace."""
     option = "" if workspace in (WORKSPACE, os.environ.get("CURATE_WORKSPACE")) else f" -w {workspace}"
     return f"{program()} {command}{option}"
+
+
+def raw_folders(named: list[Path] | None, recipe: Path, workspace: str) -> tuple[Path, ...]:
+    """Return the folders that ``--raw`` names, and those that the workspace remembers for this recipe."""
+    from curate.recipe import find_recipe
+    from curate.storage.workspace import Workspace as Opened
+
+    for folder in named or ():
+        if not folder.is_dir():
+            raise InvalidInput(
+                f"--raw {folder}: there is no such folder", hint="name the folder that has the raw files"
+            )
+    before = Opened(workspace, create=False).raw_folders(find_recipe(recipe)) if Opened.is_at(workspace) else ()
+    return tuple(dict.fromkeys((*(folder.absolute() for folder in named or ()), *before)))
 
 
 def recipe_of(recipe: Path | None, workspace: str) -> Path:

@@ -1,8 +1,11 @@
 """All that the command line prints: results on stdout, progress and problems on stderr."""
 
 import json
+import os
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
@@ -10,6 +13,7 @@ from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from curate.cli.options import next_command
+from curate.corpus.advice import advise
 from curate.errors import CurateError
 
 if TYPE_CHECKING:
@@ -43,6 +47,15 @@ def note(text: str) -> None:
     err.print(escape(text), style="dim")
 
 
+def claim_stdout() -> None:
+    """Let only this program's own output reach stdout: what native libraries print there goes to stderr."""
+    sys.stdout.flush()
+    with suppress(OSError, ValueError):
+        claimed = os.dup(1)
+        os.dup2(2, 1)
+        sys.stdout = os.fdopen(claimed, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+
+
 def show_json(document: Any) -> None:
     """Print one JSON document on stdout."""
     text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
@@ -57,6 +70,12 @@ def show_error(error: CurateError) -> None:
         err.print(f"  {escape(problem)}")
     if error.hint:
         err.print(f"[bold]next:[/] {escape(error.hint)}")
+
+
+def show_incomplete(reasons: Iterable[str]) -> None:
+    """Print why a run ends with exit code 3, on stderr."""
+    for reason in reasons:
+        err.print(f"[bold yellow]exit 3:[/] finished, but {escape(reason)}")
 
 
 def error_document(error: CurateError) -> dict[str, Any]:
@@ -89,8 +108,15 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
 
 
 def counted(counts: Mapping[str, int]) -> str:
-    """Return counts as words: ``3 sources, 12 items``."""
-    return ", ".join(f"{number:,} {name}" for name, number in counts.items())
+    """Return counts as words: ``1 source, 12 items``. Names that end in ``s`` are plurals."""
+    return ", ".join(
+        f"{number:,} {name[:-1] if number == 1 and name.endswith('s') else name}" for name, number in counts.items()
+    )
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 item``, ``1,200 items``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def show_account(account: Mapping[str, "UsageTotals"]) -> None:
@@ -136,8 +162,10 @@ def describe(result: "StageResult") -> str:
     words += [f"{new:,} new: {result.rows:,} rows{_outcomes(result)}"] if new else []
     if result.left:
         words.append(f"{result.left:,} left")
-    if result.rejected_in_all:
-        words.append(f"{result.rejected_in_all:,} rejected")
+    if rejected := result.rejected_in_all - result.repeats:
+        words.append(f"{rejected:,} rejected")
+    if result.repeats:
+        words.append(f"{count_of(result.repeats, 'duplicate')} left out")
     return "; ".join(part for part in (", ".join(words), result.message) if part)
 
 
@@ -147,26 +175,46 @@ def _outcomes(result: "StageResult") -> str:
 
 
 def show_missing(results: Iterable["StageResult"], *, workspace: str) -> None:
-    """Print which stages left most of their items without a proposal and why, and what the next run asks again."""
+    """Print what stages rejected or left without a proposal and why, and what the next run tries again."""
+    status, rest = next_command("status", workspace), next_command("status --rejected", workspace)
     for result in results:
+        if result.rejection:
+            rejected = f"{result.rejected_in_all - result.repeats:,} of {count_of(result.inputs, 'input')}"
+            say(f"note:    {result.stage} rejected {rejected}, most often {shorten(result.rejection)}")
+            say(f"         `{rest}` lists every rejection")
         if result.crashed:
-            what = f"{result.crashed:,} input{'s' if result.crashed > 1 else ''} of {result.stage}"
-            say(f"warning: {what} missing (crashed): the worker was killed, often for lack of memory; see")
-            say(f"         `{next_command('status', workspace)}`, and run again with --workers 1")
+            what = f"{count_of(result.crashed, 'input')} of {result.stage} missing (crashed)"
+            say(f"warning: {what}: the worker was killed, often for lack of memory; run again with --workers 1")
         total = sum(result.counts.values())
         missing = total - result.counts.get("ok", 0)
         if result.reason and 2 * missing > total:
-            note = f"{missing:,} of {total:,} items have no proposal, most often {_short(result.reason)}"
-            say(f"note:    {note}; see `{next_command('status', workspace)}` and the report")
+            note = f"{missing:,} of {count_of(total, 'item')} have no proposal, most often {shorten(result.reason)}"
+            say(f"note:    {note}; see `{status}` and the report")
+        if advice := advise(result.counts) if result.stage == "prelabel" else "":
+            say(f"next:    {advice}")
         if result.unavailable:
             files = "file was" if result.unavailable == 1 else "files were"
             where = f"{files} out of reach in {result.stage}"
             say(f"note:    {result.unavailable:,} {where}; mount the disk or put them back, then run again")
         if result.failed:
-            items = "item" if result.failed == 1 else "items"
-            say(f"note:    an answer is missing for {result.failed:,} {items} (error); the next run asks again")
+            say(f"note:    an answer is missing for {count_of(result.failed, 'item')} (error); the next run asks again")
 
 
-def _short(text: str) -> str:
+def explain_incomplete(results: Iterable["StageResult"], *, max_rejected: float) -> list[str]:
+    """Return why a run that finished ends with exit code 3: a sentence for each cause, none if it is complete."""
+    reasons = []
+    for result in results:
+        if result.rejected_share > max_rejected:
+            share = f"{result.stage} rejected {result.rejected_share:.0%} of its inputs"
+            reasons.append(f"{share}, more than --max-rejected {max_rejected:g} allows")
+        if result.crashed:
+            reasons.append(f"{count_of(result.crashed, 'input')} of {result.stage} missing: the worker was killed")
+        if result.unavailable:
+            reasons.append(f"{count_of(result.unavailable, 'file')} out of reach in {result.stage}")
+    return reasons
+
+
+def shorten(text: str) -> str:
+    """Return text as one line of bounded length."""
     words = " ".join(text.split())
     return words if len(words) <= _MAX_CHARS else f"{words[: _MAX_CHARS - 1]}…"

@@ -6,10 +6,12 @@ moment leaves at most rows that doing the work again replaces.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.live import LiveWork
 from curate.corpus.spec import open_table, parent_column
 from curate.labels import LabelSchema
 from curate.storage.delta import Table
@@ -18,28 +20,39 @@ from curate.storage.workspace import Workspace
 RETRIED = frozenset({"crashed", "unavailable"})
 """Reasons that do not mark an input as done: the next run tries it again."""
 
+_PARTS_BEFORE_JOINING = 16
 
-class Entry(NamedTuple):
-    """The outcome of one input: rows by table (without ``work``), and rejected ``(subject, reason, detail)``."""
 
-    input_id: str
-    work: str
-    rows: Mapping[str, Sequence[Mapping[str, Any]]]
-    rejected: Sequence[tuple[str, str, str]]
+class Batch(NamedTuple):
+    """The outcomes of some inputs: rows by table (without ``work``), and rejected things with reason and detail."""
+
+    input_ids: pa.Array
+    works: pa.Array
+    rows: Mapping[str, pa.Table]
+    rejected: Sequence[tuple[str, str, str, str]] = ()
+    """``(input_id, subject, reason, detail)``"""
+
+
+class Progress(NamedTuple):
+    """The indices of the work to be done, and how much work is done without any row to show."""
+
+    todo: list[int]
+    dropped: int
 
 
 class CommitCounts(NamedTuple):
-    """Rows stored in the first table, and inputs without any."""
+    """Rows stored in the first table, inputs without any, and inputs that the next run tries again."""
 
-    kept: int
+    rows: int
     rejected: int
+    retried: int = 0
 
 
 class Ledger:
     """The state of one stage's tables, kept in memory while the driver holds the workspace's lock.
 
-    An input with any row in the first table counts as kept; ``dropped`` holds the work of inputs that have none and
-    were rejected themselves. ``retried`` is a column and a value of the first table whose work is done again.
+    Each input is committed at most once while a ledger is open. An input with any row in the first table counts as
+    kept. ``retried`` is a column and a value of the first table whose work is done again.
     """
 
     def __init__(
@@ -49,7 +62,7 @@ class Ledger:
         *,
         stage: str,
         writes: Sequence[str],
-        live: frozenset[str],
+        live: LiveWork,
         retried: tuple[str, str] | None = None,
     ) -> None:
         self.stage = stage
@@ -57,117 +70,158 @@ class Ledger:
         self.tables = {name: open_table(workspace, name, labels) for name in writes}
         self.first = writes[0]
         self.rejections = open_table(workspace, "rejections", labels)
-        self.works = {name: _works_by_input(table) for name, table in self.tables.items()}
-        first, parent = self.tables[self.first], parent_column(self.first)
-        rows = first.read([first.spec.key, parent, "work"])
-        keys, parents, works = (column.to_pylist() for column in rows.columns)
-        self.owners = dict(zip(keys, zip(parents, works, strict=True), strict=True))
-        self.finished = set(works)
-        self.dropped: set[str] = set()
-        rejected = self.rejections.read(["stage", "parent_id", "subject", "reason", "work"])
+        self._retried = retried
+        key, parent = self.tables[self.first].spec.key, parent_column(self.first)
+        columns = [key, parent, "work", *([retried[0]] if retried else [])]
+        first = self.tables[self.first].read(columns)
+        rejected = self.rejections.read(["parent_id", "subject", "reason", "work", "stage"])
         rejected = rejected.filter(pc.equal(rejected["stage"], stage))
-        self.works["rejections"] = _group_works(rejected["parent_id"].to_pylist(), rejected["work"].to_pylist())
-        for row in rejected.to_pylist():
-            is_whole_input = row["subject"] == row["parent_id"] and row["work"] not in self.finished
-            if is_whole_input and row["reason"] not in RETRIED:
-                self.dropped.add(row["work"])
+        self._stored = {"rejections": _named(rejected["parent_id"], rejected["work"])}
+        for name, table in self.tables.items():
+            pair = first if name == self.first else table.read([parent_column(name), "work"])
+            self._stored[name] = _named(pair[parent_column(name)], pair["work"])
+        self._owners = [_named(first[parent], first["work"]).append_column("key", first[key])]
+        is_whole_input = pc.equal(rejected["subject"], rejected["parent_id"])
+        is_final = pc.invert(pc.is_in(rejected["reason"], value_set=pa.array(sorted(RETRIED))))
+        works = rejected.filter(pc.and_(is_whole_input, is_final))["work"]
+        self._dropped = works.filter(pc.invert(pc.is_in(works, value_set=first["work"])))
+        self._finished = first["work"]
         if retried is not None:
-            column, value = retried
-            outcomes = first.read(["work", column])
-            self.finished -= set(outcomes.filter(pc.equal(outcomes[column], value))["work"].to_pylist())
+            again = first.filter(pc.fill_null(pc.equal(first[retried[0]], retried[1]), False))["work"]
+            self._finished = self._finished.filter(pc.invert(pc.is_in(self._finished, value_set=again)))
 
-    def is_done(self, work: str) -> bool:
-        """Whether this work need not be done again."""
-        return work in self.finished or work in self.dropped
+    def progress(self, works: pa.ChunkedArray) -> Progress:
+        """Return what of this work was not done when the ledger was opened."""
+        is_dropped = pc.is_in(works, value_set=self._dropped)
+        is_done = pc.or_(is_dropped, pc.is_in(works, value_set=self._finished))
+        todo = pc.indices_nonzero(pc.invert(is_done)).to_pylist()
+        return Progress(todo, int(pc.sum(is_dropped).as_py() or 0))
 
-    def commit(self, entries: Sequence[Entry], *, metadata: Mapping[str, str]) -> CommitCounts:
+    def commit(self, batch: Batch, *, metadata: Mapping[str, str]) -> CommitCounts:
         """Store the outcomes of some inputs; each table changes in one transaction, the first table last."""
-        entries = [self._without_duplicates(entry) for entry in entries]
+        batch, superseded = self._without_duplicates(batch)
+        first = batch.rows[self.first]
         for name, table in self.tables.items():
             if name != self.first:
-                self._store(name, table, entries, [self._rows(name, entry) for entry in entries], metadata)
-        rejections = [self._rejections(entry) for entry in entries]
-        self._store("rejections", self.rejections, entries, rejections, metadata)
-        stored = [self._rows(self.first, entry) for entry in entries]
-        self._store(self.first, self.tables[self.first], entries, stored, metadata)
-        for entry, rows in zip(entries, stored, strict=True):
-            (self.finished if rows else self.dropped).add(entry.work)
-        return CommitCounts(sum(map(len, stored)), sum(not rows for rows in stored))
+                self._store(name, table, batch, batch.rows.get(name, table.spec.schema.empty_table()), metadata)
+        self._store("rejections", self.rejections, batch, self._rejections(batch), metadata)
+        self._store(self.first, self.tables[self.first], batch, first, metadata, superseded)
+        parents = first[parent_column(self.first)]
+        rejected = len(batch.input_ids) - pc.count_distinct(parents).as_py()
+        return CommitCounts(first.num_rows, rejected, self._count_retried(batch))
 
     def compact(self) -> None:
         """Merge the small files that the commits left."""
         for table in (*self.tables.values(), self.rejections):
             table.compact()
 
-    def _without_duplicates(self, entry: Entry) -> Entry:
-        """Return the entry without the rows whose key another live input has already; they become rejections.
+    def _without_duplicates(self, batch: Batch) -> tuple[Batch, set[str]]:
+        """Return the batch without rows whose key another live input has already; they become rejections.
 
-        The rejected subject is the row if the input keeps others, else the input as a whole.
+        The rejected subject is the row if the input keeps others, else the input as a whole. Also returns the work
+        that is no longer asked for and whose rows are replaced by rows with their keys.
         """
-        key = self.tables[self.first].spec.key
-        new_rows: list[Mapping[str, Any]] = []
-        duplicates: dict[str, str] = {}
-        for row in entry.rows.get(self.first, ()):
-            owner, work = self.owners.get(row[key], (entry.input_id, entry.work))
-            if owner != entry.input_id:
-                if work in self.live:
-                    duplicates.setdefault(row[key], f"the same content as {owner}")
+        parent, key = parent_column(self.first), self.tables[self.first].spec.key
+        rows = batch.rows.get(self.first)
+        if rows is None or not rows.num_rows:
+            return batch._replace(rows={self.first: self.tables[self.first].spec.schema.empty_table()}), set()
+        owners = self._owners_of(rows[key])
+        superseded: set[str] = set()
+        rejected: list[tuple[str, str, str, str]] = []
+        if owners or pc.count_distinct(rows[key]).as_py() < rows.num_rows:
+            rows, rejected, superseded = self._drop_duplicates(rows, owners)
+        kept = rows[parent]
+        others = {name: _with_parents(table, parent_column(name), kept) for name, table in batch.rows.items()}
+        self._owners.append(_named(kept, pa.nulls(len(kept), pa.string())).append_column("key", rows[key]))
+        if len(self._owners) > _PARTS_BEFORE_JOINING:
+            self._owners = [pa.concat_tables(self._owners).combine_chunks()]
+        batch = batch._replace(rows={**others, self.first: rows}, rejected=[*batch.rejected, *rejected])
+        return batch, superseded
+
+    def _owners_of(self, keys: pa.ChunkedArray) -> dict[str, tuple[str, str | None]]:
+        """Return the input that has a row with each key, and its work; None for work of this run."""
+        found = [owners.filter(pc.is_in(owners["key"], value_set=keys)) for owners in self._owners]
+        return {row["key"]: (row["parent"], row["work"]) for rows in found for row in rows.to_pylist()}
+
+    def _drop_duplicates(
+        self, rows: pa.Table, owners: dict[str, tuple[str, str | None]]
+    ) -> tuple[pa.Table, list[tuple[str, str, str, str]], set[str]]:
+        live = self.live.among({work for _, work in owners.values() if work is not None})
+        kept: list[int] = []
+        keepers: set[str] = set()
+        superseded: set[str] = set()
+        duplicates: dict[str, dict[str, str]] = {}
+        keys, parents = rows[self.tables[self.first].spec.key], rows[parent_column(self.first)]
+        for index, (key, parent) in enumerate(zip(keys.to_pylist(), parents.to_pylist(), strict=True)):
+            owner, work = owners.get(key, (parent, None))
+            if owner != parent:
+                if work is None or work in live:
+                    duplicates.setdefault(parent, {}).setdefault(key, f"the same content as {owner}")
                     continue
-                works = self.works[self.first]
-                works[entry.input_id] = (*works.get(entry.input_id, ()), work)
-            self.owners[row[key]] = (entry.input_id, entry.work)
-            new_rows.append(row)
-        if not new_rows:
-            duplicates = dict.fromkeys([entry.input_id], next(iter(duplicates.values()))) if duplicates else {}
-        rejected = [*entry.rejected, *((subject, "duplicate", detail) for subject, detail in duplicates.items())]
-        return entry._replace(rows={**entry.rows, self.first: new_rows} if new_rows else {}, rejected=rejected)
+                superseded.add(work)
+            owners[key] = (parent, None)
+            keepers.add(parent)
+            kept.append(index)
+        rejected = [
+            (parent, subject if parent in keepers else parent, "duplicate", detail)
+            for parent, details in duplicates.items()
+            for subject, detail in (details.items() if parent in keepers else list(details.items())[:1])
+        ]
+        return rows.take(pa.array(kept, pa.int64())), rejected, superseded
 
-    def _rows(self, name: str, entry: Entry) -> list[dict[str, Any]]:
-        return [{**row, "work": entry.work} for row in entry.rows.get(name, ())]
-
-    def _rejections(self, entry: Entry) -> list[dict[str, Any]]:
-        return [
+    def _rejections(self, batch: Batch) -> pa.Table:
+        works = _by_input(batch) if batch.rejected else {}
+        rows = [
             {
-                "rejection_id": f"{entry.work[:16]}-{subject}-{reason}",
+                "rejection_id": f"{works[parent][:16]}-{subject}-{reason}",
                 "stage": self.stage,
-                "parent_id": entry.input_id,
+                "parent_id": parent,
                 "subject": subject,
                 "reason": reason,
                 "detail": detail[:1000],
-                "work": entry.work,
             }
-            for subject, reason, detail in dict.fromkeys(entry.rejected)
+            for parent, subject, reason, detail in dict.fromkeys(batch.rejected)
         ]
+        return pa.Table.from_pylist(rows, schema=self.rejections.spec.schema)
 
     def _store(
         self,
         name: str,
         table: Table,
-        entries: Iterable[Entry],
-        rows_by_entry: Sequence[Sequence[Mapping[str, Any]]],
+        batch: Batch,
+        rows: pa.Table,
         metadata: Mapping[str, str],
+        superseded: Iterable[str] = (),
     ) -> None:
-        works = self.works[name]
-        replacing: set[str] = set()
-        for entry, rows in zip(entries, rows_by_entry, strict=True):
-            stored = works.pop(entry.input_id, ())
-            live = tuple(work for work in stored if work != entry.work and work in self.live)
-            replacing.update(work for work in stored if work not in live)
-            if rows or live:
-                works[entry.input_id] = (*live, entry.work) if rows else live
-        table.commit([row for rows in rows_by_entry for row in rows], replacing=replacing, metadata=metadata)
+        stored = self._stored[name]
+        replacing = set(superseded)
+        if stored.num_rows:
+            works = _by_input(batch)
+            pairs = _with_parents(stored, "parent", batch.input_ids).to_pylist()
+            live = self.live.among({pair["work"] for pair in pairs})
+            replacing |= {p["work"] for p in pairs if p["work"] == works[p["parent"]] or p["work"] not in live}
+        works_of_rows = batch.works.take(pc.index_in(rows[parent_column(name)], value_set=batch.input_ids))
+        others = [column for column in rows.column_names if column != "work"]
+        rows = rows.select(others).append_column("work", works_of_rows)
+        table.commit(rows, replacing=replacing, metadata=metadata)
+
+    def _count_retried(self, batch: Batch) -> int:
+        first = batch.rows[self.first]
+        again = {parent for parent, subject, reason, _ in batch.rejected if subject == parent and reason in RETRIED}
+        if self._retried is not None and self._retried[0] in first.column_names:
+            column, value = self._retried
+            failed = first.filter(pc.fill_null(pc.equal(first[column], value), False))
+            again.update(failed[parent_column(self.first)].to_pylist())
+        return len(again)
 
 
-def _works_by_input(table: Table) -> dict[str, tuple[str, ...]]:
-    rows = table.read([parent_column(table.spec.name), "work"])
-    parents, works = (column.to_pylist() for column in rows.columns)
-    return _group_works(parents, works)
+def _named(parents: pa.ChunkedArray, works: pa.ChunkedArray) -> pa.Table:
+    return pa.table({"parent": parents, "work": works})
 
 
-def _group_works(parents: Iterable[str], works: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return the distinct works of each input; most have one."""
-    grouped: dict[str, tuple[str, ...]] = {}
-    for parent, work in zip(parents, works, strict=True):
-        if work not in grouped.get(parent, ()):
-            grouped[parent] = (*grouped.get(parent, ()), work)
-    return grouped
+def _with_parents(table: pa.Table, column: str, parents: pa.ChunkedArray | pa.Array) -> pa.Table:
+    return table.filter(pc.is_in(table[column], value_set=parents))
+
+
+def _by_input(batch: Batch) -> dict[str, str]:
+    return dict(zip(batch.input_ids.to_pylist(), batch.works.to_pylist(), strict=True))

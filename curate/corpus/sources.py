@@ -1,25 +1,67 @@
-"""Where the raw file of a source is on this machine."""
+"""Raw files: the folders that they may be in, and where that of a source is on this machine."""
 
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from curate.errors import StorageFailed
+from curate.errors import InvalidInput, StorageFailed
 
 
 class SourceMissing(StorageFailed):
     """A raw file that a stage needs is no longer where it was found."""
 
 
-def source_path(folder: Path, name: str) -> Path:
-    """Return the path of a raw file, given the recipe's folder and the name in ``sources`` (``file``, or a sidecar).
+class RawFolders(NamedTuple):
+    """The folders that raw files may be in: the recipe's, and those that the user named.
 
-    Raises ``SourceMissing`` if it cannot be read, so that a disk that is not mounted never counts as broken media.
+    A recipe may come from a stranger, so nothing outside them is read, whether a pattern, a name in the workspace or a
+    link leads there. Names are relative to the first folder that has such a file: the named ones come first.
     """
-    path = folder / name
-    try:
-        path.stat()
-    except OSError as error:
-        raise SourceMissing(
-            f"raw file {path} cannot be read: {error.strerror}",
-            hint="put it back or mount its disk, then run again; what is stored is kept",
-        ) from error
-    return path
+
+    recipe: Path
+    named: tuple[Path, ...] = ()
+
+    def __iter__(self) -> Iterator[Path]:
+        """Iterate over the folders in the order in which names are looked up."""
+        return iter((*self.named, self.recipe))
+
+    def boundary(self) -> Callable[[str], bool]:
+        """Return a function that tells whether a path without links is one of the folders, or in one."""
+        roots = tuple(os.path.join(os.path.realpath(root), "") for root in self)  # noqa: PTH118
+        return lambda real: os.path.join(real, "").startswith(roots)  # noqa: PTH118
+
+    def join(self, name: str) -> Path:
+        """Return where the file of that name is; if there is none, where it would be in the recipe's folder."""
+        paths = [folder / name for folder in self]
+        return next((path for path in paths if os.path.lexists(path)), paths[-1])
+
+    def path(self, name: str) -> Path:
+        """Return the path of a raw file, given its name in ``sources`` (``file``, or a sidecar's).
+
+        Raises ``SourceMissing`` if it cannot be read, so that a disk that is not mounted never counts as broken media,
+        and ``InvalidInput`` if it is outside the folders.
+        """
+        path = self.join(name)
+        try:
+            path.stat()
+        except OSError as error:
+            raise SourceMissing(
+                f"raw file {path} cannot be read: {error.strerror}",
+                hint="put it back or mount its disk, then run again; what is stored is kept",
+            ) from error
+        if not self.boundary()(real := os.path.realpath(path)):
+            raise InvalidInput(f"raw file {outside(str(path), real)}", hint=allowing(real))
+        return path
+
+
+def outside(path: str, real: str) -> str:
+    """Return in words that a path is outside the folders of raw files."""
+    leads = "is" if path == real else f"leads to {real},"
+    return f"{path} {leads} outside the recipe's folder"
+
+
+def allowing(real: str) -> str:
+    """Return the next step for a user who wants what is at a path without links to be read."""
+    folder = real if Path(real).is_dir() else str(Path(real).parent)
+    return f"if this recipe may read there, name the folder: --raw {folder}"

@@ -1,12 +1,14 @@
 """The rows of a workspace that belong to a recipe as it is now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.live import LiveWork
 from curate.corpus.spec import open_table, repeats_column
+from curate.files import digest
 from curate.labels import LabelSchema
 from curate.storage.delta import Table
 from curate.storage.workspace import Workspace
@@ -15,31 +17,50 @@ from curate.storage.workspace import Workspace
 class Corpus:
     """A view of a workspace without the rows of earlier settings, removed files and replaced inputs.
 
-    ``live`` holds, for each table written by batch stages, the identities of the work that the recipe now asks for.
+    ``live`` holds, for each table written by batch stages, the work that the recipe now asks for.
     Tables without a column ``work`` are those of people and of driver stages: the view has their rows of current items.
     """
 
-    def __init__(self, workspace: Workspace, labels: LabelSchema, live: Mapping[str, frozenset[str]]) -> None:
+    def __init__(self, workspace: Workspace, labels: LabelSchema, live: Mapping[str, LiveWork]) -> None:
         self.workspace = workspace
         self.labels = labels
         self.live = dict(live)
+
+    def fingerprint(self) -> str:
+        """Return a hash of all work that the recipe now asks for."""
+        return digest({table: live.fingerprint for table, live in self.live.items()})
 
     def table(self, name: str) -> Table:
         """Open a table with all its rows, current or not."""
         return open_table(self.workspace, name, self.labels)
 
-    def read(self, table: str, columns: Sequence[str] | None = None, *, with_repeats: bool = False) -> pa.Table:
-        """Read the current rows of a table, sorted by key; rows that repeat others only ``with_repeats``."""
+    def read(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        *,
+        with_repeats: bool = False,
+        where: tuple[str, Collection[str]] | None = None,
+    ) -> pa.Table:
+        """Read the current rows of a table, sorted by key; rows that repeat others only ``with_repeats``.
+
+        With ``where``, only those with certain values of a column.
+        """
         stored = self.table(table)
         owner = "work" if "work" in stored.spec.schema.names else "item_id"
         repeats = None if with_repeats else repeats_column(table)
         hidden = [owner, stored.spec.key, *([repeats] if repeats else [])]
-        rows = stored.read(list(dict.fromkeys([*columns, *hidden])) if columns else None)
-        rows = rows.filter(pc.is_in(rows[owner], value_set=pa.array(self._current(table, owner), pa.string())))
+        names = list(columns) if columns else stored.spec.schema.names
+        rows = stored.read(list(dict.fromkeys([*names, *hidden])), where=where)
+        is_wanted = self._is_current(table, rows[owner], owner)
         if repeats:
-            rows = rows.filter(pc.is_null(rows[repeats]))
-        rows = rows.sort_by(stored.spec.key)
-        return rows.select(list(columns)) if columns else rows
+            is_wanted = pc.and_(is_wanted, pc.is_null(rows[repeats]))
+        indices = pc.indices_nonzero(is_wanted)
+        order = indices.take(pc.sort_indices(rows[stored.spec.key].take(indices)))
+        unsorted = {name: rows[name] for name in names}
+        del rows
+        # Column by column, so that only one is in memory twice.
+        return pa.table({name: unsorted.pop(name).take(order) for name in names})
 
     def update_column(
         self, table: str, column: str, values: Mapping[str, Any], *, metadata: Mapping[str, str] | None = None
@@ -67,9 +88,10 @@ class Corpus:
         stored.commit(list(new_rows.values()), metadata=metadata)
         return len(new_rows)
 
-    def _current(self, table: str, owner: str) -> list[str]:
+    def _is_current(self, table: str, values: pa.ChunkedArray, owner: str) -> pa.ChunkedArray:
         if owner == "item_id":
-            return list(set(self.read("items", ["item_id"])["item_id"].to_pylist()))
+            return pc.is_in(values, value_set=self.read("items", ["item_id"])["item_id"])
         if table == "rejections":
-            return list(frozenset().union(*self.live.values()))
-        return list(self.live.get(table, frozenset()))
+            wanted = {id(live): live for live in self.live.values()}.values()
+            return LiveWork(lambda: [live.works for live in wanted]).contains(values)
+        return self.live[table].contains(values) if table in self.live else pa.array([False] * len(values), pa.bool_())

@@ -36,6 +36,7 @@ class WorkerDied(NamedTuple):
     """The result of a task whose worker process died twice, the second time with this task alone."""
 
     detail: str
+    reason: str = "crashed"
 
 
 class Executor(Protocol):

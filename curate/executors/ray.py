@@ -2,19 +2,25 @@
 
 import os
 import re
+import secrets
 import socket
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
-from curate.errors import MissingDependency, ServiceUnavailable
+from curate.errors import MissingDependency, ServiceRefused, ServiceUnavailable
 from curate.executors import AHEAD_PER_WORKER, IN_FLIGHT_PER_WORKER, WorkerDied
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _POLL_S = 0.1
-_CONNECT_S = 10
+_CONNECT_S = 5
+_JOIN_S = 60
+_MAX_CHARS = 500
 _MAX_RETRIES = 2
 
 
@@ -25,7 +31,8 @@ class RayExecutor:
     and model folders under the same paths, and a workspace behind a URL (or on a disk that all share).
 
     Without ``address`` a cluster of ``workers`` CPUs is started in this process and ended by ``close``. Raises
-    ``MissingDependency`` without the ``ray`` extra, and ``ServiceUnavailable`` when the address does not answer.
+    ``MissingDependency`` without the ``ray`` extra, ``ServiceUnavailable`` when the address does not answer, and
+    ``ServiceRefused`` when it asks for a token.
     """
 
     def __init__(self, workers: int = 1, address: str | None = None) -> None:
@@ -72,36 +79,34 @@ class RayExecutor:
             self._started = False
 
     def _connect(self) -> Any:
+        if self._started:
+            import ray
+
+            return ray
         try:
             # Otherwise Ray reports usage over the network and prints what its workers print.
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+            if not self.address and find_spec("ray") is not None:
+                # Otherwise Ray leaves a token in the home folder, which clusters started later would ask for.
+                os.environ.setdefault("RAY_AUTH_MODE", "token")
+                os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             import ray
         except ImportError as error:
             raise MissingDependency("Ray is not installed", hint="pip install 'curate[ray]'") from error
         if not ray.is_initialized():
             quiet = {"log_to_driver": False, "logging_level": "error"}
             if self.address:
-                self._join(ray, quiet)
+                check_cluster(self.address)
+                try:
+                    ray.init(address=self.address, **quiet)
+                except (OSError, RuntimeError, ValueError) as error:
+                    raise _no_cluster(self.address, str(error)) from error
             else:
                 # "local" ignores RAY_ADDRESS and clusters that happen to run on this machine.
                 ray.init(address="local", num_cpus=self.workers, include_dashboard=False, **quiet)
             self._started = True
         return ray
-
-    def _join(self, ray: Any, quiet: dict[str, Any]) -> None:
-        try:
-            # Ray itself keeps trying for many minutes.
-            if address := re.fullmatch(r"(?:ray://)?([\w.-]+):(\d{1,5})", self.address or ""):
-                socket.create_connection((address[1], int(address[2])), timeout=_CONNECT_S).close()
-            ray.init(address=self.address, **quiet)
-        except (OSError, OverflowError, RuntimeError, ValueError) as error:
-            cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ServiceUnavailable(
-                f"no Ray cluster answers at {self.address}: {cause}",
-                hint="start one with `ray start --head` (and set RAY_AUTH_MODE=token if it needs a token), "
-                "or omit --ray-address to use this machine",
-            ) from error
 
     def _width(self, ray: Any, cpus: float) -> int:
         if not self.address:
@@ -125,3 +130,80 @@ class RayExecutor:
             ray.exceptions.NodeDiedError,
         ) as error:
             return WorkerDied(f"its Ray worker was lost {_MAX_RETRIES + 1} times: {type(error).__name__}")
+
+
+_JOIN = """
+import ray, sys
+try:
+    ray.init(address=sys.argv[1], log_to_driver=False, logging_level="error")
+except Exception as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+"""
+
+
+def check_cluster(address: str) -> None:
+    """Raise ``ServiceUnavailable`` or ``ServiceRefused`` within seconds if a Ray cluster cannot be joined.
+
+    A process of its own tries to join first: Ray waits for minutes where something else listens, and ends the whole
+    process where it is refused.
+    """
+    try:
+        if parts := re.fullmatch(r"(?:ray://)?([\w.-]+):(\d{1,5})", address):
+            with socket.create_connection((parts[1], int(parts[2])), timeout=_CONNECT_S) as connection:
+                if not os.environ.get("RAY_USE_TLS") and not _is_http2(connection):
+                    raise _no_cluster(address, "something else than Ray listens there")
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, str(error)) from error
+    command = [sys.executable, "-c", _JOIN, address]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as join:
+        try:
+            output = join.communicate(timeout=_JOIN_S)[0]
+        except subprocess.TimeoutExpired:
+            join.kill()
+            output = join.communicate()[0] + f"\nno answer within {_JOIN_S} s"
+        except BaseException:
+            join.kill()
+            raise
+    if join.returncode:
+        raise _no_cluster(address, output)
+
+
+def _is_http2(connection: socket.socket) -> bool:
+    """Whether the other side answers as HTTP/2 servers do (RFC 9113, 3.4), which all of Ray's are."""
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+    try:
+        frame = connection.recv(9)
+    except OSError:
+        return False
+    return frame[3:4] == b"\4"
+
+
+def _no_cluster(address: str, output: str) -> ServiceUnavailable | ServiceRefused:
+    """Return the error for an address that cannot be joined, from what Ray says of it."""
+    cause = _cause(output)
+    if re.search(r"unauthenticated|auth(entication)? token|invalid token|AuthenticationError", output, re.IGNORECASE):
+        return ServiceRefused(
+            f"the Ray cluster at {address} asks for its token: {cause}",
+            hint="set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (on its head: `ray get-auth-token`)",
+        )
+    if re.search(r"version mismatch", output, re.IGNORECASE):
+        return ServiceUnavailable(
+            f"the Ray cluster at {address} runs other versions than this machine: {cause}",
+            hint="install the same versions of Ray and Python on all machines",
+        )
+    return ServiceUnavailable(
+        f"no Ray cluster answers at {address}: {cause}",
+        hint="start one with `ray start --head` (and set RAY_AUTH_MODE=token if it needs a token), "
+        "or omit --ray-address to use this machine",
+    )
+
+
+def _cause(output: str) -> str:
+    """Return what Ray says in one bounded line, without the time stamps and places of its log."""
+    lines = [
+        re.sub(r"^\[[^]]*\]( \([^)]*\))?\s*|^\(\w+ pid=\d+\)\s*", "", line).strip() for line in output.splitlines()
+    ]
+    text = " ".join(dict.fromkeys(filter(None, lines)))
+    return text if len(text) <= _MAX_CHARS else f"…{text[-_MAX_CHARS:]}"

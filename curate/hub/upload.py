@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -54,9 +54,11 @@ def upload_release(folder: Path, paths: Sequence[str], *, recipe: str, repo: str
         raise MissingDependency(
             "publishing needs a key for the Hugging Face Hub", hint="set HF_TOKEN, or log in with `hf auth login`"
         )
-    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token, library_name="curate")
+    endpoint = os.environ.get("HF_ENDPOINT", "").strip().rstrip("/")
+    api = HfApi(endpoint=endpoint or None, token=token, library_name="curate")
     with _hub_errors(api, repo), _quiet():
         name = _open_repo(api, repo, private=private)
+        without_xet = not _has_xet(api, name)
         wanted = {path: _hashes(folder / path) for path in paths}
         url = f"{api.endpoint}/datasets/{name}"
         tagged = _retry(lambda: _tags(api, name)).get(tag)
@@ -67,7 +69,8 @@ def upload_release(folder: Path, paths: Sequence[str], *, recipe: str, repo: str
                     hint=f"publish under another tag (stages.publish.tag), or delete the tag at {url}",
                 )
             return Published(url, tagged, False)
-        commit = _commit(api, name, folder, wanted, recipe=recipe, message=f"Release {tag}")
+        with _without_xet() if without_xet else nullcontext():
+            commit = _commit(api, name, folder, wanted, recipe=recipe, message=f"Release {tag}")
         _set_tag(api, name, tag, commit)
         return Published(url, commit, True)
 
@@ -81,6 +84,30 @@ def _open_repo(api: "HfApi", repo: str, *, private: bool) -> str:
             hint="make it private on the Hub, choose another repository, or set private: false",
         )
     return name
+
+
+def _has_xet(api: "HfApi", name: str) -> bool:
+    """Whether the server stores files with Xet. Self-hosted ones may not, and the client does not ask."""
+    from huggingface_hub import constants, get_session
+
+    if constants.HF_HUB_DISABLE_XET:
+        return False
+    url = f"{api.endpoint}/api/datasets/{name}/xet-write-token/main"
+    response = _retry(lambda: get_session().get(url, headers={"Authorization": f"Bearer {api.token}"}))
+    return int(response.status_code) != 404
+
+
+@contextmanager
+def _without_xet() -> Iterator[None]:
+    """Upload by LFS until the block ends."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_DISABLE_XET
+    constants.HF_HUB_DISABLE_XET = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_DISABLE_XET = before
 
 
 def _commit(
@@ -251,9 +278,10 @@ def _hub_errors(api: "HfApi", repo: str) -> Iterator[None]:
             ) from error
         if status == 400 or (isinstance(error, ValueError) and not _is_transient(error)):
             raise InvalidInput(f"{place} does not accept this release: {detail}", hint="fix what it names") from error
-        raise ServiceUnavailable(
-            f"{place} cannot be reached or failed: {detail}", hint="check the network and HF_ENDPOINT, then try again"
-        ) from error
+        hint = "check the network and HF_ENDPOINT, then try again"
+        if re.search(r"\b(xet|cas)", detail, re.IGNORECASE):
+            hint += "; HF_HUB_DISABLE_XET=1 uploads without Xet"
+        raise ServiceUnavailable(f"{place} cannot be reached or failed: {detail}", hint=hint) from error
 
 
 def _detail(error: Exception, token: str) -> str:

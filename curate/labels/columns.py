@@ -7,11 +7,14 @@ import yaml
 from curate.assets import shipped_folder
 from curate.labels.features import Feature, list_of, scalar
 
-_AUDIO_RATE_HZ = 16_000
+_AUDIO: Feature = {"sampling_rate": 16_000, "_type": "Audio"}
+# Decoded on request only, so that reading a row needs no decoder.
+_VIDEO: Feature = {"decode": False, "_type": "Video"}
 
 ITEM_COLUMNS: dict[str, Feature] = {
     "item_id": scalar("string"),
     "source_id": scalar("string"),
+    "file": scalar("string"),
     "collection": scalar("string"),
     "licence": scalar("string"),
     "title": scalar("string"),
@@ -19,9 +22,25 @@ ITEM_COLUMNS: dict[str, Feature] = {
     "start_s": scalar("float64"),
     "end_s": scalar("float64"),
     "speaker": scalar("string"),
+    "turn": scalar("int32"),
     "text": scalar("string"),
+    "text_b": scalar("string"),
     "text_source": scalar("string"),
-    "audio": {"sampling_rate": _AUDIO_RATE_HZ, "_type": "Audio"},
+    "statement": scalar("string"),
+    "dialogue": list_of(
+        {
+            "turn": scalar("int32"),
+            "speaker": scalar("string"),
+            "text": scalar("string"),
+            "start_s": scalar("float64"),
+            "end_s": scalar("float64"),
+        }
+    ),
+    "audio": _AUDIO,
+    "audio_b": _AUDIO,
+    "video": _VIDEO,
+    "video_b": _VIDEO,
+    "image": {"_type": "Image"},
     "face": {"_type": "Image"},
     "face_outcome": scalar("string"),
     "face_identity": scalar("string"),

@@ -291,8 +291,8 @@ def _completion(result: FetchResult) -> Completion:
     reply = result.reply
     if reply is None:
         raise RuntimeError("no stored reply")
-    if reply.fault is not None:
-        return Completion("filtered", "", reply.answered_by, None, reply.fault)
+    if reply.fault is not None:  # a refusal of the content, or without a body a reply that was too large
+        return Completion("filtered" if reply.reply else "invalid", "", reply.answered_by, None, reply.fault)
     try:
         return read_completion(reply.reply)
     except ValueError as error:  # only readable replies are stored, so the parser has changed since

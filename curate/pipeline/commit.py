@@ -1,79 +1,121 @@
-"""Take the outcomes of a stage apart by input, and commit them every few seconds."""
+"""Gather the outcomes of a stage, and commit them every few seconds."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
-from curate.corpus.ledger import Entry, Ledger
-from curate.corpus.spec import parent_column
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.corpus.ledger import Batch, Ledger
+from curate.corpus.spec import parent_column, table_spec
 from curate.executors import WorkerDied
 from curate.files import digest
+from curate.labels import LabelSchema
 from curate.pipeline.record import RunRecord, StageResult
 from curate.pipeline.walk import BatchWork
 from curate.stages.capabilities import Summarised
-from curate.stages.contract import Outcome
+from curate.stages.contract import Outcome, Rows
+from curate.storage.delta import fill_columns
 
 _EVERY_S = 2.0
-_EVERY_ROWS = 5_000
+_EVERY_ROWS = 50_000
+
+Done = tuple[Sequence[int], Outcome | WorkerDied]
+"""The indices of some inputs and their outcome."""
 
 
 class Commits:
     """The outcomes of one stage on their way to its tables: the only place that commits them."""
 
-    def __init__(self, work: BatchWork, ledger: Ledger, result: StageResult, record: RunRecord) -> None:
-        self._work, self._ledger, self._result, self._record = work, ledger, result, record
+    def __init__(
+        self, work: BatchWork, ledger: Ledger, labels: LabelSchema, result: StageResult, record: RunRecord
+    ) -> None:
+        self._work, self._ledger, self._labels, self._result, self._record = work, ledger, labels, result, record
         self._summary = work.stage.make_summary() if isinstance(work.stage, Summarised) else None
-        self._waiting: list[Entry] = []
+        self._waiting: list[Done] = []
+        self._inputs = 0
         self._last = time.monotonic()
+        self.retried = 0
+        """Inputs that the next run tries again."""
 
     def add(self, indices: Sequence[int], outcome: Outcome | WorkerDied) -> None:
         """Take over the outcome of the inputs at these indices."""
         self._result.left -= len(indices)
-        self._waiting += entries_of(self._work, indices, outcome)
+        self._inputs += len(indices)
+        self._waiting.append((indices, outcome))
 
     def commit_if_due(self) -> None:
         """Commit if much is waiting, or if the last commit was a while ago."""
-        if len(self._waiting) >= _EVERY_ROWS or time.monotonic() - self._last >= _EVERY_S:
+        if self._inputs >= _EVERY_ROWS or time.monotonic() - self._last >= _EVERY_S:
             self.commit()
 
     def commit(self) -> None:
         """Commit what is waiting."""
         if not self._waiting:
             return
-        entries, self._waiting, self._last = self._waiting, [], time.monotonic()
+        batch = batch_of(self._work, self._waiting, self._labels)
+        self._waiting, self._inputs, self._last = [], 0, time.monotonic()
         result = self._result
-        fingerprint = digest(sorted(entry.work for entry in entries))
+        fingerprint = digest(sorted(batch.works.to_pylist()))
         metadata = {"run_id": self._record.run_id, "stage": result.stage, "fingerprint": fingerprint}
-        rows, rejected = self._ledger.commit(entries, metadata=metadata)
-        result.rows += rows
-        result.rejected += rejected
-        result.crashed += sum(any(reason == "crashed" for _, reason, _ in entry.rejected) for entry in entries)
+        counts = self._ledger.commit(batch, metadata=metadata)
+        result.rows += counts.rows
+        result.rejected += counts.rejected
         result.changed = True
-        result.unavailable += sum((e.input_id, "unavailable") in {r[:2] for r in e.rejected} for e in entries)
+        self.retried += counts.retried
+        result.crashed += len({parent for parent, _, reason, _ in batch.rejected if reason == "crashed"})
+        unavailable = {
+            parent for parent, subject, reason, _ in batch.rejected if (parent, "unavailable") == (subject, reason)
+        }
+        result.unavailable += len(unavailable)
         if self._summary is not None:
-            self._summary.add(entries)
+            self._summary.add(batch.rows[self._work.stage.writes[0]])
             result.counts, result.reason = dict(self._summary.counts), self._summary.reason
             result.failed = self._summary.failed
-        counts = {"inputs": len(entries), "rows": rows, "rejected": rejected}
-        self._record.log("commit", stage=result.stage, **counts, fingerprint=fingerprint)
+        shown = {"inputs": len(batch.works), "rows": counts.rows, "rejected": counts.rejected}
+        self._record.log("commit", stage=result.stage, **shown, fingerprint=fingerprint)
 
 
-def entries_of(work: BatchWork, indices: Sequence[int], outcome: Outcome | WorkerDied) -> list[Entry]:
-    """Return the outcome of a batch by input. Raises ``RuntimeError`` if the stage broke its contract."""
-    ids = [work.ids[index] for index in indices]
-    works = [work.works[index] for index in indices]
-    if isinstance(outcome, WorkerDied):
-        return [Entry(i, w, {}, [(i, "crashed", outcome.detail)]) for i, w in zip(ids, works, strict=True)]
-    rows: dict[str, dict[str, list[Mapping[str, Any]]]] = {input_id: {} for input_id in ids}
-    rejected: dict[str, list[tuple[str, str, str]]] = {input_id: [] for input_id in ids}
-    for table in work.stage.writes:
-        parent = parent_column(table)
-        for row in outcome.rows.get(table, []):
-            rows[row[parent]].setdefault(table, []).append(row)
-    for rejection in outcome.rejections:
-        rejected[rejection.parent_id].append((rejection.subject, rejection.reason, rejection.detail))
-    for input_id in ids:
-        is_rejected = any(subject == input_id for subject, *_ in rejected[input_id])
-        if not is_rejected and not rows[input_id].get(work.stage.writes[0]):
-            raise RuntimeError(f"stage {work.stage.stage} neither kept nor rejected {input_id}")
-    return [Entry(i, w, rows[i], rejected[i]) for i, w in zip(ids, works, strict=True)]
+def batch_of(work: BatchWork, done: Sequence[Done], labels: LabelSchema) -> Batch:
+    """Return outcomes for the ledger. Raises ``RuntimeError`` if the stage broke its contract."""
+    indices = pa.array([index for part, _ in done for index in part], pa.int64())
+    input_ids, works = (pa.concat_arrays(column.take(indices).chunks) for column in (work.ids, work.works))
+    outcomes = [outcome for _, outcome in done if isinstance(outcome, Outcome)]
+    rows = {
+        table: _to_table([outcome.rows.get(table, []) for outcome in outcomes], table_spec(table, labels).schema)
+        for table in work.stage.writes
+    }
+    rejected: list[tuple[str, str, str, str]] = [rejection for outcome in outcomes for rejection in outcome.rejections]
+    for part, outcome in done:
+        if isinstance(outcome, WorkerDied):
+            ids = work.ids.take(pa.array(part, pa.int64())).to_pylist()
+            rejected += [(input_id, input_id, outcome.reason, outcome.detail) for input_id in ids]
+    _check(work.stage.stage, input_ids, rows, rejected, work.stage.writes[0])
+    return Batch(input_ids, works, rows, rejected)
+
+
+def _to_table(parts: Iterable[Rows], schema: pa.Schema) -> pa.Table:
+    tables: list[pa.Table] = []
+    for is_table, group in groupby(parts, lambda part: isinstance(part, pa.Table)):
+        if is_table:
+            tables += [fill_columns(part, schema) for part in group]
+        elif dicts := [row for part in group for row in part]:
+            tables.append(pa.Table.from_pylist(dicts, schema=schema))
+    return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def _check(
+    stage: str, input_ids: pa.Array, rows: Mapping[str, pa.Table], rejected: Sequence[tuple[Any, ...]], first: str
+) -> None:
+    parents = {name: table[parent_column(name)] for name, table in rows.items()}
+    for ids in (*parents.values(), pa.array([parent for parent, *_ in rejected], pa.string())):
+        unknown = ids.filter(pc.invert(pc.is_in(ids, value_set=input_ids)))
+        if len(unknown):
+            raise RuntimeError(f"stage {stage} returned something of {unknown[0]}, which it was not given")
+    whole = pa.array([parent for parent, subject, *_ in rejected if parent == subject], pa.string())
+    is_settled = pc.or_(pc.is_in(input_ids, value_set=parents[first]), pc.is_in(input_ids, value_set=whole))
+    missing = input_ids.filter(pc.invert(is_settled))
+    if len(missing):
+        raise RuntimeError(f"stage {stage} neither kept nor rejected {missing[0]}")

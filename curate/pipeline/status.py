@@ -2,8 +2,10 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from curate.corpus.set_aside import set_aside
 from curate.corpus.view import Corpus
 from curate.pipeline.walk import open_corpus
 from curate.recipe import LoadedRecipe
@@ -15,7 +17,7 @@ from curate.storage.workspace import Workspace
 class Status(NamedTuple):
     """Counts of the current rows; ``prelabels`` by labeller and outcome; ``rejections`` by stage and reason.
 
-    ``releases`` are in order, from old to new.
+    ``examples`` has a sentence on one rejection by stage and reason. ``releases`` are in order, from old to new.
     """
 
     workspace: str
@@ -26,6 +28,9 @@ class Status(NamedTuple):
     annotations: dict[str, int]
     labels: dict[str, int]
     rejections: dict[str, dict[str, int]]
+    examples: dict[str, dict[str, str]]
+    set_aside: list[str]
+    """Sentences on judgements that the present recipe leaves out"""
     releases: list[str]
     last_run: dict[str, Any] | None
 
@@ -34,6 +39,7 @@ def status(loaded: LoadedRecipe, workspace: Workspace) -> Status:
     """Return the state of the recipe's corpus. Needs no raw files."""
     corpus = open_corpus(loaded, workspace)
     tables = (*written_tables(), "rejections")
+    rejections = corpus.read("rejections", ["stage", "reason", "detail"]).to_pylist()
     return Status(
         workspace=workspace.location,
         recipe=loaded.recipe.recipe,
@@ -43,9 +49,26 @@ def status(loaded: LoadedRecipe, workspace: Workspace) -> Status:
         annotations=_count(corpus, "annotations", "action"),
         labels=_count(corpus, "labels", "label_source"),
         rejections=_count_nested(corpus, "rejections", "stage", "reason"),
+        examples=_nest((row["stage"], row["reason"], row["detail"]) for row in reversed(rejections)),
+        set_aside=set_aside(corpus).sentences(),
         releases=[manifest.version for manifest in Releases(workspace.releases).manifests(loaded.recipe.recipe)],
         last_run=_last_run(workspace),
     )
+
+
+def list_rejections(loaded: LoadedRecipe, workspace: Workspace) -> list[dict[str, Any]]:
+    """Return every rejection with its ``stage``, ``reason``, ``subject`` and ``detail``, by stage and reason."""
+    columns = ["stage", "reason", "subject", "detail"]
+    order = [(name, "ascending") for name in columns]
+    rows: list[dict[str, Any]] = open_corpus(loaded, workspace).read("rejections", columns).sort_by(order).to_pylist()
+    return rows
+
+
+def _nest(entries: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
+    nested: dict[str, dict[str, str]] = {}
+    for outer, inner, value in entries:
+        nested.setdefault(outer, {})[inner] = value
+    return nested
 
 
 def _count(corpus: Corpus, table: str, column: str) -> dict[str, int]:

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from curate.corpus.spec import parent_column
 from curate.executors import WorkerDied
+from curate.pipeline.time_limit import TimeUp, cpu_limit
 from curate.stages.capabilities import Parted, Parts, Replayed, Streamed
-from curate.stages.contract import BatchStage, Outcome, Tools
+from curate.stages.contract import BatchStage, Outcome, Rejection, Tools
 
 
 class Task(NamedTuple):
@@ -21,9 +23,9 @@ class Task(NamedTuple):
     part: Any = None
 
 
-def run_task(task: Task) -> Outcome | Parts:
-    """Run ``apply`` in a worker, or the step of ``Parted`` that the task is for."""
-    outcome = _apply(task)
+def run_task(task: Task) -> Outcome | Parts | WorkerDied:
+    """Run ``apply`` in a worker, or the step of ``Parted`` that the task is for; what takes too long is rejected."""
+    outcome = _apply_in_time(task)
     # No row may name media that are still on their way.
     task.tools.blobs.flush()
     return outcome
@@ -34,6 +36,34 @@ def run_replay(task: Task) -> Replayed:
     if not isinstance(task.stage, Streamed):
         raise TypeError(f"stage {task.stage.stage} cannot replay")
     return task.stage.replay(task.batch, task.tools)
+
+
+def _apply_in_time(task: Task) -> Outcome | Parts | WorkerDied:
+    max_s, count = task.stage.max_cpu_s(task.batch), task.batch.num_rows
+    try:
+        with cpu_limit(max_s):
+            return _apply(task)
+    except TimeUp:
+        detail = f"it took more than {max_s:,.0f} seconds of CPU time"
+    if task.part is not None:
+        return WorkerDied(detail, reason="too_slow")
+    if count > 1:  # each alone, so that the others are kept
+        rows = [task._replace(batch=task.batch.slice(index, 1)) for index in range(count)]
+        return _merge([_apply_in_time(row) for row in rows])
+    input_id = task.batch[parent_column(task.stage.writes[0])][0].as_py()
+    return Outcome(rejections=[Rejection(input_id, input_id, "too_slow", detail)])
+
+
+def _merge(outcomes: Sequence[Outcome | Parts | WorkerDied]) -> Outcome:
+    rows: dict[str, list[dict[str, Any]]] = {}
+    rejections: list[Rejection] = []
+    for outcome in outcomes:
+        if not isinstance(outcome, Outcome):
+            raise TypeError("inputs that are cut into parts come in batches of one")
+        for table in outcome.rows:
+            rows.setdefault(table, []).extend(outcome.dicts(table))
+        rejections.extend(outcome.rejections)
+    return Outcome(rows, rejections)
 
 
 def _apply(task: Task) -> Outcome | Parts:

@@ -6,8 +6,10 @@ from typing import Any
 import pyarrow as pa
 
 from curate.labels import Feature, arrow_type
+from curate.labels.markup import MEDIA_VARIABLES
 
-MEDIA = ("audio", "face")
+MEDIA = MEDIA_VARIABLES
+"""The columns of a release that hold files."""
 
 
 def arrow_schema(features: dict[str, Feature]) -> pa.Schema:

@@ -3,28 +3,30 @@
 import hashlib
 import hmac
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from curate.corpus.identity import join_objects, json_values
 from curate.corpus.judgements import current_judgements
 from curate.errors import InvalidInput
-from curate.labels import LabelSchema
+from curate.labels import LabelSchema, arrow_type, compile_features
+from curate.release.columns import Column, DistinctValues, Indices, combined, find_rows, take_column, to_struct
+from curate.release.features import MEDIA
 
-Row = dict[str, Any]
-
-_ITEM = (
-    *("item_id", "source_id", "unit", "start_s", "end_s", "speaker", "text", "text_source", "audio"),
-    *("face", "face_outcome", "face_identity"),
+ITEM_COLUMNS = (
+    *("item_id", "source_id", "unit", "start_s", "end_s", "speaker", "turn", "text", "text_b", "text_source"),
+    *("statement", "dialogue", *MEDIA, "face_outcome", "face_identity"),
 )
-_SOURCE = ("collection", "licence", "title")
-_BATCH = 1_000
-_PRELABEL = ("prelabel_id", "labeller", "model", "outcome")
+SOURCE_COLUMNS = ("file", "collection", "licence", "title")
+PRELABEL_COLUMNS = ("prelabel_id", "labeller", "model", "outcome")
 
 
 class ReleaseTables(NamedTuple):
-    """The current rows of the tables that a release is joined from."""
+    """The current rows of the tables that a release is joined from, items in the order of their ids."""
 
     items: pa.Table
     sources: pa.Table
@@ -34,119 +36,152 @@ class ReleaseTables(NamedTuple):
 
 
 class ReleaseRows:
-    """Released rows by item id; ``audio`` and ``face`` hold names of blobs, label fields hold released values."""
+    """Released rows by the index of their item in ``item_ids``; ``audio`` and ``face`` hold names of blobs."""
 
     def __init__(self, tables: ReleaseTables, labels: LabelSchema, *, secret: bytes) -> None:
         self._schema = labels
-        self._secret = secret
-        self._items = _Index(tables.items.select(list(_ITEM)), "item_id")
-        self._sources = _Index(tables.sources.select(["source_id", *_SOURCE]), "source_id")
-        self._labels = _Index(tables.labels, "item_id")
-        self._prelabels = _Index(tables.prelabels, "item_id")
-        judgements = current_judgements(tables.annotations, with_skipped=True)
-        self._judgements = _Index(
-            judgements.sort_by([("item_id", "ascending"), ("judgement_id", "ascending")]), "item_id"
+        self._kinds = {name: arrow_type(feature) for name, feature in compile_features(labels).items()}
+        self._kinds |= dict.fromkeys(MEDIA, pa.string())
+        self._items = tables.items
+        self.item_ids = self._items["item_id"]
+        """The ids of all items, in release order"""
+        self._sources, self._labels, self._prelabels = tables.sources, tables.labels, tables.prelabels
+        self.source_numbers: Indices = combined(self._items["source_id"].dictionary_encode()).indices.to_numpy()
+        """A number for the source of each item"""
+        self._source_rows = find_rows(self._items["source_id"], self._sources["source_id"])
+        self._label_rows = find_rows(self.item_ids, self._labels["item_id"])
+        self._prelabel_rows = self._find_prelabels()
+        self._label_values = self._distinct(tables.labels)
+        self._prelabel_values = self._distinct(tables.prelabels)
+        self._soft = DistinctValues(tables.labels["soft"], self._soft_labels, self._soft_kinds())
+        acts = current_judgements(tables.annotations, with_skipped=True)
+        self._acts = acts.sort_by([("item_id", "ascending"), ("judgement_id", "ascending")])
+        self._acts = self._acts.filter(pc.is_in(self._acts["item_id"], value_set=self.item_ids))
+        self._act_values = self._distinct(self._acts)
+        self._pseudonyms = DistinctValues(
+            self._acts["annotator"], lambda name: (pseudonym(name, secret),), [pa.string()]
         )
+        act_items = find_rows(self._acts["item_id"], self.item_ids)
+        self._act_starts = np.searchsorted(act_items, np.arange(len(self.item_ids) + 1))
 
-    def item_ids(self, *, reviewed_only: bool = False) -> list[str]:
-        """Return the items in release order; with ``reviewed_only`` those that people labelled."""
+    def select(self, *, reviewed_only: bool = False) -> Indices:
+        """Return all items; with ``reviewed_only`` those that people labelled."""
         if not reviewed_only:
-            return sorted(self._items.indices)
-        sources = self._labels.table["label_source"].to_pylist()
-        return sorted(
-            item
-            for item in self._items.indices
-            if any(sources[index] == "human" for index in self._labels.indices.get(item, ()))
-        )
+            return np.arange(len(self.item_ids))
+        reviewed = combined(pc.fill_null(pc.equal(self._labels["label_source"], "human"), False)).to_numpy(False)
+        return np.flatnonzero((self._label_rows >= 0) & np.append(reviewed, False)[self._label_rows])
 
-    def rows(self, item_ids: Sequence[str]) -> Iterator[Row]:
-        """Yield the rows of items in the given order, with a thousand in memory at a time."""
-        for start in range(0, len(item_ids), _BATCH):
-            part = item_ids[start : start + _BATCH]
-            items = self._items.rows(part)
-            sources = self._sources.rows(rows[0]["source_id"] for rows in items.values())
-            labels, prelabels, acts = (index.rows(part) for index in (self._labels, self._prelabels, self._judgements))
-            for item_id in part:
-                item = items[item_id][0]
-                source = (sources.get(item["source_id"]) or [{}])[0]
-                label = (labels.get(item_id) or [{}])[0]
-                yield self._row(item, source, label, prelabels.get(item_id, []), acts.get(item_id, []))
+    def columns(self, items: Indices, *, with_json: bool = False) -> dict[str, Column]:
+        """Return the columns of a release for these items, in order; fields hold released values."""
+        rows = {"items": items, "sources": self._source_rows[items], "labels": self._label_rows[items]}
+        tables = {"items": self._items, "sources": self._sources, "labels": self._labels}
 
-    def _row(self, item: Row, source: Row, label: Row, prelabels: list[Row], acts: list[Row]) -> Row:
-        shares: dict[str, dict[str, float]] = defaultdict(dict)
-        for entry in label.get("soft") or ():
-            shares[entry["field"]][entry["label"]] = entry["share"]
-        soft = {
-            f"{name}_soft": [shares[name].get(label, 0.0) for label in field.soft_labels] if name in shares else None
-            for name, field in self._schema.fields.items()
-            if field.soft_labels
+        def take(table: str, name: str) -> Column:
+            return take_column(tables[table], name, rows[table], self._kinds[name], with_json=with_json)
+
+        columns = {name: take("items", name) for name in ITEM_COLUMNS}
+        columns |= {name: take("sources", name) for name in SOURCE_COLUMNS}
+        columns |= {name: take("labels", name) for name in ("label_source", "raters", "agreement")}
+        reviewed = pc.fill_null(pc.equal(columns["label_source"].values, "human"), False)
+        columns["reviewed"] = Column(reviewed, json_values(reviewed) if with_json else None)
+        columns |= self._take_fields(self._label_values, rows["labels"], with_json=with_json)
+        soft = (f"{name}_soft" for name, field in self._schema.fields.items() if field.soft_labels)
+        columns |= dict(zip(soft, self._soft.take(rows["labels"], with_json=with_json), strict=True))
+        columns["prelabel"] = self._take_prelabels(items, with_json=with_json)
+        columns["judgements"] = self._take_judgements(items, with_json=with_json)
+        return {name: columns[name] for name in self._kinds}
+
+    def table(self, items: Indices) -> pa.Table:
+        """Return the rows of these items."""
+        return pa.table({name: column.values for name, column in self.columns(items).items()})
+
+    def _distinct(self, table: pa.Table) -> dict[str, DistinctValues]:
+        return {
+            name: DistinctValues(table[name], partial(self._release, name), [self._kinds[name]])
+            for name in self._schema.fields
         }
-        return (
-            item
-            | {name: source.get(name) for name in _SOURCE}
-            | self._values(label)
-            | soft
-            | {
-                "label_source": label.get("label_source"),
-                "reviewed": label.get("label_source") == "human",
-                "raters": label.get("raters"),
-                "agreement": label.get("agreement"),
-                "judgements": [self._judgement(act) for act in acts],
-                "prelabel": self._prelabel(prelabels, label.get("evidence") or ()),
-            }
-        )
 
-    def _values(self, row: Mapping[str, Any]) -> Row:
-        return {name: self._value(name, row.get(name)) for name in self._schema.fields}
-
-    def _value(self, name: str, value: Any) -> Any:
-        if value is None:
-            return None
+    def _release(self, name: str, value: Any) -> tuple[Any]:
+        field = self._schema.fields[name]
         try:
-            return self._schema.fields[name].to_release(value)
+            field.check(value)
+            return (field.to_release(value),)
         except ValueError as error:
             raise InvalidInput(
-                f"the workspace holds {value!r} for {name}, which label schema {self._schema.name} does not have",
+                f"the workspace holds {value!r} for {name}, which label schema {self._schema.name} does not allow: "
+                f"{error}",
                 hint="a label schema in use is never edited: give the changed one a new version (.v2)",
             ) from error
 
-    def _judgement(self, act: Mapping[str, Any]) -> Row:
-        return {
-            "judgement_id": act["judgement_id"],
-            "annotator": pseudonym(act["annotator"], self._secret),
-            "acted_at": act["acted_at"],
-            "skipped": act["action"] == "skipped",
-            "origins": act["origins"],
-        } | self._values(act)
+    def _soft_kinds(self) -> list[pa.DataType]:
+        return [self._kinds[f"{name}_soft"] for name, field in self._schema.fields.items() if field.soft_labels]
 
-    def _prelabel(self, proposals: list[Row], evidence: Iterable[str]) -> Row | None:
-        """Return the pre-label that the label is based on, else a usable one, else one that failed."""
-        if not proposals:
-            return None
-        used = set(evidence)
-        best = min(
-            proposals, key=lambda row: (row["prelabel_id"] not in used, row["outcome"] != "ok", row["prelabel_id"])
+    def _soft_labels(self, soft: list[dict[str, Any]]) -> tuple[list[float] | None, ...]:
+        shares: dict[str, dict[str, float]] = defaultdict(dict)
+        for entry in soft:
+            shares[entry["field"]][entry["label"]] = entry["share"]
+        return tuple(
+            [shares[name].get(label, 0.0) for label in field.soft_labels] if name in shares else None
+            for name, field in self._schema.fields.items()
+            if field.soft_labels
         )
-        return {name: best[name] for name in _PRELABEL} | self._values(best)
+
+    def _take_fields(self, values: dict[str, DistinctValues], rows: Indices, *, with_json: bool) -> dict[str, Column]:
+        return {name: distinct.take(rows, with_json=with_json)[0] for name, distinct in values.items()}
+
+    def _take_prelabels(self, items: Indices, *, with_json: bool) -> Column:
+        rows, kind = self._prelabel_rows[items], self._kinds["prelabel"]
+        columns = {
+            name: take_column(self._prelabels, name, rows, kind.field(name).type, with_json=with_json)
+            for name in PRELABEL_COLUMNS
+        } | self._take_fields(self._prelabel_values, rows, with_json=with_json)
+        return to_struct(columns, kind, rows < 0)
+
+    def _take_judgements(self, items: Indices, *, with_json: bool) -> Column:
+        starts, ends = self._act_starts[items], self._act_starts[items + 1]
+        offsets = np.concatenate([[0], np.cumsum(ends - starts)])
+        rows = np.repeat(starts - offsets[:-1], ends - starts) + np.arange(offsets[-1])
+        kind = self._kinds["judgements"].value_type
+        acts = self._acts.append_column("skipped", pc.equal(self._acts["action"], "skipped"))
+        columns = {
+            name: take_column(acts, name, rows, kind.field(name).type, with_json=with_json)
+            for name in ("judgement_id", "acted_at", "skipped", "origins")
+        } | self._take_fields(self._act_values, rows, with_json=with_json)
+        columns["annotator"] = self._pseudonyms.take(rows, with_json=with_json)[0]
+        judgements = to_struct(columns, kind)
+        values = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), judgements.values, self._kinds["judgements"])
+        if judgements.json is None:
+            return Column(values, None)
+        spans = zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+        return Column(values, [f"[{','.join(judgements.json[start:end])}]" for start, end in spans])
+
+    def _find_prelabels(self) -> Indices:
+        """Return for each item the pre-label that its label is based on, else a usable one, else one that failed."""
+        owners = find_rows(self._prelabels["item_id"], self.item_ids)
+        best = np.full(len(self.item_ids), -1)
+        rows = np.flatnonzero(owners >= 0)
+        best[owners[rows]] = rows
+        several = np.bincount(owners[rows], minlength=len(best)) > 1
+        candidates: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        rows = rows[several[owners[rows]]]
+        compared = self._prelabels.select(["prelabel_id", "outcome"]).take(rows).to_pylist()
+        for owner, row, proposal in zip(owners[rows].tolist(), rows.tolist(), compared, strict=True):
+            candidates[owner].append({**proposal, "row": row})
+        for owner, proposals in candidates.items():
+            label = self._label_rows[owner]
+            used = set(self._labels["evidence"][label].as_py() or ()) if label >= 0 else set()
+            first = min(
+                proposals, key=lambda row: (row["prelabel_id"] not in used, row["outcome"] != "ok", row["prelabel_id"])
+            )
+            best[owner] = first["row"]
+        return best
 
 
-class _Index:
-    """A table and the indices of its rows by key, so that only requested rows become Python objects."""
-
-    def __init__(self, table: pa.Table, key: str) -> None:
-        self.table = table.combine_chunks()
-        self.key = key
-        self.indices: dict[str, list[int]] = defaultdict(list)
-        for index, name in enumerate(table[key].to_pylist()):
-            self.indices[name].append(index)
-
-    def rows(self, keys: Iterable[str]) -> dict[str, list[Row]]:
-        """Return the rows of each key that has any."""
-        indices = [index for key in dict.fromkeys(keys) for index in self.indices.get(key, ())]
-        rows: dict[str, list[Row]] = defaultdict(list)
-        for row in self.table.take(pa.array(indices, pa.int64())).to_pylist():
-            rows[row[self.key]].append(row)
-        return rows
+def to_lines(columns: dict[str, Column]) -> list[str]:
+    """Return the canonical JSON of each row."""
+    names = sorted(columns)
+    count = len(columns[names[0]].values)
+    return list(join_objects(count, names, [columns[name].json or () for name in names]))
 
 
 def pseudonym(annotator: str | None, secret: bytes) -> str | None:

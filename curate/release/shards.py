@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -12,18 +12,13 @@ from curate.labels import Feature
 from curate.release.features import MEDIA, arrow_schema
 from curate.storage.blobs import BlobMissing, Blobs
 
+SPLIT_COLUMN = "split"
+"""What tables read from several shards call the split of a row."""
 ROW_GROUP_BYTES = 32 * 2**20
 ROW_GROUP_ROWS = 100_000
 
 # Large row groups with content-defined chunks keep unchanged text in unchanged chunks after insertions.
 _CHUNKING = {"min_chunk_size": 256 * 1024, "max_chunk_size": 1024 * 1024, "norm_level": 0}
-
-
-class SizedRow(NamedTuple):
-    """A row whose media are names of blobs, and its approximate size with them."""
-
-    row: Mapping[str, Any]
-    size_bytes: int
 
 
 class ReleaseFile(NamedTuple):
@@ -34,12 +29,26 @@ class ReleaseFile(NamedTuple):
     size_bytes: int
     rows: int | None = None
 
+    @property
+    def split(self) -> str | None:
+        """The split that a shard is of."""
+        return None if self.rows is None else PurePosixPath(self.path).name.rsplit("-", 3)[0]
+
 
 def cut_shards(sizes: Sequence[int], max_bytes: int) -> list[slice]:
     """Return consecutive slices of rows of at most ``max_bytes`` each; a single row may be larger."""
+    return _cut(sizes, max_bytes, len(sizes))
+
+
+def cut_row_groups(sizes: Sequence[int]) -> list[slice]:
+    """Return consecutive slices of the rows of a shard that are written, and held in memory, at once."""
+    return _cut(sizes, ROW_GROUP_BYTES, ROW_GROUP_ROWS)
+
+
+def _cut(sizes: Sequence[int], max_bytes: int, max_rows: int) -> list[slice]:
     cuts, filled = [0], 0
     for index, size in enumerate(sizes):
-        if filled and filled + size > max_bytes:
+        if index > cuts[-1] and (filled + size > max_bytes or index - cuts[-1] == max_rows):
             cuts.append(index)
             filled = 0
         filled += size
@@ -51,8 +60,8 @@ def shard_path(split: str, number: int, total: int) -> str:
     return f"data/{split}-{number:05d}-of-{total:05d}.parquet"
 
 
-def write_shard(path: Path, rows: Iterable[SizedRow], features: Mapping[str, Feature], blobs: Blobs) -> int:
-    """Write rows to ``path``, reading media one row group at a time, and return the number of rows."""
+def write_shard(path: Path, groups: Iterable[pa.Table], features: Mapping[str, Feature], blobs: Blobs) -> int:
+    """Write row groups, whose media are names of blobs, to ``path``; return the number of rows."""
     schema = arrow_schema(dict(features))
     media = [f"{name}.bytes" for name in MEDIA]
     plain = [leaf for leaf in leaf_paths(schema) if leaf not in media]
@@ -67,11 +76,10 @@ def write_shard(path: Path, rows: Iterable[SizedRow], features: Mapping[str, Fea
         use_content_defined_chunking=_CHUNKING,
         write_page_index=True,
     ) as writer:
-        for group in _row_groups(rows):
-            bytes_of = _read_media(group, blobs)
-            loaded = [_with_media(row, bytes_of) for row in group]
-            writer.write_table(pa.Table.from_pylist(loaded, schema=schema), row_group_size=len(loaded))
-            written += len(loaded)
+        for group in groups:
+            loaded = _with_media(group, schema, blobs)
+            writer.write_table(loaded, row_group_size=loaded.num_rows)
+            written += loaded.num_rows
     return written
 
 
@@ -95,32 +103,22 @@ def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
         yield path
 
 
-def _row_groups(rows: Iterable[SizedRow]) -> Iterator[list[Mapping[str, Any]]]:
-    group: list[Mapping[str, Any]] = []
-    filled = 0
-    for row, size in rows:
-        if group and (filled + size > ROW_GROUP_BYTES or len(group) == ROW_GROUP_ROWS):
-            yield group
-            group, filled = [], 0
-        group.append(row)
-        filled += size
-    if group:
-        yield group
+def _with_media(rows: pa.Table, schema: pa.Schema, blobs: Blobs) -> pa.Table:
+    names = {name: rows[name].to_pylist() for name in MEDIA}
+    bytes_of = _read_media(rows["item_id"], names, blobs)
+    columns = {name: rows[name] for name in schema.names}
+    for name, column in names.items():
+        files = [{"bytes": bytes_of[blob], "path": PurePosixPath(blob).name} if blob else None for blob in column]
+        columns[name] = pa.array(files, schema.field(name).type)
+    return pa.Table.from_arrays(list(columns.values()), schema=schema)
 
 
-def _read_media(group: Sequence[Mapping[str, Any]], blobs: Blobs) -> dict[str, bytes]:
+def _read_media(item_ids: pa.ChunkedArray, names: Mapping[str, Sequence[str | None]], blobs: Blobs) -> dict[str, bytes]:
     """Read the media of rows. Raises ``BlobMissing`` with the items that need the blob."""
     try:
-        return blobs.read_many(row[name] for row in group for name in MEDIA if row[name])
+        return blobs.read_many(blob for column in names.values() for blob in column if blob)
     except BlobMissing as error:
-        items = [row["item_id"] for row in group if error.name in (row[name] for name in MEDIA)]
+        rows = zip(item_ids.to_pylist(), *names.values(), strict=True)
+        items = [item_id for item_id, *media in rows if error.name in media]
         of = f" of item {', '.join(items[:3])}{f' and {len(items) - 3} more' if len(items) > 3 else ''}"
         raise BlobMissing(f"the media{of} cannot be released: {error.message}", hint=error.hint) from error
-
-
-def _with_media(row: Mapping[str, Any], bytes_of: Mapping[str, bytes]) -> dict[str, Any]:
-    loaded = dict(row)
-    for name in MEDIA:
-        if blob := row[name]:
-            loaded[name] = {"bytes": bytes_of[blob], "path": PurePosixPath(blob).name}
-    return loaded

@@ -1,10 +1,19 @@
 """Counts over released rows for the data card, collected in one pass."""
 
+import json
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Any
 
-from curate.labels import LabelSchema
-from curate.release.rows import Row
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.labels import Field, LabelSchema
+from curate.release.columns import Column, Indices, combined
+
+_UNCHANGED = "prediction"
+"""The origin of an answer that is the pre-label's, left as it was"""
 
 
 class Statistics:
@@ -17,47 +26,96 @@ class Statistics:
         self.label_sources: dict[str, Counter[str]] = defaultdict(Counter)
         self.units: Counter[str] = Counter()
         self.raters: Counter[int] = Counter()
-        self.origins: dict[tuple[str, str], tuple[set[str], Counter[str]]] = {}
-        self.models: Counter[str] = Counter()
+        self.origins: Counter[tuple[str, str]] = Counter()
+        """Items by collection and licence"""
+        self._sources: dict[tuple[str, str], list[Indices]] = defaultdict(list)
+        self.proposals: dict[str, Counter[str]] = defaultdict(Counter)
+        """Items by model and outcome"""
+        self.modalities: Counter[str] = Counter()
+        """Items that have a text, audio, image or video"""
+        self.answers: Counter[str] = Counter()
+        """Answers of people by field"""
+        self.copied: Counter[str] = Counter()
+        """Those that are the pre-label's, left as it was"""
+        self.judged_on: set[str] = set()
+        """Days (UTC) of judgements"""
         self.speakers: set[str] = set()
         self.annotators: set[str] = set()
         self.classes: dict[str, dict[str, Counter[str]]] = {
             name: defaultdict(Counter) for name, field in labels.fields.items() if field.labels
         }
         self.values: Counter[str] = Counter()
-        self.numbers: dict[str, list[float]] = defaultdict(list)
+        self.numbers: dict[str, Counter[float]] = defaultdict(Counter)
+        """Items by field and number"""
         self.agreement: dict[str, list[float]] = defaultdict(list)
 
-    def add(self, split: str, row: Row) -> None:
-        """Count one row."""
-        self.rows[split] += 1
-        if row["start_s"] is not None and row["end_s"] is not None:
-            self.seconds[split] += row["end_s"] - row["start_s"]
-        self.label_sources[split][row["label_source"] or "none"] += 1
-        self.units[row["unit"] or "item"] += 1
-        if row["reviewed"]:
-            self.raters[row["raters"] or 0] += 1
-        origin = (row["collection"] or "not stated", row["licence"] or "not stated")
-        sources, counts = self.origins.setdefault(origin, (set(), Counter()))
-        sources.add(row["source_id"])
-        counts["items"] += 1
-        if row["speaker"] is not None:
-            self.speakers.add(row["speaker"])
-        self.annotators.update(act["annotator"] for act in row["judgements"] if act["annotator"] is not None)
-        if row["prelabel"]:
-            self.models[row["prelabel"]["model"] or row["prelabel"]["labeller"] or "not stated"] += 1
-        for entry in row["agreement"] or ():
+    @property
+    def sources(self) -> dict[tuple[str, str], int]:
+        """The number of sources by collection and licence."""
+        return {origin: len(np.unique(np.concatenate(parts))) for origin, parts in self._sources.items()}
+
+    def add(self, split: str, columns: Mapping[str, Column], sources: Indices) -> None:
+        """Count some rows; ``sources`` holds a number for the source of each."""
+        rows = pa.table({name: column.values for name, column in columns.items()})
+        self.rows[split] += rows.num_rows
+        timed = rows.filter(pc.and_(rows["start_s"].is_valid(), rows["end_s"].is_valid()))
+        for length_s in pc.subtract(timed["end_s"], timed["start_s"]).to_pylist():
+            self.seconds[split] += length_s
+        _count(self.label_sources[split], rows["label_source"], "none")
+        _count(self.units, rows["unit"], "item")
+        _count(self.raters, rows.filter(rows["reviewed"])["raters"], 0)
+        origins = rows.select(["collection", "licence"]).append_column("source", pa.array(sources))
+        for group in origins.group_by(["collection", "licence"]).aggregate([("source", "list")]).to_batches():
+            for collection, licence, numbers in zip(
+                group["collection"], group["licence"], group["source_list"], strict=True
+            ):
+                origin = (collection.as_py() or "not stated", licence.as_py() or "not stated")
+                self.origins[origin] += len(numbers)
+                self._sources[origin].append(np.unique(numbers.values.to_numpy()))
+        self.speakers.update(rows["speaker"].drop_null().unique().to_pylist())
+        acts = combined(pc.list_flatten(rows["judgements"]))
+        self.annotators.update(acts.field("annotator").drop_null().unique().to_pylist())
+        self._count_answers(acts)
+        prelabels = combined(rows["prelabel"].drop_null())
+        shown = (
+            pc.if_else(pc.equal(prelabels.field(name), ""), None, prelabels.field(name))
+            for name in ("model", "labeller")
+        )
+        proposals = pa.table(
+            {"model": pc.fill_null(pc.coalesce(*shown), "not stated"), "outcome": prelabels.field("outcome")}
+        )
+        for entry in proposals.group_by(["model", "outcome"]).aggregate([([], "count_all")]).to_pylist():
+            self.proposals[entry["model"]][entry["outcome"] or "not stated"] += entry["count_all"]
+        for medium in ("text", "audio", "image", "video"):
+            self.modalities[medium] += rows.num_rows - rows[medium].null_count
+        self.modalities["text"] += pc.sum(pc.and_(rows["text"].is_null(), rows["dialogue"].is_valid())).as_py() or 0
+        for entry in pc.list_flatten(rows["agreement"]).drop_null().to_pylist():
             if entry["value"] is not None:
                 self.agreement[entry["field"]].append(entry["value"])
-        for name in self._schema.fields:
-            if row[name] is not None:
-                self._count_value(split, name, row[name])
+        for name, field in self._schema.fields.items():
+            self._count_values(split, name, field, columns[name])
 
-    def _count_value(self, split: str, name: str, value: Any) -> None:
-        self.values[name] += 1
-        field = self._schema.fields[name]
-        stored = field.from_release(value)
-        if field.labels:
-            self.classes[name][split].update(field.labels_of(stored))
-        elif (number := field.number_of(stored)) is not None:
-            self.numbers[name].append(number)
+    def _count_answers(self, acts: pa.StructArray) -> None:
+        self.judged_on.update(str(day) for day in acts.field("acted_at").drop_null().cast(pa.date32()).unique())
+        origins = pc.list_flatten(acts.field("origins"))
+        entries = pa.table({"field": origins.field("field"), "origin": origins.field("origin")})
+        for entry in entries.group_by(["field", "origin"]).aggregate([([], "count_all")]).to_pylist():
+            self.answers[entry["field"]] += entry["count_all"]
+            self.copied[entry["field"]] += entry["count_all"] if entry["origin"] == _UNCHANGED else 0
+
+    def _count_values(self, split: str, name: str, field: Field, column: Column) -> None:
+        for text, count in Counter(column.json).items():
+            if text == "null":
+                continue
+            self.values[name] += count
+            stored = field.from_release(json.loads(text))
+            if field.labels:
+                for label in field.labels_of(stored):
+                    self.classes[name][split][label] += count
+            elif (number := field.number_of(stored)) is not None:
+                self.numbers[name][number] += count
+
+
+def _count(counter: Counter[Any], values: pa.ChunkedArray | pa.Array, missing: Any) -> None:
+    for entry in pc.value_counts(values).to_pylist():
+        counter[entry["values"] or missing] += entry["counts"]

@@ -80,17 +80,19 @@ class Releases:
         """Return the split of every item of a release, read from its shards."""
         splits: dict[str, str] = {}
         for file in manifest.files:
-            if file.rows is not None:
-                split = Path(file.path).name.rsplit("-", 3)[0]
+            if (split := file.split) is not None:
                 (path,) = self.folder.child(manifest.version).fetch([file.path])
                 ids = parquet.read_table(path, columns=["item_id"])
                 splits.update(dict.fromkeys(ids["item_id"].to_pylist(), split))
         return splits
 
     def earlier_splits(self, recipe: str, split_settings: str) -> dict[str, str] | None:
-        """Return the split of every item of the recipe's newest release with these split settings, or None."""
+        """Return the newest split of every item of the recipe's releases with these split settings, or None."""
         earlier = [manifest for manifest in self.manifests(recipe) if manifest.split_settings == split_settings]
-        return self.splits(earlier[-1]) if earlier else None
+        splits: dict[str, str] = {}
+        for manifest in earlier:
+            splits |= self.splits(manifest)
+        return splits if earlier else None
 
     @contextmanager
     def building(self, version: str) -> Iterator[Path]:

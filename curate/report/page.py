@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,28 @@ def thumbnail(blob: str | None, blobs: Blobs) -> str:
     except (OSError, UnidentifiedImageError, StorageFailed):
         return ""
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def sound(blob: str | None, blobs: Blobs, room: "SoundBudget") -> str:
+    """Return a sound as a data URI; empty if there is none, it cannot be read, or the page has no room for it."""
+    if not blob or room.left_bytes <= 0:
+        return ""
+    try:
+        data = blobs.read(blob)
+    except StorageFailed:
+        return ""
+    if len(data) > room.left_bytes:
+        return ""
+    room.left_bytes -= len(data)
+    kind = {"flac": "flac", "mp3": "mpeg", "wav": "wav"}.get(blob.rpartition(".")[2], "octet-stream")
+    return f"data:audio/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+@dataclass
+class SoundBudget:
+    """The bytes of sound that a page may still hold."""
+
+    left_bytes: int = 24 * 2**20
 
 
 def short(value: Any) -> str:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from curate.report.page import render_page, show_duration, show_span, thumbnail
+from curate.labels import LabelSchema
+from curate.report.page import SoundBudget, render_page, show_duration, show_span, sound, thumbnail
+from curate.report.sections.items import label_entries
 from curate.storage.blobs import Blobs
 
 Row = dict[str, Any]
@@ -26,6 +28,27 @@ class Preview(NamedTuple):
     rejections: Sequence[Row]
     peaks: Sequence[float]
     step_s: float
+    labels: Mapping[str, Row] = {}
+    """The label of each item that has one."""
+    proposals: Mapping[str, Row] = {}
+    """The final proposal for each item that has one."""
+    index_page: str = ""
+    """The name of the page that lists all previews."""
+
+
+class PreviewLink(NamedTuple):
+    """What the page of all previews shows of one: its file, title, facts and first picture (a data URI)."""
+
+    file: str
+    title: str
+    facts: Sequence[str]
+    picture: str
+
+
+def render_index(title: str, links: Sequence[PreviewLink]) -> str:
+    """Return the page that lists all previews, as HTML that fetches and runs nothing."""
+    pages = "1 page" if len(links) == 1 else f"{len(links):,} pages"
+    return render_page("previews.html", title=f"Previews of {title}", facts=[pages], pages=links)
 
 
 class _Face(NamedTuple):
@@ -34,26 +57,45 @@ class _Face(NamedTuple):
     colour: str
 
 
-def render_preview(preview: Preview, blobs: Blobs) -> str:
-    """Return the contact sheet as HTML that fetches and runs nothing."""
+def describe_source(preview: Preview) -> list[str]:
+    """Return the kind, length and size of a source, and what was made of it."""
+    source = preview.source
+    facts = [
+        source["kind"],
+        show_duration(source["duration_s"]) if source["duration_s"] else "",
+        f"{source['width_px']}×{source['height_px']}" if source["width_px"] else "",
+        _count(preview.items, "item"),
+        *(_count(rows, noun) for rows, noun in ((preview.faces, "face track"), (preview.shots, "shot")) if rows),
+        f"{len(preview.labels):,} labelled" if preview.labels else "",
+    ]
+    return [fact for fact in facts if fact]
+
+
+def _count(rows: Sequence[Row], noun: str) -> str:
+    return f"{len(rows):,} {noun}{'' if len(rows) == 1 else 's'}"
+
+
+def render_preview(preview: Preview, blobs: Blobs, schema: LabelSchema | None = None) -> str:
+    """Return the contact sheet as HTML that fetches and runs nothing; with the schema, labels are shown too."""
     source = preview.source
     tracks = sorted(preview.faces, key=lambda row: row["start_s"])
     faces = [_Face(row, i + 1, _COLOURS[i % len(_COLOURS)]) for i, row in enumerate(tracks)]
     numbers = {face.row["face_id"]: face.number for face in faces}
     items = sorted(preview.items, key=lambda row: (row["start_s"] or 0.0, row["item_id"]))
-    facts = [
-        source["kind"],
-        show_duration(source["duration_s"]) if source["duration_s"] else "",
-        f"{source['width_px']}×{source['height_px']}" if source["width_px"] else "",
-        f"{len(items):,} items, {len(faces):,} face tracks, {len(preview.shots):,} shots",
-    ]
+    room = SoundBudget()
+    cards = [_item_card(row, numbers, preview, schema, blobs, room) for row in items[:MAX_CARDS]]
+    is_visual = source["kind"] in ("video", "image")
     return render_page(
         "preview.html",
         title=source["title"] or source["file"],
-        facts=[fact for fact in facts if fact],
+        facts=describe_source(preview),
+        index=preview.index_page,
+        has_shots=is_visual,
+        shows_pictures=is_visual,
+        silent=sum(bool(row.get("audio")) and not card["sound"] for row, card in zip(items, cards, strict=False)),
         width=_WIDTH_PX,
         strips=_strips(preview, items, faces),
-        items=[_item_card(row, numbers, blobs) for row in items[:MAX_CARDS]],
+        items=cards,
         item_count=len(items),
         faces=[_face_card(face, blobs) for face in faces[:MAX_CARDS]],
         face_count=len(faces),
@@ -136,12 +178,27 @@ def _face_bar(strip: _Strip, face: _Face, row: int) -> Row:
     return {"x": x, "y": y, "width": max(2.0, width), "number": face.number, "colour": face.colour}
 
 
-def _item_card(row: Row, numbers: Mapping[str, int], blobs: Blobs) -> Row:
+def _item_card(
+    row: Row,
+    numbers: Mapping[str, int],
+    preview: Preview,
+    schema: LabelSchema | None,
+    blobs: Blobs,
+    room: SoundBudget,
+) -> Row:
     face = f"face {numbers[row['face_id']]}" if row["face_id"] in numbers else ""
     score = f" ({row['face_score']:.2f})" if row.get("face_score") is not None else ""
     outcome = f"{row['face_outcome']}{score}" if row.get("face_outcome") else ""
     place = [part for part in (show_span(row), row["speaker"], face, outcome) if part]
-    return {"picture": thumbnail(row["face"], blobs), "place": place, "text": row["text"]}
+    label, proposal = (rows.get(row["item_id"], {}) for rows in (preview.labels, preview.proposals))
+    return {
+        "picture": thumbnail(row["face"], blobs),
+        "place": place,
+        "text": row["text"],
+        "sound": sound(row.get("audio"), blobs, room),
+        "source": label.get("label_source") or "none",
+        "entries": label_entries(label, proposal, schema) if schema else [],
+    }
 
 
 def _face_card(face: _Face, blobs: Blobs) -> Row:

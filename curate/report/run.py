@@ -31,10 +31,10 @@ def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:
     """Return the report as HTML; see ``write_report``."""
     fields = corpus.labels.fields
     columns = {
-        "items": ("item_id", "source_id", "layout", "start_s", "end_s", "speaker", "text", "face"),
+        "items": ("item_id", "source_id", "start_s", "end_s"),
         "sources": ("source_id", "file", "kind", "title", "collection", "licence", "duration_s"),
-        "labels": ("item_id", "label_source", *fields),
-        "prelabels": ("item_id", "labeller", "final", "outcome", "detail", *fields),
+        "labels": ("label_source", *fields),
+        "prelabels": ("item_id", "labeller", "final", "outcome", "detail"),
         "rejections": ("stage", "reason", "subject", "detail"),
     }
     # Arrow tables, since few rows of a large corpus are shown and the rest is only counted.
@@ -53,8 +53,8 @@ def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:
         accounts=accounts(stages),
         steps=_next_steps(tables, judged),
         distributions=label_distributions(corpus.labels, tables["labels"]),
-        items=item_cards(tables, corpus.labels, corpus.workspace.blobs),
-        rejections=rejections_by_reason(tables["rejections"].to_pylist()),
+        items=item_cards(corpus, tables),
+        rejections=rejections_by_reason(tables["rejections"]),
         sources=source_rows(tables),
         versions=run_record.get("versions") or {},
     )

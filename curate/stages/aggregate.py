@@ -11,10 +11,11 @@ from pydantic import Field
 from curate.consensus.aggregate import aggregate
 from curate.consensus.evidence import HUMAN_COLUMNS, MODEL_COLUMNS
 from curate.consensus.settings import FieldSettings, Method, TieRule, problems_of
+from curate.corpus.set_aside import set_aside
 from curate.corpus.view import Corpus
 from curate.files import digest
 from curate.labels import LabelSchema
-from curate.stages.contract import DriverStage, Problem, Receipt, Tools
+from curate.stages.contract import DriverStage, Forecast, Problem, Receipt, Tools
 
 
 class Aggregate(DriverStage):
@@ -53,10 +54,9 @@ class Aggregate(DriverStage):
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         table = corpus.table("labels")
-        evidence = {name: corpus.table(name).version() for name in ("annotations", "prelabels")}
-        fingerprint = digest([self.identity(tools), tools.labels.sha256, evidence, *map(sorted, corpus.live.values())])
+        fingerprint = self._fingerprint(corpus, tools)
         if table.metadata().get("fingerprint") == fingerprint:
-            return Receipt(False, _counts(table.read(["label_source"])))
+            return Receipt(False, _counts(table.read(["label_source"])), _set_aside(corpus))
         rows = aggregate(
             tools.labels,
             corpus.read("annotations", [*HUMAN_COLUMNS, *tools.labels.fields]),
@@ -69,7 +69,22 @@ class Aggregate(DriverStage):
         stored = table.read().sort_by("item_id")
         changed = not stored.equals(rows)
         table.replace_all(rows, metadata={"fingerprint": fingerprint, "stage": self.stage})
-        return Receipt(changed, _counts(rows))
+        return Receipt(changed, _counts(rows), _set_aside(corpus))
+
+    def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
+        """See ``DriverStage.foresee``."""
+        if corpus.table("labels").metadata().get("fingerprint") == self._fingerprint(corpus, tools):
+            return Forecast(False, "the labels are up to date")
+        return Forecast(True, "makes the labels again, because what they follow from has changed")
+
+    def _fingerprint(self, corpus: Corpus, tools: Tools) -> str:
+        """Return a hash of everything that decides the labels."""
+        evidence = {name: corpus.table(name).state() for name in ("annotations", "prelabels")}
+        return digest([self.identity(tools), tools.labels.sha256, evidence, corpus.fingerprint()])
+
+
+def _set_aside(corpus: Corpus) -> str:
+    return "; ".join(set_aside(corpus).sentences())
 
 
 def _counts(rows: pa.Table) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """The annotate stage: items and pre-labels go to Label Studio, and every judgement comes back."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,10 +13,11 @@ from curate.annotation.label_studio.pull import ProjectStatus, PullCounts
 from curate.annotation.label_studio.push import PushCounts
 from curate.annotation.local_server import connection as connections
 from curate.annotation.local_server.connection import Connection
+from curate.corpus.judgements import current_judgements
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.labels import DEFAULT_LANGUAGE, Language
-from curate.stages.contract import DriverStage, Receipt, Tools
+from curate.stages.contract import DriverStage, Forecast, Receipt, Tools
 from curate.stages.viewing_copies import ViewingCopies
 
 Say = Callable[[str], None]
@@ -35,9 +37,7 @@ class Annotate(DriverStage):
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         """Push and pull, or report how many items wait for people."""
         if not connections.is_configured(corpus.workspace.local):
-            waiting = corpus.read("items", ["item_id"]).num_rows
-            message = f"{waiting} items wait for people: `curate annotate up`"
-            return Receipt(changed=False, counts={}, message=message)
+            return Receipt(changed=False, counts={}, message=_waiting(corpus, self))
         connection = connections.connection(corpus.workspace.local)
         pulled = _pull(corpus, connection)
         pushed = _push(corpus, tools, self, connection)
@@ -50,6 +50,23 @@ class Annotate(DriverStage):
         if pulled.problems:
             message = "; ".join(filter(None, [message, _misfits(pulled.problems)]))
         return Receipt(changed=bool(pushed.added or pushed.refilled or pulled.new), counts=counts, message=message)
+
+    def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
+        """See ``DriverStage.foresee``."""
+        if not connections.is_configured(corpus.workspace.local):
+            return Forecast(False, _waiting(corpus, self))
+        url = connections.connection(corpus.workspace.local).url
+        return Forecast(False, f"fetches judgements from {url} and sends new items there")
+
+
+def _waiting(corpus: Corpus, stage: Annotate) -> str:
+    """Return how many items still need judgements where no server is running; empty if none do."""
+    items = set(corpus.read("items", ["item_id"])["item_id"].to_pylist())
+    acts = current_judgements(corpus.read("annotations"))
+    raters = Counter(acts["item_id"].to_pylist())
+    waiting = sum(raters[item] < stage.raters_per_item for item in items)
+    verb = "item waits" if waiting == 1 else "items wait"
+    return f"{waiting:,} {verb} for people: `curate annotate up`" if waiting else ""
 
 
 def push(
@@ -80,14 +97,14 @@ def _push(
         "show_skip_button": True,
         "enable_empty_annotation": False,
     }
-    server = LabelStudioServer(connection)
+    server = LabelStudioServer(connection, say)
     return pushing.push(
         corpus,
         server,
         connection.name,
         folder=tools.folder,
         settings=settings,
-        make_copies=ViewingCopies(corpus, tools.folder).make,
+        make_copies=ViewingCopies(corpus, tools.raw).make,
         language=stage.language,
         say=say,
     )
@@ -114,7 +131,7 @@ def invitation(connection: Connection) -> str:
 
 
 def _pull(corpus: Corpus, connection: Connection, say: Say = lambda _: None) -> PullCounts:
-    return pulling.pull(corpus, LabelStudioServer(connection), connection.name, say=say)
+    return pulling.pull(corpus, LabelStudioServer(connection, say), connection.name, say=say)
 
 
 def _raise_for(counts: PullCounts) -> None:

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from curate.corpus.ledger import Entry
 from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
-from curate.stages.contract import BatchStage, Outcome, Problem, Rejection, Stage, Tools
+from curate.stages.contract import BatchStage, Outcome, Rejection, Stage, Tools
 
 
 class Discovered(BatchStage):
@@ -24,9 +23,9 @@ class Discovered(BatchStage):
     def discover(self, tools: Tools) -> pa.Table:
         """Return the inputs that exist now. Raises ``InvalidInput`` if a setting names nothing that exists."""
 
-    @abstractmethod
-    def missing(self, folder: Path) -> Iterable[Problem]:
-        """Return the settings that name nothing that exists, for ``curate check``."""
+    def raw_files(self, tools: Tools) -> Iterable[Path] | None:
+        """Return the files that decide what ``discover`` returns, however they are used; None if there are others."""
+        return None
 
 
 class Parts(NamedTuple):
@@ -71,7 +70,7 @@ class Parted(BatchStage):
                 self.discard(result, tools)
                 result = self.join(row, result, outcomes, tools)
             for name in self.writes:
-                rows[name].extend(result.rows.get(name, []))
+                rows[name].extend(result.dicts(name))
             rejections.extend(result.rejections)
         return Outcome(rows, rejections)
 
@@ -163,8 +162,8 @@ class Summary(Protocol):
         """Inputs that lack a result through no fault of theirs: the next run tries them again."""
         ...
 
-    def add(self, entries: Iterable[Entry]) -> None:
-        """Count inputs whose rows are stored."""
+    def add(self, rows: pa.Table) -> None:
+        """Count the stored rows of some inputs in the stage's first table."""
         ...
 
 

@@ -4,11 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from curate.corpus.sources import RawFolders
 from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
 from curate.files import digest
@@ -31,6 +32,7 @@ REASONS = (
     "no_text",
     "too_short",
     "too_long",
+    "too_slow",
     "too_quiet",
     "silent",
     "low_snr",
@@ -49,6 +51,9 @@ REASONS = (
 """Why an input was not used: the closed list. The next run retries those in ``ledger.RETRIED``:
 ``crashed`` (the worker died) and ``unavailable`` (the raw file is out of reach)."""
 
+
+MAX_CPU_S = 600.0
+"""What an input of no special size may take."""
 
 Problem = tuple[tuple[str | int, ...], str]
 """A problem with a setting: where it is within the stage, and a sentence."""
@@ -75,6 +80,13 @@ class Tools(NamedTuple):
     """How the recipe divides a release; None if it makes none."""
     stages: "tuple[Stage, ...]" = ()
     """All stages of the recipe, in order."""
+    raw_folders: tuple[Path, ...] = ()
+    """Folders that the user named for raw files, besides the recipe's."""
+
+    @property
+    def raw(self) -> RawFolders:
+        """The folders that raw files may be in."""
+        return RawFolders(self.folder, self.raw_folders)
 
 
 class Rejection(NamedTuple):
@@ -86,16 +98,34 @@ class Rejection(NamedTuple):
     detail: str
 
 
+Rows: TypeAlias = "list[dict[str, Any]] | pa.Table"
+"""Rows of a table: dicts, or columns where rows are many and cheap to make. Columns that are left out become null."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The result of a batch: rows by table, and rejections.
 
-    Every input id is the parent of a row of the stage's first table or the subject of a rejection. Rows are dicts whose
-    keys are columns of the table; the driver fills in ``work``, and missing columns become null.
+    Every input id is the parent of a row of the stage's first table or the subject of a rejection. Rows have columns of
+    their table but for ``work``, which the driver fills in.
     """
 
-    rows: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    rows: Mapping[str, Rows] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
+
+    def dicts(self, table: str) -> list[dict[str, Any]]:
+        """Return the rows of a table as dicts, for code that looks at few."""
+        rows = self.rows.get(table, [])
+        return list(rows.to_pylist() if isinstance(rows, pa.Table) else rows)
+
+    def by_column(self, table: str, schema: pa.Schema) -> "Outcome":
+        """Return the outcome with the rows of a table as columns: those of ``schema`` that any row has."""
+        rows = self.dicts(table)
+        names = set().union(*rows)
+        if unknown := sorted(names.difference(schema.names)):
+            raise ValueError(f"table {table} has no column {unknown[0]}")
+        used = pa.schema([field for field in schema if field.name in names])
+        return Outcome({**self.rows, table: pa.Table.from_pylist(rows, schema=used)}, self.rejections)
 
 
 class Receipt(NamedTuple):
@@ -104,6 +134,13 @@ class Receipt(NamedTuple):
     changed: bool
     counts: Mapping[str, int]
     message: str = ""
+
+
+class Forecast(NamedTuple):
+    """What a driver stage would do: whether it would or might change anything, and a line for the user."""
+
+    changes: bool
+    message: str
 
 
 class Stage(BaseModel, ABC):
@@ -145,6 +182,10 @@ class Stage(BaseModel, ABC):
         """Return problems that can be found without running. ``labels`` is None if the label schema failed to load."""
         return ()
 
+    def missing(self, raw: RawFolders) -> Iterable[Problem]:
+        """Return the settings that name no raw file that exists and may be read."""
+        return ()
+
 
 class BatchStage(Stage):
     """A step that any worker may run on any part of its input: ``apply(a + b)`` is ``apply(a)`` and ``apply(b)``.
@@ -164,12 +205,23 @@ class BatchStage(Stage):
         """Return the rows to work on, given the current rows of the table that the stage reads."""
         return current
 
+    def columns_read(self, columns: Sequence[str]) -> Sequence[str]:
+        """Return those columns of the table ``reads`` that the stage needs: many small rows are read at once."""
+        return columns
+
     def columns_used(self) -> tuple[str, ...] | None:
         """Return the input columns that the result depends on; None for all.
 
         Never ``work``, which names how a row was made: equal rows need no new work after other settings made them.
         """
         return None
+
+    def max_cpu_s(self, batch: pa.Table) -> float:
+        """Return the seconds of CPU time after which a batch is given up: far more than one of its inputs ever needs.
+
+        A larger batch that takes longer is done again, each input alone.
+        """
+        return MAX_CPU_S
 
     def cut(self, inputs: pa.Table, todo: Sequence[int]) -> Iterator[Sequence[int]]:
         """Yield the indices of ``todo`` once each, in batches of a size that suits the work."""
@@ -186,3 +238,19 @@ class DriverStage(Stage):
     @abstractmethod
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         """Do the work and return what changed. Doing it again with nothing new changes nothing."""
+
+    def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
+        """Return what ``perform`` would do now, without doing it and without the network."""
+        return Forecast(True, "runs once, on the driver")
+
+
+def cut_by_size(todo: Sequence[int], sizes: Sequence[int], *, rows: int, size: int) -> Iterator[Sequence[int]]:
+    """Yield the indices of ``todo`` in batches that end with ``rows`` rows, or as soon as they have ``size``."""
+    start = filled = 0
+    for position, index in enumerate(todo):
+        filled += sizes[index]
+        if filled >= size or position - start == rows - 1:
+            yield todo[start : position + 1]
+            start, filled = position + 1, 0
+    if start < len(todo):
+        yield todo[start:]

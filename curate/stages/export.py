@@ -2,31 +2,37 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal, get_args
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curate import __version__
 from curate.assets import find_asset
-from curate.corpus.splits import SplitSettings, split_items
+from curate.corpus.set_aside import set_aside
+from curate.corpus.splits import Separation, SplitSettings, separations, split_items, with_participants
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
-from curate.hub.card import CardFacts, render_card
-from curate.labels import compile_features
-from curate.media.faces.insightface import licence_note
-from curate.release.features import card_features
+from curate.files import digest
+from curate.hub.card import render_card
 from curate.release.manifest import Manifest, VersionName
-from curate.release.memo import inputs_hash, note, recall
-from curate.release.rows import ReleaseRows, ReleaseTables, pseudonym
+from curate.release.memo import note, recall
+from curate.release.rows import ITEM_COLUMNS, PRELABEL_COLUMNS, SOURCE_COLUMNS, ReleaseRows, ReleaseTables, pseudonym
 from curate.release.versions import Releases
 from curate.release.write import Plan, plan_release, write_release
 from curate.stages.capabilities import Dividing
-from curate.stages.contract import DriverStage, Receipt, Tools
+from curate.stages.contract import DriverStage, Forecast, Receipt, Tools
+from curate.stages.released_card import card_facts, licence_notes, losses, media_left_out, withheld_items
+from curate.stages.released_media import ReleasedMedia
 
+Medium = Literal["audio", "audio_b", "video", "video_b", "image", "face"]
 Key = Literal["source", "speaker", "participant", "identity", "group"]
 MEGABYTE = 2**20
-_MAX_NAMED = 3
+_MAX_PROBLEMS = 20
 _SPLIT = re.compile(r"[A-Za-z]\w{0,39}")
+_LABEL = ("item_id", "label_source", "raters", "agreement", "soft", "evidence")
 _ANNOTATION = ("annotation_id", "judgement_id", "item_id", "annotator", "action", "acted_at", "origins")
 
 
@@ -65,6 +71,8 @@ class Export(DriverStage, Dividing):
     """The version to make; by default the next of v1, v2, …"""
     reviewed_only: bool = False
     """Leave out items that nobody has judged."""
+    media: tuple[Medium, ...] = get_args(Medium)
+    """The media to release, of those that people are shown; viewing copies that are missing are made."""
     max_shard_mb: int = Field(default=500, ge=1, le=5_000)
     card: str = "default"
     """The data card's template, by its name in ``data_cards``."""
@@ -74,20 +82,22 @@ class Export(DriverStage, Dividing):
         recipe = corpus.workspace.recipe or "corpus"
         releases = Releases(corpus.workspace.releases)
         settings = self.split_settings(tools.seed)
-        tables = read_tables(corpus, tools)
-        inputs = self._inputs(corpus, tables, tools, settings)
+        inputs = self._inputs(corpus, tools, settings)
         if (content := recall(corpus.workspace.local, inputs)) and (same := self._same(releases, recipe, content)):
             return _unchanged(same)
+        tables, lacking = self._tables(corpus, tools)
         rows = ReleaseRows(tables, tools.labels, secret=corpus.workspace.secret)
-        item_ids = rows.item_ids(reviewed_only=self.reviewed_only)
-        if not item_ids:
+        items = rows.select(reviewed_only=self.reviewed_only)
+        if not len(items):
             reason = "no item has been reviewed yet" if self.reviewed_only and tables.items.num_rows else "no items"
             return Receipt(False, {"items": 0}, f"nothing to release: {reason}")
         earlier = releases.earlier_splits(recipe, settings.identity)
         splits = split_items(tables.items, tables.sources, settings, earlier)
-        plan = plan_release(rows, item_ids, splits, tools.labels, tools.blobs, names=self.split.ratios)
+        withheld = splits.take(pa.array(items)).null_count
+        plan = plan_release(rows, items, splits, tools.labels, tools.blobs, names=self.split.ratios)
+        separated = _separated(tables, plan, settings)
         if same := self._same(releases, recipe, plan.content_sha256):
-            note(corpus.workspace.local, inputs, plan.content_sha256)
+            self._note(corpus, tools, settings, plan, lacking)
             return _unchanged(same)
         about = {
             "version": self.release or releases.next_version(),
@@ -96,7 +106,14 @@ class Export(DriverStage, Dividing):
             "split_settings": settings.identity,
             "tool": f"curate {__version__}",
         }
-        template, notices = _read_template(self.card, tools), [*_notices(corpus, tables, plan), *_losses(corpus)]
+        template, lost = _read_template(self.card, tools), losses(corpus)
+        notices = [
+            *licence_notes(corpus, tables, plan),
+            *lost,
+            *withheld_items(withheld),
+            *set_aside(corpus).sentences(),
+            *media_left_out(corpus, self.media, lacking),
+        ]
         manifest = write_release(
             plan,
             rows,
@@ -105,16 +122,47 @@ class Export(DriverStage, Dividing):
             releases=releases,
             about=about,
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
-            card=lambda: render_card(template, self._facts(about, plan, tools, notices), plan.statistics),
+            card=lambda sizes: render_card(
+                template, card_facts(about, plan, tools.labels, tables, separated, sizes, notices), plan.statistics
+            ),
         )
-        note(corpus.workspace.local, self._inputs(corpus, tables, tools, settings), plan.content_sha256)
-        return Receipt(True, _counts(manifest), self._message(releases, manifest))
+        self._note(corpus, tools, settings, plan, lacking)
+        message = self._message(releases, manifest, withheld, lacking)
+        return Receipt(True, _counts(manifest), "; ".join([message, *lost]))
+
+    def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
+        """See ``DriverStage.foresee``."""
+        recipe, releases = corpus.workspace.recipe or "corpus", Releases(corpus.workspace.releases)
+        content = recall(corpus.workspace.local, self._inputs(corpus, tools, self.split_settings(tools.seed)))
+        if content and (same := self._same(releases, recipe, content)):
+            return Forecast(False, f"release {same.version} holds all of this already")
+        before = releases.manifests(recipe)[-1:]
+        unless = f", unless it would equal {before[0].version}" if before else ""
+        return Forecast(True, f"writes release {self.release or 'v' + str(releases.next_number())}{unless}")
+
+    def _tables(self, corpus: Corpus, tools: Tools) -> tuple[ReleaseTables, list[str]]:
+        """Return the tables with the media to release, and a sentence for each viewing copy that cannot be made."""
+        tables = read_tables(corpus, tools)
+        media = ReleasedMedia(tables.items, tools, self.media)
+        wanted = tables.items
+        if self.reviewed_only:
+            people = tables.labels.filter(pc.equal(tables.labels["label_source"], "human"))
+            wanted = wanted.filter(pc.is_in(wanted["item_id"], value_set=people["item_id"]))
+        copies = media.make_copies(corpus, wanted, tools)
+        if copies.made:
+            tables = tables._replace(items=read_items(corpus))
+        return tables._replace(items=media.select(tables.items)), copies.problems
+
+    def _note(self, corpus: Corpus, tools: Tools, settings: SplitSettings, plan: Plan, lacking: Sequence[str]) -> None:
+        """Note that the next run has nothing to do, unless a raw file may come back."""
+        if not lacking:
+            note(corpus.workspace.local, self._inputs(corpus, tools, settings), plan.content_sha256)
 
     def split_settings(self, seed: int) -> SplitSettings:
         """Return how items are divided in a recipe with this seed."""
         return SplitSettings(self.split.ratios, self.split.disjoint_by, seed)
 
-    def _inputs(self, corpus: Corpus, tables: ReleaseTables, tools: Tools, settings: SplitSettings) -> str:
+    def _inputs(self, corpus: Corpus, tools: Tools, settings: SplitSettings) -> str:
         """Return a hash of everything that decides a release's content, earlier releases included: they fix splits."""
         releases = Releases(corpus.workspace.releases)
         earlier = [
@@ -123,8 +171,9 @@ class Export(DriverStage, Dividing):
             if manifest.split_settings == settings.identity
         ]
         secret = pseudonym("", corpus.workspace.secret)
-        header = [__version__, settings.identity, self.reviewed_only, tools.labels.sha256, secret, earlier[-1:]]
-        return inputs_hash({"inputs": header}, tables)
+        header = [__version__, settings.identity, self.reviewed_only, self.media, tools.labels.sha256, secret, earlier]
+        states = [corpus.table(name).state() for name in ReleaseTables._fields]
+        return digest([header, states, corpus.fingerprint()])
 
     def _same(self, releases: Releases, recipe: str, content_sha256: str) -> Manifest | None:
         manifests = releases.manifests(recipe)
@@ -134,60 +183,51 @@ class Export(DriverStage, Dividing):
             releases.check(same)
         return same
 
-    def _facts(self, about: Mapping[str, Any], plan: Plan, tools: Tools, notices: Sequence[str]) -> CardFacts:
-        return CardFacts(
-            name=about["recipe"].replace("_", " "),
-            version=about["version"],
-            content_sha256=plan.content_sha256,
-            recipe=about["recipe"],
-            label_schema=tools.labels.name,
-            fields={name: field.describe() for name, field in tools.labels.fields.items()},
-            features=card_features(compile_features(tools.labels)),
-            disjoint_by=self.split.disjoint_by,
-            tool=about["tool"],
-            notices=notices,
-        )
-
-    def _message(self, releases: Releases, manifest: Manifest) -> str:
+    def _message(self, releases: Releases, manifest: Manifest, withheld: int, lacking: Sequence[str]) -> str:
         location = releases.location(manifest.version)
         empty = [name for name in self.split.ratios if name not in manifest.splits]
         warning = f"; too few independent items for split {', '.join(empty)}" if empty else ""
-        return f"release {manifest.version} is in {location}{warning}"
+        notices = "".join(f"; {notice.rstrip('.')}" for notice in withheld_items(withheld))
+        without = f"; {len(lacking)} items are without their video: {lacking[0]}" if lacking else ""
+        return f"release {manifest.version} is in {location}{warning}{notices}{without}"
 
 
 def read_tables(corpus: Corpus, tools: Tools) -> ReleaseTables:
     """Return the current tables that a release is joined from."""
+    fields = tools.labels.fields
     return ReleaseTables(
-        items=corpus.read("items"),
-        sources=corpus.read("sources"),
-        prelabels=corpus.read("prelabels"),
-        annotations=corpus.read("annotations", [*_ANNOTATION, *tools.labels.fields]),
-        labels=corpus.read("labels"),
+        items=read_items(corpus),
+        sources=corpus.read("sources", ["source_id", *SOURCE_COLUMNS, "participant"]),
+        prelabels=corpus.read("prelabels", ["item_id", *PRELABEL_COLUMNS, *fields]),
+        annotations=corpus.read("annotations", [*_ANNOTATION, *fields]),
+        labels=corpus.read("labels", [*_LABEL, *fields]),
     )
 
 
-def _notices(corpus: Corpus, tables: ReleaseTables, plan: Plan) -> list[str]:
-    """Return the licence notes of the detectors that found the released faces."""
-    released = {item for items in plan.splits.values() for item in items}
-    item_faces = zip(tables.items["item_id"].to_pylist(), tables.items["face_id"].to_pylist(), strict=True)
-    faces = {face for item, face in item_faces if item in released}
-    tracks = corpus.read("faces", ["face_id", "detector"])
-    rows = zip(tracks["face_id"].to_pylist(), tracks["detector"].to_pylist(), strict=True)
-    detectors = sorted({detector for face, detector in rows if face in faces})
-    return [note for detector in detectors if (note := licence_note(detector))]
+def read_items(corpus: Corpus) -> pa.Table:
+    """Return the current items with what decides their release."""
+    return corpus.read("items", [*ITEM_COLUMNS, "layout", "language", "group", "face_id"])
 
 
-def _losses(corpus: Corpus) -> list[str]:
-    """Return what a release lacks because the workers that tried it were killed."""
-    rows = corpus.read("rejections", ["stage", "parent_id", "subject", "reason"]).to_pylist()
-    lost = [row for row in rows if row["reason"] == "crashed" and row["subject"] == row["parent_id"]]
-    if not lost:
-        return []
-    sources = corpus.read("sources", ["source_id", "file"]).to_pydict()
-    files = dict(zip(sources["source_id"], sources["file"], strict=True))
-    names = sorted({f"{files.get(row['parent_id']) or row['parent_id']} ({row['stage']})" for row in lost})
-    shown = ", ".join(names[:_MAX_NAMED]) + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
-    return [f"Incomplete: {len(names)} inputs are missing (crashed), because their worker was killed: {shown}."]
+def _separated(tables: ReleaseTables, plan: Plan, settings: SplitSettings) -> list[Separation]:
+    """Return how far the planned splits are apart. Raises ``InvalidInput`` if they share what they must not."""
+    splits = np.full(tables.items.num_rows, "", object)
+    for name, members in plan.splits.items():
+        splits[members] = name
+    placed = pa.array(splits, pa.string(), mask=splits == "")
+    separated = separations(with_participants(tables.items, tables.sources), placed, settings)
+    problems = [
+        f"{separation.key} {value} occurs in {' and '.join(names)}"
+        for separation in separated
+        for value, names in separation.leaks.items()
+    ]
+    if problems:
+        raise InvalidInput(
+            "earlier releases put items apart that now belong together, and items never move between splits",
+            problems=tuple(problems[:_MAX_PROBLEMS]),
+            hint="correct what they share, or change the recipe's `seed` to divide all items anew",
+        )
+    return separated
 
 
 def _read_template(name: str, tools: Tools) -> str:

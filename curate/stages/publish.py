@@ -10,7 +10,7 @@ from curate.errors import InvalidInput
 from curate.hub.upload import upload_release
 from curate.release.manifest import FILE, VersionName, check_files
 from curate.release.versions import Releases
-from curate.stages.contract import DriverStage, Receipt, Tools
+from curate.stages.contract import DriverStage, Forecast, Receipt, Tools
 
 _NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9_]([A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
 
@@ -47,3 +47,10 @@ class Publish(DriverStage):
         counts = {"files": len(paths), "items": sum(newest.splits.values())}
         message = f"{published.url} has release {newest.version} as tag {tag}"
         return Receipt(published.changed, counts, message if published.changed else f"{message} already")
+
+    def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
+        """See ``DriverStage.foresee``."""
+        manifests = Releases(corpus.workspace.releases).manifests(corpus.workspace.recipe or "corpus")
+        if not manifests:
+            return Forecast(True, f"publishes the release to {self.repo}")
+        return Forecast(False, f"publishes release {manifests[-1].version} to {self.repo}, unless it is there already")

@@ -3,10 +3,9 @@
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-from curate.corpus.sources import SourceMissing, source_path
+from curate.corpus.sources import RawFolders, SourceMissing
 from curate.corpus.view import Corpus
 from curate.errors import InvalidRow
 from curate.media.container.decode import Span, read_audio
@@ -15,10 +14,10 @@ from curate.storage.blobs import Blobs
 
 
 class ViewingCopies:
-    """Makes the viewing copies of items from the raw files in the recipe's folder, and records them in ``items``."""
+    """Makes the viewing copies of items from the raw files, and records them in ``items``."""
 
-    def __init__(self, corpus: Corpus, folder: Path) -> None:
-        self._corpus, self._folder = corpus, folder
+    def __init__(self, corpus: Corpus, raw: RawFolders) -> None:
+        self._corpus, self._raw = corpus, raw
         sources = corpus.read("sources", ["source_id", "file"]).to_pylist()
         self._files: dict[str, str] = {source["source_id"]: source["file"] for source in sources}
 
@@ -36,7 +35,7 @@ class ViewingCopies:
 
     def _make(self, item: Mapping[str, Any], blobs: Blobs) -> str | SourceMissing | InvalidRow:
         try:
-            path = source_path(self._folder, self._files.get(item["source_id"], item["source_id"]))
+            path = self._raw.path(self._files.get(item["source_id"]) or item["source_id"])
             sound = read_audio(blobs.path(item["audio"])) if item["audio"] else None
             return blobs.put(render_video(path, Span(item["start_s"], item["end_s"]), sound), "mp4")
         except (SourceMissing, InvalidRow) as error:

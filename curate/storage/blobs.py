@@ -3,15 +3,18 @@
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from curate.errors import InvalidInput, StorageFailed
-from curate.files import sha256_of, write_whole
+from curate.files import PARTIAL, sha256_of, write_whole
 
-_HINT = "restore it from a copy, or delete the workspace and run again"
+_HINT = (
+    "restore it from a copy; or delete the workspace's folders tables/items and tables/faces and run again: "
+    "the media are made anew, and judgements are kept"
+)
 _NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}\.[a-z0-9]{1,8}")
 
 
@@ -71,6 +74,21 @@ class Blobs:
                 raise self._failure(name, error.strerror) from error
 
         return size
+
+    def stored(self) -> set[str]:
+        """Return the names of all files, whether they are blobs or not."""
+        paths = (path for path in self.root.rglob("*") if path.is_symlink() or not path.is_dir())
+        return {path.relative_to(self.root).as_posix() for path in paths if not path.name.endswith(PARTIAL)}
+
+    def damages(self, names: Iterable[str]) -> Iterator[tuple[str, BlobMissing]]:
+        """Yield the blobs that cannot be read or have other bytes than their name promises, each with its error."""
+        for name in names:
+            try:
+                self.read(name)
+            except BlobMissing as error:
+                yield name, error
+            except InvalidInput:
+                yield name, damaged(name, "nothing of that name can be a blob")
 
     def share(self, names: Iterable[str], folder: Path) -> None:
         """Put these blobs under their names into ``folder``, for a program that reads files: no copies if possible."""

@@ -1,5 +1,6 @@
 """Delta Lake tables: rows are appended and replaced in single transactions and read back as Arrow."""
 
+import io
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,9 +8,11 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.errors import WorkspaceUnusable
 from curate.storage.folder import Folder
+from curate.storage.panics import hiding_panics
 
 _FILES_BEFORE_COMPACTION = 24
 
@@ -33,8 +36,13 @@ class Table:
         self.folder = folder
         self.spec = spec
 
-    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read all rows, with ``columns`` in the given order; an empty table if nothing was committed yet."""
+    def read(
+        self, columns: Sequence[str] | None = None, *, where: tuple[str, Collection[str]] | None = None
+    ) -> pa.Table:
+        """Read all rows, or those with certain values of a column, with ``columns`` in the given order.
+
+        Returns an empty table if nothing was committed yet.
+        """
         from pyarrow import dataset
 
         schema = self.spec.schema if columns is None else pa.schema([self.spec.schema.field(c) for c in columns])
@@ -47,20 +55,65 @@ class Table:
             paths = [str(path) for path in self.folder.fetch(_file_names(delta))]
             live = dataset.dataset(paths, schema=_stored_schema(delta), format="parquet")
             stored_columns = [name for name in schema.names if name in live.schema.names]
-            table = live.to_table(columns=stored_columns)
-        arrays = [
-            table[field.name].cast(field.type) if field.name in stored_columns else pa.nulls(table.num_rows, field.type)
-            for field in schema
-        ]
-        return pa.Table.from_arrays(arrays, schema=schema)
+            table = live.to_table(columns=stored_columns) if where is None else _select(live, stored_columns, *where)
+        return fill_columns(table, schema)
+
+    def damages(self) -> list[str]:
+        """Return what is wrong with the stored files: gone, of another size, or without the rows that were written."""
+        try:
+            delta = self._open()
+            if delta is None:
+                return []
+            with self._errors():
+                actions = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
+        except WorkspaceUnusable as error:
+            return [error.message]
+        sizes = self.folder.sizes()
+        return [f"{action['path']} {damage}" for action in actions if (damage := self._damage(action, sizes))]
+
+    def _damage(self, action: Mapping[str, Any], sizes: Mapping[str, int]) -> str | None:
+        """Return what is wrong with a file that was added to the table, by what the log says of it; None if nothing."""
+        from pyarrow import parquet
+
+        size, rows_written = action["size_bytes"], action["num_records"]
+        if action["path"] not in sizes:
+            return "is gone"
+        if sizes[action["path"]] != size:
+            return f"has {sizes[action['path']]:,} instead of {size:,} bytes"
+        try:
+            rows = parquet.read_table(io.BytesIO(self.folder.read(action["path"])))
+        except (OSError, pa.ArrowException) as error:
+            return f"cannot be read: {str(error).partition(chr(10))[0]}"
+        if rows.num_rows != rows_written:
+            return f"has {rows.num_rows:,} instead of {rows_written:,} rows"
+        nulls = {name: action.get(f"null_count.{name}") for name in rows.column_names}
+        wrong = [name for name, count in nulls.items() if count not in (None, rows[name].null_count)]
+        return f"has other values of {wrong[0]} than were written" if wrong else None
+
+    def read_stored(self) -> pa.Table:
+        """Read all rows with the columns that are stored, whatever the spec says."""
+        from pyarrow import dataset
+
+        delta = self._open()
+        with self._errors():
+            paths = [str(path) for path in self.folder.fetch(_file_names(delta))]
+            return dataset.dataset(paths, schema=_stored_schema(delta), format="parquet").to_table()
 
     def commit(
-        self, rows: Sequence[Mapping[str, Any]], *, replacing: Collection[str] = (), metadata: Mapping[str, str]
+        self,
+        rows: Sequence[Mapping[str, Any]] | pa.Table,
+        *,
+        replacing: Collection[str] = (),
+        metadata: Mapping[str, str],
     ) -> None:
-        """Append ``rows`` and drop every older row whose ``work`` is in ``replacing``, in one transaction."""
-        if not rows and not replacing:
+        """Append ``rows`` and drop every older row whose ``work`` is in ``replacing``, in one transaction.
+
+        Columns that a table of rows does not have become null.
+        """
+        if not len(rows) and not replacing:
             return
-        table = pa.Table.from_pylist(list(rows), schema=self.spec.schema)
+        schema = self.spec.schema
+        table = fill_columns(rows, schema) if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, schema=schema)
         with self._errors():
             self._check_column_types()
             if replacing:
@@ -115,6 +168,11 @@ class Table:
         delta = self._open()
         return None if delta is None else int(delta.version())
 
+    def state(self) -> str | None:
+        """Return what changes with every transaction, also if the table was made anew; None if there is none."""
+        delta = self._open()
+        return None if delta is None else f"{delta.metadata().id}:{delta.version()}"
+
     def _open(self) -> Any:
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
@@ -163,7 +221,7 @@ class Table:
         from deltalake.exceptions import DeltaError
 
         try:
-            with self.folder.errors():
+            with self.folder.errors(), hiding_panics():
                 yield
         except (DeltaError, pa.ArrowException, json.JSONDecodeError) as error:
             if storage_error := self.folder.to_error_in_text(str(error)):
@@ -173,6 +231,27 @@ class Table:
                 f"table {self.folder.location} cannot be used: {first_line}",
                 hint="restore it from a copy, or delete this table and run again",
             ) from error
+
+
+def fill_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the columns of ``schema``, cast to their types; missing ones are null."""
+    arrays = [
+        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _select(live: Any, columns: Sequence[str], column: str, values: Collection[str]) -> pa.Table:
+    """Return the rows with certain values of a column, batch by batch.
+
+    Arrow's own filter fails on files that Delta's merge has written, with statistics of another type.
+    """
+    wanted = pa.array(list(values), pa.string())
+    batches = live.to_batches(columns=list(dict.fromkeys([*columns, column])))
+    parts = [batch.filter(pc.is_in(batch[column], value_set=wanted)) for batch in batches]
+    schema = pa.schema([live.schema.field(name) for name in dict.fromkeys([*columns, column])])
+    return pa.Table.from_batches([part for part in parts if part.num_rows], schema)
 
 
 def _properties(metadata: Mapping[str, str]) -> Any:

@@ -12,6 +12,8 @@ from curate.files import write_whole
 from curate.storage.errors import disk_error, disk_error_in_text
 from curate.storage.lock import hold_disk_lock
 
+_PART_BYTES = 2**20
+
 
 class Folder(ABC):
     """A folder whose files have relative names with slashes. Files are written whole or not at all.
@@ -39,6 +41,10 @@ class Folder(ABC):
     @abstractmethod
     def read(self, name: str) -> bytes:
         """Read a file. Raises ``FileNotFoundError``."""
+
+    def read_parts(self, name: str) -> Iterator[bytes]:
+        """Yield the content of a file in parts, as it is stored. Raises ``FileNotFoundError``."""
+        yield self.read(name)
 
     @abstractmethod
     def write(self, name: str, data: bytes) -> None:
@@ -136,6 +142,11 @@ class DiskFolder(Folder):
 
     def read(self, name: str) -> bytes:
         return (self.path / name).read_bytes()
+
+    def read_parts(self, name: str) -> Iterator[bytes]:
+        with (self.path / name).open("rb") as stream:
+            while part := stream.read(_PART_BYTES):
+                yield part
 
     def write(self, name: str, data: bytes) -> None:
         write_whole(self.path / name, data, mode=0o600, sync=True)

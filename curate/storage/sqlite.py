@@ -38,6 +38,18 @@ def open_connection(path: Path, *, read_only: bool = False) -> sqlite3.Connectio
     return connection
 
 
+def database_damages(path: Path) -> list[str]:
+    """Return what SQLite finds wrong with a database; empty if it is whole or does not exist."""
+    if not path.exists():
+        return []
+    try:
+        with closing(open_connection(path, read_only=True)) as connection, sqlite_errors(path):
+            findings = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)")]
+    except CurateError as error:
+        return [error.message]
+    return [finding for finding in findings if finding != "ok"]
+
+
 class sqlite_errors:  # noqa: N801 - used as `with sqlite_errors(path):`, and too often for a generator
     """Turns every ``sqlite3.Error`` of a block into the error of ``to_storage_error``."""
 

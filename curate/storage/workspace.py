@@ -1,7 +1,7 @@
 """The workspace: tables, blobs, runs, releases, and the lock that one writer holds."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,8 @@ from curate.storage.s3.folder import S3Folder
 
 FORMAT = 1
 _SETTINGS = "curate.yaml"
-_MAX_SETTINGS_BYTES = 10_000
+_MAX_SETTINGS_BYTES = 100_000
+_MAX_RAW_FOLDERS = 20
 _PRIVATE = ("blobs", "tables", "releases", "runs", "label_studio")
 
 
@@ -58,6 +59,7 @@ class Workspace:
             )
         self.recipe: str | None = settings.get("recipe")
         self.recipe_file: str | None = settings.get("recipe_file")
+        self._raw: list[str] = settings.get("raw", [])
         self.secret = bytes.fromhex(settings["secret"])
 
     @staticmethod
@@ -65,6 +67,12 @@ class Workspace:
         """Whether there is anything at ``root``."""
         folder, local, *_ = _open(root)
         return folder.exists(_SETTINGS) or _has_files(folder) or local.is_file()
+
+    @staticmethod
+    def is_at(root: str | Path) -> bool:
+        """Whether there is a workspace at ``root``."""
+        folder, *_ = _open(root)
+        return folder.exists(_SETTINGS)
 
     def table(self, spec: TableSpec) -> Table:
         """Open a table, which need not have been committed to yet."""
@@ -81,18 +89,30 @@ class Workspace:
         """The folder with one folder for each run."""
         return self.folder.child("runs")
 
-    def claim(self, recipe: str, file: Path) -> None:
-        """Make this the workspace of ``recipe``. Raises ``WorkspaceUnusable`` if it belongs to another one."""
-        if (self.recipe, self.recipe_file) == (recipe, str(file)):
+    def raw_folders(self, recipe_file: Path) -> tuple[Path, ...]:
+        """Return the folders that the user let this recipe file read raw files in, the newest first."""
+        return tuple(Path(folder) for folder in self._raw) if str(recipe_file) == self.recipe_file else ()
+
+    def claim(self, recipe: str, file: Path, raw: Sequence[Path] = ()) -> None:
+        """Make this the workspace of ``recipe``, and remember the folders in which it may read raw files.
+
+        Raises ``WorkspaceUnusable`` if it belongs to another one.
+        """
+        folders = list(dict.fromkeys(str(folder) for folder in (*raw, *self.raw_folders(file))))[:_MAX_RAW_FOLDERS]
+        if (self.recipe, self.recipe_file, self._raw) == (recipe, str(file), folders):
             return
+        self.check_recipe(recipe)
+        self.recipe, self.recipe_file, self._raw = recipe, str(file), folders
+        settings = {**self._read_settings(), "recipe": recipe, "recipe_file": str(file), "raw": folders}
+        self._write_settings(settings, self.folder.write)
+
+    def check_recipe(self, recipe: str) -> None:
+        """Raise ``WorkspaceUnusable`` if this is the workspace of another recipe."""
         if self.recipe not in (None, recipe):
             raise WorkspaceUnusable(
                 f"workspace {self.location} belongs to recipe {self.recipe!r}, not {recipe!r}",
                 hint=f"one workspace holds one corpus: choose another folder, e.g. -w {recipe}-workspace",
             )
-        self.recipe, self.recipe_file = recipe, str(file)
-        settings = {**self._read_settings(), "recipe": recipe, "recipe_file": str(file)}
-        self._write_settings(settings, self.folder.write)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -135,6 +155,9 @@ class Workspace:
             bytes.fromhex(settings["secret"])
             if not isinstance(settings["format"], int):
                 raise TypeError("format is not a number")
+            raw = settings.get("raw", [])
+            if not isinstance(raw, list) or not all(isinstance(folder, str) for folder in raw):
+                raise TypeError("raw is not a list of folders")
         except (
             OSError,
             yaml.YAMLError,

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from curate.corpus.live import LiveWork
 from curate.corpus.spec import open_table
 from curate.corpus.view import Corpus
 from curate.labels import LabelSchema, load_labels
@@ -73,7 +74,7 @@ def make_corpus(
     labels = labels or make_labels()
     open_table(workspace, "items", labels).commit(list(items), replacing=[ITEMS], metadata={})
     open_table(workspace, "prelabels", labels).commit(list(prelabels), replacing=[PRELABELS], metadata={})
-    return Corpus(workspace, labels, {"items": frozenset({ITEMS}), "prelabels": frozenset({PRELABELS})})
+    return Corpus(workspace, labels, {"items": LiveWork.of([ITEMS]), "prelabels": LiveWork.of([PRELABELS])})
 
 
 def make_tools(corpus: Corpus, folder: Path) -> Tools:

@@ -8,7 +8,8 @@ import pytest
 
 from curate.annotation.fake import KEY, FakeLabelStudio
 from curate.annotation.local_server.connection import Connection
-from curate.corpus.sources import SourceMissing
+from curate.corpus.live import LiveWork
+from curate.corpus.sources import RawFolders, SourceMissing
 from curate.corpus.spec import open_table
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
@@ -32,7 +33,7 @@ def make_film_items(root: Path, *names: str) -> Corpus:
     corpus = make_corpus(root, items)
     rows = [{"source_id": name, "file": f"{name}.mp4", "work": "sources-work"} for name in names]
     open_table(corpus.workspace, "sources", corpus.labels).commit(rows, replacing=["sources-work"], metadata={})
-    return Corpus(corpus.workspace, corpus.labels, {**corpus.live, "sources": frozenset({"sources-work"})})
+    return Corpus(corpus.workspace, corpus.labels, {**corpus.live, "sources": LiveWork.of(["sources-work"])})
 
 
 def test_a_push_makes_each_copy_once_and_leaves_out_what_it_cannot_show(tmp_path: Path, monkeypatch: Any) -> None:
@@ -76,7 +77,7 @@ def test_models_see_the_film_itself_whether_or_not_there_is_a_copy(tmp_path: Pat
     assert len(before["frames"]) == size == len(media.estimate(shown)["frames"])
     with pytest.raises(SourceMissing, match=r"gone\.mp4"):
         asyncio.run(media.prepare(gone))
-    ViewingCopies(corpus, tmp_path).make([shown])
+    ViewingCopies(corpus, RawFolders(tmp_path)).make([shown])
     again = stage.inputs(corpus.read("items"), tools)
     assert corpus.read("items", ["video"])["video"].null_count == 1
     used = list(stage.columns_used() or ())

@@ -1,16 +1,19 @@
 """What every registered stage keeps, whatever it does. A new stage is in here as soon as it is in ``STAGES``."""
 
 import pickle
+from operator import itemgetter
 
 import pytest
 
 from curate.assets import shipped_folder
+from curate.corpus.ledger import Batch
+from curate.corpus.sources import RawFolders
 from curate.corpus.spec import parent_column, table_spec
 from curate.errors import InvalidInput
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
 from curate.pipeline import open_corpus
-from curate.pipeline.commit import entries_of
+from curate.pipeline.commit import batch_of
 from curate.pipeline.tasks import TaskFlow, run_task
 from curate.pipeline.walk import BatchWork
 from curate.recipe import load_recipe
@@ -31,7 +34,7 @@ from tests.support.asking import KEY
 from tests.support.chat_double import ChatDouble
 from tests.support.hub_double import TOKEN, HubDouble
 from tests.support.runs import run_quietly
-from tests.support.stages import Step, make_mix, walk_stages
+from tests.support.stages import Step, known, make_mix, walk_stages
 
 BATCH = [kind.kind() for kind in STAGES if issubclass(kind, BatchStage)]
 ONCE = [kind.kind() for kind in STAGES if issubclass(kind, DriverStage)]
@@ -63,6 +66,12 @@ def each(names: list[str]):
 
 def column(step: Step, table) -> list[str]:
     return table[parent_column(step.stage.writes[0])].to_pylist()
+
+
+def make_batch(step: Step) -> Batch:
+    """The outcome of a step for the ledger."""
+    ids = step.inputs[parent_column(step.stage.writes[0])]
+    return batch_of(BatchWork(step.stage, step.inputs, ids, ids), [(range(len(ids)), step.outcome)], step.tools.labels)
 
 
 def test_every_stage_is_of_one_kind_and_has_a_name_of_its_own():
@@ -123,20 +132,19 @@ def test_batches_hold_every_input_to_do_once(step):
 @each(BATCH)
 def test_every_input_is_kept_or_rejected_for_a_known_reason(step):
     ids = column(step, step.inputs)
-    entries = entries_of(BatchWork(step.stage, step.inputs, ids, ids), range(len(ids)), step.outcome)
-    assert [entry.input_id for entry in entries] == ids
+    assert make_batch(step).input_ids.to_pylist() == ids
     assert {rejection.reason for rejection in step.outcome.rejections} <= set(REASONS)
     assert all(rejection.detail for rejection in step.outcome.rejections)
     for table in step.stage.writes:
         names = table_spec(table, step.tools.labels).schema.names
-        assert all(row.keys() <= set(names) - {"work"} for row in step.outcome.rows.get(table, []))
+        assert all(row.keys() <= set(names) - {"work"} for row in step.outcome.dicts(table))
 
 
 @each(BATCH)
 def test_any_part_gives_what_the_whole_gives(step):
     parts = [step.stage.apply(step.inputs.slice(at, 1), step.tools) for at in range(step.inputs.num_rows)]
     for table in step.stage.writes:
-        assert step.outcome.rows.get(table, []) == [row for part in parts for row in part.rows.get(table, [])]
+        assert known(step.outcome.dicts(table)) == known(row for part in parts for row in part.dicts(table))
     assert list(step.outcome.rejections) == [rejection for part in parts for rejection in part.rejections]
 
 
@@ -151,8 +159,8 @@ def test_stage_tools_and_outcome_travel_between_processes(step):
 def test_discovered_inputs_are_the_same_each_time(step, tmp_path):
     assert isinstance(step.stage, Discovered)
     assert step.stage.discover(step.tools).equals(step.inputs)
-    assert not list(step.stage.missing(step.tools.folder))
-    assert list(step.stage.missing(tmp_path)), "an empty folder holds nothing to find"
+    assert not list(step.stage.missing(step.tools.raw))
+    assert list(step.stage.missing(RawFolders(tmp_path))), "an empty folder holds nothing to find"
     with pytest.raises(InvalidInput):
         step.stage.discover(step.tools._replace(folder=tmp_path))
 
@@ -179,9 +187,9 @@ def test_parts_joined_are_what_the_whole_is(mix, step, tmp_path):
     advances = list(flow.follow(results))
     assert sum(advance.inputs for advance in advances) == inputs.num_rows
     done = [advance.outcome for advance in advances if advance.outcome is not None]
-    key = table_spec(stage.writes[0], cut.tools.labels).key
-    rows = [row for outcome in done for row in outcome.rows[stage.writes[0]]]
-    assert sorted(rows, key=lambda row: row[key]) == sorted(cut.outcome.rows[stage.writes[0]], key=lambda row: row[key])
+    by_key = itemgetter(table_spec(stage.writes[0], cut.tools.labels).key)
+    rows = [row for outcome in done for row in outcome.dicts(stage.writes[0])]
+    assert sorted(known(rows), key=by_key) == sorted(known(cut.outcome.dicts(stage.writes[0])), key=by_key)
 
 
 @pytest.fixture
@@ -215,9 +223,9 @@ def test_a_replay_is_what_the_stream_made(mix, steps, double, name, tmp_path):
     table, parent = stage.writes[0], parent_column(stage.writes[0])
     ids = inputs[parent].to_pylist()
     replayed = {ids[index] for index in replay.indices}
-    streamed = [row for _, outcome in outcomes for row in outcome.rows[table]]
+    streamed = [row for _, outcome in outcomes for row in outcome.dicts(table)]
     assert replayed
-    assert replay.outcome.rows[table] == [row for row in streamed if row[parent] in replayed]
+    assert known(replay.outcome.dicts(table)) == known(row for row in streamed if row[parent] in replayed)
 
 
 @each(having(Priced))
@@ -233,9 +241,8 @@ def test_a_summary_begins_empty_and_counts_every_input(step):
     assert isinstance(step.stage, Summarised)
     summary = step.stage.make_summary()
     assert (dict(summary.counts), summary.reason, summary.failed) == ({}, "", 0)
-    ids = column(step, step.inputs)
-    summary.add(entries_of(BatchWork(step.stage, step.inputs, ids, ids), range(len(ids)), step.outcome))
-    assert sum(summary.counts.values()) == len(ids)
+    summary.add(make_batch(step).rows[step.stage.writes[0]])
+    assert sum(summary.counts.values()) == step.inputs.num_rows
 
 
 def test_concluding_and_performing_again_changes_nothing(mix, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.corpus.splits import SplitSettings, assign_splits, split_items
+from curate.corpus.splits import SplitSettings, assign_splits, separations, split_items
 
 RATIOS = {"train": 0.6, "validation": 0.2, "test": 0.2}
 COLUMNS = ("item_id", "source_id", "speaker", "participant", "group", "face_identity")
@@ -37,18 +37,38 @@ def test_nothing_named_by_disjoint_by_is_in_two_splits(rows, disjoint_by, seed):
         assert all(len(found) == 1 for found in where.values())
 
 
-@given(rows, st.integers(0, 60))
+@given(rows, st.integers(0, 60), st.integers(0, 3))
 @settings(max_examples=100, deadline=None)
-def test_adding_data_moves_nobody_unless_it_joins_what_was_apart(rows, cut):
-    before = make_items(rows[: cut or 1])
-    old = assign_splits(before, SplitSettings(RATIOS, ["source", "speaker"], 1))
-    new = assign_splits(make_items(rows), SplitSettings(RATIOS, ["source", "speaker"], 1), old)
-    partners: dict[str, set[str]] = {}
-    for item, split in old.items():
-        partners.setdefault(new[item], set()).add(split)
-    moved = [item for item in old if old[item] != new[item]]
-    for item in moved:  # only a bridge between two splits can move an item, and then to the other side of the bridge
-        assert len(partners[new[item]]) > 1
+def test_adding_data_moves_nobody_and_what_would_join_two_splits_is_withheld(rows, cut, seed):
+    keys = {"source": "source_id", "speaker": "speaker"}
+    divided = SplitSettings(RATIOS, list(keys), seed)
+    before, after = make_items(rows[: cut or 1]), make_items(rows)
+    old = assign_splits(before, divided)
+    new = assign_splits(after, divided, old)
+    assert {item: new[item] for item in old} == old
+    placed = pa.array([new[item] for item in after["item_id"].to_pylist()], pa.string())
+    assert not any(separation.leaks for separation in separations(after, placed, divided))
+    assert all(new[item] or item not in old for item in new)
+
+
+def test_only_the_bridge_between_two_splits_is_withheld():
+    divided = SplitSettings({"train": 0.5, "test": 0.5}, ["source", "speaker"], 0)
+    items = make_items(
+        [("s0", "Ada", None), ("s1", "Ben", None), ("s0", "Ben", None), ("s2", "Ada", None), ("s3", None, None)]
+    )
+    old = {"item-000": "train", "item-001": "test"}
+    new = assign_splits(items, divided, old)
+    assert new == old | {"item-002": None, "item-003": "train", "item-004": new["item-004"]}
+    assert new["item-004"] in ("train", "test")
+
+
+def test_what_leaks_is_named_and_what_is_unknown_is_counted():
+    items = make_items([("s0", "Ada", None), ("s1", "Ada", None), ("s2", None, None)])
+    divided = SplitSettings(RATIOS, ["source", "speaker"], 0)
+    by_source, by_speaker, by_group = separations(items, pa.array(["train", "test", "test"]), divided)
+    assert by_source == ("source", 3, 3, {})
+    assert by_speaker == ("speaker", 2, 3, {"Ada": ["test", "train"]})
+    assert by_group == ("group", 0, 3, {})
 
 
 def test_new_sources_leave_old_assignments_in_place_without_any_memory():
@@ -90,6 +110,7 @@ def test_the_identity_of_settings_never_changes():
 def test_participants_are_those_of_the_sources():
     items = make_items([(f"s{n}", None, None, None) for n in range(40)]).drop_columns(["participant"])
     sources = pa.table({"source_id": [f"s{n}" for n in range(39)], "participant": ["ann"] * 20 + [None] * 19})
-    splits = split_items(items, sources, SplitSettings(RATIOS, ["participant"], 0))
+    by_row = split_items(items, sources, SplitSettings(RATIOS, ["participant"], 0))
+    splits = dict(zip(items["item_id"].to_pylist(), by_row.to_pylist(), strict=True))
     assert len({splits[f"item-{n:03d}"] for n in range(20)}) == 1
     assert set(splits.values()) == set(RATIOS)

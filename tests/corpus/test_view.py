@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from curate.corpus.sources import SourceMissing, source_path
+from curate.corpus.live import LiveWork
+from curate.corpus.sources import RawFolders, SourceMissing
 from curate.corpus.spec import parent_column, parse_type, repeats_column, table_spec
 from curate.corpus.view import Corpus
 from curate.errors import StorageFailed
@@ -18,7 +19,7 @@ LABELS = load_labels("utterance_emotion.v1")
 @pytest.fixture
 def corpus(tmp_path: Path) -> Corpus:
     """Items a and b, of which b repeats a, and an item of earlier settings."""
-    made = Corpus(Workspace(tmp_path), LABELS, {"items": frozenset({"now"})})
+    made = Corpus(Workspace(tmp_path), LABELS, {"items": LiveWork.of(["now"])})
     rows: list[dict[str, Any]] = [
         {"item_id": "b", "text": "B", "repeats": "a", "work": "now"},
         {"item_id": "a", "text": "A", "work": "now"},
@@ -67,8 +68,8 @@ def test_what_the_files_of_tables_say() -> None:
 
 def test_a_raw_file_that_is_gone_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"sound")
-    assert source_path(tmp_path, "a.wav") == tmp_path / "a.wav"
+    assert RawFolders(tmp_path).path("a.wav") == tmp_path / "a.wav"
     with pytest.raises(SourceMissing, match=r"raw/b\.wav cannot be read: No such file") as failure:
-        source_path(tmp_path, "raw/b.wav")
+        RawFolders(tmp_path).path("raw/b.wav")
     assert isinstance(failure.value, StorageFailed)
     assert failure.value.hint

@@ -1,10 +1,16 @@
 """Addresses of Ray clusters, in processes of their own: this one may be connected already."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 
 import pytest
+
+from curate.errors import ServiceRefused, ServiceUnavailable
+from curate.executors.ray import _no_cluster, check_cluster
 
 NOTHING_RUNS = """
 from functools import cache
@@ -35,10 +41,60 @@ def test_no_ray_cluster_is_one_clear_error(address):
     assert "ray start --head" in done.stdout
 
 
-def test_without_an_address_no_other_cluster_is_used():
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n"])
+def test_an_address_where_something_else_listens_is_said_within_seconds(monkeypatch, answer):
+    monkeypatch.setattr("curate.executors.ray._CONNECT_S", 0.5)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        if answer:
+            threading.Thread(target=lambda: listener.accept()[0].sendall(answer), daemon=True).start()
+        with pytest.raises(ServiceUnavailable, match="something else than Ray listens there"):
+            check_cluster(address)
+
+
+@pytest.mark.parametrize(
+    ("output", "kind", "says", "hint"),
+    [
+        (
+            "RuntimeError: Version mismatch: The cluster was started with:\n    Ray: 2.59.0\n    Python: 3.12.1\n"
+            "This process on node 10.0.0.2 was started with:\n    Ray: 2.60.0\n    Python: 3.11.7",
+            ServiceUnavailable,
+            "Ray: 2.59.0 Python: 3.12.1 This process on node 10.0.0.2 was started with: Ray: 2.60.0",
+            "same versions of Ray and Python",
+        ),
+        (
+            "[2026-12-01 02:00:00,000 E 1 1] gcs_rpc_client.h:179: Unauthenticated: InvalidAuthToken: no token\n",
+            ServiceRefused,
+            "asks for its token",
+            "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN",
+        ),
+        ("ConnectionError: nobody\x1b[31m", ServiceUnavailable, "no Ray cluster answers at a:1", "ray start --head"),
+    ],
+)
+def test_what_ray_says_is_passed_on_whole(output, kind, says, hint):
+    error = _no_cluster("a:1", output)
+    assert isinstance(error, kind)
+    assert says in error.message
+    assert hint in error.hint
+
+
+def test_stdout_holds_one_document_whatever_libraries_print():
+    code = (
+        "import os\nfrom curate.cli.output import claim_stdout, show_json\nclaim_stdout()\n"
+        "os.write(1, b'[state-dump] a node died\\n')\nshow_json({'a': 1})\nos.write(1, b'more')"
+    )
+    done = run_python(code)
+    assert json.loads(done.stdout) == {"a": 1}
+    assert "[state-dump] a node died" in done.stderr
+
+
+def test_without_an_address_no_other_cluster_is_used_and_no_token_stays(tmp_path):
     code = (
         "from shlex import quote\nfrom curate.executors.ray import RayExecutor\nexecutor = RayExecutor(1)\n"
         "print(*executor.map(quote, ['abc'], resources=None, stop=lambda: False)); executor.close()"
     )
-    done = run_python(code, RAY_ADDRESS="127.0.0.1:9")
+    done = run_python(code, HOME=str(tmp_path), RAY_ADDRESS="127.0.0.1:9")
     assert done.stdout.split() == ["abc"], done.stderr
+    assert not (tmp_path / ".ray" / "auth_token").exists()

@@ -114,6 +114,16 @@ def test_publish_tag_and_read_back_with_equal_rows(hub, tmp_path):
     assert len(repo.commits) == 2
 
 
+def test_a_server_without_xet_at_an_address_with_a_slash(lfs_hub, tmp_path, monkeypatch):
+    """The client uses Xet without asking whether the server knows it; self-hosted ones answer 404."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
+    monkeypatch.setenv("HF_ENDPOINT", f"{lfs_hub.url}/")
+    receipt = publish(make_release(tmp_path))
+    assert receipt.changed
+    assert receipt.message.startswith(f"{lfs_hub.url}/datasets/acme/clips has release v1")
+    assert shards(lfs_hub.repos["acme/clips"])
+
+
 def test_a_new_release_replaces_the_files_and_both_tags_load(hub, tmp_path):
     made = make_release(tmp_path)
     publish(made)

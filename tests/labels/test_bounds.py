@@ -1,7 +1,10 @@
 """What annotators mark is held to the item: cut at its edges, refused outside, alike in every field type."""
 
+from datetime import UTC, datetime
+
 import pytest
 
+from curate.annotation.label_studio.tasks import Origin, to_judgement
 from curate.labels import load_labels
 from curate.labels.units import ItemContext
 
@@ -27,6 +30,19 @@ def test_stretches_of_time(name, region):
     for times in ((8, 12), (6, 7)):
         with pytest.raises(ValueError, match="after the end of the item at 6 s"):
             field.from_result([region(*times)], ITEM)
+
+
+@pytest.mark.parametrize(("name", "region"), [("seen", seen), ("heard", heard)])
+def test_what_is_cut_is_marked(name, region):
+    labels = load_labels("emotion_segments.v1")
+    annotation = {"id": 1, "created_at": "2026-03-01T00:00:00Z", "updated_at": "2026-03-01T00:00:00Z"}
+    task = {"id": 1, "data": {"item_id": "i"}}
+    for end_s, is_marked in ((5.4, False), (6.04, False), (9, True)):
+        act = annotation | {"result": [region(2, end_s)]}
+        row = to_judgement(act, task, ITEM, labels, Origin("s", 1, {}), {}, now=datetime.now(UTC)).to_row(labels)
+        assert row[name][0]["end_s"] == min(end_s, 6)
+        mark = f"{name}: cut at the end of the item, which 1 of its stretches exceeded"
+        assert (mark in row["misfits"]) == is_marked
 
 
 def box(frame, x=10):
@@ -58,6 +74,7 @@ def test_traces():
         return [region | {"from_name": "valence"}, number]
 
     assert len(field.from_result(results(0, 20), ITEM)["values"]) * field.step_s == pytest.approx(6, abs=field.step_s)
+    assert [field.count_cut(results(0, end), ITEM) for end in (5, 6, 20)] == [0, 0, 1]
     with pytest.raises(ValueError, match="after the end of the item"):
         field.from_result(results(8, 9), ITEM)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate.labels import compile_arrow, compile_card, compile_config
+from curate.labels import ItemContext, compile_arrow, compile_card, compile_config, load_labels
 from curate.labels.record import parse_json
 from tests.support.field_strategies import records, schemas
 from tests.support.label_strategies import LAYOUT, items, layout_for
@@ -46,3 +46,24 @@ def test_forms_pass_the_servers_own_check(data):
         for result in field.to_prediction(record[name], layout_for(item), item)
     ]
     assert interface.validate_prediction({"result": results, "model_version": "m"}, return_errors=True) == []
+
+
+def test_a_label_of_absence_goes_with_no_other():
+    fields = load_labels("utterance_emotion.v1").fields | load_labels("au_image.v1").fields
+    emotion, units = fields["emotion"], next(f for f in fields.values() if getattr(f, "intensity", None))
+    graded = [{"label": name, "intensity": "B"} for name in units.labels]
+    absent = next(entry for entry in graded if units.taxonomy.require(entry["label"]).absence)
+    for field, value in ((emotion, ["neutral", "sadness"]), (units, [absent, *graded[-1:]])):
+        with pytest.raises(ValueError, match="goes with no other label"):
+            field.check(value)
+        assert field.check(value[:1])
+        repaired, (sentence,) = field.repair_answer(value, ItemContext())
+        assert field.check(repaired) == value[1:]
+        assert "which goes with no other label" in sentence
+        for rule in ("majority", "union", "intersection"):
+            for votes in ([value] * 3, [value, value[:1]], [value[:1], value[1:]]):
+                settled = field.aggregate(votes, rule).value
+                assert settled is None or field.check(settled)
+    assert emotion.aggregate([["neutral", "sadness"], ["neutral"], ["neutral", "fear"]]).value == ["neutral"]
+    assert emotion.from_labels(["neutral", "sadness"]) == ["neutral"]
+    assert emotion.from_labels(["sadness", "neutral"]) == ["sadness"]

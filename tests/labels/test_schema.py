@@ -141,7 +141,7 @@ def test_broken_layouts(layout, says):
         ("[joy, Joy]", "'joy' and 'Joy' are the same"),
         ("[joy, ' joy']", "begins or ends with a space"),
         ("['so sad', 'so  sad']", "are the same but for case or spaces"),
-        ("[]", "at least 1 item"),
+        ("[]", "at least 1 entry"),
         ("[{name: joy, colour: red}]", "colour is not a setting of labels; did you mean color?"),
         ("[3]", "labels|valid dictionary"),
     ],

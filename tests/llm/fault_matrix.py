@@ -1,257 +1,121 @@
 """What becomes of each fault: a table, tested by test_faults.py; ``python -m tests.llm.fault_matrix`` prints it."""
 
 import json
-import math
 import os
 import tempfile
-import time
-from email.utils import formatdate
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.llm.fault_rows import COUNT, HIT, TRIES, Row, batch_rows, is_counted, rows, services
 from tests.support.asking import GOOD, KEY, AskResult, ask_items, make_settings
+from tests.support.asking import rows as table_rows
 from tests.support.chat_double import ChatDouble
-from tests.support.chat_faults import (
-    Fault,
-    content_filter,
-    cut,
-    drop,
-    error_200,
-    error_body,
-    expired_key,
-    filtered_400,
-    flagged,
-    half_json,
-    hang,
-    html,
-    length,
-    no_choices,
-    quota,
-    raw,
-    refusal,
-    says,
-    status,
-    too_long,
-    unknown_model,
-)
-
-COUNT, HIT = 8, 3
-TRIES = 4
+from tests.support.chat_faults import Fault
 
 
-class Row(NamedTuple):
-    """One fault: what the service does to one of eight items, and what must come of it.
+class Played(NamedTuple):
+    """What several runs over eight items came to: each run's result, the tries for the one item in each, the tokens
+    that the double billed after each, and the entries of the ledger at the end."""
 
-    ``tries`` are the requests for that item as the service counts them, ``charged`` how many of them stand in the
-    account. ``ends`` names the error that ends the stage.
-    """
+    runs: list[AskResult]
+    tries: list[int]
+    billed: list[int]
+    ledger: list[dict[str, Any]]
+    is_paid: bool
+    """Whether the service may bill its reply to the one item"""
 
-    fault: str
-    plays: tuple[Fault, ...]
-    outcome: str
-    tries: int
-    charged: int
-    ends: str | None = None
-    labels: str = "utterance_emotion.v1"
+    def booked(self, *states: str) -> int:
+        """Return the tokens in the ledger's entries with these states."""
+        return sum(entry["tokens_in"] + entry["tokens_out"] for entry in self.ledger if entry["state"] in states)
 
+    @property
+    def usd(self) -> float:
+        return sum(entry["usd"] for entry in self.ledger)
 
-def answer(**changed: Any) -> Fault:
-    """A good answer with some fields changed; numbers that JSON does not know are written as Python does."""
-    return says(json.dumps({**GOOD["utterance_emotion.v1"], **changed}))
+    @property
+    def outcome(self) -> str:
+        """How the item ended in the first run, and in the last if that differs."""
+        ends = [f"ends: {type(run.error).__name__}" if run.error else _outcome(run) for run in self.runs]
+        return ends[0] if ends[0] == ends[-1] else f"{ends[0]}, then {ends[-1]}"
 
+    @property
+    def lost(self) -> int:
+        return sum(run.lost for run in self.runs)
 
-def span(**changed: Any) -> Fault:
-    """A good answer about a dialogue with its one span changed."""
-    (good,) = GOOD["emotion_causes.v1"]["causes"]["spans"]
-    return says(json.dumps({"causes": {"spans": [{**good, **changed}], "relations": []}}))
-
-
-def skewed(ahead_s: float) -> Fault:
-    """429 that asks to wait until a date, by a clock that runs ahead of ours (or behind)."""
-    here = time.time() + ahead_s
-    return status(429, retry_after=formatdate(here + 1, usegmt=True), date=formatdate(here, usegmt=True))
-
-
-def usage(**given: Any) -> Fault:
-    return Fault(answer={"usage": given}, charged=True)
-
-
-def rows() -> list[Row]:
-    """The matrix."""
-    spans = {"labels": "emotion_causes.v1"}
-    return [
-        Row("429 without retry-after, twice", (status(429),) * 2, "ok", 3, 1),
-        Row("429, retry-after 0.2 (seconds)", (status(429, retry_after="0.2"),), "ok", 2, 1),
-        Row("429, retry-after-ms 200", (status(429, retry_after_ms="200"),), "ok", 2, 1),
-        Row("429, retry-after a date, clock 1 h ahead", (skewed(3600),), "ok", 2, 1),
-        Row("429, retry-after a date, clock 1 h behind", (skewed(-3600),), "ok", 2, 1),
-        Row(
-            "429, retry-after nonsense",
-            (status(429, retry_after="soon"), status(429, retry_after="-1e999")),
-            "ok",
-            3,
-            1,
-        ),
-        Row("429 without end", (status(429, retry_after="0.01"),) * 99, "error", 4 * TRIES, 0),
-        Row("500, burst of three", (status(500),) * 3, "ok", 4, 4),
-        Row("503 twice", (status(503),) * 2, "ok", 3, 1),
-        Row("529 (overloaded)", (status(529),), "ok", 2, 1),
-        Row("500 without end", (status(500),) * 9, "error", TRIES, TRIES),
-        Row("hang past the deadline, once", (hang(),), "ok", 2, 2),
-        Row("hang without end", (hang(),) * 9, "error", TRIES, TRIES),
-        Row("connection cut within the body", (cut(),), "ok", 2, 2),
-        Row("connection cut before the head", (drop(),), "ok", 2, 2),
-        Row("HTML with status 200", (html(),), "ok", 2, 1),
-        Row("half JSON with status 200", (half_json(),), "ok", 2, 2),
-        Row("empty body with status 200", (raw(b""),), "ok", 2, 2),
-        Row("empty choices", (no_choices(),) * 9, "invalid", 1, 1),
-        Row("prompt filter without choices", (prompt_filter(),) * 9, "filtered", 1, 1),
-        *(
-            Row(f"no content, finish_reason {reason}", (silent(finish=reason),) * 9, outcome, 1, 1)
-            for reason, outcome in {
-                "SAFETY": "filtered",
-                "RECITATION": "filtered",
-                "PROHIBITED_CONTENT": "filtered",
-                "refusal": "refused",
-                "stop": "invalid",
-            }.items()
-        ),
-        Row("refusal as a part of the content", (refusing_part(),) * 9, "refused", 1, 1),
-        Row("reasoning only", (silent(reasoning_content="It may be joy."),) * 9, "invalid", 1, 1),
-        Row("arguments of a tool call", (tool_call(),), "ok", 1, 1),
-        Row("tool call without arguments", (silent(tool_calls=[{"function": {"name": "f"}}]),) * 9, "invalid", 1, 1),
-        Row("MAX_TOKENS, again", (cut_off("MAX_TOKENS"),) * 9, "truncated", 2, 2),
-        Row("max_tokens, again", (cut_off("max_tokens"),) * 9, "truncated", 2, 2),
-        Row("finish_reason error without end", (broken_off(),) * 9, "error", TRIES, TRIES),
-        Row("error in a choice, without usage", (broken_off(usage=None),) * 2, "ok", 3, 1),
-        Row("body in UTF-16 with a mark", (encoded("utf-16"),), "ok", 1, 1),
-        Row("body with a byte order mark", (encoded("utf-8-sig"),), "ok", 1, 1),
-        Row("usage of 0 tokens", (usage(prompt_tokens=0, completion_tokens=0),), "ok", 1, 1),
-        Row("choices of another type", (raw({"choices": {"0": 1}, "usage": 7}),), "ok", 2, 2),
-        Row("body of a wrong shape", (raw([1, 2]),), "ok", 2, 2),
-        Row("body nested 100,000 deep", (raw(b"[" * 100_000),), "ok", 2, 2),
-        Row("no error text at all, 502", (Fault(502, b""),), "ok", 2, 2),
-        Row("wrong schema, once", (says('{"mood": "fine"}'),), "ok", 2, 2),
-        Row("wrong schema, again", (says('{"mood": "fine"}'),) * 2, "invalid", 2, 2),
-        Row("text that is no JSON, again", (says("I feel it is joy."),) * 2, "invalid", 2, 2),
-        Row("empty text, again", (says(""),) * 2, "invalid", 2, 2),
-        Row("label outside the taxonomy, again", (answer(emotion=["schadenfreude"]),) * 2, "invalid", 2, 2),
-        Row("score NaN, again", (answer(valence=math.nan),) * 2, "invalid", 2, 2),
-        Row("score Infinity, again", (answer(valence=-math.inf),) * 2, "invalid", 2, 2),
-        Row("score 1e308, again", (answer(valence=1e308),) * 2, "invalid", 2, 2),
-        Row("score of 400 digits, again", (answer(intensity=10**400),) * 2, "invalid", 2, 2),
-        Row("span of words not said, again", (span(text="so sad"),) * 2, "invalid", 2, 2, **spans),
-        Row("span beyond the text, again", (span(occurrence=7),) * 2, "invalid", 2, 2, **spans),
-        Row("span in a turn that is not there, again", (span(turn=99),) * 2, "invalid", 2, 2, **spans),
-        Row("10 MB of text", (says("joy " * 2_500_000),), "invalid", 1, 1),
-        Row("10 MB within a good answer", (answer(description="x" * 10_000_000),), "invalid", 1, 1),
-        Row("3 MB within a good answer", (answer(description="x" * 3_000_000),), "invalid", 1, 1),
-        Row("refusal", (refusal(),), "refused", 1, 1),
-        Row("content filter, in the answer", (content_filter(),), "filtered", 1, 1),
-        Row("content filter, status 400", (filtered_400(),), "filtered", 1, 0),
-        Row("content filter, status 403", (Fault(403, error_body("no", "content_filter")),), "filtered", 1, 0),
-        Row("moderation, status 403, with reasons", (flagged(message="no", reasons=["violence"]),), "filtered", 1, 0),
-        Row("moderation, status 403, in words", (flagged(),), "filtered", 1, 0),
-        Row("moderation, within status 200", (error_200("Your input was flagged", code=403),), "filtered", 1, 0),
-        Row("content filter, within status 200", (error_200("no", code="content_filter"),), "filtered", 1, 0),
-        Row("429 within status 200", (error_200("slow down", code=429),) * 2, "ok", 3, 1),
-        Row("502 within status 200", (error_200("the model is down", code=502),), "ok", 2, 1),
-        Row("502 within status 200, without end", (error_200("down", code=502),) * 9, "error", TRIES, 0),
-        Row("error in words with status 200", (Fault(200, b'{"error": "overloaded"}'),), "ok", 2, 1),
-        Row("cut off at the limit of tokens, once", (length(),), "ok", 2, 2),
-        Row("cut off at the limit of tokens, again", (length(),) * 2, "truncated", 2, 2),
-        Row("too long for the model, status 400", (too_long(),), "invalid", 1, 0),
-        Row("too large, status 413", (Fault(413, b"<html>too large"),), "invalid", 1, 0),
-        Row("answered by another model", (Fault(answer={"model": "gpt-0"}, charged=True),), "ok", 1, 1),
-        Row("model of another type", (Fault(answer={"model": [1]}, charged=True),), "ok", 1, 1),
-        Row("content as a list of parts", (parts(),), "ok", 1, 1),
-        Row("usage missing", (Fault(answer={"usage": None}, charged=True),), "ok", 1, 1),
-        Row("usage NaN", (usage(prompt_tokens=math.nan, completion_tokens=5),), "ok", 1, 1),
-        Row("usage negative", (usage(prompt_tokens=-5, completion_tokens=-(10**9)),), "ok", 1, 1),
-        Row("usage of 10^30 tokens", (usage(prompt_tokens=10**30, completion_tokens=1),), "ok", 1, 1),
-        Row("headers of nonsense", (odd_headers(),), "ok", 1, 1),
-        Row("redirect elsewhere, again", (elsewhere(),) * 9, "error", TRIES, 0),
-        Row("expired key (401)", (expired_key(),), "", 1, 0, "ServiceRefused"),
-        Row("no right to it (403)", (status(403),), "", 1, 0, "ServiceRefused"),
-        Row("account flagged (403)", (flagged(message="Your account was flagged"),), "", 1, 0, "ServiceRefused"),
-        Row("unknown model (404)", (unknown_model(),), "", 1, 0, "ServiceRefused"),
-        Row("quota used up (429)", (quota(),), "", 1, 0, "ServiceRefused"),
-    ]
+    def problems(self, *, is_exact: bool) -> list[str]:
+        """Return in what the ledger and the bill differ, or what was bought twice; empty as it has to be."""
+        settled, unsure, reserved = self.booked("settled"), self.booked("lost"), self.booked("reserved")
+        billed = self.billed[-1]
+        problems = [f"{self.lost} items are lost"] if self.lost else []
+        problems += ["a reservation is left open"] if reserved else []
+        if not settled <= billed <= settled + unsure and is_exact:
+            problems.append(f"{billed} tokens were billed, {settled} booked and {unsure} more may have been")
+        if billed > settled + unsure:
+            problems.append(f"{billed} tokens were billed, and only {settled + unsure} booked")
+        if self.is_paid and "error" not in self.outcome and self.billed[-1] != self.billed[0]:
+            problems.append("an answer was bought again")
+        return problems
 
 
-def silent(finish: str | None = None, **message: Any) -> Fault:
-    """A whole reply without content."""
-    return Fault(message={"content": None, **message}, finish=finish, charged=True)
+def _outcome(run: AskResult) -> str:
+    reply = run.replies[HIT]
+    return "no reply" if reply is None else reply.outcome
 
 
-def prompt_filter() -> Fault:
-    return Fault(answer={"choices": [], "prompt_filter_results": [{"prompt_index": 0}]}, charged=True)
-
-
-def refusing_part() -> Fault:
-    return Fault(message={"content": [{"type": "refusal", "refusal": "I cannot."}]}, charged=True)
-
-
-def tool_call() -> Fault:
-    function = {"name": "answer", "arguments": json.dumps(GOOD["utterance_emotion.v1"])}
-    return silent("tool_calls", tool_calls=[{"id": "t", "type": "function", "function": function}])
-
-
-def cut_off(finish: str) -> Fault:
-    return Fault(message={"content": '{"emotion": ["jo'}, finish=finish, charged=True)
-
-
-def broken_off(**answer: Any) -> Fault:
-    choice = {"message": {"content": ""}, "finish_reason": "error", "error": {"code": 502, "message": "down"}}
-    return Fault(answer={"choices": [choice], **answer}, charged=True)
-
-
-def encoded(encoding: str) -> Fault:
-    message = {"content": json.dumps(GOOD["utterance_emotion.v1"])}
-    used = {"prompt_tokens": 9, "completion_tokens": 9}
-    body = {"choices": [{"message": message, "finish_reason": "stop"}], "model": "m", "usage": used}
-    return Fault(200, json.dumps(body).encode(encoding), charged=True)
-
-
-def nonsense(wait: str) -> Fault:
-    return status(429, retry_after=wait)
-
-
-def elsewhere() -> Fault:
-    return Fault(302, b"", {"location": "http://127.0.0.1:9/"})
-
-
-def parts() -> Fault:
-    text = json.dumps(GOOD["utterance_emotion.v1"])
-    return Fault(message={"content": [{"type": "text", "text": text[:20]}, {"text": text[20:]}]}, charged=True)
-
-
-def odd_headers() -> Fault:
-    odd = {"x-ratelimit-limit-requests": "lots", "x-ratelimit-limit-tokens": "-3", "x-ratelimit-reset-tokens": "1y"}
-    return Fault(headers={**odd, "retry-after": "x" * 4000, "openai-processing-ms": "\x01\xff"}, charged=True)
-
-
-def play(row: Row, folder: Path) -> tuple[AskResult, int, int]:
-    """What came of asking about eight items while the service does this to one; its tries, and how many counted."""
+def play(row: Row, folder: Path, *, mode: str = "online", runs: int = 1) -> Played:
+    """Return what comes of asking about eight items, ``runs`` times, while the service does this to one of them."""
     hit = f"item {HIT} of {COUNT}"
     with ChatDouble() as double:
-        double.answer = lambda body: json.dumps(GOOD[row.labels])
         double.on(hit, *row.plays)
-        settings = make_settings(double, tries=TRIES, request_timeout_s=0.5 if row.plays[0].hang else 20.0)
-        seen = ask_items(folder, settings, [f"item {at} of {COUNT}" for at in range(COUNT)], labels=row.labels)
-        tries = sum(hit in json.dumps(call.body) for call in double.calls)
-    return seen, tries, seen.charged - sum(reply is not None for at, reply in seen.replies.items() if at != HIT)
+        return _play(double, folder, runs, hit, row, mode=mode)
+
+
+def play_service(name: str, folder: Path, *, runs: int = 3) -> Played:
+    """Return what comes of batches about eight items while the service does this."""
+    with ChatDouble() as double:
+        services()[name](double)
+        return _play(double, folder, runs, f"item {HIT} of {COUNT}", Row("", (Fault(),), "ok", 1, 1), mode="batch")
+
+
+def _play(double: ChatDouble, folder: Path, runs: int, hit: str, row: Row, **options: Any) -> Played:
+    double.answer = lambda body: json.dumps(GOOD[row.labels])
+    settings = make_settings(double, tries=TRIES, request_timeout_s=0.5 if row.plays[0].hang else 20.0, **options)
+    results: list[AskResult] = []
+    tries: list[int] = []
+    billed: list[int] = []
+    for _ in range(runs):
+        results.append(ask_items(folder, settings, [f"item {at} of {COUNT}" for at in range(COUNT)], labels=row.labels))
+        lines = [line["body"] for batch in double.batches.values() for line in batch["lines"]]
+        tries.append(sum(hit in json.dumps(body) for body in (*(call.body for call in double.calls), *lines)))
+        billed.append(double.tokens["in"] + double.tokens["out"])
+    tries = [count - before for before, count in pairwise((0, *tries))]
+    return Played(results, tries, billed, table_rows(folder, "spend"), row.charged > 0)
 
 
 def main() -> None:
-    """Print the table as Markdown."""
+    """Print the table as Markdown: every fault online and, where it can happen there, in a batch; three runs each."""
     os.environ["OPENAI_API_KEY"] = KEY
-    print("| fault | outcome | tries | counted in the account | items lost |\n|---|---|--:|--:|--:|")
-    for row in rows():
+    print(
+        "Eight items, one of which meets the fault; three runs. Tries for that item in each; tokens that the service\n"
+        "billed, those in the ledger, and those that may have been billed for attempts without a reply.\n"
+    )
+    print("| fault | mode | outcome | tries | billed | booked | maybe | USD | items lost | problems |")
+    print("|---|---|---|--:|--:|--:|--:|--:|--:|---|")
+    cases = [
+        *((row.fault, "online", partial(play, row, runs=3), is_counted(row)) for row in rows()),
+        *((row.fault, "batch", partial(play, row, mode="batch", runs=3), is_counted(row)) for row in batch_rows()),
+        *((name, "batch", partial(play_service, name), True) for name in services()),
+    ]
+    for fault, mode, run, is_exact in cases:
         with tempfile.TemporaryDirectory() as folder:
-            seen, tries, charged = play(row, Path(folder))
-        outcome = f"the stage ends: {type(seen.error).__name__}" if seen.error else seen.replies[HIT].outcome
-        print(f"| {row.fault} | {outcome} | {tries} | {charged} | {seen.lost} |", flush=True)
+            played = run(folder=Path(folder))
+        tries = " + ".join(map(str, played.tries))
+        tokens = f"{played.billed[-1]} | {played.booked('settled')} | {played.booked('lost')}"
+        problems = "; ".join(played.problems(is_exact=is_exact))
+        cells = (fault, mode, played.outcome, tries, tokens, f"{played.usd:.6f}", played.lost, problems)
+        print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 if __name__ == "__main__":

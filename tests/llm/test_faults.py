@@ -1,18 +1,22 @@
 """Every fault of the matrix, played by a server: the outcome, the tries, the account, and no item lost."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
 from curate.llm.transport.faults import classify_error_page, classify_status, make_mask
-from tests.llm.fault_matrix import COUNT, HIT, play, rows
+from tests.llm.fault_matrix import play, play_service
+from tests.llm.fault_rows import COUNT, HIT, batch_rows, is_counted, rows, services
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row.fault)
 def test_fault(row, tmp_path):
-    seen, tries, charged = play(row, tmp_path)
-    assert tries == row.tries
-    assert charged == row.charged
+    played = play(row, tmp_path)
+    (seen,) = played.runs
+    assert played.tries == [row.tries]
+    assert seen.charged - sum(reply is not None for at, reply in seen.replies.items() if at != HIT) == row.charged
     if row.ends:
         assert type(seen.error).__name__ == row.ends
         return
@@ -23,6 +27,26 @@ def test_fault(row, tmp_path):
     assert (hit.value is None) == (row.outcome != "ok")
     assert bool(hit.detail) == (row.outcome != "ok")
     assert [seen.replies[at].outcome for at in range(COUNT) if at != HIT] == ["ok"] * (COUNT - 1)
+
+
+def test_over_three_runs_the_bill_is_the_ledger_and_nothing_is_bought_twice(tmp_path):
+    """A sample of the faults, at once, online and in batches; ``python -m tests.llm.fault_matrix`` has all of them."""
+    online, batch = ([row for row in each if is_counted(row)] for each in (rows()[5::16], batch_rows()[8::16]))
+    cases = {
+        **{f"{row.fault}, online": (partial(play, row, runs=3), is_counted(row)) for row in online},
+        **{f"{row.fault}, batch": (partial(play, row, mode="batch", runs=3), is_counted(row)) for row in batch},
+        **{name: (partial(play_service, name), True) for name in list(services())[::6]},
+    }
+
+    def judge(name: str) -> list[str]:
+        run, is_exact = cases[name]
+        folder = tmp_path / str(list(cases).index(name))
+        folder.mkdir()
+        return run(folder).problems(is_exact=is_exact)
+
+    with ThreadPoolExecutor(8) as pool:
+        problems = dict(zip(cases, pool.map(judge, cases), strict=True))
+    assert not {name: found for name, found in problems.items() if found}
 
 
 def judge_403(message: str) -> str:

@@ -1,6 +1,7 @@
 """Answers with small slips: mended and marked, whatever mode the service was asked in."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.support.chat_faults import raw
 LABELS, PROMPT = load_labels("utterance_emotion.v1"), load_prompt("utterance_emotion.v1")
 GOOD = {"reasons": "It is said.", "emotion": ["sadness"], "intensity": 3, "valence": 0.5, "description": "sad"}
 SCORED = {"scores": {"emotion": [{"label": "sadness", "score": 0.9}]}, "confidence": 0.8}
-TRIALS = Path("/work/shared/data/trials")
+TRIALS = Path(os.environ.get("CURATE_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"), "trials")
 
 
 def parse(**changed):
@@ -31,6 +32,8 @@ def parse(**changed):
         ({"valence": 1.02}, "valence", 1.0),
         ({"description": "x" * 601}, "description", "x" * 600),
         ({"mood": 1}, "valence", 0.5),
+        ({"emotion": ["neutral", "sadness"]}, "emotion", ["sadness"]),
+        ({"emotion": ["Sadness", "fear", "neutral", "neutral"]}, "emotion", ["fear", "sadness"]),
         ({"scores": None}, "valence", 0.5),
         ({"scores": {"emotion": [{"label": "zeal", "score": 1}]}}, "valence", 0.5),
         ({"confidence": 85}, "valence", 0.5),
@@ -39,12 +42,20 @@ def parse(**changed):
 def test_slips_are_mended_and_marked(changed, name, value):
     answer = parse(**changed)
     assert answer.values[name] == value
-    assert len(answer.repairs) == 1
+    assert 1 <= len(answer.repairs) <= 2
     assert answer.model_scores.confidence == (0.85 if "confidence" in changed else 0.8)
 
 
-def test_control_characters_never_reach_a_text():
-    assert parse(description="a\x00b\x1b\u2060\x07c").values["description"] == "abc"
+@pytest.mark.parametrize(
+    "text", ["a\x00b\x1b\u2060\x07c", "\ufeffa\x9bb\x7fc", "\u202ea\u2066b\u2069c\u202c", "\x85abc"]
+)
+def test_control_characters_never_reach_a_text(text):
+    answer = parse(description=text, reasons=text)
+    assert answer.values["description"] == answer.extras["reasons"] == "abc"
+    # Nor do those of a person, or of a table that is imported.
+    assert LABELS.fields["description"].check(text) == "abc"
+    (words,) = (each for each in load_labels("open_emotion.v1").fields.values() if each.type == "open_set")
+    assert words.check([text]) == ["abc"]
 
 
 @pytest.mark.parametrize("changed", [{"emotion": ["zeal"]}, {"valence": 3}, {"intensity": "many"}])

@@ -22,6 +22,7 @@ from curate.llm.labellers import open_offline
 from curate.llm.labellers.features import BUCKETS, MAX_CHARS, count_ngrams
 from curate.llm.labellers.model import emotion_model
 from curate.llm.labellers.ngrams import SOURCE, mapped_labels
+from curate.llm.labellers.protocol import english_text_of
 from curate.llm.labellers.vader import VaderLabeller
 from curate.stages.contract import Tools
 from curate.stages.prelabel.stage import Prelabel
@@ -203,6 +204,28 @@ def test_missing_words_mean_nothing_in_other_languages(text, language):
     with_word = propose("lexicon", f"{text} happy", make_labels(), language)
     assert (with_word.values, with_word.detail) == ({"emotion": ["happiness"]}, ""), "a word that is found counts"
     assert propose("lexicon", " ", make_labels(), language).detail == ""
+
+
+FOREIGN = (
+    "Oh nein!|Gute Nacht|Danke schön|Verdammt!|Ich hasse dich|C'est bon|Merci bien|Je t'aime|Tais-toi!|Muy bien|"
+    "Lo siento|Estoy mal|Ti amo|Che bello|Grazie|Obrigado|Heel goed|Jag mår bra|Kocham cię|Çok güzel|Kiitos|"
+    "Wunderbar|Scheiße|Hurra"
+)
+ENGLISH = (
+    "Oh no!|Wow, no way!|ok|Sure.|Why?|hm, nice|lol|Thanks!|I hate it|So sad|Gross|Ew|Yay!|Stop it|We won!|I'm fine|"
+    "Damn|Awesome|Ugh|Love it|Sorry|Shut up|Ouch!|Hell yeah|So glad|WHAT?!|don’t!"
+)
+
+
+@pytest.mark.parametrize("model", ["offline", "lexicon", "vader", "textblob"])
+def test_short_texts_of_unknown_language_are_judged_only_if_english(model):
+    labels = make_labels("sentiment3.v1") if model in ("vader", "textblob") else make_labels()
+    items = [{"text": text, "language": None} for text in (*FOREIGN.split("|"), *ENGLISH.split("|"))]
+    proposals = open_offline(model).propose_many(items, labels)
+    foreign = len(FOREIGN.split("|"))
+    assert [items[n]["text"] for n in range(foreign) if proposals[n].values] == []
+    assert {proposal.outcome for proposal in proposals[:foreign]} == {"abstained"}
+    assert all(english_text_of(item) for item in items[foreign:])
 
 
 def test_valence_is_left_to_vader():
@@ -399,7 +422,7 @@ def test_stage(name, tmp_path):
     texts = ["I am so happy!", None, "Ich bin so happy"]
     batch = pa.table({"item_id": ["a", "b", "c"], "text": texts, "language": ["en", None, "de"]})
     stage = Prelabel(stage="prelabel", model=name)
-    rows = stage.apply(batch, tools).rows["prelabels"]
+    rows = stage.apply(batch, tools).dicts("prelabels")
     assert [row["item_id"] for row in rows] == ["a", "b", "c"]
     assert {row["labeller"] for row in rows} == {name}
     by_words = name in {"offline", "lexicon"}

@@ -37,8 +37,8 @@ def test_cached_input_and_batches_cost_less():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("models:\n- {model: a, input: -1, output: 0}", ":2: input: input should be greater than or equal to 0"),
-        ("models:\n- {model: a, input: .nan, output: 0}", ":2: input: "),
+        ("models:\n- {model: a, input: -1, output: 0}", ":2: input must be at least 0, not -1"),
+        ("models:\n- {model: a, input: .nan, output: 0}", ":2: input must be a finite number, not nan"),
         ("as_of: 2025-12-01\nmodels:\n- {model: a, output: 0}", ":3: input is missing"),
         ("models:\n- model: a\n  inputs: 1\n  output: 0", ":3: inputs is not a setting of models; did you mean input?"),
         ("[]", ":1: expected `name: value` lines"),

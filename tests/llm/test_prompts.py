@@ -151,7 +151,7 @@ def test_media_are_placed_where_the_template_has_them(tmp_path):
         (HEADER.replace("title", "any_of: [text, [labels]]\ntitle"), BODY, 2, "any_of mixes names and lists"),
         (HEADER.replace("title", "any_of: [[text],\n  []]\ntitle"), BODY, 3, "neither a name nor a list of names"),
         (HEADER.replace("title", "any_of: [[text, 7]]\ntitle"), BODY, 2, "any_of, number 1: neither a name"),
-        (HEADER.replace("title", "any_of: text\ntitle"), BODY, 2, "any_of: input should be"),
+        (HEADER.replace("title", "any_of: text\ntitle"), BODY, 2, "any_of must be a list such as [a, b], not 'text'"),
         (HEADER.replace("title", "title: a\ntitle"), BODY, 3, "title is given twice"),
         (HEADER.replace("Mine", "!!python/object/apply:os.system [touch pwned]"), BODY, 2, "not valid YAML"),
         (HEADER.replace("title", "extra: {Bad-Name: x}\ntitle"), BODY, 2, "allowed is"),

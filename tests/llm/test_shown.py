@@ -44,7 +44,7 @@ class Clips:
             {"stage": "preprocess"},
             {"stage": "prelabel", "labellers": [MINI], **settings},
         )
-        self.loaded = load_recipe(recipe)
+        self.loaded = load_recipe(recipe, raw=[shipped_folder("recipes")])
         executor = LocalExecutor(1)
         try:
             run(self.loaded, self.workspace, executor=executor, listener=Quiet())

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from curate.cli.commands.status import status_command
+from curate.cli.output import show_missing
+from curate.corpus.advice import advise
 from curate.llm.reasoning import thinking_tokens
 from curate.llm.replies import ReplyStore, put_entry, put_reply
 from tests.support.asking import always_good, ask_items, make_settings, rows
@@ -89,16 +92,41 @@ def test_thinking_is_allowed_by_the_kind_of_model(model, effort, tokens):
     assert thinking_tokens(model, effort) == tokens
 
 
-def test_a_model_that_thinks_has_room_for_it_and_twice_as_much_then(corpus, double):
+def test_a_model_that_thinks_has_room_for_it_and_twice_as_much_then(corpus, double, capsys):
     double.then(*[length()] * 2)
     corpus.write(["I am so glad today."])
-    corpus.run(model="openai/gpt-5-mini")
+    done = corpus.run(model="openai/gpt-5-mini")
+    advice = (
+        "1 of 1 answers are truncated or invalid: raise `max_tokens` of the labeller, or lower its `reasoning_effort`"
+    )
+    show_missing(done.stages, workspace="w")
+    assert f"next:    {advice}" in capsys.readouterr().out
+    assert advice in done.report.read_text()
+    status_command(corpus.loaded.path, str(corpus.workspace.local))
+    assert advice in " ".join(capsys.readouterr().out.split())
     sent = [call.body["max_completion_tokens"] for call in double.calls if call.body]
     assert sent == [6_000, 12_000]
     (row,) = corpus.rows()
     assert row["outcome"] == "truncated"
     assert "`max_tokens`" in row["detail"]
     assert "`reasoning_effort`" in row["detail"]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "words"),
+    [
+        ({"ok": 5, "truncated": 3, "invalid": 3}, "6 of 11 answers are truncated or invalid: raise `max_tokens`"),
+        ({"ok": 5, "truncated": 2, "invalid": 4, "abstained": 90}, "`structured: json_object`"),
+        ({"filtered": 3, "ok": 2}, "filter"),
+        ({"refused": 3, "ok": 2}, "prompt"),
+        ({"ok": 5, "truncated": 3, "invalid": 2}, ""),
+        ({"abstained": 9, "error": 9}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_setting_to_change_is_named_when_most_answers_are_of_no_use(outcomes, words):
+    assert bool(advise(outcomes)) == bool(words)
+    assert words in advise(outcomes)
 
 
 def test_a_reply_cut_off_at_a_lower_limit_in_the_past_is_asked_for_again(corpus, double):

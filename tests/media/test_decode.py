@@ -1,6 +1,8 @@
 """Sound and pictures on one clock."""
 
 import gc
+from fractions import Fraction
+from itertools import pairwise
 
 import av
 import numpy as np
@@ -8,6 +10,8 @@ import pytest
 
 from curate.errors import InvalidRow
 from curate.media.container.decode import Span, cut_audio, decode_frames, merge_spans, read_audio, read_frames
+from curate.media.container.pictures import resize
+from curate.media.container.planes import Region
 from curate.media.container.render import render_audio
 from curate.media.speech.vad import find_utterances, speech_probabilities
 from tests.support.media_builders import make_frames, make_speech, make_tone, turn_mp4, write_media
@@ -121,3 +125,53 @@ def test_converted_frames_are_freed_at_once(tmp_path):
     finally:
         gc.enable()
     assert alive < 60
+
+
+def make_reordered(path, *, seconds=8, pixels=None, **options):
+    """A film with B-frames that no other frame needs, and a keyframe every four seconds."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "100", "bf": "3", "preset": "fast", **options})
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        if pixels:
+            stream.codec_context.sample_aspect_ratio = pixels
+        for rgb in make_frames(seconds * 25, size=(320, 240)):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_sparse_frames_are_some_of_all_and_those_of_a_span_are_all_of_it(tmp_path, suffix):
+    path = make_reordered(tmp_path / f"a.{suffix}")
+    every = {frame.time_s: frame.to_planes().y.tobytes() for frame in decode_frames(path, [Span(0, 60)])}
+    assert len(every) == 200
+    sparse = {f.time_s: f.to_planes().y.tobytes() for f in decode_frames(path, [Span(0, 60)], sparse=True)}
+    assert 60 < len(sparse) < 150
+    assert sparse.items() <= every.items()
+    part = {frame.time_s: frame.to_planes().y.tobytes() for frame in decode_frames(path, [Span(6.5, 7.1)])}
+    assert part == {time_s: y for time_s, y in every.items() if 6.48 <= time_s < 7.1}
+
+
+def test_sparse_frames_are_never_far_apart(tmp_path):
+    path = make_reordered(tmp_path / "a.mp4", seconds=3, **{"b-pyramid": "none", "b_strategy": "0"})
+    times_s = [frame.time_s for frame in decode_frames(path, [Span(0, 9)], sparse=True)]
+    assert sum(b - a > 0.13 for a, b in pairwise(times_s)) <= 2
+    assert len(times_s) > 60
+
+
+def test_wide_pixels_are_shown_wide_without_stretching_every_frame(tmp_path):
+    plain, wide = (
+        make_reordered(tmp_path / f"{name}.mp4", seconds=1, pixels=pixels)
+        for name, pixels in (("plain", None), ("wide", Fraction(4, 3)))
+    )
+    square, stretched = (next(iter(decode_frames(path, [Span(0, 1)]))) for path in (plain, wide))
+    planes = stretched.to_planes()
+    assert (planes.width, planes.height, planes.y.shape) == (427, 240, (240, 320))
+    wanted = resize(square.to_rgb(), 427, 240).astype(int)
+    assert np.abs(stretched.to_rgb() - wanted).mean() < 1
+    part = planes.rgb(100, 100, Region(200, 60, 300, 160)).astype(int)
+    assert np.abs(part - wanted[60:160, 200:300]).mean() < 3
+    inverse = np.array([[1.0, 0.0, 150.0], [0.0, 1.0, 60.0]])
+    warped = planes.warp_square(inverse, 96).rgb(96, 96).astype(int)
+    assert np.abs(warped - wanted[60:156, 150:246]).mean() < 3
+    assert (planes.warp_luma(inverse, 96) == planes.warp_square(inverse, 96).y).all()

@@ -113,3 +113,30 @@ def test_hum_hiss_and_what_is_next_to_nothing():
     hiss = np.random.default_rng(0).normal(0, 300, len(times)).astype(np.int16)
     for sound in (hum, hiss, hum[:1600], make_speech()[8000:9600]):
         assert find_utterances(speech_probabilities(sound), duration_s=len(sound) / 16_000) == []
+
+
+def talk_far_away(talk, level):
+    """Talk in a room with 0.7 s of reverberation and pink noise 5 dB below it, recorded at a share of the level."""
+    rng = np.random.default_rng(0)
+    echoes = rng.normal(size=12_000) * np.exp(-np.arange(12_000) / 16_000 * 6.9 / 0.7)
+    echoes[0] = 2.0
+    size = 2 ** int(np.ceil(np.log2(len(talk) + len(echoes))))
+    far = np.fft.irfft(np.fft.rfft(talk, size) * np.fft.rfft(echoes, size), size)[: len(talk)]
+    spectrum = np.fft.rfft(rng.normal(size=len(talk)))
+    noise = np.fft.irfft(spectrum / np.sqrt(np.arange(1, len(spectrum) + 1)), len(talk))
+    far = far / far.std() + 0.56 * noise / noise.std()
+    return (far * talk.std() * level).clip(-32768, 32767).astype(np.int16)
+
+
+@pytest.mark.parametrize("level", [1.0, 0.1, 0.02])
+def test_quiet_talk_far_away_is_found_as_well_as_loud(level):
+    talk, truth = make_talk(gaps_s=[0.8, 1.2, 2.5, 1.6, 2.0, 1.4])
+    seconds = len(talk) / 16_000
+    found = [one.span for one in find_utterances(speech_probabilities(talk_far_away(talk, level)), duration_s=seconds)]
+    assert frame_f1(found, truth, seconds) >= 0.85
+
+
+@pytest.mark.parametrize("level", [1, 3, 30])
+def test_quiet_noise_is_no_speech(level):
+    hiss = np.random.default_rng(1).normal(0, level, 16_000 * 6).astype(np.int16)
+    assert find_utterances(speech_probabilities(hiss), duration_s=6.0) == []

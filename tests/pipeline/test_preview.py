@@ -5,10 +5,15 @@ import re
 import pytest
 from PIL import Image
 
+from curate.pipeline.preview import write_previews
+from curate.recipe import load_recipe
+from curate.report.page import SoundBudget
 from curate.report.preview import Preview, render_preview
 from curate.storage.blobs import Blobs
+from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe
 from tests.support.media_builders import sample
+from tests.support.runs import run_quietly
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -79,8 +84,13 @@ def test_the_command(tmp_path, run_curate):
     assert run_curate("run", recipe, "-w", "w").returncode == 0
     done = run_curate("preview", "-w", "w", "--out", "sheets", "--source", "*news*")
     assert done.returncode == 0, done.stderr
-    written = tmp_path / done.stdout.strip()
+    first, second = done.stdout.splitlines()
+    assert first.endswith("index.html lists 1 preview:")
+    written = tmp_path / second.strip()
     page = written.read_text()
+    assert f'href="{written.name}"' in (tmp_path / "sheets" / "index.html").read_text()
+    assert 'href="index.html"' in page
+    assert page.count("<audio controls") == 2, "one item is silent"
     assert page.count('class="panel item"') == 3
     assert 'class="wave"' in page
     none = run_curate("preview", "-w", "w", "--source", "nothing*")
@@ -90,3 +100,26 @@ def test_the_command(tmp_path, run_curate):
     blocked = tmp_path / "blocked"
     blocked.write_text("a file")
     assert "cannot write the preview" in run_curate("preview", "-w", "w", "--out", blocked).stderr
+
+
+def test_the_sound_of_items_is_there_until_the_page_is_full(blobs, monkeypatch):
+    audio = blobs.put(b"fLaC" + b"x" * 1000, "flac")
+    preview = make_preview(blobs, text="words")
+    items = [{**row, "audio": audio} for row in preview.items]
+    monkeypatch.setattr("curate.report.preview.SoundBudget", lambda: SoundBudget(2100))
+    page = render_preview(preview._replace(items=items), blobs)
+    assert page.count('<audio controls preload="none" src="data:audio/flac;base64,') == 2
+    assert "The sound of 2 items is left out" in page
+    assert "media-src data:" in page
+
+
+def test_posts_have_a_page_with_their_labels(tmp_path, posts_recipe):
+    run_quietly(posts_recipe, tmp_path / "w")
+    index, *pages = write_previews(load_recipe(posts_recipe), Workspace(tmp_path / "w"), tmp_path / "out")
+    assert index.name == "index.html"
+    (page,) = [path.read_text() for path in pages]
+    assert page.count('class="panel item plain"') == 6
+    assert page.count('class="by model"') == 6
+    assert "<dt>emotion</dt>" in page
+    assert "<audio" not in page
+    assert "6 items · 6 labelled" in index.read_text()

@@ -10,7 +10,7 @@ import pytest
 from curate.annotation.fake import KEY, FakeLabelStudio
 from curate.errors import InvalidInput
 from curate.pipeline import open_corpus, plan
-from curate.recipe import load_recipe
+from curate.recipe import LoadedRecipe, load_recipe
 from curate.storage.workspace import Workspace
 from tests.support.builders import make_posts, make_recipe
 from tests.support.hub_double import TOKEN, HubDouble
@@ -18,8 +18,9 @@ from tests.support.media_builders import sample
 from tests.support.runs import run_quietly
 
 
-def files_of(recipe: Path, workspace: Path) -> list[str]:
-    return open_corpus(load_recipe(recipe), Workspace(workspace)).read("sources", ["file"])["file"].to_pylist()
+def files_of(recipe: Path | LoadedRecipe, workspace: Path) -> list[str]:
+    loaded = recipe if isinstance(recipe, LoadedRecipe) else load_recipe(recipe)
+    return open_corpus(loaded, Workspace(workspace)).read("sources", ["file"])["file"].to_pylist()
 
 
 def make_globbing(folder: Path, pattern: str) -> Path:
@@ -55,8 +56,9 @@ def test_a_workspace_is_known_however_the_pattern_leads_there(tmp_path, pattern)
         with pytest.raises(InvalidInput, match="has a problem"):
             load_recipe(recipe)
     else:
-        run_quietly(recipe, tmp_path / "elsewhere")
-        assert len(files_of(recipe, tmp_path / "elsewhere")) == 2
+        loaded = load_recipe(recipe, raw=[folder])
+        run_quietly(loaded, tmp_path / "elsewhere")
+        assert len(files_of(loaded, tmp_path / "elsewhere")) == 2
 
 
 def test_a_recipe_called_curate_is_no_workspace(tmp_path):
@@ -78,7 +80,7 @@ def unmounted(tmp_path) -> Path:
         {"stage": "prelabel", "model": "offline"},
         {"stage": "annotate"},
         {"stage": "aggregate"},
-        {"stage": "export"},
+        {"stage": "export", "media": ["audio", "face"]},
         {"stage": "publish", "repo": "tester/gone"},
     ]
     recipe = make_recipe(tmp_path, *stages)
@@ -140,8 +142,11 @@ def test_raw_files_are_listed_by_run_and_plan_alone(tmp_path, posts_recipe, monk
     )
     assert open_corpus(loaded, Workspace(tmp_path / "w")).read("items").num_rows == 6
     run_quietly(posts_recipe, tmp_path / "w", only="aggregate")
-    assert not listed
     assert plan(loaded, Workspace(tmp_path / "w"))[0].done == 6
+    assert not listed, "raw files whose size and times are the same are not read again"
+    with (posts_recipe.parent / "posts.jsonl").open("a") as posts:
+        posts.write('{"text": "One more."}\n')
+    assert plan(loaded, Workspace(tmp_path / "w"))[0].todo == 1
     assert len(listed) == 1
 
 

@@ -92,7 +92,11 @@ def test_nothing_from_outside_is_obeyed_or_fetched(tmp_path):
     assert all(text.startswith("data:image/jpeg;base64,") for text in links)
     assert page.tags.count("style") == 1
     assert EVIL in "".join(page.words)
-    assert ("meta", "content", "default-src 'none'; img-src data:; style-src 'unsafe-inline'") in page.attributes
+    assert (
+        "meta",
+        "content",
+        "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'",
+    ) in page.attributes
 
 
 def test_the_largest_corpus_still_fits_a_page(tmp_path):

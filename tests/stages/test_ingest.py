@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from curate.corpus.sources import RawFolders
 from curate.errors import InvalidInput
 from curate.labels import load_labels
 from curate.pipeline import open_corpus
@@ -26,6 +27,7 @@ from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe
 from tests.support.media_builders import make_frames, make_portrait, make_tone, sample, write_media
 from tests.support.runs import assert_same, contents, run_quietly
+from tests.support.stages import known
 
 
 class Done(NamedTuple):
@@ -34,7 +36,7 @@ class Done(NamedTuple):
 
     @property
     def sources(self) -> dict[str, dict]:
-        return {row["file"]: row for row in self.outcome.rows["sources"]}
+        return {row["file"]: row for row in self.outcome.dicts("sources")}
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -56,7 +58,7 @@ def ingest(folder: Path, *files: str, **settings) -> Done:
     assert len(set(ids)) == len(ids)
     assert set(done.reasons.values()) <= set(REASONS)
     parts = [stage.apply(inputs.slice(i, 1), tools) for i in range(len(inputs))]
-    assert [row for part in parts for row in part.rows["sources"]] == outcome.rows["sources"]
+    assert known(row for part in parts for row in part.dicts("sources")) == known(outcome.dicts("sources"))
     return done
 
 
@@ -165,7 +167,7 @@ def test_globs(tmp_path):
     for name in ("x.txt", "a/y.txt", "a/b/z.txt", "a/.hidden.txt"):
         (tmp_path / name).write_text(name)
     assert list(ingest(tmp_path, "**/*.txt", "*.txt").sources) == ["a/b/z.txt", "a/y.txt", "x.txt"]
-    assert list(ingest(tmp_path / "a", str(tmp_path / "x.txt")).sources) == [str(tmp_path / "x.txt")]
+    assert list(ingest(tmp_path, str(tmp_path / "x.txt")).sources) == [str(tmp_path / "x.txt")]
 
 
 def test_folders_that_are_deep_or_linked_in_circles(tmp_path):
@@ -179,7 +181,7 @@ def test_folders_that_are_deep_or_linked_in_circles(tmp_path):
             Path(path, "a.txt").write_text(str(depth))
     (folder / "loop").symlink_to(".")
     (folder / "d/back").symlink_to("../..")
-    names = find_files("raw/**/*", tmp_path)
+    names = find_files("raw/**/*", RawFolders(tmp_path))
     assert len(names) == 3
     assert not any("loop" in name or "back" in name for name in names)
     subprocess.run(["rm", "-r", folder], check=True)
@@ -207,8 +209,8 @@ BAD_ROWS = {
     f'"{LONG}\n\n""quoted"", {LONG}",maple': "the line is longer than 1000000 bytes",
     '"' + 'a, ""b""\n' * 1_000_000 + '",maple': "the row is longer than 8000000 characters",
     "a\0b,maple": "the row contains a NUL byte",
-    "Gr\udcfc\udcdfe,maple": "the row is not UTF-8 text: save the file as UTF-8",
-    "Hello,J\udcfcrgen": "the row is not UTF-8 text: save the file as UTF-8",
+    "Gr\udcfc\udcdfe,maple": "the row is not UTF-8 text: byte 0xfc after 'Gr'; save the file as UTF-8",
+    "Hello,J\udcb1\udcf5": "the row is not UTF-8 text: byte 0xb1 after 'J'; save the file as UTF-8",
 }
 
 
@@ -247,9 +249,52 @@ def test_a_quotation_mark_that_is_not_closed_is_no_long_post(tmp_path):
     ]
 
 
-def test_a_table_in_another_encoding_names_no_text(tmp_path):
-    (tmp_path / "p.csv").write_text("text\nOne\n", encoding="utf-16")
-    assert ingest(tmp_path, "p.csv").reasons == {"p.csv": "invalid"}
+FOREIGN = ["Größe und Übermut tun weh, sagt sie", "Warum hast du mich belügt? Das ist schön hässlich"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "latin-1", "utf-16", "utf-16-le", "mac_roman"])
+def test_tables_and_texts_are_read_in_the_encoding_that_they_are_surely_in(tmp_path, encoding):
+    (tmp_path / "p.csv").write_bytes("\r\n".join(["text;author", *(f"{t};Jürg" for t in FOREIGN), ""]).encode(encoding))
+    (tmp_path / "q.txt").write_bytes(FOREIGN[0].encode(encoding))
+    done = ingest(tmp_path, "p.csv", "q.txt")
+    rows = [("p.csv#2", FOREIGN[0], "Jürg"), ("p.csv#3", FOREIGN[1], "Jürg"), ("q.txt", FOREIGN[0], None)]
+    assert [(name, row["text"], row["speaker"]) for name, row in done.sources.items()] == rows
+    assert not done.reasons
+
+
+def test_rows_in_an_unclear_encoding_are_refused_with_their_line(tmp_path):
+    (tmp_path / "p.csv").write_bytes(b"text,author\nPlain,a\n\xb1\xf5\xd7 \xe4,b\n")
+    (tmp_path / "mixed.csv").write_bytes("text\nGrüße\n".encode() + "Grüße und Küsse\n".encode("latin-1"))
+    (tmp_path / "cut.csv").write_bytes("text\nOne\n".encode("utf-16")[:-1])
+    done = ingest(tmp_path, "*.csv")
+    assert [row["text"] for row in done.sources.values()] == ["Grüße", "Plain"]
+    assert {rejection.detail for rejection in done.outcome.rejections} == {
+        "p.csv#3: the row is not UTF-8 text: byte 0xb1 after ''; save the file as UTF-8",
+        "mixed.csv#3: the row is not UTF-8 text: byte 0xfc after 'Gr'; save the file as UTF-8",
+        "cut.csv: it cannot be read as posts: it is damaged utf-16-le text: save it as UTF-8",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "texts", "problem"),
+    [
+        ("text;author\nYes, really;a\n", ["Yes, really"], None),
+        ("text\tauthor\nYes, really\ta\n", ["Yes, really"], None),
+        ("sep=;\ntext;author\nYes, really;a\n", ["Yes, really"], None),
+        ('"sep=|"\n"text"|author\n"Yes, really"|a\n', ["Yes, really"], None),
+        ("Text,author\nYes,a\n", [], "the file has columns Text, author; a column `text` is needed: rename it"),
+        ("text,author\nYes, really,a\nNo,b\n", ["No"], "#2: the row has 3 cells, the first line names 2"),
+        ("text,author\nYes\nNo,b\n", ["No"], "#2: the row has 1 cells, the first line names 2"),
+        ("text;author\nYes; really;a\nNo;b\n", ["No"], "#2: the row has 3 cells, the first line names 2"),
+        ("text,author\nYes,a,,\nNo,b\n", ["Yes", "No"], None),
+        ("", [], "a column `text` is needed"),
+    ],
+)
+def test_a_row_of_a_table_is_never_cut_or_joined(tmp_path, content, texts, problem):
+    (tmp_path / "p.csv").write_text(content)
+    done = ingest(tmp_path, "p.csv")
+    assert [row["text"] for row in done.sources.values()] == texts
+    assert [problem in rejection.detail for rejection in done.outcome.rejections] == [True] * bool(problem)
 
 
 def test_a_disk_that_fails_for_a_moment_costs_no_file(tmp_path, monkeypatch):

@@ -57,9 +57,9 @@ def make_of(folder: Path, *, labels: str = "utterance_emotion.v1", units=(), **s
     schema = schema.model_copy(update={"units": units}) if units else schema
     tools, ingest, preprocess = Tools(Blobs(folder), schema, folder), Ingest(files="p.*"), Preprocess(**settings)
     ingested = ingest.apply(ingest.discover(tools), tools)
-    sources = pa.Table.from_pylist(ingested.rows["sources"], schema=table_spec("sources", schema).schema)
+    sources = pa.Table.from_pylist(ingested.dicts("sources"), schema=table_spec("sources", schema).schema)
     cut = preprocess.apply(preprocess.inputs(sources, tools), tools)
-    items = pa.Table.from_pylist(cut.rows["items"], schema=table_spec("items", schema).schema).to_pylist()
+    items = pa.Table.from_pylist(cut.dicts("items"), schema=table_spec("items", schema).schema).to_pylist()
     assert len({item["item_id"] for item in items}) == len(items)
     rejections = [*ingested.rejections, *cut.rejections]
     return Made(sources.to_pylist(), items, [(rejection.reason, rejection.detail) for rejection in rejections])

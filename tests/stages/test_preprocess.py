@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from curate.assets import shipped_folder
-from curate.corpus.sources import SourceMissing
+from curate.corpus.sources import RawFolders, SourceMissing
 from curate.files import sha256_of_file
 from curate.labels import load_labels
 from curate.media.container.decode import Span, read_audio
@@ -115,7 +115,7 @@ def test_crops_show_the_face_upright_with_level_eyes(quickstart):
 def test_rows_have_the_columns_of_their_tables(quickstart):
     for table in ("items", "faces", "shots"):
         columns = (shipped_folder("schemas") / "tables" / f"{table}.yaml").read_text()
-        for row in quickstart.outcome.rows[table]:
+        for row in quickstart.outcome.dicts(table):
             assert not [name for name in row if f"\n  {name}:" not in columns]
 
 
@@ -130,7 +130,7 @@ def test_single_sources_give_the_rows_of_a_batch(quickstart, tmp_path):
     sources = make_sources(shipped_folder("recipes"), "quickstart/*.mp4", "quickstart/posts.jsonl")
     tools = quickstart.tools._replace(blobs=Blobs(tmp_path))
     parts = [Preprocess().apply(sources.slice(i, 1), tools) for i in reversed(range(len(sources)))]
-    items = {row["item_id"]: row for part in parts for row in part.rows["items"]}
+    items = {row["item_id"]: row for part in parts for row in part.dicts("items")}
     assert items == {row["item_id"]: row for row in quickstart.items}
 
 
@@ -194,17 +194,17 @@ def test_a_file_out_of_reach_is_tried_again_by_the_next_run(tmp_path, monkeypatc
     def fail_at(number):
         opened = itertools.count()
 
-        def locate(folder, name):
+        def locate(raw, name):
             if next(opened) == number:
                 raise SourceMissing(f"{name} is on a disk that is not mounted")
-            return folder / name
+            return raw.join(name)
 
         return locate
 
     for number in (0, 1):
         workspace = tmp_path / f"w{number}"
         with monkeypatch.context() as patch:
-            patch.setattr("curate.stages.preprocess.stage.source_path", fail_at(number))
+            patch.setattr(RawFolders, "path", fail_at(number))
             run_quietly(recipe, workspace)
         assert not contents(workspace)["items"].num_rows
         rejections = contents(workspace)["rejections"].to_pylist()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from curate.corpus.sources import RawFolders
 from curate.errors import InvalidInput, ServiceRefused
 from curate.llm.transport import client as openai_client
 from curate.media.container.decode import Span, read_channels, read_frames
@@ -91,7 +92,7 @@ def test_shots(tmp_path):
     write_media(tmp_path / "b.wav", sound=make_speech())
     done = preprocess(tmp_path, "*.*", blobs=tmp_path / "blobs", units=("clip",), unit="shot")
     assert np.asarray(times(done.items)) == pytest.approx(np.asarray([(0.0, 1.0), (1.0, 3.0)]), abs=0.08)
-    assert [shot["number"] for shot in done.outcome.rows["shots"]] == [0, 1]
+    assert [shot["number"] for shot in done.outcome.dicts("shots")] == [0, 1]
     assert done.reasons == ["no_unit"]
 
 
@@ -115,7 +116,8 @@ def test_cues(tmp_path):
     ]
     assert done.items[-1]["end_s"] == pytest.approx(7.7, abs=0.1)
     assert done.reasons == ["invalid", "no_subtitles"]
-    assert "1 of its cues begins after the end of the file" in done.outcome.rejections[0].detail
+    beyond = "1 of its cues begins after the end of the file; 1 of its cues is cut at the end of the file"
+    assert beyond in done.outcome.rejections[0].detail
 
 
 def test_a_unit_that_the_label_schema_does_not_ask_for(tmp_path):
@@ -167,8 +169,8 @@ def test_speakers_come_from_a_file(tmp_path):
     (tmp_path / "who/a.rttm").write_text("SPEAKER a 1\n")
     broken = preprocess(tmp_path, "a.wav", blobs=tmp_path / "blobs", speakers={"file": "who"})
     assert [(rejection.subject, rejection.reason) for rejection in broken.outcome.rejections] == [("a.rttm", "invalid")]
-    assert list(Preprocess(speakers={"file": "gone.csv"}).problems(tmp_path))
-    assert not list(Preprocess(speakers={"file": "who"}).problems(tmp_path))
+    assert list(Preprocess(speakers={"file": "gone.csv"}).missing(RawFolders(tmp_path)))
+    assert not list(Preprocess(speakers={"file": "who"}).missing(RawFolders(tmp_path)))
 
 
 def test_a_text_track_is_read_where_there_is_no_sidecar(tmp_path):

@@ -296,7 +296,7 @@ class ChatDouble:
         """The fault that happens and the body to send: a good answer, changed where the fault says so."""
         if fault.body is not None:
             if fault.charged:
-                self._charge(body, "")
+                self._charge(body, "", _usage_in(fault.body))
             return fault, fault.body
         try:
             self._check(body, data)
@@ -318,9 +318,11 @@ class ChatDouble:
         }
         return fault, json.dumps(answer).encode()
 
-    def _charge(self, body: Any, text: str) -> dict[str, Any]:
+    def _charge(self, body: Any, text: str, given: tuple[int, int] | None = None) -> dict[str, Any]:
+        """Bill what the answer itself reports, or else by the lengths."""
         tokens_in = 7 + sum(_tokens_of(message["content"]) for message in body["messages"])
         tokens_out = 1 + len(text) // 4
+        tokens_in, tokens_out = given or (tokens_in, tokens_out)
         self.tokens["in"] += tokens_in
         self.tokens["out"] += tokens_out
         return {
@@ -592,6 +594,14 @@ class ChatDouble:
         batch["request_counts"] = {"total": len(shuffled), "completed": len(outputs), "failed": len(errors)}
 
 
+def _usage_in(body: bytes) -> tuple[int, int] | None:
+    try:
+        usage = json.loads(body)["usage"]
+        return int(usage["prompt_tokens"]), int(usage["completion_tokens"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
 def _tokens_of(content: Any) -> int:
     if isinstance(content, str):
         return 4 + len(content) // 4
@@ -646,7 +656,7 @@ def _batch_problem(lines: list[Any], endpoint: str) -> tuple[str, str] | None:
 def _loose(payload: bytes) -> Any:
     try:
         return json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return payload.decode("utf-8", "replace")
 
 

@@ -37,13 +37,15 @@ def category_settings(draw: Any) -> dict[str, Any]:
 def category_value(field: Any, item: ItemContext) -> st.SearchStrategy[Any]:
     if not field.multiple:
         return labels_of(field)
-    labels = st.lists(labels_of(field), min_size=1, unique=True)
+    compatible = field.taxonomy.compatible
+    labels = st.lists(labels_of(field), min_size=1, unique=True).map(compatible)
     if field.intensity is None:
         return labels
     words = getattr(field.intensity, "root", None)
     grade = st.sampled_from(words) if words else st.floats(field.intensity.minimum, field.intensity.maximum)
     entries = st.fixed_dictionaries({"label": labels_of(field), "intensity": grade})
-    return st.lists(entries, min_size=1, unique_by=lambda entry: entry["label"])
+    graded = st.lists(entries, min_size=1, unique_by=lambda entry: entry["label"])
+    return graded.filter(lambda value: len(compatible(entry["label"] for entry in value)) == len(value))
 
 
 def open_set_value(field: Any, item: ItemContext) -> st.SearchStrategy[Any]:

@@ -333,6 +333,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _xet_token(self, name: str, revision: str) -> None:
         self._repo(name)
+        if self.hub.mode == "lfs":
+            raise Reply(404, {"error": "Not Found"})
         cas, expires = f"local://{self.hub.cas}", "4102444800"
         headers = {"X-Xet-Cas-Url": cas, "X-Xet-Access-Token": "any", "X-Xet-Token-Expiration": expires}
         raise Reply(200, {"accessToken": "any", "exp": int(expires), "casUrl": cas}, headers)

@@ -24,11 +24,11 @@ class Preprocessed(NamedTuple):
 
     @property
     def items(self) -> list[dict[str, Any]]:
-        return self.outcome.rows["items"]
+        return self.outcome.dicts("items")
 
     @property
     def faces(self) -> list[dict[str, Any]]:
-        return self.outcome.rows["faces"]
+        return self.outcome.dicts("faces")
 
     @property
     def reasons(self) -> list[str]:
@@ -39,7 +39,7 @@ def make_sources(folder: Path, *files: str, stage: Preprocess | None = None) -> 
     """Ingest files, and return the inputs of preprocess."""
     labels = load_labels("utterance_emotion.v1")
     tools, ingest = Tools(Blobs(folder), labels, folder), Ingest(files=files)
-    rows = ingest.apply(ingest.discover(tools), tools).rows["sources"]
+    rows = ingest.apply(ingest.discover(tools), tools).dicts("sources")
     sources = pa.Table.from_pylist(rows, schema=table_spec("sources", labels).schema)
     stage = stage or Preprocess()
     return stage.inputs(sources, tools).select([*stage.columns_used(), *POST_COLUMNS])
@@ -51,9 +51,9 @@ def preprocess(folder: Path, *files: str, blobs: Path, units: tuple[str, ...] = 
     tools, stage = Tools(Blobs(blobs), labels, folder), Preprocess(**settings)
     sources = make_sources(folder, *files, stage=stage)
     outcome = stage.apply(sources, tools)
-    kept = {row["source_id"] for row in outcome.rows["items"]}
+    kept = {row["source_id"] for row in outcome.dicts("items")}
     rejected = {rejection.subject for rejection in outcome.rejections}
     assert set(sources.column("source_id").to_pylist()) == kept | (rejected & set(sources["source_id"].to_pylist()))
     assert {rejection.reason for rejection in outcome.rejections} <= set(REASONS)
-    assert {face["source_id"] for face in outcome.rows["faces"]} <= kept
+    assert {face["source_id"] for face in outcome.dicts("faces")} <= kept
     return Preprocessed(outcome, tools)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from curate.corpus.live import LiveWork
 from curate.corpus.spec import open_table
 from curate.corpus.view import Corpus
 from curate.labels import LabelSchema, load_labels
@@ -15,7 +16,7 @@ from curate.storage.workspace import Workspace
 
 EPOCH = datetime(2027, 1, 1, tzinfo=UTC)
 EMOTIONS = ("happiness", "sadness", "anger", "fear")
-LIVE = {name: frozenset({f"{name}-work"}) for name in ("sources", "items", "faces", "prelabels", "labels")}
+LIVE = {name: LiveWork.of([f"{name}-work"]) for name in ("sources", "items", "faces", "prelabels", "labels")}
 
 
 class Made(NamedTuple):
@@ -61,9 +62,11 @@ def make_corpus(
         source = f"source-{first + number % sources:04d}"
         audio = workspace.blobs.put(make_flac(number), "flac") if media else None
         face = workspace.blobs.put(make_jpeg(number), "jpg") if media and number % 2 == 0 else None
-        row = {"item_id": item, "source_id": source, "unit": "utterance", "layout": "video", "start_s": number * 1.5}
+        video = workspace.blobs.put(b"film" + make_flac(number), "mp4") if media else None
+        layout = "video" if media else "text"
+        row = {"item_id": item, "source_id": source, "unit": "utterance", "layout": layout, "start_s": number * 1.5}
         row |= {"end_s": number * 1.5 + 1.25, "speaker": f"speaker of {source}", "text": f"Sentence {number}, ünïcode"}
-        row |= {"text_source": "subtitles", "audio": audio, "face": face}
+        row |= {"text_source": "subtitles", "audio": audio, "face": face, "video": video}
         tables["items"].append(row | _only(changes, "items", labels))
         guess = {"emotion": [EMOTIONS[number % 4]], "intensity": 3.0, "valence": 0.25, "description": "guessed"}
         tables["prelabels"].append(
@@ -81,7 +84,7 @@ def make_corpus(
             continue
         human = number % 2 == 0
         if human:
-            acts.extend(make_judgements(item, number, guess))
+            acts.extend(act | _only(changes, "annotations", labels) for act in make_judgements(item, number, guess))
         tables["labels"].append(
             {
                 "item_id": item,

@@ -8,7 +8,7 @@ from curate.corpus.spec import open_table
 from curate.executors.local import LocalExecutor
 from curate.labels import load_labels
 from curate.pipeline import run
-from curate.recipe import load_recipe
+from curate.recipe import LoadedRecipe, load_recipe
 from curate.storage.workspace import Workspace
 
 TABLES = ("sources", "items", "faces", "prelabels", "labels", "rejections")
@@ -27,10 +27,11 @@ class Quiet:
         pass
 
 
-def run_quietly(recipe: Path, workspace: Path, *, workers: int = 1, executor=None, **options):
+def run_quietly(recipe: Path | LoadedRecipe, workspace: Path, *, workers: int = 1, executor=None, **options):
     executor = executor or LocalExecutor(workers)
     try:
-        return run(load_recipe(recipe), Workspace(workspace), executor=executor, listener=Quiet(), **options)
+        loaded = recipe if isinstance(recipe, LoadedRecipe) else load_recipe(recipe)
+        return run(loaded, Workspace(workspace), executor=executor, listener=Quiet(), **options)
     finally:
         executor.close()
 

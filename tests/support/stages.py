@@ -1,7 +1,7 @@
 """Walk the batch stages of a recipe by hand, over a mix of good and broken inputs."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,4 +59,9 @@ def walk_stages(recipe: Path, blobs: Path, *, overrides: Sequence[str] = ()) -> 
             yield Step(stage, inputs, tools, outcome)
             for name in stage.writes:
                 schema = table_spec(name, loaded.labels).schema
-                tables[name] = pa.Table.from_pylist(outcome.rows.get(name, []), schema=schema)
+                tables[name] = pa.Table.from_pylist(outcome.dicts(name), schema=schema)
+
+
+def known(rows: Iterable[dict]) -> list[dict]:
+    """Rows without what is not known: in a batch of many rows a column is there if any row has it."""
+    return [{name: value for name, value in row.items() if value is not None} for row in rows]

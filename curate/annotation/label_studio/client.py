@@ -37,8 +37,8 @@ class ServerFault(ServiceUnavailable):
 class LabelStudioServer:
     """The ``AnnotationServer`` over Label Studio's REST interface."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    def __init__(self, connection: Connection, say: Say = lambda _: None) -> None:
+        self.connection, self._say = connection, say
 
     def projects(self) -> list[Project]:
         projects: dict[int, Project] = {}
@@ -237,8 +237,11 @@ class LabelStudioServer:
     @cached_property
     def _http(self) -> "LabelStudioHttp":
         from curate.annotation.label_studio.http import LabelStudioHttp
+        from curate.retries import RetryPolicy
 
-        return LabelStudioHttp(self.connection.url, self.connection.api_key, trust_env=not self.connection.local)
+        policy = RetryPolicy(say=self._say)
+        reach, is_remote = self.connection, not self.connection.local
+        return LabelStudioHttp(reach.url, reach.api_key, trust_env=is_remote, policy=policy)
 
     def _call(
         self,

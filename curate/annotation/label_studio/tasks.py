@@ -135,6 +135,8 @@ def to_judgement(
     for name, field_results in by_field.items():
         try:
             values[name] = labels.fields[name].from_result(field_results, item)
+            if count := labels.fields[name].count_cut(field_results, item):
+                misfits.append(f"{name}: cut at the end of the item, which {count} of its stretches exceeded")
         except ValueError as error:
             misfits.append(f"{name}: {error}")
     for name in labels.fields:

@@ -12,6 +12,9 @@ from pathlib import Path
 from curate.errors import MissingDependency, StorageFailed
 
 VERSION = "1.23.2"
+_SAY_EVERY = 40
+LOCK = Path(__file__).with_name("label_studio.lock")
+"""The versions and hashes of Label Studio and all that it needs."""
 _OF_THIS_ENVIRONMENT = {"PIP_CONSTRAINT", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
 
 Say = Callable[[str], None]
@@ -50,7 +53,9 @@ def install(say: Say) -> Path:
                 shutil.rmtree(home, ignore_errors=True)
                 say(f"Installing Label Studio {VERSION} into {home} (about 800 MB, once per machine)")
                 _run([_python(), "-m", "venv", str(home)], say, "creating its environment")
-                _run([str(python), "-m", "pip", "install", "--no-input", f"label-studio=={VERSION}"], say, "pip")
+                # By hash: what is installed is what was tried, whoever serves it.
+                pip = [str(python), "-m", "pip", "install", "--no-input", "--require-hashes", "-r", str(LOCK)]
+                _run(pip, say, "pip")
                 (home / "complete").touch()
     except OSError as error:
         raise StorageFailed(
@@ -79,6 +84,7 @@ def _run(command: list[str], say: Say, step: str) -> None:
     environment = {k: v for k, v in os.environ.items() if k not in _OF_THIS_ENVIRONMENT}
     environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     last_lines: deque[str] = deque(maxlen=8)
+    collected = 0
     with subprocess.Popen(
         command,
         env=environment,
@@ -91,8 +97,12 @@ def _run(command: list[str], say: Say, step: str) -> None:
         try:
             for line in process.stdout or ():
                 last_lines.append(line.rstrip())
-                if line.startswith(("Collecting ", "Installing ")):
-                    say(line.rstrip()[:100])
+                if line.startswith("Collecting "):
+                    collected += 1
+                    if collected % _SAY_EVERY == 0:
+                        say(f"{collected} packages so far")
+                elif line.startswith("Installing "):
+                    say("Unpacking them")
         except BaseException:
             process.kill()
             raise

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from curate.cli.help import WholeHelp
 from curate.cli.options import WORKSPACE, Json, OptionalRecipe, Settings, Workspace, next_command, recipe_of
 
 if TYPE_CHECKING:
     from curate.recipe import LoadedRecipe
     from curate.stages.annotate import Annotate
 
-app = typer.Typer(help="Let people correct the labels in Label Studio.", no_args_is_help=True)
+app = typer.Typer(cls=WholeHelp, help="Let people correct the labels in Label Studio.", no_args_is_help=True)
 
 
 @app.command("up")

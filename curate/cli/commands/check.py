@@ -1,16 +1,27 @@
 """``curate check``: every problem of a recipe."""
 
-from curate.cli.options import Json, RecipeFile, Settings
+from curate.cli.options import WORKSPACE, Json, RawFolders, RecipeFile, Settings, Workspace, raw_folders
 
 
-def check_command(recipe: RecipeFile, settings: Settings = None, json: Json = False) -> None:
+def check_command(
+    recipe: RecipeFile,
+    workspace: Workspace = WORKSPACE,
+    settings: Settings = None,
+    raw: RawFolders = None,
+    json: Json = False,
+) -> None:
     """Check a recipe, its label schema and its files; list every problem with file and line."""
     from curate.cli.output import say, show_json
+    from curate.pipeline.notices import list_notices
     from curate.recipe import load_recipe
 
-    loaded = load_recipe(recipe, settings or ())
+    loaded = load_recipe(recipe, settings or (), raw=raw_folders(raw, recipe, workspace))
     stages = [stage.stage for stage in loaded.recipe.stages]
+    notices = list_notices(loaded)
     if json:
-        show_json({"recipe": loaded.recipe.recipe, "labels": loaded.labels.name, "stages": stages, "problems": []})
+        document = {"recipe": loaded.recipe.recipe, "labels": loaded.labels.name, "stages": stages, "problems": []}
+        show_json({**document, "notices": notices})
         return
+    for notice in notices:
+        say(f"note: {notice}")
     say(f"{recipe}: no problems; {' > '.join(stages)}; labels {loaded.labels.name}: {', '.join(loaded.labels.fields)}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from curate.cli.help import WholeHelp
 from curate.cli.options import Json
 from curate.errors import InvalidInput
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from curate.labels import Label, LabelSchema, Taxonomy
 
 app = typer.Typer(
-    help="Print label schemas and taxonomies, check your own, and see what they compile to.", no_args_is_help=True
+    cls=WholeHelp,
+    help="Print label schemas and taxonomies, check your own, and see what they compile to.",
+    no_args_is_help=True,
 )
 
 OwnFolder = Annotated[

@@ -20,7 +20,7 @@ def preview_command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write a contact sheet (HTML) per source: shots, sound with segments and words, face tracks with crops."""
+    """Write a page (HTML) per source and one that lists them: sound, words, shots, faces, and labels so far."""
     from curate.cli.output import say, show_json
     from curate.pipeline.preview import write_previews
     from curate.recipe import load_recipe
@@ -32,5 +32,7 @@ def preview_command(
     if json:
         show_json({"previews": [str(path) for path in written]})
         return
-    for path in written:
-        say(str(path))
+    pages = len(written) - 1
+    say(f"{written[0]} lists {pages} preview{'' if pages == 1 else 's'}:")
+    for path in written[1:]:
+        say(f"  {path}")

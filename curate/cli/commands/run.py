@@ -10,12 +10,14 @@ from curate.cli.options import (
     WORKSPACE,
     Executor,
     Json,
+    RawFolders,
     RayAddress,
     RecipeFile,
     Settings,
     Workers,
     Workspace,
     next_command,
+    raw_folders,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ def run_command(
     recipe: RecipeFile,
     workspace: Workspace = WORKSPACE,
     settings: Settings = None,
+    raw: RawFolders = None,
     until: Annotated[str | None, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")] = None,
     only: Annotated[str | None, typer.Option("--only", metavar="STAGE", help="Run this stage alone.")] = None,
     workers: Workers = None,
@@ -39,7 +42,7 @@ def run_command(
     json: Json = False,
 ) -> None:
     """Run what is missing of a recipe; run it again at any time to go on."""
-    run = _Options(settings, until, only, workers, executor, ray_address, max_rejected, json)
+    run = _Options(settings, until, only, workers, executor, ray_address, max_rejected, json, raw)
     _run(recipe, workspace, run)
 
 
@@ -61,24 +64,27 @@ class _Options(NamedTuple):
     ray_address: str | None = None
     max_rejected: float = 1.0
     json: bool = False
+    raw: list[Path] | None = None
 
 
 def _run(recipe: Path, workspace: str, options: _Options) -> None:
-    from curate.cli.output import error_document, show_error, show_json
+    from curate.cli.output import error_document, explain_incomplete, show_error, show_incomplete, show_json
 
     run = _attempt(recipe, workspace, options)
+    incomplete = explain_incomplete(run.stages, max_rejected=options.max_rejected)
     if options.json:
         failure = error_document(run.error) if run.error else {}
         document = {"recipe": run.recipe, "run_id": run.run_id, "changed": run.changed}
         stages = [asdict(result) for result in run.stages]
-        show_json({**failure, **document, "stages": stages, "release": run.release, "report": run.report})
+        results = {"stages": stages, "incomplete": incomplete, "release": run.release, "report": run.report}
+        show_json({**failure, **document, **results})
     else:
         _show(run, workspace)
     if run.error:
         show_error(run.error)
         raise typer.Exit(run.error.exit_code)
-    is_incomplete = any(result.unavailable or result.crashed for result in run.stages)
-    if run.rejected_share > options.max_rejected or is_incomplete:
+    if incomplete:
+        show_incomplete(incomplete)
         raise typer.Exit(_INCOMPLETE)
 
 
@@ -91,7 +97,8 @@ def _attempt(recipe: Path, workspace: str, options: _Options) -> "Run":
     from curate.recipe import load_recipe
     from curate.storage.workspace import Workspace as Opened
 
-    loaded = load_recipe(recipe, options.settings or (), check_sources=options.only is None)
+    raw = raw_folders(options.raw, recipe, workspace)
+    loaded = load_recipe(recipe, options.settings or (), check_sources=options.only is None, raw=raw)
     executor = open_executor(options.executor, options.workers, options.ray_address)
     opened = Opened(workspace)
     progress = ProgressLines()

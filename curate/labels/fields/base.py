@@ -200,6 +200,10 @@ class Field(BaseModel, ABC):
         ``results`` includes the relations between its regions. Raises ``ValueError`` for values that are not allowed.
         """
 
+    def count_cut(self, results: Sequence[Mapping[str, Any]], item: ItemContext) -> int:
+        """Return how many stretches in results that ``from_result`` reads are cut at the end of the item."""
+        return 0
+
     def result(self, kind: str, value: Result, to_name: str, *, control: str = "", region: str = "") -> Result:
         """Return a result of the field's control with suffix ``control``; ``region`` makes its id unique."""
         name = f"{self.name}-{control}" if control else self.name
@@ -251,10 +255,11 @@ class Field(BaseModel, ABC):
         """Whether a value says more of each of its labels, such as how strong it is."""
         return False
 
-    def select(self, labels: Sequence[str], values: Sequence[Any], support: Mapping[str, float]) -> Any:
+    def select(self, labels: Sequence[str], values: Sequence[Any], support: Mapping[str, float] | None) -> Any:
         """Return the value that consists of ``labels``, out of what several raters answered; None without a label.
 
-        ``support`` says how strongly they stand behind each label, which decides between labels that exclude another.
+        ``support`` says how strongly they stand behind each label, which decides between labels that exclude another;
+        without it, a label that excludes others stays only alone.
         """
         return None
 

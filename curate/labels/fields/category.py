@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from curate.labels.features import Feature, class_label, list_of
 from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field
-from curate.labels.fields.checks import is_settled, known_label, label_lines, members
+from curate.labels.fields.checks import check_compatible, is_settled, known_label, label_lines, members
 from curate.labels.fields.intensity import Grades, Intensity, Range
 from curate.labels.fields.results import Result, collect, control_suffix
 from curate.labels.layout import Layout
@@ -63,6 +63,7 @@ class Category(Field):
         if self.multiple:
             if not labels:
                 raise ValueError("no label is chosen")
+            check_compatible(labels, self.taxonomy)
             return [label for label in self.labels if label in labels]
         if len(labels) != 1:
             raise ValueError(f"{len(labels)} labels are chosen where one is allowed")
@@ -80,6 +81,7 @@ class Category(Field):
                 intensities[label] = self._grades.check(intensity)
             except ValueError as error:
                 raise ValueError(f"the intensity of {label!r}: {error}") from error
+        check_compatible(list(intensities), self.taxonomy)
         return [{"label": label, "intensity": intensities[label]} for label in self.labels if label in intensities]
 
     @property
@@ -145,7 +147,20 @@ class Category(Field):
     def from_labels(self, labels: Sequence[str]) -> Any:
         if self.intensity is not None:
             return super().from_labels(labels)
-        return self.check(labels if self.multiple else labels[0])
+        likeliest = {label: 1 / rank for rank, label in enumerate(labels, start=1)}
+        return self.check(self.taxonomy.compatible(labels, likeliest) if self.multiple else labels[0])
+
+    def repair_answer(self, answer: Any, item: ItemContext) -> tuple[Any, list[str]]:
+        """See ``Field.repair_answer``: a label of absence is left out if others are given too."""
+        if not self.multiple or not isinstance(answer, list):
+            return answer, []
+        names = [entry["label"] if isinstance(entry, dict) else entry for entry in answer]
+        if not all(isinstance(name, str) and name in self.taxonomy.by_name for name in names):
+            return answer, []
+        chosen = self.taxonomy.compatible(names)
+        left_out = [name for name in dict.fromkeys(names) if name not in chosen]
+        sentences = [f"{self.name}: left out {name!r}, which goes with no other label" for name in left_out]
+        return [entry for entry, name in zip(answer, names, strict=True) if name in chosen], sentences
 
     @property
     def can_be_condition(self) -> bool:
@@ -256,9 +271,10 @@ class Category(Field):
     def aggregate(self, values: Sequence[Any], rule: AggregationRule = "majority") -> Aggregate:
         """Return the labels that enough raters name; a single label needs strictly more votes than any other.
 
-        By union, every label that is named (a label of absence only if it is the only one), and as a single label the
-        first of those with the most votes; by intersection, labels that all raters name. An intensity is the median of
-        the raters who name the label (of words, the lower median).
+        By union, every label that is named, and as a single label the first of those with the most votes; by
+        intersection, labels that all raters name. A label of absence stands alone: by union, if no other is named;
+        else, if more raters name it. An intensity is the median of the raters who name the label (of words, the lower
+        median).
         """
         votes = Counter(label for value in values for label in self.labels_of(value))
         soft = {label: votes[label] / len(values) for label in self.labels if votes[label]}
@@ -268,26 +284,15 @@ class Category(Field):
             is_open = {"union": False, "intersection": bool(rest)}.get(rule, is_tie)
             return Aggregate(None if is_open else first, soft)
         settled = [label for label in soft if is_settled(votes[label], len(values), rule)]
-        if rule == "union":
-            settled = [label for label in settled if not self.taxonomy.require(label).absence] or settled
-        return Aggregate(self.select(settled, values, soft), soft)
+        return Aggregate(self.select(settled, values, None if rule == "union" else soft), soft)
 
     @property
     def is_graded(self) -> bool:
         return self.intensity is not None
 
-    def select(self, labels: Sequence[str], values: Sequence[Any], support: Mapping[str, float]) -> Any:
-        """Return the labels in order, each with the median of its intensities.
-
-        A label of absence stays alone if it has more support than any other, and is otherwise left out.
-        """
-        chosen = [label for label in self.labels if label in labels]
-        absent = [label for label in chosen if self.taxonomy.require(label).absence]
-        present = [label for label in chosen if label not in absent]
-        if absent and (present or len(absent) > 1):
-            best = max(absent, key=lambda label: support[label])
-            is_alone = all(support[best] > support[label] for label in present)
-            chosen = [best] if is_alone else present
+    def select(self, labels: Sequence[str], values: Sequence[Any], support: Mapping[str, float] | None) -> Any:
+        """Return the labels in order, each with the median of its intensities; see ``Taxonomy.compatible``."""
+        chosen = self.taxonomy.compatible([label for label in self.labels if label in labels], support)
         if self.intensity is None or not chosen:
             return chosen or None
         grades: dict[str, list[Any]] = {label: [] for label in chosen}

@@ -55,6 +55,11 @@ def times_within(start_s: float, end_s: float, item: ItemContext) -> tuple[float
     return start_s, end_s if item.duration_s is None else min(end_s, item.duration_s)
 
 
+def is_cut(end_s: float, item: ItemContext) -> bool:
+    """Return whether a stretch exceeds the item by more than the copy on screen may."""
+    return item.duration_s is not None and end_s > item.duration_s + _TOLERANCE_S
+
+
 def keyframe_time(frame: Any, item: ItemContext) -> float:
     """Return the second of a frame that an annotator chose; the copy on screen may be a little longer than the item.
 

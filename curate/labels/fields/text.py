@@ -1,5 +1,6 @@
 """Free text."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from xml.etree import ElementTree as ET
@@ -12,6 +13,9 @@ from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRu
 from curate.labels.fields.results import Result, collect
 from curate.labels.layout import Layout
 from curate.labels.units import ItemContext
+
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+"""All but line breaks and tabs; also the word joiner, which only the fence of prompts adds, and byte order marks."""
 
 
 class Text(Field):
@@ -56,18 +60,23 @@ class Text(Field):
 
 
 def checked_text(value: Any, max_chars: int) -> str:
-    """Return a text without surrounding white space.
+    """Return a text without surrounding white space and control characters.
 
     Raises ``ValueError`` for anything empty, too long, or with half of a surrogate pair.
     """
-    if not isinstance(value, str) or not value.strip():
+    text = without_controls(value).strip() if isinstance(value, str) else ""
+    if not text:
         raise ValueError("the text is empty")
-    text = value.strip()
     if len(text) > max_chars:
         raise ValueError(f"{len(text)} characters are more than {max_chars}")
     if any("\ud800" <= char <= "\udfff" for char in text):
         raise ValueError("the text contains half a character (a lone surrogate)")
     return text
+
+
+def without_controls(text: str) -> str:
+    """Return a text without characters that control a terminal, a file or the direction of other text."""
+    return _CONTROLS.sub("", text)
 
 
 def longest(texts: Sequence[str]) -> str:

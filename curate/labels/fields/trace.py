@@ -13,7 +13,7 @@ from pydantic import model_validator
 from curate.labels.features import Feature, list_of, scalar
 from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field
 from curate.labels.fields.checks import is_settled, members, unanimous
-from curate.labels.fields.clock import MAX_S, region_times
+from curate.labels.fields.clock import MAX_S, is_cut, region_times
 from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid
 from curate.labels.fields.results import Result, control_suffix, value_of
 from curate.labels.layout import Layout
@@ -165,6 +165,10 @@ class Trace(Field):
                 raise ValueError(f"the stretch from {start_s:g} s to {end_s:g} s has no value")
             stretches.append((start_s, end_s, numbers[region_id]))
         return self.check(self._sampled(stretches)) if stretches else None
+
+    def count_cut(self, results: Sequence[Mapping[str, Any]], item: ItemContext) -> int:
+        regions = [value_of(result) for result in results if not control_suffix(result)]
+        return sum(is_cut(float(region["end"]), item) for region in regions)
 
     def _sampled(self, stretches: Sequence[tuple[float, float, Any]]) -> dict[str, Any]:
         """Return constant stretches as samples. Raises ``ValueError`` for a stretch without valid times or number."""

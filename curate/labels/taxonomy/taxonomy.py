@@ -1,7 +1,7 @@
 """A taxonomy: a named, versioned and ordered set of labels."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
@@ -79,6 +79,20 @@ class Taxonomy(BaseModel):
         if name not in self.by_name:
             raise ValueError(f"{name!r} is not a label of {self.taxonomy}{nearest(name, self.names)}")
         return self.by_name[name]
+
+    def compatible(self, labels: Iterable[str], weights: Mapping[str, float] | None = None) -> list[str]:
+        """Return those labels that may be chosen together: a label of absence (neutral) goes with no other one.
+
+        It gives way to the others, unless its weight is greater than that of each of them.
+        """
+        chosen = list(dict.fromkeys(labels))
+        absent = [label for label in chosen if self.require(label).absence]
+        shown = [label for label in chosen if label not in absent]
+        if not absent or len(chosen) == 1:
+            return chosen
+        weight = (weights or {}).get
+        strongest = max(absent, key=lambda label: weight(label, 0.0))
+        return shown if any(weight(label, 0.0) >= weight(strongest, 0.0) for label in shown) else [strongest]
 
     def labels_for(self, word: str) -> tuple[str, ...]:
         """Return the labels that a free word means, in order; several if it is ambiguous.

@@ -6,7 +6,14 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from curate.labels import Field, LabelSchema, Taxonomy
-from curate.llm.labellers.protocol import Guess, Proposal, TextLabeller, build_proposal, english_text_of, text_of
+from curate.llm.labellers.protocol import (
+    Guess,
+    Proposal,
+    TextLabeller,
+    build_proposal,
+    english_text_of,
+    text_of,
+)
 
 _NEGATIONS = frozenset(
     {
@@ -15,9 +22,9 @@ _NEGATIONS = frozenset(
     }
 )
 _NEGATION_REACH = 3
+_FOREIGN = "the text is not in English, and no word of the taxonomy stands in it"
 _HIT_SCORE = 0.7
 _ABSENCE_SCORE = 0.3
-_FOREIGN = "the text is not in English, and no word of the taxonomy stands in it"
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 
 

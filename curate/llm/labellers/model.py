@@ -33,6 +33,13 @@ class Vocabulary:
         self._rows = np.full(BUCKETS, -1, np.int32)
         self._rows[buckets] = np.arange(len(buckets), dtype=np.int32)
 
+    def share_known(self, words: Sequence[str]) -> float:
+        """Return the share of words (0-1) that occur in the texts that the model was trained on; 0 without words."""
+        ngrams = count_ngrams(words)
+        is_word = ngrams.buckets * 2 // BUCKETS == 1
+        known = ngrams.texts[is_word & (self._rows[ngrams.buckets] >= 0)]
+        return len(np.unique(known)) / len(words) if words else 0.0
+
     def vectors(self, texts: Sequence[str]) -> SparseVectors:
         """Return ``(1 + log count) * idf`` of the n-grams, words and characters each scaled to Euclidean length 1."""
         ngrams = count_ngrams(texts)
@@ -59,6 +66,10 @@ class EmotionModel:
         self._vocabulary = Vocabulary(buckets, arrays["idf"].astype(np.float32) / arrays["idf_unit"])
         self._weights: Floats = arrays["weights"].astype(np.float32) * arrays["scales"]
         self._bias: Floats = arrays["bias"]
+
+    def share_known(self, words: Sequence[str]) -> float:
+        """Return the share of words (0-1) that the model has met; of English ones, nearly all."""
+        return self._vocabulary.share_known(words)
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return probabilities of shape (texts, labels); only the first 10,000 characters of a text count."""

@@ -3,15 +3,18 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
 from curate.labels import Field, LabelSchema
 from curate.llm.labellers.features import MAX_CHARS
+from curate.llm.labellers.model import emotion_model
 
 PrelabelOutcome = Literal["ok", "abstained", "refused", "filtered", "truncated", "invalid", "error"]
 OUTCOMES: tuple[PrelabelOutcome, ...] = get_args(PrelabelOutcome)
 
-_LETTER = re.compile(r"[^\W\d_]")
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_MAX_WORDS, _KNOWN_SHARE = 200, 0.75
 
 
 class Proposal(NamedTuple):
@@ -60,29 +63,39 @@ def text_of(item: Mapping[str, Any]) -> str:
 
 
 def english_text_of(item: Mapping[str, Any]) -> str:
-    """Return an item's text if it is English, or may be because its language is unknown; else an empty string."""
+    """Return an item's text if it is English, else an empty string.
+
+    Where the language is not known, as of short texts, English has words that the model has met: three in four.
+    """
     text, language = text_of(item), item.get("language")
     if language is not None:
         return text if language == "en" else ""
-    letters = _LETTER.findall(text)
-    return text if 2 * sum(letter.isascii() for letter in letters) >= len(letters) else ""
+    words = _WORD.findall(text)[:_MAX_WORDS]
+    return text if not words or emotion_model().share_known(words) >= _KNOWN_SHARE else ""
 
 
 def build_proposal(labels: LabelSchema, guess: Callable[[Field], Guess | None], *, name: str) -> Proposal:
     """Return the guesses for all fields that apply; its ``model`` names the method behind each field."""
     values: dict[str, Any] = {}
     scores: dict[str, Mapping[str, float]] = {}
-    fields_by_method: dict[str, list[str]] = {}
+    methods: list[str] = []
     for field_name, field in labels.fields.items():
-        result = guess(field) if labels.is_asked(field_name, values) else None
+        result = guess(field) if not field.when or labels.is_asked(field_name, values) else None
         if result is None:
             continue
         values[field_name] = field.check(result.value)
         if result.scores:
             scores[field_name] = result.scores
-        fields_by_method.setdefault(result.method, []).append(field_name)
+        methods.append(result.method)
     if not values:
         return Proposal({}, {}, "abstained", name)
-    methods = [f"{method} ({', '.join(names)})" for method, names in fields_by_method.items()]
-    model = ", ".join(methods) if len(methods) > 1 else next(iter(fields_by_method))
-    return Proposal(values, scores, "ok", model)
+    return Proposal(values, scores, "ok", _name_methods(tuple(methods), tuple(values)))
+
+
+@lru_cache(maxsize=1_000)
+def _name_methods(methods: tuple[str, ...], fields: tuple[str, ...]) -> str:
+    fields_by_method: dict[str, list[str]] = {}
+    for method, field in zip(methods, fields, strict=True):
+        fields_by_method.setdefault(method, []).append(field)
+    named = [f"{method} ({', '.join(names)})" for method, names in fields_by_method.items()]
+    return ", ".join(named) if len(named) > 1 else methods[0]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from curate.labels import Field, ItemContext, LabelSchema
 from curate.labels.record import parse_json
 from curate.llm.prompts.fence import replace_surrogates
-from curate.llm.prompts.mend import mend, without_controls
+from curate.llm.prompts.mend import mend, remove_controls
 from curate.llm.prompts.prompt import MAX_EXTRA_CHARS, Prompt
 from curate.llm.prompts.scores import NO_SCORES, ModelScores, Scoring
 
@@ -35,7 +35,7 @@ def parse_answer(
     for a reply that still does not fit. The engine quotes that sentence to the model when it asks again, so the wording
     is part of the keys of stored replies.
     """
-    answer = without_controls(parse_json(text))
+    answer = remove_controls(parse_json(text))
     if not isinstance(answer, dict):
         raise ValueError("the reply is not a JSON object")  # noqa: TRY004 (a reply that does not fit)
     try:

@@ -4,19 +4,20 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from curate.labels.fields.text import without_controls
+
 _BEYOND = 0.02
 _MAX_EXTRA = 20
-_UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2060\ufeff]")
 _NUMBER = re.compile(r"\s*[-+]?\d{1,15}(?:\.\d{1,15})?\s*")
 
 
-def without_controls(value: Any) -> Any:
+def remove_controls(value: Any) -> Any:
     """Return a JSON value whose texts have no control characters, and none that only a prompt's fence adds."""
     if isinstance(value, str):
-        return _UNREADABLE.sub("", value)
+        return without_controls(value)
     if isinstance(value, list):
-        return [without_controls(entry) for entry in value]
-    return {name: without_controls(entry) for name, entry in value.items()} if isinstance(value, dict) else value
+        return [remove_controls(entry) for entry in value]
+    return {name: remove_controls(entry) for name, entry in value.items()} if isinstance(value, dict) else value
 
 
 def mend(value: Any, schema: Mapping[str, Any], name: str = "") -> tuple[Any, list[str]]:

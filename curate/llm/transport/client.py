@@ -122,7 +122,7 @@ class Endpoint:
         except self._openai.OpenAIError as error:
             raise NoReply(self.mask(str(error)), charged=True) from error
         except _TooLarge as error:
-            raise NoReply(str(error), charged=True, final=True) from error
+            raise NoReply(str(error), charged=True, final=True, size_bytes=error.size_bytes) from error
         except (self._httpx.HTTPError, self._httpx.StreamError, UnicodeError, ValueError) as error:
             raise NoReply(self.mask(str(error)) or type(error).__name__, charged=True) from error
         seconds = time.perf_counter() - started
@@ -160,8 +160,12 @@ def _remove_secrets(secrets: tuple[str, ...], body: bytes, headers: dict[str, st
         body = body if encoding == "utf-8" else body.decode(encoding, "replace").encode("utf-8", "replace")
     for secret in (secret for secret in secrets if len(secret) >= _MIN_SECRET_CHARS):
         body = _echoes(secret).sub(b"***", body)
-        headers = {name: value.replace(secret, "***") for name, value in headers.items()}
+        headers = {name: _without(secret, value) for name, value in headers.items()}
     return body, headers
+
+
+def _without(secret: str, text: str) -> str:
+    return _echoes(secret).sub(b"***", text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
 @functools.cache
@@ -176,12 +180,18 @@ def _echoes(secret: str) -> "re.Pattern[bytes]":
     for shift in range(3):  # its place among the groups of three bytes that base64 encodes
         text = base64.b64encode(b"\0" * shift + raw)[4 if shift else 0 :]
         text = text[: (len(raw) + shift) // 3 * 4 - (4 if shift else 0)]
-        forms.append(re.escape(text).replace(rb"\+", b"[+-]").replace(b"/", b"[/_]"))
+        forms.append(
+            re.escape(text).replace(rb"\+", rb"(?:[+-]|\\+u002[bB])").replace(b"/", rb"(?:\\*/|_|\\+u002[fF])")
+        )
     return re.compile(b"|".join(form for form in forms if form))
 
 
 class _TooLarge(Exception):
     """A body that is not read to the end."""
+
+    def __init__(self, detail: str, size_bytes: int = 0) -> None:
+        super().__init__(detail)
+        self.size_bytes = size_bytes
 
 
 @functools.cache
@@ -200,7 +210,7 @@ def _bounded(base: Any) -> Any:
                         raise ValueError("the reply is not compressed as it says") from error
                 size += len(chunk)
                 if size > self.max_bytes:
-                    raise _TooLarge(f"the reply is larger than {self.max_bytes // 1_000_000} MB")
+                    raise _TooLarge(f"the reply is larger than {self.max_bytes // 1_000_000} MB", size)
                 yield chunk
 
         async def aclose(self) -> None:

@@ -45,15 +45,19 @@ _SECRET = re.compile(
 class NoReply(Exception):
     """An attempt ended without a reply.
 
-    ``charged``: the service may have done its work; ``slow``: it may be overloaded; ``final``: retrying is useless.
+    ``charged``: the service may have done its work; ``slow``: it may be overloaded; ``final``: retrying is useless;
+    ``size_bytes``: what was read of a reply that is too large.
     """
 
-    def __init__(self, detail: str, *, charged: bool, slow: bool = False, final: bool = False) -> None:
+    def __init__(
+        self, detail: str, *, charged: bool, slow: bool = False, final: bool = False, size_bytes: int = 0
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.charged = charged
         self.slow = slow
         self.final = final
+        self.size_bytes = size_bytes
 
 
 class Failure(NamedTuple):
@@ -125,8 +129,9 @@ def classify_error_page(headers: Mapping[str, str], body: bytes, mask: Callable[
     """
     page = _parse_page(body)
     choices = page.get("choices") if isinstance(page, dict) else None
-    if isinstance(choices, list) and choices and isinstance(choices[0], dict) and choices[0].get("error"):
-        page = {"error": choices[0]["error"]}
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    if choice.get("error"):
+        page = {"error": choice["error"]}
     elif not isinstance(page, dict) or not page.get("error") or choices or page.get("data"):
         return None
     error = _read_error(page)
@@ -134,7 +139,10 @@ def classify_error_page(headers: Mapping[str, str], body: bytes, mask: Callable[
     if error.is_filtered(403 if "403" in error.codes else 200):
         return Failure("filtered", detail)
     is_limited = bool(error.codes & _LIMIT_CODES)
-    return Failure("retry", detail, slow=is_limited, limited=is_limited, wait_s=retry_after_s(headers))
+    # A model that has begun to answer may be paid for.
+    return Failure(
+        "retry", detail, bool(choice.get("error")), slow=is_limited, limited=is_limited, wait_s=retry_after_s(headers)
+    )
 
 
 def judge_unreadable(

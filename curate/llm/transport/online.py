@@ -5,10 +5,10 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple
 
 from curate.errors import CurateError, Interrupted
-from curate.llm.completion import TokenUsage, read_completion
+from curate.llm.completion import Completion, TokenUsage, read_completion
 from curate.llm.money.account import UsageCounter
 from curate.llm.money.budget import BudgetAccount
 from curate.llm.money.prices import check_priced, estimate_text_tokens, estimate_tokens_in, load_prices
@@ -16,7 +16,7 @@ from curate.llm.replies import BudgetEntry, ReplyStore, StoredReply, put_reply
 from curate.llm.request import Request
 from curate.llm.settings import EngineSettings
 from curate.llm.transport.attempt import ApiCall, Attempt, PaidReply, R, price_reply, store_chat, store_embeddings
-from curate.llm.transport.client import Endpoint
+from curate.llm.transport.client import Endpoint, HttpReply
 from curate.llm.transport.embeddings import EmbeddingRequest, EmbeddingResult, EmbeddingsReply, read_embeddings
 from curate.llm.transport.faults import Failure, NoReply, classify_status, judge_unreadable
 from curate.llm.transport.limits import EndpointLimiter, ModelLimiter
@@ -26,6 +26,7 @@ from curate.storage.blobs import BlobMissing
 
 _CHECK_EVERY_S = 0.05
 _QUEUED_AHEAD = 8
+_BYTES_PER_TOKEN = 3
 _CHAT, _EMBEDDINGS = "/chat/completions", "/embeddings"
 
 
@@ -238,6 +239,8 @@ class OnlineTransport:
         except TimeoutError:
             return Attempt(Failure("retry", "the service does not answer in time", charged=True, slow=True))
         except NoReply as error:
+            if error.size_bytes and call.path == _CHAT:
+                return self._oversized(error, call.max_usage)
             # A service that has replied before and cannot be reached now gets as much time as a busy one.
             is_away = self._breaker.has_replied and not error.charged
             failure = Failure(
@@ -246,7 +249,7 @@ class OnlineTransport:
                 charged=error.charged,
                 slow=error.slow,
                 limited=is_away,
-                is_own=error.final,
+                is_own=error.size_bytes > 0,
             )
             return Attempt(failure)
         if reply.status != 200:
@@ -255,6 +258,13 @@ class OnlineTransport:
             return Attempt(None, reply, call.parse(reply.body))
         except ValueError as error:
             return Attempt(judge_unreadable(reply.headers, reply.body, error, self._endpoint.mask), reply)
+
+    def _oversized(self, error: NoReply, most: TokenUsage) -> Attempt[Any]:
+        """Return a reply without its body: stored, because the same request would be charged again for the same."""
+        usage = TokenUsage(most.tokens_in, error.size_bytes // _BYTES_PER_TOKEN)
+        content = Completion("invalid", "", None, usage, error.detail)
+        failure = Failure("invalid", error.detail, charged=True, is_own=True, usage=usage)
+        return Attempt(failure, HttpReply(200, {}, b"", 0.0, self._endpoint.url), content)
 
     def _write_off(self, entry: BudgetEntry, usage: UsageCounter) -> None:
         """Count what may have been charged without a reply."""

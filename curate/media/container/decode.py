@@ -119,20 +119,21 @@ def read_frames(path: Path, spans: Sequence[Span], *, every: int = 1) -> Iterato
 
 
 def decode_frames(
-    path: Path, spans: Sequence[Span], *, prefetch: bool = False, repeat: bool = False
+    path: Path, spans: Sequence[Span], *, prefetch: bool = False, repeat: bool = False, sparse: bool = False
 ) -> Generator[DecodedFrame, None, None]:
     """Yield every frame of the spans, in order, not yet converted; gaps are skipped without decoding if possible.
 
     Frames between spans less than ``MERGE_GAP_S`` apart are included. A stream that breaks ends the frames. With
-    ``repeat``, a picture displayed for more than half a second comes every tenth of a second. With ``prefetch``, two
+    ``repeat``, a picture displayed for more than half a second comes every tenth of a second. With ``sparse``, frames
+    that no other frame needs (usually about half) are left out, which saves their decoding. With ``prefetch``, two
     threads decode while the caller works on earlier frames; close the generator to stop them early.
     """
     merged = merge_spans(spans, MERGE_GAP_S)
-    keyframes, geometry = _video_index(path)
+    keyframes, geometry, _ = _video_index(path)
     if geometry is None:
         return
     with open_media(path, threads=2 if prefetch else 1) as media:
-        frames = decode_video(media, merged, keyframes, geometry, repeat=repeat)
+        frames = decode_video(media, merged, keyframes, geometry, repeat=repeat, sparse=sparse)
         if not prefetch or media.video is None:
             yield from frames
             return
@@ -144,10 +145,21 @@ def decode_frames(
 
 def keyframe_times(path: Path) -> Sequence[float]:
     """Return the times at which decoding of a video can begin, in seconds and in order; empty if unknown."""
-    return _video_index(path)[0]
+    return _video_index(path).keyframes
 
 
-def _video_index(path: Path) -> tuple[Sequence[float], FrameGeometry | None]:
+def frame_interval_s(path: Path) -> float:
+    """Return the seconds from one frame of a video to the next, on average."""
+    return 1 / _video_index(path).rate_hz
+
+
+class _VideoIndex(NamedTuple):
+    keyframes: Sequence[float]
+    geometry: FrameGeometry | None
+    rate_hz: float
+
+
+def _video_index(path: Path) -> _VideoIndex:
     try:
         state = path.stat()
     except OSError:
@@ -156,12 +168,14 @@ def _video_index(path: Path) -> tuple[Sequence[float], FrameGeometry | None]:
 
 
 @functools.lru_cache(maxsize=64)
-def _read_video_index(path: Path, size_bytes: int, mtime_ns: int) -> tuple[Sequence[float], FrameGeometry | None]:
+def _read_video_index(path: Path, size_bytes: int, mtime_ns: int) -> _VideoIndex:
     # Cached because it takes all packet headers of a file that is decoded in several passes.
     with open_media(path) as media:
         keyframes = find_keyframes(media) if media.video is not None else []
     with open_media(path) as media:
-        return keyframes, first_geometry(media) if media.video is not None else None
+        geometry = first_geometry(media) if media.video is not None else None
+        rate = 0 if media.video is None else media.video.average_rate or media.video.guessed_rate
+        return _VideoIndex(keyframes, geometry, float(rate or 25))
 
 
 def _prefetch(frames: Iterator[DecodedFrame], max_frames: int) -> Generator[DecodedFrame, None, None]:

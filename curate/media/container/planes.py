@@ -12,6 +12,8 @@ from PIL import Image
 from curate.media.shots import THUMBNAIL_SIZE
 
 Plane = NDArray[np.uint8]
+_MIN_REDUCTION = 2
+"""How often a pixel of a reduced picture is averaged from others, across and down, where the original has as many."""
 
 
 class Region(NamedTuple):
@@ -32,20 +34,30 @@ class Colour(NamedTuple):
 
 @dataclass(frozen=True)
 class Planes:
-    """An upright picture: ``y`` (height, width), ``u`` and ``v`` half that, all uint8."""
+    """An upright picture: ``y`` (rows, columns), ``u`` and ``v`` half that, all uint8.
+
+    Coordinates count in square pixels of the picture as displayed. Its ``size`` (width, height) differs from that of
+    ``y`` where the stored pixels are not square.
+    """
 
     y: Plane
     u: Plane
     v: Plane
     colour: Colour
+    size: tuple[int, int] | None = None
 
     @property
     def width(self) -> int:
-        return int(self.y.shape[1])
+        return int(self.y.shape[1]) if self.size is None else self.size[0]
 
     @property
     def height(self) -> int:
-        return int(self.y.shape[0])
+        return int(self.y.shape[0]) if self.size is None else self.size[1]
+
+    @property
+    def density(self) -> tuple[float, float]:
+        """Stored pixels for each displayed one, across and down."""
+        return self.y.shape[1] / self.width, self.y.shape[0] / self.height
 
     def thumbnail(self) -> Plane:
         """Return the luma at 64x36, from a regular subset of the pixels."""
@@ -53,13 +65,16 @@ class Planes:
 
     @cached_property
     def _thumbnail(self) -> Plane:
-        step = max(1, min(self.height // (4 * THUMBNAIL_SIZE[1]), self.width // (4 * THUMBNAIL_SIZE[0])))
+        step = max(1, min(self.y.shape[0] // (4 * THUMBNAIL_SIZE[1]), self.y.shape[1] // (4 * THUMBNAIL_SIZE[0])))
         return np.asarray(image_of(self.y[::step, ::step]).resize(THUMBNAIL_SIZE, Image.Resampling.BOX))
 
     def rgb(self, width: int, height: int, region: Region | None = None) -> Plane:
         """Return the picture, or a region of it with the border repeated, as (height, width, 3) RGB of that size."""
+        if region is not None and self.size is not None:
+            across, down = self.density
+            region = Region(*(round(side * density) for side, density in zip(region, (across, down) * 2, strict=True)))
         channels = [
-            _resize(_part(plane, region, factor), width, height)
+            _resize(_part(plane, region, factor, (width, height)), width, height)
             for plane, factor in ((self.y, 1), (self.u, 2), (self.v, 2))
         ]
         return np.asarray(Image.merge("RGB", channels).convert("RGB", yuv_to_rgb(self.colour)))
@@ -77,9 +92,18 @@ class Planes:
 
     def warp_square(self, inverse: NDArray[np.float64], size_px: int) -> "Planes":
         """Return a square of ``size_px`` (even); ``inverse`` (2, 3) maps its pixels to those of the picture."""
+        inverse = self._stored(inverse)
         half = inverse * np.array([1.0, 1.0, 0.5])
         y = warp(self.y, inverse, size_px)
         return Planes(y, warp(self.u, half, size_px // 2), warp(self.v, half, size_px // 2), self.colour)
+
+    def warp_luma(self, inverse: NDArray[np.float64], size_px: int) -> Plane:
+        """Return the luma of ``warp_square``."""
+        return warp(self.y, self._stored(inverse), size_px)
+
+    def _stored(self, inverse: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a map to the pixels of the picture as one to its stored pixels."""
+        return inverse if self.size is None else inverse * np.array(self.density)[:, None]
 
 
 def image_of(plane: Plane) -> Image.Image:
@@ -137,21 +161,24 @@ class DecodedFrame(NamedTuple):
     """Which of the files that were joined it is from"""
 
 
-def _part(plane: Plane, region: Region | None, factor: int) -> Plane:
-    if region is None:
-        return plane
-    return _cut(plane, Region(*(side // factor for side in region)))
+def _part(plane: Plane, region: Region | None, factor: int, size: tuple[int, int]) -> Plane:
+    """Return a region of a plane, or a regular subset of its pixels, at least twice as many a side as ``size``."""
+    x0, y0, x1, y1 = (0, 0, *plane.shape[::-1]) if region is None else (side // factor for side in region)
+    ratio = min((x1 - x0) // size[0], (y1 - y0) // size[1]) // _MIN_REDUCTION
+    return _cut(plane, Region(x0, y0, x1, y1), 1 << max(0, ratio.bit_length() - 1))
 
 
-def _cut(picture: Plane, region: Region) -> Plane:
+def _cut(picture: Plane, region: Region, step: int = 1) -> Plane:
+    """Return the middle pixel of each ``step`` x ``step`` pixels of a region, the border repeated beyond it."""
     height, width = picture.shape[:2]
-    if 0 <= region.x0 < region.x1 <= width and 0 <= region.y0 < region.y1 <= height:
-        return picture[region.y0 : region.y1, region.x0 : region.x1]
-    rows = np.clip(np.arange(region.y0, max(region.y1, region.y0 + 1)), 0, height - 1)
-    columns = np.clip(np.arange(region.x0, max(region.x1, region.x0 + 1)), 0, width - 1)
+    x0, y0 = region.x0 + step // 2, region.y0 + step // 2
+    if 0 <= x0 < region.x1 <= width and 0 <= y0 < region.y1 <= height:
+        return picture[y0 : region.y1 : step, x0 : region.x1 : step]
+    rows = np.clip(np.arange(y0, max(region.y1, y0 + 1), step), 0, height - 1)
+    columns = np.clip(np.arange(x0, max(region.x1, x0 + 1), step), 0, width - 1)
     left, right = columns[0], columns[-1] + 1
     part = picture[rows, left:right]
-    return part if right - left == len(columns) else part[:, columns - left]
+    return part if right - left == len(columns) else part.take(columns - left, axis=1)
 
 
 def _resize(plane: Plane, width: int, height: int) -> Image.Image:

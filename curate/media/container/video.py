@@ -37,11 +37,15 @@ _STANDARDS: dict[int, Literal["bt601", "bt709", "bt2020"]] = {
 """Colour spaces by their code in ITU-T H.273."""
 _UNSPECIFIED, _RGB, _FULL_RANGE, _LIMITED_RANGE, _SWS_BT601 = 2, 0, 2, 1, 5
 """Codes of ITU-T H.273 and FFmpeg."""
+_PLANAR = ("yuv420p", "yuvj420p")
 _SEEK_MARGIN_S = 5.0
 _HIGH_DEFINITION_PX = 720
 _ROUNDED_PX = 4
 """Sizes that differ by less are of one shape."""
-_LONG_S, _REPEAT_S = 0.5, 0.1
+_EARLY_S = 1.0
+_DENSE_S, _MAX_SPARSE_S = 0.067, 0.13
+"""Only frames shorter than the first are left out, and only as long as no others are further apart than the second."""
+_LONG_S, REPEAT_S = 0.5, 0.1
 """A picture that is shown for longer is repeated this often, so that it is there whenever it is looked for."""
 
 
@@ -94,18 +98,20 @@ def decode_video(
     geometry: FrameGeometry,
     *,
     repeat: bool = False,
+    sparse: bool = False,
 ) -> Iterator[DecodedFrame]:
     """Yield the frames displayed in the spans, which are in order and do not touch, all of one size.
 
     Decodes from the keyframe before each span to its end; without ``keyframes``, from the start of the file to the end
-    of the last span. With ``repeat``, a picture displayed for longer than half a second is repeated.
+    of the last span. With ``repeat``, a picture displayed for longer than half a second is repeated. With ``sparse``,
+    frames that no other frame is decoded from are left out, if there are keyframes.
     """
     if media.video is None or not spans:
         return
     rate = float(media.video.average_rate or media.video.guessed_rate or 25)
     # A decoded frame may outlive the open file; the stream may not.
     index, aspect, name = 0, _pixel_aspect(media.video), media.path.name
-    frames = _frames(media, _decoded_ranges(spans, keyframes) if keyframes else [])
+    frames = _frames(media, _decoded_ranges(spans, keyframes) if keyframes else [], sparse=sparse)
     for number, (time_s, frame) in enumerate(_timed(frames, media.origin_s, rate, repeat)):
         while time_s >= spans[index][1]:
             index += 1
@@ -138,47 +144,63 @@ def _timed(frames: Iterator[Any], origin_s: float, rate: float, repeat: bool) ->
 
 def _repeat(frame: Any, start_s: float, end_s: float) -> Iterator[tuple[float, Any]]:
     if _LONG_S < end_s - start_s < MAX_JUMP_S:
-        yield from ((start_s + step * _REPEAT_S, frame) for step in range(1, math.ceil((end_s - start_s) / _REPEAT_S)))
+        yield from ((start_s + step * REPEAT_S, frame) for step in range(1, math.ceil((end_s - start_s) / REPEAT_S)))
 
 
-def _decoded_ranges(spans: Sequence[tuple[float, float]], keyframes: Sequence[float]) -> list[tuple[float, float]]:
-    """Return from which keyframe to which time to decode; spans between the same keyframes share a range."""
-    ranges: list[tuple[float, float]] = []
+class _Range(NamedTuple):
+    """From which keyframe to which time to decode, and from when on frames are wanted."""
+
+    keyframe_s: float
+    wanted_s: float
+    end_s: float
+
+
+def _decoded_ranges(spans: Sequence[tuple[float, float]], keyframes: Sequence[float]) -> list[_Range]:
+    """Return what to decode; spans between the same keyframes share a range."""
+    ranges: list[_Range] = []
     for start_s, end_s in spans:
         keyframe_s = keyframes[max(0, bisect_right(keyframes, start_s) - 1)]
-        if ranges and keyframe_s < ranges[-1][1]:
-            ranges[-1] = (ranges[-1][0], end_s)
+        if ranges and keyframe_s < ranges[-1].end_s:
+            ranges[-1] = ranges[-1]._replace(end_s=end_s)
         else:
-            ranges.append((keyframe_s, end_s))
+            ranges.append(_Range(keyframe_s, start_s, end_s))
     return ranges
 
 
-def _frames(media: MediaFile, ranges: Sequence[tuple[float, float]]) -> Iterator[Any]:
+def _frames(media: MediaFile, ranges: Sequence[_Range], *, sparse: bool) -> Iterator[Any]:
     """Yield the decoded frames of the ranges, each from a keyframe to a time, which follows; all without ranges.
 
     Packets are read in order, and the decoder sees only those of a range: it is fed from the keyframe on, and drained
-    and flushed at the first packet past the end.
+    and flushed at the first packet past the end. Before the wanted frames and with ``sparse``, frames that no other one
+    needs are skipped, unless they are long on screen; once ``sparse`` leaves a long gap, no more of the wanted ones.
     """
     if not ranges or media.video is None:
         yield from media.decoded(media.video)
         return
-    pending, failures = list(reversed(ranges)), 0
+    pending, failures, last_s = list(reversed(ranges)), 0, math.inf
     is_feeding = False
-    _seek_before(media, ranges[0][0])
+    _seek_before(media, ranges[0].keyframe_s)
     for packet in media.packets(media.video):
         time_s = _seconds(media, packet.dts if packet.dts is not None else packet.pts, packet)
-        if is_feeding and packet.size and time_s >= pending[-1][1]:
+        if is_feeding and packet.size and time_s >= pending[-1].end_s:
             yield from _decode(media, None) or ()
             media.video.codec_context.flush_buffers()
-            yield float(pending.pop()[1])
-            is_feeding = False
+            yield float(pending.pop().end_s)
+            is_feeding, last_s = False, math.inf
             if not pending:
                 return
         if not is_feeding and packet.is_keyframe:
-            is_feeding = _seconds(media, packet.pts, packet) >= pending[-1][0] - 1e-6
+            is_feeding = _seconds(media, packet.pts, packet) >= pending[-1].keyframe_s - 1e-6
         if is_feeding:
+            is_early = _seconds(media, packet.pts, packet) < pending[-1].wanted_s - _EARLY_S
+            max_s = _LONG_S if is_early else _DENSE_S if sparse else -1.0
+            may_skip = (packet.duration or 0) * packet.time_base <= max_s
+            media.video.codec_context.skip_frame = "NONREF" if may_skip else "DEFAULT"
             frames = _decode(media, packet)
-            yield from frames or ()
+            for frame in frames or ():
+                frame_s = _seconds(media, frame.pts, frame)
+                sparse, last_s = sparse and frame_s - last_s <= _MAX_SPARSE_S, frame_s
+                yield frame
             failures += frames is None
             if failures > MAX_DAMAGED_PACKETS:
                 return
@@ -257,6 +279,11 @@ def _to_planes(frame: Any, aspect: float, geometry: FrameGeometry, name: str) ->
     # Side data keep their frame alive until the garbage collector comes by, so they are rarely looked at.
     orientation = geometry.orientation if frame.rotation == geometry.angle else _orientation(frame)
     size, upright = (geometry.width, geometry.height), _upright_size(frame, aspect, orientation)
+    if upright == size and frame.format.name in _PLANAR:
+        # Stretching wide pixels takes longer than decoding them.
+        planes, colour = _convert(frame, (frame.width, frame.height))
+        y, u, v = (_upright(plane, orientation) for plane in planes)
+        return Planes(y, u, v, colour, None if y.shape == size[::-1] else size)
     if upright != size:
         if upright[0] * upright[1] > MAX_PIXELS:
             raise too_large(name, *upright, MAX_PIXELS)
@@ -292,7 +319,7 @@ def _convert(frame: Any, size: tuple[int, int]) -> tuple[list[NDArray[np.uint8]]
         if standard is None:
             raise InvalidRow(f"colours of type {frame.colorspace} (ITU-T H.273) are not supported", reason="unreadable")
         colour, ranges = Colour(standard, is_full), (2, 2) if is_full else (1, 1)
-    if frame.format.name not in ("yuv420p", "yuvj420p") or (frame.width, frame.height) != size:
+    if frame.format.name not in _PLANAR or (frame.width, frame.height) != size:
         spaces = {"dst_colorspace": _SWS_BT601} if is_rgb else {}
         try:
             frame = frame.reformat(*size, "yuv420p", src_color_range=ranges[0], dst_color_range=ranges[1], **spaces)

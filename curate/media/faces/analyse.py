@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from curate.media.container.decode import MERGE_GAP_S, Span, decode_frames, merge_spans
+from curate.media.container.decode import MERGE_GAP_S, Span, decode_frames, frame_interval_s, merge_spans
 from curate.media.container.planes import Planes
+from curate.media.container.video import REPEAT_S
 from curate.media.faces.background import BackgroundWorker
 from curate.media.faces.detector import FaceDetector
 from curate.media.faces.face_track import FaceTrack
@@ -20,6 +21,8 @@ from curate.media.shots import Shot, ShotDetector
 
 _QUEUE_BYTES = 24_000_000
 _MAX_BATCH = 25
+_SPARSE_S = 0.1
+"""Frames are left out only if faces are searched for at least this far apart."""
 
 
 class VideoAnalysis(NamedTuple):
@@ -39,24 +42,29 @@ def analyse_video(
     size_px: int = 256,
     crops: Crops = "best",
     store: Store | None = None,
+    exact_cuts: bool = False,
 ) -> VideoAnalysis:
     """Return the shots and face tracks of the spans of a video, which are in order and do not overlap.
 
-    Faces are detected in every ``every``-th frame; those whose box is smaller than ``min_face_px`` are ignored. Crops
-    are squares of ``size_px`` (rounded up to even): the best of each track in each span and, through ``store``, also
-    one of every detection (``frames``: JPEG) or every frame (``video``: one H.264 MP4 per track). With ``none``, crops
-    are scored but not encoded. An error raised by ``store`` ends the analysis. Memory grows with the tracks, not with
-    the length of the video.
+    Faces are detected about every ``every``-th frame; those whose box is smaller than ``min_face_px`` are ignored.
+    Frames in between that are costly to decode are left out unless ``exact_cuts`` are wanted or videos of the faces.
+    Crops are squares of ``size_px`` (rounded up to even): the best of each track in each span and, through ``store``,
+    also one of every detection (``frames``: JPEG) or every frame (``video``: one H.264 MP4 per track). With ``none``,
+    crops are scored but not encoded. An error raised by ``store`` ends the analysis. Memory grows with the tracks, not
+    with the length of the video.
     """
     if crops in ("frames", "video") and store is None:
         raise ValueError(f"crops={crops!r} needs a function to store them")
     recorder = CropRecorder(size_px + size_px % 2, crops, store)
     search = FaceSearch(detector, min_face_px)
+    interval_s = every * min(frame_interval_s(path), REPEAT_S)
+    sparse = not exact_cuts and crops != "video" and interval_s > _SPARSE_S
     with (
-        closing(decode_frames(path, spans, prefetch=True, repeat=True)) as frames,
+        closing(decode_frames(path, spans, prefetch=True, repeat=True, sparse=sparse)) as frames,
         closing(BackgroundWorker(_QUEUE_BYTES)) as worker,
     ):
-        analyser = _Analyser(spans, search, every, recorder, worker)
+        # Half a frame early, since times are rounded.
+        analyser = _Analyser(spans, search, interval_s * (1 - 0.5 / every), recorder, worker)
         part = 0
         for frame in frames:
             if frame.part != part:
@@ -70,10 +78,15 @@ class _Analyser:
     """Splits the frames at cuts, searches them for faces, and hands these to the recorder on another thread."""
 
     def __init__(
-        self, spans: Sequence[Span], search: FaceSearch, every: int, recorder: CropRecorder, worker: BackgroundWorker
+        self,
+        spans: Sequence[Span],
+        search: FaceSearch,
+        interval_s: float,
+        recorder: CropRecorder,
+        worker: BackgroundWorker,
     ) -> None:
         self._spans, self._stretches = list(spans), merge_spans(spans, MERGE_GAP_S)
-        self._search, self._every, self._recorder, self._worker = search, every, recorder, worker
+        self._search, self._interval_s, self._recorder, self._worker = search, interval_s, recorder, worker
         self._shot_detector = ShotDetector()
         self._tracks: dict[int, FaceTrack] = {}
         self._visible_shares: dict[int, list[float]] = {}
@@ -81,7 +94,8 @@ class _Analyser:
         """Frames not yet assigned to a shot"""
         self._unsearched: list[tuple[float, Planes]] = []
         """Frames of the shot from the last searched one on"""
-        self._count = 0
+        self._due_s = -1e9
+        """When to search again"""
 
     def add_frame(self, time_s: float, planes: Planes) -> None:
         if self._stretches and time_s >= self._stretches[0].end_s:
@@ -89,8 +103,7 @@ class _Analyser:
         while self._stretches and time_s >= self._stretches[0].end_s:
             self._stretches.pop(0)
         self._unsorted.append((time_s, planes))
-        last = self._count + len(self._unsorted) - 1
-        if last % self._every == 0 or len(self._unsorted) == _MAX_BATCH:
+        if time_s >= self._due_s or len(self._unsorted) == _MAX_BATCH:
             self._process_batch()
 
     def end_shot(self) -> None:
@@ -100,7 +113,7 @@ class _Analyser:
         self._shot_detector.end_shot()
 
     def _process_batch(self) -> None:
-        """Split the waiting frames at the cuts among them; search the first frame of a shot and every n-th."""
+        """Split the waiting frames at the cuts among them; search the first frame of a shot and at every interval."""
         frames, self._unsorted = self._unsorted, []
         if not frames:
             return
@@ -112,9 +125,9 @@ class _Analyser:
                 # No track continues across a longer gap, so the frames within it will not be needed.
                 del self._unsearched[:-1]
             self._unsearched.append(frame)
-            if self._count % self._every == 0:
+            if frame[0] >= self._due_s:
                 self._search_frame(*frame)
-            self._count += 1
+                self._due_s = frame[0] + self._interval_s
 
     def finish(self) -> VideoAnalysis:
         self.end_shot()
@@ -130,7 +143,7 @@ class _Analyser:
             self._search_frame(*self._unsearched[-1])
         self._worker.submit(self._recorder.finish_videos)
         self._search.reset()
-        self._unsearched, self._count = [], 0
+        self._unsearched, self._due_s = [], -1e9
 
     def _search_frame(self, time_s: float, planes: Planes) -> None:
         span_index = next((i for i, span in enumerate(self._spans) if span.start_s <= time_s <= span.end_s), None)

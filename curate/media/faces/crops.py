@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.media.container.pictures import encode_jpeg
-from curate.media.container.planes import Planes, warp
+from curate.media.container.planes import Planes
 from curate.media.faces.align import FaceQuality, Pose, align, crop_transform, estimate_pose, measure_face
 from curate.media.faces.detector import Face
 
@@ -52,7 +52,7 @@ def crop_frame(
     inverse = None if _is_outside(planes, face) else crop_transform(face.landmarks, RATED_PX, reach=_reach(planes))
     if inverse is None:
         return None
-    luma = warp(planes.y, inverse, RATED_PX)
+    luma = planes.warp_luma(inverse, RATED_PX)
     if not _has_contrast(luma):
         return None
     quality = measure_face(luma, face, width=planes.width, height=planes.height)

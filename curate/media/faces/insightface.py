@@ -113,6 +113,10 @@ def _networks(folder: Path, task: str) -> Any:
     search_path = list(sys.path)
     try:
         import insightface.app
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"faces.model_pack needs the package {error.name}", hint='pip install "curate[insightface]"'
+        ) from error
     except (ImportError, OSError) as error:
         # OpenCV that fails to load leaves its own folder on the path, which hides the standard library from workers.
         sys.path[:] = search_path

@@ -11,6 +11,9 @@ from curate.media.container.planes import Planes, image_of
 from curate.media.faces.detector import Face
 
 _SIZE = (24, 16)
+_DARK_INDEX = _SIZE[0] * _SIZE[1] // 10
+_MIN_REDUCTION = 3
+"""How often a pixel of the samples is averaged from others, across and down, where the picture has as many."""
 _MIN_CONTRAST = 8.0
 
 
@@ -42,17 +45,22 @@ class MouthMotion:
         change = jaw - previous
         self.times_s.append(time_s)
         self.motion.append(float(np.abs(change - change.mean()).mean()) / contrast)
-        self.darkness.append(-float(np.percentile(mouth, 10)) / contrast)
+        self.darkness.append(-float(np.partition(mouth, _DARK_INDEX, axis=None)[_DARK_INDEX]) / contrast)
 
 
 def _fill(patch: NDArray[np.float32], planes: Planes, x: float, y: float, width: float, height: float) -> None:
     """Fill a patch with the luma of the rectangle around (x, y), clipped to the picture."""
     x0, y0 = max(0.0, float(x) - width / 2), max(0.0, float(y) - height / 2)
     x1, y1 = min(float(planes.width), float(x) + width / 2), min(float(planes.height), float(y) + height / 2)
-    left, top = int(x0), int(y0)
     if x1 - x0 < 2 or y1 - y0 < 2:
         patch[:] = 0
         return
-    image = image_of(planes.y[top : int(y1) + 1, left : int(x1) + 1])
-    box = (x0 - left, y0 - top, min(x1 - left, image.width), min(y1 - top, image.height))
+    if planes.size is not None:
+        across, down = planes.density
+        x0, x1, y0, y1 = x0 * across, x1 * across, y0 * down, y1 * down
+    left, top = int(x0), int(y0)
+    step = max(1, int(min((x1 - x0) / _SIZE[0], (y1 - y0) / _SIZE[1]) / _MIN_REDUCTION))
+    image = image_of(planes.y[top + step // 2 : int(y1) + 1 : step, left + step // 2 : int(x1) + 1 : step])
+    start, end = ((x0 - left) / step, (y0 - top) / step), ((x1 - left) / step, (y1 - top) / step)
+    box = (*start, min(end[0], image.width), min(end[1], image.height))
     patch[:] = np.asarray(image.resize(_SIZE, Image.Resampling.BILINEAR, box=box))

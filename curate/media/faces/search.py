@@ -15,6 +15,8 @@ STILL_EVERY_S = 4.0
 WHOLE_SIDE_PX = 640
 AGAIN_SIDE_PX = 480
 """The first search of a shot is the finest: most small faces are present from its start."""
+CLOSE_SIDE_PX = 256
+"""Where no face is found, one that is nearly as large as the picture is searched for."""
 _STILL = 3.0
 _NEAR_SIDE_PX = 96
 _REACH = 1.8
@@ -60,7 +62,10 @@ class FaceSearch:
             region = self._changed_region(planes, faces) if elapsed_s >= WHOLE_EVERY_S else None
         if region is not None:
             side_px = WHOLE_SIDE_PX if self._thumbnail is None else AGAIN_SIDE_PX
-            faces = _distinct([*faces, *self._search_region(planes, region, side_px)])
+            new_faces = self._search_region(planes, region, side_px) or self._search_region(
+                planes, region, CLOSE_SIDE_PX
+            )
+            faces = _distinct([*faces, *new_faces])
             self._thumbnail = planes.thumbnail().astype(np.int16)
         faces = [face for face in faces if face.size_px >= self.min_face_px]
         tracks = self.tracker.update(time_s, faces)

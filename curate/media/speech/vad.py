@@ -14,6 +14,10 @@ from curate.media.onnx import open_vad
 HOP_S = 512 / AUDIO_RATE_HZ
 SPEECH_THRESHOLD, HYSTERESIS = 0.5, 0.15
 _HOP, _CONTEXT, _BLOCK = 512, 64, 1024
+_USUAL_LEVEL, _MAX_DOUBLINGS = 3000.0, 6
+_LOUD_WINDOWS, _LOUD_SHARE = 94, 0.1
+"""The level of a recording is that of its loudest three seconds, or of a tenth of it if that is less: silence, however
+long, does not count."""
 
 
 class Utterance(NamedTuple):
@@ -24,20 +28,35 @@ class Utterance(NamedTuple):
 
 
 def speech_probabilities(samples: Samples) -> NDArray[np.float32]:
-    """Return the probability of speech for each window of 32 ms; the last window is padded with silence."""
-    session = open_vad()
+    """Return the probability of speech for each window of 32 ms; the last window is padded with silence.
+
+    A quiet recording, such as of far talk, is analysed louder.
+    """
+    session, scale = open_vad(), np.float32(_gain(samples) / 32768)
     state: dict[str, Any] = {name: np.zeros((1, 1, 128), np.float32) for name in ("h", "c")}
     tail: NDArray[np.float32] = np.zeros(_CONTEXT, np.float32)
     parts: list[NDArray[np.float32]] = []
     for start in range(0, len(samples), _HOP * _BLOCK):
         release_pages(samples)
-        block = samples[start : start + _HOP * _BLOCK].astype(np.float32) / np.float32(32768)
+        block = (samples[start : start + _HOP * _BLOCK].astype(np.float32) * scale).clip(-1, 1)
         windows = np.pad(block, (0, -len(block) % _HOP)).reshape(-1, _HOP)
         context = np.vstack([tail, windows[:-1, -_CONTEXT:]])
         probabilities, state["h"], state["c"] = session.run(None, {"input": np.hstack([context, windows]), **state})
         tail = windows[-1, -_CONTEXT:]
         parts.append(probabilities.reshape(-1))
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def _gain(samples: Samples) -> int:
+    """Return the power of two, 1-64, that brings the loud parts of a recording nearest below the usual level."""
+    levels: list[NDArray[np.float64]] = []
+    for start in range(0, len(samples), _HOP * _BLOCK):
+        release_pages(samples)
+        block = samples[start : start + _HOP * _BLOCK].astype(np.float32)
+        levels.append(np.sqrt((block[: len(block) // _HOP * _HOP].reshape(-1, _HOP) ** 2).mean(axis=1)))
+    loudness = np.sort(np.concatenate([*levels, np.zeros(1)]))[::-1]
+    level = float(loudness[min(_LOUD_WINDOWS, int(_LOUD_SHARE * len(loudness)))])
+    return 1 << min(_MAX_DOUBLINGS, max(0, int(np.log2(_USUAL_LEVEL / max(level, 1.0)))))
 
 
 def find_utterances(

@@ -58,7 +58,8 @@ _IN_WORDS = frozenset("’‘–—…·\xad")
 _FINAL, _LEADING = frozenset("ךםןףץςةىฯๆะ"), frozenset("เแโใไ")
 """Letters that end words, and vowels that begin syllables."""
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_SAMPLE_BYTES = 40_000
+SAMPLE_BYTES = 40_000
+"""As much is read of the lines that are not ASCII."""
 _FOREIGN_SHARE = 0.05
 _EAST_ASIAN_SCORE = 0.4
 _MIN_SCORE, _MIN_LEAD = 0.1, 2.0
@@ -71,22 +72,28 @@ class DecodedText(NamedTuple):
     doubt: str | None = None
 
 
+class GuessedEncoding(NamedTuple):
+    """Python's name of an encoding, and a clause if it is a guess that may be wrong."""
+
+    name: str
+    doubt: str | None = None
+
+
 def decode_text(raw: bytes, *, language: str | None = None) -> DecodedText:
-    """Decode bytes by BOM, as UTF-8 or UTF-16, else in the legacy encoding that makes the likeliest text.
+    """Decode bytes in the encoding that ``guess_encoding`` returns."""
+    encoding, doubt = guess_encoding(raw, language=language)
+    return DecodedText(raw.decode(encoding, "replace"), doubt)
+
+
+def guess_encoding(raw: bytes, *, language: str | None = None) -> GuessedEncoding:
+    """Return the encoding of a text: by BOM, UTF-8 or UTF-16, else the legacy one that makes the likeliest text.
 
     A legacy encoding fits as far as the text then has no letters, capitals and signs that its language lacks.
     ``language`` (ISO 639-1) is the one to expect.
     """
-    for bom, encoding in _BOMS.items():
-        if raw.startswith(bom):
-            return DecodedText(raw.decode(encoding, "replace"))
-    if len(raw) > 1 and 0 in raw[:2]:
-        return DecodedText(raw.decode("utf-16-be" if raw[0] == 0 else "utf-16-le", "replace"))
-    try:
-        return DecodedText(raw.decode("utf-8"))
-    except UnicodeDecodeError:
-        pass
-    sample = b"\n".join(line for line in raw.splitlines() if not line.isascii())[:_SAMPLE_BYTES]
+    if unicode := unicode_encoding(raw):
+        return GuessedEncoding(unicode)
+    sample = b"\n".join(line for line in raw.splitlines() if not line.isascii())[:SAMPLE_BYTES]
     ranked = sorted(_scores(sample, language).items(), key=lambda entry: -entry[1][1])
     text, (encoding, score) = ranked[0] if ranked else ("", ("cp1252", 0.0))
     rival = ranked[1][1][1] if len(ranked) > 1 else 0.0
@@ -94,7 +101,21 @@ def decode_text(raw: bytes, *, language: str | None = None) -> DecodedText:
     if score < _MIN_SCORE or score < rival * _MIN_LEAD:
         line = next((line.strip() for line in text.splitlines() if line.strip()), "")[:60]
         doubt = f"is not UTF-8, and its encoding is unclear: read as {encoding}, which makes {line!r}; save it as UTF-8"
-    return DecodedText(raw.decode(encoding, "replace"), doubt)
+    return GuessedEncoding(encoding, doubt)
+
+
+def unicode_encoding(raw: bytes) -> str | None:
+    """Return the encoding of a text if it is UTF-8 or UTF-16, else None."""
+    for bom, encoding in _BOMS.items():
+        if raw.startswith(bom):
+            return encoding
+    if len(raw) > 1 and 0 in raw[:2]:
+        return "utf-16-be" if raw[0] == 0 else "utf-16-le"
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return "utf-8"
 
 
 def _scores(sample: bytes, language: str | None) -> dict[str, tuple[str, float]]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from curate.errors import InvalidInput
+from curate.errors import InvalidInput, MissingDependency
 from curate.files import sha256_of, sha256_of_file
 from curate.media.container.decode import Samples, Span, cut_audio
 from curate.media.words.markup import Cue
@@ -109,8 +109,12 @@ def _open(folder: Path) -> Any:
     problem = model_problem(folder)
     if problem:
         raise InvalidInput(problem, hint=_HINT)
-    import faster_whisper
-
+    try:
+        import faster_whisper
+    except ImportError as error:
+        raise MissingDependency(
+            "transcripts with a Whisper model need faster-whisper", hint='pip install "curate[whisper]"'
+        ) from error
     try:
         return faster_whisper.WhisperModel(
             str(folder), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True

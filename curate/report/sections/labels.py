@@ -1,15 +1,18 @@
 """How the labels of each field are distributed."""
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.identity import json_values
 from curate.labels import Field, LabelSchema
 
 _BINS = 10
+_ROWS = 50_000
 
 
 class Bar(NamedTuple):
@@ -49,14 +52,25 @@ def histogram(values: Sequence[float]) -> list[Bar]:
 
 def _count_labels(field: Field, name: str, rows: pa.Table) -> list[Bar]:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for value, source in zip(rows[name].to_pylist(), rows["label_source"].to_pylist(), strict=True):
+    for value, is_human, times in _distinct(rows, name):
         for label in field.labels_of(value):
-            counts[label]["human" if source == "human" else "model"] += 1
+            counts[label]["human" if is_human else "model"] += times
     order = sorted(counts, key=lambda label: -counts[label].total())
     return [Bar(label, {kind: counts[label][kind] for kind in ("human", "model")}) for label in order]
 
 
 def _count_numbers(field: Field, name: str, rows: pa.Table) -> list[Bar]:
-    numbers = [field.number_of(value) for value in rows[name].to_pylist()]
-    defined = [number for number in numbers if number is not None]
-    return histogram(defined) if defined else []
+    numbers: Counter[float] = Counter()
+    for value, _, times in _distinct(rows, name):
+        if (number := field.number_of(value)) is not None:
+            numbers[number] += times
+    return histogram(list(numbers.elements())) if numbers else []
+
+
+def _distinct(rows: pa.Table, name: str) -> Iterator[tuple[Any, bool, int]]:
+    """Yield each value of a column by whether a person gave it, and how often, in the order of the rows."""
+    is_human = pc.equal(rows["label_source"], "human").to_pylist()
+    for start in range(0, rows.num_rows, _ROWS):
+        values = json_values(rows[name].slice(start, _ROWS))
+        for (text, human), times in Counter(zip(values, is_human[start : start + _ROWS], strict=True)).items():
+            yield json.loads(text), human, times

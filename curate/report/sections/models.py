@@ -7,13 +7,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.advice import advise
+
 _EXAMPLES = 3
 
 Row = dict[str, Any]
 
 
 def proposal_outcomes(prelabels: pa.Table) -> Mapping[str, Any]:
-    """Return counts of outcomes by labeller, the outcomes in order, and the commonest reasons of failures."""
+    """Return counts of outcomes by labeller, the outcomes in order, the commonest reasons of failures, and advice."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for row in _count(prelabels, "labeller", "outcome"):
         counts[row["labeller"]][row["outcome"]] = row["count_all"]
@@ -22,6 +24,7 @@ def proposal_outcomes(prelabels: pa.Table) -> Mapping[str, Any]:
         "counts": dict(sorted(counts.items())),
         "outcomes": sorted(outcomes, key=lambda outcome: (outcome != "ok", outcome)),
         "failures": _failures(prelabels),
+        "advice": [(name, advice) for name, by_outcome in sorted(counts.items()) if (advice := advise(by_outcome))],
     }
 
 

@@ -1,10 +1,11 @@
 """The sources of a corpus, and what was rejected of them."""
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.report.sections.items import rows_with
 from curate.report.sections.labels import Bar
@@ -23,13 +24,13 @@ def source_rows(tables: Mapping[str, pa.Table]) -> Mapping[str, Any]:
     return {"rows": rows, "item_counts": Counter(items["source_id"].to_pylist()), "more": sources.num_rows - len(rows)}
 
 
-def rejections_by_reason(rejections: Sequence[Row]) -> Mapping[str, Any]:
+def rejections_by_reason(rejections: pa.Table) -> Mapping[str, Any]:
     """Return the number of rejections by stage and reason, and five examples of each."""
-    by_reason: dict[str, list[Row]] = defaultdict(list)
-    for row in rejections:
-        by_reason[f"{row['stage']}: {row['reason']}"].append(row)
-    order = sorted(by_reason, key=lambda reason: (-len(by_reason[reason]), reason))
+    names = pc.binary_join_element_wise(rejections["stage"], rejections["reason"], ": ")
+    counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(names).to_pylist()}
+    order = sorted(counts, key=lambda reason: (-counts[reason], reason))
+    examples = ((reason, rejections.filter(pc.equal(names, reason)).slice(0, _EXAMPLES)) for reason in order)
     return {
-        "reasons": [Bar(reason, {"bad": len(by_reason[reason])}) for reason in order],
-        "examples": [(reason, row) for reason in order for row in by_reason[reason][:_EXAMPLES]],
+        "reasons": [Bar(reason, {"bad": counts[reason]}) for reason in order],
+        "examples": [(reason, row) for reason, rows in examples for row in rows.to_pylist()],
     }

@@ -1,22 +1,34 @@
 """Keep the files of workspaces out of what globs match: curate never ingests what it wrote."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from curate.stages.ingest.matching import LeadsOutside
 
 _SETTINGS = "curate.yaml"
 _KEYS = (b"format:", b"secret:")
 
 
-def outside_workspaces(names: Iterable[str], folder: Path) -> list[str]:
-    """Return those of the files, given relative to ``folder``, that lie in no workspace, however deep."""
+def outside_workspaces(names: Iterable[str], folder: Path, *, may_read: Callable[[str], bool]) -> list[str]:
+    """Return those of the files, given relative to ``folder``, that lie in no workspace, however deep.
+
+    Raises ``LeadsOutside`` for the first of them whose path without links ``may_read`` refuses.
+    """
     # Paths are texts and nothing recurses here: folders may be thousands deep.
     real: dict[str, str] = {}
     inside: dict[str, bool] = {}
     kept = []
     for name in names:
-        parent = os.path.dirname(os.path.join(folder, name))  # noqa: PTH118, PTH120
-        if not _is_inside(_resolve(os.path.abspath(parent), real), inside):  # noqa: PTH100
+        path = os.path.join(folder, name)  # noqa: PTH118
+        if ".." in name or os.path.islink(path):  # noqa: PTH114
+            target = os.path.realpath(path)
+        else:
+            parent = _resolve(os.path.abspath(os.path.dirname(path)), real)  # noqa: PTH100, PTH120
+            target = os.path.join(parent, os.path.basename(path))  # noqa: PTH118, PTH119
+        if not may_read(target):
+            raise LeadsOutside(path, target)
+        if not _is_inside(os.path.dirname(target), inside):  # noqa: PTH120
             kept.append(name)
     return kept
 

@@ -6,22 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from curate.corpus.sources import RawFolders
 from curate.errors import InvalidRow
 from curate.files import sha256_of_file
+from curate.media.words.encodings import guess_encoding
 from curate.media.words.sidecars import Sidecar, find_sidecars
 from curate.stages.ingest.inspecting import inspect_media
+from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.ingest.posts import MAX_POST_BYTES, is_unicode, post_source
 
 _EXCERPT_BYTES = 32_768
 _MAX_COPIES = 4
 
 
-def file_input(name: str, file: str, folder: Path) -> dict[str, Any]:
+def file_input(name: str, file: str, raw: RawFolders) -> dict[str, Any]:
     """Return the input of ingest for a file: its path, size and time of change, and the subtitle files beside it.
 
-    ``name`` is its path relative to ``folder``, and ``file`` the same as valid Unicode.
+    ``file`` is the name as valid Unicode. Raises ``LeadsOutside`` if subtitles are a link out of the folders.
     """
-    path = folder / name
+    path = raw.join(name)
     state = path.stat()
     row = {
         "file": file,
@@ -29,11 +32,24 @@ def file_input(name: str, file: str, folder: Path) -> dict[str, Any]:
         "size_bytes": state.st_size,
         "mtime_ns": state.st_mtime_ns,
     }
-    sidecars = [] if path.suffix.lower() == ".txt" else find_sidecars(path)
-    row["sidecars"] = [_sidecar(sidecar, row) for sidecar in sidecars if is_unicode(sidecar.path.name)]
+    sidecars = _own_sidecars(path)
+    for sidecar in sidecars:
+        if sidecar.path.is_symlink() and not raw.boundary()(real := os.path.realpath(sidecar.path)):
+            raise LeadsOutside(str(sidecar.path), real)
+    row["sidecars"] = [_sidecar(sidecar, row) for sidecar in sidecars]
     if not is_unicode(name):
         row["problem"] = "its name is not valid UTF-8"
     return row
+
+
+def sidecar_paths(path: Path) -> list[Path]:
+    """Return the subtitle files beside a media file."""
+    return [sidecar.path for sidecar in _own_sidecars(path)]
+
+
+def _own_sidecars(path: Path) -> list[Sidecar]:
+    sidecars = [] if path.suffix.lower() == ".txt" else find_sidecars(path)
+    return [sidecar for sidecar in sidecars if is_unicode(sidecar.path.name)]
 
 
 def _sidecar(sidecar: Sidecar, row: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +63,7 @@ def _sidecar(sidecar: Sidecar, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def share_sidecars(rows: Sequence[dict[str, Any]], folder: Path) -> None:
+def share_sidecars(rows: Sequence[dict[str, Any]], raw: RawFolders) -> None:
     """Give the inputs of files that may be copies of each other the subtitles that lie beside any of them.
 
     Files are compared if their sizes are equal and one has subtitles; ``read_source`` compares all of their bytes.
@@ -61,7 +77,7 @@ def share_sidecars(rows: Sequence[dict[str, Any]], folder: Path) -> None:
             continue
         by_content: dict[bytes, list[dict[str, Any]]] = {}
         for row in same_size:
-            by_content.setdefault(_excerpt(folder / os.fsdecode(row["path"])), []).append(row)
+            by_content.setdefault(_excerpt(raw.join(os.fsdecode(row["path"]))), []).append(row)
         for copies in by_content.values():
             found = [row["sidecars"] for row in copies if row["sidecars"]][:_MAX_COPIES]
             for row in copies:
@@ -86,30 +102,30 @@ def _excerpt(path: Path) -> bytes:
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-def read_source(row: dict[str, Any], folder: Path) -> dict[str, Any]:
+def read_source(row: dict[str, Any], raw: RawFolders) -> dict[str, Any]:
     """Return the source columns of a file. Raises ``InvalidRow``, with reason ``unavailable`` if it is out of reach."""
-    path = folder / row["path"].decode("utf-8", "surrogateescape")
+    path = raw.join(row["path"].decode("utf-8", "surrogateescape"))
     try:
         if path.suffix.lower() == ".txt":
             return _read_text(row, path)
         # Read whole before it is decoded: a disk that fails then is not mistaken for a damaged file.
-        columns = {"source_id": sha256_of_file(path), "size_bytes": path.stat().st_size}
-        columns |= _subtitles(row, columns["source_id"], folder)
+        columns: dict[str, Any] = {"source_id": sha256_of_file(path), "size_bytes": path.stat().st_size}
+        columns |= _subtitles(row, columns["source_id"], raw)
     except OSError as error:
         raise InvalidRow(f"{row['file']} cannot be read: {error.strerror}", reason="unavailable") from error
     return columns | inspect_media(path)
 
 
-def _subtitles(row: dict[str, Any], source_id: str, folder: Path) -> dict[str, Any]:
+def _subtitles(row: dict[str, Any], source_id: str, raw: RawFolders) -> dict[str, Any]:
     """Return the columns of subtitles beside a file, and beside other files with the same bytes."""
     digests = {row["path"]: source_id}
     subtitles = []
     for sidecar in row["sidecars"] or ():
         beside = sidecar["beside"]
         if beside not in digests:
-            digests[beside] = sha256_of_file(folder / os.fsdecode(beside))
+            digests[beside] = sha256_of_file(raw.join(os.fsdecode(beside)))
         if digests[beside] == source_id:
-            digest = sha256_of_file(folder / sidecar["file"])
+            digest = sha256_of_file(raw.join(sidecar["file"]))
             subtitles.append({"file": sidecar["file"], "sha256": digest, "language": sidecar["language"]})
     if not subtitles:
         return {}
@@ -123,8 +139,11 @@ def _read_text(row: dict[str, Any], path: Path) -> dict[str, Any]:
     content = path.read_bytes()
     if not content:
         raise InvalidRow(f"{row['file']} is empty", reason="empty_file")
+    encoding, doubt = guess_encoding(content)
+    if doubt:
+        raise InvalidRow(f"{row['file']} is not UTF-8 text, and its encoding is unclear: save it as UTF-8")
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise InvalidRow(f"{row['file']} is not UTF-8 text (byte {error.start})") from error
+        raise InvalidRow(f"{row['file']} is damaged {error.encoding} text (byte {error.start})") from error
     return post_source(row["file"], {"text": text}, len(content))

@@ -1,17 +1,20 @@
 """Find the raw files that a recipe names, and the inputs that each of them gives."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from curate.corpus.sources import RawFolders
 from curate.media.words.sidecars import SUFFIXES
 from curate.stages.ingest.exclusion import outside_workspaces
-from curate.stages.ingest.files import file_input, share_sidecars
-from curate.stages.ingest.matching import match_files
+from curate.stages.ingest.files import file_input, share_sidecars, sidecar_paths
+from curate.stages.ingest.matching import LeadsOutside, match_files
 from curate.stages.ingest.post_files import POST_SUFFIXES, post_inputs
+from curate.storage.delta import fill_columns
 
 _SIDECAR = pa.struct(
     [
@@ -37,28 +40,56 @@ INPUTS = pa.schema(
 ``sidecars`` are subtitle files, each with the path of the media file that it is beside."""
 
 
-def find_files(pattern: str, folder: Path) -> list[str]:
-    """Return the files that match a glob, relative to ``folder`` unless it is absolute; no subtitles and workspaces."""
-    if "\0" in pattern:
-        return []
-    names = (name for name in match_files(pattern, folder) if _suffix(name) not in SUFFIXES)
+def find_files(pattern: str, raw: RawFolders) -> list[str]:
+    """Return the names of the files that a glob matches in the first folder where there are any, without subtitles.
+
+    Workspaces are left out. Raises ``LeadsOutside`` if the pattern, or a link on its way, leads out of the folders.
+    """
+    refusal: LeadsOutside | None = None
+    for folder in raw if "\0" not in pattern else ():
+        try:
+            if files := _files_in(folder, pattern, raw.boundary()):
+                return files
+        except LeadsOutside as error:
+            refusal = refusal or error
+    if refusal is not None:
+        raise refusal
+    return []
+
+
+def list_inputs(names: Iterable[str], raw: RawFolders) -> pa.Table:
+    """Return the inputs of ingest, by file name: one row a file, and one a line of a file of posts.
+
+    Raises ``LeadsOutside`` for subtitles that are links out of the folders.
+    """
+    parts: list[pa.Table | list[dict[str, Any]]] = []
+    for is_posts, group in groupby(sorted(names), lambda name: _suffix(name) in POST_SUFFIXES):
+        if is_posts:
+            parts += [post_inputs(raw.join(name), _file(name)) for name in group]
+        else:
+            parts.append([file_input(name, _file(name), raw) for name in group])
+    share_sidecars([row for part in parts if isinstance(part, list) for row in part], raw)
+    tables = (pa.Table.from_pylist(part, schema=INPUTS) if isinstance(part, list) else part for part in parts)
+    return pa.concat_tables([INPUTS.empty_table(), *(fill_columns(table, INPUTS) for table in tables)])
+
+
+def list_raw_files(names: Iterable[str], raw: RawFolders) -> Iterator[Path]:
+    """Yield the files that ``list_inputs`` reads or names."""
+    for name in sorted(names):
+        path = raw.join(name)
+        yield path
+        if _suffix(name) not in POST_SUFFIXES:
+            yield from sidecar_paths(path)
+
+
+def _files_in(folder: Path, pattern: str, may_read: Callable[[str], bool]) -> list[str]:
+    names = (name for name in match_files(pattern, folder, may_enter=may_read) if _suffix(name) not in SUFFIXES)
     files = [name for name in names if os.path.isfile(os.path.join(folder, name))]  # noqa: PTH113, PTH118 (deep paths)
-    return outside_workspaces(files, folder)
+    return outside_workspaces(files, folder, may_read=may_read)
 
 
-def list_inputs(names: Iterable[str], folder: Path) -> pa.Table:
-    """Return the inputs of ingest, by file name: one row a file, and one a line of a file of posts."""
-    rows = [row for name in sorted(names) for row in _inputs(name, folder)]
-    share_sidecars(rows, folder)
-    return pa.Table.from_pylist(rows, schema=INPUTS)
-
-
-def _inputs(name: str, folder: Path) -> Iterator[dict[str, Any]]:
-    file = Path(name).as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
-    if _suffix(name) in POST_SUFFIXES:
-        yield from post_inputs(folder / name, file)
-    else:
-        yield file_input(name, file, folder)
+def _file(name: str) -> str:
+    return Path(name).as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _suffix(name: str) -> str:

@@ -3,11 +3,15 @@
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
+
+import pyarrow as pa
 
 from curate.errors import InvalidRow
+from curate.media.words.encodings import SAMPLE_BYTES, guess_encoding, unicode_encoding
 from curate.stages.ingest.posts import MAX_POST_BYTES, OPTIONAL_TEXTS, is_unicode
 
 _TEXT_COLUMNS = ("text", "speaker", "author", "title")
@@ -21,25 +25,37 @@ _BAD_QUOTES = (
 )
 _USED = frozenset((*_TEXT_COLUMNS, *OPTIONAL_TEXTS))
 _MAX_NAMED, _MAX_QUOTED = 20, 60
+_NOT_DECODED = re.compile(r"([^\n\udc80-\udcff]{0,12})([\udc80-\udcff])")
+_ROWS = 20_000
 _INNER_CHARS = re.compile(r'(?<=[^"\r\n])[^"\r\n]+(?=[^"\r\n])')
 
 _Line = tuple[int, bytes, str | None]
 """The last line of the file that a post takes up, the post as JSON, and why it cannot be used."""
 
 
-def post_inputs(path: Path, file: str) -> Iterator[dict[str, Any]]:
-    """Yield an input of ingest for each post of a file; just one with a problem if the file holds no posts."""
+def post_inputs(path: Path, file: str) -> pa.Table:
+    """Return an input of ingest for each post of a file; just one with a problem if the file holds no posts."""
+    parts = []
     try:
-        lines = list(_READERS[path.suffix.lower()](path))
+        lines = _READERS[path.suffix.lower()](path)
+        while some := list(islice(lines, _ROWS)):
+            parts.append(_to_inputs(file, some))
     except (OSError, csv.Error, InvalidRow) as error:
-        yield {"file": file, "problem": f"it cannot be read as posts: {error}"}
-        return
-    if not lines:
-        yield {"file": file, "problem": "it holds no post"}
-    for number, post, problem in lines:
-        if len(post) > MAX_POST_BYTES:
-            post, problem = b"", f"the line is longer than {MAX_POST_BYTES} bytes"
-        yield {"file": f"{file}#{number}", "post": post, "problem": problem}
+        return pa.table({"file": [file], "problem": [f"it cannot be read as posts: {error}"]})
+    return pa.concat_tables(parts) if parts else pa.table({"file": [file], "problem": ["it holds no post"]})
+
+
+def _to_inputs(file: str, lines: Sequence[_Line]) -> pa.Table:
+    fitting = [
+        line if len(line[1]) <= MAX_POST_BYTES else (line[0], b"", f"the line is longer than {MAX_POST_BYTES} bytes")
+        for line in lines
+    ]
+    columns = {
+        "file": [f"{file}#{number}" for number, *_ in fitting],
+        "post": [post for _, post, _ in fitting],
+        "problem": pa.array([problem for *_, problem in fitting], pa.string()),
+    }
+    return pa.table(columns)
 
 
 def _json_lines(path: Path) -> Iterator[_Line]:
@@ -53,12 +69,33 @@ def _json_lines(path: Path) -> Iterator[_Line]:
 def _csv_rows(path: Path) -> Iterator[_Line]:
     limit = csv.field_size_limit(2**31 - 1)
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        with path.open(encoding=_encoding(path), errors="surrogateescape", newline="") as file:
             lines = _RowLines(file)
             names, delimiter = _header(lines)
             yield from _posts(names, csv.reader(lines, delimiter=delimiter, strict=True), lines)
+    except UnicodeDecodeError as error:
+        raise InvalidRow(f"it is damaged {error.encoding} text: save it as UTF-8") from error
     finally:
         csv.field_size_limit(limit)
+
+
+def _encoding(path: Path) -> str:
+    """Return the encoding of a file; UTF-8 if some line is that, or if it is not certain which other one it is."""
+    sample = bytearray()
+    with path.open("rb") as file:
+        start = unicode_encoding(file.read(2)) or ""
+        if start.startswith("utf-16"):
+            return start
+        file.seek(0)
+        for line in file:
+            if line.isascii():
+                continue
+            if unicode_encoding(line):
+                return "utf-8-sig"
+            if len(sample) < SAMPLE_BYTES:
+                sample += line
+    encoding, doubt = guess_encoding(bytes(sample))
+    return "utf-8-sig" if doubt or not sample else encoding
 
 
 def _header(lines: "_RowLines") -> tuple[list[str], str]:
@@ -112,7 +149,7 @@ def _posts(names: list[str], rows: Iterator[list[str]], lines: "_RowLines") -> I
 
 
 def _row_problem(names: list[str], cells: list[str], first: int, lines: "_RowLines") -> str | None:
-    content = "".join(cell for name, cell in zip(names, cells, strict=False) if name in _USED)
+    content = "\n".join(cell for name, cell in zip(names, cells, strict=False) if name in _USED)
     if lines.row_chars > _MAX_ROW_CHARS:
         return f"the row is longer than {_MAX_ROW_CHARS} characters"
     if len(cells) < len(names) or any(cell.strip() for cell in cells[len(names) :]):
@@ -123,7 +160,9 @@ def _row_problem(names: list[str], cells: list[str], first: int, lines: "_RowLin
     if "\0" in content:
         return "the row contains a NUL byte"
     if not is_unicode(content):
-        return "the row is not UTF-8 text: save the file as UTF-8"
+        found = _NOT_DECODED.search(content)
+        where = f": byte {ord(found[2]) & 0xFF:#04x} after {found[1]!r}" if found else ""
+        return f"the row is not UTF-8 text{where}; save the file as UTF-8"
     if swallowed := _swallowed_row(names, cells, lines):
         return f"the quoted text in lines {first} to {lines.number} contains what looks like a row: {swallowed!r}"
     return None

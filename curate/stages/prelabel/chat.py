@@ -13,7 +13,7 @@ from curate.llm.prompts.load import load_prompt
 from curate.llm.prompts.prompt import answer_schema
 from curate.llm.prompts.scores import Scoring
 from curate.llm.request import Message, Request
-from curate.stages.prelabel.labeller import ItemMaterial
+from curate.stages.prelabel.labeller import HOW_TO_GET_TEXT, ItemMaterial
 from curate.stages.prelabel.rows import ProposalRecord
 from curate.stages.prelabel.settings import REPLAY, LabellerSettings
 
@@ -63,7 +63,9 @@ class ChatLabeller:
         if missing := prompt.missing(material.variables, material.media):
             # An item may have what is missing: too long (`max_sound_s`), not decodable, or without visible characters.
             usable = " that can be sent" if material.item.get(missing[0]) else ""
-            return record._replace(detail=f"the item has no {missing[0]}{usable}, which the prompt needs")
+            next_step = f": {HOW_TO_GET_TEXT}" if missing[0] == "text" and not usable else ""
+            detail = f"the item has no {missing[0]}{usable}, which the prompt needs{next_step}"
+            return record._replace(detail=detail)
 
         def check(text: str) -> ParsedAnswer:
             # Whatever the service promises: many return fences, reasoning or words around the object all the same.

@@ -65,7 +65,8 @@ def open_pool(corpus: Corpus, tools: Tools) -> ExamplePool:
     if tools.split is not None:
         releases = Releases(corpus.workspace.releases)
         earlier = releases.earlier_splits(corpus.workspace.recipe or "corpus", tools.split.identity)
-        splits = split_items(items, sources, tools.split, earlier)
+        by_row = split_items(items, sources, tools.split, earlier)
+        splits = dict(zip(items["item_id"].to_pylist(), by_row.to_pylist(), strict=True))
     labelled_ids = pa.array(sorted({row["item_id"] for row in label_rows}), pa.string())
     labelled = items.filter(pc.is_in(items["item_id"], value_set=labelled_ids)).to_pylist()
     participants = dict(zip(sources["source_id"].to_pylist(), sources["participant"].to_pylist(), strict=True))

@@ -6,9 +6,14 @@ from typing import Any, NamedTuple, Protocol
 
 from curate.labels import ItemContext, LabelSchema
 from curate.llm.engine import ModelClient
+from curate.llm.labellers.protocol import Proposal, english_text_of, text_of
 from curate.llm.request import MediaPart
 from curate.stages.prelabel.rows import ProposalRecord, local_record
 from curate.stages.prelabel.settings import LabellerSettings
+
+HOW_TO_GET_TEXT = (
+    "put subtitles next to the media, set `transcript:` of preprocess, or name a model and a prompt that need none"
+)
 
 
 class ItemMaterial(NamedTuple):
@@ -61,4 +66,22 @@ class LocalLabeller:
     def propose_many(self, items: Sequence[Mapping[str, Any]]) -> list[ProposalRecord]:
         """Return one record for every item."""
         proposals = self._labeller.propose_many(items, self._labels)
-        return [local_record(self._name, self._labeller.name, proposal) for proposal in proposals]
+        return [
+            local_record(self._name, self._labeller.name, _with_reason(proposal, item))
+            for proposal, item in zip(proposals, items, strict=True)
+        ]
+
+
+def _with_reason(proposal: Proposal, item: Mapping[str, Any]) -> Proposal:
+    """Return a proposal that says why it is empty, and what to change for one that is not."""
+    if proposal.outcome != "abstained" or proposal.detail:
+        return proposal
+    if not text_of(item):
+        return proposal._replace(detail=f"the item has no text: {HOW_TO_GET_TEXT}")
+    if not english_text_of(item):
+        is_known = item.get("language") is not None
+        reason = "is not English" if is_known else "may not be English, and is too short to tell"
+        return proposal._replace(detail=f"the text {reason}: name a model that knows its language")
+    return proposal._replace(
+        detail="no field of the label schema can be read off the text: name a model, or ask people"
+    )

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curate.corpus.sources import source_path
 from curate.corpus.view import Corpus
 from curate.errors import InvalidRow
 from curate.llm.request import MediaPart
@@ -40,7 +39,7 @@ class ItemMedia:
     def __init__(
         self, modalities: Iterable[str], settings: PrelabelSettings, corpus: Corpus | None, tools: Tools
     ) -> None:
-        self._pictures, self._blobs, self._folder = settings.pictures, tools.blobs, tools.folder
+        self._pictures, self._blobs, self._raw = settings.pictures, tools.blobs, tools.raw
         self._sound_format, self._max_sound_s = settings.sound, settings.max_sound_s
         makers: dict[str, Callable[[Row], list[MediaPart]]] = {
             "image": lambda item: self._picture(item["image"]),
@@ -135,7 +134,7 @@ class ItemMedia:
 
     def _source(self, item: Row) -> Path:
         """Return the raw file of an item. Raises ``SourceMissing``."""
-        return source_path(self._folder, self._files.get(item["source_id"], str(item["source_id"])))
+        return self._raw.path(self._files.get(item["source_id"], str(item["source_id"])))
 
     def _sound(self, item: Row, column: str) -> list[MediaPart]:
         if item[column] is None:

@@ -1,16 +1,17 @@
 """The prelabel stage: labels proposed for every item, for people to correct."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.spec import table_spec
 from curate.corpus.view import Corpus
 from curate.labels import LabelSchema
 from curate.stages.capabilities import Priced, Replayed, Streamed, Summarised
-from curate.stages.contract import Outcome, Problem, Tools
+from curate.stages.contract import Outcome, Problem, Tools, cut_by_size
 from curate.stages.prelabel.checks import price_problems, prompt_problems
 from curate.stages.prelabel.context import AROUND, with_neighbours
 from curate.stages.prelabel.cost import describe_cost
@@ -27,6 +28,7 @@ _PROMPT_COLUMNS = (
     *("text_b", "audio_b", "video_b", "layout", "source_id", "start_s", "end_s", "frame_rate_hz"),
 )
 _ESTIMATE_ITEMS = 200
+_BATCH_ITEMS, _BATCH_CHARS = 2_048, 1_000_000
 _MIN_REPLAY_ITEMS = 4_000
 """Fewer items are done before workers have started."""
 _REPLAY_SAMPLE = 64
@@ -41,11 +43,10 @@ class Prelabel(PrelabelSettings, Streamed, Priced, Summarised):
 
     stage: Literal["prelabel"]
 
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     reads: ClassVar[str] = "items"
     writes: ClassVar[tuple[str, ...]] = ("prelabels",)
     repeatable: ClassVar[bool] = True
-    batch_rows: ClassVar[int] = 256
     retried: ClassVar[tuple[str, str] | None] = ("outcome", "error")
     operational: ClassVar[frozenset[str]] = frozenset(ServiceSettings.model_fields)
 
@@ -60,6 +61,10 @@ class Prelabel(PrelabelSettings, Streamed, Priced, Summarised):
         for labeller in open_labellers(self, tools, with_reviewer=True):
             yield from labeller.assets()
 
+    def columns_read(self, columns: Sequence[str]) -> Sequence[str]:
+        """See ``BatchStage.columns_read``."""
+        return columns if self.prompted else _TEXT_COLUMNS
+
     def columns_used(self) -> tuple[str, ...] | None:
         """See ``BatchStage.columns_used``."""
         if not self.prompted:
@@ -71,13 +76,20 @@ class Prelabel(PrelabelSettings, Streamed, Priced, Summarised):
 
         Models see pictures of the source: a viewing copy, made for people at some time, is left out.
         """
+        if not self.prompted:
+            return current
         clips = pc.if_else(pc.equal(current["unit"], "pair"), current["video"], pa.scalar(None, pa.string()))
         current = current.set_column(current.column_names.index("video"), "video", clips)
         return with_neighbours(current, self.context) if self.has_context else current
 
+    def cut(self, inputs: pa.Table, todo: Sequence[int]) -> Iterator[Sequence[int]]:
+        """See ``BatchStage.cut``."""
+        chars = pc.fill_null(pc.utf8_length(inputs["text"]), 0).to_pylist()
+        return cut_by_size(todo, chars, rows=_BATCH_ITEMS, size=_BATCH_CHARS)
+
     def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
         """See ``BatchStage.apply``; only for settings without a model behind a service."""
-        items = batch.to_pylist()
+        items = batch.select(_TEXT_COLUMNS).to_pylist()
         by_labeller = [
             LocalLabeller(labeller, tools.labels, tools.folder).propose_many(items) for labeller in self.labellers
         ]
@@ -85,7 +97,7 @@ class Prelabel(PrelabelSettings, Streamed, Priced, Summarised):
         for item, records in zip(items, zip(*by_labeller, strict=True), strict=True):
             combined = combine_records(records, tools.labels, self.combine)
             rows += build_rows(item["item_id"], records, tools.labels, combined=combined)
-        return Outcome({"prelabels": rows})
+        return Outcome({"prelabels": rows}).by_column("prelabels", table_spec("prelabels", tools.labels).schema)
 
     def is_streamed(self) -> bool:
         """See ``Streamed.is_streamed``."""

@@ -1,9 +1,10 @@
 """Item counts of a run by outcome, and the most common reason for a missing proposal."""
 
 from collections import Counter
-from collections.abc import Iterable
 
-from curate.corpus.ledger import Entry
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from curate.llm.labellers.protocol import OUTCOMES
 
 _MAX_REASONS = 1_000
@@ -18,15 +19,13 @@ class PrelabelSummary:
         self.failed = 0
         """Items that lack an answer through no fault of theirs: the next run tries them again"""
 
-    def add(self, entries: Iterable[Entry]) -> None:
+    def add(self, rows: pa.Table) -> None:
         """Count items whose rows are stored."""
-        for entry in entries:
-            rows = entry.rows.get("prelabels", ())
-            self.failed += any(row["outcome"] == "error" for row in rows)
-            for row in rows:
-                if row["final"]:
-                    self._outcomes[row["outcome"]] += 1
-                    self._count_reason(row["outcome"], row["detail"] or "")
+        self.failed += pc.count_distinct(rows.filter(pc.equal(rows["outcome"], "error"))["item_id"]).as_py()
+        final = rows.filter(rows["final"])
+        for group in final.group_by(["outcome", "detail"]).aggregate([([], "count_all")]).to_pylist():
+            self._outcomes[group["outcome"]] += group["count_all"]
+            self._count_reason(group["outcome"], group["detail"] or "", group["count_all"])
 
     @property
     def counts(self) -> dict[str, int]:
@@ -40,7 +39,7 @@ class PrelabelSummary:
             return f"{outcome} ({detail})" if detail else outcome
         return ""
 
-    def _count_reason(self, outcome: str, detail: str) -> None:
+    def _count_reason(self, outcome: str, detail: str, count: int) -> None:
         reason = (outcome, detail)
         if outcome != "ok" and (reason in self._reasons or len(self._reasons) < _MAX_REASONS):
-            self._reasons[reason] += 1
+            self._reasons[reason] += count

@@ -62,7 +62,7 @@ def compare_sources(corpus: Corpus, stage: str, *, drop_repeats: bool, name_peop
     """
     if not (drop_repeats or name_people):
         return False
-    fingerprint = digest([sorted(corpus.live["items"]), drop_repeats, name_people])
+    fingerprint = digest([corpus.live["items"].fingerprint, drop_repeats, name_people])
     items = corpus.table("items")
     # The note is that of the newest transaction: any row that is written afterwards makes it void.
     if items.metadata().get(_NOTE) == fingerprint:

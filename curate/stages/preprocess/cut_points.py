@@ -59,12 +59,12 @@ def _time_after(watched: Sequence[Span], start_s: float, seconds: float) -> floa
 
 def _next_point(source: Chunk, watched: Sequence[Span], video: Path | None, allowed: Span) -> CutPoint | None:
     if source.cut_by == "shot":
-        return _first_cut(video, Span(allowed.start_s, source.duration_s))
+        return _first_cut(video, Span(allowed.start_s, source.duration_s), exact=True)
     if gap := _long_gap(watched, allowed):
         return gap
     near = Span(allowed.start_s, min(allowed.end_s, allowed.start_s + _REACH_S))
     pauses = _pauses(source, watched, near)
-    return _first_cut(video, near, pauses) or _longest_pause(pauses, watched[-1].end_s)
+    return _first_cut(video, near, pauses, exact=False) or _longest_pause(pauses, watched[-1].end_s)
 
 
 def _long_gap(watched: Sequence[Span], allowed: Span) -> CutPoint | None:
@@ -87,9 +87,11 @@ def _pauses(source: Chunk, watched: Sequence[Span], near: Span) -> list[Span]:
     return [pause for pause in clipped if pause.end_s >= pause.start_s] or [next(later, pauses[-1])]
 
 
-def _first_cut(video: Path | None, allowed: Span, pauses: Sequence[Span] | None = None) -> CutPoint | None:
+def _first_cut(
+    video: Path | None, allowed: Span, pauses: Sequence[Span] | None = None, *, exact: bool
+) -> CutPoint | None:
     """Return the first cut of the pictures, or the first one in any of the pauses."""
-    for time_s in find_cuts(video, allowed) if video else ():
+    for time_s in find_cuts(video, allowed, exact=exact) if video else ():
         if pauses is None or any(pause.start_s <= time_s <= pause.end_s for pause in pauses):
             return CutPoint(time_s, "cut")
     return None

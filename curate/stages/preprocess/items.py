@@ -95,9 +95,9 @@ def _analyse_pictures(
     """Return faces and shots, and add their rows; None if the pictures cannot be decoded but the sound is enough."""
     pack, source_id = resolve(tools.folder, settings.faces.model_pack), chunk.row["source_id"]
     detector = open_detector(pack)
-    gap_s = _TOUCHING_S if chunk.cut_by == "window" else 0.0
+    gap_s, exact_cuts = _TOUCHING_S if chunk.cut_by == "window" else 0.0, chunk.cut_by == "shot"
     try:
-        video = analyse_spans(path, chunk.watched, settings.faces, detector, tools, gap_s=gap_s)
+        video = analyse_spans(path, chunk.watched, settings.faces, detector, tools, gap_s=gap_s, exact_cuts=exact_cuts)
     except InvalidRow as error:
         if chunk.cut_by == "shot":
             raise

@@ -16,7 +16,7 @@ from curate.media.words.transcript import assign_cues
 from curate.stages.contract import Tools
 from curate.stages.preprocess.chunks import Chunk, Voice
 from curate.stages.preprocess.rows import SourceRows
-from curate.stages.preprocess.settings import CutBy, PreprocessSettings, resolve
+from curate.stages.preprocess.settings import CutBy, PreprocessSettings, turns_path
 from curate.stages.preprocess.sound import (
     REACH_S,
     cut_at_speakers,
@@ -143,7 +143,7 @@ def _item_spans(
 
 
 def _load_turns(row: dict[str, Any], settings: PreprocessSettings, tools: Tools, rows: SourceRows) -> list[SpeakerTurn]:
-    folder = resolve(tools.folder, settings.speakers.file)
+    folder = turns_path(tools.raw, settings.speakers.file)
     found = None if folder is None else find_turn_file(folder, row["file"])
     if found is None:
         return []

@@ -8,14 +8,20 @@ import pyarrow.compute as pc
 
 from curate.errors import InvalidRow
 from curate.llm.prompts.fence import is_visible
-from curate.media.words.language import detect_language
+from curate.media.words.language import detect_languages
 from curate.media.words.sentences import Passage, split_sentences, split_turns
+from curate.stages.contract import cut_by_size
 from curate.stages.preprocess.rows import item_row
 from curate.stages.preprocess.settings import SplitPosts
 
 POST_COLUMNS = ("text_b", "statement", "dialogue")
 """What a post may hold besides its text."""
-_ITEMS_PER_BATCH = 512
+COLUMNS_READ = ("source_id", "file", "participant", "speaker", "text", *POST_COLUMNS, "repeats")
+"""The columns of a post that its items follow from."""
+_POSTS_PER_BATCH = 2_048
+_CHARS_PER_BATCH = 1_000_000
+_TURN_CHARS = 1_500
+"""A turn counts for so many characters, since its item holds those around it."""
 # Each turn stores its context in its own row: limited, since a dialogue would else take space with its square.
 _MAX_TURNS_AROUND = 50
 _MAX_CHARS_AROUND = 10_000
@@ -24,24 +30,18 @@ _Row = dict[str, Any]
 _SPLITTERS: dict[SplitPosts, Callable[[str], list[Passage]]] = {"sentences": split_sentences, "turns": split_turns}
 
 
-def batch_posts(indices: Sequence[int], dialogues: pa.ChunkedArray) -> Iterator[Sequence[int]]:
-    """Yield the indices of posts in batches that give about 512 items each."""
-    turns = pc.list_value_length(dialogues).to_pylist()
-    batch: list[int] = []
-    items = 0
-    for index in indices:
-        batch.append(index)
-        items += turns[index] or 1
-        if items >= _ITEMS_PER_BATCH:
-            yield batch
-            batch, items = [], 0
-    if batch:
-        yield batch
+def batch_posts(indices: Sequence[int], posts: pa.Table) -> Iterator[Sequence[int]]:
+    """Yield the indices of posts in batches that follow from their turns and characters."""
+    turns = pc.fill_null(pc.list_value_length(posts["dialogue"]), 0)
+    chars = pc.fill_null(pc.utf8_length(posts["text"]), 0)
+    sizes = pc.add(pc.multiply(turns, _TURN_CHARS), chars).to_pylist()
+    return cut_by_size(indices, sizes, rows=_POSTS_PER_BATCH, size=_CHARS_PER_BATCH)
 
 
 def post_items(row: _Row, units: Sequence[str], split: SplitPosts) -> list[_Row]:
     """Return the items of a post: of the first unit in ``_UNITS`` that the label schema has and the post can give.
 
+    As their ``language`` they hold the texts that it follows from, until ``set_languages`` is called.
     A dialogue next to a text is its context, and that text then stays whole. Raises ``InvalidRow`` if the post gives
     none of the units.
     """
@@ -54,28 +54,36 @@ def post_items(row: _Row, units: Sequence[str], split: SplitPosts) -> list[_Row]
     raise InvalidRow(message + missing, reason="no_unit")
 
 
+def set_languages(items: Sequence[_Row]) -> None:
+    """Set the language of each item to that of the first of its texts that is long and uniform enough."""
+    texts = list(dict.fromkeys(text for item in items for text in item["language"]))
+    languages = dict(zip(texts, detect_languages(texts), strict=True))
+    for item in items:
+        item["language"] = next((code for text in item["language"] if (code := languages[text])), None)
+
+
 def _pair(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
-    language = detect_language(f"{row['text']}\n{row['text_b']}")
+    texts = (f"{row['text']}\n{row['text_b']}",)
     dialogue = {"dialogue": _numbered_turns(row)} if row["dialogue"] else {}
-    return [_item(row, unit, row["text"], row["speaker"], language) | {"text_b": row["text_b"]} | dialogue]
+    return [_item(row, unit, row["text"], row["speaker"], texts) | {"text_b": row["text_b"]} | dialogue]
 
 
 def _dialogue(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
-    language = detect_language("\n".join(turn["text"] for turn in row["dialogue"]))
-    return [_item(row, unit, row["text"], row["speaker"], language) | {"dialogue": _numbered_turns(row)}]
+    texts = ("\n".join(turn["text"] for turn in row["dialogue"]),)
+    return [_item(row, unit, row["text"], row["speaker"], texts) | {"dialogue": _numbered_turns(row)}]
 
 
 def _text_in_dialogue(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
-    item = _item(row, unit, row["text"], row["speaker"], detect_language(row["text"]))
+    item = _item(row, unit, row["text"], row["speaker"], (row["text"],))
     return [item | {"dialogue": _numbered_turns(row)}]
 
 
 def _turns(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
     dialogue = _numbered_turns(row)
-    items, dialogue_language = [], detect_language("\n".join(turn["text"] for turn in dialogue))
+    items, all_turns = [], "\n".join(turn["text"] for turn in dialogue)
     for number, turn in enumerate(dialogue):
-        language = detect_language(turn["text"]) or dialogue_language
-        item = _item(row, unit, turn["text"], turn["speaker"], language, detail=f"turn {number}")
+        texts = (turn["text"], all_turns)
+        item = _item(row, unit, turn["text"], turn["speaker"], texts, detail=f"turn {number}")
         items.append(item | {"dialogue": _context(dialogue, number), "turn": number})
     return items
 
@@ -83,11 +91,11 @@ def _turns(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
 def _passages(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
     text = row["text"]
     passages = [part for part in _SPLITTERS[split](text) if is_visible(part.text)] if split in _SPLITTERS else []
-    items, text_language = [], detect_language(text)
+    items = []
     for passage in passages or [Passage(0, text)]:
         detail = None if split == "whole" else str(passage.start)
-        language = detect_language(passage.text) or text_language
-        items.append(_item(row, unit, passage.text, passage.speaker or row["speaker"], language, detail=detail))
+        texts = (passage.text, text)
+        items.append(_item(row, unit, passage.text, passage.speaker or row["speaker"], texts, detail=detail))
     return items
 
 
@@ -121,9 +129,9 @@ def _context(dialogue: Sequence[Mapping[str, Any]], number: int) -> Sequence[Map
 
 
 def _item(
-    row: _Row, unit: str, text: str | None, speaker: str | None, language: str | None, *, detail: str | None = None
+    row: _Row, unit: str, text: str | None, speaker: str | None, texts: Sequence[str], *, detail: str | None = None
 ) -> _Row:
     item = item_row(row, unit, "text", None, detail=detail)
-    item |= {"text": text, "text_source": "post" if text else None, "language": language}
+    item |= {"text": text, "text_source": "post" if text else None, "language": texts}
     item |= {"statement": row["statement"]} if row["statement"] else {}
     return item | {"speaker": speaker, "speaker_source": "post" if speaker else None}

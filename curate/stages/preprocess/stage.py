@@ -1,14 +1,17 @@
 """Preprocess: cut each source into items to annotate, with their sound, viewing copy, face and words."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from curate.corpus.sources import SourceMissing, source_path
+from curate.corpus.sources import RawFolders, SourceMissing, allowing, outside
+from curate.corpus.spec import table_spec
 from curate.corpus.view import Corpus
-from curate.errors import InvalidRow
+from curate.errors import InvalidInput, InvalidRow
 from curate.files import sha256_of_file
 from curate.labels import LabelSchema
 from curate.media.container.decode import Span
@@ -28,9 +31,13 @@ from curate.stages.preprocess.filters import filter_items
 from curate.stages.preprocess.items import add_chunk
 from curate.stages.preprocess.pictures import add_picture
 from curate.stages.preprocess.planning import no_shots, no_unit, plan_source
-from curate.stages.preprocess.posts import batch_posts, post_items
+from curate.stages.preprocess.posts import COLUMNS_READ, batch_posts, post_items, set_languages
 from curate.stages.preprocess.rows import SourceRows, shot_rows, to_outcome
-from curate.stages.preprocess.settings import PreprocessSettings, resolve
+from curate.stages.preprocess.settings import Filters, PreprocessSettings, resolve, turns_path
+
+_UNREAD = frozenset({"title", "collection", "licence", "consent", "size_bytes", "work"})
+
+_CPU_S_PER_S = 200.0
 
 
 class Preprocess(PreprocessSettings, Parted, Concluded):
@@ -40,7 +47,7 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
     its chunk, which ends at a gap or a cut if there is one (see ``find_cut_points``).
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     reads: ClassVar[str] = "sources"
     writes: ClassVar[tuple[str, ...]] = ("items", "faces", "shots")
 
@@ -53,7 +60,9 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
         yield from (CENTERFACE.sha256,) if pack is None else (sha256_of_file(path) for path in pack_files(pack))
         if whisper is not None and whisper.is_dir():
             yield model_hash(whisper)
-        turns = turn_files(resolve(tools.folder, self.speakers.file))
+        if (refused := _refused_turns(tools.raw, self.speakers.file)) is not None:
+            raise InvalidInput(outside(*refused), hint=allowing(refused[1]))
+        turns = turn_files(turns_path(tools.raw, self.speakers.file))
         yield from (f"{path.name}:{sha256_of_file(path)}" for path in turns)
         if self.speakers.cluster:
             yield D_VECTORS.sha256
@@ -69,17 +78,29 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
         whisper = resolve(folder, self.transcript.whisper_model)
         if whisper is not None and (problem := model_problem(whisper)):
             yield ("transcript", "whisper_model"), problem
-        turns = resolve(folder, self.speakers.file)
-        if turns is not None and not turn_files(turns):
-            yield ("speakers", "file"), f"{turns} is neither an RTTM or CSV file nor a folder with such files"
         dnsmos = [name for name, value in self.filters if name.startswith("min_dnsmos") and value is not None]
         if dnsmos and not self.quality.dnsmos:
             yield ("filters", dnsmos[0]), f"{dnsmos[0]} needs quality: {{dnsmos: true}}"
+
+    def missing(self, raw: RawFolders) -> Iterable[Problem]:
+        turns = turns_path(raw, self.speakers.file)
+        if turns is not None and not turn_files(turns):
+            yield ("speakers", "file"), f"{turns} is neither an RTTM or CSV file nor a folder with such files"
+        elif (refused := _refused_turns(raw, self.speakers.file)) is not None:
+            yield ("speakers", "file"), f"{outside(*refused)}; {allowing(refused[1])}"
 
     def notices(self, tools: Tools) -> Iterable[str]:
         pack = resolve(tools.folder, self.faces.model_pack)
         if pack is not None and (note := licence_note(pack_name(pack.resolve()))):
             yield note
+
+    def max_cpu_s(self, batch: pa.Table) -> float:
+        """See ``BatchStage.max_cpu_s``: more for long media, which a slow model may transcribe."""
+        return super().max_cpu_s(batch) + _CPU_S_PER_S * (pc.sum(batch["duration_s"]).as_py() or 0.0)
+
+    def columns_read(self, columns: Sequence[str]) -> Sequence[str]:
+        """See ``BatchStage.columns_read``."""
+        return [name for name in columns if name not in _UNREAD]
 
     def columns_used(self) -> tuple[str, ...] | None:
         """See ``BatchStage.columns_used``: ``source_id`` covers everything else that a post has."""
@@ -103,10 +124,12 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
         yield from ([index] for index in todo if kinds[index] != "text")
         posts = [index for index in todo if kinds[index] == "text"]
         if posts:
-            yield from batch_posts(posts, inputs["dialogue"])
+            yield from batch_posts(posts, inputs)
 
     def begin(self, batch: pa.Table, tools: Tools) -> Outcome | Parts:
         """Return the outcome; for a long file what cannot be used of its sound, and the chunks to process."""
+        if batch["kind"].unique().to_pylist() == ["text"]:
+            return self._begin_posts(batch.select(COLUMNS_READ), tools)
         sources = []
         for row in batch.to_pylist():
             rows = SourceRows(row["source_id"])
@@ -120,14 +143,29 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
             sources.append(rows)
         return to_outcome(sources)
 
+    def _begin_posts(self, batch: pa.Table, tools: Tools) -> Outcome:
+        sources = []
+        for row in batch.to_pylist():
+            rows = SourceRows(row["source_id"])
+            try:
+                _check_new(row)
+                rows.items = post_items(row, tools.labels.units, self.posts)
+            except InvalidRow as error:
+                rows.reject_source(error)
+            sources.append(rows)
+        set_languages([item for rows in sources for item in rows.items])
+        if self.filters != Filters():
+            for rows, file in zip(sources, batch["file"].to_pylist(), strict=True):
+                if rows.items:
+                    rows.items = filter_items(rows.items, self.filters, rows.rejections)
+                    if not rows.items:
+                        rows.reject_source(_all_filtered(file))
+        return to_outcome(sources).by_column("items", table_spec("items", tools.labels).schema)
+
     def _begin_source(self, row: dict[str, Any], tools: Tools, rows: SourceRows) -> Sequence[Chunk]:
         """Fill ``rows``, or return the chunks of a long source. Raises ``InvalidRow`` if nothing can be used."""
         units = tools.labels.units
-        if row["repeats"]:
-            raise InvalidRow(f"{row['file']} repeats {row['repeats']}", reason="near_duplicate")
-        if row["kind"] == "text":
-            rows.items.extend(filter_items(post_items(row, units, self.posts), self.filters, rows.rejections))
-            return ()
+        _check_new(row)
         path = _raw_file(row, tools)
         if row["kind"] == "image":
             if "image" not in units:
@@ -159,11 +197,11 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
         for rejection in (rejection for outcome in (parts.so_far, *outcomes) for rejection in outcome.rejections):
             rejections.setdefault((rejection.subject, rejection.reason), rejection)
         rows.rejections.extend(rejections.values())
-        items = [item for outcome in outcomes for item in outcome.rows["items"]]
+        items = [item for outcome in outcomes for item in outcome.dicts("items")]
         items.sort(key=lambda item: (item["start_s"], item["end_s"], item.get("channel") or 0))
         rows.items.extend(filter_items(items, self.filters, rows.rejections))
-        rows.faces.extend(face for outcome in outcomes for face in outcome.rows["faces"])
-        shots = [[Span(shot["start_s"], shot["end_s"]) for shot in outcome.rows["shots"]] for outcome in outcomes]
+        rows.faces.extend(face for outcome in outcomes for face in outcome.dicts("faces"))
+        shots = [[Span(shot["start_s"], shot["end_s"]) for shot in outcome.dicts("shots")] for outcome in outcomes]
         rows.shots.extend(shot_rows(row["source_id"], join_shots(parts.parts, shots)))
         try:
             self._check_kept(row, rows)
@@ -187,12 +225,28 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
         if not rows.items and self.unit == "shot" and row["kind"] == "video" and not rows.shots:
             raise no_shots(row["file"])
         if not rows.items:
-            raise InvalidRow(f"no item of {row['file']} passes the filters", reason="filtered")
+            raise _all_filtered(row["file"])
+
+
+def _check_new(row: dict[str, Any]) -> None:
+    if row["repeats"]:
+        raise InvalidRow(f"{row['file']} repeats {row['repeats']}", reason="near_duplicate")
+
+
+def _all_filtered(file: str) -> InvalidRow:
+    return InvalidRow(f"no item of {file} passes the filters", reason="filtered")
 
 
 def _raw_file(row: dict[str, Any], tools: Tools) -> Path:
     """Return the path of a source's file. Raises ``InvalidRow``, which the next run tries again, if it is not there."""
     try:
-        return source_path(tools.folder, row["file"])
+        return tools.raw.path(row["file"])
     except SourceMissing as error:
         raise InvalidRow(error.message, reason="unavailable") from error
+
+
+def _refused_turns(raw: RawFolders, setting: str | None) -> tuple[str, str] | None:
+    """Return the first file of speaker turns outside the folders of raw files, and its path without links."""
+    may_read = raw.boundary()
+    reals = ((str(path), os.path.realpath(path)) for path in turn_files(turns_path(raw, setting)))
+    return next(((path, real) for path, real in reals if not may_read(real)), None)

@@ -25,13 +25,16 @@ _MIN_VIDEO_S = 0.5
 _SLACK_S = 0.5
 
 
-def find_cuts(path: Path, span: Span) -> Iterator[float]:
-    """Yield the times within a span at which shots begin; none if the video cannot be read."""
+def find_cuts(path: Path, span: Span, *, exact: bool) -> Iterator[float]:
+    """Yield the times within a span at which shots begin; none if the video cannot be read.
+
+    Unless they are to be ``exact``, they may be a few frames late, as in ``analyse_spans``.
+    """
     detector = ShotDetector()
     # A cut is detected from the few frames before it.
     decoded = Span(max(0.0, span.start_s - _LEAD_IN_S), span.end_s)
     try:
-        with closing(decode_frames(path, [decoded], prefetch=True)) as frames:
+        with closing(decode_frames(path, [decoded], prefetch=True, sparse=not exact)) as frames:
             for frame in frames:
                 if detector.add_frame(frame.time_s, frame.to_planes().thumbnail()) and frame.time_s >= span.start_s:
                     yield frame.time_s
@@ -46,7 +49,14 @@ def shot_spans(video: VideoAnalysis, end_s: float) -> list[Span]:
 
 
 def analyse_spans(
-    path: Path, spans: Sequence[Span], settings: Faces, detector: FaceDetector, tools: Tools, *, gap_s: float
+    path: Path,
+    spans: Sequence[Span],
+    settings: Faces,
+    detector: FaceDetector,
+    tools: Tools,
+    *,
+    gap_s: float,
+    exact_cuts: bool,
 ) -> VideoAnalysis:
     """Return the faces and shots in the spans, which may overlap; those less than ``gap_s`` apart are joined."""
     return analyse_video(
@@ -58,6 +68,7 @@ def analyse_spans(
         size_px=settings.size_px,
         crops=settings.keep,
         store=tools.blobs.put,
+        exact_cuts=exact_cuts,
     )
 
 

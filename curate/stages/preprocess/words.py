@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from curate.corpus.sources import RawFolders, SourceMissing
 from curate.errors import InvalidRow
 from curate.llm.prompts.fence import is_visible
 from curate.llm.transport import audio as openai_audio
@@ -35,6 +36,9 @@ from curate.stages.preprocess.rows import SourceRows
 from curate.stages.preprocess.settings import PreprocessSettings, resolve
 from curate.stages.preprocess.sound import Channel
 
+_OVERRUN_S = 0.5
+"""How much later than the file its last subtitle may end"""
+
 
 class SourceTranscript(NamedTuple):
     """The transcript of a source: the cues of each channel, where they come from, and the language."""
@@ -51,8 +55,8 @@ def open_transcribers(row: dict[str, Any], settings: PreprocessSettings, tools: 
     for source in settings.transcript.order:
         if source == "subtitles":
             if (sidecar := _sidecar(row, settings.transcript.language)) is not None:
-                transcribers.append(SidecarSubtitles(tools.folder / sidecar["file"], sidecar["language"]))
-            transcribers.append(EmbeddedSubtitles(tools.folder / row["file"]))
+                transcribers.append(SidecarSubtitles(_path(tools.raw, sidecar["file"]), sidecar["language"]))
+            transcribers.append(EmbeddedSubtitles(_path(tools.raw, row["file"])))
         elif source == "whisper" and whisper is not None:
             transcribers.append(Whisper(whisper))
         elif source == "endpoint" and endpoint:
@@ -65,6 +69,14 @@ def _sidecar(row: dict[str, Any], language: str | None) -> dict[str, Any] | None
     sidecars = row["subtitles"] or ()
     index = choose_sidecar([sidecar["language"] for sidecar in sidecars], language)
     return None if index is None else dict(sidecars[index])
+
+
+def _path(raw: RawFolders, name: str) -> Path:
+    """Return the path of a file; if it is not there, reading it says so, and other words can be used."""
+    try:
+        return raw.path(name)
+    except SourceMissing:
+        return raw.join(name)
 
 
 def _language_doubt(row: dict[str, Any], language: str | None) -> str | None:
@@ -123,10 +135,8 @@ def transcribe_source(
             for cue in transcript.cues:
                 cues[int(np.argmax([channel.speech_in(cue.span) for channel in channels]))].append(cue)
             speech = sorted(span for spans in utterances for span in spans)
-            late = sum(cue.span.start_s >= (row["duration_s"] or math.inf) for cue in transcript.cues)
-            if late:
-                sentence = f"{late} of its cues begin{'s' * (late == 1)} after the end of the file"
-                doubts.setdefault(name_of(transcriber), []).append(sentence)
+            if beyond := _describe_overrun(transcript.cues, row["duration_s"] or math.inf):
+                doubts.setdefault(name_of(transcriber), []).extend(beyond)
             if (misfit := describe_misfit([cue.span for cue in transcript.cues], speech)) is not None:
                 doubts.setdefault(name_of(transcriber), []).append(misfit)
         else:
@@ -143,6 +153,16 @@ def transcribe_source(
         return SourceTranscript(cues, None, language)
     texts = " ".join(cue.text for channel_cues in cues for cue in channel_cues)
     return SourceTranscript(cues, source, language or transcript.language or detect_language(texts))
+
+
+def _describe_overrun(cues: Sequence[Cue], duration_s: float) -> list[str]:
+    """Return sentences on the cues of subtitles that begin or end after the end of the file."""
+    late = sum(cue.span.start_s >= duration_s for cue in cues)
+    cut = sum(cue.span.start_s < duration_s < cue.span.end_s - _OVERRUN_S for cue in cues)
+    sentences = [f"{late} of its cues begin{'s' * (late == 1)} after the end of the file"] if late else []
+    if cut:
+        sentences.append(f"{cut} of its cues {'is' if cut == 1 else 'are'} cut at the end of the file")
+    return sentences
 
 
 def split_by_word(channel: Channel, cues: Sequence[Cue], spans: Sequence[Span], *, align: bool) -> list[SpanText]:

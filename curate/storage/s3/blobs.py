@@ -73,6 +73,20 @@ class S3Blobs(Blobs):
 
         return size
 
+    def stored(self) -> set[str]:
+        """See ``Blobs.stored``."""
+        return set(self.prefix.sizes())
+
+    def damages(self, names: Iterable[str]) -> Iterator[tuple[str, BlobMissing]]:
+        """See ``Blobs.damages``; reads the store itself, never a copy."""
+        for batch in _batches(names):
+            contents = self.prefix.read_many(batch)
+            for name in batch:
+                if name not in contents:
+                    yield name, _missing(name)
+                elif not _has_name(contents[name], name):
+                    yield name, damaged(name, f"the store returned {len(contents[name]):,} bytes with another hash")
+
     def share(self, names: Iterable[str], folder: Path) -> None:
         """Copy blobs into a folder outside the cache, so that nothing is deleted while people look at it."""
         for batch in _batches(name for name in names if not (folder / name).is_file()):

@@ -11,7 +11,7 @@ from pydantic import Field as Setting
 from curate.labels.features import Feature, class_label, from_class_ids, list_of, scalar, to_class_ids
 from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field
 from curate.labels.fields.checks import known_label, label_lines, members, unanimous
-from curate.labels.fields.clock import MAX_S, checked_time, from_frame, region_times, times_within, to_frame
+from curate.labels.fields.clock import MAX_S, checked_time, from_frame, is_cut, region_times, times_within, to_frame
 from curate.labels.fields.regions import Interval
 from curate.labels.fields.results import Result, region_label, value_of
 from curate.labels.fields.timeline.votes import agreed_segments, best_supported, shared_time
@@ -136,6 +136,14 @@ class Timeline(Field):
                 times = [region_times(value_of(result), item)]
             segments += [{"start_s": start_s, "end_s": end_s, "label": label} for start_s, end_s in times]
         return self.check(segments, item._replace(duration_s=None)) if segments else None
+
+    def count_cut(self, results: Sequence[Mapping[str, Any]], item: ItemContext) -> int:
+        values = [(result.get("type"), value_of(result)) for result in results]
+        ends = [
+            from_frame(end, item) for kind, value in values if kind == "timelinelabels" for _, end in _frames(value)
+        ]
+        ends += [float(value["end"]) for kind, value in values if kind != "timelinelabels"]
+        return sum(is_cut(end_s, item) for end_s in ends)
 
     @property
     def comparison(self) -> Comparison:

@@ -14,6 +14,7 @@ MAX_BYTES = 190_000_000
 PATH = "/v1/chat/completions"
 _END_STATES = frozenset({"completed", "expired", "cancelled", "failed"})
 _ID = re.compile(r"[A-Za-z0-9._~:/=@+,-]{1,1000}")
+_CUSTOM_ID = re.compile(rb'"custom_id"\s*:\s*"([A-Za-z0-9_-]{1,200})"')
 _MAX_REQUEST_ID_CHARS = 200
 
 
@@ -56,7 +57,10 @@ def write_lines(requests: Sequence[Request], read: Callable[[str], bytes], *, ma
 
 
 def read_lines(data: bytes) -> Iterator[BatchLine]:
-    """Yield the replies in an output or error file, skipping lines that are not replies."""
+    """Yield the replies in an output or error file, skipping lines that name no request.
+
+    A line that cannot be read otherwise counts as a reply of status 200 with an empty body: it may have been charged.
+    """
     start = 0
     while start < len(data):
         end = data.find(b"\n", start)
@@ -71,7 +75,8 @@ def _read_line(text: bytes) -> BatchLine | None:
     try:
         page = json.loads(text)
     except (ValueError, RecursionError):
-        return None
+        keys = _CUSTOM_ID.findall(text)
+        return BatchLine(keys[0].decode(), 200, b"", None) if len(keys) == 1 else None
     if not isinstance(page, dict) or not isinstance(page.get("custom_id"), str):
         return None
     key, response, error = page["custom_id"], page.get("response"), page.get("error")

@@ -1,0 +1,101 @@
+"""``curate releases`` and ``curate diff``: the versions of a corpus, and what changed between two."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from curate.cli.options import WORKSPACE, Json, Workspace
+from curate.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from curate.release.diff import Difference
+
+_MAX_ROWS = 20
+_KINDS = {
+    "none": "the content is the same",
+    "patch": "patch: only labels or judgements differ",
+    "minor": "minor: items came, went or changed split",
+    "major": "major: the label schema or the columns differ",
+}
+Version = Annotated[
+    str, typer.Argument(metavar="VERSION|FOLDER", help="A version in the workspace, or a release folder.")
+]
+
+
+def releases_command(workspace: Workspace = WORKSPACE, json: Json = False) -> None:
+    """List the releases of the workspace, oldest first: version, items by split, label schema, content."""
+    from curate.cli.output import counted, say, show_json, show_table
+    from curate.release.versions import Releases
+    from curate.storage.workspace import Workspace as Opened
+
+    manifests = Releases(Opened(workspace, create=False).releases).manifests()
+    if json:
+        show_json([manifest.model_dump(mode="json", exclude={"files"}) for manifest in manifests])
+        return
+    if not manifests:
+        say("no release yet")
+        return
+    rows = [
+        (m.version, sum(m.splits.values()), counted(m.splits), m.label_schema, m.content_sha256[:12]) for m in manifests
+    ]
+    show_table(["version", "items", "by split", "label schema", "content"], rows)
+
+
+def diff_command(before: Version, after: Version, workspace: Workspace = WORKSPACE, json: Json = False) -> None:
+    """Show what changed from one release to another: items, labels from -> to, splits, judgements."""
+    from curate.cli.output import show_json
+    from curate.release.diff import compare_releases
+
+    difference = compare_releases(_folder(before, workspace), _folder(after, workspace))
+    if json:
+        relabelled = {name: [change._asdict() for change in changes] for name, changes in difference.relabelled.items()}
+        others = {name: [c._asdict() for c in getattr(difference, name)] for name in ("resplit", "changed_texts")}
+        show_json(difference._asdict() | {"relabelled": relabelled} | others)
+    else:
+        _show(difference)
+
+
+def _folder(release: str, workspace: str) -> Path:
+    """Return the folder of a version in the workspace, or of a release elsewhere."""
+    from curate.release.manifest import FILE, is_version
+    from curate.release.versions import Releases
+    from curate.storage.workspace import Workspace as Opened
+
+    if (Path(release) / FILE).is_file():
+        return Path(release)
+    if is_version(release) and (Path(workspace).is_dir() or "://" in workspace):
+        releases = Releases(Opened(workspace, create=False).releases)
+        manifests = {manifest.version: manifest for manifest in releases.manifests()}
+        if release in manifests:
+            return releases.fetch(manifests[release])
+        versions = ", ".join(manifests) or "none"
+        raise InvalidInput(f"there is no release {release} in {workspace}", hint=f"its releases: {versions}")
+    raise InvalidInput(
+        f"{release} is neither a release folder nor a version in {workspace}", hint="see curate releases"
+    )
+
+
+def _show(difference: "Difference") -> None:
+    from curate.cli.output import say, show_table
+
+    say(f"{difference.before} -> {difference.after}: {_KINDS[difference.kind]}")
+    counts = [
+        ("items", f"{difference.items_before:,} -> {difference.items_after:,}"),
+        ("added", len(difference.added)),
+        ("removed", len(difference.removed)),
+        ("in another split", len(difference.resplit)),
+        ("with another text", len(difference.changed_texts)),
+        ("with other judgements", len(difference.changed_judgements)),
+        *((f"relabelled: {name}", len(changes)) for name, changes in difference.relabelled.items()),
+        *((f"column added: {name}", "") for name in difference.columns_added),
+        *((f"column removed: {name}", "") for name in difference.columns_removed),
+    ]
+    show_table(["", "items"], counts)
+    for name in difference.relabelled:
+        steps = difference.steps(name)
+        say("")
+        shown = [(before or "none", after or "none", count) for before, after, count in steps[:_MAX_ROWS]]
+        show_table([f"{name} from", "to", "items"], shown)
+        if len(steps) > _MAX_ROWS:
+            say(f"and {len(steps) - _MAX_ROWS:,} more; --json shows all")

@@ -1,0 +1,35 @@
+"""``curate verify``: whether everything stored is as it was written."""
+
+from typing import Annotated
+
+import typer
+
+from curate.cli.options import WORKSPACE, Json, Workspace
+
+_DAMAGED = 1
+
+
+def verify_command(
+    path: Annotated[
+        str | None,
+        typer.Argument(metavar="[PATH]", help="A workspace or the folder of a release.", show_default="the workspace"),
+    ] = None,
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> None:
+    """Verify tables, media, model replies and releases; list each damage with the next step, and exit with 1."""
+    from curate.cli.output import counted, say, show_json
+    from curate.pipeline.verify import verify
+
+    result = verify(path or workspace)
+    if json:
+        damages = [damage._asdict() for damage in result.damages]
+        show_json({"location": result.location, "checked": result.checked, "damages": damages})
+    else:
+        for damage in result.damages:
+            say(f"damaged: {damage.place}: {damage.problem}")
+            say(f"         next: {damage.next_step}")
+        found = counted({"damages": len(result.damages)}) if result.damages else "no damage"
+        say(f"{result.location}: verified {counted(result.checked)}; {found}")
+    if result.damages:
+        raise typer.Exit(_DAMAGED)

@@ -1,0 +1,39 @@
+"""Sum up what a stage rejected: how many inputs, how many of them only repeat others, and the most common reason."""
+
+from collections import Counter
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.corpus.ledger import RETRIED
+from curate.corpus.view import Corpus
+
+REPEATS = frozenset({"duplicate", "near_duplicate"})
+"""Reasons of inputs that are left out because another input has their content: nothing is lost with them."""
+
+
+class RejectedInputs(NamedTuple):
+    """Inputs of which nothing was kept: how many only repeat others, and the most common reason for the rest.
+
+    Inputs that the next run tries again have no part in that reason.
+    """
+
+    repeats: int = 0
+    sentence: str = ""
+
+
+def sum_up_rejections(corpus: Corpus, stage: str, works: pa.ChunkedArray) -> RejectedInputs:
+    """Return the summary of the rejected inputs among those with these identities of their work."""
+    rows = corpus.table("rejections").read(["stage", "parent_id", "subject", "reason", "detail", "work"])
+    whole = pc.and_(pc.equal(rows["stage"], stage), pc.equal(rows["parent_id"], rows["subject"]))
+    rows = rows.filter(pc.and_(whole, pc.is_in(rows["work"], value_set=works)))
+    by_work = dict(zip(rows["work"].to_pylist(), rows.select(["reason", "detail"]).to_pylist(), strict=True))
+    repeats = sum(row["reason"] in REPEATS for row in by_work.values())
+    lost = [row for row in by_work.values() if row["reason"] not in REPEATS | RETRIED]
+    if not lost:
+        return RejectedInputs(repeats)
+    reason, count = Counter(row["reason"] for row in lost).most_common(1)[0]
+    detail = Counter(row["detail"] for row in lost if row["reason"] == reason).most_common(1)[0][0]
+    share = f" ({count:,} of {len(lost):,})" if len(lost) > 1 else ""
+    return RejectedInputs(repeats, f"{reason}{share}: {detail}")

@@ -1,0 +1,93 @@
+"""Columns of a release next to the canonical JSON of their values, from which the hash of its content follows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from curate.corpus.identity import join_objects, json_values
+from curate.files import canonical_json
+
+Indices = NDArray[np.int64]
+"""Indices of rows; -1 stands for no row."""
+_ROWS = 50_000
+
+
+class Column(NamedTuple):
+    """Values of a type of a release, and their canonical JSON if it was asked for."""
+
+    values: pa.Array
+    json: Sequence[str] | None
+
+
+def take_column(table: pa.Table, name: str, indices: Indices, kind: pa.DataType, *, with_json: bool) -> Column:
+    """Return the values of a column at ``indices``."""
+    values = combined(table[name].take(_nullable(indices)))
+    return Column(values.cast(kind), json_values(values) if with_json else None)
+
+
+def to_struct(columns: Mapping[str, Column], kind: pa.StructType, missing: NDArray[np.bool_] | None = None) -> Column:
+    """Return structs with these members; null where ``missing``."""
+    members = [columns[field.name] for field in kind]
+    mask = None if missing is None else pa.array(missing)
+    values = pa.StructArray.from_arrays([member.values for member in members], fields=list(kind), mask=mask)
+    if any(member.json is None for member in members):
+        return Column(values, None)
+    names = sorted(columns)
+    objects = join_objects(len(values), names, [columns[name].json or () for name in names])
+    none = missing if missing is not None else np.zeros(len(values), np.bool_)
+    return Column(values, ["null" if null else text for null, text in zip(none.tolist(), objects, strict=True)])
+
+
+class DistinctValues:
+    """A column of which each distinct value is converted once."""
+
+    def __init__(self, values: pa.ChunkedArray, convert: Callable[[Any], Any], kinds: Sequence[pa.DataType]) -> None:
+        """``convert`` returns one value for each of ``kinds``."""
+        numbers: dict[str, int] = {}
+        by_row: list[Indices] = [np.zeros(0, np.int64)]
+        converted: list[Any] = []
+        for start in range(0, len(values), _ROWS):
+            part, known = values.slice(start, _ROWS), len(numbers)
+            keys = json_values(part)
+            by_row.append(np.array([-1 if key == "null" else numbers.setdefault(key, len(numbers)) for key in keys]))
+            new, first = np.unique(by_row[-1], return_index=True)
+            converted += [convert(value) for value in part.take(first[new >= known]).to_pylist()]
+        self._numbers: Indices = np.concatenate(by_row)
+        by_kind = list(zip(*converted, strict=True)) or [()] * len(kinds)
+        self._values = [pa.array(made, kind) for made, kind in zip(by_kind, kinds, strict=True)]
+        # The last one is that of no value, with number -1.
+        self._json = [[*(canonical_json(value).decode() for value in made), "null"] for made in by_kind]
+
+    def take(self, indices: Indices, *, with_json: bool) -> list[Column]:
+        """Return the converted values at ``indices``, as one column for each kind."""
+        if not len(self._numbers):
+            indices = np.full(len(indices), -1)
+        numbers = np.where(indices < 0, -1, self._numbers[indices]) if len(self._numbers) else indices
+        listed = numbers.tolist()
+        return [
+            Column(values.take(_nullable(numbers)), [json[number] for number in listed] if with_json else None)
+            for values, json in zip(self._values, self._json, strict=True)
+        ]
+
+
+def find_rows(keys: pa.ChunkedArray, among: pa.ChunkedArray) -> Indices:
+    """Return for each key the index of its first occurrence in ``among``, or -1."""
+    found: Indices = combined(pc.fill_null(pc.index_in(keys, value_set=among), -1)).to_numpy().astype(np.int64)
+    return found
+
+
+def combined(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array."""
+    if isinstance(values, pa.ChunkedArray):
+        return (
+            values.chunk(0) if values.num_chunks == 1 else pa.concat_arrays([pa.array([], values.type), *values.chunks])
+        )
+    return values
+
+
+def _nullable(indices: Indices) -> pa.Array:
+    return pa.array(indices, pa.int64(), mask=indices < 0)

@@ -1,0 +1,61 @@
+"""Find what is damaged in a release: files, the manifest, and what does not belong there."""
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+from curate.errors import WorkspaceUnusable
+from curate.release.manifest import CARD, FILE, Manifest, read_manifest
+from curate.storage.folder import Folder
+
+
+def release_damages(folder: Folder) -> list[str]:
+    """Return what is wrong with the release in a folder, a sentence each; empty if every byte is as it was made."""
+    try:
+        folder.drop_stale_copies(FILE)
+        folder.fetch([FILE])
+        manifest = read_manifest(folder.path, location=folder.location)
+    except WorkspaceUnusable as error:
+        return [error.message]
+    sizes = folder.sizes()
+    listed = {file.path for file in manifest.files}
+    found = [
+        *_manifest_damages(manifest, folder),
+        *(
+            f"{name} is not part of the release, and loaders would read it"
+            for name in sorted(set(sizes) - listed)
+            if name.startswith("data/")
+        ),
+    ]
+    for file in manifest.files:
+        path = folder.path / file.path
+        if path.is_symlink():
+            found.append(f"{file.path} was replaced by a link")
+        elif file.path not in sizes:
+            found.append(f"{file.path} is missing")
+        elif sizes[file.path] != file.size_bytes or _sha256(folder, file.path) != file.sha256:
+            found.append(f"{file.path} was changed since the release was made")
+    return found
+
+
+def _manifest_damages(manifest: Manifest, folder: Folder) -> list[str]:
+    rows = Counter[str]()
+    for file in manifest.files:
+        if file.rows is not None:
+            rows[Path(file.path).name.rsplit("-", 3)[0]] += file.rows
+    found = []
+    if manifest.version != Path(folder.path).name:
+        found.append(f"{FILE} calls the release {manifest.version!r}, and its folder {Path(folder.path).name!r}")
+    if rows != Counter(manifest.splits):
+        found.append(f"{FILE} was changed: its shards have other numbers of rows than its splits")
+    if CARD not in {file.path for file in manifest.files}:
+        found.append(f"{FILE} was changed: it does not list {CARD}")
+    return found
+
+
+def _sha256(folder: Folder, name: str) -> str:
+    """Return the hash of a file as it is stored, whatever copies of it this disk has."""
+    digest = hashlib.sha256()
+    for part in folder.read_parts(name):
+        digest.update(part)
+    return digest.hexdigest()

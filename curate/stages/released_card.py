@@ -1,0 +1,104 @@
+"""The facts that a data card states of a release."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.corpus.splits import Separation
+from curate.corpus.view import Corpus
+from curate.hub.card import CardFacts
+from curate.labels import LabelSchema, compile_features
+from curate.labels.fields.base import Words
+from curate.media.faces.insightface import licence_note
+from curate.release.features import MEDIA, card_features
+from curate.release.rows import ReleaseTables
+from curate.release.write import Plan
+
+_MAX_NAMED = 3
+_ISO_639_1 = 2
+
+
+def card_facts(
+    about: Mapping[str, Any],
+    plan: Plan,
+    labels: LabelSchema,
+    tables: ReleaseTables,
+    separated: Sequence[Separation],
+    split_bytes: Mapping[str, int],
+    notices: Sequence[str],
+) -> CardFacts:
+    """Return the facts of a card apart from statistics; ``about`` holds the version, the recipe and the tool."""
+    fields = labels.fields
+    taxonomies = [field.scored_taxonomy for field in fields.values() if field.scored_taxonomy is not None]
+    languages = _released(tables, plan)["language"].drop_null().unique().to_pylist()
+    return CardFacts(
+        name=about["recipe"].replace("_", " "),
+        version=about["version"],
+        content_sha256=plan.content_sha256,
+        recipe=about["recipe"],
+        label_schema=labels.name,
+        fields={name: field.describe() for name, field in fields.items()},
+        features=card_features(compile_features(labels)),
+        tool=about["tool"],
+        separations=separated,
+        row_bytes={split: sum(sizes) for split, sizes in plan.sizes.items()},
+        split_bytes=split_bytes,
+        languages=sorted(language for language in languages if len(language) == _ISO_639_1),
+        labels={name: field.labels for name, field in fields.items() if field.labels},
+        definitions={
+            label.name: label.definition for taxonomy in taxonomies for label in taxonomy.labels if label.definition
+        },
+        questions={name: _in_all_languages(field.question) for name, field in fields.items() if field.question},
+        notices=notices,
+    )
+
+
+def licence_notes(corpus: Corpus, tables: ReleaseTables, plan: Plan) -> list[str]:
+    """Return the licence notes of the detectors that found the released faces."""
+    faces = _released(tables, plan)["face_id"].drop_null()
+    tracks = corpus.read("faces", ["face_id", "detector"])
+    tracks = tracks.filter(pc.is_in(tracks["face_id"], value_set=faces))
+    return [note for detector in sorted(tracks["detector"].unique().to_pylist()) if (note := licence_note(detector))]
+
+
+def losses(corpus: Corpus) -> list[str]:
+    """Return what a release lacks because the workers that tried it were killed."""
+    rows = corpus.read("rejections", ["stage", "parent_id", "subject", "reason"]).to_pylist()
+    lost = [row for row in rows if row["reason"] == "crashed" and row["subject"] == row["parent_id"]]
+    if not lost:
+        return []
+    sources = corpus.read("sources", ["source_id", "file"]).to_pydict()
+    files = dict(zip(sources["source_id"], sources["file"], strict=True))
+    names = sorted({f"{files.get(row['parent_id']) or row['parent_id']} ({row['stage']})" for row in lost})
+    shown = ", ".join(names[:_MAX_NAMED]) + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
+    return [f"Incomplete: {len(names)} inputs are missing (crashed), because their worker was killed: {shown}."]
+
+
+def withheld_items(count: int) -> list[str]:
+    """Return what a release says of items that no split can take."""
+    if not count:
+        return []
+    return [f"{count:,} new items are withheld, because each would join items of different splits."]
+
+
+def media_left_out(corpus: Corpus, media: Collection[str], lacking: Sequence[str]) -> list[str]:
+    """Return which media the recipe keeps out of a release, and which viewing copies could not be made."""
+    stored = corpus.read("items", list(MEDIA))
+    left_out = [name for name in MEDIA if name not in media and stored[name].null_count < stored.num_rows]
+    notices = [f"Media left out of this release by its recipe: {', '.join(left_out)}."] if left_out else []
+    if lacking:
+        notices.append(f"{len(lacking):,} of {stored.num_rows:,} items are without their video: {lacking[0]}.")
+    return notices
+
+
+def _released(tables: ReleaseTables, plan: Plan) -> pa.Table:
+    return tables.items.take(pa.array(np.concatenate(list(plan.splits.values()))))
+
+
+def _in_all_languages(words: Words | None) -> str:
+    if not isinstance(words, dict):
+        return words or ""
+    return " / ".join(words.values())
