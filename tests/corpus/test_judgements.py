@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from curate.consensus.aggregate import aggregate
@@ -47,7 +48,7 @@ def test_an_act_without_a_time_is_the_oldest_wherever_it_is_read() -> None:
         tables = ReleaseTables(
             items, make_table([], "sources"), make_table([], "prelabels"), annotations, make_table([], "labels")
         )
-        (released,) = ReleaseRows(tables, LABELS, secret=b"").rows(["item"])
+        (released,) = ReleaseRows(tables, LABELS, secret=b"").table(np.arange(1)).to_pylist()
         assert label["emotion"] == ["happiness"]
         (judgement,) = released["judgements"]
         assert judgement["emotion"] == LABELS.fields["emotion"].to_release(["happiness"])
