@@ -17,7 +17,12 @@ _CHARACTER_SIZES = (3, 4, 5)
 _WORD_COUNTS = (1, 2)
 _BITS = 20
 _TOKEN = re.compile(r"\w+(?:'\w+)*|[!-/:-@\[-`{-~]+|[^\w\s]")
-_NEGATIONS = frozenset("not no never without hardly cannot cant dont doesnt didnt isnt wasnt wont aint".split())
+_NEGATIONS = frozenset(
+    [
+        *("not", "no", "never", "without", "hardly", "cannot", "cant", "dont"),
+        *("doesnt", "didnt", "isnt", "wasnt", "wont", "aint"),
+    ]
+)
 _CONTRACTED = re.compile(r"\w+n't")
 _NEGATION_REACH = 3
 _NEGATED = "¬"
