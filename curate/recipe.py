@@ -154,8 +154,8 @@ def _override(document: Document, overrides: Sequence[str]) -> Document:
         try:
             value = parse_value(text)
         except ValueError as error:
-            shown = override if len(override) <= _MAX_SHOWN else f"{override[:_MAX_SHOWN]}…"
-            raise InvalidInput(f"--set {shown}: {error}", hint="quote it") from error
+            quoted = override if len(override) <= _MAX_SHOWN else f"{override[:_MAX_SHOWN]}…"
+            raise InvalidInput(f"--set {quoted}: {error}", hint="quote it") from error
         origins[_assign(data, key.split("."), value, override)] = f"--set {override}"
     return document._replace(data=data, overrides=origins)
 
