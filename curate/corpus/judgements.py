@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -100,12 +101,7 @@ def newest_acts(annotations: pa.Table) -> pa.Table:
     An act without a time is older than all with one. Acts of one time are in the order of ``ACTIONS``, then of their
     ids, so that the result never depends on the order of rows.
     """
-    rank = pc.index_in(annotations["action"], value_set=pa.array(ACTIONS))
-    ordered = annotations.append_column("has_time", pc.is_valid(annotations["acted_at"])).append_column("rank", rank)
-    keys = ("item_id", "has_time", "acted_at", "rank", "annotation_id")
-    acts = annotations.take(pc.sort_indices(ordered, sort_keys=[(key, "ascending") for key in keys]))
-    newest = {judgement_id: index for index, judgement_id in enumerate(acts["judgement_id"].to_pylist())}
-    return acts.take(pa.array(sorted(newest.values()), pa.int64()))
+    return annotations.take(_newest_rows(annotations))
 
 
 def current_judgements(annotations: pa.Table, *, with_skipped: bool = False) -> pa.Table:
@@ -114,8 +110,22 @@ def current_judgements(annotations: pa.Table, *, with_skipped: bool = False) -> 
     ``with_skipped`` includes those without a value: the item was skipped, or could not be judged.
     """
     ended = ["deleted"] if with_skipped else ["deleted", "skipped", "cannot_judge"]
-    acts = newest_acts(annotations)
-    return acts.filter(pc.invert(pc.is_in(acts["action"], value_set=pa.array(ended))))
+    rows = _newest_rows(annotations)
+    has_ended = pc.is_in(annotations["action"].take(rows), value_set=pa.array(ended))
+    return annotations.take(rows.filter(pc.invert(has_ended)))
+
+
+def _newest_rows(annotations: pa.Table) -> pa.ChunkedArray:
+    """Return the rows of the newest acts; tables are taken apart only once, since they can be large."""
+    rank = pc.index_in(annotations["action"], value_set=pa.array(ACTIONS))
+    keys = ("item_id", "has_time", "acted_at", "rank", "annotation_id")
+    ages = annotations.select(["item_id", "acted_at", "annotation_id"]).append_column("rank", rank)
+    ages = ages.append_column("has_time", pc.is_valid(annotations["acted_at"]))
+    order = pc.sort_indices(ages, sort_keys=[(key, "ascending") for key in keys])
+    ids = annotations["judgement_id"].take(order)
+    newest = pa.table({"judgement_id": ids, "position": pa.array(np.arange(len(order)))})
+    positions = newest.group_by("judgement_id").aggregate([("position", "max")])["position_max"]
+    return pa.chunked_array([order]).take(positions.take(pc.sort_indices(positions)))
 
 
 UNJUDGED_COLUMNS = ("item_id", "judgement_id", "annotation_id", "action", "acted_at", "cannot_judge")

@@ -563,7 +563,7 @@ def test_what_is_not_asked_of_the_settled_label_is_not_settled(load_own):
         pa.Table.from_pylist(rows, schema=table_spec(name, schema).schema)
         for name, rows in (("annotations", acts), ("prelabels", []))
     ]
-    (row,) = aggregate(schema, *tables, method="majority").to_pylist()
+    (row,) = aggregate(schema, *tables).to_pylist()
     assert (row["emotion"], row["other"], row["valence"]) == (["joy"], None, 0.0)
 
 

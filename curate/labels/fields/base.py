@@ -247,6 +247,19 @@ class Field(BaseModel, ABC):
         defined = [distance for distance in distances if distance is not None]
         return 1 - fmean(defined) if defined else None
 
+    @property
+    def is_graded(self) -> bool:
+        """Whether a value says more of each of its labels, such as how strong it is."""
+        return False
+
+    def select(self, labels: Sequence[str], values: Sequence[Any], support: Mapping[str, float] | None) -> Any:
+        """Return the value that consists of ``labels``, out of what several raters answered; None without a label.
+
+        ``support`` says how strongly they stand behind each label, which decides between labels that exclude another;
+        without it, a label that excludes others stays only alone.
+        """
+        return None
+
     @abstractmethod
     def aggregate(self, values: Sequence[Any], rule: AggregationRule = "majority") -> Aggregate:
         """Combine several raters' values, at least one, none of them None.

@@ -284,14 +284,23 @@ class Category(Field):
             is_tie = bool(rest) and rest[0][1] == count
             is_open = {"union": False, "intersection": bool(rest)}.get(rule, is_tie)
             return Aggregate(None if is_open else first, soft)
-        settled: list[Any] = [label for label in soft if is_settled(votes[label], len(values), rule)]
-        settled = self.taxonomy.compatible(settled, None if rule == "union" else votes)
-        if self.intensity is not None:
-            grades: dict[str, list[Any]] = {label: [] for label in self.labels}
-            for entry in (entry for value in values for entry in value):
+        settled = [label for label in soft if is_settled(votes[label], len(values), rule)]
+        return Aggregate(self.select(settled, values, None if rule == "union" else soft), soft)
+
+    @property
+    def is_graded(self) -> bool:
+        return self.intensity is not None
+
+    def select(self, labels: Sequence[str], values: Sequence[Any], support: Mapping[str, float] | None) -> Any:
+        """Return the labels in order, each with the median of its intensities; see ``Taxonomy.compatible``."""
+        chosen = self.taxonomy.compatible([label for label in self.labels if label in labels], support)
+        if self.intensity is None or not chosen:
+            return chosen or None
+        grades: dict[str, list[Any]] = {label: [] for label in chosen}
+        for entry in (entry for value in values for entry in value):
+            if entry["label"] in grades:
                 grades[entry["label"]].append(entry["intensity"])
-            settled = [{"label": label, "intensity": self.intensity.median(grades[label])} for label in settled]
-        return Aggregate(settled or None, soft)
+        return [{"label": label, "intensity": self.intensity.median(grades[label])} for label in chosen]
 
     def describe(self) -> str:
         kind = "any of" if self.multiple else "one of"
