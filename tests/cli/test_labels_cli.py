@@ -99,7 +99,9 @@ def test_compile_prints_each_form(run_curate, own):
     assert json.loads(compiled("llm"))["additionalProperties"] is False
     assert "`good`, `bad`" in compiled("card")
     config = ET.fromstring(compiled("ui"))
-    assert [choice.get("value") for choice in config.iter("Choice")] == ["good", "bad"]
+    choices = [choice.get("value") for choice in config.iter("Choice")]
+    assert choices[:2] == ["good", "bad"]
+    assert {choice.tag for choice in config.iter("Choices") if choice.get("name") == "cannot_judge"} == {"Choices"}
     assert next(config.iter("Text")) is not None, "a post is shown by the text layout"
     (own / "look.xml").write_text('<View><Audio name="a" value="$audio"/><Fields toName="a"/></View>')
     assert [tag.get("toName") for tag in ET.fromstring(compiled("ui", "--layout", "look.xml")).iter("Choices")] == ["a"]
