@@ -63,7 +63,8 @@ def test_a_corrected_label_is_released_with_all_that_led_to_it(
     labels[added].check(force=True)
     for i in filled:
         labels[i].uncheck(force=True)
-    form.locator("input[type=range][name=valence]").fill("-0.35")
+    form.locator("input[type=radio][name=other]").check(force=True)
+    form.locator("input[name=valence-other]").fill("-0.35")
     keep_picture(page, "end-to-end")
     with page.expect_response(lambda r: "/annotations" in r.url and r.request.method == "POST") as answered:
         page.get_by_test_id("bottombar-submit-button").click()
