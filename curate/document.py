@@ -110,11 +110,20 @@ def parse_document(path: Path, text: str) -> Document:
             ) from error
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error) or "nested too deeply"
+        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+        reason = "nested too deeply" if isinstance(error, RecursionError) else reason
         if "found character '\\t'" in reason:
             reason = "a tab cannot indent; use spaces"
         raise InvalidInput(f"{path}{line}: not valid YAML: {reason}", hint="correct that line") from error
     return Document(path, data, root)
+
+
+def parse_value(text: str) -> Any:
+    """Return a value in YAML. Raises ``ValueError`` if it is not valid, or not what its tag says."""
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, *_BAD_SCALAR) as error:
+        raise ValueError("the value is not valid YAML") from error
 
 
 def parse_model(model: type[Model], data: Mapping[str, Any], document: Document, *, loc: Location = ()) -> Model:

@@ -13,12 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from curate.assets import list_assets, shipped_folder
 from curate.corpus.sources import RawFolders
-from curate.document import Document, load_document, nearest, parse_model, sort_problems
+from curate.document import Document, load_document, nearest, parse_model, parse_value, sort_problems
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema, load_labels
 from curate.stages import STAGES, writer_of
 from curate.stages.capabilities import Discovered
 from curate.stages.contract import BatchStage, Stage
+
+_MAX_SHOWN = 120
 
 if TYPE_CHECKING:
     AnyStage = Stage
@@ -150,9 +152,10 @@ def _override(document: Document, overrides: Sequence[str]) -> Document:
         if not equals or not key:
             raise InvalidInput(f"--set {override}: expected key=value", hint="e.g. --set stages.prelabel.model=offline")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InvalidInput(f"--set {override}: the value is not valid YAML", hint="quote it") from error
+            value = parse_value(text)
+        except ValueError as error:
+            quoted = override if len(override) <= _MAX_SHOWN else f"{override[:_MAX_SHOWN]}…"
+            raise InvalidInput(f"--set {quoted}: {error}", hint="quote it") from error
         origins[_assign(data, key.split("."), value, override)] = f"--set {override}"
     return document._replace(data=data, overrides=origins)
 

@@ -1,17 +1,19 @@
 """Judgements: the rows of ``annotations`` that store them, and the newest act upon each."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.files import sha256_of
 from curate.labels import LabelSchema
 
-ACTIONS = ("created", "updated", "skipped", "restored", "deleted")
+ACTIONS = ("created", "updated", "skipped", "cannot_judge", "restored", "deleted")
 """What an act can do to a judgement; of two at the same time, the later in this order counts."""
 
 
@@ -22,7 +24,8 @@ class Judgement:
     ``identity`` names the judgement for good, across all sources; ``revision`` changes whenever the judgement does.
     ``arm`` says what the rater was shown.
     ``origins`` holds for each answered field whether a person or a proposal gave the value. ``raw`` is the judgement
-    as its source wrote it, and ``misfits`` says why parts of it do not fit the label schema.
+    as its source wrote it, and ``misfits`` says why parts of it do not fit the label schema. ``cannot_judge`` is the
+    reason why the rater could not judge the item, and ``guideline_sha256`` the hash of the instructions that they had.
     """
 
     item_id: str
@@ -42,6 +45,8 @@ class Judgement:
     server_annotation_id: int | None = None
     raw: str | None = None
     misfits: Sequence[str] = ()
+    cannot_judge: str | None = None
+    guideline_sha256: str | None = None
 
     @property
     def judgement_id(self) -> str:
@@ -58,7 +63,9 @@ class Judgement:
             "arm": self.arm,
             "action": self.action,
             "acted_at": self.acted_at,
+            "cannot_judge": self.cannot_judge,
             "lead_time_s": self.lead_time_s,
+            "guideline_sha256": self.guideline_sha256,
             "origins": [{"field": name, "origin": origin} for name, origin in self.origins.items()],
             "prelabel_id": self.prelabel_id,
             "server": self.server,
@@ -73,7 +80,7 @@ class Judgement:
 
 def to_deletion(last: Mapping[str, Any], labels: LabelSchema, seen_at: datetime) -> dict[str, Any]:
     """Return the row for a judgement that was gone from its source at ``seen_at``; ``last`` is its newest act."""
-    cleared = dict.fromkeys((*labels.fields, "lead_time_s", "origins", "raw", "misfits"))
+    cleared = dict.fromkeys((*labels.fields, "cannot_judge", "lead_time_s", "origins", "raw", "misfits"))
     return {
         **last,
         **cleared,
@@ -94,19 +101,43 @@ def newest_acts(annotations: pa.Table) -> pa.Table:
     An act without a time is older than all with one. Acts of one time are in the order of ``ACTIONS``, then of their
     ids, so that the result never depends on the order of rows.
     """
-    rank = pc.index_in(annotations["action"], value_set=pa.array(ACTIONS))
-    ordered = annotations.append_column("has_time", pc.is_valid(annotations["acted_at"])).append_column("rank", rank)
-    keys = ("item_id", "has_time", "acted_at", "rank", "annotation_id")
-    acts = annotations.take(pc.sort_indices(ordered, sort_keys=[(key, "ascending") for key in keys]))
-    newest = {judgement_id: index for index, judgement_id in enumerate(acts["judgement_id"].to_pylist())}
-    return acts.take(pa.array(sorted(newest.values()), pa.int64()))
+    return annotations.take(_newest_rows(annotations))
 
 
 def current_judgements(annotations: pa.Table, *, with_skipped: bool = False) -> pa.Table:
-    """Return the newest act upon each judgement that was not deleted, sorted by item and age."""
-    ended = ["deleted"] if with_skipped else ["deleted", "skipped"]
-    acts = newest_acts(annotations)
-    return acts.filter(pc.invert(pc.is_in(acts["action"], value_set=pa.array(ended))))
+    """Return the newest act upon each judgement that was not deleted, sorted by item and age.
+
+    ``with_skipped`` includes those without a value: the item was skipped, or could not be judged.
+    """
+    ended = ["deleted"] if with_skipped else ["deleted", "skipped", "cannot_judge"]
+    rows = _newest_rows(annotations)
+    has_ended = pc.is_in(annotations["action"].take(rows), value_set=pa.array(ended))
+    return annotations.take(rows.filter(pc.invert(has_ended)))
+
+
+def _newest_rows(annotations: pa.Table) -> pa.ChunkedArray:
+    """Return the rows of the newest acts; tables are taken apart only once, since they can be large."""
+    rank = pc.index_in(annotations["action"], value_set=pa.array(ACTIONS))
+    keys = ("item_id", "has_time", "acted_at", "rank", "annotation_id")
+    ages = annotations.select(["item_id", "acted_at", "annotation_id"]).append_column("rank", rank)
+    ages = ages.append_column("has_time", pc.is_valid(annotations["acted_at"]))
+    order = pc.sort_indices(ages, sort_keys=[(key, "ascending") for key in keys])
+    ids = annotations["judgement_id"].take(order)
+    newest = pa.table({"judgement_id": ids, "position": pa.array(np.arange(len(order)))})
+    positions = newest.group_by("judgement_id").aggregate([("position", "max")])["position_max"]
+    return pa.chunked_array([order]).take(positions.take(pc.sort_indices(positions)))
+
+
+UNJUDGED_COLUMNS = ("item_id", "judgement_id", "annotation_id", "action", "acted_at", "cannot_judge")
+
+
+def count_cannot_judge(annotations: pa.Table) -> dict[str, int]:
+    """Return how many judgements now say that their item cannot be judged, by the reason.
+
+    ``annotations`` needs ``UNJUDGED_COLUMNS`` alone.
+    """
+    reasons = current_judgements(annotations, with_skipped=True)["cannot_judge"].drop_null().to_pylist()
+    return dict(sorted(Counter(reasons).items()))
 
 
 def _hash(*parts: object) -> str:

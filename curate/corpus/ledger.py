@@ -140,8 +140,8 @@ class Ledger:
 
     def _owners_of(self, keys: pa.ChunkedArray) -> dict[str, tuple[str, str | None]]:
         """Return the input that has a row with each key, and its work; None for work of this run."""
-        found = [owners.filter(pc.is_in(owners["key"], value_set=keys)) for owners in self._owners]
-        return {row["key"]: (row["parent"], row["work"]) for rows in found for row in rows.to_pylist()}
+        earlier = [owners.filter(pc.is_in(owners["key"], value_set=keys)) for owners in self._owners]
+        return {row["key"]: (row["parent"], row["work"]) for rows in earlier for row in rows.to_pylist()}
 
     def _drop_duplicates(
         self, rows: pa.Table, owners: dict[str, tuple[str, str | None]]

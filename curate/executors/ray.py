@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
-from curate.errors import MissingDependency, ServiceRefused, ServiceUnavailable
+from curate.errors import CurateError, MissingDependency, ServiceRefused, ServiceUnavailable
 from curate.executors import AHEAD_PER_WORKER, IN_FLIGHT_PER_WORKER, WorkerDied
 
 T = TypeVar("T")
@@ -46,7 +46,9 @@ class RayExecutor:
         """See ``Executor.map``."""
         ray = self._connect()
         cpus, gpus = resources or (1.0, 0.0)
-        remote = ray.remote(max_retries=_MAX_RETRIES, num_cpus=cpus, num_gpus=gpus)(function)
+        remote = ray.remote(max_retries=_MAX_RETRIES, num_cpus=cpus, num_gpus=gpus)(
+            name_worker(function, socket.gethostname())
+        )
         source = iter(tasks)
         in_flight: deque[Any] = deque()
         try:
@@ -130,6 +132,22 @@ class RayExecutor:
             ray.exceptions.NodeDiedError,
         ) as error:
             return WorkerDied(f"its Ray worker was lost {_MAX_RETRIES + 1} times: {type(error).__name__}")
+
+
+def name_worker(function: Callable[[T], R], driver: str) -> Callable[[T], R]:
+    """Return a function whose errors name the machine, if it is not the driver's, for the user to put right there."""
+
+    def run(task: T) -> R:
+        try:
+            return function(task)
+        except CurateError as error:
+            host = socket.gethostname()
+            if host != driver:
+                error.message = f"on the worker {host}: {error.message}"
+                error.hint = f"{error.hint or 'put that right'}; a worker has an environment and disks of its own"
+            raise
+
+    return run
 
 
 _JOIN = """

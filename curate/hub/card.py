@@ -1,15 +1,27 @@
 """The dataset card: YAML for the Hub and a description for people, made from statistics and a template."""
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from statistics import fmean
+from collections.abc import Sequence
 from string import Template
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import yaml
 
+from curate.document import parse_value
 from curate.errors import InvalidInput
+from curate.hub.card_facts import CardFacts, Counts
+from curate.hub.card_sections import (
+    code,
+    escape,
+    labels_section,
+    provenance_section,
+    review_section,
+    schema_section,
+    splits_section,
+    summary,
+    total_label_sources,
+    warning,
+)
 
 # fmt: off
 LICENCES = frozenset({
@@ -23,78 +35,7 @@ LICENCES = frozenset({
 """Licence ids of the Hub for data sets; SPDX ids differ from them only in case."""
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~:@$^=])")
-_MAX_CHARS = 200
 _MODALITIES = ("text", "audio", "image", "video")
-_MANY_LABELS = 60
-_KEYS = {"source": "source", "speaker": "speaker", "participant": "participant", "identity": "person", "group": "group"}
-
-
-class Counts(Protocol):
-    """Statistics of the rows of a release; split and label names are keys."""
-
-    rows: Any
-    seconds: Any
-    label_sources: Any
-    units: Any
-    raters: Any
-    origins: Any
-    proposals: Any
-    modalities: Any
-    copied: Any
-    answers: Any
-    judged_on: Any
-    speakers: Any
-    annotators: Any
-    classes: Any
-    values: Any
-    numbers: Any
-    agreement: Any
-
-    @property
-    def sources(self) -> Any: ...
-
-
-class Separation(Protocol):
-    """How far items that share a value are in one split: see ``curate.corpus.splits``."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def known(self) -> int: ...
-    @property
-    def total(self) -> int: ...
-
-
-class CardFacts(NamedTuple):
-    """The facts of a card apart from statistics."""
-
-    name: str
-    version: str
-    content_sha256: str
-    recipe: str
-    label_schema: str
-    fields: Mapping[str, str]
-    """A Markdown line for each label field."""
-    features: Sequence[Mapping[str, Any]]
-    """The columns in the form of ``dataset_info``."""
-    tool: str
-    separations: Sequence[Separation] = ()
-    """For each thing that splits must not have in common, how many items have it and whether it holds."""
-    row_bytes: Mapping[str, int] = {}
-    """The size of the rows of each split, not compressed."""
-    split_bytes: Mapping[str, int] = {}
-    """The size of the files of each split."""
-    languages: Sequence[str] = ()
-    """ISO 639-1 codes"""
-    labels: Mapping[str, Sequence[str]] = {}
-    """The labels of each field that has some, in order."""
-    definitions: Mapping[str, str] = {}
-    """What labels mean, where a taxonomy says so."""
-    questions: Mapping[str, str] = {}
-    """The question of each field as people were asked it."""
-    notices: Sequence[str] = ()
-    """Notices about the tools used, such as their licences."""
 
 
 def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
@@ -105,18 +46,18 @@ def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
     values = {
         "header": _header(facts, counts),
         "name": escape(facts.name),
-        "version": _code(facts.version),
+        "version": code(facts.version),
         "content_sha256": facts.content_sha256,
-        "recipe": _code(facts.recipe),
+        "recipe": code(facts.recipe),
         "tool": escape(facts.tool),
-        "label_schema": _code(facts.label_schema),
-        "warning": _warning(counts),
-        "summary": _summary(counts),
-        "schema": "\n".join(_schema_lines(facts)),
-        "splits": _splits(facts, counts),
-        "labels": _labels(facts, counts),
-        "review": _review(facts, counts),
-        "provenance": _provenance(facts, counts),
+        "label_schema": code(facts.label_schema),
+        "warning": warning(counts),
+        "summary": summary(counts),
+        "schema": "\n".join(schema_section(facts)),
+        "splits": splits_section(facts, counts),
+        "labels": labels_section(facts, counts),
+        "review": review_section(facts, counts),
+        "provenance": provenance_section(facts, counts),
         "first_split": next(iter(counts.rows), "train"),
     }
     try:
@@ -128,44 +69,6 @@ def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
         ) from error
     _check_front_matter(card)
     return card
-
-
-def escape(text: str) -> str:
-    """Return text from outside as one line of Markdown without any markup."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    line = line if len(line) <= _MAX_CHARS else f"{line[: _MAX_CHARS - 1]}…"
-    line = _MARKUP.sub(r"\\\1", line)
-    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _schema_line(line: str) -> str:
-    """Return a field's description with its names in bold and as code, and everything else without markup."""
-    parts = re.split(r"(\*\*[\w-]+\*\*|`[^`\n]*`)", " ".join(line.split()))
-    plain = (re.sub(r"([\\`*_\[\]!|$])", r"\\\1", part) for part in parts[::2])
-    parts[::2] = [part.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for part in plain]
-    return "".join(parts)
-
-
-def _schema_lines(facts: CardFacts) -> Iterator[str]:
-    for name, line in facts.fields.items():
-        yield f"- {_schema_line(line)}"
-        if question := facts.questions.get(name):
-            yield f"  Question: {escape(question)}"
-    if facts.definitions:
-        yield "\nWhat the labels mean:\n"
-        yield from (f"- {escape(label)}: {escape(meaning)}" for label, meaning in facts.definitions.items())
-
-
-def _code(text: str) -> str:
-    """Return text for use between backticks."""
-    return "".join(char for char in text if char.isprintable() and char != "`")[:_MAX_CHARS]
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table with numbers aligned to the right; cells are Markdown."""
-    numeric = [all(row[column][:1].isdigit() for row in rows) for column in range(len(head))]
-    rule = ["--:" if right else ":--" for right in numeric]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
 
 def hub_licences(stated: Sequence[str]) -> list[str]:
@@ -180,13 +83,14 @@ def hub_licences(stated: Sequence[str]) -> list[str]:
 def _header(facts: CardFacts, counts: Counts) -> str:
     licences = hub_licences([licence for _, licence in counts.origins])
     total = sum(counts.rows.values())
+    by_people = ["human-annotation"] if total_label_sources(counts)["human"] else []
     header: dict[str, Any] = {
         "pretty_name": facts.name,
         "license": licences if len(licences) > 1 else licences[0],
         **({"license_name": "stated-for-each-source"} if "other" in licences else {}),
         **({"language": list(facts.languages)} if facts.languages else {}),
         **({"task_categories": tasks} if (tasks := _task_categories(facts, counts)) else {}),
-        "tags": ["affective-computing", "emotion", *(["human-annotation"] if _total_sources(counts)["human"] else [])],
+        "tags": ["affective-computing", "emotion", *by_people],
         "size_categories": [next((name for limit, name in _SIZES if total < limit), "n>1M")],
         "configs": [
             {
@@ -220,148 +124,9 @@ def _task_categories(facts: CardFacts, counts: Counts) -> list[str]:
 def _check_front_matter(card: str) -> None:
     match = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)
     try:
-        header = yaml.safe_load(match[1]) if match else None
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"the data card's YAML block is not valid: {error}", hint="correct the template") from error
+        header = parse_value(match[1]) if match else None
+    except ValueError as error:
+        cause = error.__cause__ or error
+        raise InvalidInput(f"the data card's YAML block is not valid: {cause}", hint="correct the template") from error
     if not isinstance(header, dict):
         raise InvalidInput("the data card does not begin with a YAML block", hint="begin the template with ---")
-
-
-def _share(part: float, whole: float) -> str:
-    return f"{part / whole:.0%}" if whole else "0%"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.2f} h"
-
-
-def _total_sources(counts: Counts) -> dict[str, int]:
-    total = dict.fromkeys(("human", "model", "none"), 0)
-    for sources in counts.label_sources.values():
-        for source, count in sources.items():
-            total[source] = total.get(source, 0) + count
-    return total
-
-
-def _warning(counts: Counts) -> str:
-    sources = _total_sources(counts)
-    total = sum(sources.values())
-    if sources["human"] == total:
-        return "Every label was given by people."
-    lines = []
-    if sources["model"]:
-        lines.append(
-            f"> **{_share(sources['model'], total)} of the items ({sources['model']} of {total}) carry unreviewed "
-            "model output as label.** They have `reviewed = false`: results on them are agreement with that model."
-        )
-    if sources["none"]:
-        lines.append(f"> {sources['none']} of {total} items have no label yet.")
-    return "\n>\n".join(lines)
-
-
-def _summary(counts: Counts) -> str:
-    units = ", ".join(f"{count:,} × {escape(unit)}" for unit, count in sorted(counts.units.items()))
-    seconds = sum(counts.seconds.values())
-    length = f", {_duration(seconds)}" if seconds else ""
-    sources = sum(counts.sources.values())
-    speakers = f" by {len(counts.speakers)} named speakers" if counts.speakers else ""
-    return f"{units}{length}, from {sources:,} sources{speakers}."
-
-
-def _splits(facts: CardFacts, counts: Counts) -> str:
-    rows = [
-        [
-            f"`{split}`",
-            f"{count:,}",
-            _duration(counts.seconds[split]),
-            *(_share(counts.label_sources[split][source], count) for source in ("human", "model", "none")),
-        ]
-        for split, count in counts.rows.items()
-    ]
-    text = table(["split", "items", "length", "labelled by people", "by a model", "not labelled"], rows)
-    if len(counts.rows) > 1:
-        text += "\n\n" + " ".join(filter(None, map(_separation, facts.separations)))
-    return text.rstrip()
-
-
-def _separation(separation: Separation) -> str:
-    """Return what is known of values that occur in more than one split; there is none, or no release."""
-    name, unknown = _KEYS.get(separation.key, separation.key), separation.total - separation.known
-    if not separation.known:
-        return "" if name == "group" else f"The {name} is known for no item: one {name} may occur in several splits."
-    if not unknown or name == "group":
-        return f"No {name} occurs in more than one split."
-    return (
-        f"No known {name} occurs in more than one split; for {unknown:,} of {separation.total:,} items the {name} is "
-        "unknown and may occur in several."
-    )
-
-
-def _labels(facts: CardFacts, counts: Counts) -> str:
-    total = sum(counts.rows.values())
-    parts = []
-    for name in facts.fields:
-        value_count = counts.values[name]
-        text = f"### `{name}`\n\nGiven for {value_count:,} of {total:,} items."
-        if by_split := counts.classes.get(name):
-            label_counts = sum(by_split.values(), Counter[str]())
-            greatest = max(label_counts.values())
-            absent = [label for label in facts.labels.get(name, ()) if not label_counts[label]]
-            rows = [
-                [escape(label), f"{count:,}", _share(count, value_count), "█" * max(1, round(20 * count / greatest))]
-                for label, count in sorted(label_counts.items(), key=lambda entry: (-entry[1], entry[0]))
-            ]
-            rows += [[escape(label), "0", _share(0, value_count), ""] for label in absent[:_MANY_LABELS]]
-            text += "\n\n" + table(["label", "items", "share", ""], rows)
-            if len(absent) > _MANY_LABELS:
-                text += f"\n\n{len(absent) - _MANY_LABELS} more labels occur in no item."
-        elif numbers := counts.numbers.get(name):
-            text += f" Mean {fmean(numbers.elements()):.2f}, minimum {min(numbers):g}, maximum {max(numbers):g}."
-        if values := counts.agreement.get(name):
-            text += (
-                f"\n\nTwo raters' answers about one item are alike by {fmean(values):.2f} on average (1: the same, 0: "
-                f"as different as can be; not corrected for chance; {len(values):,} items)."
-            )
-        parts.append(text)
-    return "\n\n".join(parts)
-
-
-def _review(facts: CardFacts, counts: Counts) -> str:
-    if not counts.raters:
-        return "No item has been reviewed by people yet."
-    rows = [[str(raters), f"{items:,}"] for raters, items in sorted(counts.raters.items())]
-    number = len(counts.annotators)
-    people = "1 person took part, shown by a pseudonym" if number == 1 else f"{number} people took part, by pseudonyms"
-    days = sorted(counts.judged_on)
-    when = "" if not days else f", on {days[0]}" if len(days) == 1 else f", between {days[0]} and {days[-1]}"
-    text = f"{people}{when}.\n\n" + table(["raters of an item", "items"], rows)
-    shares = [
-        [f"`{name}`", f"{counts.answers[name]:,}", f"{counts.copied[name]:,}", _share(counts.copied[name], total)]
-        for name in facts.fields
-        if (total := counts.answers[name])
-    ]
-    if any(counts.copied.values()):
-        text += "\n\nSome answers are the pre-label's, left as it was; they make raters look more alike.\n\n"
-        text += table(["field", "answers", "taken over", "share"], shares)
-    return text
-
-
-def _provenance(facts: CardFacts, counts: Counts) -> str:
-    rows = [
-        [escape(collection), escape(licence), f"{counts.sources[collection, licence]:,}", f"{items:,}"]
-        for (collection, licence), items in sorted(counts.origins.items())
-    ]
-    text = table(["collection", "licence", "sources", "items"], rows)
-    if counts.proposals:
-        models = ", ".join(_proposer(model, outcomes) for model, outcomes in sorted(counts.proposals.items()))
-        text += f"\n\nAsked for pre-labels: {models}."
-    return "\n\n".join([text, *(escape(notice) for notice in facts.notices)])
-
-
-def _proposer(model: str, outcomes: Mapping[str, int]) -> str:
-    """Return ``offline (24 proposals, 3 abstained)``."""
-    rest = [f"{count:,} {outcome.replace('_', ' ')}" for outcome, count in sorted(outcomes.items()) if outcome != "ok"]
-    parts = ", ".join([f"{outcomes.get('ok', 0):,} proposals", *map(escape, rest)])
-    return f"{escape(model)} ({parts})"

@@ -2,7 +2,8 @@
 
 from curate.labels.features import Feature, arrow_type
 from curate.labels.fields import FIELD_TYPES, Aggregate, Field
-from curate.labels.fields.base import DEFAULT_LANGUAGE, AggregationRule, Language
+from curate.labels.fields.base import AggregationRule
+from curate.labels.fields.phrases import DEFAULT_LANGUAGE, Language
 from curate.labels.layout import Layout, parse_layout
 from curate.labels.markup import control_field
 from curate.labels.schema import LabelSchema, load_labels

@@ -58,6 +58,7 @@ JUDGEMENT_MEMBERS: dict[str, Feature] = {
     "annotator": scalar("string"),
     "acted_at": scalar("timestamp[us, tz=UTC]"),
     "skipped": scalar("bool"),
+    "cannot_judge": scalar("string"),
     "origins": list_of({"field": scalar("string"), "origin": scalar("string")}),
 }
 PRELABEL_MEMBERS: dict[str, Feature] = {

@@ -52,10 +52,13 @@ def arrow_type(feature: Feature) -> pa.DataType:
 
 
 def to_class_ids(entries: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the entries with the index of each ``label`` in ``names``. Raises ``ValueError`` for unknown labels."""
-    return [{**entry, "label": names.index(entry["label"])} for entry in entries]
+    """Return the entries with the index of each ``label`` in ``names``, None for none.
+
+    Raises ``ValueError`` for unknown labels.
+    """
+    return [{**entry, "label": None if entry["label"] is None else names.index(entry["label"])} for entry in entries]
 
 
 def from_class_ids(entries: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
     """Return the entries that ``to_class_ids`` was given."""
-    return [{**entry, "label": names[entry["label"]]} for entry in entries]
+    return [{**entry, "label": None if entry["label"] is None else names[entry["label"]]} for entry in entries]

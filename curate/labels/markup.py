@@ -42,6 +42,7 @@ _UNSAFE_STYLE = re.compile(
     r"translate[xy]?|scale|rotate|and|or)\()[\w-]+\("
 )
 _MAX_DEPTH = 100
+_MAX_UNGROUPED = 12
 _VARIABLE = re.compile(r"\$(?=[\w\[\].{}])")
 
 
@@ -128,6 +129,36 @@ def choice(tag: str, name: str, caption: str = "", **attributes: str | None) -> 
     alias = {} if words == name else {"alias": name}
     present = {key: value for key, value in attributes.items() if value}
     return ET.Element(tag, {"value": words, **alias, **present})
+
+
+def grouped_choices(taxonomy: Taxonomy) -> list[ET.Element]:
+    """Return a ``Choice`` for each label, in a ``View`` for each group where the labels have groups.
+
+    A group is a label of a tree with all that are below it, or the labels of a long list under the same heading.
+    """
+    labels = {
+        label.name: choice(
+            "Choice", label.name, hotkey=label.hotkey, hint=label.definition, alone="true" if label.absence else None
+        )
+        for label in taxonomy.labels
+    }
+    is_tree = len(taxonomy.roots) < len(labels)
+    groups: dict[str, list[ET.Element]] = {}
+    for label in taxonomy.labels:
+        heading = taxonomy.path(label.name)[0] if is_tree else label.group or ""
+        groups.setdefault(heading, []).append(labels[label.name])
+    if len(groups) < 2 or (len(labels) <= _MAX_UNGROUPED and not is_tree):
+        return list(labels.values())
+    return [
+        element("View", {"className": "group"}, [*_heading(heading, choices), *choices])
+        for heading, choices in groups.items()
+    ]
+
+
+def _heading(heading: str, choices: Sequence[ET.Element]) -> list[ET.Element]:
+    """Return the header of a group; none for the root of a tree, which is its first choice."""
+    is_shown = heading and heading not in (choices[0].get("alias"), choices[0].get("value"))
+    return [ET.Element("Header", {"value": literal(heading), "size": "6"})] if is_shown else []
 
 
 def region_labels(taxonomy: Taxonomy) -> list[ET.Element]:

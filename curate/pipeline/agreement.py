@@ -79,5 +79,7 @@ def _splits(loaded: LoadedRecipe, corpus: Corpus) -> pa.Table:
     if settings is None:
         raise InvalidInput("--by split: the recipe has no export stage, so there are no splits", hint="add one")
     earlier = Releases(corpus.workspace.releases).earlier_splits(loaded.recipe.recipe, settings.identity)
-    splits = split_items(corpus.read("items"), corpus.read("sources"), settings, earlier)
-    return pa.table({"item_id": list(splits), "split": list(splits.values())})
+    items = corpus.read("items")
+    return pa.table(
+        {"item_id": items["item_id"], "split": split_items(items, corpus.read("sources"), settings, earlier)}
+    )

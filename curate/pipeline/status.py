@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from curate.corpus.judgements import UNJUDGED_COLUMNS, count_cannot_judge
 from curate.corpus.set_aside import set_aside
 from curate.corpus.view import Corpus
 from curate.pipeline.walk import open_corpus
@@ -26,6 +27,7 @@ class Status(NamedTuple):
     units: dict[str, int]
     prelabels: dict[str, dict[str, int]]
     annotations: dict[str, int]
+    cannot_judge: dict[str, int]
     labels: dict[str, int]
     rejections: dict[str, dict[str, int]]
     examples: dict[str, dict[str, str]]
@@ -47,6 +49,7 @@ def status(loaded: LoadedRecipe, workspace: Workspace) -> Status:
         units=_count(corpus, "items", "unit"),
         prelabels=_count_nested(corpus, "prelabels", "labeller", "outcome"),
         annotations=_count(corpus, "annotations", "action"),
+        cannot_judge=count_cannot_judge(corpus.read("annotations", UNJUDGED_COLUMNS)),
         labels=_count(corpus, "labels", "label_source"),
         rejections=_count_nested(corpus, "rejections", "stage", "reason"),
         examples=_nest((row["stage"], row["reason"], row["detail"]) for row in reversed(rejections)),

@@ -105,12 +105,12 @@ def walk(
                     for i, s in siblings.items()
                     if identities[i] not in listed
                 }
-                found = [new[i].works if i in new else listed[identities[i]] for i in siblings]
-                live = LiveWork(partial(list, found))
+                identities_now = [new[i].works if i in new else listed[identities[i]] for i in siblings]
+                live = LiveWork(partial(list, identities_now))
                 if stores and isinstance(stage, Discovered) and not is_listed:
                     store_listing(corpus.workspace, stage.stage, {identities[i]: work.works for i, work in new.items()})
                 works.update(new)
-                del new, found
+                del new, identities_now
             corpus.live.update(dict.fromkeys(stage.writes, live))
         yield Step(stage, works.pop(index, None), settled.get(index))
 

@@ -72,16 +72,18 @@ def compare_releases(before: Path, after: Path) -> Difference:
     old_ids, new_ids = old.table["item_id"].to_pylist(), new.table["item_id"].to_pylist()
     old_rows, new_rows = ({item: row for row, item in enumerate(ids)} for ids in (old_ids, new_ids))
     common = [item for item in new_ids if item in old_rows]
-    left = old.table.take(pa.array([old_rows[item] for item in common], pa.int64()))
-    right = new.table.take(pa.array([new_rows[item] for item in common], pa.int64()))
-    fields = [name for name in (*label_fields(old.features), *label_fields(new.features)) if name in left.column_names]
+    before_rows = old.table.take(pa.array([old_rows[item] for item in common], pa.int64()))
+    after_rows = new.table.take(pa.array([new_rows[item] for item in common], pa.int64()))
+    fields = [
+        name for name in (*label_fields(old.features), *label_fields(new.features)) if name in before_rows.column_names
+    ]
     relabelled = {
-        name: _changes(left, right, name, old.features[name], new.features[name])
+        name: _changes(before_rows, after_rows, name, old.features[name], new.features[name])
         for name in dict.fromkeys(fields)
-        if name in right.column_names
+        if name in after_rows.column_names
     }
     text = {"dtype": "string", "_type": "Value"}
-    resplit = _changes(left, right, SPLIT_COLUMN, text, text)
+    resplit = _changes(before_rows, after_rows, SPLIT_COLUMN, text, text)
     added = [item for item in new_ids if item not in old_rows]
     removed = [item for item in old_ids if item not in new_rows]
     is_other_schema = old.manifest.label_schema_sha256 != new.manifest.label_schema_sha256
@@ -98,8 +100,8 @@ def compare_releases(before: Path, after: Path) -> Difference:
         removed=removed,
         resplit=resplit,
         relabelled={name: changes for name, changes in relabelled.items() if changes},
-        changed_texts=_changes(left, right, "text", text, text),
-        changed_judgements=[common[row] for row in _unequal(left["judgements"], right["judgements"])],
+        changed_texts=_changes(before_rows, after_rows, "text", text, text),
+        changed_judgements=[common[row] for row in _unequal(before_rows["judgements"], after_rows["judgements"])],
         columns_added=[name for name in new.features if name not in old.features],
         columns_removed=[name for name in old.features if name not in new.features],
     )
@@ -108,8 +110,8 @@ def compare_releases(before: Path, after: Path) -> Difference:
 def label_fields(features: Mapping[str, Feature]) -> list[str]:
     """Return the names of the label fields among the columns of a release, in order."""
     soft = {f"{name}_soft" for name in features}
-    others = {*ITEM_COLUMNS, *EVIDENCE_COLUMNS, *soft, "judgements", "prelabel"}
-    return [name for name in features if name not in others]
+    other_columns = {*ITEM_COLUMNS, *EVIDENCE_COLUMNS, *soft, "judgements", "prelabel"}
+    return [name for name in features if name not in other_columns]
 
 
 def in_words(value: Any, feature: Feature) -> str | None:
@@ -138,24 +140,26 @@ def _named(value: Any, feature: Feature) -> Any:
             return {name: _named(value[name], member) for name, member in feature.items()}
 
 
-def _changes(left: pa.Table, right: pa.Table, name: str, before: Feature, after: Feature) -> list[Change]:
-    items = right["item_id"]
-    rows = _unequal(left[name], right[name])
+def _changes(before_rows: pa.Table, after_rows: pa.Table, name: str, before: Feature, after: Feature) -> list[Change]:
+    items = after_rows["item_id"]
+    rows = _unequal(before_rows[name], after_rows[name])
     if before == after:
         return [
             Change(
-                items[row].as_py(), in_words(left[name][row].as_py(), before), in_words(right[name][row].as_py(), after)
+                items[row].as_py(),
+                in_words(before_rows[name][row].as_py(), before),
+                in_words(after_rows[name][row].as_py(), after),
             )
             for row in rows
         ]
     # Labels were renumbered: only their names can be compared.
-    values = zip(items.to_pylist(), left[name].to_pylist(), right[name].to_pylist(), strict=True)
+    values = zip(items.to_pylist(), before_rows[name].to_pylist(), after_rows[name].to_pylist(), strict=True)
     changes = (Change(item, in_words(old, before), in_words(new, after)) for item, old, new in values)
     return [change for change in changes if change.before != change.after]
 
 
-def _unequal(left: pa.ChunkedArray, right: pa.ChunkedArray) -> list[int]:
-    pairs = zip(json_values(left), json_values(right), strict=True)
+def _unequal(before_rows: pa.ChunkedArray, after_rows: pa.ChunkedArray) -> list[int]:
+    pairs = zip(json_values(before_rows), json_values(after_rows), strict=True)
     return [row for row, (old, new) in enumerate(pairs) if old != new]
 
 
@@ -170,7 +174,7 @@ def _read(folder: Path) -> _Rows:
             features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
             compared = ["item_id", "text", "judgements", *label_fields(features)]
             table = parquet.read_table(folder / file.path, columns=compared)
-        except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError, RecursionError) as error:
             raise WorkspaceUnusable(
                 f"release {folder}: {file.path} cannot be read as a shard", hint="restore the release from a copy"
             ) from error

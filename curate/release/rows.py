@@ -145,7 +145,7 @@ class ReleaseRows:
         acts = self._acts.append_column("skipped", pc.equal(self._acts["action"], "skipped"))
         columns = {
             name: take_column(acts, name, rows, kind.field(name).type, with_json=with_json)
-            for name in ("judgement_id", "acted_at", "skipped", "origins")
+            for name in ("judgement_id", "acted_at", "skipped", "cannot_judge", "origins")
         } | self._take_fields(self._act_values, rows, with_json=with_json)
         columns["annotator"] = self._pseudonyms.take(rows, with_json=with_json)[0]
         judgements = to_struct(columns, kind)

@@ -41,6 +41,7 @@ class Statistics:
         """Days (UTC) of judgements"""
         self.speakers: set[str] = set()
         self.annotators: set[str] = set()
+        self.cannot_judge: Counter[str] = Counter()
         self.classes: dict[str, dict[str, Counter[str]]] = {
             name: defaultdict(Counter) for name, field in labels.fields.items() if field.labels
         }
@@ -97,6 +98,7 @@ class Statistics:
 
     def _count_answers(self, acts: pa.StructArray) -> None:
         self.judged_on.update(str(day) for day in acts.field("acted_at").drop_null().cast(pa.date32()).unique())
+        self.cannot_judge.update(acts.field("cannot_judge").drop_null().to_pylist())
         origins = pc.list_flatten(acts.field("origins"))
         entries = pa.table({"field": origins.field("field"), "origin": origins.field("origin")})
         for entry in entries.group_by(["field", "origin"]).aggregate([([], "count_all")]).to_pylist():

@@ -19,7 +19,7 @@ def release_damages(folder: Folder) -> list[str]:
         return [error.message]
     sizes = folder.sizes()
     listed = {file.path for file in manifest.files}
-    found = [
+    damages = [
         *_manifest_damages(manifest, folder),
         *(
             f"{name} is not part of the release, and loaders would read it"
@@ -30,12 +30,12 @@ def release_damages(folder: Folder) -> list[str]:
     for file in manifest.files:
         path = folder.path / file.path
         if path.is_symlink():
-            found.append(f"{file.path} was replaced by a link")
+            damages.append(f"{file.path} was replaced by a link")
         elif file.path not in sizes:
-            found.append(f"{file.path} is missing")
+            damages.append(f"{file.path} is missing")
         elif sizes[file.path] != file.size_bytes or _sha256(folder, file.path) != file.sha256:
-            found.append(f"{file.path} was changed since the release was made")
-    return found
+            damages.append(f"{file.path} was changed since the release was made")
+    return damages
 
 
 def _manifest_damages(manifest: Manifest, folder: Folder) -> list[str]:
@@ -43,14 +43,14 @@ def _manifest_damages(manifest: Manifest, folder: Folder) -> list[str]:
     for file in manifest.files:
         if file.rows is not None:
             rows[Path(file.path).name.rsplit("-", 3)[0]] += file.rows
-    found = []
+    damages = []
     if manifest.version != Path(folder.path).name:
-        found.append(f"{FILE} calls the release {manifest.version!r}, and its folder {Path(folder.path).name!r}")
+        damages.append(f"{FILE} calls the release {manifest.version!r}, and its folder {Path(folder.path).name!r}")
     if rows != Counter(manifest.splits):
-        found.append(f"{FILE} was changed: its shards have other numbers of rows than its splits")
+        damages.append(f"{FILE} was changed: its shards have other numbers of rows than its splits")
     if CARD not in {file.path for file in manifest.files}:
-        found.append(f"{FILE} was changed: it does not list {CARD}")
-    return found
+        damages.append(f"{FILE} was changed: it does not list {CARD}")
+    return damages
 
 
 def _sha256(folder: Folder, name: str) -> str:

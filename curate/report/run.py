@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.judgements import UNJUDGED_COLUMNS, count_cannot_judge
 from curate.corpus.view import Corpus
 from curate.report.page import render_page, show_duration, write_page
 from curate.report.sections.items import final_proposals, item_cards
@@ -39,6 +40,7 @@ def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:
     }
     # Arrow tables, since few rows of a large corpus are shown and the rest is only counted.
     tables = {name: corpus.read(name, names) for name, names in columns.items()}
+    unjudged = sum(count_cannot_judge(corpus.read("annotations", UNJUDGED_COLUMNS)).values())
     judged = pc.count_distinct(corpus.read("annotations", ["item_id"])["item_id"]).as_py()
     faces = corpus.read("faces", ["face_id"]).num_rows
     stages = run_record.get("stages") or ()
@@ -47,7 +49,7 @@ def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:
         title=run_record.get("recipe") or "corpus",
         labels=corpus.labels.name,
         ended=run_record.get("ended"),
-        tiles=_tiles(tables, faces, judged),
+        tiles=_tiles(tables, faces, judged, unjudged),
         stages=[{key: stage.get(key) for key in _STAGE_KEYS} for stage in stages],
         proposals=proposal_outcomes(tables["prelabels"]),
         accounts=accounts(stages),
@@ -60,7 +62,7 @@ def render_report(corpus: Corpus, run_record: Mapping[str, Any]) -> str:
     )
 
 
-def _tiles(tables: Mapping[str, pa.Table], faces: int, judged: int) -> list[tuple[str, str]]:
+def _tiles(tables: Mapping[str, pa.Table], faces: int, judged: int, unjudged: int) -> list[tuple[str, str]]:
     items = tables["items"]
     seconds = pc.sum(pc.subtract(pc.fill_null(items["end_s"], 0.0), pc.fill_null(items["start_s"], 0.0))).as_py()
     counts = {
@@ -68,6 +70,7 @@ def _tiles(tables: Mapping[str, pa.Table], faces: int, judged: int) -> list[tupl
         "pre-labelled": final_proposals(tables["prelabels"]).num_rows,
         "seen by people": judged,
         "labelled by people": _labelled_by_people(tables["labels"]),
+        "judgements that it cannot be judged": unjudged,
         "rejected": tables["rejections"].num_rows,
     }
     return [

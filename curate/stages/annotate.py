@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from curate.annotation.guideline import find_guideline
 from curate.annotation.label_studio import pull as pulling
 from curate.annotation.label_studio import push as pushing
 from curate.annotation.label_studio.client import LabelStudioServer
@@ -31,6 +32,7 @@ class Annotate(DriverStage):
     stage: Literal["annotate"] = "annotate"
     raters_per_item: Annotated[int, Field(ge=1, le=20)] = 1
     instructions: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
+    """For annotators, in Markdown, after the guideline beside the label schema."""
     language: Language = DEFAULT_LANGUAGE
     """Language of the questions, where the label schema has them in it; else English."""
 
@@ -42,7 +44,7 @@ class Annotate(DriverStage):
         pulled = _pull(corpus, connection)
         pushed = _push(corpus, tools, self, connection)
         counts = {"added": pushed.added, "refilled": pushed.refilled, "waiting": pushed.waiting, "acts": pulled.new}
-        message = f"{pushed.waiting} items wait for people at {connection.url}" if pushed.waiting else ""
+        message = f"{pushed.waiting} items wait for people at {connection.shown_url}" if pushed.waiting else ""
         if pushed.problems:
             message = "; ".join(
                 filter(None, [message, f"not sent, {pushed.problems[0]}: `curate annotate push` lists all"])
@@ -89,10 +91,11 @@ def push(
 def _push(
     corpus: Corpus, tools: Tools, stage: Annotate, connection: Connection, say: Say = lambda _: None
 ) -> PushCounts:
+    guideline = find_guideline(corpus.labels, stage.language, tools.folder, stage.instructions or "")
     settings: dict[str, Any] = {
         "maximum_annotations": stage.raters_per_item,
-        "expert_instruction": stage.instructions or "",
-        "show_instruction": bool(stage.instructions),
+        "expert_instruction": guideline.html,
+        "show_instruction": bool(guideline.text),
         "show_collab_predictions": True,
         "show_skip_button": True,
         "enable_empty_annotation": False,
@@ -104,6 +107,7 @@ def _push(
         connection.name,
         folder=tools.folder,
         settings=settings,
+        guideline_sha256=guideline.sha256,
         make_copies=ViewingCopies(corpus, tools.raw).make,
         language=stage.language,
         say=say,

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from curate.corpus.splits import Separation
 from curate.corpus.view import Corpus
-from curate.hub.card import CardFacts
+from curate.hub.card_facts import CardFacts
 from curate.labels import LabelSchema, compile_features
-from curate.labels.fields.base import Words
+from curate.labels.fields.phrases import Words
 from curate.media.faces.insightface import licence_note
 from curate.release.features import MEDIA, card_features
 from curate.release.rows import ReleaseTables

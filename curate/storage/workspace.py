@@ -166,6 +166,7 @@ class Workspace:
             TypeError,
             ValueError,
             AttributeError,
+            OverflowError,
             RecursionError,
         ) as error:
             raise WorkspaceUnusable(

@@ -135,6 +135,29 @@ def test_what_does_not_fit_is_told_and_kept_raw(results: list[Any], field: str |
     assert json.loads(row["raw"]) == results
 
 
+def test_an_item_that_cannot_be_judged_has_a_reason_and_no_values() -> None:
+    reason = make_result("cannot_judge", {"choices": ["distressing"]})
+    results = [make_result("emotion", {"choices": ["fear"]}), make_result("intensity", {"rating": 9}), reason]
+    row, problems = read(make_annotation(results), make_task(), ITEM, LABELS, ORIGIN)
+    assert (row["action"], row["cannot_judge"], problems) == ("cannot_judge", "distressing", [])
+    assert all(row[name] is None for name in LABELS.fields)
+    skipped, _ = read(make_annotation([reason], was_cancelled=True), make_task(), ITEM, LABELS, ORIGIN)
+    assert (skipped["action"], skipped["cannot_judge"]) == ("skipped", None)
+    odd = make_result("cannot_judge", {"choices": ["bored"]})
+    row, problems = read(make_annotation([results[0], odd]), make_task(), ITEM, LABELS, ORIGIN)
+    assert (row["action"], row["emotion"]) == ("created", ["fear"])
+    assert "'bored'" in problems[0]
+
+
+def test_an_act_names_the_instructions_that_its_annotator_had() -> None:
+    shown = [(datetime(2026, 1, 1, tzinfo=UTC), "first"), (datetime(2026, 1, 5, tzinfo=UTC), "second")]
+    origin = ORIGIN._replace(guidelines=shown)
+    for day, expected in (("2026-01-03", "first"), ("2026-01-06", "second"), ("2025-12-30", None)):
+        times = {"created_at": f"{day}T00:00:00Z", "updated_at": f"{day}T00:00:00Z"}
+        row, _ = read(make_annotation([], **times), make_task(), ITEM, LABELS, origin)
+        assert row["guideline_sha256"] == expected
+
+
 @pytest.mark.parametrize("result", [None, [], [None], ["text"]])
 def test_empty_and_broken_results(result: Any) -> None:
     row, problems = read(make_annotation(result), make_task(), ITEM, LABELS, ORIGIN)

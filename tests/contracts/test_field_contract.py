@@ -190,7 +190,7 @@ def test_its_controls_belong_to_it_and_offer_every_label(kind, data):
     schema = LabelSchema.model_validate({"name": "it.v1", "unit": min(field.units), "fields": {"f": field}})
     config = compile_config(schema, LAYOUT)
     controls = [tag for tag in ET.fromstring(config).iter() if tag.get("name") and tag.get("toName")]
-    assert {control_field(tag.get("name")) for tag in controls} == {"f"}
+    assert {control_field(tag.get("name")) for tag in controls} == {"f", "cannot_judge"}
     assert field.hotkey_control in ("", *(tag.get("name") for tag in controls))
     offered = [
         tag.get("alias") or tag.get("value")

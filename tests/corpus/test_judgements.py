@@ -43,7 +43,7 @@ def test_an_act_without_a_time_is_the_oldest_wherever_it_is_read() -> None:
     for rows in (acts, acts[::-1]):
         annotations = make_table(rows)
         assert newest_acts(annotations)["emotion"].to_pylist() == [["happiness"]]
-        (label,) = aggregate(LABELS, annotations, make_table([], "prelabels"), method="majority").to_pylist()
+        (label,) = aggregate(LABELS, annotations, make_table([], "prelabels")).to_pylist()
         items = make_table([{"item_id": "item", "source_id": "s", "work": "w"}], "items")
         tables = ReleaseTables(
             items, make_table([], "sources"), make_table([], "prelabels"), annotations, make_table([], "labels")

@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
-from curate.errors import ServiceRefused, ServiceUnavailable
-from curate.executors.ray import _no_cluster, check_cluster
+from curate.errors import MissingDependency, ServiceRefused, ServiceUnavailable
+from curate.executors.ray import _no_cluster, check_cluster, name_worker
 
 NOTHING_RUNS = """
 from functools import cache
@@ -98,3 +98,15 @@ def test_without_an_address_no_other_cluster_is_used_and_no_token_stays(tmp_path
     done = run_python(code, HOME=str(tmp_path), RAY_ADDRESS="127.0.0.1:9")
     assert done.stdout.split() == ["abc"], done.stderr
     assert not (tmp_path / ".ray" / "auth_token").exists()
+
+
+def test_errors_of_workers_name_the_machine():
+    def fail(task):
+        raise MissingDependency("no key to s3://b was found", hint="set AWS_ACCESS_KEY_ID")
+
+    with pytest.raises(MissingDependency) as caught:
+        name_worker(fail, "another-machine")(None)
+    assert caught.value.message == f"on the worker {socket.gethostname()}: no key to s3://b was found"
+    assert caught.value.hint == "set AWS_ACCESS_KEY_ID; a worker has an environment and disks of its own"
+    with pytest.raises(MissingDependency, match=r"^no key to"):
+        name_worker(fail, socket.gethostname())(None)

@@ -27,7 +27,9 @@ from curate.labels import (
     parse_layout,
     strict_problems,
 )
-from curate.labels.fields import Scale, Spans
+from curate.labels.cannot_judge import REASONS
+from curate.labels.fields import Category, Scale, Spans
+from curate.labels.fields.results import PartlyRead
 from curate.labels.record import parse_json
 from tests.support.label_files import write_asset
 from tests.support.label_strategies import LAYOUT
@@ -161,10 +163,10 @@ def test_form_hides_what_is_not_asked_and_speaks_the_language(load_own):
     headers = [tag.get("value") for tag in config.iter("Header")]
     assert "Welche Gefühle?" in headers
     assert "Frei" in headers
-    assert "Valence · -1 = unpleasant to 1 = angenehm" in headers
+    assert "Valence · -1 = unpleasant bis 1 = angenehm" in headers
     hidden = {tag.get("whenChoiceValue") for tag in config.iter("View")} - {None}
     choices = {tag.get("alias") or tag.get("value"): tag.get("value") for tag in config.iter("Choice")}
-    assert hidden == {choices["other"], choices["Jealousy, Envy"]}
+    assert hidden == {"other", choices["Jealousy, Envy"], "andere"}
     assert not any("," in each for each in hidden)
     keys = [tag.get("hotkey") for tag in config.iter() if tag.get("hotkey")]
     assert len(keys) == len(set(keys)) > 0
@@ -305,7 +307,7 @@ def test_own_config_that_asks_the_same_is_accepted_whatever_it_looks_like(load_o
         ('name="valence"', 'name="valenz"', "'valenz', which is not a field"),
         ('min="-1.0"', 'min="0"', 'min is "0" and should be "-1.0"'),
         ('choice="multiple"', 'choice="single"', 'choice is "single" and should be "multiple"'),
-        ('slider="true"', 'defaultValue="0"', "submitted untouched"),
+        ("<Number ", '<Number defaultValue="0" ', "submitted untouched"),
         ('whenTagName="emotion"', 'whenTagName="valence"', "must be shown when emotion is"),
         ("<Relation value=", '<Relation alias="x" value=', "causes: lacks label 'caused_by'"),
         ("TimelineLabels", "BrushLabels", "is a <BrushLabels> where a <TimelineLabels> is needed"),
@@ -354,13 +356,104 @@ def test_strict_mode_limits():
     assert "1001 enum values" in strict_problems({**closed, "properties": {"a": many}, "required": ["a"]})[0]
 
 
-def test_a_slider_is_only_where_an_answer_is_required():
+@pytest.mark.parametrize(
+    ("scale", "buttons"),
+    [
+        ({"minimum": 1, "maximum": 5, "level": "ordinal"}, [1, 2, 3, 4, 5]),
+        ({"minimum": 0, "maximum": 10, "level": "ordinal"}, list(range(11))),
+        ({"minimum": -2, "maximum": 2, "step": 0.5}, [-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2]),
+        ({"minimum": -1, "maximum": 1, "step": 0.05}, [-1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1]),
+        ({"minimum": 0, "maximum": 100, "step": 1}, list(range(0, 101, 10))),
+        ({"minimum": 0, "maximum": 13, "level": "ordinal"}, []),
+    ],
+)
+def test_every_value_of_a_scale_can_be_given_and_none_comes_from_resting(scale, buttons):
     layout = parse_layout(LAYOUT)
-    for required in (True, False):
-        field = Scale(name="a", type="scale", minimum=0, maximum=1, required=required)
-        (control,) = field.inputs(layout, "en")
-        assert (control.get("slider") == "true") is required
-        assert control.get("defaultValue") is None
+    field = Scale(name="a", type="scale", required=True, **scale)
+    assert field.buttons == buttons
+    controls = [tag for root in field.inputs(layout, "en") for tag in root.iter()]
+    assert not any(tag.get("slider") or tag.get("defaultValue") for tag in controls)
+    step = field.step or 1
+    count = round((field.maximum - field.minimum) / step)
+    for value in (field.check(field.minimum + index * step) for index in range(count + 1)):
+        results = field.to_prediction(value, layout, ItemContext())
+        labels = {tag.get("alias") or tag.get("value") for tag in controls if tag.tag == "Choice"}
+        names = {tag.get("name") for tag in controls if tag.get("name")}
+        assert {result["from_name"] for result in results} <= names
+        assert all(label in labels for result in results for label in result["value"].get("choices", ()))
+        assert field.from_result(results, ItemContext()) == value
+    for earlier in ({"type": "number", "value": {"number": 1}}, {"type": "rating", "value": {"rating": 1}}):
+        assert field.from_result([{"from_name": "a", **earlier}], ItemContext()) == 1
+    if any(tag.get("alias") == "other" or tag.get("value") == "other" for tag in controls):
+        with pytest.raises(ValueError, match="none is given"):
+            field.from_result([{"from_name": "a", "type": "choices", "value": {"choices": ["other"]}}], ItemContext())
+
+
+def keys_of(schema, layout, language="en"):
+    """The keys of each control of a form, by its name, in order."""
+    config = ET.fromstring(compile_config(load_labels(schema), layout, language=language))
+    controls = (tag for tag in config.iter() if tag.tag in ("Choices", "Labels", "TimelineLabels"))
+    return {
+        control.get("name"): {tag.get("alias") or tag.get("value"): tag.get("hotkey") for tag in control.iter("Choice")}
+        for control in controls
+    }
+
+
+def test_keys_count_with_the_labels_and_exist_for_all_of_them():
+    video = '<View><Video name="V" value="$video" frameRate="$fps"/><Fields toName="V"/></View>'
+    keys = keys_of("utterance_affect.v1", video)
+    assert list(keys["emotion"].values()) == list("1234567")
+    assert list(keys["intensity"].values()) == list("qwert")
+    assert list(keys["valence"].values())[:9] == list("asdfghjkl")
+    everything = [key for control in keys.values() for key in control.values()]
+    assert all(everything)
+    assert len(everything) == len(set(everything))
+    picture = '<View><Image name="I" value="$image"/><Fields toName="I"/></View>'
+    units = keys_of("au_image.v1", picture)["action_units"]
+    assert [units[f"AU{number}"] for number in (0, 1, 2, 4, 5, 6, 7, 8, 9)] == list("012456789")
+    assert len(set(units.values())) == len(units) == 42
+    degrees = keys_of("post_reader.v1", '<View><Text name="T" value="$text"/><Fields toName="T"/></View>')
+    assert degrees["emotion-1"] == {"weak": "q", "medium": "a", "strong": "shift+1"}
+
+
+def test_every_form_has_a_way_to_say_that_it_cannot_be_judged(load_own):
+    config = ET.fromstring(compile_config(load_own(), LAYOUT, language="de"))
+    (control,) = (tag for tag in config.iter("Choices") if tag.get("name") == "cannot_judge")
+    assert [tag.get("alias") for tag in control] == list(REASONS)
+    assert all(tag.get("hotkey") for tag in control)
+    (questions,) = (tag for tag in config.iter("View") if tag.get("className") == "questions")
+    assert (questions.get("visibleWhen"), questions.get("whenTagName")) == ("choice-unselected", "cannot_judge")
+    asked = {tag.get("name") for tag in questions.iter() if tag.get("toName")}
+    assert {name.partition("-")[0] for name in asked} == set(load_own().fields)
+
+
+def test_warnings_name_the_question_as_it_is_asked():
+    layout = '<View><Text name="T" value="$text"/><Fields toName="T"/></View>'
+    config = ET.fromstring(compile_config(load_labels("text_quality.v1"), layout, language="de"))
+    required = [tag for tag in config.iter() if tag.get("required") == "true"]
+    assert required
+    assert all(tag.get("requiredMessage", "").startswith("Bitte beantworten: ") for tag in required)
+    assert any("Was stimmt nicht damit?" in tag.get("requiredMessage") for tag in required)
+
+
+def test_labels_of_a_tree_are_shown_in_their_groups():
+    names = [
+        {"name": "joy"},
+        {"name": "love", "parent": "joy"},
+        {"name": "anger"},
+        {"name": "rage", "parent": "anger"},
+        {"name": "pride", "parent": "joy"},
+    ]
+    taxonomy = Taxonomy.model_validate({"taxonomy": "t.v1", "title": "T", "labels": names})
+    field = Category(name="c", type="category", taxonomy=taxonomy, multiple=True)
+    (control,) = field.inputs(parse_layout(LAYOUT), "en")
+    groups = [[tag.get("value") for tag in view.iter("Choice")] for view in control.iter("View")]
+    assert groups == [["joy", "love", "pride"], ["anger", "rage"]]
+    earlier = [{"from_name": "c", "type": "taxonomy", "value": {"taxonomy": [["joy", "love"]]}}]
+    assert field.from_result(earlier, ItemContext()) == ["love"]
+    assert field.from_result(field.to_prediction(["rage"], parse_layout(LAYOUT), ItemContext()), ItemContext()) == [
+        "rage"
+    ]
 
 
 def test_values_move_to_the_grid_of_the_scale():
@@ -384,8 +477,17 @@ def test_relations_drawn_in_all_ways():
     assert drawn(direction="right") == [("s1", "s2")]
     assert drawn(direction="left", labels=["because"]) == [("s2", "s1")]
     assert drawn(direction="bi", labels=[]) == [("s1", "s2"), ("s2", "s1")]
-    with pytest.raises(ValueError, match="'since' is not a relation"):
-        drawn(direction="right", labels=["since"])
+    named = Spans(name="s", type="spans", over="utterance", taxonomy=taxonomy, relations=("because", "then"))
+    spans = [region("p", 0, 1), region("q", 2, 6)]
+    line = {"type": "relation", "from_id": "p", "to_id": "q"}
+    value = named.from_result([*spans, line], ITEM)
+    assert value["relations"] == [{"from": "s1", "to": "s2", "label": None}]
+    assert named.from_release(named.to_release(value)) == named.check(value, ITEM) == value
+    assert named.aggregate([value, value]).value == value
+    for slip in ({"labels": ["since"]}, {"to_id": "p"}, {"to_id": "gone"}):
+        with pytest.raises(PartlyRead) as told:
+            named.from_result([*spans, line | slip], ITEM)
+        assert [span["text"] for span in told.value.value["spans"]] == ["I", "lost"]
     with pytest.raises(ValueError, match="text there is now"):
         field.from_result([{**region("p", 0, 1), "value": {**region("p", 0, 1)["value"], "text": "X"}}], ITEM)
 
@@ -461,7 +563,7 @@ def test_what_is_not_asked_of_the_settled_label_is_not_settled(load_own):
         pa.Table.from_pylist(rows, schema=table_spec(name, schema).schema)
         for name, rows in (("annotations", acts), ("prelabels", []))
     ]
-    (row,) = aggregate(schema, *tables, method="majority")
+    (row,) = aggregate(schema, *tables).to_pylist()
     assert (row["emotion"], row["other"], row["valence"]) == (["joy"], None, 0.0)
 
 

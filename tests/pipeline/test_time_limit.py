@@ -1,6 +1,8 @@
 """An input that takes too long is rejected, and all others are kept."""
 
 import contextlib
+import multiprocessing
+import signal
 import time
 
 import pyarrow as pa
@@ -63,17 +65,33 @@ def test_a_part_that_is_slow_gives_up_its_input(tmp_path):
     assert result.reason == "too_slow"
 
 
+def work(cpu_s: float) -> None:
+    end = time.process_time() + cpu_s
+    while time.process_time() < end:
+        pass
+
+
 def test_only_work_counts_and_the_limit_ends_with_the_block():
     with cpu_limit(0.05):
         time.sleep(0.2)
-    end = time.process_time() + 0.1
-    while time.process_time() < end:
-        pass
+    work(0.1)
     with pytest.raises(TimeUp), cpu_limit(0.05):
-        sum(range(10**9))
+        work(5.0)
 
 
 def test_limits_grow_with_what_is_to_be_read():
     small, large = (pa.table({"size_bytes": [n], "duration_s": [float(n)]}) for n in (1, 10**9))
     assert Ingest(files="*").max_cpu_s(large) > Ingest(files="*").max_cpu_s(small) >= 600
     assert Preprocess().max_cpu_s(large) > Preprocess().max_cpu_s(small) >= 600
+
+
+def hang_in_c() -> None:
+    with cpu_limit(0.1, grace_s=0.1):
+        sum(range(10**12))
+
+
+def test_a_worker_that_hangs_in_c_is_killed():
+    process = multiprocessing.get_context("spawn").Process(target=hang_in_c)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGXCPU

@@ -25,6 +25,11 @@ _ID = re.compile(r"[0-9]{1,18}")
 _MAX_PAGES = 10_000
 _MAX_UNREADABLE = 20
 _MEDIA_MARK = "curate-media:"
+# Without a list of fields, Label Studio counts tasks and judgements of every project, which takes most of the time.
+_PROJECT = (
+    "id,title,description,label_config,created_by,model_version,maximum_annotations,expert_instruction,"
+    "show_instruction,show_collab_predictions,show_skip_button,enable_empty_annotation"
+)
 _STATE = "id,updated_at,annotations_ids,annotators,draft_exists,predictions_results,predictions_model_versions,data"
 _PRELABEL_ID = re.compile(r"\bid['\"]?: ['\"]?([0-9a-zA-Z_-]+)\.")
 _UPLOADED = re.compile(r"upload/\d+/[0-9a-f]{8}-(([0-9a-f]{2})[0-9a-f]{62}\.[a-z0-9]+)")
@@ -43,7 +48,8 @@ class LabelStudioServer:
     def projects(self) -> list[Project]:
         projects: dict[int, Project] = {}
         for page in range(1, _MAX_PAGES + 1):
-            answer = self._object("api/projects/", params={"page": page, "page_size": 100})
+            params = {"page": page, "page_size": 100, "include": _PROJECT}
+            answer = self._object("api/projects/", params=params)
             listed = [
                 _project(project, self._user_id) for project in records(self._list(answer, "results", "api/projects/"))
             ]
@@ -77,7 +83,7 @@ class LabelStudioServer:
             blobs.share(wanted, folder)
             self._expose(project_id, folder)
             return {name: f"{prefix}/data/local-files/?d={folder.name}/{name}" for name in wanted}
-        store = self._media_project()
+        store = self._media_project
         uploaded = self._uploaded(store)
         missing = [name for name in wanted if name not in uploaded]
         for done, name in enumerate(missing):
@@ -86,6 +92,7 @@ class LabelStudioServer:
             file = {"file": (PurePosixPath(name).name, blobs.read(name))}
             self._call("POST", f"api/projects/{store}/import", params={"commit_to_project": "false"}, files=file)
         if missing:
+            say(f"uploading media: {len(missing)} of {len(missing)}")
             uploaded = self._uploaded(store)
         lost = [name for name in wanted if name not in uploaded]
         if lost:
@@ -173,13 +180,13 @@ class LabelStudioServer:
         path = str(self._object("api/invite").get("invite_url") or "")
         if not path:
             raise self._nonsense("api/invite")
-        return path if path.startswith("http") else f"{self.connection.url}{path}"
+        return path if path.startswith("http") else f"{self.connection.shown_url}{path}"
 
     def task_url(self, project_id: int, task_id: int) -> str:
-        return f"{self.connection.url}/projects/{project_id}/data?task={task_id}"
+        return f"{self.connection.shown_url}/projects/{project_id}/data?task={task_id}"
 
     def project_url(self, project_id: int) -> str:
-        return f"{self.connection.url}/projects/{project_id}/data"
+        return f"{self.connection.shown_url}/projects/{project_id}/data"
 
     def _expose(self, project_id: int, folder: Path) -> None:
         """Give the project access to the shared media. A storage object is all that this takes."""
@@ -188,12 +195,14 @@ class LabelStudioServer:
             settings = {"project": project_id, "title": "curate media", "path": str(folder), "use_blob_urls": True}
             self._call("POST", "api/storages/localfiles", content=settings)
 
+    @cached_property
     def _media_project(self) -> int:
-        """Return the project for uploaded files: Label Studio accepts none in projects with several data keys."""
+        """The project for uploaded files: Label Studio accepts none in projects with several data keys."""
         ids = sorted(
             project.project_id for project in self.projects() if project.is_own and _MEDIA_MARK in project.description
         )
-        settings = {"title": "Media of curate", "description": f"{_MEDIA_MARK} the other projects show files kept here"}
+        description = f"Nothing to judge here: the other projects show files kept here. {_MEDIA_MARK}"
+        settings = {"title": "(files, nothing to judge)", "description": description}
         return ids[0] if ids else self.create_project(settings).project_id
 
     def _uploaded(self, project_id: int) -> dict[str, str]:

@@ -3,15 +3,21 @@
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
+from curate.annotation.label_studio.payloads import to_credible_time
 from curate.annotation.protocol import AnnotationServer, Project
 from curate.errors import InvalidInput, ServiceConflict
 from curate.files import read_json_object, sha256_of, write_whole
 
 _MARK = re.compile(r"curate:([^\s:#]+):([^\s:#]+):([^\s:#]+)#([0-9a-f]{16})")
+
+
+_MAX_TITLE = 50
+_MIN_TITLE = 12
 
 
 class ProjectKey(NamedTuple):
@@ -20,6 +26,13 @@ class ProjectKey(NamedTuple):
     recipe: str
     labels: str
     layout: str
+
+
+class PresentProject(NamedTuple):
+    """A project that is up to date, and whether its form had to be changed."""
+
+    project_id: int
+    is_form_changed: bool = False
 
 
 class Notes:
@@ -43,6 +56,20 @@ class Notes:
     def write(self, key: ProjectKey, **changed: Any) -> None:
         """Change some of the notes about a project."""
         write_whole(self.path(key), json.dumps({**self.read(key), **changed}, indent=1))
+
+    def add_guideline(self, key: ProjectKey, sha256: str) -> None:
+        """Note that annotators of a project have other instructions from now on."""
+        stored = self.read(key).get("guidelines")
+        shown = stored if isinstance(stored, list) else []
+        if sha256 != (shown[-1][1] if shown else ""):
+            self.write(key, guidelines=[*shown, [datetime.now(UTC).isoformat(), sha256]])
+
+    def guidelines(self, key: ProjectKey) -> list[tuple[datetime, str]]:
+        """Return the hashes of the instructions that a project has had, each with the time of its first."""
+        stored = self.read(key).get("guidelines")
+        pairs = [entry for entry in stored if isinstance(entry, list)] if isinstance(stored, list) else []
+        times = [(to_credible_time(entry[0]), str(entry[1])) for entry in pairs if len(entry) == 2]
+        return [(time, sha256) for time, sha256 in times if time is not None]
 
     def write_config(self, key: ProjectKey, config: str) -> Path:
         """Write a labeling config for a person to copy, and return its file."""
@@ -84,21 +111,23 @@ def ensure_project(
     config: str,
     settings: Mapping[str, Any],
     *,
+    title: str = "",
     existing: Project | None,
     notes: Notes,
-) -> int:
-    """Create the project for ``key`` or bring it up to date, and return its id.
+) -> PresentProject:
+    """Create the project for ``key`` or bring it up to date, and return it.
 
-    A project that was changed by hand is left alone. Raises ``ServiceConflict`` with the change and the next step.
+    ``title`` says what is judged, for the list in which annotators choose. A project that was changed by hand is left
+    alone. Raises ``ServiceConflict`` with the change and the next step.
     """
     mark = f"curate:{key.recipe}:{key.labels}:{key.layout}#{_fingerprint(config)}"
     wanted = {**settings, "description": mark, "label_config": config}
     if existing is None:
         _check_gone(server, key, notes)
-        title = f"{key.recipe} · {key.layout}"[:50]
-        existing = server.create_project({**wanted, "title": title})
+        names = {"title": _short_title(title, key), "description": f"{title or key.labels}. {mark}"}
+        existing = server.create_project({**wanted, **names})
         notes.write(key, project_id=existing.project_id)
-        return existing.project_id
+        return PresentProject(existing.project_id)
     notes.write(key, project_id=existing.project_id)
     url = server.project_url(existing.project_id)
     mark_there = _MARK.search(existing.description)
@@ -122,7 +151,16 @@ def ensure_project(
                 f"{url} does not accept the present label schema or layout: {error.message}",
                 hint="give the changed label schema a new version (.v2); its judgements then go into a new project",
             ) from error
-    return existing.project_id
+    return PresentProject(existing.project_id, is_form_changed="label_config" in changed)
+
+
+def _short_title(title: str, key: ProjectKey) -> str:
+    """Return a title of at most 50 characters: what is judged, of which recipe, and in which layout."""
+    place = f"{key.recipe} · {key.layout}"[:50]
+    room = _MAX_TITLE - len(place) - 3
+    if not title or room < _MIN_TITLE:
+        return place
+    return f"{title if len(title) <= room else title[: room - 1].rstrip() + '…'} · {place}"
 
 
 def _check_gone(server: AnnotationServer, key: ProjectKey, notes: Notes) -> None:

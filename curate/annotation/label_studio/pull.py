@@ -11,7 +11,7 @@ from curate.annotation.label_studio.payloads import annotation_problem, to_credi
 from curate.annotation.label_studio.projects import Notes, find_projects
 from curate.annotation.label_studio.tasks import Origin, to_judgement
 from curate.annotation.protocol import AnnotationServer, Say, TaskState
-from curate.corpus.judgements import newest_acts, to_deletion
+from curate.corpus.judgements import UNJUDGED_COLUMNS, count_cannot_judge, newest_acts, to_deletion
 from curate.corpus.view import Corpus
 from curate.labels import ItemContext, to_context
 
@@ -26,22 +26,27 @@ class PullCounts(NamedTuple):
     skipped: int = 0
     deleted: int = 0
     restored: int = 0
+    cannot_judge: int = 0
     problems: tuple[str, ...] = ()
 
     @property
     def new(self) -> int:
         """The number of new acts."""
-        return self.created + self.updated + self.skipped + self.deleted + self.restored
+        return self.created + self.updated + self.skipped + self.deleted + self.restored + self.cannot_judge
 
 
 class ProjectStatus(NamedTuple):
-    """The progress of one project; ``annotators`` holds the number of judged items of each."""
+    """The progress of one project; ``annotators`` holds the number of judged items of each.
+
+    ``cannot_judge`` counts the pulled judgements that say so, by their reason.
+    """
 
     layout: str
     url: str
     tasks: int
     annotated: int
     annotators: dict[str, int]
+    cannot_judge: dict[str, int]
 
 
 def pull(corpus: Corpus, server: AnnotationServer, name: str, *, say: Say = lambda _: None) -> PullCounts:
@@ -64,7 +69,7 @@ def pull(corpus: Corpus, server: AnnotationServer, name: str, *, say: Say = lamb
     unreadable: list[str] = []
     for key, project in sorted(projects.items()):
         say(f"{key.layout}: looking for new judgements")
-        origin = Origin(name, project.project_id, users)
+        origin = Origin(name, project.project_id, users, notes.guidelines(key))
         acts = {i: act for i, act in newest.items() if act["project_id"] == project.project_id}
         states = [state for state in server.scan(project.project_id) if state.item_id]
         rows = _new_acts(corpus, server, origin, states, acts, notes.read(key).get("pulled_to"), unreadable)
@@ -145,10 +150,14 @@ def status(corpus: Corpus, server: AnnotationServer, name: str) -> list[ProjectS
     progress: list[ProjectStatus] = []
     notes = Notes(corpus.workspace.local, name)
     found = find_projects(server, corpus.workspace.recipe or "", corpus.labels.name, notes)
+    acts = corpus.read("annotations", (*UNJUDGED_COLUMNS, "server", "project_id")) if found else None
     for key, project in sorted(found.items()):
         states = server.scan(project.project_id)
         people = Counter(users.get(i, f"user {i}") for state in states for i in state.annotators)
         annotated = sum(bool(state.annotation_ids) for state in states)
         url = server.project_url(project.project_id)
-        progress.append(ProjectStatus(key.layout, url, len(states), annotated, dict(sorted(people.items()))))
+        is_here = acts and pc.and_(pc.equal(acts["server"], name), pc.equal(acts["project_id"], project.project_id))
+        unjudged = count_cannot_judge(acts.filter(is_here)) if acts else {}
+        people_sorted = dict(sorted(people.items()))
+        progress.append(ProjectStatus(key.layout, url, len(states), annotated, people_sorted, unjudged))
     return progress

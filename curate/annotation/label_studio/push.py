@@ -43,6 +43,7 @@ class Push(NamedTuple):
     name: str
     folder: Path
     settings: Mapping[str, Any]
+    guideline_sha256: str
     language: str
     say: Say
     make_copies: MakeCopies
@@ -56,18 +57,20 @@ def push(
     folder: Path,
     settings: Mapping[str, Any],
     make_copies: MakeCopies,
+    guideline_sha256: str = "",
     language: str = DEFAULT_LANGUAGE,
     say: Say = lambda _: None,
 ) -> PushCounts:
     """Bring every item of the corpus, with its pre-label and media, to the project of its layout.
 
     Existing tasks are left alone; a changed pre-label replaces the old one if nobody has judged the item yet. ``name``
-    is the server's permanent name, ``folder`` the recipe's folder, ``settings`` those of the projects and ``language``
-    that of the questions. ``make_copies`` makes the missing viewing copies of new items; those without are not sent.
-    A push may be killed and repeated at any time. Raises ``InvalidInput`` for pre-labels that the label schema does not
-    allow, and ``ServiceConflict`` for projects that were changed by hand.
+    is the server's permanent name, ``folder`` the recipe's folder, ``settings`` those of the projects,
+    ``guideline_sha256`` the hash of the instructions in them, and ``language`` that of the questions. ``make_copies``
+    makes the missing viewing copies of new items; those without are not sent. A push may be killed and repeated at any
+    time. Raises ``InvalidInput`` for pre-labels that the label schema does not allow, and ``ServiceConflict`` for
+    projects that were changed by hand.
     """
-    job = Push(corpus, server, name, folder, settings, language, say, make_copies)
+    job = Push(corpus, server, name, folder, settings, guideline_sha256, language, say, make_copies)
     items = _by_layout(corpus, folder)
     recipe = corpus.workspace.recipe or ""
     notes = Notes(corpus.workspace.local, name)
@@ -91,7 +94,10 @@ def _push_layout(
     predictions = _predictions(job.corpus, items, parse_layout(layout, name=str(path)))
     _check(job.server, config, predictions)
     notes = Notes(job.corpus.workspace.local, job.name)
-    project_id = ensure_project(job.server, key, config, job.settings, existing=existing, notes=notes)
+    title = job.corpus.labels.title
+    present_project = ensure_project(job.server, key, config, job.settings, title=title, existing=existing, notes=notes)
+    project_id = present_project.project_id
+    notes.add_guideline(key, job.guideline_sha256)
     states = _without_copies(job.server, project_id)
     new = [item for item in items if item["item_id"] not in states]
     problems = _import(job, project_id, key.layout, new, variables, predictions)
@@ -99,7 +105,7 @@ def _push_layout(
     there = [item for item in items if item["item_id"] in states]
     job.server.share_media(project_id, job.corpus.workspace.blobs, _media_names(there, variables), job.say)
     present = [states[item["item_id"]] for item in there]
-    refilled = _refill(job, project_id, present, predictions)
+    refilled = _refill(job, project_id, present, predictions, all_of_them=present_project.is_form_changed)
     untouched = {state.item_id for state in present if not _is_begun(state)} | {item["item_id"] for item in new}
     _choose_labeller(
         job.server, project_id, existing, {p["model_version"] for i, p in predictions.items() if i in untouched}
@@ -152,19 +158,32 @@ def _media_names(items: Iterable[Mapping[str, Any]], variables: Iterable[str]) -
     return [item[column] for item in items for column in MEDIA if column in shown and item[column]]
 
 
-def _refill(job: Push, project_id: int, states: Sequence[TaskState], predictions: Mapping[str, dict[str, Any]]) -> int:
-    """Replace outdated predictions of tasks that nobody has begun, and return the number of tasks."""
+def _refill(
+    job: Push,
+    project_id: int,
+    states: Sequence[TaskState],
+    predictions: Mapping[str, dict[str, Any]],
+    *,
+    all_of_them: bool,
+) -> int:
+    """Replace outdated predictions of tasks that nobody has begun, and return the number of tasks.
+
+    ``all_of_them``: the form has changed, and may have other controls than those that are filled.
+    """
     changed: dict[int, dict[str, Any] | None] = {}
     for state in states:
         prediction = predictions.get(state.item_id)
         prelabel_ids = {result["id"].partition(".")[0] for result in prediction["result"]} if prediction else set()
         labellers = {prediction["model_version"]} if prediction else set()
-        if not _is_begun(state) and (state.prelabel_ids != prelabel_ids or state.labellers != labellers):
+        is_outdated = state.prelabel_ids != prelabel_ids or state.labellers != labellers
+        if not _is_begun(state) and (is_outdated or (all_of_them and prelabel_ids)):
             changed[state.task_id] = prediction
     task_ids = list(changed)
     for start in range(0, len(task_ids), REFILL_BATCH):
         job.say(f"{start} of {len(task_ids)} pre-labels replaced")
         job.server.replace_predictions(project_id, {i: changed[i] for i in task_ids[start : start + REFILL_BATCH]})
+    if task_ids:
+        job.say(f"{len(task_ids)} of {len(task_ids)} pre-labels replaced")
     return len(changed)
 
 

@@ -11,6 +11,9 @@ from curate.annotation.label_studio.payloads import is_id, lead_time_s, records,
 from curate.corpus.judgements import Judgement, time_after
 from curate.errors import InvalidInput
 from curate.labels import DEFAULT_FPS, ItemContext, LabelSchema, Layout, control_field
+from curate.labels.cannot_judge import CONTROL as CANNOT_JUDGE
+from curate.labels.cannot_judge import reason_in
+from curate.labels.fields.results import PartlyRead
 from curate.labels.markup import MEDIA_VARIABLES
 
 MEDIA = MEDIA_VARIABLES
@@ -24,11 +27,20 @@ _NO_DIALOGUE = [{"speaker": "", "text": ""}]
 
 
 class Origin(NamedTuple):
-    """The place where a judgement was made: the server's permanent name, the project and the server's users."""
+    """The place where a judgement was made: the server's permanent name, the project and the server's users.
+
+    ``guidelines`` are the hashes of the instructions that the project has had, each with the time of its first.
+    """
 
     server: str
     project_id: int
     users: Mapping[int, str]
+    guidelines: Sequence[tuple[datetime, str]] = ()
+
+    def guideline_at(self, time: datetime) -> str | None:
+        """Return the hash of the instructions that people had at a time; None without any."""
+        shown = [sha256 for since, sha256 in self.guidelines if since <= time]
+        return (shown[-1] if shown else None) or None
 
 
 def variables_of(layout: str) -> frozenset[str]:
@@ -131,18 +143,15 @@ def to_judgement(
     """
     results = [result for result in annotation.get("result") or () if isinstance(result, Mapping)]
     by_field, misfits = _by_field(results, labels)
-    values: dict[str, Any] = dict.fromkeys(labels.fields)
-    for name, field_results in by_field.items():
-        try:
-            values[name] = labels.fields[name].from_result(field_results, item)
-            if count := labels.fields[name].count_cut(field_results, item):
-                misfits.append(f"{name}: cut at the end of the item, which {count} of its stretches exceeded")
-        except ValueError as error:
-            misfits.append(f"{name}: {error}")
-    for name in labels.fields:
-        if values[name] is not None and not labels.is_asked(name, values):
-            misfits.append(f"{name}: was answered although it was not asked")
-            values[name] = None
+    reason = None
+    try:
+        reason = reason_in(results)
+    except ValueError as error:
+        misfits.append(f"{CANNOT_JUDGE}: {error}")
+    if reason is not None:
+        # The form hides its questions then, but Label Studio still sends what they had been answered with.
+        by_field, misfits = {}, []
+    values = _values(by_field, labels, item, misfits)
     judgement = Judgement(
         item_id=task["data"]["item_id"],
         rater=None,
@@ -161,6 +170,8 @@ def to_judgement(
         server_annotation_id=annotation["id"],
         raw=json.dumps(annotation.get("result"), ensure_ascii=False, sort_keys=True),
         misfits=misfits,
+        cannot_judge=reason,
+        guideline_sha256=origin.guideline_at(to_time(annotation["updated_at"])),
     )
     judgement = replace(judgement, rater=_annotator(_author(annotation), origin, judgement.judgement_id))
     last = newest.get(judgement.judgement_id)
@@ -169,7 +180,31 @@ def to_judgement(
         judgement = replace(judgement, action="restored", revision=revision, acted_at=time_after(last, now))
     elif last is not None:
         judgement = replace(judgement, action="updated")
-    return replace(judgement, action="skipped") if annotation.get("was_cancelled") else judgement
+    if annotation.get("was_cancelled"):
+        return replace(judgement, action="skipped", cannot_judge=None)
+    return replace(judgement, action="cannot_judge") if reason is not None else judgement
+
+
+def _values(
+    by_field: Mapping[str, Sequence[Mapping[str, Any]]], labels: LabelSchema, item: ItemContext, misfits: list[str]
+) -> dict[str, Any]:
+    """Return the value of each field, None for those that have none, and add to ``misfits`` what cannot be read."""
+    values: dict[str, Any] = dict.fromkeys(labels.fields)
+    for name, field_results in by_field.items():
+        try:
+            values[name] = labels.fields[name].from_result(field_results, item)
+            if count := labels.fields[name].count_cut(field_results, item):
+                misfits.append(f"{name}: cut at the end of the item, which {count} of its stretches exceeded")
+        except PartlyRead as error:
+            misfits.append(f"{name}: {error}")
+            values[name] = error.value
+        except ValueError as error:
+            misfits.append(f"{name}: {error}")
+    for name in labels.fields:
+        if values[name] is not None and not labels.is_asked(name, values):
+            misfits.append(f"{name}: was answered although it was not asked")
+            values[name] = None
+    return values
 
 
 def _by_field(
@@ -183,6 +218,8 @@ def _by_field(
         if result.get("type") == "relation":
             continue
         name = control_field(result.get("from_name"))
+        if result.get("from_name") == CANNOT_JUDGE:
+            continue
         if name in by_field:
             by_field[name].append(result)
             owners[str(result.get("id"))] = name

@@ -15,6 +15,13 @@ class Connection(NamedTuple):
     api_key: str
     local: bool
     name: str
+    public_url: str = ""
+    """The address for annotators, if it is another one."""
+
+    @property
+    def shown_url(self) -> str:
+        """The address that people open."""
+        return self.public_url or self.url
 
 
 def is_configured(workspace_root: Path) -> bool:
@@ -46,4 +53,4 @@ def connection(workspace_root: Path) -> Connection:
             "no annotation server is running",
             hint="start one with `curate annotate up`, or set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY",
         )
-    return Connection(running.url, login.token, local=True, name=login.name)
+    return Connection(running.url, login.token, local=True, name=login.name, public_url=running.public_url)

@@ -12,6 +12,8 @@ import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
+from curate.annotation.local_server.address import Address
+from curate.annotation.local_server.page import SETTINGS_MODULE, write_page_settings
 from curate.errors import InvalidInput, ServiceUnavailable
 
 MEDIA = "media"
@@ -33,8 +35,8 @@ class Credentials(NamedTuple):
     name: str
 
 
-def _environment(folder: Path, data: Path, port: int, login: Credentials) -> dict[str, str]:
-    """Return the whole environment of the server: local, silent, and sending nothing anywhere."""
+def _environment(folder: Path, data: Path, address: Address, login: Credentials) -> dict[str, str]:
+    """Return the whole environment of the server: silent, and sending nothing anywhere."""
     home = folder / "home"
     home.mkdir(exist_ok=True)
     return {
@@ -45,7 +47,7 @@ def _environment(folder: Path, data: Path, port: int, login: Credentials) -> dic
         "XDG_CACHE_HOME": str(home / "cache"),
         "LABEL_STUDIO_BASE_DATA_DIR": str(data),
         "LABEL_STUDIO_DJANGO_DB": "sqlite",
-        "LABEL_STUDIO_HOST": f"http://127.0.0.1:{port}",
+        "LABEL_STUDIO_HOST": address.public_url or f"http://{address.own_host}:{address.port}",
         "LABEL_STUDIO_USERNAME": login.email,
         "LABEL_STUDIO_PASSWORD": login.password,
         "LABEL_STUDIO_USER_TOKEN": login.token,
@@ -61,6 +63,9 @@ def _environment(folder: Path, data: Path, port: int, login: Credentials) -> dic
         "fflag_feat_utc_210_prediction_validation_15082025": "true",
         "NO_PROXY": "127.0.0.1,localhost",
         "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": str(write_page_settings(folder / "page")),
+        "DJANGO_SETTINGS_MODULE": SETTINGS_MODULE,
+        **address.environment,
     }
 
 
@@ -71,7 +76,7 @@ def build_database(python: Path, folder: Path, login: Credentials) -> None:
     partial.mkdir(mode=0o700)
     process = subprocess.run(
         [str(python), "-m", "label_studio.server", "init", "--no-browser", "--enable-legacy-api-token"],
-        env=_environment(folder, partial, 1, login),
+        env=_environment(folder, partial, Address(port=1), login),
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -85,15 +90,15 @@ def build_database(python: Path, folder: Path, login: Credentials) -> None:
     partial.rename(folder / "data")
 
 
-def launch(python: Path, folder: Path, port: int, login: Credentials) -> int:
+def launch(python: Path, folder: Path, address: Address, login: Credentials) -> int:
     """Start the server in a process session of its own and return its process id."""
     data = folder / "data"
     command = [str(python), "-m", "label_studio.server", "start", "--no-browser", "--data-dir", str(data)]
-    command += ["--internal-host", "127.0.0.1", "--port", str(port)]
+    command += ["--internal-host", address.host, "--port", str(address.port)]
     with os.fdopen(os.open(folder / "server.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
         process = subprocess.Popen(
             command,
-            env=_environment(folder, data, port, login),
+            env=_environment(folder, data, address, login),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -105,7 +110,7 @@ def launch(python: Path, folder: Path, port: int, login: Credentials) -> int:
     return process.pid
 
 
-def await_health(pid: int, port: int, folder: Path) -> None:
+def await_health(pid: int, address: Address, folder: Path) -> None:
     """Return once the server answers on its port.
 
     Raises ``ServiceUnavailable`` with the end of its log if it ends or takes too long, and ``InvalidInput`` if it moved
@@ -119,10 +124,12 @@ def await_health(pid: int, port: int, folder: Path) -> None:
         # The command line is empty while the program is being loaded.
         if not is_alive and time.monotonic() - started_at > LOADING_S:
             raise ServiceUnavailable(f"Label Studio stopped while starting; the end of {log}:\n{_tail(text)}")
-        listening = re.search(r"Starting development server at http://127\.0\.0\.1:(\d+)/", text)
-        if listening and int(listening[1]) != port:
-            raise InvalidInput(f"port {port} was taken by another program meanwhile", hint="run the command again")
-        if listening and _is_healthy(port):
+        listening = re.search(r"Starting development server at http://[\w.]+:(\d+)/", text)
+        if listening and int(listening[1]) != address.port:
+            raise InvalidInput(
+                f"port {address.port} was taken by another program meanwhile", hint="run the command again"
+            )
+        if listening and _is_healthy(address):
             return
         if time.monotonic() - started_at > START_S:
             raise ServiceUnavailable(f"Label Studio did not answer within {START_S:.0f} s; see {log}:\n{_tail(text)}")
@@ -154,10 +161,10 @@ def stop(pid: int, folder: Path) -> None:
     raise ServiceUnavailable(f"Label Studio (process {pid}) does not stop")
 
 
-def _is_healthy(port: int) -> bool:
+def _is_healthy(address: Address) -> bool:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+        with opener.open(f"http://{address.own_host}:{address.port}/health", timeout=5) as answer:
             return b"UP" in answer.read(1000)
     except (urllib.error.URLError, OSError, ValueError):
         return False

@@ -1,4 +1,4 @@
-"""Run a local Label Studio for a workspace: on 127.0.0.1 only, with SQLite, unattended, sending nothing anywhere."""
+"""Run a local Label Studio for a workspace: on 127.0.0.1 by default, unattended, sending nothing anywhere."""
 
 import json
 import secrets
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from curate.annotation.local_server.address import LOOPBACK, Address
 from curate.annotation.local_server.install import install
 from curate.annotation.local_server.process import (
     MEDIA,
@@ -34,18 +35,29 @@ class ServerInfo(NamedTuple):
     log: Path
     started: bool = False
     created: bool = False
+    public_url: str = ""
+    """The address for annotators; ``url`` is that for this machine."""
 
 
-def up(workspace_root: Path, port: int | None = None, *, say: Callable[[str], None] = lambda _: None) -> ServerInfo:
+def up(
+    workspace_root: Path,
+    port: int | None = None,
+    *,
+    address: Address | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> ServerInfo:
     """Start the workspace's server if it is not running, installing it and creating its database as needed.
 
-    The process outlives the caller. Without ``port`` the last one is used again if it is free. Raises ``InvalidInput``
+    The process outlives the caller. Without ``port`` the last one is used again if it is free; ``address`` is for
+    annotators at other desks. Raises ``InvalidInput``
     for a port in use, ``MissingDependency`` if Label Studio cannot be installed, and ``ServiceUnavailable`` with the
     end of the log if it does not start.
     """
     from filelock import FileLock
 
     folder = _folder(workspace_root)
+    address = address or Address()
+    port = port if address.port is None else address.port
     if port is not None and not 1 <= port <= 65535:
         raise InvalidInput(f"{port} is not a port", hint="use one from 1024 to 65535")
     try:
@@ -60,23 +72,28 @@ def up(workspace_root: Path, port: int | None = None, *, say: Callable[[str], No
                 stop(running.pid, folder)
                 running = None
             if running is not None:
+                if address != Address() and (address.host, address.public_url) != _stored_address(folder)[::2]:
+                    raise InvalidInput(
+                        f"Label Studio already runs at {running.public_url or running.url}",
+                        hint="`curate annotate down` stops it; then start it with the new address",
+                    )
                 if port not in (None, running.port):
                     raise InvalidInput(
                         f"Label Studio already runs on port {running.port}", hint="`curate annotate down` stops it"
                     )
-                await_health(running.pid, running.port, folder)
+                await_health(running.pid, _stored_address(folder), folder)
                 return running
-            chosen = _choose_port(folder, port)
+            address = address._replace(port=_choose_port(folder, port, address.host))
             python = install(say)
             login, created = _login(folder)
             if not (folder / "data").is_dir():
                 say("Building its database")
                 build_database(python, folder, login)
             say("Starting Label Studio")
-            pid = _start(python, folder, chosen, login)
+            pid = _start(python, folder, address, login)
     except OSError as error:
         raise StorageFailed(f"cannot use {folder}: {error.strerror or error}") from error
-    return _info(workspace_root, pid, chosen, login, started=True, created=created)
+    return _info(workspace_root, pid, address, login)._replace(started=True, created=created)
 
 
 def down(workspace_root: Path) -> bool:
@@ -101,7 +118,7 @@ def state(workspace_root: Path) -> ServerInfo | None:
         or not is_server(pid, _folder(workspace_root))
     ):
         return None
-    return _info(workspace_root, pid, port, login)
+    return _info(workspace_root, pid, _stored_address(_folder(workspace_root)), login)
 
 
 def read_login(workspace_root: Path) -> Credentials | None:
@@ -114,11 +131,21 @@ def _folder(workspace_root: Path) -> Path:
     return workspace_root.resolve() / "label_studio"
 
 
-def _info(
-    root: Path, pid: int, port: int, login: Credentials, *, started: bool = False, created: bool = False
-) -> ServerInfo:
-    log = _folder(root) / "server.log"
-    return ServerInfo(f"http://127.0.0.1:{port}", port, pid, login.email, login.password, log, started, created)
+def _info(root: Path, pid: int, address: Address, login: Credentials) -> ServerInfo:
+    log, port = _folder(root) / "server.log", address.port or 0
+    url = f"http://{address.own_host}:{port}"
+    return ServerInfo(url, port, pid, login.email, login.password, log, public_url=address.public_url)
+
+
+def _stored_address(folder: Path) -> Address:
+    """Return the address of the running server; servers of earlier versions listened on this machine alone."""
+    record = read_json_object(folder / "server.json")
+    host, port, public_url = record.get("host"), record.get("port"), record.get("public_url")
+    return Address(
+        host if isinstance(host, str) else LOOPBACK,
+        port if isinstance(port, int) else None,
+        public_url if isinstance(public_url, str) else "",
+    )
 
 
 def _login(folder: Path) -> tuple[Credentials, bool]:
@@ -137,39 +164,41 @@ def _login(folder: Path) -> tuple[Credentials, bool]:
     return login, True
 
 
-def _choose_port(folder: Path, port: int | None) -> int:
+def _choose_port(folder: Path, port: int | None, host: str) -> int:
     """Return the requested port, the last one, or any free one; Label Studio itself would silently use the next."""
     if port is not None:
-        if not _is_free(port):
+        if not _is_free(port, host):
             raise InvalidInput(f"port {port} is already in use", hint="omit --port, or choose another one")
         return port
     last = read_json_object(folder / "port.json").get("port")
-    if isinstance(last, int) and 1 <= last <= 65535 and _is_free(last):
+    if isinstance(last, int) and 1 <= last <= 65535 and _is_free(last, host):
         return last
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 
-def _is_free(port: int) -> bool:
+def _is_free(port: int, host: str) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError:
             return False
         return True
 
 
-def _start(python: Path, folder: Path, port: int, login: Credentials) -> int:
+def _start(python: Path, folder: Path, address: Address, login: Credentials) -> int:
     """Start the server and wait for it. Its process id is stored first, so that it is not lost if this is killed."""
-    pid = launch(python, folder, port, login)
+    pid = launch(python, folder, address, login)
     try:
         write_whole(
-            folder / "server.json", json.dumps({"pid": pid, "port": port, "serves": MEDIA}, indent=1), mode=0o600
+            folder / "server.json",
+            json.dumps({"pid": pid, **address._asdict(), "serves": MEDIA}, indent=1),
+            mode=0o600,
         )
-        write_whole(folder / "port.json", json.dumps({"port": port}, indent=1), mode=0o600)
-        await_health(pid, port, folder)
+        write_whole(folder / "port.json", json.dumps({"port": address.port}, indent=1), mode=0o600)
+        await_health(pid, address, folder)
     except BaseException:
         stop(pid, folder)
         (folder / "server.json").unlink(missing_ok=True)

@@ -21,18 +21,38 @@ def up_command(
     port: Annotated[
         int | None, typer.Option(help="Port on 127.0.0.1.", show_default="the last one, or any free")
     ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Listen here for annotators at other desks.", show_default="127.0.0.1"),
+    ] = None,
+    public_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The address under which annotators reach it, usually https.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Install and start a Label Studio of this workspace's own, and show where it is."""
+    """Install and start a Label Studio of this workspace's own, and show where it is.
+
+    By default only this machine reaches it. For annotators at other desks, put a proxy with a certificate (TLS) in
+    front, such as `caddy reverse-proxy --from labels.example.org --to 127.0.0.1:8080`, and start it with
+    `--listen 127.0.0.1:8080 --public-url https://labels.example.org`. Listen on 0.0.0.0 only if the proxy runs on
+    another machine, and let the firewall admit nobody else: without TLS, passwords and faces can be read on the way.
+    """
+    from curate.annotation.local_server.address import parse_address
     from curate.annotation.local_server.server import up
     from curate.cli.output import note, say, show_json
+    from curate.errors import InvalidInput
     from curate.storage.workspace import Workspace as Opened
 
-    info = up(Opened(workspace).local, port, say=note)
+    if listen is not None and port is not None:
+        raise InvalidInput("--port and --listen both name a port", hint="use --listen alone")
+    address = parse_address(listen, public_url)
+    info = up(Opened(workspace).local, port, address=address, say=note)
     if json:
-        show_json({"url": info.url, "email": info.email, "started": info.started, "log": info.log})
+        show_json({"url": info.public_url or info.url, "email": info.email, "started": info.started, "log": info.log})
         return
-    say(f"Label Studio runs at {info.url}")
+    say(f"Label Studio runs at {info.public_url or info.url}")
+    if info.public_url.startswith("http://"):
+        note("without https, passwords and recordings can be read on their way: put a proxy with TLS in front")
     say(f"login:    {info.email}")
     if info.created:
         say(f"password: {info.password}   (shown this once; kept in {info.log.parent / 'credentials.json'})")
@@ -68,9 +88,9 @@ def push_command(
         reach = connection(opened.local)
         counts = push(open_corpus(loaded, opened), make_tools(loaded, opened), stage, reach, say=note)
     if json:
-        show_json({"url": reach.url, **counts._asdict()})
+        show_json({"url": reach.shown_url, **counts._asdict()})
         return
-    say(f"{counts.added:,} items added, {counts.refilled:,} filled anew; {counts.waiting:,} wait at {reach.url}")
+    say(f"{counts.added:,} items added, {counts.refilled:,} filled anew; {counts.waiting:,} wait at {reach.shown_url}")
     say(f"next: people correct them there; then {next_command('annotate pull', workspace)}")
 
 
@@ -106,7 +126,7 @@ def status_command(
     """Show how far the people are, project by project."""
     from curate.annotation.local_server.connection import connection
     from curate.annotation.local_server.server import state
-    from curate.cli.output import say, show_json, show_table
+    from curate.cli.output import counted, say, show_json, show_table
     from curate.pipeline import open_corpus
     from curate.stages.annotate import invitation, status
     from curate.storage.workspace import Workspace as Opened
@@ -116,15 +136,18 @@ def status_command(
     reach = connection(opened.local)
     projects = status(open_corpus(loaded, opened), reach)
     if json:
-        show_json({"url": reach.url, "local": reach.local, "projects": [p._asdict() for p in projects]})
+        show_json({"url": reach.shown_url, "local": reach.local, "projects": [p._asdict() for p in projects]})
         return
     own = state(opened.local) if reach.local else None
-    say(f"Label Studio at {reach.url}" + (f", process {own.pid}" if own else "") + "\n")
+    say(f"Label Studio at {reach.shown_url}" + (f", process {own.pid}" if own else "") + "\n")
     rows = [
         (p.layout, p.tasks, p.annotated, ", ".join(f"{who} {n}" for who, n in sorted(p.annotators.items())), p.url)
         for p in projects
     ]
     show_table(["project", "items", "judged", "by", "address"], rows)
+    for project in projects:
+        if project.cannot_judge:
+            say(f"\n{project.layout}: cannot be judged, people say: {counted(project.cannot_judge)}")
     say(f"\ninvite annotators with {invitation(reach)}")
 
 

@@ -66,6 +66,8 @@ def _show(state: "Status", workspace: str) -> None:
         for name, counts in state.prelabels.items():
             if advice := advise(counts):
                 say(f"next: {name}: {advice}")
+    if state.cannot_judge:
+        say(f"\ncannot be judged, people say: {counted(state.cannot_judge)}")
     if state.rejections:
         rejections = [
             (stage, reason, n, shorten(state.examples[stage][reason] or ""))

@@ -124,18 +124,23 @@ def _order(value: Any) -> tuple[Any, ...]:
     return tuple(sorted(value)) if isinstance(value, frozenset) else (value,)
 
 
+def is_prefilled(judgements: pa.Table) -> NDArray[np.bool_]:
+    """Return which judgements were made with a proposal in the form."""
+    origins = judgements["origins"].combine_chunks()
+    prefilled = np.array(judgements["prelabel_id"].is_valid())
+    entries = origins.flatten()
+    if len(entries):
+        kept = pc.is_in(entries.field("origin"), value_set=pa.array(["prediction", "prediction-changed"]))
+        prefilled[np.asarray(pc.list_parent_indices(origins))[np.asarray(kept)]] = True
+    return prefilled
+
+
 def _origins(name: str, judgements: pa.Table) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which judgements were made with a proposal in the form, and which left this field's as it was."""
     origins = judgements["origins"].combine_chunks()
     entries = origins.flatten()
     untouched = np.zeros(judgements.num_rows, dtype=np.bool_)
-    prefilled = np.asarray(judgements["prelabel_id"].is_valid())
     if len(entries):
-        owners = np.asarray(pc.list_parent_indices(origins))
-        of_field = np.asarray(pc.equal(entries.field("field"), name).fill_null(False))
-        kinds = entries.field("origin")
-        untouched[owners[of_field & np.asarray(pc.equal(kinds, "prediction").fill_null(False))]] = True
-        changed = of_field & np.asarray(pc.equal(kinds, "prediction-changed").fill_null(False))
-        prefilled = prefilled | untouched
-        prefilled[owners[changed]] = True
-    return prefilled, untouched
+        is_kept = pc.and_(pc.equal(entries.field("field"), name), pc.equal(entries.field("origin"), "prediction"))
+        untouched[np.asarray(pc.list_parent_indices(origins))[np.asarray(is_kept.fill_null(False))]] = True
+    return is_prefilled(judgements), untouched

@@ -12,20 +12,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic import Field as Setting
 
 from curate.labels.features import Feature
+from curate.labels.fields.phrases import DEFAULT_LANGUAGE, Words, in_language, phrase
 from curate.labels.fields.results import Result
 from curate.labels.layout import Layout
 from curate.labels.markup import literal
 from curate.labels.taxonomy import Taxonomy
 from curate.labels.units import UNITS, ItemContext, Unit
 
-DEFAULT_LANGUAGE = "en"
-
-Language = Annotated[str, Setting(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
-Words = (
-    Annotated[str, Setting(min_length=1, max_length=2_000)]
-    | Annotated[dict[Language, Annotated[str, Setting(min_length=1, max_length=2_000)]], Setting(min_length=1)]
-)
-"""A text, or one text by language."""
 LabelNames = Annotated[tuple[str, ...], BeforeValidator(lambda names: (names,) if isinstance(names, str) else names)]
 
 Comparison = Literal[
@@ -181,12 +174,15 @@ class Field(BaseModel, ABC):
     def controls(self, layout: Layout, language: str = DEFAULT_LANGUAGE) -> list[ET.Element]:
         """Return the question as a header, the help text, and the elements that take the answer."""
         question = self.question_text(language)
-        header = literal(question if self.required else f"{question} (optional)")
+        header = literal(question if self.required else f"{question} ({phrase('optional', language)})")
         help_text = in_language(self.help, language)
+        inputs = self.inputs(layout, language)
+        for tag in (tag for control in inputs for tag in control.iter() if tag.get("required") == "true"):
+            tag.set("requiredMessage", literal(f"{phrase('required', language)}: {question}"))
         return [
             ET.Element("Header", {"value": header, "size": "5"}),
             *([ET.Element("Header", {"value": literal(help_text), "size": "6"})] if help_text else []),
-            *self.inputs(layout, language),
+            *inputs,
         ]
 
     @abstractmethod
@@ -197,7 +193,8 @@ class Field(BaseModel, ABC):
     def from_result(self, results: Sequence[Mapping[str, Any]], item: ItemContext) -> Any:
         """Return the value in the results of this field's controls, or None if there is none.
 
-        ``results`` includes the relations between its regions. Raises ``ValueError`` for values that are not allowed.
+        ``results`` includes the relations between its regions. Raises ``ValueError`` for values that are not allowed,
+        ``PartlyRead`` with the value if only a part of it is not.
         """
 
     def count_cut(self, results: Sequence[Mapping[str, Any]], item: ItemContext) -> int:
@@ -250,6 +247,19 @@ class Field(BaseModel, ABC):
         defined = [distance for distance in distances if distance is not None]
         return 1 - fmean(defined) if defined else None
 
+    @property
+    def is_graded(self) -> bool:
+        """Whether a value says more of each of its labels, such as how strong it is."""
+        return False
+
+    def select(self, labels: Sequence[str], values: Sequence[Any], support: Mapping[str, float] | None) -> Any:
+        """Return the value that consists of ``labels``, out of what several raters answered; None without a label.
+
+        ``support`` says how strongly they stand behind each label, which decides between labels that exclude another;
+        without it, a label that excludes others stays only alone.
+        """
+        return None
+
     @abstractmethod
     def aggregate(self, values: Sequence[Any], rule: AggregationRule = "majority") -> Aggregate:
         """Combine several raters' values, at least one, none of them None.
@@ -267,10 +277,3 @@ class Field(BaseModel, ABC):
     def show(self, value: Any) -> list[str]:
         """Return a value in words for people: one short text, or one for each of its parts."""
         return [str(value)]
-
-
-def in_language(words: str | dict[str, str] | None, language: str) -> str:
-    """Return the text in ``language``, else in English, else in the first language; empty if there is none."""
-    if words is None or isinstance(words, str):
-        return words or ""
-    return words.get(language) or words.get(DEFAULT_LANGUAGE) or next(iter(words.values()))

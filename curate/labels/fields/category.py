@@ -9,12 +9,13 @@ import pyarrow as pa
 from pydantic import model_validator
 
 from curate.labels.features import Feature, class_label, list_of
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field
+from curate.labels.fields.base import Aggregate, AggregationRule, Comparison, Field
 from curate.labels.fields.checks import check_compatible, is_settled, known_label, label_lines, members
 from curate.labels.fields.intensity import Grades, Intensity, Range
+from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.fields.results import Result, collect, control_suffix
 from curate.labels.layout import Layout
-from curate.labels.markup import choice, element, label_caption
+from curate.labels.markup import choice, element, grouped_choices, label_caption
 from curate.labels.strict import label_schema, strict_object
 from curate.labels.taxonomy import Taxonomy
 from curate.labels.units import ItemContext
@@ -168,26 +169,22 @@ class Category(Field):
 
     @property
     def hotkey_control(self) -> str:
-        return "" if self._is_tree else self.name
+        return "" if self._is_list else self.name
 
     @property
-    def _is_tree(self) -> bool:
-        """Whether people choose from a searchable list: labels have children, or there are too many for buttons."""
-        return len(self.taxonomy.roots) < len(self.labels) or len(self.labels) > _MAX_BUTTONS
+    def _is_list(self) -> bool:
+        """Whether people choose from a searchable list, because there are too many labels for buttons."""
+        return len(self.labels) > _MAX_BUTTONS
 
     def inputs(self, layout: Layout, language: str) -> list[ET.Element]:
         common = {"name": self.name, "toName": layout.default, "required": str(self.required).lower()}
-        if self._is_tree:
+        if self._is_list:
             once = {} if self.multiple else {"maxUsages": "1"}
             roots = [self._branch(name) for name in self.taxonomy.roots]
             control = element("Taxonomy", {**common, "showFullPath": "true", "leafsOnly": "false", **once}, roots)
         else:
             attributes = {"choice": "multiple" if self.multiple else "single-radio", "layout": "inline"}
-            choices = [
-                choice("Choice", label.name, hotkey=label.hotkey, hint=label.definition)
-                for label in self.taxonomy.labels
-            ]
-            control = element("Choices", {**common, **attributes}, choices)
+            control = element("Choices", {**common, **attributes}, grouped_choices(self.taxonomy))
         return [control, *self._intensity_rows(layout)]
 
     def _branch(self, name: str) -> ET.Element:
@@ -211,7 +208,7 @@ class Category(Field):
     def to_prediction(self, value: Any, layout: Layout, item: ItemContext) -> list[Result]:
         checked = self.check(value)
         labels = self.labels_of(checked)
-        if self._is_tree:
+        if self._is_list:
             paths = [list(self.taxonomy.path(label)) for label in labels]
             results = [self.result("taxonomy", {"taxonomy": paths}, layout.default)]
         else:
@@ -224,7 +221,11 @@ class Category(Field):
 
     def from_result(self, results: Sequence[Mapping[str, Any]], item: ItemContext) -> Any:
         main = [result for result in results if not control_suffix(result)]
-        labels = [self._last(path) for path in collect(main, "taxonomy" if self._is_tree else "choices")]
+        labels = [
+            self._last(path)
+            for result in main
+            for path in collect([result], "taxonomy" if result.get("type") == "taxonomy" else "choices")
+        ]
         if self.intensity is None or not labels:
             return self.check(labels) if labels else None
         rows = {control_suffix(result): result for result in results if control_suffix(result)}
@@ -238,7 +239,7 @@ class Category(Field):
 
     def _last(self, path: Any) -> Any:
         """Return the label at the end of a path. Raises ``ValueError`` if the taxonomy has another path to it."""
-        if not self._is_tree or not isinstance(path, list) or not path:
+        if not isinstance(path, list) or not path:
             return path
         if list(self.taxonomy.path(known_label(path[-1], self.taxonomy))) != path:
             raise ValueError(f"{path[-1]!r} is not a child of {' / '.join(map(str, path[:-1])) or 'nothing'}")
@@ -283,14 +284,23 @@ class Category(Field):
             is_tie = bool(rest) and rest[0][1] == count
             is_open = {"union": False, "intersection": bool(rest)}.get(rule, is_tie)
             return Aggregate(None if is_open else first, soft)
-        settled: list[Any] = [label for label in soft if is_settled(votes[label], len(values), rule)]
-        settled = self.taxonomy.compatible(settled, None if rule == "union" else votes)
-        if self.intensity is not None:
-            grades: dict[str, list[Any]] = {label: [] for label in self.labels}
-            for entry in (entry for value in values for entry in value):
+        settled = [label for label in soft if is_settled(votes[label], len(values), rule)]
+        return Aggregate(self.select(settled, values, None if rule == "union" else soft), soft)
+
+    @property
+    def is_graded(self) -> bool:
+        return self.intensity is not None
+
+    def select(self, labels: Sequence[str], values: Sequence[Any], support: Mapping[str, float] | None) -> Any:
+        """Return the labels in order, each with the median of its intensities; see ``Taxonomy.compatible``."""
+        chosen = self.taxonomy.compatible([label for label in self.labels if label in labels], support)
+        if self.intensity is None or not chosen:
+            return chosen or None
+        grades: dict[str, list[Any]] = {label: [] for label in chosen}
+        for entry in (entry for value in values for entry in value):
+            if entry["label"] in grades:
                 grades[entry["label"]].append(entry["intensity"])
-            settled = [{"label": label, "intensity": self.intensity.median(grades[label])} for label in settled]
-        return Aggregate(settled or None, soft)
+        return [{"label": label, "intensity": self.intensity.median(grades[label])} for label in chosen]
 
     def describe(self) -> str:
         kind = "any of" if self.multiple else "one of"

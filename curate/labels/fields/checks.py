@@ -17,8 +17,8 @@ def check_compatible(labels: Sequence[str], taxonomy: Taxonomy) -> None:
     """Raise ``ValueError`` if a label of absence, such as neutral, is chosen together with another."""
     left_out = [label for label in labels if label not in taxonomy.compatible(labels)]
     if left_out:
-        others = ", ".join(label for label in labels if label not in left_out)
-        raise ValueError(f"{left_out[0]!r} goes with no other label, and {others or left_out[-1]!r} is chosen too")
+        chosen = ", ".join(label for label in labels if label not in left_out)
+        raise ValueError(f"{left_out[0]!r} goes with no other label, and {chosen or left_out[-1]!r} is chosen too")
 
 
 def members(value: Any, *names: str, optional: Sequence[str] = ()) -> list[Any]:

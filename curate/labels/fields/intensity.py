@@ -106,10 +106,10 @@ class Range(BaseModel):
         return on_grid(number, self.minimum, self.maximum, self.step)
 
     def control(self, name: str, to_name: str, **attributes: str) -> ET.Element:
-        """Return a slider; it has no default on purpose, because that would be submitted untouched."""
+        """Return a box without a default, which would be submitted untouched."""
         bounds = {"min": f"{self.minimum!r}", "max": f"{self.maximum!r}"}
         step = f"{grid_step(self.minimum, self.maximum, self.step)!r}"
-        common = {"name": name, "toName": to_name, **bounds, "step": step, "slider": "true", "required": "true"}
+        common = {"name": name, "toName": to_name, **bounds, "step": step, "required": "true"}
         return ET.Element("Number", common | attributes)
 
     def to_result(self, value: float) -> tuple[str, Result]:

@@ -8,6 +8,8 @@ from typing import Any
 _STEPS = 200
 _DIGITS = 12
 _TOLERANCE = 1e-6
+_MAX_SPACED = 11
+_PARTS = (8, 10, 6, 4, 5, 7, 9, 2, 3)
 
 
 def check_range(minimum: float, maximum: float, step: float | None = None) -> None:
@@ -28,6 +30,16 @@ def check_range(minimum: float, maximum: float, step: float | None = None) -> No
 def grid_step(minimum: float, maximum: float, step: float | None) -> float:
     """Return ``step``, or 1/200 of the range if it is None."""
     return step if step is not None else (maximum - minimum) / _STEPS
+
+
+def spaced(minimum: float, maximum: float, step: float) -> list[float]:
+    """Return values on the grid from ``minimum`` to ``maximum``, evenly spaced: all if they are at most 11.
+
+    Of more, 3 to 11 with the middle where possible; none if the grid has no such part.
+    """
+    count = round((maximum - minimum) / step)
+    parts = count if count < _MAX_SPACED else next((parts for parts in _PARTS if count % parts == 0), 0)
+    return [minimum + (maximum - minimum) * index / parts for index in range(parts + 1)] if parts else []
 
 
 def checked_number(value: Any, minimum: float, maximum: float) -> float:

@@ -10,8 +10,9 @@ import pyarrow as pa
 from pydantic import Field as Setting
 
 from curate.labels.features import Feature, list_of, scalar
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field
+from curate.labels.fields.base import Aggregate, AggregationRule, Comparison, Field
 from curate.labels.fields.checks import is_settled, unanimous
+from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.fields.results import Result, collect
 from curate.labels.fields.text import checked_text
 from curate.labels.layout import Layout

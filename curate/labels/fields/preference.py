@@ -9,8 +9,9 @@ import pyarrow as pa
 from pydantic import Field as Setting
 
 from curate.labels.features import Feature, scalar
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field
+from curate.labels.fields.base import Aggregate, AggregationRule, Comparison, Field
 from curate.labels.fields.checks import members
+from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.fields.results import Result, collect, control_suffix
 from curate.labels.fields.text import checked_text, longest, text_area, text_of
 from curate.labels.layout import Layout

@@ -10,6 +10,14 @@ Result = dict[str, Any]
 """One entry of a Label Studio result."""
 
 
+class PartlyRead(ValueError):
+    """A part of an answer is not allowed; ``value`` is the rest of it."""
+
+    def __init__(self, message: str, value: Any) -> None:
+        super().__init__(message)
+        self.value = value
+
+
 def control_suffix(result: Mapping[str, Any]) -> str:
     """Return the suffix of the control that gave a result; empty for the control named like the field."""
     return str(result.get("from_name") or "").partition("-")[2]

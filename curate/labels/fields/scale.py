@@ -11,22 +11,21 @@ from pydantic import model_validator
 
 from curate.labels.features import Feature, scalar
 from curate.labels.fields.base import (
-    DEFAULT_LANGUAGE,
     Aggregate,
     AggregationRule,
     Comparison,
     Field,
-    Words,
-    in_language,
 )
-from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid
-from curate.labels.fields.results import Result, collect
+from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid, spaced
+from curate.labels.fields.phrases import DEFAULT_LANGUAGE, Words, in_language, phrase
+from curate.labels.fields.results import Result, collect, value_of
 from curate.labels.layout import Layout
-from curate.labels.markup import literal
+from curate.labels.markup import choice, element, literal
 from curate.labels.units import ItemContext
 
-_MAX_STARS = 10
 _MAX_CATEGORIES = 200
+OTHER = "other"
+"""The label of every value that has no button."""
 
 
 class Scale(Field):
@@ -90,21 +89,33 @@ class Scale(Field):
         return (self.minimum, self.maximum) if self.level == "interval" else None
 
     @property
-    def _is_rating(self) -> bool:
-        return self.level == "ordinal" and self.minimum == 1 and self.maximum <= _MAX_STARS
+    def buttons(self) -> list[float]:
+        """The values that have a button in forms: all of a coarse scale, evenly spaced ones of a finer one."""
+        step = 1.0 if self.level == "ordinal" else grid_step(self.minimum, self.maximum, self.step)
+        return [self.check(value) for value in spaced(self.minimum, self.maximum, step)]
 
     def inputs(self, layout: Layout, language: str) -> list[ET.Element]:
-        # A slider has no default on purpose: it would be submitted untouched. It looks answered before it is, so only
-        # required fields have one; an empty box shows that an optional field has no answer.
+        """Return a button for each value, and a box for other values where there are too many for buttons.
+
+        A slider would show a value before one is given, and could not give the value on which it rests.
+        """
         common = {"name": self.name, "toName": layout.default, "required": str(self.required).lower()}
-        if self._is_rating:
-            return [ET.Element("Rating", {**common, "maxRating": f"{self.maximum:.0f}"})]
-        bounds = {"min": f"{self.minimum!r}", "max": f"{self.maximum!r}"}
-        if self.level == "ordinal":
-            return [ET.Element("Number", {**common, **bounds, "step": "1"})]
-        step = grid_step(self.minimum, self.maximum, self.step)
-        slider = {"slider": "true"} if self.required else {}
-        return [ET.Element("Number", {**common, **bounds, "step": f"{step!r}", **slider})]
+        step = 1.0 if self.level == "ordinal" else grid_step(self.minimum, self.maximum, self.step)
+        bounds = {"min": f"{self.minimum!r}", "max": f"{self.maximum!r}", "step": f"{step!r}"}
+        buttons = self.buttons
+        if not buttons:
+            return [ET.Element("Number", {**common, **bounds})]
+        choices = [choice("Choice", f"{value:g}") for value in buttons]
+        if len(buttons) > round((self.maximum - self.minimum) / step):
+            return [element("Choices", {**common, "choice": "single-radio", "layout": "inline"}, choices)]
+        other = phrase("other", language)
+        condition = {"visibleWhen": "choice-selected", "whenTagName": self.name, "whenChoiceValue": other}
+        number = ET.Element("Number", {**common, **bounds, "name": f"{self.name}-other", "required": "true"})
+        choices.append(choice("Choice", OTHER, other, other="true"))
+        return [
+            element("Choices", {**common, "choice": "single-radio", "layout": "inline"}, choices),
+            element("View", condition, [number]),
+        ]
 
     def controls(self, layout: Layout, language: str = DEFAULT_LANGUAGE) -> list[ET.Element]:
         header, *rest = super().controls(layout, language)
@@ -113,22 +124,42 @@ class Scale(Field):
 
     def _ends(self, language: str) -> str:
         lowest, highest = in_language(self.low, language), in_language(self.high, language)
-        return " to ".join(
+        return f" {phrase('to', language)} ".join(
             f"{end:g} = {words}" if words else f"{end:g}"
             for end, words in ((self.minimum, lowest), (self.maximum, highest))
         )
 
     def to_prediction(self, value: Any, layout: Layout, item: ItemContext) -> list[Result]:
-        number = self.check(value)
-        if self._is_rating:
-            return [self.result("rating", {"rating": int(number)}, layout.default)]
-        return [self.result("number", {"number": number}, layout.default)]
+        number, buttons = self.check(value), self.buttons
+        if not buttons:
+            return [self.result("number", {"number": number}, layout.default)]
+        if number in buttons:
+            return [self.result("choices", {"choices": [f"{number:g}"]}, layout.default)]
+        return [
+            self.result("choices", {"choices": [OTHER]}, layout.default),
+            self.result("number", {"number": number}, layout.default, control="other"),
+        ]
 
     def from_result(self, results: Sequence[Mapping[str, Any]], item: ItemContext) -> float | None:
-        numbers = collect(results, "rating" if self._is_rating else "number")
+        """See ``Field.from_result``; sliders and stars, which earlier forms had, are read too."""
+        by_kind: dict[str, list[Any]] = {"choices": [], "number": [], "rating": []}
+        for result in results:
+            kind = next((kind for kind in by_kind if kind in value_of(result)), "choices")
+            by_kind[kind] += collect([result], kind)
+        chosen = by_kind["choices"]
+        if len(chosen) > 1:
+            raise ValueError(f"{len(chosen)} values are chosen where one is allowed")
+        if chosen and chosen[0] != OTHER:
+            values = {f"{value:g}": value for value in self.buttons}
+            if chosen[0] not in values:
+                raise ValueError(f"{repr(chosen[0])[:40]} is not one of {', '.join(values)}")
+            return values[chosen[0]]
+        numbers = [number for number in (*by_kind["number"], *by_kind["rating"]) if number is not None]
         if len(numbers) > 1:
             raise ValueError(f"{len(numbers)} numbers are given where one is allowed")
-        return self.check(numbers[0]) if numbers and numbers[0] is not None else None
+        if chosen and not numbers:
+            raise ValueError("another value is chosen, but none is given")
+        return self.check(numbers[0]) if numbers else None
 
     @property
     def comparison(self) -> Comparison:

@@ -9,7 +9,8 @@ import pyarrow as pa
 from pydantic import Field as Setting
 
 from curate.labels.features import Feature, scalar
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Field
+from curate.labels.fields.base import Aggregate, AggregationRule, Field
+from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.fields.results import Result, collect
 from curate.labels.layout import Layout
 from curate.labels.units import ItemContext

@@ -11,10 +11,11 @@ from pydantic import Field as Setting
 from pydantic import model_validator
 
 from curate.labels.features import Feature, list_of, scalar
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field
+from curate.labels.fields.base import Aggregate, AggregationRule, Comparison, Field
 from curate.labels.fields.checks import is_settled, members, unanimous
 from curate.labels.fields.clock import MAX_S, is_cut, region_times
 from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid
+from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.fields.results import Result, control_suffix, value_of
 from curate.labels.layout import Layout
 from curate.labels.markup import choice, element
@@ -133,7 +134,6 @@ class Trace(Field):
                 "min": f"{self.minimum!r}",
                 "max": f"{self.maximum!r}",
                 "step": f"{grid_step(self.minimum, self.maximum, self.step)!r}",
-                "slider": "true",
                 "required": "true",
             },
         )

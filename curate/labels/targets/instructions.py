@@ -1,7 +1,7 @@
 """A label schema as instructions for a model."""
 
 from curate.labels.fields import Field
-from curate.labels.fields.base import DEFAULT_LANGUAGE
+from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.schema import LabelSchema
 
 

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from curate.errors import InvalidInput
+from curate.labels.cannot_judge import reason_controls, unless_given
 from curate.labels.fields import Field
-from curate.labels.fields.base import DEFAULT_LANGUAGE
+from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.layout import FIELDS_TAG, Layout, layout_of
-from curate.labels.markup import LABEL_TAGS, element, label_caption, read_xml
+from curate.labels.markup import element, label_caption, read_xml
 from curate.labels.schema import LabelSchema
+from curate.labels.targets.hotkeys import REGION_TAGS, assign_hotkeys
+from curate.labels.targets.screen_style import style_tags
 
 _BOOLEANS = {"true", "false"}
-_HOTKEYS = "1234567890qtyiasdfgjlzxcn"  # the others are shortcuts of Label Studio itself
 _NOT_IN_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -39,10 +41,13 @@ def compile_config(
             hint=problems[0].hint,
         )
     _check_labels(schema, blocks)
-    _assign_hotkeys(list(schema.fields.values()), blocks)
+    questions, reasons = unless_given(blocks), reason_controls(parsed.default, language)
+    has_degree_keys = assign_hotkeys(xml.root, [*blocks, reasons])
+    has_regions = any(tag.tag in REGION_TAGS for block in blocks for tag in block.iter())
+    xml.root[:0] = style_tags(has_regions=has_regions, has_degree_keys=has_degree_keys)
     parent, tag = next((parent, child) for parent in xml.root.iter() for child in parent if child.tag == FIELDS_TAG)
     index = list(parent).index(tag)
-    parent[index : index + 1] = blocks
+    parent[index : index + 1] = [questions, reasons]
     ET.indent(xml.root)
     config = ET.tostring(xml.root, encoding="unicode")
     if match := _NOT_IN_XML.search(config):
@@ -74,26 +79,3 @@ def _check_labels(schema: LabelSchema, blocks: Sequence[ET.Element]) -> None:
                     f"label schema {schema.name}: Label Studio cannot show a label named {label!r}",
                     hint=f"name it {label.capitalize()!r}, or use another word",
                 )
-
-
-def _assign_hotkeys(fields: Sequence[Field], blocks: Sequence[ET.Element]) -> None:
-    """Give labels distinct hotkeys while there are any: first those set in the taxonomies, then in order."""
-    labels = [
-        label
-        for field, block in zip(fields, blocks, strict=True)
-        for control in block.iter()
-        if field.hotkey_control and control.get("name") == field.hotkey_control
-        for label in control
-        if label.tag in LABEL_TAGS
-    ]
-    used: set[str] = set()
-    for label in labels:
-        if (key := label.get("hotkey")) is None:
-            continue
-        if key in used:
-            del label.attrib["hotkey"]
-        used.add(key)
-    free = iter([key for key in _HOTKEYS if key not in used])
-    for label in labels:
-        if "hotkey" not in label.attrib and (key := next(free, None)):
-            label.set("hotkey", key)

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from xml.etree import ElementTree as ET
 
 from curate.errors import InvalidInput
+from curate.labels.cannot_judge import CONTROL as CANNOT_JUDGE
 from curate.labels.fields import Field
-from curate.labels.fields.base import DEFAULT_LANGUAGE
+from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.layout import FIELDS_TAG, Layout, objects_of, unframed_of
 from curate.labels.markup import (
     LABEL_TAGS,
@@ -62,7 +63,7 @@ def config_problems(schema: LabelSchema, config: str, *, name: str = "the config
         layout = Layout(name, _object_of(field, controls), objects_of(xml.root), unframed_of(xml.root))
         problems += _field_problems(field, layout, controls, xml)
     for control, tag in controls.items():
-        if control_field(control) not in schema.fields:
+        if control_field(control) not in schema.fields and control != CANNOT_JUDGE:
             problems.append(
                 f"{xml.location(tag)}: <{tag.tag}> asks for {control!r}, which is not a field of {schema.name}"
             )

@@ -87,12 +87,12 @@ class Taxonomy(BaseModel):
         """
         chosen = list(dict.fromkeys(labels))
         absent = [label for label in chosen if self.require(label).absence]
-        shown = [label for label in chosen if label not in absent]
+        present = [label for label in chosen if label not in absent]
         if not absent or len(chosen) == 1:
             return chosen
         weight = (weights or {}).get
         strongest = max(absent, key=lambda label: weight(label, 0.0))
-        return shown if any(weight(label, 0.0) >= weight(strongest, 0.0) for label in shown) else [strongest]
+        return present if any(weight(label, 0.0) >= weight(strongest, 0.0) for label in present) else [strongest]
 
     def labels_for(self, word: str) -> tuple[str, ...]:
         """Return the labels that a free word means, in order; several if it is ambiguous.

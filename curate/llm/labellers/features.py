@@ -17,7 +17,13 @@ _CHARACTER_SIZES = (3, 4, 5)
 _WORD_COUNTS = (1, 2)
 _BITS = 20
 _TOKEN = re.compile(r"\w+(?:'\w+)*|[!-/:-@\[-`{-~]+|[^\w\s]")
-_NEGATION = re.compile(r"not|no|never|without|hardly|cannot|cant|dont|doesnt|didnt|isnt|wasnt|wont|aint|\w+n't")
+_NEGATIONS = frozenset(
+    [
+        *("not", "no", "never", "without", "hardly", "cannot", "cant", "dont"),
+        *("doesnt", "didnt", "isnt", "wasnt", "wont", "aint"),
+    ]
+)
+_CONTRACTED = re.compile(r"\w+n't")
 _NEGATION_REACH = 3
 _NEGATED = "¬"
 _BASE = 0x9E3779B97F4A7C15
@@ -52,18 +58,24 @@ def count_ngrams(texts: Sequence[str]) -> NgramCounts:
 
 def _normalize(text: str) -> str:
     """Return lower-case words and punctuation with a space before and after each, and ``¬`` before negated words."""
-    lowered = unicodedata.normalize("NFKC", text[:MAX_CHARS]).lower().replace("’", "'")
+    text = text[:MAX_CHARS]
+    lowered = (text if text.isascii() else unicodedata.normalize("NFKC", text)).lower().replace("’", "'")
     tokens = _TOKEN.findall(lowered[:MAX_CHARS])
+    if "n't" in lowered or not _NEGATIONS.isdisjoint(tokens):
+        _mark_negated(tokens)
+    return f" {' '.join(tokens)} "
+
+
+def _mark_negated(tokens: list[str]) -> None:
     reach = 0
     for index, token in enumerate(tokens):
-        if _NEGATION.fullmatch(token):
+        if token in _NEGATIONS or _CONTRACTED.fullmatch(token):
             reach = _NEGATION_REACH
-        elif not token[0].isalnum():
-            reach = 0
-        elif reach:
+        elif reach and token[0].isalnum():
             tokens[index] = _NEGATED + token
             reach -= 1
-    return f" {' '.join(tokens)} "
+        else:
+            reach = 0
 
 
 def _character_spans(points: NDArray[np.uint32], text_of_point: Integers) -> list[tuple[Integers, Integers]]:

@@ -64,7 +64,9 @@ class EmotionModel:
         """The probability from which on each label is chosen, for its best F1."""
         buckets = np.cumsum(arrays["bucket_steps"].astype(np.int64))
         self._vocabulary = Vocabulary(buckets, arrays["idf"].astype(np.float32) / arrays["idf_unit"])
-        self._weights: Floats = arrays["weights"].astype(np.float32) * arrays["scales"]
+        weights = arrays["weights"].astype(np.float32) * arrays["scales"]
+        self._weights: Floats = np.ascontiguousarray(weights.T)
+        """One row for each label"""
         self._bias: Floats = arrays["bias"]
 
     def share_known(self, words: Sequence[str]) -> float:
@@ -81,8 +83,8 @@ class EmotionModel:
         logits = np.tile(self._bias.astype(np.float64), (len(texts), 1))
         if len(vectors.texts):
             starts = np.flatnonzero(np.diff(vectors.texts, prepend=-1))
-            terms = self._weights[vectors.rows] * vectors.values[:, None]
-            logits[vectors.texts[starts]] += np.add.reduceat(terms, starts, axis=0)
+            sums = [np.add.reduceat(weights[vectors.rows] * vectors.values, starts) for weights in self._weights]
+            logits[vectors.texts[starts]] += np.stack(sums, axis=1)
         # The last bits depend on the processor and must not decide.
         return np.round(1 / (1 + np.exp(-logits)), 4)
 

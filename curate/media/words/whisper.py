@@ -71,7 +71,7 @@ def model_problem(folder: Path) -> str | None:
         try:
             if not isinstance(json.loads((folder / name).read_text("utf-8")), dict):
                 return f"the transcription model {folder} has a {name} that is not a JSON object"
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return f"the transcription model {folder} has a {name} that cannot be read"
     return None
 

@@ -49,25 +49,25 @@ class _Walk:
         """Return the folders one level below that match a part of a pattern, each once."""
         names = [_join(start, name) for start in starts for name in self.names(start, part)]
         plain = [name for name in names if not os.path.islink(self._path(name))]  # noqa: PTH114 (deep paths)
-        chosen, seen, linked = [], set[_Identity](), set(names) - set(plain)
+        chosen, visited, linked = [], set[_Identity](), set(names) - set(plain)
         for name in (*plain, *(name for name in names if name in linked)):
             identity = self._identity(name)
-            if identity is not None and identity not in seen:
-                seen.add(identity)
+            if identity is not None and identity not in visited:
+                visited.add(identity)
                 chosen.append(name)
         return chosen
 
     def below(self, starts: Iterable[str]) -> list[str]:
         """Return each folder at and under the starts once: first those without links, then what links lead to."""
-        chosen, seen = [], set[_Identity]()
+        chosen, visited = [], set[_Identity]()
         queue = list(starts)
         links: list[str] = []
         while queue or links:
             name = queue.pop() if queue else links.pop(0)
             identity = self._identity(name)
-            if identity is None or identity in seen:
+            if identity is None or identity in visited:
                 continue
-            seen.add(identity)
+            visited.add(identity)
             chosen.append(name)
             for entry in self._entries(name, reverse=True):
                 if not entry.name.startswith(".") and entry.is_dir():

@@ -66,7 +66,7 @@ def _release(prefix: S3Prefix, holder: LockHolder) -> None:
 def _read_holder(prefix: S3Prefix) -> LockHolder:
     try:
         values = json.loads(prefix.read(LOCK))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         values = None
     return LockHolder.from_json(values if isinstance(values, dict) else {})
 

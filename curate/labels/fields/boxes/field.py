@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import Field as Setting
 
 from curate.labels.features import Feature, class_label, from_class_ids, list_of, scalar, to_class_ids
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field
+from curate.labels.fields.base import Aggregate, AggregationRule, Comparison, Field
 from curate.labels.fields.boxes.shapes import (
     SIDES,
     TrackRegion,
@@ -20,6 +20,7 @@ from curate.labels.fields.boxes.shapes import (
 )
 from curate.labels.fields.checks import known_label, label_lines, members, unanimous
 from curate.labels.fields.clock import MAX_S, checked_time, keyframe_time, rate_of, to_frame
+from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.fields.results import Result, control_suffix, region_label, value_of
 from curate.labels.layout import Layout
 from curate.labels.markup import element, region_labels

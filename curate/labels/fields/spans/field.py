@@ -9,10 +9,11 @@ from pydantic import Field as Setting
 from pydantic import model_validator
 
 from curate.labels.features import Feature, class_label, from_class_ids, list_of, scalar, to_class_ids
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field, LabelNames
+from curate.labels.fields.base import Aggregate, AggregationRule, Comparison, Field, LabelNames
 from curate.labels.fields.checks import known_label, label_lines, members, unanimous
+from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.fields.regions import Interval
-from curate.labels.fields.results import Result, region_label, value_of
+from curate.labels.fields.results import PartlyRead, Result, region_label, value_of
 from curate.labels.fields.spans import quotations
 from curate.labels.fields.spans import text as span_text
 from curate.labels.fields.spans.text import Position
@@ -30,7 +31,7 @@ class Spans(Field):
     ``turn`` counts the turns of the dialogue from 0 and is null over an utterance; ``start`` and ``end`` count Unicode
     code points as Python does, from 0, the end excluded; ``text`` is exactly the text there, without blank ends. Spans
     are distinct, sorted by turn, start, end and label, and named s1, s2 … in that order; relations refer to those
-    names, sorted. ``check`` renames spans accordingly.
+    names, sorted, with null for one that has no name. ``check`` renames spans accordingly.
     """
 
     type: Literal["spans"]
@@ -82,20 +83,21 @@ class Spans(Field):
 
     def _checked_relations(
         self, relations: Any, positions: Mapping[Any, Position], names: Mapping[Position, str]
-    ) -> list[dict[str, str]]:
+    ) -> list[dict[str, str | None]]:
         checked = set()
         for relation in relations if isinstance(relations, list | tuple) else [relations]:
             begin, end, label = members(relation, "from", "to", "label")
             for name in (begin, end):
                 if not isinstance(name, str) or name not in positions:
                     raise ValueError(f"a relation is about {name!r}, which is not a span")
-            if label not in self.relations:
+            if label not in self.relations and not (label is None and self.relations):
                 raise ValueError(f"{label!r} is not a relation; there are {', '.join(self.relations) or 'none'}")
             ends = names[positions[begin]], names[positions[end]]
             if ends[0] == ends[1]:
                 raise ValueError(f"a span is related to itself by {label!r}")
-            checked.add((int(ends[0][1:]), int(ends[1][1:]), self.relations.index(label)))
-        return [{"from": f"s{a}", "to": f"s{b}", "label": self.relations[index]} for a, b, index in sorted(checked)]
+            checked.add((int(ends[0][1:]), int(ends[1][1:]), -1 if label is None else self.relations.index(label)))
+        labels = [*self.relations, None]
+        return [{"from": f"s{a}", "to": f"s{b}", "label": labels[index]} for a, b, index in sorted(checked)]
 
     def _text(self, item: ItemContext, turn: Any) -> str:
         """Return the text that a span is over. Raises ``ValueError`` if the item has none there."""
@@ -151,7 +153,8 @@ class Spans(Field):
     def to_answer(self, value: Any, item: ItemContext) -> Any:
         checked = self.check(value, item)
         spans = [quotations.to_quotation(span, self._text(item, span["turn"])) for span in checked["spans"]]
-        return {"spans": spans, **({"relations": checked["relations"]} if self.relations else {})}
+        named = [relation for relation in checked["relations"] if relation["label"] is not None]
+        return {"spans": spans, **({"relations": named} if self.relations else {})}
 
     def from_answer(self, answer: Any, item: ItemContext) -> Any:
         if not answer["spans"]:
@@ -212,21 +215,35 @@ class Spans(Field):
         for relation in checked["relations"]:
             begin, end = (f"{self.name}-{relation[key]}" for key in ("from", "to"))
             line = {"from_id": begin, "to_id": end, "type": "relation", "direction": "right"}
-            results.append({"id": f"{begin}-{end}", **line, "labels": [relation["label"]]})
+            name = [relation["label"]] if relation["label"] else []
+            results.append({"id": f"{begin}-{end}", **line, "labels": name})
         return results
 
     def from_result(self, results: Sequence[Mapping[str, Any]], item: ItemContext) -> Any:
+        """See ``Field.from_result``. A relation that is not allowed never costs the spans: ``PartlyRead``."""
         spans: list[dict[str, Any]] = []
-        relations: list[dict[str, Any]] = []
         for result in results:
             if result.get("type") == "relation":
-                relations += span_text.relations_of(result, self.relations)
                 continue
             turn = span_text.turn_of(value_of(result)) if self.over == "dialogue" else None
             position = span_text.from_offsets(value_of(result), turn, self._text(item, turn))
             label = region_label(result, self._kind, self.taxonomy)
             spans.append({"id": str(result.get("id")), **position._asdict(), "label": label})
-        return self.check({"spans": spans, "relations": relations}, item) if spans else None
+        if not spans:
+            return None
+        value = self.check({"spans": spans}, item)
+        relations: list[dict[str, Any]] = []
+        problems: list[str] = []
+        for result in (result for result in results if result.get("type") == "relation"):
+            for relation in span_text.relations_of(result, self.relations):
+                try:
+                    value = self.check({"spans": spans, "relations": [*relations, relation]}, item)
+                    relations.append(relation)
+                except ValueError as error:
+                    problems.append(str(error))
+        if problems:
+            raise PartlyRead("; ".join(problems), value)
+        return value
 
     @property
     def comparison(self) -> Comparison:
@@ -259,5 +276,5 @@ class Spans(Field):
 
     def show(self, value: Any) -> list[str]:
         texts = {span["id"]: span["text"] for span in value["spans"]}
-        relations = [f"{texts[r['from']]} {r['label']} {texts[r['to']]}" for r in value["relations"]]
+        relations = [f"{texts[r['from']]} {r['label'] or '→'} {texts[r['to']]}" for r in value["relations"]]
         return [*(f"{span['label']}: {span['text']}" for span in value["spans"]), *relations]

@@ -104,13 +104,11 @@ def from_offsets(value: Mapping[str, Any], turn: int | None, full_text: str) -> 
 
 
 def relations_of(result: Mapping[str, Any], names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the relations of a line between two regions. Raises ``ValueError`` if it has no name."""
+    """Yield the relations of a line between two regions."""
     labels = result.get("labels")
     if not isinstance(labels, list) or not labels:
         # A line drawn by hand has no name until one is picked; if there is only one, that is meant.
-        if len(names) != 1:
-            raise ValueError(f"a relation without a name; pick one of {', '.join(names) or 'none'}")
-        labels = list(names)
+        labels = list(names) if len(names) == 1 else [None]
     ends = str(result.get("from_id")), str(result.get("to_id"))
     directions = {"left": [ends[::-1]], "bi": [ends, ends[::-1]]}.get(str(result.get("direction")), [ends])
     for begin, end in directions:

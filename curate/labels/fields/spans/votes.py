@@ -62,9 +62,9 @@ def agreed_spans(
 
 def agreed_relations(
     values: Sequence[Mapping[str, Any]], spans: Sequence[Mapping[str, Any]], rule: AggregationRule
-) -> list[dict[str, str]]:
+) -> list[dict[str, str | None]]:
     """Return the relations that enough raters draw between agreed spans that overlap the raters' own spans."""
-    votes: dict[tuple[str, str, str], int] = defaultdict(int)
+    votes: dict[tuple[str, str, str | None], int] = defaultdict(int)
     for value in values:
         overlapping = {
             span["id"]: [agreed["id"] for agreed in spans if _do_overlap(span, agreed)] for span in value["spans"]
@@ -80,7 +80,7 @@ def agreed_relations(
             votes[relation] += 1
     return [
         {"from": begin, "to": end, "label": label}
-        for (begin, end, label), count in sorted(votes.items())
+        for (begin, end, label), count in sorted(votes.items(), key=lambda vote: (*vote[0][:2], vote[0][2] or ""))
         if is_settled(count, len(values), rule)
     ]
 

@@ -9,9 +9,10 @@ import pyarrow as pa
 from pydantic import Field as Setting
 
 from curate.labels.features import Feature, class_label, from_class_ids, list_of, scalar, to_class_ids
-from curate.labels.fields.base import DEFAULT_LANGUAGE, Aggregate, AggregationRule, Comparison, Field
+from curate.labels.fields.base import Aggregate, AggregationRule, Comparison, Field
 from curate.labels.fields.checks import known_label, label_lines, members, unanimous
 from curate.labels.fields.clock import MAX_S, checked_time, from_frame, is_cut, region_times, times_within, to_frame
+from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.fields.regions import Interval
 from curate.labels.fields.results import Result, region_label, value_of
 from curate.labels.fields.timeline.votes import agreed_segments, best_supported, shared_time

@@ -1,0 +1,74 @@
+// What the annotator's page of Label Studio lacks: it loops clips, plays them on the
+// space bar (the second of two with Shift), leaves text boxes on Escape,
+// and lets labels of absence exclude all others.
+(() => {
+  const isText = (element) =>
+    element && (element.isContentEditable || element.tagName === 'TEXTAREA' ||
+      (element.tagName === 'INPUT' && !['radio', 'checkbox', 'range', 'button'].includes(element.type)))
+  const annotation = () => window.Htx && window.Htx.annotationStore && window.Htx.annotationStore.selected
+  const players = () =>
+    [...document.querySelectorAll('[data-testid="playback-button:play"], [data-testid="playback-button:pause"]')]
+  const isPlaying = (button) => button.dataset.testid.endsWith('pause')
+  const press = (button) => {
+    button.click()
+    button.blur()
+  }
+
+  document.addEventListener('ended', (event) => {
+    if (!annotation()) return
+    if (event.target.tagName === 'VIDEO') {
+      event.target.currentTime = 0
+      event.target.play()
+    } else if (!document.querySelector('video')) {
+      setTimeout(() => players().filter((button) => isPlaying(button) === false).slice(0, 1).forEach(press), 50)
+    }
+  }, true)
+
+  document.addEventListener('keydown', (event) => {
+    const focused = document.activeElement
+    if (event.key === 'Escape' && isText(focused)) focused.blur()
+    if (event.code !== 'Space' || event.ctrlKey || event.altKey || event.metaKey) return
+    if (!annotation() || isText(focused) || focused.matches('input:focus-visible, button:focus-visible')) return
+    const [first, second] = players()
+    const chosen = event.shiftKey && second ? second : first
+    if (!chosen) return
+    event.preventDefault()
+    event.stopImmediatePropagation()
+    players().filter((button) => button !== chosen && isPlaying(button)).forEach(press)
+    press(chosen)
+  }, true)
+
+  const aloneLabels = () => {
+    const config = new DOMParser().parseFromString(window.Htx.config || '', 'text/xml')
+    const labels = {}
+    for (const choice of config.querySelectorAll('Choice[alone="true"]')) {
+      const name = choice.closest('Choices').getAttribute('name')
+      labels[name] = [...(labels[name] || []), choice.getAttribute('value')]
+    }
+    return labels
+  }
+  let seen = new Map()
+  const exclude = () => {
+    const current = annotation()
+    if (!current) return
+    const labels = aloneLabels()
+    for (const [name, alone] of Object.entries(labels)) {
+      const control = current.names.get(name)
+      if (!control || !control.tiedChildren) continue
+      const key = `${current.id} ${name}`
+      const chosen = control.tiedChildren.filter((choice) => choice.sel)
+      const before = seen.get(key) || []
+      const isAlone = (choice) => alone.includes(choice._value || choice.value)
+      if (chosen.length > 1 && chosen.some(isAlone)) {
+        const added = chosen.filter((choice) => !before.includes(choice._value || choice.value))
+        const keep = added.some(isAlone) ? added.filter(isAlone).slice(0, 1) : chosen.filter((choice) => !isAlone(choice))
+        for (const choice of chosen) if (!keep.includes(choice)) choice.setSelected(false)
+        control.updateResult()
+      }
+      const left = control.tiedChildren.filter((choice) => choice.sel)
+      seen.set(key, left.map((choice) => choice._value || choice.value))
+    }
+  }
+  for (const kind of ['click', 'keydown']) document.addEventListener(kind, () => setTimeout(exclude, 0), true)
+  setInterval(exclude, 500)
+})()

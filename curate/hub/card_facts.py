@@ -1,0 +1,72 @@
+"""What a dataset card states: facts of a release, and statistics of its rows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+
+class Counts(Protocol):
+    """Statistics of the rows of a release; split and label names are keys."""
+
+    rows: Any
+    seconds: Any
+    label_sources: Any
+    units: Any
+    raters: Any
+    origins: Any
+    proposals: Any
+    modalities: Any
+    copied: Any
+    answers: Any
+    judged_on: Any
+    speakers: Any
+    annotators: Any
+    cannot_judge: Any
+    classes: Any
+    values: Any
+    numbers: Any
+    agreement: Any
+
+    @property
+    def sources(self) -> Any: ...
+
+
+class Separation(Protocol):
+    """How far items that share a value are in one split: see ``curate.corpus.splits``."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def known(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+
+
+class CardFacts(NamedTuple):
+    """The facts of a card apart from statistics."""
+
+    name: str
+    version: str
+    content_sha256: str
+    recipe: str
+    label_schema: str
+    fields: Mapping[str, str]
+    """A Markdown line for each label field."""
+    features: Sequence[Mapping[str, Any]]
+    """The columns in the form of ``dataset_info``."""
+    tool: str
+    separations: Sequence[Separation] = ()
+    """For each thing that splits must not have in common, how many items have it and whether it holds."""
+    row_bytes: Mapping[str, int] = {}
+    """The size of the rows of each split, not compressed."""
+    split_bytes: Mapping[str, int] = {}
+    """The size of the files of each split."""
+    languages: Sequence[str] = ()
+    """ISO 639-1 codes"""
+    labels: Mapping[str, Sequence[str]] = {}
+    """The labels of each field that has some, in order."""
+    definitions: Mapping[str, str] = {}
+    """What labels mean, where a taxonomy says so."""
+    questions: Mapping[str, str] = {}
+    """The question of each field as people were asked it."""
+    notices: Sequence[str] = ()
+    """Notices about the tools used, such as their licences."""
