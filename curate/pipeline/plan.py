@@ -76,8 +76,8 @@ def _with_missing(plans: Sequence[StagePlan], steps: Sequence[Step], corpus: Cor
     for name in {step.stage.stage for step in steps if isinstance(step.stage, Discovered)}:
         works = {index: step.work for index, step in enumerate(steps) if step.stage.stage == name and step.work}
         if works and (missing := _count_missing(list(works.values()), corpus)):
-            verb = "input is" if missing == 1 else "inputs are"
-            note = f"{missing:,} {verb} gone since the last run: what was made of them leaves the next release"
+            verb, of = ("input is", "it") if missing == 1 else ("inputs are", "them")
+            note = f"{missing:,} {verb} gone since the last run: what was made of {of} leaves the next release"
             noted[max(works)] = _add_notes(noted[max(works)], [note])._replace(changes=True)
     return noted
 

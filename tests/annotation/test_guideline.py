@@ -1,10 +1,11 @@
 """Guidelines: a Markdown file beside the label schema, at hand for annotators and hashed into each of their acts."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from curate.annotation.fake import KEY, FakeLabelStudio
+from curate.annotation.fake import KEY, FakeLabelStudio, Response
 from curate.annotation.guideline import find_guideline
 from curate.annotation.local_server.connection import Connection
 from curate.assets import shipped_folder
@@ -77,3 +78,24 @@ def test_every_act_names_the_guideline_of_its_time(folder: Path, tmp_path: Path)
     acts = {row["task_id"]: row["guideline_sha256"] for row in corpus.read("annotations").to_pylist()}
     assert acts == {first: earlier, second: find_guideline(labels, "en", folder).sha256}
     assert earlier != acts[second]
+
+
+def test_a_push_of_few_items_does_not_have_every_project_counted(folder: Path, tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path / "workspace", [make_item(1)])
+    fake = FakeLabelStudio()
+    targets: list[str] = []
+    answer = fake.handle
+
+    def handle(method: str, target: str, *rest: Any) -> Response:
+        targets.append(f"{method} {target}")
+        return answer(method, target, *rest)
+
+    fake.handle = handle  # type: ignore[method-assign]
+    said: list[str] = []
+    with fake.serve() as url:
+        reach = Connection(url, KEY, local=False, name="https://labels.example.org")
+        push(corpus, make_tools(corpus, folder), Annotate(), reach, say=said.append)
+    listed = [target for target in targets if target.startswith("GET /api/projects/?")]
+    assert len(listed) == 1
+    assert all("include=id" in target for target in listed)
+    assert said[-1] == "text: 1 of 1 items sent"

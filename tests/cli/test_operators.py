@@ -34,7 +34,7 @@ def test_a_plan_says_what_a_run_makes_of_files_that_are_gone(tmp_path, capsys):
     assert "Nothing to do" in capsys.readouterr().out
     (tmp_path / "raw" / "1.txt").unlink()
     after = {entry.stage: entry for entry in plan(loaded, Workspace(workspace))}
-    assert "1 input is gone since the last run: what was made of them leaves the next release" in after["ingest"].note
+    assert "1 input is gone since the last run: what was made of it leaves the next release" in after["ingest"].note
     assert after["aggregate"].changes
     plan_command(recipe, str(workspace))
     assert "Nothing to do" not in capsys.readouterr().out

@@ -1,5 +1,6 @@
 // What the annotator's page of Label Studio lacks: it loops clips, plays them on the
-// space bar (the second of two with Shift), leaves text boxes on Escape,
+// space bar (the second of two with Shift), leaves text boxes on Escape
+// and enters them on Tab,
 // and lets labels of absence exclude all others.
 (() => {
   const isText = (element) =>
@@ -38,6 +39,24 @@
     press(chosen)
   }, true)
 
+  // Tab goes straight to the first degree or text that is still to be given, and on from text to text.
+  document.addEventListener('keydown', (event) => {
+    const form = document.querySelector('.lsf-main-view__annotation')
+    if (event.key !== 'Tab' || event.shiftKey || !annotation() || !form) return
+    const shown = (selector) => [...form.querySelectorAll(selector)].filter((element) => element.offsetParent)
+    const texts = shown('.field textarea, .field input[type=number], .field input[type=text]')
+    const focused = document.activeElement
+    const isHere = texts.includes(focused)
+    if (!isHere && focused && focused !== document.body) return
+    const degrees = shown('.intensity').filter((row) => !row.querySelector('input:checked'))
+    const first = degrees.length ? degrees[0].querySelector('input') : texts.find((element) => !element.value)
+    const next = isHere ? texts[texts.indexOf(focused) + 1] : first
+    if (!next && !isHere) return
+    event.preventDefault()
+    if (next) next.focus()
+    else focused.blur()
+  }, true)
+
   const aloneLabels = () => {
     const config = new DOMParser().parseFromString(window.Htx.config || '', 'text/xml')
     const labels = {}
@@ -46,6 +65,11 @@
       labels[name] = [...(labels[name] || []), choice.getAttribute('value')]
     }
     return labels
+  }
+  // A stretch that was just drawn is selected, so that the box for its value is there at once.
+  const selectNew = () => {
+    const settings = window.Htx && window.Htx.settings
+    if (settings && settings.selectAfterCreate === false) settings.toggleSelectAfterCreate()
   }
   let seen = new Map()
   const exclude = () => {
@@ -70,5 +94,8 @@
     }
   }
   for (const kind of ['click', 'keydown']) document.addEventListener(kind, () => setTimeout(exclude, 0), true)
-  setInterval(exclude, 500)
+  setInterval(() => {
+    selectNew()
+    exclude()
+  }, 500)
 })()

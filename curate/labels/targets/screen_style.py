@@ -14,6 +14,7 @@ FORM = """
     .field .lsf-choices, .cannot-judge .lsf-choices { display: flex; flex-wrap: wrap; gap: 2px 12px; margin: 0; }
     .field .lsf-choice, .cannot-judge .lsf-choice { margin: 0 !important; }
     .field .lsf-choice__item, .cannot-judge .lsf-choice__item { margin: 0 !important; padding: 0 !important; }
+    .field .lsf-choice__checkbox { margin: 0 !important; min-height: 0 !important; line-height: 22px; }
     .lsf-hint { color: #6b6b76; font-weight: 400; }
     .field-scale .lsf-choices { flex-wrap: nowrap; justify-content: flex-start; gap: 2px; }
     .field-scale .lsf-choice { flex: 0 1 52px; }
