@@ -95,6 +95,7 @@ def product(film: Path) -> dict[str, float]:
         recipe = Path(folder) / "talk.yaml"
         recipe.write_text(RECIPE.format(name=film))
         command = [sys.executable, "-m", "curate", "run", str(recipe), "-w", str(Path(folder) / "workspace")]
+        command += ["--raw", str(film.parent)]
         first, again = run(command), run(command)
     return {**first, "wall": first["wall"] - again["wall"], "cpu": first["cpu"] - again["cpu"]}
 

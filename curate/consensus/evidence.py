@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from curate.consensus.agreement.judged import encode, is_prefilled
 from curate.consensus.agreement.ratings import Integers
 from curate.corpus.judgements import current_judgements
+from curate.errors import InvalidInput
 from curate.labels import LabelSchema
 
 HUMAN_COLUMNS = (
@@ -72,10 +73,12 @@ def gather(
 ) -> Evidence:
     """Return the current judgement of each person on each item, and the usable proposals for all other items.
 
-    ``blind_only`` leaves out judgements whose form showed a proposal; ``arms`` those of all other arms.
+    ``blind_only`` leaves out judgements whose form showed a proposal; ``arms`` those of all other arms. Raises
+    ``InvalidInput`` if there are judgements, and none is of one of the arms.
     """
     people = current_judgements(annotations.select([*HUMAN_COLUMNS, *labels.fields]))
     if arms:
+        _check_arms(people, arms)
         people = people.filter(pc.is_in(people["arm"], value_set=pa.array(sorted(arms), pa.string())))
     if blind_only:
         people = people.filter(pa.array(~is_prefilled(people)))
@@ -100,6 +103,15 @@ def gather(
     starts = np.flatnonzero(np.diff(items, prepend=-1))
     by_people = rows < people.num_rows
     return Evidence(people, prelabels, pa.array(rows), items, raters, names, encoded.dictionary, starts, by_people)
+
+
+def _check_arms(people: pa.Table, arms: Collection[str]) -> None:
+    stored = sorted(name for name in people["arm"].unique().to_pylist() if name is not None)
+    if people.num_rows and (unknown := sorted(set(arms) - set(stored))):
+        raise InvalidInput(
+            f"no judgement is of arm {', '.join(unknown)}",
+            hint=f"the arms are {', '.join(stored)}" if stored else "leave out `arms`: no judgement names one",
+        )
 
 
 def _joined(people: pa.Table, models: pa.Table, of_people: str, of_models: str) -> pa.Array:

@@ -45,6 +45,11 @@ def estimated(
     is_expert = np.isin(
         raters, [number for number, name in enumerate(evidence.rater_names) if name in settings.experts]
     )
+    if settings.method == "gold_weighted" and not is_expert.any():
+        raise InvalidInput(
+            f"none of the experts {', '.join(settings.experts)} has judged {field.name}",
+            hint="name raters as `annotations` does",
+        )
     has_label = np.array([[label in field.labels_of(value) for label in field.labels] for value in answers.values])
     ratings = Ratings(items.astype(np.int64), raters, answers.codes, answers.values)
     shares = _probabilities(field, ratings, has_label, is_expert, settings)

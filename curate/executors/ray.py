@@ -1,5 +1,6 @@
 """Workers on a Ray cluster: a running one, or one started on this machine for the run."""
 
+import functools
 import os
 import re
 import secrets
@@ -137,6 +138,7 @@ class RayExecutor:
 def name_worker(function: Callable[[T], R], driver: str) -> Callable[[T], R]:
     """Return a function whose errors name the machine, if it is not the driver's, for the user to put right there."""
 
+    @functools.wraps(function)
     def run(task: T) -> R:
         try:
             return function(task)

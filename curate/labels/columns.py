@@ -51,11 +51,21 @@ EVIDENCE_COLUMNS: dict[str, Feature] = {
     "reviewed": scalar("bool"),
     "raters": scalar("int32"),
     "agreement": list_of({"field": scalar("string"), "value": scalar("float32")}),
+    "decisions": list_of(
+        {
+            "field": scalar("string"),
+            "method": scalar("string"),
+            "raters": scalar("int32"),
+            "entropy": scalar("float32"),
+            "decided_by": scalar("string"),
+        }
+    ),
 }
 """What a release says of where a label comes from; ``judgements`` and ``prelabel`` follow."""
 JUDGEMENT_MEMBERS: dict[str, Feature] = {
     "judgement_id": scalar("string"),
     "annotator": scalar("string"),
+    "arm": scalar("string"),
     "acted_at": scalar("timestamp[us, tz=UTC]"),
     "skipped": scalar("bool"),
     "cannot_judge": scalar("string"),

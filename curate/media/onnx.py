@@ -1,7 +1,10 @@
 """Load networks with onnxruntime, which no other module imports: their hashes are checked, once per process."""
 
+import ctypes
 import functools
+import gc
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,7 +94,10 @@ def open_centerface() -> Any:
         for dim, name in ((dims[0], "B"), (dims[2], sides[0]), (dims[3], sides[1])):
             dim.dim_param = name
     del model.graph.value_info[:]
-    return _session(model.SerializeToString())
+    session = _session(model.SerializeToString())
+    del model
+    trim_memory()
+    return session
 
 
 def open_lstm(weights: Mapping[str, NDArray[np.float32]]) -> Any:
@@ -126,6 +132,14 @@ def open_lstm(weights: Mapping[str, NDArray[np.float32]]) -> Any:
     graph = helper.make_graph(nodes, "lstm", [mels], [vectors], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
     return _session(model.SerializeToString())
+
+
+def trim_memory() -> None:
+    """Return freed memory to the system."""
+    gc.collect()
+    with suppress(AttributeError, OSError, TypeError):
+        # Only glibc has it, and only glibc needs it.
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _session(model: bytes) -> Any:

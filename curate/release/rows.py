@@ -81,7 +81,7 @@ class ReleaseRows:
 
         columns = {name: take("items", name) for name in ITEM_COLUMNS}
         columns |= {name: take("sources", name) for name in SOURCE_COLUMNS}
-        columns |= {name: take("labels", name) for name in ("label_source", "raters", "agreement")}
+        columns |= {name: take("labels", name) for name in ("label_source", "raters", "agreement", "decisions")}
         reviewed = pc.fill_null(pc.equal(columns["label_source"].values, "human"), False)
         columns["reviewed"] = Column(reviewed, json_values(reviewed) if with_json else None)
         columns |= self._take_fields(self._label_values, rows["labels"], with_json=with_json)
@@ -145,7 +145,7 @@ class ReleaseRows:
         acts = self._acts.append_column("skipped", pc.equal(self._acts["action"], "skipped"))
         columns = {
             name: take_column(acts, name, rows, kind.field(name).type, with_json=with_json)
-            for name in ("judgement_id", "acted_at", "skipped", "cannot_judge", "origins")
+            for name in ("judgement_id", "arm", "acted_at", "skipped", "cannot_judge", "origins")
         } | self._take_fields(self._act_values, rows, with_json=with_json)
         columns["annotator"] = self._pseudonyms.take(rows, with_json=with_json)[0]
         judgements = to_struct(columns, kind)

@@ -32,8 +32,18 @@ Key = Literal["source", "speaker", "participant", "identity", "group"]
 MEGABYTE = 2**20
 _MAX_PROBLEMS = 20
 _SPLIT = re.compile(r"[A-Za-z]\w{0,39}")
-_LABEL = ("item_id", "label_source", "raters", "agreement", "soft", "evidence")
-_ANNOTATION = ("annotation_id", "judgement_id", "item_id", "annotator", "action", "acted_at", "cannot_judge", "origins")
+_LABEL = ("item_id", "label_source", "raters", "agreement", "decisions", "soft", "evidence")
+_ANNOTATION = (
+    "annotation_id",
+    "judgement_id",
+    "item_id",
+    "annotator",
+    "arm",
+    "action",
+    "acted_at",
+    "cannot_judge",
+    "origins",
+)
 
 
 class Split(BaseModel):

@@ -192,6 +192,8 @@ def test_methods_that_compare_raters(schema):
     experts = labels_of(schema, emotions("aff", "haa"), **by("gold_weighted", experts=["r0"]))
     assert [experts[item]["emotion"] for item in "01"] == ["anger", "happiness"]
     assert decision(experts["0"], "emotion")["decided_by"] == "experts"
+    with pytest.raises(InvalidInput, match="none of the experts r8 has judged emotion"):
+        labels_of(schema, emotions("af"), **by("gold_weighted", experts=["r8"]))
     unnamed = [("0", None, {"emotion": "anger"}), ("0", None, {"emotion": "fear"})]
     with pytest.raises(InvalidInput, match="2 judgements of emotion do not say who gave them"):
         labels_of(schema, unnamed, **by("dawid_skene"))
@@ -218,6 +220,8 @@ def test_blind_judgements_of_some_arms_alone(schema):
     assert (blind["1"]["emotion"], blind["1"]["label_source"], blind["1"]["raters"]) == ("neutral", "model", 0)
     face = labels_of(schema, judged, proposals, arms=["face"])
     assert (face["0"]["raters"], face["0"]["arms"]) == (2, ["face"])
+    with pytest.raises(InvalidInput, match="no judgement is of arm video"):
+        labels_of(schema, judged, proposals, arms=["face", "video"])
 
 
 def test_proposals_count_by_majority_where_nobody_judged(schema):

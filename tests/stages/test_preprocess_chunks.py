@@ -3,6 +3,7 @@
 import math
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -182,7 +183,7 @@ def make_corpus(folder: Path, *files: Path) -> Path:
     """A recipe over files of several chunks and of one."""
     folder.mkdir()
     for file in files:
-        (folder / file.name).symlink_to(file)
+        shutil.copy(file, folder)
     return make_recipe(folder, {"stage": "ingest", "files": "*.*4*"}, {"stage": "preprocess", "chunk_s": 4.6})
 
 

@@ -22,7 +22,7 @@ Samples = NDArray[np.int16]
 """16 kHz mono sound, shape (samples,)"""
 MERGE_GAP_S = 2.0
 """Spans closer than this are decoded as one, so that face tracks continue across the gap."""
-_PREFETCH_BYTES = 32_000_000
+_PREFETCH_BYTES = 16_000_000
 
 
 class Frame(NamedTuple):

@@ -19,7 +19,7 @@ from curate.media.faces.search import FaceSearch
 from curate.media.faces.tracks import MAX_GAP_S
 from curate.media.shots import Shot, ShotDetector
 
-_QUEUE_BYTES = 24_000_000
+_QUEUE_BYTES = 12_000_000
 _MAX_BATCH = 25
 _SPARSE_S = 0.1
 """Frames are left out only if faces are searched for at least this far apart."""
