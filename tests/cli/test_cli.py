@@ -153,6 +153,9 @@ def test_a_damaged_table_is_one_clear_error(run_curate, posts_recipe, tmp_path):
     assert run_curate("run", posts_recipe).returncode == 0
     for part in (tmp_path / "curate-workspace" / "tables" / "items").glob("*.parquet"):
         part.write_bytes(b"rubbish")
+    assert run_curate("verify").returncode == 1
+    with (posts_recipe.parent / "posts.jsonl").open("a") as posts:
+        posts.write('{"text": "One more post."}\n')
     done = run_curate("run", posts_recipe)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

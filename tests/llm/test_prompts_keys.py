@@ -37,13 +37,13 @@ ITEM = {
 SCHEMA_AND_KEY = {
     "utterance_emotion.v1": (
         "utterance_emotion.v1",
-        "bc3f9dfa3b8e714b946aa112d2cd3e7880a55cdfa4e9410f53ee4679fcfbfcc0",
+        "c80538231b4b9191ac6bdde9b08dbcd9338cf1b940116d536f3e95c73c8dd2e2",
     ),
     "dialogue_causes.v1": ("emotion_causes.v1", "1480614aa7f892c3625a6ff1104aaec464942a19c3baa2b52d1fe25dbf110020"),
-    "clues_then_words.v1": ("open_emotion.v1", "ef561b25958b0d31007a365dc5b0c7d79c5afd737f0c345d7c26c24923eb15b1"),
+    "clues_then_words.v1": ("open_emotion.v1", "f151d973ebc8c4fd63df3bb48a6da9032739857dc09f569db40605357eec0eec"),
     "chain_of_translation.v1": (
         "utterance_emotion.v1",
-        "ac64221f4a0cd784be9f0d0869b670448352b92197fac4a969b621905caa9bd8",
+        "071de47f30026f5a197cac0360afcfcf2b29b835830d88b68249cb560e9b2a0d",
     ),
     "action_units_to_emotion.v1": (
         "face_emotion.v1",
@@ -57,7 +57,7 @@ SCHEMA_AND_KEY = {
         "ed4a916de67866788bf906aa52e7c9e7487791b5aa8bd8aeba099925a082bb59",
     ),
     "text_quality_gate.v1": ("text_quality.v1", "0d183774a01be3de58cba8bb1ff6d01ab5f04676d2bc62da57678cfa5f2cd4e5"),
-    "review.v1": ("utterance_emotion.v1", "268e2bfa62e9d592ad1e81785b6d36e13e766228bdb8b91a6339f2107656b6a4"),
+    "review.v1": ("utterance_emotion.v1", "b68af9645ec2203915f8fa8aa71092662f444687c480a8d1ae2981170665d1e7"),
 }
 
 
@@ -109,8 +109,8 @@ def test_problems_quoted_to_models_keep_their_wording(reply: str, sentence: str)
 
 
 STAGES = {
-    "default": ({}, "a463fad69d6983d678138e088239d6263b107f13bb7df3cf231c7abc9b93a2da"),
-    "one": ({"model": "openai/gpt-5-mini"}, "aa7b6d426fd0fd1d4b118db81ca228702482e06b916c3c426c1b3bd4b4e1e93b"),
+    "default": ({}, "a5c8c1df5eee1738796c25c3feb41affbd66215730b70fd02ff6070946a85947"),
+    "one": ({"model": "openai/gpt-5-mini"}, "e8c5db6991df02b61388e4812a730439405cf7749ad2d36da0ae19aa361e9bed"),
     "everything": (
         {
             "labellers": [{"model": "openai/gpt-5-mini", "samples": 3, "temperature": 1.0}, {"model": "offline"}],
@@ -122,11 +122,11 @@ STAGES = {
             "mode": "batch",
             "budget": {"usd": 25},
         },
-        "b29a178768fc5dc4614f210800bb51d2a35cabe4d23178d1b4a13cb25e43fdf1",
+        "957cc81d1cc17157e5ad505c8fd6ea97fd90ab49f3049bb4512796b06b52e06c",
     ),
     "local": (
         {"labellers": [{"model": "offline"}, {"model": "lexicon"}]},
-        "c791989cf281e5a980cb39cd70035bb72773c40d5732d2da1dc077f05ea886b4",
+        "976ca50bc4e51b0398f79ae2df2ee6a134e608175fafdf457d76b0a4505b63c7",
     ),
 }
 
@@ -152,5 +152,5 @@ def test_rows_keep_their_ids_and_keys(corpus: Posts, double: ChatDouble) -> None
     parts = sorted((row["prelabel_id"], row["request_key"] or "") for row in corpus.rows())
     assert (
         hashlib.sha256(repr(parts).encode()).hexdigest()
-        == "ed37ae7afba8dd382fd2119931331d5b8bc5547d054badea576e0cc5f8994f46"
+        == "c2bcc01e2bb6265a01554493d1a58f16c3b8efc1841a54de5fcff8fa25ef91bd"
     )
