@@ -305,7 +305,7 @@ def test_layout_changed_by_the_user_is_taken_over(loop: Loop) -> None:
     own = shipped.read_text().replace(header.format(6), header.format(4))
     assert own != shipped.read_text()
     (loop.root / "text.xml").write_text(own)
-    assert loop.push() == pushing.PushCounts(0, 0, 1, 0)
+    assert loop.push() == pushing.PushCounts(0, 1, 1, 0), "the new form is filled in anew"
     assert header.format(4) in loop.http.get(f"/api/projects/{loop.project()}/").json()["label_config"]
     assert loop.push() == pushing.PushCounts(0, 0, 1, 0)
 
