@@ -82,6 +82,18 @@ class Screen(NamedTuple):
         self.page.set_viewport_size({"width": SIZES[0][0], "height": SIZES[0][1]})
         self.page.goto(f"{self.connection.url}/projects/{project_id}/data?labeling=1")
         self.page.wait_for_function(READY, arg=sorted({each["from_name"] for each in results}), timeout=60_000)
+        self.read_instructions(project_id)
+
+    def read_instructions(self, project_id: int) -> None:
+        """A guideline stands before the form until it is closed; without one, nothing does."""
+        server = LabelStudioServer(self.connection)
+        (project,) = (each for each in server.projects() if each.project_id == project_id)
+        instructions = self.page.locator(".lsf-modal-ls_visible")
+        if project.settings["show_instruction"]:
+            instructions.wait_for()
+            self.page.keyboard.press("Escape")
+            instructions.wait_for(state="hidden")
+        assert instructions.count() == 0
 
     def pushed(self) -> tuple[int, list[dict[str, Any]]]:
         """The project and, without relations, the prediction as the server has it."""

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ import httpx
 import pytest
 
 from curate.annotation.local_server import install, server
-from curate.annotation.local_server.connection import connection, is_configured
+from curate.annotation.local_server.connection import Connection, connection, is_configured
 from curate.errors import InvalidInput, MissingDependency, ServiceUnavailable, StorageFailed
+from curate.files import sha256_of
 
 IMPORTS = "from pathlib import Path; from curate.annotation.local_server import server"
 
@@ -183,23 +185,48 @@ def test_external_server_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(InvalidInput, match="LABEL_STUDIO_API_KEY is not set"):
         connection(tmp_path)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "key")
-    assert connection(tmp_path) == ("https://labels.example.org/ls", "key", False, "https://labels.example.org/ls")
+    address = "https://labels.example.org/ls"
+    assert connection(tmp_path) == Connection(address, "key", local=False, name=address, public_url="")
+    assert connection(tmp_path).shown_url == address
     monkeypatch.setenv("LABEL_STUDIO_URL", "labels.example.org")
     with pytest.raises(InvalidInput, match="not a web address"):
         connection(tmp_path)
 
 
 def test_installation_that_fails_says_why_and_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = tmp_path / "home"
+    home, wheel, lock = tmp_path / "home", tmp_path / "studio-1.0-py3-none-any.whl", tmp_path / "studio.lock"
+    make_wheel(wheel)
     monkeypatch.setenv("CURATE_LABEL_STUDIO_HOME", str(home))
-    monkeypatch.setattr(install, "VERSION", "0.0.0.dev999")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setattr(install, "LOCK", lock)
     (home / "half").mkdir(parents=True)
-    for _ in range(2):
-        with pytest.raises(MissingDependency, match="No matching distribution") as failed:
+    reasons = {f"studio==2.0 --hash=sha256:{'0' * 64}": "No matching distribution"}
+    reasons |= {f"studio==1.0 --hash=sha256:{'0' * 64}": "DO NOT MATCH THE HASHES", "studio==1.0": "--hash"}
+    for line, reason in reasons.items():
+        lock.write_text(line)
+        with pytest.raises(MissingDependency, match=reason) as failed:
             install.install(lambda _: None)
         assert "LABEL_STUDIO_URL" in str(failed.value.hint)
         assert not install.is_installed()
+        assert not (home / "half").exists()
+        (home / "half").mkdir()
+    lock.write_text(f"studio==1.0 --hash=sha256:{sha256_of(wheel.read_bytes())}")
+    python = install.install(lambda _: None)
+    assert install.is_installed()
     assert not (home / "half").exists()
+    subprocess.run([python, "-c", "import studio"], check=True)
+
+
+def make_wheel(path: Path) -> None:
+    """A package with one empty module."""
+    name, version, *_ = path.name.split("-")
+    about = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{name}.py", "")
+        wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{about}/RECORD", "")
 
 
 def test_installation_where_it_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,9 +94,13 @@ def test_push_is_repeatable(loop: Loop) -> None:
 def test_settings_follow_the_recipe(loop: Loop) -> None:
     loop.fill([make_item()])
     loop.push()
+    before = loop.http.get(f"/api/projects/{loop.project()}/").json()
+    assert not before["show_instruction"], "the meanings of the labels alone do not stand in the way"
     loop.push(Annotate(raters_per_item=2, instructions="Look twice."))
     project = loop.http.get(f"/api/projects/{loop.project()}/").json()
-    assert (project["maximum_annotations"], project["expert_instruction"]) == (2, "Look twice.")
+    assert (project["maximum_annotations"], project["show_instruction"]) == (2, True)
+    assert project["expert_instruction"] == "<p>Look twice.</p>\n" + before["expert_instruction"]
+    assert "No emotion is shown." in project["expert_instruction"]
 
 
 def test_items_without_a_prelabel_come_with_an_empty_form(loop: Loop) -> None:
@@ -297,9 +301,12 @@ def test_layout_changed_by_the_user_is_taken_over(loop: Loop) -> None:
     loop.fill([make_item()])
     loop.push()
     shipped = Path(__file__).parents[2] / "annotation_ui_configs" / "text.xml"
-    (loop.root / "text.xml").write_text(shipped.read_text().replace("400px", "410px"))
-    assert loop.push() == pushing.PushCounts(0, 0, 1, 0)
-    assert "410px" in loop.http.get(f"/api/projects/{loop.project()}/").json()["label_config"]
+    header = '<Header value="$speaker" size="{}"'
+    own = shipped.read_text().replace(header.format(6), header.format(4))
+    assert own != shipped.read_text()
+    (loop.root / "text.xml").write_text(own)
+    assert loop.push() == pushing.PushCounts(0, 1, 1, 0), "the new form is filled in anew"
+    assert header.format(4) in loop.http.get(f"/api/projects/{loop.project()}/").json()["label_config"]
     assert loop.push() == pushing.PushCounts(0, 0, 1, 0)
 
 
@@ -377,7 +384,7 @@ def test_media_goes_to_an_external_server_once(loop: Loop) -> None:
     assert loop.http.get(loop.tasks("utterance_audio")[0]["data"]["audio"]).content == make_clip("flac")
     loop.fill([*items, make_item(3, layout="audio", audio=tone), make_item(4, layout="video", video=clip)])
     assert loop.push().added == 1
-    store = next(p for p in LabelStudioServer(loop.connection).projects() if p.description.startswith("curate-media:"))
+    store = next(p for p in LabelStudioServer(loop.connection).projects() if "curate-media:" in p.description)
     files = loop.http.get(f"/api/projects/{store.project_id}/file-uploads", params={"all": "true"}).json()
     kept = [file["file"].rpartition("-")[2] for file in files]
     assert [kept.count(name.partition("/")[2]) for name in (clip, tone)] == [1, 1]
