@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from importlib.util import find_spec
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from curate.errors import CurateError, MissingDependency, ServiceRefused, ServiceUnavailable
@@ -40,6 +40,7 @@ class RayExecutor:
         self.workers = workers
         self.address = address
         self._started = False
+        self._settings = ExitStack()
 
     def map(
         self, function: Callable[[T], R], tasks: Iterable[T | None], *, resources: Any, stop: Callable[[], bool]
@@ -78,38 +79,36 @@ class RayExecutor:
         if self._started:
             import ray
 
-            ray.shutdown()
             self._started = False
+            with self._settings:
+                ray.shutdown()
 
     def _connect(self) -> Any:
-        if self._started:
-            import ray
-
-            return ray
-        try:
-            # Otherwise Ray reports usage over the network and prints what its workers print.
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-            if not self.address and find_spec("ray") is not None:
-                # Otherwise Ray leaves a token in the home folder, which clusters started later would ask for.
-                os.environ.setdefault("RAY_AUTH_MODE", "token")
-                os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            import ray
-        except ImportError as error:
-            raise MissingDependency("Ray is not installed", hint="pip install 'curate[ray]'") from error
-        if not ray.is_initialized():
-            quiet = {"log_to_driver": False, "logging_level": "error"}
-            if self.address:
-                check_cluster(self.address)
-                try:
-                    ray.init(address=self.address, **quiet)
-                except (OSError, RuntimeError, ValueError) as error:
-                    raise _no_cluster(self.address, str(error)) from error
-            else:
-                # "local" ignores RAY_ADDRESS and clusters that happen to run on this machine.
-                ray.init(address="local", num_cpus=self.workers, include_dashboard=False, **quiet)
+        imported: Any = sys.modules.get("ray")
+        if imported is not None and imported.is_initialized():
+            return imported
+        with ExitStack() as settings:
+            settings.enter_context(ray_settings(own=not self.address))
+            try:
+                import ray
+            except ImportError as error:
+                raise MissingDependency("Ray is not installed", hint="pip install 'curate[ray]'") from error
+            self._join(ray)
+            self._settings = settings.pop_all()
             self._started = True
         return ray
+
+    def _join(self, ray: Any) -> None:
+        quiet = {"log_to_driver": False, "logging_level": "error"}
+        if not self.address:
+            # "local" ignores RAY_ADDRESS and clusters that happen to run on this machine.
+            ray.init(address="local", num_cpus=self.workers, include_dashboard=False, **quiet)
+            return
+        check_cluster(self.address)
+        try:
+            ray.init(address=self.address, **quiet)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise _no_cluster(self.address, str(error)) from error
 
     def _width(self, ray: Any, cpus: float) -> int:
         if not self.address:
@@ -133,6 +132,40 @@ class RayExecutor:
             ray.exceptions.NodeDiedError,
         ) as error:
             return WorkerDied(f"its Ray worker was lost {_MAX_RETRIES + 1} times: {type(error).__name__}")
+
+
+@contextmanager
+def ray_settings(own: bool) -> Iterator[None]:
+    """Set what Ray reads from the environment, for a cluster of one's own or another; put all of it back afterwards."""
+    # Otherwise Ray reports usage over the network and warns of how it hides GPUs.
+    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    if own:
+        # Otherwise Ray leaves a token in the home folder, which clusters started later would ask for.
+        settings |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    # Ray itself sets the last two.
+    before = {name: os.environ.get(name) for name in (*settings, "RAY_AUTH_MODE", "PYTHONBREAKPOINT")}
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+    _read_settings()
+    try:
+        yield
+    finally:
+        for name, old in before.items():
+            if old is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = old
+        _read_settings()
+
+
+def _read_settings() -> None:
+    """Make Ray read how it signs in from the environment again: it does so once, when it is imported or signs in."""
+    raylet: Any = sys.modules.get("ray._raylet")
+    # Versions of Ray before 2.52 have no tokens.
+    if hasattr(raylet, "AuthenticationTokenLoader"):
+        # In this order: threads of an ended cluster may still look for a token while one is asked for.
+        raylet.Config.initialize("")
+        raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def name_worker(function: Callable[[T], R], driver: str) -> Callable[[T], R]:

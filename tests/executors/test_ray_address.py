@@ -90,13 +90,20 @@ def test_stdout_holds_one_document_whatever_libraries_print():
     assert "[state-dump] a node died" in done.stderr
 
 
-def test_without_an_address_no_other_cluster_is_used_and_no_token_stays(tmp_path):
+def test_without_an_address_no_other_cluster_is_used_and_no_setting_stays(tmp_path):
     code = (
-        "from shlex import quote\nfrom curate.executors.ray import RayExecutor\nexecutor = RayExecutor(1)\n"
-        "print(*executor.map(quote, ['abc'], resources=None, stop=lambda: False)); executor.close()"
+        "import os\nfrom shlex import quote\nfrom curate.executors.ray import RayExecutor\n"
+        "before = {name: value for name, value in os.environ.items() if name != 'RAY_CLIENT_MODE'}\n"
+        "executor = RayExecutor(1)\n"
+        "print(*executor.map(quote, ['abc'], resources=None, stop=lambda: False))\n"
+        "executor.close()\n"
+        "after = {name: value for name, value in os.environ.items() if name != 'RAY_CLIENT_MODE'}\n"
+        "assert after == before, after.keys() - before.keys()\n"
+        "from ray._raylet import AuthenticationTokenLoader\n"
+        "assert not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True), 'Ray remembers the token'"
     )
     done = run_python(code, HOME=str(tmp_path), RAY_ADDRESS="127.0.0.1:9")
-    assert done.stdout.split() == ["abc"], done.stderr
+    assert (done.stdout, done.returncode) == ("abc\n", 0), done.stderr
     assert not (tmp_path / ".ray" / "auth_token").exists()
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from curate.corpus.spec import open_table
@@ -147,8 +148,9 @@ def test_a_label_studio_of_this_machine_shows_copies(here, url):
 def test_no_outcome_names_media_that_were_not_stored(here, url, monkeypatch):
     from curate.pipeline.tasks import Task, run_task
     from curate.stages.contract import Outcome, Tools
+    from curate.stages.ingest.stage import Ingest
 
-    class Stage:
+    class Stage(Ingest):
         def apply(self, batch, tools):
             return Outcome({"items": [{"image": tools.blobs.put(b"a picture", "jpg")}]})
 
@@ -156,10 +158,11 @@ def test_no_outcome_names_media_that_were_not_stored(here, url, monkeypatch):
         raise ServiceUnavailable("gone")
 
     tools = Tools(Workspace(url).blobs, load_labels("utterance_emotion.v1"), Path())
+    task = Task(Stage(files="*"), pa.table({"file": ["a.jpg"], "size_bytes": [1]}), tools)
     with monkeypatch.context() as patch:
         patch.setattr(S3Prefix, "create", fail)
         with pytest.raises(ServiceUnavailable):
-            run_task(Task(Stage(), None, tools))
-    (row,) = run_task(Task(Stage(), None, tools)).rows["items"]
+            run_task(task)
+    (row,) = run_task(task).rows["items"]
     here("second")
     assert tools.blobs.read(row["image"]) == b"a picture"

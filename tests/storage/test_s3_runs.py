@@ -11,13 +11,14 @@ import pytest
 
 from curate.assets import shipped_folder
 from curate.corpus.spec import open_table
-from curate.errors import InvalidInput, WorkspaceBusy
+from curate.errors import WorkspaceBusy
 from curate.executors.open import open_executor
+from curate.executors.ray import ray_settings
 from curate.labels import load_labels
 from curate.release.manifest import check_files
 from curate.release.versions import Releases
 from curate.storage.workspace import Workspace
-from tests.support.builders import make_posts
+from tests.support.builders import TEXTS, make_posts
 from tests.support.object_store import SECRET, machine_environment
 from tests.support.runs import KILL_AT_WRITE, TABLES, assert_same, run_quietly
 
@@ -113,16 +114,16 @@ def test_ray_workers_share_no_disk_with_the_driver(undisturbed, here, url, tmp_p
     recipe, expected = undisturbed
     workers = here("workers")
     workers.mkdir()
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.chdir(workers)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
-    try:
-        driver = here("driver")
-        driver.mkdir()
-        monkeypatch.chdir(driver)
-        run_quietly(recipe, url, executor=open_executor("ray", 2, None))
-    finally:
-        ray.shutdown()
+    with ray_settings(own=True):
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+        try:
+            driver = here("driver")
+            driver.mkdir()
+            monkeypatch.chdir(driver)
+            run_quietly(recipe, url, executor=open_executor("ray", 2, None))
+        finally:
+            ray.shutdown()
     assert_same(contents(url), expected)
     copies = {path.name for path in (workers / "cache" / "blobs").rglob("*.*")}
     assert {row["audio"][3:] for row in expected["items"].to_pylist() if row["audio"]} <= copies
@@ -148,8 +149,9 @@ def test_every_command_takes_the_url(posts, here, url, tmp_path, monkeypatch):
     assert status["releases"] == ["v1"]
     assert status["last_run"]["report"].startswith(f"{url}/runs/")
     assert "Nothing to do" in curate("plan", recipe)
-    with pytest.raises(InvalidInput, match="there is no media to preview"):
-        curate("preview")
+    assert "index.html lists 1 preview:" in curate("preview").replace("\n", "")
+    (page,) = (tmp_path / "first").rglob("previews/posts*.html")
+    assert TEXTS[0] in page.read_text()
     assert curate("unlock") == "It is not locked.\n"
     assert curate("annotate", "down") == "It was not running.\n"
     assert {path.name for path in tmp_path.iterdir()} == {"first"}, "no folder is named like a URL"
