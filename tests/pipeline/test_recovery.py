@@ -79,7 +79,7 @@ def test_killed_at_random_moments(tmp_path, undisturbed):
         assert_same(contents(workspace), undisturbed)
         for table in ("sources", "items", "prelabels"):
             assert added_rows(workspace, table) == undisturbed[table].num_rows, f"seed {seed}: {table} was made twice"
-    assert interrupted >= 8, f"seed {seed}: only {interrupted} runs were still going when they were killed"
+    assert interrupted >= 4, f"seed {seed}: only {interrupted} runs were still going when they were killed"
 
 
 @pytest.fixture(scope="module")
