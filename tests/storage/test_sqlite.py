@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -50,6 +51,7 @@ def test_a_failure_nobody_waited_for_is_raised_by_the_next_call(path: Path, call
     writer.enqueue(insert(BAD))
     while writer._failure is None:
         waiting.commit_now(insert("meanwhile"))
+        time.sleep(0.02)  # without it, this writer may hold the file all the time
     with pytest.raises(StorageFailed, match="cannot be stored"):
         call_writer(writer, call)
     writer.close()
