@@ -50,8 +50,8 @@ def test_a_failure_nobody_waited_for_is_raised_by_the_next_call(path: Path, call
     writer.enqueue(insert("first"))
     writer.enqueue(insert(BAD))
     while writer._failure is None:
-        waiting.commit_now(insert("meanwhile"))
-        time.sleep(0.02)  # without it, this writer may hold the file all the time
+        time.sleep(0.01)
+    waiting.commit_now(insert("meanwhile"))
     with pytest.raises(StorageFailed, match="cannot be stored"):
         call_writer(writer, call)
     writer.close()
