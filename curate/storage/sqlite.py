@@ -4,6 +4,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import closing, suppress
@@ -17,6 +18,7 @@ Statement = tuple[str, Sequence[Any]]
 
 _MAX_GROUP = 500
 _LOCK_TIMEOUT_S = 30.0
+_LOCK_RETRY_S = 0.01
 _DISK_FAILURES = ("unable to open", "readonly", "disk", "full")
 
 
@@ -32,10 +34,24 @@ def open_connection(path: Path, *, read_only: bool = False) -> sqlite3.Connectio
             uri, uri=True, timeout=_LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=64
         )
         if not read_only:
-            connection.execute("PRAGMA journal_mode=WAL")
+            _use_wal(connection)
         # FULL syncs each shared transaction: a reply that was paid for survives a power cut too.
         connection.execute("PRAGMA synchronous=FULL")
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log; SQLite itself does not wait for a lock where two connections switch at once."""
+    end = time.monotonic() + _LOCK_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if not _is_locked(error) or time.monotonic() > end:
+                raise
+            time.sleep(_LOCK_RETRY_S)
+        else:
+            return
 
 
 def database_damages(path: Path) -> list[str]:

@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -50,8 +49,7 @@ def test_a_failure_nobody_waited_for_is_raised_by_the_next_call(path: Path, call
     writer.enqueue(insert("first"))
     writer.enqueue(insert(BAD))
     while writer._failure is None:
-        time.sleep(0.01)
-    waiting.commit_now(insert("meanwhile"))
+        waiting.commit_now(insert("meanwhile"))
     with pytest.raises(StorageFailed, match="cannot be stored"):
         call_writer(writer, call)
     writer.close()
@@ -123,3 +121,18 @@ def test_no_job_is_lost_while_the_writer_is_closed(path: Path) -> None:
     done.set()
     closer.join()
     assert len(set(read_words(path))) == 100
+
+
+def test_many_may_open_a_new_file_at_once(path: Path) -> None:
+    def write(number: int) -> None:
+        writer = SqliteWriter(path)
+        writer.commit_now(insert(str(number)))
+        writer.close()
+
+    for _ in range(15):
+        path.unlink()
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE words (word TEXT)")
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(write, range(8)))
+        assert sorted(read_words(path)) == [str(number) for number in range(8)]
