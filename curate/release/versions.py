@@ -1,9 +1,11 @@
 """The releases of a workspace: each is complete or absent, and never changed."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from pyarrow import parquet
 
@@ -13,6 +15,16 @@ from curate.release.manifest import CARD, FILE, Manifest, check_files, damaged_r
 from curate.storage.folder import Folder
 
 _BUILDING = ".building"
+_WITHDRAWN = ".withdrawn"
+
+
+class Withdrawn(NamedTuple):
+    """What stays of a release that was deleted because of a takedown, so that nothing gets its name or moves."""
+
+    manifest: Manifest
+    """Without its files"""
+    splits: dict[str, str]
+    """The split of each item that was not forgotten"""
 
 
 class Releases:
@@ -64,15 +76,38 @@ class Releases:
             )
         return manifest
 
+    def withdrawn(self) -> list[Withdrawn]:
+        """Return what stays of the releases that were withdrawn, oldest first."""
+        folder = self.folder.child(_WITHDRAWN)
+        try:
+            documents = [json.loads(folder.read(name)) for name in folder.glob("*.json")]
+            entries = [Withdrawn(Manifest.model_validate(d["manifest"]), dict(d["splits"])) for d in documents]
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise WorkspaceUnusable(
+                f"{folder.location} cannot be read, and it says which versions were withdrawn",
+                hint="restore it from a copy",
+            ) from error
+        return sorted(entries, key=lambda entry: (entry.manifest.number, entry.manifest.version))
+
+    def note_withdrawn(self, manifest: Manifest, splits: dict[str, str]) -> None:
+        """Store what stays of a release before it is deleted."""
+        document = {"manifest": {**manifest.model_dump(mode="json"), "files": []}, "splits": splits}
+        self.folder.child(_WITHDRAWN).write(f"{manifest.version}.json", json.dumps(document).encode())
+
     def next_number(self) -> int:
-        """Return one more than the greatest number in use."""
-        return max((manifest.number for manifest in self.manifests()), default=0) + 1
+        """Return one more than the greatest number in use, those of withdrawn releases included."""
+        return max((manifest.number for manifest in self._all()), default=0) + 1
+
+    def _all(self) -> list[Manifest]:
+        """Return the manifests of all releases, and of those that were withdrawn."""
+        return [*self.manifests(), *(entry.manifest for entry in self.withdrawn())]
 
     def next_version(self) -> str:
         """Return the first free version of v1, v2, …, from the next number on."""
         self.folder.remove_unfinished(FILE)
         number = self.next_number()
-        while self.folder.exists(f"v{number}"):
+        taken = {manifest.version for manifest in self._all()}
+        while self.folder.exists(f"v{number}") or f"v{number}" in taken:
             number += 1
         return f"v{number}"
 
@@ -88,10 +123,15 @@ class Releases:
 
     def earlier_splits(self, recipe: str, split_settings: str) -> dict[str, str] | None:
         """Return the newest split of every item of the recipe's releases with these split settings, or None."""
-        earlier = [manifest for manifest in self.manifests(recipe) if manifest.split_settings == split_settings]
+        withdrawn = self.withdrawn()
+        releases = [
+            *((manifest, self.splits(manifest)) for manifest in self.manifests(recipe)),
+            *((manifest, by_item) for manifest, by_item in withdrawn if manifest.recipe == recipe),
+        ]
+        earlier = [pair for pair in releases if pair[0].split_settings == split_settings]
         splits: dict[str, str] = {}
-        for manifest in earlier:
-            splits |= self.splits(manifest)
+        for _, by_item in sorted(earlier, key=lambda pair: (pair[0].number, pair[0].version)):
+            splits |= by_item
         return splits if earlier else None
 
     @contextmanager
@@ -103,6 +143,11 @@ class Releases:
         exists.
         """
         self.folder.remove_unfinished(FILE)
+        if version in {entry.manifest.version for entry in self.withdrawn()}:
+            raise InvalidInput(
+                f"release {version} was withdrawn, because parts of it were forgotten",
+                hint="choose another version, or omit it to get the next number",
+            )
         if self.folder.exists(version):
             raise InvalidInput(
                 f"release {version} exists already, with other content",
