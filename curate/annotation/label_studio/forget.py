@@ -15,6 +15,10 @@ class ServerCounts(NamedTuple):
     tasks: int = 0
     annotations: int = 0
 
+    def __str__(self) -> str:
+        counts = ((self.tasks, "task"), (self.annotations, "other judgement"))
+        return " and ".join(f"{number:,} {noun}{'' if number == 1 else 's'}" for number, noun in counts)
+
 
 def forget_on_server(
     workspace: Workspace, server: AnnotationServer, name: str, tombstones: Tombstones, *, dry_run: bool = False

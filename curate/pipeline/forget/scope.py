@@ -93,7 +93,8 @@ def tombstones_for(
     texts = dict(zip(holdings.sources["source_id"].to_pylist(), holdings.sources["text"].to_pylist(), strict=True))
     names = {name for kind, name in chosen if kind == "item"}
     rows = holdings.items.filter(pc.is_in(holdings.items["item_id"], value_set=pa.array(sorted(names), pa.string())))
-    parts = {row["item_id"]: row for row in rows.to_pylist() if row["source_id"]}
+    # Releases do not say which part of its source an item is, so that none of theirs ends its whole source.
+    parts = {row["item_id"]: row for row in rows.to_pylist() if row["layout"]}
     stones = [s for s in stones if s.kind != "item"]
     for name in sorted(names):
         part = _part(tombstones, parts[name], texts) if name in parts else {}

@@ -157,7 +157,7 @@ def finish_on_server(workspace: Workspace, tombstones: Tombstones, *, say: Say =
         say(f"the annotation server is out of reach: {error.message}")
         say("it is asked by the next `curate annotate push` or `pull`, or by `curate forget --resume`")
         return tombstones
-    say(f"removed from the annotation server: {counts.tasks:,} tasks, {counts.annotations:,} other judgements")
+    say(f"removed from the annotation server: {counts}")
     tombstones = tombstones.changed(server_waits=False)
     tombstones.write(workspace)
     return tombstones
@@ -189,4 +189,4 @@ def _server_sentence(workspace: Workspace, tombstones: Tombstones) -> str:
         counts = forget_on_server(workspace, server, connection.name, tombstones, dry_run=True)
     except ServiceUnavailable as error:
         return f"out of reach ({error.message}): it is asked by the next `curate annotate push` or `pull`"
-    return f"{counts.tasks:,} tasks and {counts.annotations:,} other judgements at {connection.shown_url}"
+    return f"{counts} at {connection.shown_url}"
