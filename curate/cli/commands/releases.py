@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 _MAX_ROWS = 20
 _KINDS = {
     "none": "the content is the same",
-    "patch": "patch: only labels or judgements differ",
-    "minor": "minor: items came, went or changed split",
-    "major": "major: the label schema or the columns differ",
+    "patch": "patch: only labels, or what is behind them, differ",
+    "minor": "minor: items came, went, changed split or content, or columns came",
+    "major": "major: the label schema differs, or columns went or are of another kind",
 }
 Version = Annotated[
     str, typer.Argument(metavar="VERSION|FOLDER", help="A version in the workspace, or a release folder.")
@@ -24,7 +24,7 @@ Version = Annotated[
 
 
 def releases_command(workspace: Workspace = WORKSPACE, json: Json = False) -> None:
-    """List the releases of the workspace, oldest first: version, items by split, label schema, content."""
+    """List the releases of the workspace, oldest first: version, items by split, label schema, what changed."""
     from curate.cli.output import counted, say, show_json, show_table
     from curate.release.versions import Releases
     from curate.storage.workspace import Workspace as Opened
@@ -37,9 +37,9 @@ def releases_command(workspace: Workspace = WORKSPACE, json: Json = False) -> No
         say("no release yet")
         return
     rows = [
-        (m.version, sum(m.splits.values()), counted(m.splits), m.label_schema, m.content_sha256[:12]) for m in manifests
+        (m.version, sum(m.splits.values()), counted(m.splits), m.label_schema, m.history[-1].reason) for m in manifests
     ]
-    show_table(["version", "items", "by split", "label schema", "content"], rows)
+    show_table(["version", "items", "by split", "label schema", "what changed"], rows)
 
 
 def diff_command(before: Version, after: Version, workspace: Workspace = WORKSPACE, json: Json = False) -> None:
@@ -58,7 +58,8 @@ def diff_command(before: Version, after: Version, workspace: Workspace = WORKSPA
 
 def _folder(release: str, workspace: str) -> Path:
     """Return the folder of a version in the workspace, or of a release elsewhere."""
-    from curate.release.manifest import FILE, is_version
+    from curate.release.manifest import FILE
+    from curate.release.semver import is_version
     from curate.release.versions import Releases
     from curate.storage.workspace import Workspace as Opened
 
@@ -85,11 +86,13 @@ def _show(difference: "Difference") -> None:
         ("added", len(difference.added)),
         ("removed", len(difference.removed)),
         ("in another split", len(difference.resplit)),
-        ("with another text", len(difference.changed_texts)),
+        *((f"with another {name}", len(items)) for name, items in difference.changed.items()),
         ("with other judgements", len(difference.changed_judgements)),
+        ("with another pre-label", len(difference.changed_prelabels)),
         *((f"relabelled: {name}", len(changes)) for name, changes in difference.relabelled.items()),
         *((f"column added: {name}", "") for name in difference.columns_added),
         *((f"column removed: {name}", "") for name in difference.columns_removed),
+        *((f"column of another kind: {name}", "") for name in difference.columns_changed),
     ]
     show_table(["", "items"], counts)
     for name in difference.relabelled:
