@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pyarrow import parquet
-
 from curate.errors import InvalidInput, StorageFailed, WorkspaceUnusable
 from curate.files import sync_to_disk
 from curate.release.manifest import CARD, FILE, Manifest, check_files, damaged_release, is_version, read_manifest
+from curate.release.read import open_shard
 from curate.storage.folder import Folder
 
 _BUILDING = ".building"
@@ -82,7 +81,8 @@ class Releases:
         for file in manifest.files:
             if (split := file.split) is not None:
                 (path,) = self.folder.child(manifest.version).fetch([file.path])
-                ids = parquet.read_table(path, columns=["item_id"])
+                shard = open_shard(path, release=self.location(manifest.version))
+                ids = shard.read(["item_id"])
                 splits.update(dict.fromkeys(ids["item_id"].to_pylist(), split))
         return splits
 

@@ -335,6 +335,14 @@ def test_a_template_that_cannot_be_filled_is_told(tmp_path, template, words):
     assert not list(made.corpus.workspace.releases.path.glob("*"))
 
 
+def test_a_layout_that_is_no_text_is_told(tmp_path):
+    made = make_corpus(tmp_path / "ws")
+    (tmp_path / "annotation_ui_configs").mkdir()
+    (tmp_path / "annotation_ui_configs" / "utterance_video.xml").write_bytes(b"<View>\xff</View>")
+    with pytest.raises(InvalidInput, match=r"utterance_video\.xml is not UTF-8 text \(byte 6\)"):
+        make_release(made)
+
+
 def test_a_field_may_not_be_named_like_a_column(tmp_path):
     labels = make_labels()
     field = labels.fields["description"].model_copy(update={"name": "title"})

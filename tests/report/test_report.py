@@ -58,7 +58,7 @@ def test_it_tells_what_was_done_and_what_came_of_it(tmp_path):
         "3 labelled by people",
         "3 items have not been judged by people",
         "curate annotate up",
-        "2 labels are a model's proposals",
+        "2 labels are proposals of a model",
         "proposed: 3",
         "curate 0.1.0",
     ):

@@ -12,12 +12,6 @@ if TYPE_CHECKING:
     from curate.release.diff import Difference
 
 _MAX_ROWS = 20
-_KINDS = {
-    "none": "the content is the same",
-    "patch": "patch: only labels or judgements differ",
-    "minor": "minor: items came, went or changed split",
-    "major": "major: the label schema or the columns differ",
-}
 Version = Annotated[
     str, typer.Argument(metavar="VERSION|FOLDER", help="A version in the workspace, or a release folder.")
 ]
@@ -79,17 +73,22 @@ def _folder(release: str, workspace: str) -> Path:
 def _show(difference: "Difference") -> None:
     from curate.cli.output import say, show_table
 
-    say(f"{difference.before} -> {difference.after}: {_KINDS[difference.kind]}")
+    versions = f"{difference.before} -> {difference.after}"
+    if difference.kind == "none":
+        say(f"{versions}: every row is the same")
+        return
+    say(f"{versions}: {difference.kind}: {'; '.join(difference.reasons())}")
     counts = [
         ("items", f"{difference.items_before:,} -> {difference.items_after:,}"),
         ("added", len(difference.added)),
         ("removed", len(difference.removed)),
         ("in another split", len(difference.resplit)),
         ("with another text", len(difference.changed_texts)),
-        ("with other judgements", len(difference.changed_judgements)),
+        *((f"with other {name}", len(items)) for name, items in difference.changed.items()),
         *((f"relabelled: {name}", len(changes)) for name, changes in difference.relabelled.items()),
         *((f"column added: {name}", "") for name in difference.columns_added),
         *((f"column removed: {name}", "") for name in difference.columns_removed),
+        *((f"column changed: {name}", "") for name in difference.columns_changed),
     ]
     show_table(["", "items"], counts)
     for name in difference.relabelled:
