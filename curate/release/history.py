@@ -1,10 +1,11 @@
 """The history of a release: each version with counts of what changed, and the change log."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
 from curate.release.semver import FIRST, Kind, VersionName
+from curate.sentences import count_of, verb_of
 
 
 class Step(BaseModel):
@@ -16,7 +17,7 @@ class Step(BaseModel):
     kind: Kind
     """``major`` for the first release"""
     reason: str
-    """What changed, as part of a sentence: ``12 items added, 3 relabelled``"""
+    """What changed, as part of a sentence: ``12 items added, 3 labels of emotion``"""
     items: int
     added: int = 0
     removed: int = 0
@@ -26,16 +27,18 @@ class Step(BaseModel):
     relabelled: dict[str, int] = {}
     """Items whose label differs, by field"""
     judgements: int = 0
-    """Items whose judgements or pre-label differ"""
+    """Items whose judgements differ"""
     columns_added: tuple[str, ...] = ()
     columns_removed: tuple[str, ...] = ()
+    columns_changed: tuple[str, ...] = ()
     errata: int = 0
     """Errata added since the version before"""
 
 
 def first_step(items: int, *, version: str | None = None) -> Step:
     """Return the step of a first release, which is 1.0.0 unless it is given another ``version``."""
-    return Step(version=version or str(FIRST), kind="major", reason=f"first release, {in_items(items)}", items=items)
+    reason = f"first release, {count_of(items, 'item')}"
+    return Step(version=version or str(FIRST), kind="major", reason=reason, items=items)
 
 
 def change_log(history: Sequence[Step]) -> str:
@@ -44,25 +47,32 @@ def change_log(history: Sequence[Step]) -> str:
 
 
 def _entry(step: Step) -> str:
-    lines = [
-        *counted([("item added", "items added", step.added), ("item removed", "items removed", step.removed)]),
-        *counted([("item in another split", "items in another split", step.resplit)]),
-        *(f"`{name}` relabelled for {in_items(count)}" for name, count in step.relabelled.items()),
-        *(f"`{name}` differs for {in_items(count)}" for name, count in step.changed.items()),
-        *([f"judgements or pre-labels of {in_items(step.judgements)} differ"] if step.judgements else []),
-        *(f"column `{name}` added" for name in step.columns_added),
-        *(f"column `{name}` removed" for name in step.columns_removed),
-        *counted([("erratum added", "errata added", step.errata)]),
-    ]
-    head = f"{step.reason[:1].upper()}{step.reason[1:]}; {in_items(step.items)} in all." if lines else f"{step.reason}."
-    return "\n".join([f"{head[:1].upper()}{head[1:]}", *(["", *(f"- {line}" for line in lines)] if lines else [])])
+    lines = list(_lines(step))
+    head = f"{step.reason[:1].upper()}{step.reason[1:]}"
+    if not lines:
+        return f"{head}."
+    return "\n".join([f"{head}; {count_of(step.items, 'item')} in all.", "", *(f"- {line}" for line in lines)])
 
 
-def counted(counts: Iterable[tuple[str, str, int]]) -> list[str]:
-    """Return phrases such as ``3 items added`` from singular, plural and number, without those of 0."""
-    return [f"{count:,} {singular if count == 1 else plural}" for singular, plural, count in counts if count]
-
-
-def in_items(count: int) -> str:
-    """Return ``1 item`` or ``3 items``."""
-    return f"{count:,} item{'s' * (count != 1)}"
+def _lines(step: Step) -> Iterator[str]:
+    for count, noun, verb in (
+        (step.added, "item", "added"),
+        (step.removed, "item", "removed"),
+        (step.resplit, "item", "in another split"),
+    ):
+        if count:
+            yield f"{count_of(count, noun)} {verb}"
+    yield from (f"{count_of(count, 'item')} relabelled: `{name}`" for name, count in step.relabelled.items())
+    yield from (f"{count_of(count, 'item')} with other `{name}`" for name, count in step.changed.items())
+    if step.judgements:
+        yield f"{count_of(step.judgements, 'item')} with other judgements"
+    for verb, names in (
+        ("added", step.columns_added),
+        ("removed", step.columns_removed),
+        ("of another kind", step.columns_changed),
+    ):
+        if names:
+            columns = ", ".join(f"`{name}`" for name in names)
+            yield f"{verb_of(len(names), 'column', 'columns')} {verb}: {columns}"
+    if step.errata:
+        yield f"{count_of(step.errata, 'erratum')} added: see `errata.jsonl`"

@@ -1,13 +1,14 @@
 """Propose the version of a release by what differs from the one before, with the reason."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
+from curate.labels.columns import ITEM_COLUMNS
 from curate.release.diff import Difference
-from curate.release.history import Step, counted
+from curate.release.history import Step
 from curate.release.semver import Kind, parse_version
+from curate.sentences import count_of
 
-_MAX_NAMED = 4
+_MAX_REASONS = 6
 
 
 class Proposal(NamedTuple):
@@ -18,15 +19,24 @@ class Proposal(NamedTuple):
     reason: str
 
 
-def next_step(difference: Difference, *, newest: str, errata: int = 0, version: str | None = None) -> Step:
-    """Return the step that ``difference`` makes, with its version proposed by what changed unless it is given.
+def propose(difference: Difference, *, newest: str, errata: int = 0) -> Proposal:
+    """Return the version after ``newest`` that fits a change, and the reason; ``errata`` counts those that are new."""
+    kind: Kind = "patch" if difference.kind == "none" else difference.kind
+    reasons = [*difference.reasons(), *([f"{count_of(errata, 'erratum')} added"] if errata else [])]
+    reasons = reasons or ["the rows are the same, what is said of them differs"]
+    more = len(reasons) - _MAX_REASONS
+    reason = ", ".join(reasons[:_MAX_REASONS]) + (f" and {count_of(more, 'more difference')}" if more > 0 else "")
+    return Proposal(str(parse_version(newest).after(kind)), kind, reason)
 
-    The proposal follows on ``newest``, the greatest version in use; ``errata`` counts those that are new.
-    """
+
+def next_step(difference: Difference, *, newest: str, errata: int = 0, version: str | None = None) -> Step:
+    """Return the step that ``difference`` makes, with the version proposed after ``newest`` unless one is given."""
     proposal = propose(difference, newest=newest, errata=errata)
     reason = proposal.reason
     if version is not None and parse_version(version) < parse_version(proposal.version):
-        reason += f" (a {proposal.kind} change, for which {proposal.version} was proposed)"
+        reason += f"; a {proposal.kind} change, for which {proposal.version} was proposed"
+    changed = {name: len(items) for name, items in difference.changed.items()}
+    changed["text"] = len(difference.changed_texts)
     return Step(
         version=version or proposal.version,
         kind=proposal.kind,
@@ -35,47 +45,11 @@ def next_step(difference: Difference, *, newest: str, errata: int = 0, version: 
         added=len(difference.added),
         removed=len(difference.removed),
         resplit=len(difference.resplit),
-        changed={name: len(items) for name, items in difference.changed.items()},
+        changed={name: changed[name] for name in ITEM_COLUMNS if changed.get(name)},
         relabelled={name: len(changes) for name, changes in difference.relabelled.items()},
-        judgements=len({*difference.changed_judgements, *difference.changed_prelabels}),
+        judgements=len(difference.changed.get("judgements", ())),
         columns_added=tuple(difference.columns_added),
         columns_removed=tuple(difference.columns_removed),
+        columns_changed=tuple(difference.columns_changed),
         errata=errata,
     )
-
-
-def propose(difference: Difference, *, newest: str, errata: int = 0) -> Proposal:
-    """Return the version after ``newest`` that fits a change, and the reason."""
-    kind: Kind = "patch" if difference.kind == "none" else difference.kind
-    return Proposal(str(parse_version(newest).after(kind)), kind, _reason(difference, errata))
-
-
-def _reason(difference: Difference, errata: int) -> str:
-    relabelled = {change.item_id for changes in difference.relabelled.values() for change in changes}
-    changed = {item for items in difference.changed.values() for item in items}
-    parts = [
-        *(["another label schema"] if difference.is_other_schema else []),
-        *_named("column", "columns", difference.columns_removed, "removed"),
-        *_named("column", "columns", difference.columns_changed, "of another kind"),
-        *_named("column", "columns", difference.columns_added, "added"),
-        *counted([("item added", "items added", len(difference.added))]),
-        *counted([("item removed", "items removed", len(difference.removed))]),
-        *counted([("item in another split", "items in another split", len(difference.resplit))]),
-        *counted([("item with other content", "items with other content", len(changed))]),
-        *counted([("item relabelled", "items relabelled", len(relabelled))]),
-    ]
-    if not parts:
-        others = {*difference.changed_judgements, *difference.changed_prelabels}
-        word = "with other judgements or pre-labels"
-        parts += counted([(f"item {word}", f"items {word}", len(others))])
-    parts += counted([("erratum added", "errata added", errata)])
-    if not parts:
-        parts = ["what lies behind labels differs" if difference.kind != "none" else "the content is the same"]
-    return ", ".join(parts)
-
-
-def _named(singular: str, plural: str, names: Sequence[str], verb: str) -> list[str]:
-    if not names:
-        return []
-    shown = ", ".join(names[:_MAX_NAMED]) + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
-    return [f"{singular if len(names) == 1 else plural} {shown} {verb}"]

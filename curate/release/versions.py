@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyarrow import parquet
-
 from curate.errors import InvalidInput, StorageFailed, WorkspaceUnusable
 from curate.files import sync_to_disk
 from curate.release.manifest import CARD, CHANGES, FILE, Manifest, check_files, damaged_release, read_manifest
+from curate.release.read import open_shard
 from curate.release.semver import is_version, parse_version
 from curate.storage.folder import Folder
 
@@ -91,7 +90,8 @@ class Releases:
         for file in manifest.files:
             if (split := file.split) is not None:
                 (path,) = self.folder.child(manifest.version).fetch([file.path])
-                ids = parquet.read_table(path, columns=["item_id"])
+                shard = open_shard(path, release=self.location(manifest.version))
+                ids = shard.read(["item_id"])
                 splits.update(dict.fromkeys(ids["item_id"].to_pylist(), split))
         return splits
 

@@ -115,7 +115,7 @@ def write_release(
                 path, members = shard_path(split, number, len(cuts)), items[cut]
                 groups = (rows.table(members[group]) for group in cut_row_groups(plan.sizes[split][cut]))
                 files.append(describe_file(folder, path, rows=write_shard(folder / path, groups, features, blobs)))
-        content = Content("", plan.content_sha256, labels.sha256, *read_shards(folder, files))
+        content = Content("", labels.sha256, *read_shards(folder, files))
         history = next_history(releases, about.recipe, content, version=about.version)
         build.version = history[-1].version
         sizes = {split: sum(file.size_bytes for file in files if file.split == split) for split in plan.splits}

@@ -14,6 +14,7 @@ from curate.assets import find_asset
 from curate.corpus.set_aside import set_aside
 from curate.corpus.splits import Separation, SplitSettings, separations, split_items, with_participants
 from curate.corpus.view import Corpus
+from curate.document import read_text
 from curate.errors import InvalidInput
 from curate.files import digest
 from curate.hub.card import render_card
@@ -23,6 +24,7 @@ from curate.release.rows import ITEM_COLUMNS, PRELABEL_COLUMNS, SOURCE_COLUMNS, 
 from curate.release.semver import FIRST, VersionName
 from curate.release.versions import Releases
 from curate.release.write import About, Plan, plan_release, write_release
+from curate.sentences import count_of, verb_of
 from curate.stages.capabilities import Dividing
 from curate.stages.contract import DriverStage, Forecast, Receipt, Tools
 from curate.stages.released_card import card_facts, licence_notes, losses, media_left_out, withheld_items
@@ -194,7 +196,8 @@ class Export(DriverStage, Dividing):
         empty = [name for name in self.split.ratios if name not in manifest.splits]
         warning = f"; too few independent items for split {', '.join(empty)}" if empty else ""
         notices = "".join(f"; {notice.rstrip('.')}" for notice in withheld_items(withheld))
-        without = f"; {len(lacking)} items are without their video: {lacking[0]}" if lacking else ""
+        verb = verb_of(len(lacking), "is", "are")
+        without = f"; {count_of(len(lacking), 'item')} {verb} without video: {lacking[0]}" if lacking else ""
         return f"release {manifest.version} ({manifest.history[-1].reason}) is in {location}{warning}{notices}{without}"
 
 
@@ -238,12 +241,7 @@ def _separated(tables: ReleaseTables, plan: Plan, settings: SplitSettings) -> li
 
 def _read_template(name: str, tools: Tools) -> str:
     path = find_asset("data_cards", name, suffix=".md", user_folder=tools.folder)
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(
-            f"data card template {path} cannot be read as UTF-8 text", hint="save it as UTF-8"
-        ) from error
+    return read_text(path)
 
 
 def _unchanged(same: Manifest) -> Receipt:

@@ -15,6 +15,7 @@ from curate.media.faces.insightface import licence_note
 from curate.release.features import MEDIA, card_features
 from curate.release.rows import ReleaseTables
 from curate.release.write import About, Plan, Written
+from curate.sentences import count_of, verb_of
 
 _MAX_NAMED = 3
 _ISO_639_1 = 2
@@ -74,14 +75,16 @@ def losses(corpus: Corpus) -> list[str]:
     files = dict(zip(sources["source_id"], sources["file"], strict=True))
     names = sorted({f"{files.get(row['parent_id']) or row['parent_id']} ({row['stage']})" for row in lost})
     shown = ", ".join(names[:_MAX_NAMED]) + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
-    return [f"Incomplete: {len(names)} inputs are missing (crashed), because their worker was killed: {shown}."]
+    missing = f"{count_of(len(names), 'input')} {verb_of(len(names), 'is', 'are')} missing (crashed)"
+    return [f"Incomplete: {missing}, because their worker was killed: {shown}."]
 
 
 def withheld_items(count: int) -> list[str]:
     """Return what a release says of items that no split can take."""
     if not count:
         return []
-    return [f"{count:,} new items are withheld, because each would join items of different splits."]
+    items = f"{count_of(count, 'new item')} {verb_of(count, 'is', 'are')} withheld"
+    return [f"{items}, because each would join items of different splits."]
 
 
 def media_left_out(corpus: Corpus, media: Collection[str], lacking: Sequence[str]) -> list[str]:
@@ -90,7 +93,8 @@ def media_left_out(corpus: Corpus, media: Collection[str], lacking: Sequence[str
     left_out = [name for name in MEDIA if name not in media and stored[name].null_count < stored.num_rows]
     notices = [f"Media left out of this release by its recipe: {', '.join(left_out)}."] if left_out else []
     if lacking:
-        notices.append(f"{len(lacking):,} of {stored.num_rows:,} items are without their video: {lacking[0]}.")
+        verb = verb_of(len(lacking), "is", "are")
+        notices.append(f"{len(lacking):,} of {count_of(stored.num_rows, 'item')} {verb} without video: {lacking[0]}.")
     return notices
 
 

@@ -77,7 +77,9 @@ def test_a_corrected_label_is_released_with_all_that_led_to_it(
     assert done.returncode == 0, done.stderr
     assert "releases/1.0.1" in done.stdout
 
-    released = {row["item_id"]: row for row in parquet.read_table(workspace / "releases" / "1.0.1" / "data").to_pylist()}
+    released = {
+        row["item_id"]: row for row in parquet.read_table(workspace / "releases" / "1.0.1" / "data").to_pylist()
+    }
     assert released.keys() == before.keys()
     row = released[item_id]
     assert (row["emotion"], row["valence"]) == ([added], -0.35), "the corrected label"

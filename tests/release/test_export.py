@@ -227,7 +227,7 @@ def test_a_version_with_other_content_is_never_overwritten(tmp_path):
     before = hashes(folder)
     assert not make_release(made, release="3.0.0")[0].changed
     make_corpus(tmp_path / "ws", first=5)
-    with pytest.raises(InvalidInput, match="3.0.0 exists already"):
+    with pytest.raises(InvalidInput, match=r"3\.0\.0 exists already"):
         make_release(made, release="3.0.0")
     assert hashes(folder) == before
     assert sorted(path.name for path in folder.parent.iterdir()) == ["3.0.0"]
@@ -333,6 +333,14 @@ def test_a_template_that_cannot_be_filled_is_told(tmp_path, template, words):
     with pytest.raises(InvalidInput, match=words):
         make_release(made, card="mine")
     assert not list(made.corpus.workspace.releases.path.glob("*"))
+
+
+def test_a_layout_that_is_no_text_is_told(tmp_path):
+    made = make_corpus(tmp_path / "ws")
+    (tmp_path / "annotation_ui_configs").mkdir()
+    (tmp_path / "annotation_ui_configs" / "utterance_video.xml").write_bytes(b"<View>\xff</View>")
+    with pytest.raises(InvalidInput, match=r"utterance_video\.xml is not UTF-8 text \(byte 6\)"):
+        make_release(made)
 
 
 def test_a_field_may_not_be_named_like_a_column(tmp_path):

@@ -116,7 +116,13 @@ def test_shared_media_are_links_to_the_same_bytes(tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"version": "/tmp/elsewhere"}, {"version": "../up"}, {"version": "9" * 5000 + ".0.0"}, {"version": 1}, {"history": []}],
+    [
+        {"version": "/tmp/elsewhere"},
+        {"version": "../up"},
+        {"version": "9" * 5000 + ".0.0"},
+        {"version": 1},
+        {"history": []},
+    ],
 )
 def test_manifests_of_strangers_name_no_other_folder(tmp_path, change):
     good = {"version": "1.0.0", "recipe": "r", "label_schema": "l", "label_schema_sha256": "0"}

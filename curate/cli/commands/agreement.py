@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from curate.cli.options import WORKSPACE, Json, OptionalRecipe, Workspace, next_command, recipe_of
+from curate.sentences import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,8 +121,8 @@ def _name(row: "AgreementRow") -> str:
 
 def _title(field: str, items: int, judgements: int, raters: int, group: tuple[tuple[str, Any], ...]) -> str:
     of_group = "".join(f", {value}" if key == "values" else f", {key} {value}" for key, value in group)
-    named = f"{raters:,} rater{'s' * (raters != 1)}" if raters else "raters not named"
-    return f"{field}{of_group}: {judgements:,} judgements of {items:,} items, {named}"
+    named = count_of(raters, "rater") if raters else "raters not named"
+    return f"{field}{of_group}: {count_of(judgements, 'judgement')} of {count_of(items, 'item')}, {named}"
 
 
 def _heading(row: "AgreementRow") -> tuple[Any, ...]:

@@ -1,23 +1,15 @@
 """``curate releases`` and ``curate diff``: the versions of a corpus, and what changed between two."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from curate.cli.options import WORKSPACE, Json, Workspace
-from curate.errors import InvalidInput
 
 if TYPE_CHECKING:
     from curate.release.diff import Difference
 
 _MAX_ROWS = 20
-_KINDS = {
-    "none": "the content is the same",
-    "patch": "patch: only labels, or what is behind them, differ",
-    "minor": "minor: items came, went, changed split or content, or columns came",
-    "major": "major: the label schema differs, or columns went or are of another kind",
-}
 Version = Annotated[
     str, typer.Argument(metavar="VERSION|FOLDER", help="A version in the workspace, or a release folder.")
 ]
@@ -45,9 +37,10 @@ def releases_command(workspace: Workspace = WORKSPACE, json: Json = False) -> No
 def diff_command(before: Version, after: Version, workspace: Workspace = WORKSPACE, json: Json = False) -> None:
     """Show what changed from one release to another: items, labels from -> to, splits, judgements."""
     from curate.cli.output import show_json
+    from curate.notebook.releases import find_release
     from curate.release.diff import compare_releases
 
-    difference = compare_releases(_folder(before, workspace), _folder(after, workspace))
+    difference = compare_releases(find_release(before, workspace), find_release(after, workspace))
     if json:
         relabelled = {name: [change._asdict() for change in changes] for name, changes in difference.relabelled.items()}
         others = {name: [c._asdict() for c in getattr(difference, name)] for name in ("resplit", "changed_texts")}
@@ -56,43 +49,25 @@ def diff_command(before: Version, after: Version, workspace: Workspace = WORKSPA
         _show(difference)
 
 
-def _folder(release: str, workspace: str) -> Path:
-    """Return the folder of a version in the workspace, or of a release elsewhere."""
-    from curate.release.manifest import FILE
-    from curate.release.semver import is_version
-    from curate.release.versions import Releases
-    from curate.storage.workspace import Workspace as Opened
-
-    if (Path(release) / FILE).is_file():
-        return Path(release)
-    if is_version(release) and (Path(workspace).is_dir() or "://" in workspace):
-        releases = Releases(Opened(workspace, create=False).releases)
-        manifests = {manifest.version: manifest for manifest in releases.manifests()}
-        if release in manifests:
-            return releases.fetch(manifests[release])
-        versions = ", ".join(manifests) or "none"
-        raise InvalidInput(f"there is no release {release} in {workspace}", hint=f"its releases: {versions}")
-    raise InvalidInput(
-        f"{release} is neither a release folder nor a version in {workspace}", hint="see curate releases"
-    )
-
-
 def _show(difference: "Difference") -> None:
     from curate.cli.output import say, show_table
 
-    say(f"{difference.before} -> {difference.after}: {_KINDS[difference.kind]}")
+    versions = f"{difference.before} -> {difference.after}"
+    if difference.kind == "none":
+        say(f"{versions}: every row is the same")
+        return
+    say(f"{versions}: {difference.kind}: {'; '.join(difference.reasons())}")
     counts = [
         ("items", f"{difference.items_before:,} -> {difference.items_after:,}"),
         ("added", len(difference.added)),
         ("removed", len(difference.removed)),
         ("in another split", len(difference.resplit)),
-        *((f"with another {name}", len(items)) for name, items in difference.changed.items()),
-        ("with other judgements", len(difference.changed_judgements)),
-        ("with another pre-label", len(difference.changed_prelabels)),
+        ("with another text", len(difference.changed_texts)),
+        *((f"with other {name}", len(items)) for name, items in difference.changed.items()),
         *((f"relabelled: {name}", len(changes)) for name, changes in difference.relabelled.items()),
         *((f"column added: {name}", "") for name in difference.columns_added),
         *((f"column removed: {name}", "") for name in difference.columns_removed),
-        *((f"column of another kind: {name}", "") for name in difference.columns_changed),
+        *((f"column changed: {name}", "") for name in difference.columns_changed),
     ]
     show_table(["", "items"], counts)
     for name in difference.relabelled:
