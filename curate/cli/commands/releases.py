@@ -1,5 +1,6 @@
 """``curate releases`` and ``curate diff``: the versions of a corpus, and what changed between two."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,19 +35,32 @@ def releases_command(workspace: Workspace = WORKSPACE, json: Json = False) -> No
     show_table(["version", "items", "by split", "label schema", "what changed"], rows)
 
 
-def diff_command(before: Version, after: Version, workspace: Workspace = WORKSPACE, json: Json = False) -> None:
+def diff_command(
+    before: Version,
+    after: Version,
+    workspace: Workspace = WORKSPACE,
+    page: Annotated[
+        Path | None, typer.Option("--page", metavar="FILE", help="Write what changed as a page (HTML), too.")
+    ] = None,
+    json: Json = False,
+) -> None:
     """Show what changed from one release to another: items, labels from -> to, splits, judgements."""
-    from curate.cli.output import show_json
+    from curate.cli.output import say, show_json
     from curate.notebook.releases import find_release
     from curate.release.diff import compare_releases
+    from curate.report.diff import write_diff
 
     difference = compare_releases(find_release(before, workspace), find_release(after, workspace))
+    if page is not None:
+        write_diff(page, difference)
     if json:
         relabelled = {name: [change._asdict() for change in changes] for name, changes in difference.relabelled.items()}
         others = {name: [c._asdict() for c in getattr(difference, name)] for name in ("resplit", "changed_texts")}
         show_json(difference._asdict() | {"relabelled": relabelled} | others)
     else:
         _show(difference)
+        if page is not None:
+            say(f"page: {page}")
 
 
 def _show(difference: "Difference") -> None:
