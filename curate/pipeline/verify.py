@@ -51,7 +51,7 @@ def verify(path: str | Path, *, workspace: str | Path | None = None) -> Verifica
     if not folder.exists(FILE):
         raise InvalidInput(
             f"{path} is neither a workspace nor a release",
-            hint="name a workspace, or a folder of its `releases`, such as curate-workspace/releases/v1",
+            hint="name a workspace, or a folder of its `releases`, such as curate-workspace/releases/1.0.0",
         )
     tombstones = _tombstones_for(folder.path, workspace)
     return Verification(

@@ -74,7 +74,7 @@ def _raters(judgements: pa.ChunkedArray) -> set[str]:
 
 
 def withdraw(releases: Releases, manifest: Manifest, tombstones: Tombstones) -> None:
-    """Delete a release; its number, and the splits of the items that are not forgotten, stay known.
+    """Delete a release; its version, and the splits of the items that are not forgotten, stay known.
 
     May be killed and repeated at any time.
     """

@@ -4,14 +4,15 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pyarrow import parquet
-
 from curate.errors import InvalidInput, StorageFailed, WorkspaceUnusable
 from curate.files import sync_to_disk
-from curate.release.manifest import CARD, FILE, Manifest, check_files, damaged_release, is_version, read_manifest
+from curate.release.manifest import CARD, CHANGES, FILE, Manifest, check_files, damaged_release, read_manifest
+from curate.release.read import open_shard
+from curate.release.semver import is_version, parse_version
 from curate.storage.folder import Folder
 
 _BUILDING = ".building"
@@ -25,6 +26,14 @@ class Withdrawn(NamedTuple):
     """Without its files"""
     splits: dict[str, str]
     """The split of each item that was not forgotten"""
+
+
+@dataclass
+class Build:
+    """A release that is being written into ``folder``; its ``version`` may follow from what is in it."""
+
+    folder: Path
+    version: str = ""
 
 
 class Releases:
@@ -62,7 +71,7 @@ class Releases:
         versions = (name.removesuffix(f"/{FILE}") for name in self.folder.glob(f"*/{FILE}"))
         manifests = (self._manifest(version) for version in versions if is_version(version))
         selected = (manifest for manifest in manifests if recipe in (None, manifest.recipe))
-        return sorted(selected, key=lambda manifest: (manifest.number, manifest.version))
+        return sorted(selected, key=lambda manifest: parse_version(manifest.version))
 
     def _manifest(self, version: str) -> Manifest:
         folder = self.folder.child(version)
@@ -87,29 +96,31 @@ class Releases:
                 f"{folder.location} cannot be read, and it says which versions were withdrawn",
                 hint="restore it from a copy",
             ) from error
-        return sorted(entries, key=lambda entry: (entry.manifest.number, entry.manifest.version))
+        return sorted(entries, key=lambda entry: parse_version(entry.manifest.version))
 
     def note_withdrawn(self, manifest: Manifest, splits: dict[str, str]) -> None:
         """Store what stays of a release before it is deleted."""
         document = {"manifest": {**manifest.model_dump(mode="json"), "files": []}, "splits": splits}
         self.folder.child(_WITHDRAWN).write(f"{manifest.version}.json", json.dumps(document).encode())
 
-    def next_number(self) -> int:
-        """Return one more than the greatest number in use, those of withdrawn releases included."""
-        return max((manifest.number for manifest in self._all()), default=0) + 1
+    def used(self) -> list[Manifest]:
+        """Return the manifests of all releases, withdrawn ones included, oldest first: no version is used twice."""
+        by_version = {entry.manifest.version: entry.manifest for entry in self.withdrawn()}
+        by_version |= {manifest.version: manifest for manifest in self.manifests()}
+        return sorted(by_version.values(), key=lambda manifest: parse_version(manifest.version))
 
-    def _all(self) -> list[Manifest]:
-        """Return the manifests of all releases, and of those that were withdrawn."""
-        return [*self.manifests(), *(entry.manifest for entry in self.withdrawn())]
-
-    def next_version(self) -> str:
-        """Return the first free version of v1, v2, …, from the next number on."""
-        self.folder.remove_unfinished(FILE)
-        number = self.next_number()
-        taken = {manifest.version for manifest in self._all()}
-        while self.folder.exists(f"v{number}") or f"v{number}" in taken:
-            number += 1
-        return f"v{number}"
+    def check_new(self, version: str) -> None:
+        """Raise ``InvalidInput`` unless ``version`` is greater than every version in use."""
+        used = [manifest.version for manifest in self.used()]
+        if used and parse_version(version) <= parse_version(used[-1]):
+            newest = used[-1]
+            problem = "exists already, with other content" if version in used else f"is not greater than {newest}"
+            if version in {entry.manifest.version for entry in self.withdrawn()}:
+                problem = "was withdrawn, because parts of it were forgotten"
+            raise InvalidInput(
+                f"release {version} {problem}",
+                hint=f"releases never change: name one after {newest}, or leave `release` out of the recipe",
+            )
 
     def splits(self, manifest: Manifest) -> dict[str, str]:
         """Return the split of every item of a release, read from its shards."""
@@ -117,7 +128,8 @@ class Releases:
         for file in manifest.files:
             if (split := file.split) is not None:
                 (path,) = self.folder.child(manifest.version).fetch([file.path])
-                ids = parquet.read_table(path, columns=["item_id"])
+                shard = open_shard(path, release=self.location(manifest.version))
+                ids = shard.read(["item_id"])
                 splits.update(dict.fromkeys(ids["item_id"].to_pylist(), split))
         return splits
 
@@ -130,38 +142,34 @@ class Releases:
         ]
         earlier = [pair for pair in releases if pair[0].split_settings == split_settings]
         splits: dict[str, str] = {}
-        for _, by_item in sorted(earlier, key=lambda pair: (pair[0].number, pair[0].version)):
+        for _, by_item in sorted(earlier, key=lambda pair: parse_version(pair[0].version)):
             splits |= by_item
         return splits if earlier else None
 
     @contextmanager
-    def building(self, version: str) -> Iterator[Path]:
-        """Yield an empty folder that becomes release ``version`` when the block ends without an error.
+    def building(self) -> Iterator["Build"]:
+        """Yield a build whose folder becomes the release ``build.version`` when the block ends without an error.
 
         For a workspace behind a URL it is built on this disk and uploaded, the manifest last. A build that was killed
         leaves nothing that counts as a release, and the next one removes it. Raises ``InvalidInput`` if the version
-        exists.
+        exists, or something else is in its place.
         """
         self.folder.remove_unfinished(FILE)
-        if version in {entry.manifest.version for entry in self.withdrawn()}:
-            raise InvalidInput(
-                f"release {version} was withdrawn, because parts of it were forgotten",
-                hint="choose another version, or omit it to get the next number",
-            )
-        if self.folder.exists(version):
-            raise InvalidInput(
-                f"release {version} exists already, with other content",
-                hint="releases never change: choose another version, or omit it to get the next number",
-            )
-        folder = self.folder.child(version)
         work = self.folder.path / _BUILDING
+        build = Build(work)
         try:
             if work.is_symlink():
                 work.unlink()
             shutil.rmtree(work, ignore_errors=True)
             (work / "data").mkdir(parents=True)
-            yield work
-            files = [*sorted((work / "data").iterdir()), work / CARD, work / FILE]
+            yield build
+            if self.folder.exists(build.version):
+                raise InvalidInput(
+                    f"{self.location(build.version)} exists already, and is not a release",
+                    hint="move it away: the name belongs to the next release",
+                )
+            folder = self.folder.child(build.version)
+            files = [*sorted((work / "data").iterdir()), work / CARD, work / CHANGES, work / FILE]
             for path in [*files, work / "data", work]:
                 sync_to_disk(path)
             folder.save([path.relative_to(work).as_posix() for path in files], source=work)
@@ -169,7 +177,7 @@ class Releases:
             sync_to_disk(self.folder.path)
         except OSError as error:
             raise StorageFailed(
-                f"cannot write release {version} to {self.folder.location}: {error.strerror or error}",
+                f"cannot write a release to {self.folder.location}: {error.strerror or error}",
                 hint="free some space or fix the permissions, then run again",
             ) from error
         finally:
