@@ -59,8 +59,10 @@ def open_rows(
             columns = list(names)
             if not names:
                 columns, delimiter = _header(lines, wanted, delimiter, quotes=quotes)
-            dialect = {"delimiter": delimiter or ",", "strict": True}
-            reader = csv.reader(lines, **dialect) if quotes else csv.reader(lines, **dialect, quoting=csv.QUOTE_NONE)
+            mark = delimiter or ","
+            reader = csv.reader(lines, delimiter=mark, strict=True)
+            if not quotes:
+                reader = csv.reader(lines, delimiter=mark, strict=True, quoting=csv.QUOTE_NONE)
             yield Rows(columns, _rows(columns, reader, lines, frozenset(wanted)))
     except UnicodeDecodeError as error:
         raise InvalidRow(f"it is damaged {error.encoding} text: save it as UTF-8") from error
