@@ -46,6 +46,8 @@ REASONS = (
     "near_duplicate",
     "filtered",
     "forgotten",
+    "known_bad",
+    "unknown_item",
     "invalid",
     "crashed",
 )
