@@ -74,8 +74,8 @@ def pull(corpus: Corpus, server: AnnotationServer, name: str, *, say: Say = lamb
         acts = {i: act for i, act in newest.items() if act["project_id"] == project.project_id}
         states = [state for state in server.scan(project.project_id) if state.item_id]
         rows = _new_acts(corpus, server, origin, states, acts, notes.read(key).get("pulled_to"), unreadable)
-        fresh = {row["annotation_id"]: row for row in rows if row["annotation_id"] not in stored_ids}
-        fresh = _without_forgotten(fresh, tombstones)
+        new = {row["annotation_id"]: row for row in rows if row["annotation_id"] not in stored_ids}
+        fresh = _without_forgotten(new, tombstones)
         counts.update(row["action"] for row in fresh.values())
         newest.update((row["judgement_id"], row) for row in fresh.values())
         corpus.append("annotations", list(fresh.values()), metadata={"stage": "annotate", "server": name})
@@ -89,7 +89,7 @@ def pull(corpus: Corpus, server: AnnotationServer, name: str, *, say: Say = lamb
     return PullCounts(**counts, problems=tuple(dict.fromkeys([*problems, *unreadable])))
 
 
-def _without_forgotten(rows: Mapping[str, Mapping[str, Any]], tombstones: Tombstones) -> dict[str, Mapping[str, Any]]:
+def _without_forgotten(rows: Mapping[str, dict[str, Any]], tombstones: Tombstones) -> dict[str, dict[str, Any]]:
     """Return the acts that are not of a forgotten rater or upon a forgotten item."""
     raters = tombstones.holds("annotator", {row["annotator"] for row in rows.values() if row["annotator"]})
     items = tombstones.holds("item", {row["item_id"] for row in rows.values()})

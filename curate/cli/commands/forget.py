@@ -118,7 +118,8 @@ def _document(plan: "ForgetPlan") -> dict[str, object]:
 
 
 def _show(plan: "ForgetPlan") -> None:
-    from curate.cli.output import count_of, say, show_table
+    from curate.cli.output import say, show_table
+    from curate.sentences import count_of
 
     if not plan.stones:
         say("Nothing has expired.")
