@@ -77,7 +77,10 @@ def load(folder, cache):
 
 @pytest.mark.parametrize(
     "name",
-    "au_image au_video emotion_causes emotion_statement image_emotion listener_valence open_emotion clip_preference".split(),
+    [
+        *("au_image", "au_video", "clip_preference", "emotion_causes", "emotion_statement", "image_emotion"),
+        *("listener_valence", "open_emotion"),
+    ],
 )
 def test_every_field_type_has_its_place(tmp_path, name):
     labels = load_labels(f"{name}.v1")
@@ -138,6 +141,7 @@ def test_webdataset_is_read_by_its_library(release, tmp_path):
     assert (said["emotion"], said["text"], len(said["judgements"])) == ([EMOTIONS[2]], "Sentence 2, ünïcode", 2)
     assert said["judgements"][0]["acted_at"].startswith("2027-01-01T")
     assert "face.jpg" not in samples["item-0003"]
+    assert "configs" not in (folder / "README.md").read_text(), "`datasets` refuses items of different media"
 
 
 def test_archives_end_between_items(release, tmp_path):

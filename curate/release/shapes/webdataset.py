@@ -54,12 +54,13 @@ class _Archives:
 
 def write_webdataset(release: ReleasedRows, folder: Path, *, max_bytes: int = MAX_BYTES) -> Written:
     """Write ``<split>-00000.tar`` and so on; equal rows give equal bytes."""
-    written = Written()
+    written, kinds = Written(), set[tuple[str, ...]]()
     for split in release.splits:
         with closing(_Archives(folder, split, max_bytes)) as archives:
             for row in release.rows(split):
                 media = release.media(row)
                 document = json.dumps(release.plain(row), ensure_ascii=False).encode("utf-8", "backslashreplace")
+                kinds.add(tuple(media))
                 members = [(file.name, file.data) for file in media.values()]
                 archives.add([(f"{release.key(row['item_id'])}.json", document), *members])
                 written.counts["items"] += 1
@@ -67,5 +68,9 @@ def write_webdataset(release: ReleasedRows, folder: Path, *, max_bytes: int = MA
         if archives.count:
             written.counts["archives"] += archives.count
             written.files = {**written.files, split: f"{split}-*.tar"}
-    written.guide = _GUIDE.format(first=f"{next(iter(written.files), 'train')}-00000.tar")
+    first = next(iter(written.files), "train")
+    # `datasets` refuses archives in which items differ in their media.
+    if len(kinds) > 1:
+        written.files = {}
+    written.guide = _GUIDE.format(first=f"{first}-00000.tar")
     return written
