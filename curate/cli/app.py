@@ -12,6 +12,7 @@ from curate.cli.commands import (
     check,
     convert,
     doctor,
+    forget,
     labels,
     plan,
     preview,
@@ -48,6 +49,7 @@ app.command("trace")(trace.trace_command)
 app.command("demo")(run.demo_command)
 app.command("preview")(preview.preview_command)
 app.command("verify")(verify.verify_command)
+app.command("forget")(forget.forget_command)
 app.command("unlock")(unlock.unlock_command)
 app.command("agreement")(agreement.agreement_command)
 app.command("doctor")(doctor.doctor_command)
