@@ -45,6 +45,8 @@ REASONS = (
     "duplicate",
     "near_duplicate",
     "filtered",
+    "known_bad",
+    "unknown_item",
     "invalid",
     "crashed",
 )
