@@ -173,8 +173,15 @@ class LabelStudioServer:
         return [str(error) for prediction_errors in errors for error in prediction_errors]
 
     def users(self) -> dict[int, str]:
-        users = records(self._call("GET", "api/users/"))
-        return {user["id"]: user["email"] for user in users if is_id(user.get("id")) and is_text(user.get("email"))}
+        users = self._call("GET", "api/users/")
+        if not isinstance(users, list):
+            # Without names, the judgements of a person would be those of another rater.
+            raise self._nonsense("api/users/")
+        return {
+            user["id"]: user["email"]
+            for user in records(users)
+            if is_id(user.get("id")) and is_text(user.get("email")) and user["email"]
+        }
 
     def invitation(self) -> str:
         path = str(self._object("api/invite").get("invite_url") or "")
@@ -219,10 +226,13 @@ class LabelStudioServer:
 
     @cached_property
     def _user_id(self) -> int | None:
-        """The user of this key; None if the server does not say."""
+        """The user of this key; None if the server has no such page."""
         user = self._call("GET", "api/current-user/whoami", missing_ok=True)
-        user_id = user.get("id") if isinstance(user, dict) else None
-        return user_id if is_id(user_id) else None
+        if user is None:
+            return None
+        if not isinstance(user, dict) or not is_id(user.get("id")):
+            raise self._nonsense("api/current-user/whoami")
+        return int(user["id"])
 
     def _object(self, path: str, *, params: Mapping[str, Any] | None = None, once: bool = False) -> dict[str, Any]:
         """Return an answer that must be a JSON object."""
@@ -263,12 +273,12 @@ class LabelStudioServer:
         missing_ok: bool = False,
         once: bool = False,
     ) -> Any:
-        """Return the JSON of an answer; None for an empty one, and with ``missing_ok`` for a 404."""
+        """Return the JSON of an answer; None for an empty one to a write, and with ``missing_ok`` for a 404."""
         import httpx
 
         try:
             answer = self._http.request(method, path, params=params, content=content, files=files, once=once)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             raise ServiceUnavailable(
                 f"Label Studio at {self.connection.url} does not answer: {error or type(error).__name__}",
                 hint=_start_hint(self.connection),
@@ -279,10 +289,15 @@ class LabelStudioServer:
             return None
         if answer.status_code >= 300 or (answer.content and not _is_json(answer)):
             raise self._failure(answer, path)
+        if not answer.content and method != "GET":
+            return None
         try:
-            return answer.json() if answer.content else None
+            value = answer.json()
         except (ValueError, RecursionError) as error:
             raise self._nonsense(path) from error
+        if value is None and method == "GET":
+            raise self._nonsense(path)
+        return value
 
     def _refused(self, detail: str) -> ServiceRefused:
         place = (
