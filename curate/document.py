@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from curate.errors import InvalidInput
-from curate.sentences import TYPES, describe_error
+from curate.sentences import TYPES, count_of, describe_error
 from curate.sentences import nearest as nearest
 
 _MAX_BYTES = 4_000_000
@@ -98,7 +98,7 @@ def parse_document(path: Path, text: str) -> Document:
         if not isinstance(root, yaml.MappingNode):
             raise InvalidInput(f"{path}:{root.start_mark.line + 1}: expected `name: value` lines at the top level")
         if problems := _structure_problems(path, root):
-            raise InvalidInput(f"{path} has {_count(problems)}", problems=_shortened(problems))
+            raise InvalidInput(f"{path} has {count_of(len(problems), 'problem')}", problems=_shortened(problems))
         data = yaml.SafeLoader("").construct_document(root)
     except (yaml.MarkedYAMLError, yaml.reader.ReaderError, RecursionError, *_BAD_SCALAR) as error:
         if isinstance(error, _BAD_SCALAR) and root is not None and (scalar := _bad_scalar(root)):
@@ -148,7 +148,7 @@ def _to_invalid_input(
         else:
             problems.append(f"{document.location(loc)}: {describe_error(details, loc, model)}")
     problems = sort_problems(problems)
-    count = _count(problems) if left_out <= 0 else f"{len(errors):,} problems"
+    count = count_of(len(problems) if left_out <= 0 else len(errors), "problem")
     problems += [f"and {left_out:,} more"] if left_out > 0 else []
     return InvalidInput(f"{document.path} has {count}", problems=tuple(problems))
 
@@ -257,7 +257,3 @@ def _bad_scalar(root: yaml.Node) -> yaml.ScalarNode | None:
 def _shortened(problems: Sequence[str]) -> tuple[str, ...]:
     more = len(problems) - _MAX_PROBLEMS
     return (*problems[:_MAX_PROBLEMS], f"and {more:,} more") if more > 0 else tuple(problems)
-
-
-def _count(problems: Sequence[str]) -> str:
-    return "a problem" if len(problems) == 1 else f"{len(problems)} problems"

@@ -16,6 +16,7 @@ from curate.corpus.sources import RawFolders
 from curate.document import Document, load_document, nearest, parse_model, parse_value, sort_problems
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema, load_labels
+from curate.sentences import count_of
 from curate.stages import STAGES, writer_of
 from curate.stages.capabilities import Discovered
 from curate.stages.contract import BatchStage, Stage
@@ -89,8 +90,7 @@ def load_recipe(
         )
     if problems or recipe is None or labels is None:
         problems = sort_problems(problems)
-        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise InvalidInput(f"recipe {path} has {count}", problems=tuple(problems))
+        raise InvalidInput(f"recipe {path} has {count_of(len(problems), 'problem')}", problems=tuple(problems))
     return LoadedRecipe(recipe, labels, path, tuple(raw))
 
 

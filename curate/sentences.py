@@ -1,10 +1,11 @@
-"""Sentences on invalid values: what is wrong, what it may be, and the most similar valid name."""
+"""Words of messages: counted nouns, and what is wrong with a value, what it may be and the most similar valid name."""
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _MAX_NAMES = 45
 _MAX_SHOWN = 60
@@ -33,6 +34,21 @@ _LIMITS = {
 }
 
 
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 item``, ``1,200 items``, ``2 entries``, ``3 people``."""
+    if number == 1:
+        return f"1 {noun}"
+    head, _, last = noun.rpartition(" ")
+    ending = last[:-1] + "ies" if last.endswith("y") and last[-2:-1] not in "aeiou" else f"{last}s"
+    plural = {"person": "people", "erratum": "errata"}.get(last, ending)
+    return f"{number:,} {f'{head} {plural}'.strip()}"
+
+
+def verb_of(number: int, singular: str, plural: str) -> str:
+    """Return the form of a verb that fits a number: ``is`` or ``are``."""
+    return singular if number == 1 else plural
+
+
 def nearest(name: str, names: Sequence[str]) -> str:
     """Return ``; did you mean x?``, or ``; valid: …`` if no name is similar."""
     similar = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
@@ -42,7 +58,7 @@ def nearest(name: str, names: Sequence[str]) -> str:
     return f"; valid: {', '.join(names[:_MAX_NAMES])}{more}" if names else ""
 
 
-def describe_error(details: Any, loc: tuple[int | str, ...], model: type[BaseModel]) -> str:
+def describe_error(details: Any, loc: tuple[int | str, ...], model: "type[BaseModel]") -> str:
     """Return pydantic's error at ``loc`` within ``model`` as a sentence without its wording.
 
     ``details["expected"]`` lists what the value may be, as values of ``TYPES``, where it has a wrong type.
@@ -74,7 +90,7 @@ def describe_error(details: Any, loc: tuple[int | str, ...], model: type[BaseMod
     if kind in _SIZES:
         limit = next(context[key] for key in ("min_length", "max_length") if key in context)
         word, noun = _SIZES[kind]
-        return f"{name} needs {word} {limit:,} {noun if limit == 1 else noun.replace('entry', 'entrie') + 's'}"
+        return f"{name} needs {word} {count_of(limit, noun)}"
     if kind in _LIMITS:
         return f"{name} must be {_LIMITS[kind]} {context[next(iter(context))]:g}, not {value}"
     return f"{name} cannot be {value}"
@@ -94,7 +110,7 @@ def _show(value: Any) -> str:
     return shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}…"
 
 
-def _settings_of(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, list[str]]:
+def _settings_of(loc: tuple[int | str, ...], model: "type[BaseModel]") -> tuple[str, list[str]]:
     """Return the words for the model that the unknown name at ``loc`` was given to, and its valid names."""
     owner: Any = model
     words = ""
@@ -111,7 +127,9 @@ def _settings_of(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[st
     return words, list(models[0].model_fields) if models else []
 
 
-def _models_within(annotation: Any) -> list[type[BaseModel]]:
+def _models_within(annotation: Any) -> "list[type[BaseModel]]":
+    from pydantic import BaseModel
+
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in getattr(annotation, "__args__", ()) for model in _models_within(part)]

@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from curate.errors import InvalidInput
-
 Workspace = Annotated[
     str,
     typer.Option(
@@ -36,7 +34,7 @@ WORKSPACE = "curate-workspace"
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. stages.export.release=v7."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. stages.export.release=2.0.0."),
 ]
 RawFolders = Annotated[
     list[Path] | None,
@@ -67,28 +65,8 @@ def next_command(command: str, workspace: str) -> str:
     return f"{program()} {command}{option}"
 
 
-def raw_folders(named: list[Path] | None, recipe: Path, workspace: str) -> tuple[Path, ...]:
-    """Return the folders that ``--raw`` names, and those that the workspace remembers for this recipe."""
-    from curate.recipe import find_recipe
-    from curate.storage.workspace import Workspace as Opened
-
-    for folder in named or ():
-        if not folder.is_dir():
-            raise InvalidInput(
-                f"--raw {folder}: there is no such folder", hint="name the folder that has the raw files"
-            )
-    before = Opened(workspace, create=False).raw_folders(find_recipe(recipe)) if Opened.is_at(workspace) else ()
-    return tuple(dict.fromkeys((*(folder.absolute() for folder in named or ()), *before)))
-
-
 def recipe_of(recipe: Path | None, workspace: str) -> Path:
     """Return the recipe that was named, or the one that the workspace was last run with."""
-    from curate.storage.workspace import Workspace as Opened
+    from curate.notebook.runs import remembered_recipe
 
-    if recipe is not None:
-        return recipe
-    file = Opened(workspace, create=False).recipe_file
-    if file is None or not Path(file).is_file():
-        reason = f"its recipe {file} does not exist" if file else "it has not been run with a recipe yet"
-        raise InvalidInput(f"workspace {workspace} does not say which recipe to use: {reason}", hint="name the recipe")
-    return Path(file)
+    return recipe if recipe is not None else remembered_recipe(workspace)

@@ -15,6 +15,7 @@ from rich.table import Table
 from curate.cli.options import next_command
 from curate.corpus.advice import advise
 from curate.errors import CurateError
+from curate.sentences import count_of, verb_of
 
 if TYPE_CHECKING:
     from curate.llm.money.account import UsageTotals
@@ -114,11 +115,6 @@ def counted(counts: Mapping[str, int]) -> str:
     )
 
 
-def count_of(number: int, noun: str) -> str:
-    """Return a number with its noun: ``1 item``, ``1,200 items``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def show_account(account: Mapping[str, "UsageTotals"]) -> None:
     """Print the requests and cost of each labeller, if there are any."""
     rows = [
@@ -193,9 +189,8 @@ def show_missing(results: Iterable["StageResult"], *, workspace: str) -> None:
         if advice := advise(result.counts) if result.stage == "prelabel" else "":
             say(f"next:    {advice}")
         if result.unavailable:
-            files = "file was" if result.unavailable == 1 else "files were"
-            where = f"{files} out of reach in {result.stage}"
-            say(f"note:    {result.unavailable:,} {where}; mount the disk or put them back, then run again")
+            files = f"{count_of(result.unavailable, 'file')} {verb_of(result.unavailable, 'was', 'were')}"
+            say(f"note:    {files} out of reach in {result.stage}; mount the disk or put them back, then run again")
         if result.failed:
             say(f"note:    an answer is missing for {count_of(result.failed, 'item')} (error); the next run asks again")
 

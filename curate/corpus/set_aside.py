@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 
 from curate.corpus.judgements import current_judgements
 from curate.corpus.view import Corpus
+from curate.sentences import count_of, verb_of
 
 _ACTS = ("annotation_id", "judgement_id", "item_id", "action", "acted_at")
 _LOG = "_delta_log/*.json"
@@ -26,7 +27,7 @@ class SetAside(NamedTuple):
         lines = []
         if self.items:
             lines.append(
-                f"{self._judged} are set aside: a setting of an earlier stage changed, or their source is gone; the "
+                f"{self._judged} set aside: a setting of an earlier stage changed, or their source is gone; the "
                 "judgements are kept, and count again when the items come back"
             )
         if self.other_schemas:
@@ -38,13 +39,12 @@ class SetAside(NamedTuple):
         """Return what a person has to know before a run; empty if no judgement may be set aside."""
         if not self.items:
             return ""
-        return f"{self._judged} are not made by these settings so far: those that the run does not make are set aside"
+        return f"{self._judged} not made by these settings so far: those that the run does not make are set aside"
 
     @property
     def _judged(self) -> str:
-        items = "1 item" if self.items == 1 else f"{self.items:,} items"
-        judgements = "1 judgement" if self.judgements == 1 else f"{self.judgements:,} judgements"
-        return f"{items} that people judged ({judgements})"
+        verb = verb_of(self.items, "is", "are")
+        return f"{count_of(self.items, 'item')} that people judged ({count_of(self.judgements, 'judgement')}) {verb}"
 
 
 def set_aside(corpus: Corpus) -> SetAside:

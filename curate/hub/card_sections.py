@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from curate.hub.card_facts import CardFacts, Counts, Separation
+from curate.sentences import count_of, verb_of
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~:@$^=])")
 _MAX_CHARS = 200
@@ -51,11 +52,15 @@ def warning(counts: Counts) -> str:
     lines = []
     if sources["model"]:
         lines.append(
-            f"> **{_share(sources['model'], total)} of the items ({sources['model']} of {total}) carry unreviewed "
-            "model output as label.** They have `reviewed = false`: results on them are agreement with that model."
+            f"> **{_share(sources['model'], total)} of the items ({sources['model']:,} of {total:,}) "
+            "have unreviewed model output as label,** with `reviewed = false`: results on them are "
+            "agreement with that model."
         )
     if sources["none"]:
-        lines.append(f"> {sources['none']} of {total} items have no label yet.")
+        lines.append(
+            f"> {sources['none']:,} of {count_of(total, 'item')} "
+            f"{verb_of(sources['none'], 'has', 'have')} no label yet."
+        )
     return "\n>\n".join(lines)
 
 
@@ -64,8 +69,8 @@ def summary(counts: Counts) -> str:
     seconds = sum(counts.seconds.values())
     length = f", {_duration(seconds)}" if seconds else ""
     sources = sum(counts.sources.values())
-    speakers = f" by {len(counts.speakers)} named speakers" if counts.speakers else ""
-    return f"{units}{length}, from {sources:,} sources{speakers}."
+    speakers = f" by {count_of(len(counts.speakers), 'named speaker')}" if counts.speakers else ""
+    return f"{units}{length}, from {count_of(sources, 'source')}{speakers}."
 
 
 def splits_section(facts: CardFacts, counts: Counts) -> str:
@@ -89,7 +94,7 @@ def labels_section(facts: CardFacts, counts: Counts) -> str:
     parts = []
     for name in facts.fields:
         value_count = counts.values[name]
-        text = f"### `{name}`\n\nGiven for {value_count:,} of {total:,} items."
+        text = f"### `{name}`\n\nGiven for {value_count:,} of {count_of(total, 'item')}."
         if by_split := counts.classes.get(name):
             label_counts = sum(by_split.values(), Counter[str]())
             greatest = max(label_counts.values())
@@ -101,13 +106,14 @@ def labels_section(facts: CardFacts, counts: Counts) -> str:
             rows += [[escape(label), "0", _share(0, value_count), ""] for label in absent[:_MANY_LABELS]]
             text += "\n\n" + table(["label", "items", "share", ""], rows)
             if len(absent) > _MANY_LABELS:
-                text += f"\n\n{len(absent) - _MANY_LABELS} more labels occur in no item."
+                more = len(absent) - _MANY_LABELS
+                text += f"\n\n{count_of(more, 'more label')} {verb_of(more, 'occurs', 'occur')} in no item."
         elif numbers := counts.numbers.get(name):
             text += f" Mean {fmean(numbers.elements()):.2f}, minimum {min(numbers):g}, maximum {max(numbers):g}."
         if values := counts.agreement.get(name):
             text += (
                 f"\n\nTwo raters' answers about one item are alike by {fmean(values):.2f} on average (1: the same, 0: "
-                f"as different as can be; not corrected for chance; {len(values):,} items)."
+                f"as different as can be; not corrected for chance; {count_of(len(values), 'item')})."
             )
         parts.append(text)
     return "\n\n".join(parts)
@@ -120,7 +126,7 @@ def review_section(facts: CardFacts, counts: Counts) -> str:
         return f"No item has been reviewed by people yet.{unjudged}"
     rows = [[str(raters), f"{items:,}"] for raters, items in sorted(counts.raters.items())]
     number = len(counts.annotators)
-    people = "1 person took part, shown by a pseudonym" if number == 1 else f"{number} people took part, by pseudonyms"
+    people = f"{count_of(number, 'person')} took part, {verb_of(number, 'by a pseudonym', 'by pseudonyms')}"
     days = sorted(counts.judged_on)
     when = "" if not days else f", on {days[0]}" if len(days) == 1 else f", between {days[0]} and {days[-1]}"
     text = f"{people}{when}.\n\n" + table(["raters of an item", "items"], rows)
@@ -171,15 +177,15 @@ def _separation(separation: Separation) -> str:
     if not unknown or name == "group":
         return f"No {name} occurs in more than one split."
     return (
-        f"No known {name} occurs in more than one split; for {unknown:,} of {separation.total:,} items the {name} is "
-        "unknown and may occur in several."
+        f"No known {name} occurs in more than one split; for {unknown:,} of {count_of(separation.total, 'item')} the "
+        f"{name} is unknown and may occur in several."
     )
 
 
 def _proposer(model: str, outcomes: Mapping[str, int]) -> str:
     """Return ``offline (24 proposals, 3 abstained)``."""
     rest = [f"{count:,} {outcome.replace('_', ' ')}" for outcome, count in sorted(outcomes.items()) if outcome != "ok"]
-    parts = ", ".join([f"{outcomes.get('ok', 0):,} proposals", *map(escape, rest)])
+    parts = ", ".join([count_of(outcomes.get("ok", 0), "proposal"), *map(escape, rest)])
     return f"{escape(model)} ({parts})"
 
 

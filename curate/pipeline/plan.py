@@ -13,6 +13,7 @@ from curate.pipeline.listing import read_listing
 from curate.pipeline.settled import Settled
 from curate.pipeline.walk import ANSWERS, BatchWork, Step, make_tools, walk
 from curate.recipe import LoadedRecipe
+from curate.sentences import count_of, verb_of
 from curate.stages.capabilities import Discovered, Priced
 from curate.stages.contract import DriverStage, Tools
 from curate.storage.workspace import Workspace
@@ -76,8 +77,8 @@ def _with_missing(plans: Sequence[StagePlan], steps: Sequence[Step], corpus: Cor
     for name in {step.stage.stage for step in steps if isinstance(step.stage, Discovered)}:
         works = {index: step.work for index, step in enumerate(steps) if step.stage.stage == name and step.work}
         if works and (missing := _count_missing(list(works.values()), corpus)):
-            verb, of = ("input is", "it") if missing == 1 else ("inputs are", "them")
-            note = f"{missing:,} {verb} gone since the last run: what was made of {of} leaves the next release"
+            gone = f"{count_of(missing, 'input')} {verb_of(missing, 'is', 'are')} gone since the last run"
+            note = f"{gone}: what was made of {verb_of(missing, 'it', 'them')} leaves the next release"
             noted[max(works)] = _add_notes(noted[max(works)], [note])._replace(changes=True)
     return noted
 

@@ -1,24 +1,27 @@
 """What differs between two releases: items that came and went, labels that changed, items in another split."""
 
-import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
-from pyarrow import parquet
 
 from curate.corpus.identity import json_values
 from curate.errors import WorkspaceUnusable
 from curate.files import canonical_json
 from curate.labels import Feature
 from curate.labels.columns import EVIDENCE_COLUMNS, ITEM_COLUMNS
-from curate.release.manifest import Manifest, read_manifest
-from curate.release.shards import SPLIT_COLUMN
+from curate.labels.features import scalar
+from curate.release.features import MEDIA
+from curate.release.manifest import read_manifest
+from curate.release.read import open_shard
+from curate.release.semver import Kind
+from curate.release.shards import SPLIT_COLUMN, ReleaseFile
+from curate.sentences import count_of
 
-Kind = Literal["none", "patch", "minor", "major"]
 _MAX_CHARS = 120
+_NO_LABEL = "label number {} without a name"
 
 
 class Change(NamedTuple):
@@ -35,8 +38,8 @@ class Difference(NamedTuple):
     before: str
     after: str
     kind: Kind
-    """``major`` if the label schema or the columns differ, ``minor`` if items came, went or changed split, ``patch``
-    if only labels or judgements differ, ``none`` for equal content."""
+    """``major`` if the label schema or the columns differ; ``minor`` if items came, went, changed or are in another
+    split; ``patch`` if only labels or what they are based on differ; ``none`` if every row is the same."""
     items_before: int
     items_after: int
     added: list[str]
@@ -45,10 +48,15 @@ class Difference(NamedTuple):
     relabelled: dict[str, list[Change]]
     """By label field, in order; values in words"""
     changed_texts: list[Change]
-    changed_judgements: list[str]
-    """Items whose individual judgements differ"""
+    changed: dict[str, list[str]]
+    """Items by the other columns in which their values differ: of the item, such as ``speaker`` or ``audio``, or of
+    what its label is based on, such as ``judgements``"""
     columns_added: list[str]
     columns_removed: list[str]
+    columns_changed: list[str]
+    """Columns whose type or list of labels differs"""
+    is_other_schema: bool
+    """Whether the two were labelled under different label schemas, or different contents of one"""
 
     def steps(self, field: str) -> list[tuple[str | None, str | None, int]]:
         """Return each step from one value of a field to another with its number of items, most frequent first."""
@@ -56,55 +64,92 @@ class Difference(NamedTuple):
         ordered = sorted(counts.items(), key=lambda entry: (-entry[1], [value or "" for value in entry[0]]))
         return [(*step, count) for step, count in ordered]
 
+    def reasons(self) -> list[str]:
+        """Return each difference in a few words, those that decide ``kind`` first; empty if there is none."""
+        return list(self._reasons())
 
-class _Rows(NamedTuple):
-    manifest: Manifest
+    def _reasons(self) -> Iterator[str]:
+        if self.is_other_schema:
+            yield "another label schema"
+        by_verb = {"added": self.columns_added, "removed": self.columns_removed, "changed": self.columns_changed}
+        yield from (f"{count_of(len(names), 'column')} {verb}" for verb, names in by_verb.items() if names)
+        yield from (
+            f"{count_of(len(items), 'item')} {words}"
+            for words, items in (
+                ("added", self.added),
+                ("removed", self.removed),
+                ("in another split", self.resplit),
+                ("with another text", self.changed_texts),
+            )
+            if items
+        )
+        of_items = sorted(self.changed, key=lambda name: name not in ITEM_COLUMNS)
+        others = [f"{count_of(len(self.changed[name]), 'item')} with other {name}" for name in of_items]
+        count = sum(name in ITEM_COLUMNS for name in of_items)
+        yield from others[:count]
+        yield from (f"{count_of(len(changes), 'label')} of {name}" for name, changes in self.relabelled.items())
+        yield from others[count:]
+
+
+class Content(NamedTuple):
+    """What is compared of a release: its rows with the names of media files instead of the files, and the split."""
+
+    version: str
+    label_schema_sha256: str
     table: pa.Table
     features: dict[str, Feature]
 
 
 def compare_releases(before: Path, after: Path) -> Difference:
-    """Return how the release in folder ``after`` differs from the one in ``before``; media are not compared.
+    """Return how the release in folder ``after`` differs from the one in ``before``; media by their hash.
 
     Raises ``WorkspaceUnusable`` for a folder that holds no release.
     """
-    old, new = _read(before), _read(after)
+    return compare(read_content(before), read_content(after))
+
+
+def compare(old: Content, new: Content) -> Difference:
+    """Return how the content of a release differs from that of an earlier one."""
     old_ids, new_ids = old.table["item_id"].to_pylist(), new.table["item_id"].to_pylist()
     old_rows, new_rows = ({item: row for row, item in enumerate(ids)} for ids in (old_ids, new_ids))
-    common = [item for item in new_ids if item in old_rows]
-    before_rows = old.table.take(pa.array([old_rows[item] for item in common], pa.int64()))
-    after_rows = new.table.take(pa.array([new_rows[item] for item in common], pa.int64()))
-    fields = [
-        name for name in (*label_fields(old.features), *label_fields(new.features)) if name in before_rows.column_names
-    ]
-    relabelled = {
-        name: _changes(before_rows, after_rows, name, old.features[name], new.features[name])
-        for name in dict.fromkeys(fields)
-        if name in after_rows.column_names
-    }
-    text = {"dtype": "string", "_type": "Value"}
-    resplit = _changes(before_rows, after_rows, SPLIT_COLUMN, text, text)
-    added = [item for item in new_ids if item not in old_rows]
-    removed = [item for item in old_ids if item not in new_rows]
-    is_other_schema = old.manifest.label_schema_sha256 != new.manifest.label_schema_sha256
-    is_other_schema |= old.features != new.features
-    kind: Kind = "none" if old.manifest.content_sha256 == new.manifest.content_sha256 else "patch"
-    kind = "major" if is_other_schema else "minor" if added or removed or resplit else kind
-    return Difference(
-        before=old.manifest.version,
-        after=new.manifest.version,
-        kind=kind,
-        items_before=len(old_ids),
-        items_after=len(new_ids),
-        added=added,
-        removed=removed,
-        resplit=resplit,
-        relabelled={name: changes for name, changes in relabelled.items() if changes},
-        changed_texts=_changes(before_rows, after_rows, "text", text, text),
-        changed_judgements=[common[row] for row in _unequal(before_rows["judgements"], after_rows["judgements"])],
+    common = [item for item in new_rows if item in old_rows]
+    pairs = _Pairs(
+        pa.array(common, pa.string()),
+        old.table.take(pa.array([old_rows[item] for item in common], pa.int64())),
+        new.table.take(pa.array([new_rows[item] for item in common], pa.int64())),
+        old.features | {SPLIT_COLUMN: scalar("string")},
+        new.features | {SPLIT_COLUMN: scalar("string")},
+    )
+    shared = [name for name in new.features if name in old.features and name != "item_id"]
+    fields = [name for name in label_fields(new.features) if name in shared]
+    relabelled = {name: changes for name in fields if (changes := pairs.changes(name))}
+    others = [name for name in shared if name not in {*fields, "text"}]
+    difference = Difference(
+        before=old.version,
+        after=new.version,
+        kind="none",
+        items_before=len(old_rows),
+        items_after=len(new_rows),
+        added=[item for item in new_rows if item not in old_rows],
+        removed=[item for item in old_rows if item not in new_rows],
+        resplit=pairs.changes(SPLIT_COLUMN),
+        relabelled=relabelled,
+        changed_texts=pairs.changes("text") if "text" in shared else [],
+        changed={name: items for name in others if (items := pairs.differing(name))},
         columns_added=[name for name in new.features if name not in old.features],
         columns_removed=[name for name in old.features if name not in new.features],
+        columns_changed=[name for name in shared if old.features[name] != new.features[name]],
+        is_other_schema=old.label_schema_sha256 != new.label_schema_sha256,
     )
+    return difference._replace(kind=_kind(difference))
+
+
+def _kind(found: Difference) -> Kind:
+    if found.is_other_schema or found.columns_added or found.columns_removed or found.columns_changed:
+        return "major"
+    if found.added or found.removed or found.resplit or found.changed_texts or set(found.changed) & set(ITEM_COLUMNS):
+        return "minor"
+    return "patch" if found.relabelled or found.changed else "none"
 
 
 def label_fields(features: Mapping[str, Feature]) -> list[str]:
@@ -126,59 +171,97 @@ def in_words(value: Any, feature: Feature) -> str | None:
     return words if len(words) <= _MAX_CHARS else f"{words[: _MAX_CHARS - 1]}…"
 
 
+class _Pairs(NamedTuple):
+    """The rows of the items that both releases hold, in one order."""
+
+    items: pa.Array
+    before: pa.Table
+    after: pa.Table
+    old_features: Mapping[str, Feature]
+    new_features: Mapping[str, Feature]
+
+    def changes(self, name: str) -> list[Change]:
+        """Return the items whose values of a column differ, in words."""
+        old, new = self.old_features[name], self.new_features[name]
+        return [
+            Change(
+                self.items[row].as_py(),
+                in_words(self.before[name][row].as_py(), old),
+                in_words(self.after[name][row].as_py(), new),
+            )
+            for row in self._rows(name)
+        ]
+
+    def differing(self, name: str) -> list[str]:
+        """Return the items whose values of a column differ."""
+        return [self.items[row].as_py() for row in self._rows(name)]
+
+    def _rows(self, name: str) -> list[int]:
+        before, after = self.before[name], self.after[name]
+        if before.type == after.type and before.equals(after) and self.old_features[name] == self.new_features[name]:
+            return []
+        old, new = self.old_features[name], self.new_features[name]
+        if old == new:
+            values = zip(json_values(before), json_values(after), strict=True)
+            return [row for row, (one, other) in enumerate(values) if one != other]
+        # Labels were renumbered, or members came and went: the names of what both have are compared.
+        kept, kept_too = _common(old, new), _common(new, old)
+        pairs = zip(before.to_pylist(), after.to_pylist(), strict=True)
+        return [row for row, (one, other) in enumerate(pairs) if _key(one, kept) != _key(other, kept_too)]
+
+
+def _key(value: Any, feature: Feature) -> bytes:
+    named = _named(value, feature)
+    several = feature.get("_type") == "List" and feature["feature"].get("_type") == "ClassLabel"
+    return canonical_json(sorted(named) if several and named is not None else named)
+
+
+def _common(feature: Feature, other: Feature) -> Feature:
+    """Return the feature without those members of structs that the other one lacks."""
+    if "feature" in feature and feature.get("_type") == "List" == other.get("_type"):
+        return feature | {"feature": _common(feature["feature"], other["feature"])}
+    if isinstance(feature.get("_type"), str) or isinstance(other.get("_type"), str):
+        return feature
+    return {name: _common(member, other[name]) for name, member in sorted(feature.items()) if name in other}
+
+
 def _named(value: Any, feature: Feature) -> Any:
     if value is None:
         return None
     match feature.get("_type"):
         case "ClassLabel":
-            return feature["names"][value]
+            names = feature["names"]
+            return names[value] if 0 <= value < len(names) else _NO_LABEL.format(value)
         case "List":
             return [_named(part, feature["feature"]) for part in value]
-        case "Value":
+        case "Value" | "Audio" | "Image" | "Video":
             return value
         case _:
             return {name: _named(value[name], member) for name, member in feature.items()}
 
 
-def _changes(before_rows: pa.Table, after_rows: pa.Table, name: str, before: Feature, after: Feature) -> list[Change]:
-    items = after_rows["item_id"]
-    rows = _unequal(before_rows[name], after_rows[name])
-    if before == after:
-        return [
-            Change(
-                items[row].as_py(),
-                in_words(before_rows[name][row].as_py(), before),
-                in_words(after_rows[name][row].as_py(), after),
-            )
-            for row in rows
-        ]
-    # Labels were renumbered: only their names can be compared.
-    values = zip(items.to_pylist(), before_rows[name].to_pylist(), after_rows[name].to_pylist(), strict=True)
-    changes = (Change(item, in_words(old, before), in_words(new, after)) for item, old, new in values)
-    return [change for change in changes if change.before != change.after]
-
-
-def _unequal(before_rows: pa.ChunkedArray, after_rows: pa.ChunkedArray) -> list[int]:
-    pairs = zip(json_values(before_rows), json_values(after_rows), strict=True)
-    return [row for row, (old, new) in enumerate(pairs) if old != new]
-
-
-def _read(folder: Path) -> _Rows:
+def read_content(folder: Path) -> Content:
+    """Read what is compared of the release in a folder. Raises ``WorkspaceUnusable`` if it holds none."""
     manifest = read_manifest(folder)
-    tables, features = [], {}
-    for file in manifest.files:
-        if file.split is None:
-            continue
-        try:
-            schema = parquet.read_schema(folder / file.path)
-            features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
-            compared = ["item_id", "text", "judgements", *label_fields(features)]
-            table = parquet.read_table(folder / file.path, columns=compared)
-        except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise WorkspaceUnusable(
-                f"release {folder}: {file.path} cannot be read as a shard", hint="restore the release from a copy"
-            ) from error
-        tables.append(table.append_column(SPLIT_COLUMN, pa.repeat(file.split, table.num_rows)))
-    if not tables:
+    return Content(manifest.version, manifest.label_schema_sha256, *read_shards(folder, manifest.files))
+
+
+def read_shards(folder: Path, files: Iterable[ReleaseFile]) -> tuple[pa.Table, dict[str, Feature]]:
+    """Read the rows of the shards among ``files``, as in ``Content``, and their features.
+
+    Raises ``WorkspaceUnusable`` if a file is not a shard, or shards differ in their columns.
+    """
+    shards = [
+        (file.split, open_shard(folder / file.path, release=str(folder))) for file in files if file.split is not None
+    ]
+    if not shards:
         raise WorkspaceUnusable(f"release {folder} has no shards", hint="restore the release from a copy")
-    return _Rows(manifest, pa.concat_tables(tables, promote_options="default"), features)
+    features = shards[0][1].features
+    if any(shard.features != features for _, shard in shards):
+        raise WorkspaceUnusable(
+            f"release {folder}: its shards have different columns", hint="restore the release from a copy"
+        )
+    # Media are named by the hash of their bytes.
+    columns = [f"{name}.path" if name in MEDIA else name for name in features]
+    tables = [shard.read(columns).append_column(SPLIT_COLUMN, pa.repeat(split, shard.rows)) for split, shard in shards]
+    return pa.concat_tables(tables), features

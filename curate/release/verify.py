@@ -5,7 +5,9 @@ from collections import Counter
 from pathlib import Path
 
 from curate.errors import WorkspaceUnusable
-from curate.release.manifest import CARD, FILE, Manifest, read_manifest
+from curate.release.manifest import CARD, CHANGES, FILE, Manifest, read_manifest
+from curate.release.read import open_shard
+from curate.release.shards import ReleaseFile
 from curate.storage.folder import Folder
 
 
@@ -35,6 +37,8 @@ def release_damages(folder: Folder) -> list[str]:
             damages.append(f"{file.path} is missing")
         elif sizes[file.path] != file.size_bytes or _sha256(folder, file.path) != file.sha256:
             damages.append(f"{file.path} was changed since the release was made")
+        elif file.rows is not None:
+            damages += _shard_damages(folder, file)
     return damages
 
 
@@ -48,9 +52,21 @@ def _manifest_damages(manifest: Manifest, folder: Folder) -> list[str]:
         damages.append(f"{FILE} calls the release {manifest.version!r}, and its folder {Path(folder.path).name!r}")
     if rows != Counter(manifest.splits):
         damages.append(f"{FILE} was changed: its shards have other numbers of rows than its splits")
-    if CARD not in {file.path for file in manifest.files}:
-        damages.append(f"{FILE} was changed: it does not list {CARD}")
+    listed = {file.path for file in manifest.files}
+    damages += [f"{FILE} was changed: it does not list {name}" for name in (CARD, CHANGES) if name not in listed]
+    if manifest.history[-1].version != manifest.version:
+        damages.append(f"{FILE} was changed: its history does not end with {manifest.version}")
     return damages
+
+
+def _shard_damages(folder: Folder, file: ReleaseFile) -> list[str]:
+    """Return what is wrong with a shard that is as its manifest says: both may have been made by anyone."""
+    (path,) = folder.fetch([file.path])
+    try:
+        shard = open_shard(path, release=folder.location)
+    except WorkspaceUnusable as error:
+        return [error.message.removeprefix(f"release {folder.location}: ")]
+    return [] if shard.rows == file.rows else [f"{file.path} has {shard.rows:,} rows where {FILE} says {file.rows:,}"]
 
 
 def _sha256(folder: Folder, name: str) -> str:

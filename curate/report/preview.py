@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from curate.labels import LabelSchema
 from curate.report.page import SoundBudget, render_page, show_duration, show_span, sound, thumbnail
 from curate.report.sections.items import label_entries
+from curate.sentences import count_of
 from curate.storage.blobs import Blobs
 
 Row = dict[str, Any]
@@ -47,8 +48,7 @@ class PreviewLink(NamedTuple):
 
 def render_index(title: str, links: Sequence[PreviewLink]) -> str:
     """Return the page that lists all previews, as HTML that fetches and runs nothing."""
-    pages = "1 page" if len(links) == 1 else f"{len(links):,} pages"
-    return render_page("previews.html", title=f"Previews of {title}", facts=[pages], pages=links)
+    return render_page("previews.html", title=f"Previews of {title}", facts=[count_of(len(links), "page")], pages=links)
 
 
 class _Face(NamedTuple):
@@ -64,15 +64,11 @@ def describe_source(preview: Preview) -> list[str]:
         source["kind"],
         show_duration(source["duration_s"]) if source["duration_s"] else "",
         f"{source['width_px']}×{source['height_px']}" if source["width_px"] else "",
-        _count(preview.items, "item"),
-        *(_count(rows, noun) for rows, noun in ((preview.faces, "face track"), (preview.shots, "shot")) if rows),
+        count_of(len(preview.items), "item"),
+        *(count_of(len(rows), noun) for rows, noun in ((preview.faces, "face track"), (preview.shots, "shot")) if rows),
         f"{len(preview.labels):,} labelled" if preview.labels else "",
     ]
     return [fact for fact in facts if fact]
-
-
-def _count(rows: Sequence[Row], noun: str) -> str:
-    return f"{len(rows):,} {noun}{'' if len(rows) == 1 else 's'}"
 
 
 def render_preview(preview: Preview, blobs: Blobs, schema: LabelSchema | None = None) -> str:

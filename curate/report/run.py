@@ -14,6 +14,7 @@ from curate.report.sections.items import final_proposals, item_cards
 from curate.report.sections.labels import label_distributions
 from curate.report.sections.models import accounts, proposal_outcomes
 from curate.report.sections.sources import rejections_by_reason, source_rows
+from curate.sentences import count_of, verb_of
 
 _STAGE_KEYS = ("stage", "seconds", "rows", "rejected", "skipped", "message", "counts")
 
@@ -93,19 +94,21 @@ def _next_steps(tables: Mapping[str, pa.Table], judged: int) -> list[str]:
     steps = []
     if waiting > 0:
         steps += [
-            f"{waiting:,} items have not been judged by people. `curate annotate up` starts Label Studio; "
-            "`curate annotate push` sends the items there.",
+            f"{count_of(waiting, 'item')} {verb_of(waiting, 'has', 'have')} not been judged by people. "
+            "`curate annotate up` starts Label Studio; `curate annotate push` sends items there.",
             "`curate annotate pull` fetches the judgements; run the recipe again to release them.",
         ]
     elif judged:
         steps.append("Every item has been judged. Run the recipe again to release what is new.")
     if failed:
-        noun = "item" if failed == 1 else "items"
-        steps.append(f"An answer is missing for {failed:,} {noun} (`error`). Run the recipe again to ask again.")
+        steps.append(
+            f"An answer is missing for {count_of(failed, 'item')} (`error`). Run the recipe again to ask again."
+        )
     if tables["rejections"].num_rows:
         steps.append("Look through the rejections below; files that you repair are picked up by the next run.")
     if by_model:
         steps.append(
-            f"{by_model:,} labels are a model's proposals. Do not report results on them as if people had given them."
+            f"{count_of(by_model, 'label')} {verb_of(by_model, 'is a proposal', 'are proposals')} of a model. Do not "
+            f"report results on {verb_of(by_model, 'it', 'them')} as if people had judged."
         )
     return steps

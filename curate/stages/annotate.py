@@ -18,6 +18,7 @@ from curate.corpus.judgements import current_judgements
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.labels import DEFAULT_LANGUAGE, Language
+from curate.sentences import count_of, verb_of
 from curate.stages.contract import DriverStage, Forecast, Receipt, Tools
 from curate.stages.viewing_copies import ViewingCopies
 
@@ -67,8 +68,8 @@ def _waiting(corpus: Corpus, stage: Annotate) -> str:
     acts = current_judgements(corpus.read("annotations"))
     raters = Counter(acts["item_id"].to_pylist())
     waiting = sum(raters[item] < stage.raters_per_item for item in items)
-    verb = "item waits" if waiting == 1 else "items wait"
-    return f"{waiting:,} {verb} for people: `curate annotate up`" if waiting else ""
+    verb = verb_of(waiting, "waits", "wait")
+    return f"{count_of(waiting, 'item')} {verb} for people: `curate annotate up`" if waiting else ""
 
 
 def push(

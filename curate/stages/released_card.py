@@ -1,7 +1,6 @@
 """The facts that a data card states of a release."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -15,37 +14,39 @@ from curate.labels.fields.phrases import Words
 from curate.media.faces.insightface import licence_note
 from curate.release.features import MEDIA, card_features
 from curate.release.rows import ReleaseTables
-from curate.release.write import Plan
+from curate.release.write import About, Plan, Written
+from curate.sentences import count_of, verb_of
 
 _MAX_NAMED = 3
 _ISO_639_1 = 2
 
 
 def card_facts(
-    about: Mapping[str, Any],
+    about: About,
     plan: Plan,
     labels: LabelSchema,
     tables: ReleaseTables,
     separated: Sequence[Separation],
-    split_bytes: Mapping[str, int],
+    written: Written,
     notices: Sequence[str],
 ) -> CardFacts:
-    """Return the facts of a card apart from statistics; ``about`` holds the version, the recipe and the tool."""
+    """Return the facts of a card apart from statistics."""
     fields = labels.fields
     taxonomies = [field.scored_taxonomy for field in fields.values() if field.scored_taxonomy is not None]
     languages = _released(tables, plan)["language"].drop_null().unique().to_pylist()
     return CardFacts(
-        name=about["recipe"].replace("_", " "),
-        version=about["version"],
+        name=about.recipe.replace("_", " "),
+        version=written.history[-1].version,
+        changes=written.history[-1].reason,
         content_sha256=plan.content_sha256,
-        recipe=about["recipe"],
+        recipe=about.recipe,
         label_schema=labels.name,
         fields={name: field.describe() for name, field in fields.items()},
         features=card_features(compile_features(labels)),
-        tool=about["tool"],
+        tool=about.tool,
         separations=separated,
         row_bytes={split: sum(sizes) for split, sizes in plan.sizes.items()},
-        split_bytes=split_bytes,
+        split_bytes=written.split_bytes,
         languages=sorted(language for language in languages if len(language) == _ISO_639_1),
         labels={name: field.labels for name, field in fields.items() if field.labels},
         definitions={
@@ -74,14 +75,16 @@ def losses(corpus: Corpus) -> list[str]:
     files = dict(zip(sources["source_id"], sources["file"], strict=True))
     names = sorted({f"{files.get(row['parent_id']) or row['parent_id']} ({row['stage']})" for row in lost})
     shown = ", ".join(names[:_MAX_NAMED]) + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
-    return [f"Incomplete: {len(names)} inputs are missing (crashed), because their worker was killed: {shown}."]
+    missing = f"{count_of(len(names), 'input')} {verb_of(len(names), 'is', 'are')} missing (crashed)"
+    return [f"Incomplete: {missing}, because their worker was killed: {shown}."]
 
 
 def withheld_items(count: int) -> list[str]:
     """Return what a release says of items that no split can take."""
     if not count:
         return []
-    return [f"{count:,} new items are withheld, because each would join items of different splits."]
+    items = f"{count_of(count, 'new item')} {verb_of(count, 'is', 'are')} withheld"
+    return [f"{items}, because each would join items of different splits."]
 
 
 def media_left_out(corpus: Corpus, media: Collection[str], lacking: Sequence[str]) -> list[str]:
@@ -90,7 +93,8 @@ def media_left_out(corpus: Corpus, media: Collection[str], lacking: Sequence[str
     left_out = [name for name in MEDIA if name not in media and stored[name].null_count < stored.num_rows]
     notices = [f"Media left out of this release by its recipe: {', '.join(left_out)}."] if left_out else []
     if lacking:
-        notices.append(f"{len(lacking):,} of {stored.num_rows:,} items are without their video: {lacking[0]}.")
+        verb = verb_of(len(lacking), "is", "are")
+        notices.append(f"{len(lacking):,} of {count_of(stored.num_rows, 'item')} {verb} without video: {lacking[0]}.")
     return notices
 
 

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from curate.annotation.label_studio.tasks import variables_of
 from curate.corpus.view import Corpus
+from curate.document import read_text
 from curate.labels import find_layout
 from curate.release.features import MEDIA
 from curate.stages.contract import Tools
@@ -37,7 +38,7 @@ class ReleasedMedia:
             shown = frozenset[str]()
             if unit is not None and layout is not None:
                 path = find_layout(tools.labels, unit, layout, user_folder=tools.folder)
-                shown = variables_of(path.read_text(encoding="utf-8-sig"))
+                shown = variables_of(read_text(path))
             self._shown[unit, layout] = self._media & (shown | _ALWAYS)
 
     def make_copies(self, corpus: Corpus, items: pa.Table, tools: Tools) -> MadeCopies:

@@ -63,6 +63,6 @@ def test_a_plan_says_what_a_changed_setting_may_set_aside(tmp_path):
     stages[1] |= {"posts": "sentences"}
     loaded = load_recipe(make_recipe(tmp_path, *stages))
     entry = next(entry for entry in plan(loaded, workspace) if entry.stage == "aggregate")
-    assert "1 item that people judged (1 judgement) are not made by these settings so far" in entry.note
+    assert "1 item that people judged (1 judgement) is not made by these settings so far" in entry.note
     done = run_quietly(loaded.path, tmp_path / "w")
-    assert "1 item that people judged (1 judgement) are set aside" in done.stages[-1].message
+    assert "1 item that people judged (1 judgement) is set aside" in done.stages[-1].message

@@ -53,7 +53,7 @@ def test_a_workspace_is_known_however_the_pattern_leads_there(tmp_path, pattern)
     run_quietly(make_posts(folder, 2), folder / "w")
     recipe = make_globbing(folder / "recipes" if pattern.startswith("{") else folder, pattern.format(absolute=folder))
     if pattern.startswith("w/"):
-        with pytest.raises(InvalidInput, match="has a problem"):
+        with pytest.raises(InvalidInput, match="has 1 problem"):
             load_recipe(recipe)
     else:
         loaded = load_recipe(recipe, raw=[folder])

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from curate.cli.options import raw_folders
 from curate.corpus.sources import RawFolders
 from curate.errors import InvalidInput, WorkspaceUnusable
+from curate.notebook.runs import raw_folders
 from curate.pipeline import make_tools, open_corpus, plan
 from curate.recipe import load_recipe
 from curate.stages.ingest.finding import find_files
@@ -80,18 +80,18 @@ def test_what_was_allowed_is_remembered_for_this_recipe_alone(places, run_curate
     own, other = places
     stages = [{"stage": "ingest", "files": str(other / "**/*.txt")}, {"stage": "preprocess"}]
     recipe, workspace = make_recipe(own, *stages), str(own / "w")
-    assert raw_folders(None, recipe, workspace) == ()
+    assert raw_folders((), recipe, workspace) == ()
     with pytest.raises(InvalidInput, match="--raw gone: there is no such folder"):
         raw_folders([Path("gone")], recipe, workspace)
     done = run_curate("run", str(recipe), "-w", workspace, "--raw", str(other))
     assert done.returncode == 0, done.stderr
     # Commands that look for raw files ask the workspace; others have its folders in their tools.
-    assert raw_folders(None, recipe, workspace) == (other,)
+    assert raw_folders((), recipe, workspace) == (other,)
     assert raw_folders([own], recipe, workspace) == (own, other)
     tools = make_tools(load_recipe(recipe, check_sources=False), Workspace(workspace))
     assert tools.raw.path(str(other / "letters/a.txt")).is_file()
     strange = make_recipe(own / "strange", *stages)
-    assert raw_folders(None, strange, workspace) == ()
+    assert raw_folders((), strange, workspace) == ()
     assert make_tools(load_recipe(strange, check_sources=False), Workspace(workspace)).raw_folders == ()
 
 

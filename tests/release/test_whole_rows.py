@@ -96,12 +96,12 @@ def test_viewing_copies_are_made_for_a_release_and_those_out_of_reach_are_named(
     rows = read_rows(folder)
     assert all(rows[f"film-{start}"]["video"]["bytes"][4:8] == b"ftyp" for start in (0, 1))
     assert rows["gone-0"]["video"] is None
-    assert "2 items are without their video" in receipt.message
-    assert "2 of 4 items are without their video" in card_of(folder)[1]
+    assert "2 items are without video" in receipt.message
+    assert "2 of 4 items are without video" in card_of(folder)[1]
     film.rename(tmp_path / "gone.mp4")
     receipt, folder = make_release(made)
     assert all(row["video"] for row in read_rows(folder).values())
-    assert "without their video" not in receipt.message + card_of(folder)[1]
+    assert "without video" not in receipt.message + card_of(folder)[1]
 
 
 def test_a_value_outside_the_schema_is_never_released(tmp_path):
@@ -134,10 +134,10 @@ def test_items_that_would_join_splits_are_withheld_and_counted(tmp_path):
     rows = {row["item_id"]: row for row in made.corpus.read("items").to_pylist()}
     bridge = {**rows[train], "item_id": "bridge", "speaker": rows[test]["speaker"], "work": "items-work"}
     made.corpus.table("items").commit([bridge], metadata={})
-    receipt, folder = make_release(made, split=HALVES, release="v9")
+    receipt, folder = make_release(made, split=HALVES, release="9.0.0")
     assert "bridge" not in read_rows(folder)
-    assert "1 new items are withheld" in receipt.message
-    assert "1 new items are withheld" in card_of(folder)[1]
+    assert "1 new item is withheld" in receipt.message
+    assert "1 new item is withheld" in card_of(folder)[1]
     assert releases.splits(releases.manifests()[-1]) == placed
 
 
@@ -177,7 +177,7 @@ def test_the_card_of_a_corpus_that_nobody_judged_claims_no_people(tmp_path):
     assert "human-annotation" not in header["tags"]
     assert "language" not in header
     assert header["task_categories"] == ["text-classification"]
-    assert "Asked for pre-labels: offline (1 proposals, 2 abstained)." in body
+    assert "Asked for pre-labels: offline (1 proposal, 2 abstained)." in body
     assert "No item has been reviewed by people yet." in body
 
 

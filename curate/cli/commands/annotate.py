@@ -7,6 +7,7 @@ import typer
 
 from curate.cli.help import WholeHelp
 from curate.cli.options import WORKSPACE, Json, OptionalRecipe, Settings, Workspace, next_command, recipe_of
+from curate.sentences import count_of
 
 if TYPE_CHECKING:
     from curate.recipe import LoadedRecipe
@@ -90,7 +91,8 @@ def push_command(
     if json:
         show_json({"url": reach.shown_url, **counts._asdict()})
         return
-    say(f"{counts.added:,} items added, {counts.refilled:,} filled anew; {counts.waiting:,} wait at {reach.shown_url}")
+    added = count_of(counts.added, "item")
+    say(f"{added} added, {counts.refilled:,} filled anew; {counts.waiting:,} wait at {reach.shown_url}")
     say(f"next: people correct them there; then {next_command('annotate pull', workspace)}")
 
 

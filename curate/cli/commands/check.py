@@ -1,6 +1,6 @@
 """``curate check``: every problem of a recipe."""
 
-from curate.cli.options import WORKSPACE, Json, RawFolders, RecipeFile, Settings, Workspace, raw_folders
+from curate.cli.options import WORKSPACE, Json, RawFolders, RecipeFile, Settings, Workspace
 
 
 def check_command(
@@ -12,10 +12,10 @@ def check_command(
 ) -> None:
     """Check a recipe, its label schema and its files; list every problem with file and line."""
     from curate.cli.output import say, show_json
+    from curate.notebook.runs import load
     from curate.pipeline.notices import list_notices
-    from curate.recipe import load_recipe
 
-    loaded = load_recipe(recipe, settings or (), raw=raw_folders(raw, recipe, workspace))
+    loaded = load(recipe, workspace, settings=settings or (), raw=raw or ())
     stages = [stage.stage for stage in loaded.recipe.stages]
     notices = list_notices(loaded)
     if json:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from curate.cli.options import WORKSPACE, Json, OptionalRecipe, Workspace, recipe_of
+from curate.sentences import count_of
 
 
 def preview_command(
@@ -32,7 +33,6 @@ def preview_command(
     if json:
         show_json({"previews": [str(path) for path in written]})
         return
-    pages = len(written) - 1
-    say(f"{written[0]} lists {pages} preview{'' if pages == 1 else 's'}:")
+    say(f"{written[0]} lists {count_of(len(written) - 1, 'preview')}:")
     for path in written[1:]:
         say(f"  {path}")

@@ -6,25 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curate.cli.options import WORKSPACE, Json, Workspace
-from curate.errors import InvalidInput
 
 if TYPE_CHECKING:
     from curate.release.diff import Difference
 
 _MAX_ROWS = 20
-_KINDS = {
-    "none": "the content is the same",
-    "patch": "patch: only labels or judgements differ",
-    "minor": "minor: items came, went or changed split",
-    "major": "major: the label schema or the columns differ",
-}
 Version = Annotated[
     str, typer.Argument(metavar="VERSION|FOLDER", help="A version in the workspace, or a release folder.")
 ]
 
 
 def releases_command(workspace: Workspace = WORKSPACE, json: Json = False) -> None:
-    """List the releases of the workspace, oldest first: version, items by split, label schema, content."""
+    """List the releases of the workspace, oldest first: version, items by split, label schema, what changed."""
     from curate.cli.output import counted, say, show_json, show_table
     from curate.release.versions import Releases
     from curate.storage.workspace import Workspace as Opened
@@ -37,59 +30,58 @@ def releases_command(workspace: Workspace = WORKSPACE, json: Json = False) -> No
         say("no release yet")
         return
     rows = [
-        (m.version, sum(m.splits.values()), counted(m.splits), m.label_schema, m.content_sha256[:12]) for m in manifests
+        (m.version, sum(m.splits.values()), counted(m.splits), m.label_schema, m.history[-1].reason) for m in manifests
     ]
-    show_table(["version", "items", "by split", "label schema", "content"], rows)
+    show_table(["version", "items", "by split", "label schema", "what changed"], rows)
 
 
-def diff_command(before: Version, after: Version, workspace: Workspace = WORKSPACE, json: Json = False) -> None:
+def diff_command(
+    before: Version,
+    after: Version,
+    workspace: Workspace = WORKSPACE,
+    page: Annotated[
+        Path | None, typer.Option("--page", metavar="FILE", help="Write what changed as a page (HTML), too.")
+    ] = None,
+    json: Json = False,
+) -> None:
     """Show what changed from one release to another: items, labels from -> to, splits, judgements."""
-    from curate.cli.output import show_json
+    from curate.cli.output import say, show_json
+    from curate.notebook.releases import find_release
     from curate.release.diff import compare_releases
+    from curate.report.diff import write_diff
 
-    difference = compare_releases(_folder(before, workspace), _folder(after, workspace))
+    difference = compare_releases(find_release(before, workspace), find_release(after, workspace))
+    if page is not None:
+        write_diff(page, difference)
     if json:
         relabelled = {name: [change._asdict() for change in changes] for name, changes in difference.relabelled.items()}
         others = {name: [c._asdict() for c in getattr(difference, name)] for name in ("resplit", "changed_texts")}
         show_json(difference._asdict() | {"relabelled": relabelled} | others)
     else:
         _show(difference)
-
-
-def _folder(release: str, workspace: str) -> Path:
-    """Return the folder of a version in the workspace, or of a release elsewhere."""
-    from curate.release.manifest import FILE, is_version
-    from curate.release.versions import Releases
-    from curate.storage.workspace import Workspace as Opened
-
-    if (Path(release) / FILE).is_file():
-        return Path(release)
-    if is_version(release) and (Path(workspace).is_dir() or "://" in workspace):
-        releases = Releases(Opened(workspace, create=False).releases)
-        manifests = {manifest.version: manifest for manifest in releases.manifests()}
-        if release in manifests:
-            return releases.fetch(manifests[release])
-        versions = ", ".join(manifests) or "none"
-        raise InvalidInput(f"there is no release {release} in {workspace}", hint=f"its releases: {versions}")
-    raise InvalidInput(
-        f"{release} is neither a release folder nor a version in {workspace}", hint="see curate releases"
-    )
+        if page is not None:
+            say(f"page: {page}")
 
 
 def _show(difference: "Difference") -> None:
     from curate.cli.output import say, show_table
 
-    say(f"{difference.before} -> {difference.after}: {_KINDS[difference.kind]}")
+    versions = f"{difference.before} -> {difference.after}"
+    if difference.kind == "none":
+        say(f"{versions}: every row is the same")
+        return
+    say(f"{versions}: {difference.kind}: {'; '.join(difference.reasons())}")
     counts = [
         ("items", f"{difference.items_before:,} -> {difference.items_after:,}"),
         ("added", len(difference.added)),
         ("removed", len(difference.removed)),
         ("in another split", len(difference.resplit)),
         ("with another text", len(difference.changed_texts)),
-        ("with other judgements", len(difference.changed_judgements)),
+        *((f"with other {name}", len(items)) for name, items in difference.changed.items()),
         *((f"relabelled: {name}", len(changes)) for name, changes in difference.relabelled.items()),
         *((f"column added: {name}", "") for name in difference.columns_added),
         *((f"column removed: {name}", "") for name in difference.columns_removed),
+        *((f"column changed: {name}", "") for name in difference.columns_changed),
     ]
     show_table(["", "items"], counts)
     for name in difference.relabelled:

@@ -17,7 +17,6 @@ from curate.cli.options import (
     Workers,
     Workspace,
     next_command,
-    raw_folders,
 )
 
 if TYPE_CHECKING:
@@ -92,27 +91,30 @@ def _attempt(recipe: Path, workspace: str, options: _Options) -> "Run":
     from curate.cli.progress import ProgressLines
     from curate.cli.stopping import StopFlag
     from curate.errors import Interrupted
-    from curate.executors.open import open_executor
-    from curate.pipeline import attempt
-    from curate.recipe import load_recipe
-    from curate.storage.workspace import Workspace as Opened
+    from curate.notebook.runs import run as run_recipe
 
-    raw = raw_folders(options.raw, recipe, workspace)
-    loaded = load_recipe(recipe, options.settings or (), check_sources=options.only is None, raw=raw)
-    executor = open_executor(options.executor, options.workers, options.ray_address)
-    opened = Opened(workspace)
     progress = ProgressLines()
     stop = StopFlag(progress.stopping)
     stop.install()
-    part = {"until": options.until, "only": options.only}
     try:
         with progress:
-            return attempt(loaded, opened, executor=executor, listener=progress, stop=stop, **part)
+            return run_recipe(
+                recipe,
+                workspace,
+                settings=options.settings or (),
+                raw=options.raw or (),
+                until=options.until,
+                only=options.only,
+                workers=options.workers,
+                executor=options.executor,
+                ray_address=options.ray_address,
+                listener=progress,
+                stop=stop,
+                check=False,
+            )
     except KeyboardInterrupt as error:
         hint = "run the same command again to go on"
         raise Interrupted("stopped at once; what is finished is kept", hint=hint) from error
-    finally:
-        executor.close()
 
 
 def _show(run: "Run", workspace: str) -> None:

@@ -31,6 +31,7 @@ from curate.media.words.transcript import (
     first_transcript,
 )
 from curate.media.words.whisper import Whisper
+from curate.sentences import verb_of
 from curate.stages.contract import Tools
 from curate.stages.preprocess.rows import SourceRows
 from curate.stages.preprocess.settings import PreprocessSettings, resolve
@@ -159,9 +160,9 @@ def _describe_overrun(cues: Sequence[Cue], duration_s: float) -> list[str]:
     """Return sentences on the cues of subtitles that begin or end after the end of the file."""
     late = sum(cue.span.start_s >= duration_s for cue in cues)
     cut = sum(cue.span.start_s < duration_s < cue.span.end_s - _OVERRUN_S for cue in cues)
-    sentences = [f"{late} of its cues begin{'s' * (late == 1)} after the end of the file"] if late else []
+    sentences = [f"{late} of its cues {verb_of(late, 'begins', 'begin')} after the end of the file"] if late else []
     if cut:
-        sentences.append(f"{cut} of its cues {'is' if cut == 1 else 'are'} cut at the end of the file")
+        sentences.append(f"{cut} of its cues {verb_of(cut, 'is', 'are')} cut at the end of the file")
     return sentences
 
 

@@ -1,0 +1,129 @@
+"""A workspace as polars frames."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from curate.assets import list_assets
+from curate.consensus.agreement.rows import Over
+from curate.corpus.judgements import current_judgements
+from curate.corpus.view import Corpus
+from curate.document import nearest
+from curate.errors import InvalidInput
+from curate.labels import LabelSchema
+from curate.labels.markup import MEDIA_VARIABLES
+from curate.notebook.frames import agreement_frame, to_frame
+from curate.notebook.releases import find_release, load_release
+from curate.notebook.runs import load_remembered
+from curate.pipeline import Status, Trace, open_corpus, status, trace
+from curate.pipeline.agreement import measure_agreement
+from curate.recipe import LoadedRecipe
+from curate.release.diff import Difference, compare_releases
+from curate.release.versions import Releases
+from curate.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    import polars
+    from datasets import Dataset, DatasetDict
+
+
+def open_workspace(path: str | Path, recipe: str | Path | None = None) -> "CorpusFrames":
+    """Open the workspace in a folder or at a URL, as its recipe sees it: by default the recipe that was run last.
+
+    Needs no raw files and changes nothing. Raises ``WorkspaceUnusable`` if there is no workspace, and ``InvalidInput``
+    for a recipe with mistakes.
+    """
+    return CorpusFrames(*load_remembered(recipe, path))
+
+
+class CorpusFrames:
+    """The current rows of a workspace as polars frames, its agreement, and its releases."""
+
+    def __init__(self, loaded: LoadedRecipe, workspace: Workspace) -> None:
+        """See ``open_workspace``."""
+        self._loaded, self._workspace = loaded, workspace
+        self._corpus: Corpus = open_corpus(loaded, workspace)
+
+    def __repr__(self) -> str:
+        """Return the place and the recipe."""
+        return f"<workspace {self.location} of recipe {self._loaded.recipe.recipe}>"
+
+    @property
+    def location(self) -> str:
+        """The folder or URL of the workspace."""
+        return self._workspace.location
+
+    @property
+    def schema(self) -> LabelSchema:
+        """The label schema that people judge by."""
+        return self._loaded.labels
+
+    def table(self, name: str) -> "polars.DataFrame":
+        """Return the current rows of a table, such as ``sources``, ``prelabels``, ``rejections``.
+
+        Raises ``InvalidInput`` if there is no such table.
+        """
+        names = sorted(list_assets("schemas/tables", suffix=".yaml"))
+        if name not in names:
+            raise InvalidInput(f"there is no table {name!r}{nearest(name, names)}")
+        return to_frame(self._corpus.read(name))
+
+    def items(self) -> "polars.DataFrame":
+        """Return the items with the file, title, collection and licence of their source.
+
+        ``audio``, ``video``, ``image`` and ``face`` (and ``audio_b``, ``video_b``) are paths or URLs of media files.
+        """
+        import polars
+
+        items = self.table("items")
+        sources = self.table("sources").select("source_id", "file", "title", "collection", "licence", "participant")
+        folder = f"{self.location}/blobs/"
+        media = [(polars.lit(folder) + polars.col(name)).alias(name) for name in MEDIA_VARIABLES]
+        return items.with_columns(media).join(sources, on="source_id", how="left", maintain_order="left")
+
+    def judgements(self, *, with_skipped: bool = False) -> "polars.DataFrame":
+        """Return the newest form of every judgement, a row each, sorted by item; deleted ones are left out.
+
+        ``with_skipped`` includes those without a value: the item was skipped, or could not be judged.
+        """
+        return to_frame(current_judgements(self._corpus.read("annotations"), with_skipped=with_skipped))
+
+    def labels(self) -> "polars.DataFrame":
+        """Return the aggregated label of each item, with its soft label, agreement and evidence."""
+        return self.table("labels")
+
+    def agreement(self, *, by: str | None = None, draws: int = 0, over: Over = "items") -> "polars.DataFrame":
+        """Return how far people agree on each field, as ``curate.agreement``.
+
+        ``by`` is ``rater``, ``label``, ``split``, or a column of annotations, items or sources.
+        """
+        measured = measure_agreement(self._loaded, self._workspace, by=by, draws=draws, over=over)
+        return agreement_frame(iter(measured.rows))
+
+    def status(self) -> Status:
+        """Return what the workspace holds, by table, outcome and reason."""
+        return status(self._loaded, self._workspace)
+
+    def trace(self, item: str) -> Trace:
+        """Return everything behind the label of the item whose id begins with ``item``."""
+        return trace(self._loaded, self._workspace, item)
+
+    def releases(self) -> list[str]:
+        """Return the versions of the releases, oldest first."""
+        return [manifest.version for manifest in Releases(self._workspace.releases).manifests()]
+
+    def release(
+        self, version: str | None = None, *, split: str | None = None, streaming: bool = False
+    ) -> "DatasetDict | Dataset":
+        """Return a release, by default the newest, as ``curate.load_release``.
+
+        Raises ``InvalidInput`` if there is no such release.
+        """
+        versions = self.releases()
+        if version is None and not versions:
+            raise InvalidInput(f"{self.location} has no release yet", hint="run a recipe with an export stage")
+        folder = find_release(version or versions[-1], self._workspace)
+        return load_release(folder, split=split, streaming=streaming)
+
+    def diff(self, before: str, after: str) -> Difference:
+        """Return what changed from one release to another."""
+        return compare_releases(*(find_release(version, self._workspace) for version in (before, after)))
