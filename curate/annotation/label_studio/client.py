@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from curate.annotation.label_studio.payloads import is_id, is_text, records, task_problem, to_credible_time
 from curate.annotation.local_server.connection import Connection
-from curate.annotation.local_server.process import MEDIA
+from curate.annotation.local_server.media import remove_shared, shared_folder
 from curate.annotation.protocol import Fetched, Project, Say, TaskState
 from curate.errors import CurateError, InvalidInput, ServiceRefused, ServiceUnavailable
 from curate.storage.blobs import Blobs
@@ -79,7 +79,7 @@ class LabelStudioServer:
             return {}
         if self.connection.local:
             # Label Studio serves no files directly in its document root, only those of folders below.
-            folder = blobs.root.parent.resolve() / "label_studio" / MEDIA / blobs.root.name
+            folder = shared_folder(blobs)
             blobs.share(wanted, folder)
             self._expose(project_id, folder)
             return {name: f"{prefix}/data/local-files/?d={folder.name}/{name}" for name in wanted}
@@ -156,6 +156,22 @@ class LabelStudioServer:
     def delete_tasks(self, project_id: int, task_ids: Sequence[int]) -> None:
         self._act("delete_tasks", project_id, task_ids)
 
+    def delete_annotations(self, annotation_ids: Iterable[int]) -> None:
+        for annotation_id in annotation_ids:
+            self._call("DELETE", f"api/annotations/{annotation_id}/", missing_ok=True)
+
+    def remove_media(self, blobs: Blobs, kept: Container[str]) -> int:
+        if self.connection.local:
+            return remove_shared(blobs, kept)
+        store = [project.project_id for project in self.projects() if project.is_own and _is_media_store(project)]
+        removed = 0
+        for file in (file for project_id in store for file in self._uploads(project_id)):
+            match = _UPLOADED.fullmatch(str(file.get("file")))
+            if match and is_id(file.get("id")) and f"{match[2]}/{match[1]}" not in kept:
+                self._call("DELETE", f"api/import/file-upload/{file['id']}", missing_ok=True)
+                removed += 1
+        return removed
+
     def replace_predictions(self, project_id: int, by_task: Mapping[int, Mapping[str, Any] | None]) -> None:
         if by_task:
             self._act("delete_tasks_predictions", project_id, list(by_task))
@@ -205,16 +221,17 @@ class LabelStudioServer:
     @cached_property
     def _media_project(self) -> int:
         """The project for uploaded files: Label Studio accepts none in projects with several data keys."""
-        ids = sorted(
-            project.project_id for project in self.projects() if project.is_own and _MEDIA_MARK in project.description
-        )
+        ids = sorted(p.project_id for p in self.projects() if p.is_own and _is_media_store(p))
         description = f"Nothing to judge here: the other projects show files kept here. {_MEDIA_MARK}"
         settings = {"title": "(files, nothing to judge)", "description": description}
         return ids[0] if ids else self.create_project(settings).project_id
 
-    def _uploaded(self, project_id: int) -> dict[str, str]:
+    def _uploads(self, project_id: int) -> list[dict[str, Any]]:
         files = self._call("GET", f"api/projects/{project_id}/file-uploads", params={"all": "true"})
-        paths = (str(file.get("file")) for file in records(files))
+        return list(records(files))
+
+    def _uploaded(self, project_id: int) -> dict[str, str]:
+        paths = (str(file.get("file")) for file in self._uploads(project_id))
         matches = ((_UPLOADED.fullmatch(path), path) for path in paths)
         return {f"{match[2]}/{match[1]}": path for match, path in matches if match}
 
@@ -330,6 +347,10 @@ class LabelStudioServer:
             kind = ServerFault if answer.status_code >= 500 else ServiceUnavailable
             return kind(f"{address} failed ({answer.status_code}): {detail}"[:600], hint="try again later")
         return InvalidInput(f"{address} does not accept this ({answer.status_code}): {detail}"[:1000])
+
+
+def _is_media_store(project: Project) -> bool:
+    return _MEDIA_MARK in project.description
 
 
 def _start_hint(connection: Connection) -> str:
