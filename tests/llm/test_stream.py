@@ -150,12 +150,13 @@ def test_an_interrupt_does_not_wait_for_the_ending():
         finally:
             ended.append("cancelled")
 
+    def interrupt():
+        with closing(stream_ready(iter([1]), double_of, window=1, finish=finish)) as ready:
+            next(ready)
+            raise KeyboardInterrupt
+
     started = time.monotonic()
-    with (
-        pytest.raises(KeyboardInterrupt),
-        closing(stream_ready(iter([1]), double_of, window=1, finish=finish)) as ready,
-    ):
-        next(ready)
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
     assert ended == ["cancelled"]
     assert time.monotonic() - started < 30
