@@ -45,6 +45,7 @@ REASONS = (
     "duplicate",
     "near_duplicate",
     "filtered",
+    "forgotten",
     "known_bad",
     "unknown_item",
     "invalid",

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curate import __version__
 from curate.assets import find_asset
+from curate.corpus.pseudonyms import pseudonym
 from curate.corpus.set_aside import set_aside
 from curate.corpus.splits import Separation, SplitSettings, separations, split_items, with_participants
 from curate.corpus.view import Corpus
@@ -20,7 +21,7 @@ from curate.files import digest
 from curate.hub.card import render_card
 from curate.release.manifest import Manifest
 from curate.release.memo import note, recall
-from curate.release.rows import ITEM_COLUMNS, PRELABEL_COLUMNS, SOURCE_COLUMNS, ReleaseRows, ReleaseTables, pseudonym
+from curate.release.rows import ITEM_COLUMNS, PRELABEL_COLUMNS, SOURCE_COLUMNS, ReleaseRows, ReleaseTables
 from curate.release.semver import FIRST, VersionName
 from curate.release.versions import Releases
 from curate.release.write import About, Plan, plan_release, write_release

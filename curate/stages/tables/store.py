@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.annotation.importing.acts import ORIGIN, NewActs, new_acts
+from curate.corpus.tombstones import Tombstones
 from curate.corpus.view import Corpus
 from curate.stages.capabilities import Judged
 from curate.stages.contract import Receipt, Tools
@@ -40,11 +41,13 @@ def store_judgements(corpus: Corpus, tools: Tools) -> Receipt:
 def changes_of(
     corpus: Corpus, judgements: pa.Table, collection: str | None, *, origin: str = ORIGIN, withdraws: bool = True
 ) -> NewActs:
-    """Return the acts that ``annotations`` lacks of judgements of a collection's items."""
+    """Return the acts that ``annotations`` lacks of judgements of a collection's items, but for forgotten raters."""
     name = f"{origin}:{collection or ''}"
     stored = corpus.table("annotations").read(where=("server", [name]))
     now = datetime.now(UTC)
     keyed = keyed_items(corpus, collection)
+    is_forgotten = Tombstones.read(corpus.workspace).forgotten_rows(judgements.select(["annotator"]))
+    judgements = judgements.filter(pc.invert(is_forgotten))
     return new_acts(judgements, keyed, stored, corpus.labels, origin=name, now=now, withdraws=withdraws)
 
 
