@@ -10,6 +10,7 @@ from curate.cli.commands import (
     annotate,
     audit,
     check,
+    convert,
     doctor,
     forget,
     labels,
@@ -17,6 +18,7 @@ from curate.cli.commands import (
     preview,
     releases,
     run,
+    scores,
     status,
     trace,
     unlock,
@@ -43,6 +45,8 @@ app.command("check")(check.check_command)
 app.command("status")(status.status_command)
 app.command("releases")(releases.releases_command)
 app.command("diff")(releases.diff_command)
+app.command("convert")(convert.convert_command)
+app.command("scores")(scores.scores_command)
 app.command("trace")(trace.trace_command)
 app.command("demo")(run.demo_command)
 app.command("preview")(preview.preview_command)

@@ -137,6 +137,7 @@ def find_work(stage: BatchStage, identity: str, corpus: Corpus, tools: Tools) ->
     used = stage.columns_used()
     names = list(used) if used is not None else [name for name in inputs.column_names if name != "work"]
     works = row_works(f"{stage.stage}:{identity}", inputs.select(names))
+    pa.default_memory_pool().release_unused()
     return BatchWork(stage, inputs, inputs[parent_column(stage.writes[0])], works)
 
 
