@@ -40,7 +40,7 @@ def count_of(number: int, noun: str) -> str:
         return f"1 {noun}"
     head, _, last = noun.rpartition(" ")
     ending = last[:-1] + "ies" if last.endswith("y") and last[-2:-1] not in "aeiou" else f"{last}s"
-    plural = {"person": "people"}.get(last, ending)
+    plural = {"person": "people", "erratum": "errata"}.get(last, ending)
     return f"{number:,} {f'{head} {plural}'.strip()}"
 
 

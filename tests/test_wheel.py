@@ -59,5 +59,5 @@ def test_demo_from_the_wheel_outside_the_checkout(wheel, tmp_path):
         text=True,
     ).stdout
     assert where.startswith(str(home)), "the checkout was used instead of the wheel"
-    assert (tmp_path / "curate-workspace" / "releases" / "v1" / "manifest.json").is_file()
+    assert (tmp_path / "curate-workspace" / "releases" / "1.0.0" / "manifest.json").is_file()
     assert "curate annotate up" in done.stdout

@@ -8,6 +8,7 @@ from curate import __version__
 from curate.cli.commands import (
     agreement,
     annotate,
+    audit,
     check,
     doctor,
     labels,
@@ -33,6 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MAX_HELP_WIDTH},
 )
 app.add_typer(annotate.app, name="annotate")
+app.add_typer(audit.app, name="audit")
 app.add_typer(labels.app, name="labels")
 app.command("run")(run.run_command)
 app.command("plan")(plan.plan_command)

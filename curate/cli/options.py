@@ -34,7 +34,7 @@ WORKSPACE = "curate-workspace"
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. stages.export.release=v7."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. stages.export.release=2.0.0."),
 ]
 RawFolders = Annotated[
     list[Path] | None,

@@ -78,7 +78,7 @@ def gather(
     """
     people = current_judgements(annotations.select([*HUMAN_COLUMNS, *labels.fields]))
     if arms:
-        _check_arms(people, arms)
+        check_arms(people, arms)
         people = people.filter(pc.is_in(people["arm"], value_set=pa.array(sorted(arms), pa.string())))
     if blind_only:
         people = people.filter(pa.array(~is_prefilled(people)))
@@ -105,7 +105,8 @@ def gather(
     return Evidence(people, prelabels, pa.array(rows), items, raters, names, encoded.dictionary, starts, by_people)
 
 
-def _check_arms(people: pa.Table, arms: Collection[str]) -> None:
+def check_arms(people: pa.Table, arms: Collection[str]) -> None:
+    """Raise ``InvalidInput`` for an arm that no judgement is of."""
     stored = sorted(name for name in people["arm"].unique().to_pylist() if name is not None)
     if people.num_rows and (unknown := sorted(set(arms) - set(stored))):
         raise InvalidInput(

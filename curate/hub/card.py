@@ -47,6 +47,7 @@ def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
         "header": _header(facts, counts),
         "name": escape(facts.name),
         "version": code(facts.version),
+        "changes": escape(facts.changes),
         "content_sha256": facts.content_sha256,
         "recipe": code(facts.recipe),
         "tool": escape(facts.tool),

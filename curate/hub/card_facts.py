@@ -46,6 +46,8 @@ class CardFacts(NamedTuple):
 
     name: str
     version: str
+    changes: str
+    """What changed since the version before, or that it is the first"""
     content_sha256: str
     recipe: str
     label_schema: str

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from curate.document import nearest
 from curate.errors import InvalidInput
-from curate.release.manifest import FILE, is_version, read_manifest
+from curate.release.manifest import FILE, read_manifest
+from curate.release.semver import is_version
 from curate.release.verify import release_damages
 from curate.release.versions import Releases
 from curate.storage.folder import DiskFolder
@@ -53,4 +54,5 @@ def find_release(release: str | Path, workspace: str | Path | Workspace) -> Path
             return releases.fetch(manifests[name])
         versions = ", ".join(manifests) or "none"
         raise InvalidInput(f"there is no release {name} in {opened.location}", hint=f"its releases: {versions}")
-    raise InvalidInput(f"{name} is neither a release folder nor a version in {workspace}", hint="see curate releases")
+    place = opened.location if opened else workspace
+    raise InvalidInput(f"{name} is neither a release folder nor a version in {place}", hint="see curate releases")

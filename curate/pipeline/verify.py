@@ -50,7 +50,7 @@ def verify(path: str | Path) -> Verification:
     if not folder.exists(FILE):
         raise InvalidInput(
             f"{path} is neither a workspace nor a release",
-            hint="name a workspace, or a folder of its `releases`, such as curate-workspace/releases/v1",
+            hint="name a workspace, or a folder of its `releases`, such as curate-workspace/releases/1.0.0",
         )
     return Verification(folder.location, {"releases": 1}, list(_verify_releases({folder.path.name: folder})))
 

@@ -1,9 +1,9 @@
 """What differs between two releases: items that came and went, labels that changed, items in another split."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -14,12 +14,12 @@ from curate.labels import Feature
 from curate.labels.columns import EVIDENCE_COLUMNS, ITEM_COLUMNS
 from curate.labels.features import scalar
 from curate.release.features import MEDIA
-from curate.release.manifest import Manifest, read_manifest
+from curate.release.manifest import read_manifest
 from curate.release.read import open_shard
-from curate.release.shards import SPLIT_COLUMN
+from curate.release.semver import Kind
+from curate.release.shards import SPLIT_COLUMN, ReleaseFile
 from curate.sentences import count_of
 
-Kind = Literal["none", "patch", "minor", "major"]
 _MAX_CHARS = 120
 _NO_LABEL = "label number {} without a name"
 
@@ -91,8 +91,11 @@ class Difference(NamedTuple):
         yield from others[count:]
 
 
-class _Rows(NamedTuple):
-    manifest: Manifest
+class Content(NamedTuple):
+    """What is compared of a release: its rows with the names of media files instead of the files, and the split."""
+
+    version: str
+    label_schema_sha256: str
     table: pa.Table
     features: dict[str, Feature]
 
@@ -102,7 +105,11 @@ def compare_releases(before: Path, after: Path) -> Difference:
 
     Raises ``WorkspaceUnusable`` for a folder that holds no release.
     """
-    old, new = _read(before), _read(after)
+    return compare(read_content(before), read_content(after))
+
+
+def compare(old: Content, new: Content) -> Difference:
+    """Return how the content of a release differs from that of an earlier one."""
     old_ids, new_ids = old.table["item_id"].to_pylist(), new.table["item_id"].to_pylist()
     old_rows, new_rows = ({item: row for row, item in enumerate(ids)} for ids in (old_ids, new_ids))
     common = [item for item in new_rows if item in old_rows]
@@ -118,8 +125,8 @@ def compare_releases(before: Path, after: Path) -> Difference:
     relabelled = {name: changes for name in fields if (changes := pairs.changes(name))}
     others = [name for name in shared if name not in {*fields, "text"}]
     difference = Difference(
-        before=old.manifest.version,
-        after=new.manifest.version,
+        before=old.version,
+        after=new.version,
         kind="none",
         items_before=len(old_rows),
         items_after=len(new_rows),
@@ -132,7 +139,7 @@ def compare_releases(before: Path, after: Path) -> Difference:
         columns_added=[name for name in new.features if name not in old.features],
         columns_removed=[name for name in old.features if name not in new.features],
         columns_changed=[name for name in shared if old.features[name] != new.features[name]],
-        is_other_schema=old.manifest.label_schema_sha256 != new.manifest.label_schema_sha256,
+        is_other_schema=old.label_schema_sha256 != new.label_schema_sha256,
     )
     return difference._replace(kind=_kind(difference))
 
@@ -233,12 +240,19 @@ def _named(value: Any, feature: Feature) -> Any:
             return {name: _named(value[name], member) for name, member in feature.items()}
 
 
-def _read(folder: Path) -> _Rows:
+def read_content(folder: Path) -> Content:
+    """Read what is compared of the release in a folder. Raises ``WorkspaceUnusable`` if it holds none."""
     manifest = read_manifest(folder)
+    return Content(manifest.version, manifest.label_schema_sha256, *read_shards(folder, manifest.files))
+
+
+def read_shards(folder: Path, files: Iterable[ReleaseFile]) -> tuple[pa.Table, dict[str, Feature]]:
+    """Read the rows of the shards among ``files``, as in ``Content``, and their features.
+
+    Raises ``WorkspaceUnusable`` if a file is not a shard, or shards differ in their columns.
+    """
     shards = [
-        (file.split, open_shard(folder / file.path, release=str(folder)))
-        for file in manifest.files
-        if file.split is not None
+        (file.split, open_shard(folder / file.path, release=str(folder))) for file in files if file.split is not None
     ]
     if not shards:
         raise WorkspaceUnusable(f"release {folder} has no shards", hint="restore the release from a copy")
@@ -250,4 +264,4 @@ def _read(folder: Path) -> _Rows:
     # Media are named by the hash of their bytes.
     columns = [f"{name}.path" if name in MEDIA else name for name in features]
     tables = [shard.read(columns).append_column(SPLIT_COLUMN, pa.repeat(split, shard.rows)) for split, shard in shards]
-    return _Rows(manifest, pa.concat_tables(tables), features)
+    return pa.concat_tables(tables), features

@@ -5,35 +5,22 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from curate.errors import WorkspaceUnusable
 from curate.files import canonical_json
+from curate.release.history import Step
+from curate.release.semver import VersionName
 from curate.release.shards import ReleaseFile, describe_file
 
 FILE = "manifest.json"
 CARD = "README.md"
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_PATH = re.compile(r"README\.md|data/\w+-\d{5}-of-\d{5}\.parquet")
+CHANGES = "CHANGELOG.md"
+_PATH = re.compile(r"README\.md|CHANGELOG\.md|data/\w+-\d{5}-of-\d{5}\.parquet")
 FORMAT = 1
 """Raised if the same rows would be written as different files; part of every release's content."""
-
-
-def is_version(name: str) -> bool:
-    """Whether this can name a folder, a git tag and a Hub revision."""
-    return bool(_VERSION.fullmatch(name))
-
-
-def check_version(name: str) -> str:
-    """Return the name of a version. Raises ``ValueError`` for anything else."""
-    if not is_version(name):
-        raise ValueError("a version is letters, digits, dots, dashes and underscores, such as v2 or 2027-01")
-    return name
-
-
-VersionName = Annotated[str, AfterValidator(check_version)]
 
 
 class Manifest(BaseModel):
@@ -42,8 +29,6 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     version: VersionName
-    number: int = Field(ge=1, le=10**9)
-    """The number of the release in its workspace, from 1."""
     recipe: str
     label_schema: str
     label_schema_sha256: str
@@ -54,6 +39,8 @@ class Manifest(BaseModel):
     splits: dict[str, int]
     """Rows by split."""
     files: tuple[ReleaseFile, ...]
+    history: tuple[Step, ...] = Field(min_length=1)
+    """The versions up to this one, oldest first, each with what changed and why it has its number."""
     tool: str
     format: int = FORMAT
 

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from curate.errors import WorkspaceUnusable
-from curate.release.manifest import CARD, FILE, Manifest, read_manifest
+from curate.release.manifest import CARD, CHANGES, FILE, Manifest, read_manifest
 from curate.release.read import open_shard
 from curate.release.shards import ReleaseFile
 from curate.storage.folder import Folder
@@ -52,8 +52,10 @@ def _manifest_damages(manifest: Manifest, folder: Folder) -> list[str]:
         damages.append(f"{FILE} calls the release {manifest.version!r}, and its folder {Path(folder.path).name!r}")
     if rows != Counter(manifest.splits):
         damages.append(f"{FILE} was changed: its shards have other numbers of rows than its splits")
-    if CARD not in {file.path for file in manifest.files}:
-        damages.append(f"{FILE} was changed: it does not list {CARD}")
+    listed = {file.path for file in manifest.files}
+    damages += [f"{FILE} was changed: it does not list {name}" for name in (CARD, CHANGES) if name not in listed]
+    if manifest.history[-1].version != manifest.version:
+        damages.append(f"{FILE} was changed: its history does not end with {manifest.version}")
     return damages
 
 

@@ -3,15 +3,25 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from curate.errors import InvalidInput, StorageFailed, WorkspaceUnusable
 from curate.files import sync_to_disk
-from curate.release.manifest import CARD, FILE, Manifest, check_files, damaged_release, is_version, read_manifest
+from curate.release.manifest import CARD, CHANGES, FILE, Manifest, check_files, damaged_release, read_manifest
 from curate.release.read import open_shard
+from curate.release.semver import is_version, parse_version
 from curate.storage.folder import Folder
 
 _BUILDING = ".building"
+
+
+@dataclass
+class Build:
+    """A release that is being written into ``folder``; its ``version`` may follow from what is in it."""
+
+    folder: Path
+    version: str = ""
 
 
 class Releases:
@@ -49,7 +59,7 @@ class Releases:
         versions = (name.removesuffix(f"/{FILE}") for name in self.folder.glob(f"*/{FILE}"))
         manifests = (self._manifest(version) for version in versions if is_version(version))
         selected = (manifest for manifest in manifests if recipe in (None, manifest.recipe))
-        return sorted(selected, key=lambda manifest: (manifest.number, manifest.version))
+        return sorted(selected, key=lambda manifest: parse_version(manifest.version))
 
     def _manifest(self, version: str) -> Manifest:
         folder = self.folder.child(version)
@@ -63,17 +73,16 @@ class Releases:
             )
         return manifest
 
-    def next_number(self) -> int:
-        """Return one more than the greatest number in use."""
-        return max((manifest.number for manifest in self.manifests()), default=0) + 1
-
-    def next_version(self) -> str:
-        """Return the first free version of v1, v2, …, from the next number on."""
-        self.folder.remove_unfinished(FILE)
-        number = self.next_number()
-        while self.folder.exists(f"v{number}"):
-            number += 1
-        return f"v{number}"
+    def check_new(self, version: str) -> None:
+        """Raise ``InvalidInput`` unless ``version`` is greater than every version in use."""
+        newest = max((parse_version(manifest.version) for manifest in self.manifests()), default=None)
+        if newest is not None and parse_version(version) <= newest:
+            exists = any(manifest.version == version for manifest in self.manifests())
+            problem = "exists already, with other content" if exists else f"is not greater than {newest}, the newest"
+            raise InvalidInput(
+                f"release {version} {problem}",
+                hint=f"releases never change: name one after {newest}, or leave `release` out of the recipe",
+            )
 
     def splits(self, manifest: Manifest) -> dict[str, str]:
         """Return the split of every item of a release, read from its shards."""
@@ -95,28 +104,29 @@ class Releases:
         return splits if earlier else None
 
     @contextmanager
-    def building(self, version: str) -> Iterator[Path]:
-        """Yield an empty folder that becomes release ``version`` when the block ends without an error.
+    def building(self) -> Iterator["Build"]:
+        """Yield a build whose folder becomes the release ``build.version`` when the block ends without an error.
 
         For a workspace behind a URL it is built on this disk and uploaded, the manifest last. A build that was killed
         leaves nothing that counts as a release, and the next one removes it. Raises ``InvalidInput`` if the version
-        exists.
+        exists, or something else is in its place.
         """
         self.folder.remove_unfinished(FILE)
-        if self.folder.exists(version):
-            raise InvalidInput(
-                f"release {version} exists already, with other content",
-                hint="releases never change: choose another version, or omit it to get the next number",
-            )
-        folder = self.folder.child(version)
         work = self.folder.path / _BUILDING
+        build = Build(work)
         try:
             if work.is_symlink():
                 work.unlink()
             shutil.rmtree(work, ignore_errors=True)
             (work / "data").mkdir(parents=True)
-            yield work
-            files = [*sorted((work / "data").iterdir()), work / CARD, work / FILE]
+            yield build
+            if self.folder.exists(build.version):
+                raise InvalidInput(
+                    f"{self.location(build.version)} exists already, and is not a release",
+                    hint="move it away: the name belongs to the next release",
+                )
+            folder = self.folder.child(build.version)
+            files = [*sorted((work / "data").iterdir()), work / CARD, work / CHANGES, work / FILE]
             for path in [*files, work / "data", work]:
                 sync_to_disk(path)
             folder.save([path.relative_to(work).as_posix() for path in files], source=work)
@@ -124,7 +134,7 @@ class Releases:
             sync_to_disk(self.folder.path)
         except OSError as error:
             raise StorageFailed(
-                f"cannot write release {version} to {self.folder.location}: {error.strerror or error}",
+                f"cannot write a release to {self.folder.location}: {error.strerror or error}",
                 hint="free some space or fix the permissions, then run again",
             ) from error
         finally:

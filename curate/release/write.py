@@ -1,8 +1,8 @@
 """Plan a release from released rows, and write it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,9 +10,13 @@ import pyarrow.compute as pc
 from curate.files import canonical_json
 from curate.labels import LabelSchema, compile_features
 from curate.release.columns import Indices
+from curate.release.diff import Content, compare, read_content, read_shards
 from curate.release.features import MEDIA
-from curate.release.manifest import CARD, Manifest, content_hash
+from curate.release.history import Step, change_log, first_step
+from curate.release.manifest import CARD, CHANGES, Manifest, content_hash
+from curate.release.propose import next_step
 from curate.release.rows import ReleaseRows, to_lines
+from curate.release.semver import parse_version
 from curate.release.shards import cut_row_groups, cut_shards, describe_file, shard_path, write_shard
 from curate.release.statistics import Statistics
 from curate.release.versions import Releases
@@ -29,6 +33,22 @@ class Plan:
     sizes: dict[str, list[int]]
     content_sha256: str
     statistics: Statistics
+
+
+class About(NamedTuple):
+    """What a manifest says besides the content; ``version`` is the one that the user named, if any."""
+
+    version: str | None
+    recipe: str
+    split_settings: str
+    tool: str
+
+
+class Written(NamedTuple):
+    """What a card can say once the shards are written: the history with this version last, and bytes by split."""
+
+    history: tuple[Step, ...]
+    split_bytes: dict[str, int]
 
 
 def plan_release(
@@ -75,35 +95,57 @@ def write_release(
     blobs: Blobs,
     *,
     releases: Releases,
-    about: Mapping[str, Any],
+    about: About,
     max_shard_bytes: int,
-    card: Callable[[dict[str, int]], str],
+    card: Callable[[Written], str],
 ) -> Manifest:
     """Write the planned release and return its manifest.
 
-    ``about`` holds the manifest's version, recipe and tool; ``card`` makes the card from the bytes of each split.
+    Its version is proposed by what differs from the newest release of the recipe, unless ``about`` names one. ``card``
+    makes the card. Raises ``InvalidInput`` if the version named is not greater than every version in use.
     """
+    if about.version is not None:
+        releases.check_new(about.version)
     features = compile_features(labels)
-    with releases.building(about["version"]) as folder:
-        files = []
+    with releases.building() as build:
+        folder, files = build.folder, []
         for split, items in plan.splits.items():
             cuts = cut_shards(plan.sizes[split], max_shard_bytes)
             for number, cut in enumerate(cuts):
                 path, members = shard_path(split, number, len(cuts)), items[cut]
                 groups = (rows.table(members[group]) for group in cut_row_groups(plan.sizes[split][cut]))
                 files.append(describe_file(folder, path, rows=write_shard(folder / path, groups, features, blobs)))
+        content = Content("", labels.sha256, *read_shards(folder, files))
+        history = next_history(releases, about.recipe, content, version=about.version)
+        build.version = history[-1].version
         sizes = {split: sum(file.size_bytes for file in files if file.split == split) for split in plan.splits}
-        (folder / CARD).write_text(card(sizes), encoding="utf-8")
+        (folder / CARD).write_text(card(Written(history, sizes)), encoding="utf-8")
+        (folder / CHANGES).write_text(change_log(history), encoding="utf-8")
         manifest = Manifest(
-            **about,
+            version=build.version,
+            recipe=about.recipe,
             label_schema=labels.name,
             label_schema_sha256=labels.sha256,
             content_sha256=plan.content_sha256,
+            split_settings=about.split_settings,
             splits={split: len(items) for split, items in plan.splits.items()},
-            files=(describe_file(folder, CARD), *files),
+            files=(describe_file(folder, CARD), describe_file(folder, CHANGES), *files),
+            history=history,
+            tool=about.tool,
         )
         manifest.write(folder)
     return manifest
+
+
+def next_history(releases: Releases, recipe: str, content: Content, *, version: str | None = None) -> tuple[Step, ...]:
+    """Return the history of a release with this content: that of the recipe's newest one, and one step more."""
+    used = releases.manifests()
+    newest = next((manifest for manifest in reversed(used) if manifest.recipe == recipe), None)
+    if newest is None:
+        version = version or (str(parse_version(used[-1].version).after("major")) if used else None)
+        return (first_step(content.table.num_rows, version=version),)
+    difference = compare(read_content(releases.fetch(newest)), content)
+    return *newest.history, next_step(difference, newest=used[-1].version, version=version)
 
 
 def _media_sizes(columns: Iterable[pa.Array], blobs: Blobs) -> list[int]:

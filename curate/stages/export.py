@@ -18,11 +18,12 @@ from curate.document import read_text
 from curate.errors import InvalidInput
 from curate.files import digest
 from curate.hub.card import render_card
-from curate.release.manifest import Manifest, VersionName
+from curate.release.manifest import Manifest
 from curate.release.memo import note, recall
 from curate.release.rows import ITEM_COLUMNS, PRELABEL_COLUMNS, SOURCE_COLUMNS, ReleaseRows, ReleaseTables, pseudonym
+from curate.release.semver import FIRST, VersionName
 from curate.release.versions import Releases
-from curate.release.write import Plan, plan_release, write_release
+from curate.release.write import About, Plan, plan_release, write_release
 from curate.sentences import count_of, verb_of
 from curate.stages.capabilities import Dividing
 from curate.stages.contract import DriverStage, Forecast, Receipt, Tools
@@ -80,7 +81,7 @@ class Export(DriverStage, Dividing):
     stage: Literal["export"]
     split: Split = Split()
     release: VersionName | None = None
-    """The version to make; by default the next of v1, v2, …"""
+    """The version to make, such as 2.0.0, greater than those in use; by default the one that fits what changed."""
     reviewed_only: bool = False
     """Leave out items that nobody has judged."""
     media: tuple[Medium, ...] = get_args(Medium)
@@ -111,13 +112,7 @@ class Export(DriverStage, Dividing):
         if same := self._same(releases, recipe, plan.content_sha256):
             self._note(corpus, tools, settings, plan, lacking)
             return _unchanged(same)
-        about = {
-            "version": self.release or releases.next_version(),
-            "number": releases.next_number(),
-            "recipe": recipe,
-            "split_settings": settings.identity,
-            "tool": f"curate {__version__}",
-        }
+        about = About(self.release, recipe, settings.identity, f"curate {__version__}")
         template, lost = _read_template(self.card, tools), losses(corpus)
         notices = [
             *licence_notes(corpus, tables, plan),
@@ -134,8 +129,8 @@ class Export(DriverStage, Dividing):
             releases=releases,
             about=about,
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
-            card=lambda sizes: render_card(
-                template, card_facts(about, plan, tools.labels, tables, separated, sizes, notices), plan.statistics
+            card=lambda written: render_card(
+                template, card_facts(about, plan, tools.labels, tables, separated, written, notices), plan.statistics
             ),
         )
         self._note(corpus, tools, settings, plan, lacking)
@@ -150,7 +145,8 @@ class Export(DriverStage, Dividing):
             return Forecast(False, f"release {same.version} holds all of this already")
         before = releases.manifests(recipe)[-1:]
         unless = f", unless it would equal {before[0].version}" if before else ""
-        return Forecast(True, f"writes release {self.release or 'v' + str(releases.next_number())}{unless}")
+        proposed = f"the release after {before[0].version}" if before else f"release {FIRST}"
+        return Forecast(True, f"writes {f'release {self.release}' if self.release else proposed}{unless}")
 
     def _tables(self, corpus: Corpus, tools: Tools) -> tuple[ReleaseTables, list[str]]:
         """Return the tables with the media to release, and a sentence for each viewing copy that cannot be made."""
@@ -202,7 +198,7 @@ class Export(DriverStage, Dividing):
         notices = "".join(f"; {notice.rstrip('.')}" for notice in withheld_items(withheld))
         verb = verb_of(len(lacking), "is", "are")
         without = f"; {count_of(len(lacking), 'item')} {verb} without video: {lacking[0]}" if lacking else ""
-        return f"release {manifest.version} is in {location}{warning}{notices}{without}"
+        return f"release {manifest.version} ({manifest.history[-1].reason}) is in {location}{warning}{notices}{without}"
 
 
 def read_tables(corpus: Corpus, tools: Tools) -> ReleaseTables:

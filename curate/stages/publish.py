@@ -8,10 +8,11 @@ from pydantic import AfterValidator
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.hub.upload import upload_release
-from curate.release.manifest import FILE, VersionName, check_files
+from curate.release.manifest import FILE, check_files
 from curate.release.versions import Releases
 from curate.stages.contract import DriverStage, Forecast, Receipt, Tools
 
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9_]([A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
 
 
@@ -22,13 +23,19 @@ def _check_repo(name: str) -> str:
     return name
 
 
+def _check_tag(name: str) -> str:
+    if not _TAG.fullmatch(name):
+        raise ValueError("a tag is letters, digits, dots, dashes and underscores, such as 1.0.0 or 2027-01")
+    return name
+
+
 class Publish(DriverStage):
     """Upload the newest release in one commit with a tag; its files replace those of an earlier release."""
 
     stage: Literal["publish"]
     repo: Annotated[str, AfterValidator(_check_repo)]
     private: bool = True
-    tag: VersionName | None = None
+    tag: Annotated[str, AfterValidator(_check_tag)] | None = None
     """The tag to set; by default the release's version."""
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:

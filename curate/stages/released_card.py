@@ -1,7 +1,6 @@
 """The facts that a data card states of a release."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +14,7 @@ from curate.labels.fields.phrases import Words
 from curate.media.faces.insightface import licence_note
 from curate.release.features import MEDIA, card_features
 from curate.release.rows import ReleaseTables
-from curate.release.write import Plan
+from curate.release.write import About, Plan, Written
 from curate.sentences import count_of, verb_of
 
 _MAX_NAMED = 3
@@ -23,30 +22,31 @@ _ISO_639_1 = 2
 
 
 def card_facts(
-    about: Mapping[str, Any],
+    about: About,
     plan: Plan,
     labels: LabelSchema,
     tables: ReleaseTables,
     separated: Sequence[Separation],
-    split_bytes: Mapping[str, int],
+    written: Written,
     notices: Sequence[str],
 ) -> CardFacts:
-    """Return the facts of a card apart from statistics; ``about`` holds the version, the recipe and the tool."""
+    """Return the facts of a card apart from statistics."""
     fields = labels.fields
     taxonomies = [field.scored_taxonomy for field in fields.values() if field.scored_taxonomy is not None]
     languages = _released(tables, plan)["language"].drop_null().unique().to_pylist()
     return CardFacts(
-        name=about["recipe"].replace("_", " "),
-        version=about["version"],
+        name=about.recipe.replace("_", " "),
+        version=written.history[-1].version,
+        changes=written.history[-1].reason,
         content_sha256=plan.content_sha256,
-        recipe=about["recipe"],
+        recipe=about.recipe,
         label_schema=labels.name,
         fields={name: field.describe() for name, field in fields.items()},
         features=card_features(compile_features(labels)),
-        tool=about["tool"],
+        tool=about.tool,
         separations=separated,
         row_bytes={split: sum(sizes) for split, sizes in plan.sizes.items()},
-        split_bytes=split_bytes,
+        split_bytes=written.split_bytes,
         languages=sorted(language for language in languages if len(language) == _ISO_639_1),
         labels={name: field.labels for name, field in fields.items() if field.labels},
         definitions={

@@ -37,7 +37,7 @@ def test_a_corrected_label_is_released_with_all_that_led_to_it(
     pushed = json.loads(run_curate("annotate", "push", "--json").stdout)
     assert (pushed["added"], pushed["waiting"]) == (12, 12)
     assert json.loads(run_curate("annotate", "push", "--json").stdout)["added"] == 0, "pushing twice adds nothing"
-    before = {row["item_id"]: row for row in parquet.read_table(workspace / "releases" / "v1" / "data").to_pylist()}
+    before = {row["item_id"]: row for row in parquet.read_table(workspace / "releases" / "1.0.0" / "data").to_pylist()}
 
     served = Served(workspace)
     who = served.sign_up("rater@example.com")
@@ -75,9 +75,11 @@ def test_a_corrected_label_is_released_with_all_that_led_to_it(
     assert json.loads(run_curate("annotate", "pull", "--json").stdout)["new"] == 0, "pulling twice brings nothing"
     done = run_curate("run", "quickstart")
     assert done.returncode == 0, done.stderr
-    assert "releases/v2" in done.stdout
+    assert "releases/1.0.1" in done.stdout
 
-    released = {row["item_id"]: row for row in parquet.read_table(workspace / "releases" / "v2" / "data").to_pylist()}
+    released = {
+        row["item_id"]: row for row in parquet.read_table(workspace / "releases" / "1.0.1" / "data").to_pylist()
+    }
     assert released.keys() == before.keys()
     row = released[item_id]
     assert (row["emotion"], row["valence"]) == ([added], -0.35), "the corrected label"

@@ -37,7 +37,7 @@ def test_run_plan_status_and_run_again(run_curate, posts_recipe, tmp_path):
     status = json.loads(run_curate("status", "--json").stdout)
     assert status["tables"]["items"] == status["tables"]["labels"] == 6
     assert status["units"] == {"post": 6}
-    assert status["releases"] == ["v1"]
+    assert status["releases"] == ["1.0.0"]
     assert "6 by models" in run_curate("status").stdout
 
 
@@ -57,8 +57,8 @@ def test_until_only_and_set(run_curate, posts_recipe):
     assert (tables["items"], tables["prelabels"]) == (6, 0)
     assert run_curate("run", posts_recipe, "--only", "prelabel").returncode == 0
     assert json.loads(run_curate("status", "--json").stdout)["tables"]["prelabels"] == 6
-    assert run_curate("run", posts_recipe, "--set", "stages.export.release=first").returncode == 0
-    assert json.loads(run_curate("status", "--json").stdout)["releases"] == ["first"]
+    assert run_curate("run", posts_recipe, "--set", "stages.export.release=2.0.0").returncode == 0
+    assert json.loads(run_curate("status", "--json").stdout)["releases"] == ["2.0.0"]
     wrong = run_curate("run", posts_recipe, "--only", "exprt")
     assert wrong.returncode == 1
     assert "--only exprt: the recipe has no such stage; did you mean export?" in wrong.stderr

@@ -45,14 +45,14 @@ def test_a_plan_says_what_a_run_makes_of_files_that_are_gone(tmp_path, capsys):
 def test_a_release_that_was_removed_or_damaged_is_part_of_the_plan(tmp_path, posts_recipe):
     run_quietly(posts_recipe, tmp_path / "w")
     loaded = load_recipe(posts_recipe)
-    shard = next((tmp_path / "w" / "releases" / "v1" / "data").iterdir())
+    shard = next((tmp_path / "w" / "releases" / "1.0.0" / "data").iterdir())
     content = shard.read_bytes()
     shard.write_bytes(content[:-1] + b"x")
     with pytest.raises(WorkspaceUnusable, match="was changed since the release was made"):
         plan(loaded, Workspace(tmp_path / "w"))
-    changed = load_recipe(posts_recipe, ["stages.export.release=first"])
+    changed = load_recipe(posts_recipe, ["stages.export.release=2.0.0"])
     shard.write_bytes(content)
-    assert plan(changed, Workspace(tmp_path / "w"))[-1].note == "writes release first, unless it would equal v1"
+    assert plan(changed, Workspace(tmp_path / "w"))[-1].note == "writes release 2.0.0, unless it would equal 1.0.0"
 
 
 def test_another_recipes_workspace_is_refused_before_anything_is_said_of_it(tmp_path, posts_recipe):

@@ -101,10 +101,10 @@ def test_publish_tag_and_read_back_with_equal_rows(hub, tmp_path):
     assert f"{hub.url}/datasets/acme/clips" in receipt.message
     repo = hub.repos["acme/clips"]
     assert repo.private
-    assert [commit.title for commit in repo.commits.values()] == ["initial commit", "Release v1"]
-    assert repo.tags == {"v1": repo.head.oid}
-    there = read_back(hub, tmp_path, "acme/clips", "v1")
-    here = read_back(hub, tmp_path, "", "", place=str(made.corpus.workspace.releases.path / "v1"))
+    assert [commit.title for commit in repo.commits.values()] == ["initial commit", "Release 1.0.0"]
+    assert repo.tags == {"1.0.0": repo.head.oid}
+    there = read_back(hub, tmp_path, "acme/clips", "1.0.0")
+    here = read_back(hub, tmp_path, "", "", place=str(made.corpus.workspace.releases.path / "1.0.0"))
     assert len(there) == 12
     assert there == here
     assert (bool(hub.objects), bool(hub.xet_hashes())) == (hub.mode == "lfs", hub.mode == "xet")
@@ -120,7 +120,7 @@ def test_a_server_without_xet_at_an_address_with_a_slash(lfs_hub, tmp_path, monk
     monkeypatch.setenv("HF_ENDPOINT", f"{lfs_hub.url}/")
     receipt = publish(make_release(tmp_path))
     assert receipt.changed
-    assert receipt.message.startswith(f"{lfs_hub.url}/datasets/acme/clips has release v1")
+    assert receipt.message.startswith(f"{lfs_hub.url}/datasets/acme/clips has release 1.0.0")
     assert shards(lfs_hub.repos["acme/clips"])
 
 
@@ -136,7 +136,7 @@ def test_a_new_release_replaces_the_files_and_both_tags_load(hub, tmp_path):
     assert shards(repo) == ["data/only-00000-of-00001.parquet"]
     assert "NOTES.md" in repo.head.files
     assert len(repo.commits) == 4
-    old, new = (read_back(hub, tmp_path, "acme/clips", tag) for tag in ("v1", "v2"))
+    old, new = (read_back(hub, tmp_path, "acme/clips", tag) for tag in ("1.0.0", "1.1.0"))
     assert (len(old), len(new)) == (12, 24)
     assert {row["item_id"] for row in old} < {row["item_id"] for row in new}
 
@@ -184,8 +184,8 @@ def test_a_lost_reply_makes_no_second_commit(lfs_hub, tmp_path, status):
     lfs_hub.fail(r"POST .*/repos/create", status, after=True)
     assert publish(made).changed
     repo = lfs_hub.repos["acme/clips"]
-    assert [commit.title for commit in repo.commits.values()] == ["initial commit", "Release v1"]
-    assert repo.tags == {"v1": repo.head.oid}
+    assert [commit.title for commit in repo.commits.values()] == ["initial commit", "Release 1.0.0"]
+    assert repo.tags == {"1.0.0": repo.head.oid}
     assert lfs_hub.count("POST .*/commit/main") == 1
 
 
@@ -218,7 +218,7 @@ def test_someone_else_commits_at_the_same_time(lfs_hub, tmp_path, monkeypatch):
 
     monkeypatch.setattr(huggingface_hub.HfApi, "create_commit", interfere)
     assert publish(made).changed
-    assert [commit.title for commit in repo.commits.values()][-2:] == ["theirs", "Release v2"]
+    assert [commit.title for commit in repo.commits.values()][-2:] == ["theirs", "Release 1.1.0"]
     assert "theirs.txt" in repo.head.files
     assert lfs_hub.count("POST .*/commit/main") == 3  # the middle one was refused
 
@@ -235,13 +235,13 @@ def test_a_tag_that_holds_something_else_is_left_alone(lfs_hub, tmp_path):
     publish(made)
     repo = lfs_hub.repos["acme/clips"]
     first = next(iter(repo.commits))
-    repo.tags["v1"] = first
+    repo.tags["1.0.0"] = first
     before = len(repo.commits)
-    with pytest.raises(ServiceConflict, match="tag v1"):
+    with pytest.raises(ServiceConflict, match=r"tag 1\.0\.0"):
         publish(made)
     assert len(repo.commits) == before
-    assert repo.tags["v1"] == first
-    assert publish(made, tag="v1-again").changed
+    assert repo.tags["1.0.0"] == first
+    assert publish(made, tag="1.0.0-again").changed
     assert len(repo.commits) == before
 
 
@@ -252,7 +252,7 @@ def test_a_public_repository_gets_nothing_private(lfs_hub, tmp_path):
     Export(stage="export").perform(*made)
     with pytest.raises(ServiceConflict, match="is public"):
         publish(made)
-    assert list(lfs_hub.repos["acme/clips"].tags) == ["v1"]
+    assert list(lfs_hub.repos["acme/clips"].tags) == ["1.0.0"]
 
 
 def test_without_a_namespace_the_repository_is_the_users_own(lfs_hub, tmp_path):
@@ -313,7 +313,7 @@ def test_nothing_to_publish(lfs_hub, tmp_path):
 
 def test_a_damaged_release_is_not_published(lfs_hub, tmp_path):
     made = make_release(tmp_path)
-    folder = made.corpus.workspace.releases.path / "v1"
+    folder = made.corpus.workspace.releases.path / "1.0.0"
     (folder / "README.md").write_text("changed by hand")
     with pytest.raises(WorkspaceUnusable, match=r"README\.md was changed"):
         publish(made)

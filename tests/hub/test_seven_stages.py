@@ -33,11 +33,11 @@ def test_raw_clips_to_a_published_dataset(run_curate, tmp_path):
         assert "tester/quickstart" in done.stderr
         again = run_curate("run", "mine.yaml", env=environment)
         assert "Nothing to do" in again.stdout, "a published release is not published twice"
-        command = [sys.executable, "-c", READ_BACK, "v1", str(tmp_path / "cache")]
+        command = [sys.executable, "-c", READ_BACK, "1.0.0", str(tmp_path / "cache")]
         read = subprocess.run(command, env={**environment, "PATH": ""}, capture_output=True, text=True, cwd=tmp_path)
     assert read.returncode == 0, read.stderr
     count, ids, audio_bytes = json.loads(read.stdout.splitlines()[-1])
-    local = parquet.read_table(tmp_path / "curate-workspace" / "releases" / "v1" / "data").to_pylist()
+    local = parquet.read_table(tmp_path / "curate-workspace" / "releases" / "1.0.0" / "data").to_pylist()
     assert count == 12
     assert ids == sorted(row["item_id"] for row in local)
     assert len(audio_bytes) == 6

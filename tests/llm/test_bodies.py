@@ -118,7 +118,7 @@ def test_a_key_that_is_echoed_reaches_no_table_log_report_or_release(corpus, dou
     for path in corpus.workspace.local.rglob("*"):
         if path.is_file() and path.suffix in (".json", ".jsonl", ".html", ".md", ".yaml"):
             texts.append(path.read_text())
-    release = corpus.workspace.releases.path / "v1"
+    release = corpus.workspace.releases.path / "1.0.0"
     assert release.is_dir()
     assert done.report
     assert not [text[:100] for text in texts if holds_key(text)]

@@ -94,9 +94,9 @@ def test_stages_need_their_order(tmp_path):
 
 
 def test_overrides(posts_recipe):
-    loaded = load_recipe(posts_recipe, ["stages.export.release=v7", "seed=3", "stages.1.max_pause_s=0.5"])
+    loaded = load_recipe(posts_recipe, ["stages.export.release=7.0.0", "seed=3", "stages.1.max_pause_s=0.5"])
     assert loaded.recipe.seed == 3
-    assert loaded.recipe.stages[-1].release == "v7"
+    assert loaded.recipe.stages[-1].release == "7.0.0"
     assert "max_pause_s: 0.5" in dump_recipe(loaded.recipe)
 
 
@@ -110,7 +110,7 @@ def test_overrides(posts_recipe):
         ("stages.export.relese=v1", "relese is not a setting of export; did you mean release?"),
         ("recipe.x=1", "recipe has no settings"),
         ("seed=[", "not valid YAML"),
-        ("stages.export={release: v7}", "stages.export is not a setting"),
+        ("stages.export={release: 7.0.0}", "stages.export is not a setting"),
         ("stages=[]", "stages needs at least 1 entry"),
         ("recipe.x.y=1", "recipe has no settings"),
     ],

@@ -128,7 +128,7 @@ def test_new_and_changed_inputs_alone_are_worked_on(tmp_path, posts_recipe):
     by_stage = {result.stage: result for result in again.stages}
     assert by_stage["preprocess"].inputs - by_stage["preprocess"].skipped == 2
     assert by_stage["prelabel"].inputs - by_stage["prelabel"].skipped == 2
-    assert [path.name for path in sorted((tmp_path / "w" / "releases").iterdir())] == ["v1", "v2"]
+    assert [path.name for path in sorted((tmp_path / "w" / "releases").iterdir())] == ["1.0.0", "1.1.0"]
 
 
 def test_a_changed_setting_redoes_its_stage_and_what_depends_on_it(tmp_path):

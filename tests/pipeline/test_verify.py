@@ -42,7 +42,7 @@ def flip(path: Path, at: int = -1) -> None:
 
 def release(workspace: Path) -> None:
     made = make_corpus(workspace, items=0, sources=0)
-    Export(stage="export", release="again").perform(made.corpus, made.tools)
+    Export(stage="export", release="2.0.0").perform(made.corpus, made.tools)
 
 
 def problems(path: Path) -> list[str]:
@@ -54,7 +54,7 @@ def test_whole_workspaces_and_releases_pass_and_stay_as_they_are(whole):
     result = verify(whole)
     assert result.damages == []
     assert result.checked == {"tables": 5, "blobs": 10, "releases": 1}
-    assert verify(whole / "releases" / "v1").damages == []
+    assert verify(whole / "releases" / "1.0.0").damages == []
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()} == before
 
 
@@ -132,7 +132,7 @@ DAMAGES = {
     "gone": lambda release: next(iter(release.glob("data/*"))).unlink(),
     "added": lambda release: shutil.copy(next(iter(release.glob("data/*"))), release / "data" / "train-9.parquet"),
     "no manifest": lambda release: (release / "manifest.json").unlink(),
-    "renamed": lambda release: release.rename(release.with_name("v7")),
+    "renamed": lambda release: release.rename(release.with_name("7.0.0")),
     "manifest": lambda release: (release / "manifest.json").write_text(
         (release / "manifest.json").read_text().replace('"train": 4', '"train": 5')
     ),
@@ -141,7 +141,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("how", DAMAGES)
 def test_a_damaged_release_is_named_in_its_workspace_and_alone(workspace, how):
-    DAMAGES[how](workspace / "releases" / "v1")
+    DAMAGES[how](workspace / "releases" / "1.0.0")
     release = next(iter((workspace / "releases").iterdir()))
     (line,) = problems(workspace)
     assert line.startswith(f"releases/{release.name}: ")

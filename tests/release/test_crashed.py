@@ -20,7 +20,7 @@ def test_the_card_names_what_crashed(tmp_path):
     table.commit([{name: row.get(name) for name in table.spec.schema.names}], metadata={})
     receipt = Export(stage="export").perform(made.corpus, made.tools)
     assert receipt.changed
-    card = (made.corpus.workspace.releases.path / "v1" / "README.md").read_text()
+    card = (made.corpus.workspace.releases.path / "1.0.0" / "README.md").read_text()
     files = made.corpus.read("sources").to_pylist()
     name = next(source["file"] or "source-0001" for source in files if source["source_id"] == "source-0001")
     (line,) = [line for line in card.splitlines() if "Incomplete" in line]

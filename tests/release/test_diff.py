@@ -40,7 +40,7 @@ def test_changed_labels_are_a_patch_and_counted_from_value_to_value(tmp_path):
     relabel(made, {"item-0000": ["anger"], "item-0004": ["anger", "fear"], "item-0001": ["sadness"]})
     _, after = make_release(made)
     difference = compare_releases(before, after)
-    assert (difference.before, difference.after, difference.kind) == ("v1", "v2", "patch")
+    assert (difference.before, difference.after, difference.kind) == ("1.0.0", "1.0.1", "patch")
     assert difference.relabelled == {
         "emotion": [Change("item-0000", "happiness", "anger"), Change("item-0004", "happiness", "anger + fear")]
     }

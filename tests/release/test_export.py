@@ -83,11 +83,11 @@ def test_the_same_content_is_not_released_twice_and_new_content_is(tmp_path):
             (tmp_path / "ws" / ".release-memo.json").unlink()
         again, _ = make_release(made)
         assert not again.changed
-        assert again.message == "release v1 holds all of this already"
+        assert again.message == "release 1.0.0 holds all of this already"
     make_corpus(tmp_path / "ws", first=5)
     third, newer = make_release(made)
     assert third.changed
-    assert newer.name == "v2"
+    assert newer.name == "1.1.0"
     assert hashes(folder) == before
 
 
@@ -114,7 +114,7 @@ def test_two_builds_are_the_same_to_the_byte(tmp_path):
     _, one = make_release(made, split=HALVES)
     _, two = make_release(copy, split=HALVES)
     assert hashes(one) == hashes(two)
-    assert len(hashes(one)) == 4
+    assert len(hashes(one)) == 5
 
 
 def test_every_column_is_recognised_by_datasets(tmp_path):
@@ -217,20 +217,20 @@ def test_a_killed_build_is_no_release_and_is_cleared_away(tmp_path):
     (releases / ".building" / "data" / "train-00000-of-00001.parquet").write_bytes(b"half")
     assert Releases(made.corpus.workspace.releases).manifests() == []
     _, folder = make_release(made)
-    assert sorted(path.name for path in releases.iterdir()) == ["v1"]
+    assert sorted(path.name for path in releases.iterdir()) == ["1.0.0"]
     check_files(folder, read_manifest(folder))
 
 
 def test_a_version_with_other_content_is_never_overwritten(tmp_path):
     made = make_corpus(tmp_path / "ws")
-    _, folder = make_release(made, release="golden")
+    _, folder = make_release(made, release="3.0.0")
     before = hashes(folder)
-    assert not make_release(made, release="golden")[0].changed
+    assert not make_release(made, release="3.0.0")[0].changed
     make_corpus(tmp_path / "ws", first=5)
-    with pytest.raises(InvalidInput, match="golden exists already"):
-        make_release(made, release="golden")
+    with pytest.raises(InvalidInput, match=r"3\.0\.0 exists already"):
+        make_release(made, release="3.0.0")
     assert hashes(folder) == before
-    assert sorted(path.name for path in folder.parent.iterdir()) == ["golden"]
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["3.0.0"]
 
 
 def test_damage_is_found(tmp_path):
@@ -288,7 +288,7 @@ def test_a_manifest_that_names_another_folder_writes_nowhere(tmp_path):
     made = make_corpus(tmp_path / "ws")
     _, folder = make_release(made)
     manifest = json.loads((folder / "manifest.json").read_text())
-    for version in (str(tmp_path / "elsewhere"), "v7"):
+    for version in (str(tmp_path / "elsewhere"), "7.0.0"):
         (folder / "manifest.json").write_text(json.dumps(manifest | {"version": version}))
         with pytest.raises(WorkspaceUnusable):
             make_release(made)

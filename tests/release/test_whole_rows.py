@@ -134,7 +134,7 @@ def test_items_that_would_join_splits_are_withheld_and_counted(tmp_path):
     rows = {row["item_id"]: row for row in made.corpus.read("items").to_pylist()}
     bridge = {**rows[train], "item_id": "bridge", "speaker": rows[test]["speaker"], "work": "items-work"}
     made.corpus.table("items").commit([bridge], metadata={})
-    receipt, folder = make_release(made, split=HALVES, release="v9")
+    receipt, folder = make_release(made, split=HALVES, release="9.0.0")
     assert "bridge" not in read_rows(folder)
     assert "1 new item is withheld" in receipt.message
     assert "1 new item is withheld" in card_of(folder)[1]

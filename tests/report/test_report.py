@@ -15,7 +15,14 @@ RECORD = {
     "recipe": "demo_corpus",
     "stages": [
         {"stage": "ingest", "seconds": 1.25, "rows": 3, "rejected": 1, "skipped": 2, "message": ""},
-        {"stage": "export", "seconds": 0.2, "rows": 6, "rejected": 0, "skipped": 0, "message": "release v1 is in /x"},
+        {
+            "stage": "export",
+            "seconds": 0.2,
+            "rows": 6,
+            "rejected": 0,
+            "skipped": 0,
+            "message": "release 1.0.0 is in /x",
+        },
     ],
     "versions": {"curate": "0.1.0", "python": "3.11"},
 }
@@ -49,7 +56,7 @@ def test_it_tells_what_was_done_and_what_came_of_it(tmp_path):
     for words in (
         "demo_corpus",
         "ingest 3 1 2 1.2 s export 6 0.2 s",
-        "release v1 is in /x",
+        "release 1.0.0 is in /x",
         "Sentence 2, ünïcode",
         "Film 1",
         "CC-BY-4.0",

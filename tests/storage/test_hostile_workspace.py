@@ -116,13 +116,20 @@ def test_shared_media_are_links_to_the_same_bytes(tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"version": "/tmp/elsewhere"}, {"version": "../up"}, {"number": 10**400}, {"number": -1}, {"number": "x"}],
+    [
+        {"version": "/tmp/elsewhere"},
+        {"version": "../up"},
+        {"version": "9" * 5000 + ".0.0"},
+        {"version": 1},
+        {"history": []},
+    ],
 )
 def test_manifests_of_strangers_name_no_other_folder(tmp_path, change):
-    good = {"version": "v1", "number": 1, "recipe": "r", "label_schema": "l", "label_schema_sha256": "0"}
+    good = {"version": "1.0.0", "recipe": "r", "label_schema": "l", "label_schema_sha256": "0"}
     good |= {"content_sha256": sha256_of(""), "split_settings": "", "splits": {}, "files": [], "tool": "curate"}
+    good["history"] = [{"version": "1.0.0", "kind": "major", "reason": "first release", "items": 0}]
     (tmp_path / "manifest.json").write_text(json.dumps(good))
-    assert read_manifest(tmp_path).version == "v1"
+    assert read_manifest(tmp_path).version == "1.0.0"
     for text in (json.dumps(good | change) if abs(len(str(change))) < 300 else "[" * 100_000, "[" * 100_000, "[]"):
         (tmp_path / "manifest.json").write_text(text)
         with pytest.raises(WorkspaceUnusable, match="no readable manifest"):

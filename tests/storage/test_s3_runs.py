@@ -73,7 +73,7 @@ def test_a_run_on_an_object_store_gives_what_a_folder_gives(undisturbed, here, u
     recipe, expected = undisturbed
     done = run_quietly(recipe, url)
     assert done.changed
-    assert done.release == f"{url}/releases/v1"
+    assert done.release == f"{url}/releases/1.0.0"
     assert done.report.is_file()
     assert_same(contents(url), expected)
     assert expected["items"].num_rows > 3
@@ -146,7 +146,7 @@ def test_every_command_takes_the_url(posts, here, url, tmp_path, monkeypatch):
     run_quietly(recipe, url)
     status = json.loads(curate("status", "--json"))
     assert status["workspace"] == url
-    assert status["releases"] == ["v1"]
+    assert status["releases"] == ["1.0.0"]
     assert status["last_run"]["report"].startswith(f"{url}/runs/")
     assert "Nothing to do" in curate("plan", recipe)
     assert "index.html lists 1 preview:" in curate("preview").replace("\n", "")
@@ -180,7 +180,7 @@ def test_killed_and_run_again(posts, here, url, store, moment):
     assert done.returncode == -signal.SIGKILL, done.stderr
     opened = Workspace(url, create=False)
     assert Releases(opened.releases).manifests() == []
-    assert store.files().exists(f"{url}/releases/v1/README.md") == (moment == "release")
+    assert store.files().exists(f"{url}/releases/1.0.0/README.md") == (moment == "release")
     store.files().pipe_file(f"{url}/releases/mine/note.txt", b"not ours")
     with pytest.raises(WorkspaceBusy, match="which has ended without unlocking it") as busy:
         run_quietly(recipe, url)
@@ -189,8 +189,8 @@ def test_killed_and_run_again(posts, here, url, store, moment):
     run_quietly(recipe, url)
     assert_same(contents(url), expected)
     names = {name.partition("/releases/")[2].split("/")[0] for name in store.files().find(f"{url}/releases")}
-    assert names == {"v1", "mine"}, "a folder of someone else is kept"
-    assert not store.files().exists(f"{url}/releases/v1/.unfinished")
+    assert names == {"1.0.0", "mine"}, "a folder of someone else is kept"
+    assert not store.files().exists(f"{url}/releases/1.0.0/.unfinished")
 
 
 def test_the_command_ends_with_one_sentence(posts, run_curate, store, tmp_path):

@@ -83,34 +83,16 @@ def _show_measures(*, json: bool) -> None:
 def _show_rows(rows: "Iterable[AgreementRow]", *, with_intervals: bool) -> None:
     from itertools import groupby
 
-    from curate.cli.output import say, show_table
+    from curate.cli.figures import Figures, Line, interval_cell, show_figures
 
-    notes: dict[str, int] = {}
-    for number, (heading, members) in enumerate(groupby(rows, key=_heading)):
-        figures = list(members)
-        shared = [note for note in _notes(figures[0]) if all(note in _notes(row) for row in figures)]
-        cells: list[tuple[Any, ...]] = []
-        for row in figures:
-            own = [note for note in _notes(row) if note not in shared]
-            marks = " ".join(f"[{notes.setdefault(note, len(notes) + 1)}]" for note in own)
-            value = "-" if row.value is None else f"{row.value:.3f}"
-            interval = "" if row.low is None or row.high is None else f"{row.low:.3f} to {row.high:.3f}"
-            cells.append((_name(row), value, *([interval] if with_intervals else []), marks))
-        if number:
-            say("")
-        say(_title(*heading))
-        for note in shared:
-            say(f"  {note}")
-        if any(row.value is not None for row in figures):
-            show_table(["measure", "value", *(["95 % interval"] if with_intervals else []), ""], cells)
-    if notes:
-        say("")
-    for text, mark in notes.items():
-        say(f"[{mark}] {text}")
+    def line(row: "AgreementRow") -> Line:
+        value = "-" if row.value is None else f"{row.value:.3f}"
+        intervals = [interval_cell(row.low, row.high)] if with_intervals else []
+        return Line((_name(row), value, *intervals), row.note)
 
-
-def _notes(row: "AgreementRow") -> list[str]:
-    return [note for note in row.note.split("; ") if note]
+    columns = ["measure", "value", *(["95 % interval"] if with_intervals else [])]
+    grouped = groupby(rows, key=_heading)
+    show_figures(Figures(_title(*heading), columns, [line(row) for row in members]) for heading, members in grouped)
 
 
 def _name(row: "AgreementRow") -> str:

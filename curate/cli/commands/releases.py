@@ -17,7 +17,7 @@ Version = Annotated[
 
 
 def releases_command(workspace: Workspace = WORKSPACE, json: Json = False) -> None:
-    """List the releases of the workspace, oldest first: version, items by split, label schema, content."""
+    """List the releases of the workspace, oldest first: version, items by split, label schema, what changed."""
     from curate.cli.output import counted, say, show_json, show_table
     from curate.release.versions import Releases
     from curate.storage.workspace import Workspace as Opened
@@ -30,9 +30,9 @@ def releases_command(workspace: Workspace = WORKSPACE, json: Json = False) -> No
         say("no release yet")
         return
     rows = [
-        (m.version, sum(m.splits.values()), counted(m.splits), m.label_schema, m.content_sha256[:12]) for m in manifests
+        (m.version, sum(m.splits.values()), counted(m.splits), m.label_schema, m.history[-1].reason) for m in manifests
     ]
-    show_table(["version", "items", "by split", "label schema", "content"], rows)
+    show_table(["version", "items", "by split", "label schema", "what changed"], rows)
 
 
 def diff_command(

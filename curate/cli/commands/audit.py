@@ -1,0 +1,188 @@
+"""``curate audit``: whether a model may replace a rater, and whom models and raters judge differently."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from curate.cli.help import WholeHelp
+from curate.cli.options import WORKSPACE, Json, OptionalRecipe, Workspace, next_command, recipe_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from curate.cli.figures import Figures, Line
+    from curate.consensus.audit.rows import AuditRow
+    from curate.pipeline.audit import Audit
+
+app = typer.Typer(cls=WholeHelp, no_args_is_help=True, help="Compare proposals with people who saw none.")
+
+_INLINE = frozenset(
+    {"judgements_needed", "small_groups", "reliability", "advantage", "model_error", "model_shift", "rater_shift"}
+)
+"""Measures whose notes are short, and stand next to them"""
+_BARE = frozenset({"label", "values"})
+
+Labeller = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LABELLER", help="Whose proposals, by its name in the recipe.", show_default="those that people see"
+    ),
+]
+LabelField = Annotated[
+    str | None, typer.Option(metavar="FIELD", help="A field of the label schema.", show_default="all fields")
+]
+Arm = Annotated[
+    str | None, typer.Option(metavar="ARM", help="Only judgements of this arm.", show_default="all judgements")
+]
+Draws = Annotated[
+    int, typer.Option(min=0, max=100_000, metavar="N", help="Draws for bootstrapped intervals; 0 for none.")
+]
+
+
+@app.command("model")
+def model_command(
+    recipe: OptionalRecipe = None,
+    workspace: Workspace = WORKSPACE,
+    labeller: Labeller = None,
+    field: LabelField = None,
+    arm: Arm = None,
+    bootstrap: Draws = 1_000,
+    epsilon: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, metavar="SHARE", help="Worth of a person beyond a model: 0.2 for experts, 0.1 for crowds."
+        ),
+    ] = 0.2,
+    interval: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-6, metavar="WIDTH", help="Say how many judgements are missing for intervals of this width."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show whether a model may replace a rater, and label shares of all items from people with the model's help."""
+    from curate.consensus.audit.rows import Options
+    from curate.pipeline.audit import audit_model
+    from curate.recipe import load_recipe
+    from curate.storage.workspace import Workspace as Opened
+
+    loaded = load_recipe(recipe_of(recipe, workspace), check_sources=False)
+    options = Options(bootstrap, epsilon, interval)
+    audit = audit_model(
+        loaded, Opened(workspace, create=False), labeller=labeller, field=field, arm=arm, options=options
+    )
+    _show(audit, workspace, audit.rows, json=json)
+
+
+@app.command("bias")
+def bias_command(
+    recipe: OptionalRecipe = None,
+    workspace: Workspace = WORKSPACE,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A column of items or sources, or split; may be repeated.",
+            show_default="participant, speaker, language and collection, where there are two",
+        ),
+    ] = None,
+    labeller: Labeller = None,
+    field: LabelField = None,
+    arm: Arm = None,
+    bootstrap: Draws = 1_000,
+    json: Json = False,
+) -> None:
+    """Show for which groups a model errs more, or answers otherwise than blind people, and raters than each other."""
+    from curate.consensus.audit.corrections import LEVEL
+    from curate.consensus.audit.rows import Options
+    from curate.pipeline.audit import audit_bias
+    from curate.recipe import load_recipe
+    from curate.storage.workspace import Workspace as Opened
+
+    loaded = load_recipe(recipe_of(recipe, workspace), check_sources=False)
+    opened = Opened(workspace, create=False)
+    audit = audit_bias(loaded, opened, by=by or (), labeller=labeller, field=field, arm=arm, options=Options(bootstrap))
+    # Raters, groups and labels multiply: of raters, only differences are shown here, all of them with --json.
+    shown = [row for row in audit.rows if row.measure != "rater_shift" or (row.p is not None and row.p <= LEVEL)]
+    _show(audit, workspace, shown, json=json)
+    if not json and audit.rows:
+        _summarise(audit.rows)
+
+
+def _show(audit: "Audit", workspace: str, shown: "Sequence[AuditRow]", *, json: bool) -> None:
+    from curate.cli.figures import show_figures
+    from curate.cli.output import say, show_json
+
+    if json:
+        show_json({"rows": [row._asdict() for row in audit.rows]})
+    elif not audit.judgements:
+        say(f"Nobody has judged an item yet; see `{next_command('annotate status', workspace)}`.")
+    elif not audit.proposals:
+        say("No model has proposed labels; add a prelabel stage to the recipe.")
+    elif not audit.rows:
+        say("Nothing to compare: there is no item that people judged and a labeller has an answer for.")
+    else:
+        show_figures(_tables(shown))
+
+
+def _tables(rows: "Sequence[AuditRow]") -> "Iterator[Figures]":
+    """Yield a table for each field and topic; notes that all rows of a field share are in its first one alone."""
+    from itertools import groupby
+
+    from curate.cli.figures import Figures
+    from curate.consensus.audit.rows import TOPICS
+
+    for field, members in groupby(rows, key=lambda row: row.field):
+        of_field = list(members)
+        shared = [note for note in of_field[0].note.split("; ") if all(note in row.note for row in of_field)]
+        for topic, words in TOPICS.items():
+            about = [row for row in of_field if row.measure in words]
+            if about:
+                title, repeated = f"{field}: {topic}", shared if about[0] is not of_field[0] else []
+                lines = [_line(row, words, repeated) for row in about]
+                yield Figures(title, _columns(about[0]), lines, inline=about[0].measure in _INLINE)
+
+
+def _columns(row: "AuditRow") -> list[str]:
+    match row.measure:
+        case "judgements_needed":
+            return ["", "judgements"]
+        case "small_groups":
+            return ["", "groups", "items"]
+        case "reliability":
+            return ["score", "mean", "agree"]
+        case _:
+            return ["", "value", "95 % interval", "p", "items"]
+
+
+def _line(row: "AuditRow", words: "Mapping[str, str]", repeated: "Sequence[str]") -> "Line":
+    from curate.cli.figures import Line, interval_cell
+
+    note = "; ".join(note for note in row.note.split("; ") if note not in repeated)
+    value = "-" if row.value is None else f"{row.value:.3f}"
+    count = "-" if row.value is None else f"{row.value:,.0f}"
+    named = ", ".join(str(name) if key in _BARE else f"{key} {name}" for key, name in row.group.items())
+    name = ": ".join(filter(None, (named if "label" in row.group else "", words[row.measure]))) or named
+    match row.measure:
+        case "judgements_needed":
+            return Line((name, count), note)
+        case "small_groups":
+            return Line((", ".join(row.group), count, row.items), note)
+        case "reliability":
+            low, high, score = (row.group[key] for key in ("from", "to", "score"))
+            return Line((f"{low:.3f} to {high:.3f}", f"{score:.3f}", value), note)
+        case _:
+            p = "" if row.p is None else "< 0.001" if row.p < 0.001 else f"{row.p:.3f}"
+            return Line((name, value, interval_cell(row.low, row.high), p, row.items), note)
+
+
+def _summarise(rows: "Sequence[AuditRow]") -> None:
+    from curate.cli.output import say
+    from curate.consensus.audit.corrections import LEVEL
+
+    say("")
+    for noun, measures in (("the model", ("model_error", "model_shift")), ("raters", ("rater_shift",))):
+        p_values = [row.p for row in rows if row.measure in measures and row.p is not None]
+        found = sum(p <= LEVEL for p in p_values)
+        say(f"{found:,} of {len(p_values):,} comparisons of {noun} show a difference (p at most {LEVEL:g} after Holm)")

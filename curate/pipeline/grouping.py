@@ -1,0 +1,55 @@
+"""What judgements can be grouped by: columns of their own, of items and sources, and splits."""
+
+import pyarrow as pa
+
+from curate.corpus.splits import split_items
+from curate.corpus.view import Corpus
+from curate.document import nearest
+from curate.errors import InvalidInput
+from curate.pipeline.walk import make_tools
+from curate.recipe import LoadedRecipe
+from curate.release.versions import Releases
+
+_OWN_GROUPS = ("arm", "rater", "label", "group", "collection", "split")
+
+
+def with_column(loaded: LoadedRecipe, corpus: Corpus, judgements: pa.Table, by: str) -> pa.Table:
+    """Return judgements with the column ``by`` of their items or sources, or with the splits of their items.
+
+    Raises ``InvalidInput`` if there is no such column, or if it holds lists.
+    """
+    items, sources = corpus.table("items").spec.schema, corpus.table("sources").spec.schema
+    own = [name for name in judgements.column_names if not pa.types.is_nested(judgements.schema.field(name).type)]
+    if by in own and by not in loaded.labels.fields:
+        return judgements
+    if by == "split":
+        table, column = _splits(loaded, corpus), "split"
+    elif by in items.names:
+        table, column = corpus.read("items", ["item_id", by]), by
+    elif by in sources.names:
+        of_items = corpus.read("items", ["item_id", "source_id"])
+        joined = of_items.join(corpus.read("sources", ["source_id", by]), "source_id")
+        table, column = joined.select(["item_id", by]), by
+    else:
+        names = dict.fromkeys((*_OWN_GROUPS, *own, *items.names, *sources.names))
+        raise InvalidInput(
+            f"--by {by}: there is no such column{nearest(by, tuple(names))}",
+            hint="name rater, label, split, or a column of annotations, items or sources",
+        )
+    if pa.types.is_nested(table.schema.field(column).type):
+        raise InvalidInput(f"--by {by}: its values are lists", hint="name a column with one value an item")
+    position = dict(zip(table["item_id"].to_pylist(), range(table.num_rows), strict=True))
+    rows = pa.array([position.get(item_id) for item_id in judgements["item_id"].to_pylist()], pa.int64())
+    return judgements.append_column(column, table[column].take(rows))
+
+
+def _splits(loaded: LoadedRecipe, corpus: Corpus) -> pa.Table:
+    """Return the split of every item as the next release would have it."""
+    settings = make_tools(loaded, corpus.workspace).split
+    if settings is None:
+        raise InvalidInput("--by split: the recipe has no export stage, so there are no splits", hint="add one")
+    earlier = Releases(corpus.workspace.releases).earlier_splits(loaded.recipe.recipe, settings.identity)
+    items = corpus.read("items")
+    return pa.table(
+        {"item_id": items["item_id"], "split": split_items(items, corpus.read("sources"), settings, earlier)}
+    )
