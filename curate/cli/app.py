@@ -15,6 +15,7 @@ from curate.cli.commands import (
     plan,
     preview,
     releases,
+    report,
     run,
     status,
     trace,
@@ -45,6 +46,7 @@ app.command("diff")(releases.diff_command)
 app.command("trace")(trace.trace_command)
 app.command("demo")(run.demo_command)
 app.command("preview")(preview.preview_command)
+app.command("report")(report.report_command)
 app.command("verify")(verify.verify_command)
 app.command("unlock")(unlock.unlock_command)
 app.command("agreement")(agreement.agreement_command)

@@ -15,12 +15,12 @@ class AgreementFigure(NamedTuple):
 
     name: str
     row: AgreementRow
-    dot: float | None
+    dot: float
     line: tuple[float, float] | None
 
 
 class AgreementGroup(NamedTuple):
-    """Main figures, and every figure behind them with the words of its group."""
+    """The main figures that are defined, and every figure with the words of its group."""
 
     figures: list[AgreementFigure]
     rows: list[tuple[str, AgreementRow]]
@@ -36,13 +36,12 @@ def agreement_group(rows: Sequence[AgreementRow], by: str = "") -> AgreementGrou
     for row in rows:
         outer = {key: value for key, value in row.group.items() if key in (by, "values", "arm")}
         keyed.setdefault((row.field, *sorted((k, str(v)) for k, v in outer.items())), []).append(row)
-    figures = []
+    figures: list[AgreementFigure] = []
     for members in keyed.values():
         main = _main(members)
-        if main is not None:
+        if main is not None and main.value is not None:
             line = None if main.low is None or main.high is None else (_place(main.low), _place(main.high))
-            dot = None if main.value is None else _place(main.value)
-            figures.append(AgreementFigure(_name(main, by), main, dot, line))
+            figures.append(AgreementFigure(_name(main, by), main, _place(main.value), line))
     return AgreementGroup(figures, [(_words(row.group), row) for row in rows])
 
 

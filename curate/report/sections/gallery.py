@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -72,9 +73,9 @@ def gallery(corpus: Corpus, tables: Mapping[str, pa.Table], findings: Findings) 
     disputed = _most_disputed(tables["labels"])
     position = {item: place for place, item in enumerate(keys["id"].take(order).to_pylist())} if len(disputed) else {}
     first = sorted(position[item] for item in disputed if item in position)
-    rest = _spread(len(order), MAX_ITEMS - len(first))
-    places = list(dict.fromkeys([*first, *rest]))[:MAX_ITEMS]
-    chosen = keys.take(order.take(pa.array(sorted(places), pa.int64())))
+    others = np.setdiff1d(np.arange(len(order)), first)
+    places = sorted([*first, *others[_spread(len(others), MAX_ITEMS - len(first))].tolist()])
+    chosen = keys.take(order.take(pa.array(places, pa.int64())))
     maker = _CardMaker(corpus, chosen["id"].to_pylist(), findings)
     cards = [
         maker.card(item, title) for item, title in zip(*(chosen[c].to_pylist() for c in ("id", "title")), strict=True)

@@ -53,7 +53,9 @@ def _field(schema: LabelSchema, name: str, parts: list[pa.Table]) -> FieldBalanc
         for value, _, times in distinct_values(rows, name):
             for label in set(field.labels_of(value)):
                 by_label[label][index] += times
-    order = sorted(by_label, key=lambda label: -by_label[label].total())[:_MAX_LABELS]
+    order = sorted(filter(by_label.__contains__, field.labels), key=lambda label: -by_label[label].total())[
+        :_MAX_LABELS
+    ]
     shares = [
         (label, [by_label[label][i] / count if count else None for i, count in enumerate(labelled)]) for label in order
     ]

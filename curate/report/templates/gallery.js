@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const size = 24;
+  const size = matchMedia("(max-width: 600px)").matches ? 8 : 24;
   const controls = document.getElementById("filters");
   const cards = [...document.querySelectorAll("#gallery > .item")];
   const selects = [...controls.querySelectorAll("select")];
@@ -26,5 +26,5 @@
     button.addEventListener("click", () => { page += Number(button.value); show(); controls.scrollIntoView(); });
   controls.hidden = false;
   show();
-  addEventListener("beforeprint", () => { for (const each of document.querySelectorAll("details")) each.open = true; });
+  addEventListener("beforeprint", () => { for (const each of document.querySelectorAll("details.data")) each.open = true; });
 })();
