@@ -1,6 +1,7 @@
 """What a recipe asks for today: the work of every stage by identity."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -55,7 +56,16 @@ def make_tools(loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | No
     split = next((stage.split_settings(recipe.seed) for stage in recipe.stages if isinstance(stage, Dividing)), None)
     raw = tuple(dict.fromkeys((*loaded.raw, *workspace.raw_folders(loaded.path))))
     return Tools(
-        workspace.blobs, loaded.labels, loaded.folder, recipe.seed, recipe.recipe, answers, split, recipe.stages, raw
+        workspace.blobs,
+        loaded.labels,
+        loaded.folder,
+        recipe.seed,
+        recipe.recipe,
+        answers,
+        split,
+        recipe.stages,
+        today=datetime.now(UTC).date(),
+        raw_folders=raw,
     )
 
 
