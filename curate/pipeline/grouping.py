@@ -2,13 +2,12 @@
 
 import pyarrow as pa
 
-from curate.corpus.splits import split_items
 from curate.corpus.view import Corpus
 from curate.document import nearest
 from curate.errors import InvalidInput
 from curate.pipeline.walk import make_tools
 from curate.recipe import LoadedRecipe
-from curate.release.versions import Releases
+from curate.stages.divide import planned_splits
 
 _OWN_GROUPS = ("arm", "rater", "label", "group", "collection", "split")
 
@@ -45,11 +44,7 @@ def with_column(loaded: LoadedRecipe, corpus: Corpus, judgements: pa.Table, by: 
 
 def _splits(loaded: LoadedRecipe, corpus: Corpus) -> pa.Table:
     """Return the split of every item as the next release would have it."""
-    settings = make_tools(loaded, corpus.workspace).split
-    if settings is None:
+    splits = planned_splits(corpus, make_tools(loaded, corpus.workspace))
+    if splits is None:
         raise InvalidInput("--by split: the recipe has no export stage, so there are no splits", hint="add one")
-    earlier = Releases(corpus.workspace.releases).earlier_splits(loaded.recipe.recipe, settings.identity)
-    items = corpus.read("items")
-    return pa.table(
-        {"item_id": items["item_id"], "split": split_items(items, corpus.read("sources"), settings, earlier)}
-    )
+    return splits

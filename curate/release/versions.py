@@ -10,6 +10,7 @@ from curate.errors import InvalidInput, StorageFailed, WorkspaceUnusable
 from curate.files import sync_to_disk
 from curate.release.manifest import CARD, CHANGES, FILE, Manifest, check_files, damaged_release, read_manifest
 from curate.release.read import open_shard
+from curate.release.schemes import SPLIT_PREFIX
 from curate.release.semver import is_version, parse_version
 from curate.storage.folder import Folder
 
@@ -84,24 +85,28 @@ class Releases:
                 hint=f"releases never change: name one after {newest}, or leave `release` out of the recipe",
             )
 
-    def splits(self, manifest: Manifest) -> dict[str, str]:
-        """Return the split of every item of a release, read from its shards."""
+    def splits(self, manifest: Manifest, scheme: str | None = None) -> dict[str, str]:
+        """Return the split of every item of a release under a scheme, by default the one that divides its files."""
+        column = None if scheme is None or manifest.schemes[scheme].primary else f"{SPLIT_PREFIX}{scheme}"
         splits: dict[str, str] = {}
         for file in manifest.files:
             if (split := file.split) is not None:
                 (path,) = self.folder.child(manifest.version).fetch([file.path])
                 shard = open_shard(path, release=self.location(manifest.version))
-                ids = shard.read(["item_id"])
-                splits.update(dict.fromkeys(ids["item_id"].to_pylist(), split))
+                rows = shard.read(["item_id", *([column] if column else [])])
+                names = rows[column].to_pylist() if column else [split] * rows.num_rows
+                pairs = zip(rows["item_id"].to_pylist(), names, strict=True)
+                splits.update({item: name for item, name in pairs if name is not None})
         return splits
 
-    def earlier_splits(self, recipe: str, split_settings: str) -> dict[str, str] | None:
-        """Return the newest split of every item of the recipe's releases with these split settings, or None."""
-        earlier = [manifest for manifest in self.manifests(recipe) if manifest.split_settings == split_settings]
-        splits: dict[str, str] = {}
-        for manifest in earlier:
-            splits |= self.splits(manifest)
-        return splits if earlier else None
+    def earlier_splits(self, recipe: str, identity: str) -> dict[str, str] | None:
+        """Return the newest split of every item of the recipe's releases under a scheme, or None for a new scheme."""
+        splits: dict[str, str] | None = None
+        for manifest in self.manifests(recipe):
+            name = next((name for name, facts in manifest.schemes.items() if facts.identity == identity), None)
+            if name is not None:
+                splits = {**(splits or {}), **self.splits(manifest, name)}
+        return splits
 
     @contextmanager
     def building(self) -> Iterator["Build"]:
