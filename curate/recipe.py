@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from curate.assets import list_assets, shipped_folder
+from curate.assets import list_assets
 from curate.corpus.sources import RawFolders
 from curate.document import Document, load_document, nearest, parse_model, parse_value, sort_problems
 from curate.errors import InvalidInput
@@ -22,6 +22,7 @@ from curate.stages.capabilities import Discovered
 from curate.stages.contract import BatchStage, Stage
 
 _MAX_SHOWN = 120
+_CORPORA = ("corpora", "recipes/corpora")
 
 if TYPE_CHECKING:
     AnyStage = Stage
@@ -95,12 +96,19 @@ def load_recipe(
 
 
 def find_recipe(path: Path) -> Path:
-    """Return ``path`` itself, or the shipped recipe of that name (``quickstart``, ``recipes/quickstart.yaml``)."""
+    """Return ``path`` itself, or the shipped recipe of that name (``quickstart``, ``recipes/quickstart.yaml``).
+
+    Those of published corpora are in ``recipes/corpora`` and go by their names alone (``cremad``), too.
+    """
     if path.is_file():
         return path.absolute()
-    names = list_assets("recipes", suffix=".yaml")
-    if path.name.removesuffix(".yaml") in names and path.parent in (Path(), Path("recipes")):
-        return shipped_folder("recipes") / f"{path.name.removesuffix('.yaml')}.yaml"
+    folders = {"recipes": (Path(), Path("recipes")), "recipes/corpora": (Path(), *map(Path, _CORPORA))}
+    shipped = {folder: list_assets(folder, suffix=".yaml") for folder in folders}
+    for folder, parents in folders.items():
+        name = path.name.removesuffix(".yaml")
+        if name in shipped[folder] and path.parent in parents:
+            return shipped[folder][name]
+    names = [name for names in shipped.values() for name in names]
     near = [str(file) for file in sorted(path.parent.glob("*.yaml"))] if path.parent.is_dir() else []
     raise InvalidInput(f"there is no recipe {path}{nearest(str(path), [*near, *names])}", hint="check the path")
 

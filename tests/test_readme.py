@@ -54,10 +54,23 @@ def test_the_recipe_block_is_valid(tmp_path):
     assert load_recipe(tmp_path / "interviews.yaml").recipe.recipe == "interviews"
 
 
+def test_the_export_block_is_valid(tmp_path):
+    from curate.recipe import load_recipe
+
+    recipe, export, *_ = blocks("yaml")
+    line = next(line for line in recipe.splitlines(keepends=True) if "stage: export" in line)
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.mp4").write_bytes(b"")
+    (tmp_path / "gold_ids.txt").write_text("a")
+    (tmp_path / "interviews.yaml").write_text(recipe.replace(line, export))
+    stage = next(each for each in load_recipe(tmp_path / "interviews.yaml").recipe.stages if each.stage == "export")
+    assert list(stage.schemes) == ["default", "official", "by_speaker", "cv", "gold"]
+
+
 def test_the_prelabel_block_is_valid(tmp_path):
     from curate.recipe import load_recipe
 
-    recipe, _, prelabel = blocks("yaml")
+    recipe, _, _, prelabel = blocks("yaml")
     line = next(line for line in recipe.splitlines(keepends=True) if "stage: prelabel" in line)
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "a.mp4").write_bytes(b"")
@@ -69,7 +82,7 @@ def test_the_prelabel_block_is_valid(tmp_path):
 def test_the_label_schema_block_is_valid(tmp_path):
     from curate.labels import load_labels
 
-    _, schema, _ = blocks("yaml")
+    _, _, schema, _ = blocks("yaml")
     (tmp_path / "my_study.v1.yaml").write_text(schema)
     assert set(load_labels("my_study.v1", tmp_path).fields) == {"emotion", "other", "arousal", "causes"}
 

@@ -47,7 +47,7 @@ def _said(facts: Mapping[str, Any]) -> list[str]:
     said = [f"{' and '.join(apart)} never occur in two splits." if len(apart) > 1 else ""]
     if len(apart) == 1:
         said = [f"No {apart[0]} occurs in two splits."]
-    total = sum(facts["splits"].values())
+    total = sum(facts["splits"].values()) + sum(facts["sizes"])
     for key, known in facts["keys"].items():
         if known["shared"]:
             said.append(f"{known['shared']:,} values of {key} occur in more than one split.")
@@ -75,7 +75,9 @@ def _balance(facts: Mapping[str, Any]) -> str:
 
 def _sizes(facts: Mapping[str, Any]) -> str:
     splits = facts["splits"]
-    if len(splits) <= _MAX_SPLITS:
-        return ", ".join(f"{escape(name)} {count:,}" for name, count in splits.items()) or "none"
-    counts = sorted(splits.values())
-    return f"{len(splits):,} splits of {counts[0]:,} to {counts[-1]:,} items, median {median(counts):,g}"
+    if splits and len(splits) <= _MAX_SPLITS:
+        return ", ".join(f"{escape(name)} {count:,}" for name, count in splits.items())
+    counts = sorted((*splits.values(), *facts["sizes"]))
+    if not counts:
+        return "none"
+    return f"{len(counts):,} splits of {counts[0]:,} to {counts[-1]:,} items, median {median(counts):,g}"

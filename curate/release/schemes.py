@@ -31,7 +31,9 @@ class SchemeFacts(BaseModel):
     primary: bool
     """Whether the files are divided by it; the others are columns"""
     splits: dict[str, int]
-    """Items by split"""
+    """Items by split; empty where splits are named like people, and people may have to be forgotten"""
+    sizes: tuple[int, ...] = ()
+    """The sizes of these splits, largest first"""
     wanted: dict[str, float] = {}
     """The share of each split that was asked for"""
     without: int = 0
@@ -42,8 +44,3 @@ class SchemeFacts(BaseModel):
     (total variation distance)"""
     hidden: tuple[str, ...] = ()
     """Splits whose labels and judgements are not in the release"""
-
-    @property
-    def total(self) -> int:
-        """The items that have a split."""
-        return sum(self.splits.values())

@@ -20,13 +20,17 @@ from curate.errors import InvalidInput
 from curate.labels import DEFAULT_LANGUAGE, Language
 from curate.sentences import count_of, verb_of
 from curate.stages.contract import DriverStage, Forecast, Receipt, Tools
+from curate.stages.tables.store import store_judgements
 from curate.stages.viewing_copies import ViewingCopies
 
 Say = Callable[[str], None]
 
 
 class Annotate(DriverStage):
-    """Exchange items and judgements with Label Studio; without a server the items wait and the run continues."""
+    """Take in judgements from tables, and exchange items and judgements with Label Studio.
+
+    Without a server the items wait and the run continues.
+    """
 
     writes: ClassVar[tuple[str, ...]] = ("annotations",)
 
@@ -36,9 +40,17 @@ class Annotate(DriverStage):
     """For annotators, in Markdown, after the guideline beside the label schema."""
     language: Language = DEFAULT_LANGUAGE
     """Language of the questions, where the label schema has them in it; else English."""
+    server: bool = True
+    """Whether items go to Label Studio; if not, only judgements in tables count."""
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
-        """Push and pull, or report how many items wait for people."""
+        """Take in what tables hold; push and pull, or report how many items wait for people."""
+        stored = store_judgements(corpus, tools)
+        receipt = self._exchange(corpus, tools) if self.server else Receipt(False, {})
+        message = "; ".join(filter(None, [stored.message, receipt.message]))
+        return Receipt(receipt.changed or stored.changed, {**stored.counts, **receipt.counts}, message)
+
+    def _exchange(self, corpus: Corpus, tools: Tools) -> Receipt:
         if not connections.is_configured(corpus.workspace.local):
             return Receipt(changed=False, counts={}, message=_waiting(corpus, self))
         connection = connections.connection(corpus.workspace.local)
@@ -56,6 +68,8 @@ class Annotate(DriverStage):
 
     def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
         """See ``DriverStage.foresee``."""
+        if not self.server:
+            return Forecast(False, "takes in what has changed in the tables")
         if not connections.is_configured(corpus.workspace.local):
             return Forecast(False, _waiting(corpus, self))
         url = connections.connection(corpus.workspace.local).url

@@ -28,6 +28,16 @@ class Discovered(BatchStage):
         return None
 
 
+class Judged(Stage):
+    """Brings judgements that others made of its inputs, such as votes in a table."""
+
+    collection: str | None
+
+    @abstractmethod
+    def judgements(self, tools: Tools) -> pa.Table | None:
+        """Return a row for each judgement (see ``curate.stages.tables.mapped``); None if there are none."""
+
+
 class Parts(NamedTuple):
     """One long input cut for several workers: a small picklable value for each part, its media in blobs."""
 

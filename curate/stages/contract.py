@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
@@ -44,6 +45,9 @@ REASONS = (
     "duplicate",
     "near_duplicate",
     "filtered",
+    "forgotten",
+    "known_bad",
+    "unknown_item",
     "invalid",
     "crashed",
 )
@@ -77,6 +81,8 @@ class Tools(NamedTuple):
     """The file of stored model replies, on the driver's machine."""
     stages: "tuple[Stage, ...]" = ()
     """All stages of the recipe, in order."""
+    today: date = date.min
+    """The day of the run in UTC, after which consent may have expired"""
     raw_folders: tuple[Path, ...] = ()
     """Folders that the user named for raw files, besides the recipe's."""
 

@@ -11,6 +11,8 @@ from pydantic import Field, field_validator, model_validator
 
 from curate import __version__
 from curate.assets import find_asset
+from curate.corpus.consent import Expired
+from curate.corpus.pseudonyms import pseudonym
 from curate.corpus.set_aside import set_aside
 from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
@@ -19,9 +21,10 @@ from curate.files import digest
 from curate.hub.card import render_card
 from curate.labels import LabelSchema
 from curate.release.columns import combined
+from curate.release.licences import check_licences, combine_licences
 from curate.release.manifest import Manifest
 from curate.release.memo import note, recall
-from curate.release.rows import ITEM_COLUMNS, PRELABEL_COLUMNS, SOURCE_COLUMNS, ReleaseRows, ReleaseTables, pseudonym
+from curate.release.rows import ReleaseRows, ReleaseTables
 from curate.release.schemes import SPLIT_PREFIX
 from curate.release.semver import FIRST, VersionName
 from curate.release.versions import Releases
@@ -29,27 +32,21 @@ from curate.release.write import About, Plan, plan_release, write_release
 from curate.sentences import count_of, verb_of
 from curate.stages.capabilities import Dividing
 from curate.stages.contract import DriverStage, Forecast, Problem, Receipt, Tools
-from curate.stages.divide import read_items, read_sources
 from curate.stages.released_card import card_facts, licence_notes, losses, media_left_out, withheld_items
 from curate.stages.released_media import ReleasedMedia
+from curate.stages.released_rights import (
+    LicenceOverride,
+    expired_in,
+    licence_sentences,
+    licences_of,
+    without_expired,
+)
 from curate.stages.released_splits import divide_release, prove
+from curate.stages.released_tables import read_released_items, read_tables
 from curate.stages.split_scheme import Scheme, is_split_name
 
 Medium = Literal["audio", "audio_b", "video", "video_b", "image", "face"]
 MEGABYTE = 2**20
-_ITEM = (*ITEM_COLUMNS, "layout", "language", "face_id")
-_LABEL = ("item_id", "label_source", "raters", "agreement", "decisions", "soft", "evidence")
-_ANNOTATION = (
-    "annotation_id",
-    "judgement_id",
-    "item_id",
-    "annotator",
-    "arm",
-    "action",
-    "acted_at",
-    "cannot_judge",
-    "origins",
-)
 
 
 class Export(DriverStage, Dividing):
@@ -69,6 +66,8 @@ class Export(DriverStage, Dividing):
     media: tuple[Medium, ...] = get_args(Medium)
     """The media to release, of those that people are shown; viewing copies that are missing are made."""
     max_shard_mb: int = Field(default=500, ge=1, le=5_000)
+    licence_override: LicenceOverride | None = None
+    """By default the most restrictive licence of the sources; licences that exclude each other stop the export."""
     card: str = "default"
     """The data card's template, by its name in ``data_cards``."""
 
@@ -112,13 +111,18 @@ class Export(DriverStage, Dividing):
         releases = Releases(corpus.workspace.releases)
         schemes = self._schemes(tools)
         inputs = self._inputs(corpus, tools, schemes)
+        expired = expired_in(corpus, tools)
         if (content := recall(corpus.workspace.local, inputs)) and (same := self._same(releases, recipe, content)):
-            return _unchanged(same)
-        tables, lacking = self._tables(corpus, tools, schemes)
+            return _unchanged(same, expired)
+        tables, lacking = self._tables(corpus, tools, schemes, expired)
         selected = self._selected(tables)
         if not pc.any(selected).as_py():
             reason = "no item has been reviewed yet" if self.reviewed_only and tables.items.num_rows else "no items"
+            reason = "; ".join([reason, *expired.sentences()])
             return Receipt(False, {"items": 0}, f"nothing to release: {reason}")
+        combination = combine_licences(licences_of(tables, selected))
+        if self.licence_override is None:
+            check_licences(combination)
         divided = divide_release(corpus, tables, schemes, tools.labels, selected=selected)
         facts, separated = prove(divided, tables, schemes, self._rules(), tools.labels, self.hidden)
         tables = tables._replace(items=divided.with_columns(tables.items))
@@ -131,15 +135,18 @@ class Export(DriverStage, Dividing):
         plan = plan_release(rows, items, divided.primary, tools.labels, tools.blobs, names=names, hidden=self.hidden)
         if same := self._same(releases, recipe, plan.content_sha256):
             self._note(corpus, tools, schemes, plan, lacking)
-            return _unchanged(same)
+            return _unchanged(same, expired)
         about = About(self.release, recipe, facts, f"curate {__version__}")
         withheld = withheld_items(divided.withheld, next(iter(schemes.values())).column)
+        licence = self.licence_override.licence if self.licence_override else combination.licence
         template, lost = _read_template(self.card, tools), losses(corpus)
         notices = [
             *licence_notes(corpus, tables, plan),
+            *licence_sentences(combination, self.licence_override),
             *lost,
             *withheld,
             *set_aside(corpus).sentences(),
+            *expired.sentences(),
             *media_left_out(corpus, self.media, lacking),
         ]
         manifest = write_release(
@@ -152,24 +159,28 @@ class Export(DriverStage, Dividing):
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
             card=lambda written: render_card(
                 template,
-                card_facts(about, plan, tools.labels, rows.features, tables, separated, written, notices),
+                card_facts(about, plan, tools.labels, rows.features, tables, separated, written, notices)._replace(
+                    licence=licence
+                ),
                 plan.statistics,
             ),
         )
         self._note(corpus, tools, schemes, plan, lacking)
         message = self._message(releases, manifest, withheld, lacking)
-        return Receipt(True, _counts(manifest), "; ".join([message, *lost]))
+        return Receipt(True, _counts(manifest), "; ".join([message, *lost, *expired.sentences()]))
 
     def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
         """See ``DriverStage.foresee``."""
         recipe, releases = corpus.workspace.recipe or "corpus", Releases(corpus.workspace.releases)
         content = recall(corpus.workspace.local, self._inputs(corpus, tools, self._schemes(tools)))
+        expired = expired_in(corpus, tools)
         if content and (same := self._same(releases, recipe, content)):
-            return Forecast(False, f"release {same.version} holds all of this already")
+            return Forecast(False, _unchanged(same, expired).message)
         before = releases.manifests(recipe)[-1:]
         unless = f", unless it would equal {before[0].version}" if before else ""
         proposed = f"the release after {before[0].version}" if before else f"release {FIRST}"
-        return Forecast(True, f"writes {f'release {self.release}' if self.release else proposed}{unless}")
+        writes = f"writes {f'release {self.release}' if self.release else proposed}{unless}"
+        return Forecast(True, "; ".join([writes, *expired.sentences()]))
 
     def _selected(self, tables: ReleaseTables) -> pa.Array:
         """Return for each item whether it may be released."""
@@ -180,15 +191,16 @@ class Export(DriverStage, Dividing):
         return combined(pc.is_in(items["item_id"], value_set=people["item_id"]))
 
     def _tables(
-        self, corpus: Corpus, tools: Tools, schemes: Mapping[str, SplitSettings]
+        self, corpus: Corpus, tools: Tools, schemes: Mapping[str, SplitSettings], expired: Expired
     ) -> tuple[ReleaseTables, list[str]]:
         """Return the tables with the media to release, and a sentence for each viewing copy that cannot be made."""
         needed = list(schemes.values())
-        tables = read_tables(corpus, tools, needed)
+        tables = read_tables(corpus, tools.labels, needed)
+        tables = tables._replace(items=without_expired(tables.items, expired))
         media = ReleasedMedia(tables.items, tools, self.media)
         copies = media.make_copies(corpus, tables.items.filter(self._selected(tables)), tools)
         if copies.made:
-            tables = tables._replace(items=read_items(corpus, _ITEM, needed))
+            tables = tables._replace(items=without_expired(read_released_items(corpus, needed), expired))
         return tables._replace(items=media.select(tables.items)), copies.problems
 
     def _note(
@@ -212,7 +224,7 @@ class Export(DriverStage, Dividing):
         """Return a hash of everything that decides a release's content, earlier releases included: they fix splits."""
         releases = Releases(corpus.workspace.releases)
         earlier = [manifest.content_sha256 for manifest in releases.manifests(corpus.workspace.recipe)]
-        secret = pseudonym("", corpus.workspace.secret)
+        secret = [pseudonym("", corpus.workspace.secret), expired_in(corpus, tools).source_ids]
         identities = {name: settings.identity for name, settings in schemes.items()}
         header = [
             __version__,
@@ -246,25 +258,14 @@ class Export(DriverStage, Dividing):
         return f"release {manifest.version} ({manifest.history[-1].reason}) is in {location}{warning}{notices}{without}"
 
 
-def read_tables(corpus: Corpus, tools: Tools, schemes: Sequence[SplitSettings]) -> ReleaseTables:
-    """Return the current tables that a release is joined from, with the columns that divide it."""
-    fields = tools.labels.fields
-    return ReleaseTables(
-        items=read_items(corpus, _ITEM, schemes),
-        sources=read_sources(corpus, SOURCE_COLUMNS, schemes),
-        prelabels=corpus.read("prelabels", ["item_id", *PRELABEL_COLUMNS, *fields]),
-        annotations=corpus.read("annotations", [*_ANNOTATION, *fields]),
-        labels=corpus.read("labels", [*_LABEL, *fields]),
-    )
-
-
 def _read_template(name: str, tools: Tools) -> str:
     path = find_asset("data_cards", name, suffix=".md", user_folder=tools.folder)
     return read_text(path)
 
 
-def _unchanged(same: Manifest) -> Receipt:
-    return Receipt(False, _counts(same), f"release {same.version} holds all of this already")
+def _unchanged(same: Manifest, expired: Expired) -> Receipt:
+    message = f"release {same.version} holds all of this already"
+    return Receipt(False, _counts(same), "; ".join([message, *expired.sentences()]))
 
 
 def _counts(manifest: Manifest) -> dict[str, int]:

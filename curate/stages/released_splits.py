@@ -141,12 +141,14 @@ def _facts(
 ) -> SchemeFacts:
     counts = {entry["values"]: entry["counts"] for entry in splits.drop_null().value_counts().to_pylist()}
     primary = splits is divided.primary
-    balance = {name: values.distances(shown) for name, values in fields.items()} if len(counts) <= MAX_SPLITS else {}
+    is_balanced = settings.leave_one_out is None and len(counts) <= MAX_SPLITS
+    balance = {name: values.distances(shown) for name, values in fields.items()} if is_balanced else {}
     return SchemeFacts(
         identity=settings.identity,
         rule=rule,
         primary=primary,
-        splits={name: counts[name] for name in sorted(counts)},
+        splits={} if settings.leave_one_out else {name: counts[name] for name in sorted(counts)},
+        sizes=tuple(sorted(counts.values(), reverse=True)) if settings.leave_one_out else (),
         wanted=dict(settings.ratios),
         without=divided.withheld if primary else _released(divided) - sum(counts.values()),
         keys={

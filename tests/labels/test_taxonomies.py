@@ -64,6 +64,7 @@ PUBLISHED = {
     "ravdess8": "neutral, calm, happy, sad, angry, fearful, disgust, surprised",
     "emodb7": "anger, boredom, disgust, fear, happiness, sadness, neutral",
     "ferplus8": "neutral, happiness, surprise, sadness, anger, disgust, fear, contempt",
+    "ferplus10": "neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, no face",
     "affectnet8": "neutral, happy, sad, surprise, fear, disgust, anger, contempt",
     "rafdb7": "surprise, fear, disgust, happiness, sadness, anger, neutral",
     "leia5": "happiness, affection, sadness, anger, fear",
@@ -144,9 +145,15 @@ def test_codes_are_those_of_the_corpus(name):
 
 
 def test_every_shipped_taxonomy_is_compared_with_its_publication():
-    assert {f"{name}.v1" for name in PUBLISHED} | {"parrott.v1", "plutchik24.v1", "plutchik_dyads24.v1"} == set(
-        SHIPPED
-    ) - OF_FORMS
+    others = {"parrott.v1", "plutchik24.v1", "plutchik_dyads24.v1", "goemotions.v2"}
+    assert {f"{name}.v1" for name in PUBLISHED} | others == set(SHIPPED) - OF_FORMS
+
+
+def test_neutral_goes_with_other_labels_of_goemotions_as_in_the_data_set():
+    first, second = load_taxonomy("goemotions.v1"), load_taxonomy("goemotions.v2")
+    assert [(label.name, label.code) for label in first.labels] == [(label.name, label.code) for label in second.labels]
+    assert first.compatible(["approval", "neutral"]) == ["approval"]
+    assert second.compatible(["approval", "neutral"]) == ["approval", "neutral"]
 
 
 def test_plutchiks_wheel():

@@ -118,6 +118,15 @@ def unicode_encoding(raw: bytes) -> str | None:
     return "utf-8"
 
 
+def is_unicode(text: str) -> bool:
+    """Return whether a text can be written as UTF-8, that is, has no lone surrogates."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _scores(sample: bytes, language: str | None) -> dict[str, tuple[str, float]]:
     """Each text that the sample may be, with its first encoding and its score (0-1)."""
     scores: dict[str, tuple[str, float]] = {}

@@ -9,11 +9,11 @@ from typing import Any
 from curate.corpus.sources import RawFolders
 from curate.errors import InvalidRow
 from curate.files import sha256_of_file
-from curate.media.words.encodings import guess_encoding
+from curate.media.words.encodings import guess_encoding, is_unicode
 from curate.media.words.sidecars import Sidecar, find_sidecars
 from curate.stages.ingest.inspecting import inspect_media
 from curate.stages.ingest.matching import LeadsOutside
-from curate.stages.ingest.posts import MAX_POST_BYTES, is_unicode, post_source
+from curate.stages.ingest.posts import MAX_POST_BYTES, post_source
 
 _EXCERPT_BYTES = 32_768
 _MAX_COPIES = 4

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from curate.annotation.importing.items import CONTENT, KEPT
 from curate.corpus.sources import RawFolders
 from curate.media.words.sidecars import SUFFIXES
 from curate.stages.ingest.exclusion import outside_workspaces
@@ -25,6 +26,9 @@ _SIDECAR = pa.struct(
         ("beside", pa.binary()),
     ]
 )
+RECORD = "record"
+_KEPT = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
+_RECORD = pa.struct([*((name, pa.string()) for name in ("key", *CONTENT)), (KEPT, _KEPT)])
 INPUTS = pa.schema(
     [
         ("file", pa.string()),
@@ -33,11 +37,14 @@ INPUTS = pa.schema(
         ("mtime_ns", pa.int64()),
         ("sidecars", pa.list_(_SIDECAR)),
         ("post", pa.binary()),
+        (RECORD, _RECORD),
         ("problem", pa.string()),
+        ("reason", pa.string()),
     ]
 )
-"""A row with ``path`` is a file, one with ``post`` a line of a file; one with ``problem`` can only be rejected.
-``sidecars`` are subtitle files, each with the path of the media file that it is beside."""
+"""A row with ``path`` is a file, one with ``post`` a line of a file, one with only ``record`` an item of a table; one
+with ``problem`` can only be rejected. ``record`` is what a table says of an item, a file or not. ``sidecars`` are
+subtitle files, each with the path of the media file that it is beside."""
 
 
 def find_files(pattern: str, raw: RawFolders) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 from curate.errors import InvalidRow
 from curate.files import digest
 from curate.llm.prompts.fence import is_visible
+from curate.media.words.encodings import is_unicode
 
 MAX_POST_BYTES = 1_000_000
 MAX_TURNS = 500
@@ -88,12 +89,3 @@ def _dialogue(file: str, turns: Any) -> list[dict[str, str | None]]:
 def _check_text(file: str, name: str, value: Any) -> None:
     if value is not None and not (isinstance(value, str) and is_unicode(value)):
         raise InvalidRow(f"{file}: {name} is not a text")
-
-
-def is_unicode(text: str) -> bool:
-    """Return whether a text can be written as UTF-8, that is, has no lone surrogates."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

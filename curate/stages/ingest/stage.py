@@ -1,30 +1,41 @@
 """Ingest: find the raw files, say what each is, and record where it comes from."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
+from curate.annotation.importing.check import mapping_problems
+from curate.annotation.importing.settings import Table
 from curate.corpus.sources import RawFolders, allowing, outside
 from curate.corpus.spec import table_spec
 from curate.errors import InvalidInput, InvalidRow
-from curate.stages.capabilities import Discovered
+from curate.labels import LabelSchema
+from curate.stages.capabilities import Discovered, Judged
 from curate.stages.contract import Outcome, Problem, Rejection, Tools, cut_by_size
 from curate.stages.ingest.files import read_source
-from curate.stages.ingest.finding import find_files, list_inputs, list_raw_files
+from curate.stages.ingest.finding import INPUTS, find_files, list_inputs, list_raw_files
 from curate.stages.ingest.licences import licence_notice
 from curate.stages.ingest.matching import LeadsOutside
+from curate.stages.ingest.participants import check_participant_pattern, participants_of
 from curate.stages.ingest.posts import parse_post
+from curate.stages.ingest.tables import find_tables, paths_of, read_tables, record_sources, table_inputs
+from curate.stages.tables.mapped import table_problems
+from curate.storage.delta import fill_columns
 
 _BYTES_PER_CPU_S = 1_000_000
-_BATCH_FILES, _BATCH_POSTS, _BATCH_BYTES = 8, 2_048, 1_000_000
+_BATCH_FILES, _BATCH_POSTS, _BATCH_RECORDS, _BATCH_BYTES = 8, 2_048, 25_000, 1_000_000
 
 
-class Ingest(Discovered):
-    """Turns every file that the globs match into a source: media by its content, posts from .txt, .jsonl and .csv."""
+class Ingest(Discovered, Judged):
+    """Turns files (media by its content, posts from .txt, .jsonl and .csv) and items of tables into sources."""
 
     version: ClassVar[int] = 5
     reads: ClassVar[str] = ""
@@ -32,18 +43,39 @@ class Ingest(Discovered):
     repeatable: ClassVar[bool] = True
 
     stage: Literal["ingest"] = "ingest"
-    files: str | Annotated[tuple[str, ...], Field(min_length=1)]
+    files: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Globs relative to the recipe's folder, or to one that ``--raw`` names; nothing outside these is read. ``**``
     reaches into folders, never into workspaces. Workers elsewhere read the same paths."""
+    tables: tuple[Table, ...] = ()
+    """Tables of items and of judgements that others made, and what their columns mean."""
     licence: str | None = None
     """The SPDX name of the licence, such as CC-BY-4.0; terms of one's own as LicenseRef-<name>."""
     collection: str | None = None
     consent: str | None = None
+    """What was agreed to, such as the name of the form."""
+    consent_until: date | None = None
+    """The last day of consent, such as 2027-01-31: after it, no release holds these items."""
+    participant: Annotated[str, AfterValidator(check_participant_pattern)] | None = None
+    """A regular expression whose only group is the person's id in a file's name, such as ``raw/(P\\d+)_``."""
+
+    @model_validator(mode="after")
+    def _check_sources(self) -> "Ingest":
+        if self.files is None and not self.tables:
+            raise ValueError("name `files`, `tables` or both")
+        return self
+
+    def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
+        """See ``Stage.problems``: fields that the label schema does not have."""
+        for number, table in enumerate(self.tables):
+            for location, sentence in mapping_problems(table, labels):
+                yield ("tables", number, *location), sentence
 
     def notices(self, tools: Tools) -> Iterable[str]:
         """See ``Stage.notices``: a licence that is missing, or that nobody can look up."""
         if notice := licence_notice(self.licence):
             yield notice
+        if self.consent_until is not None and self.consent_until < tools.today:
+            yield f"consent ended on {self.consent_until}: these items are left out of releases"
 
     def missing(self, raw: RawFolders) -> Iterable[Problem]:
         """Yield the patterns that match no file, or lead out of the folders of raw files."""
@@ -54,11 +86,14 @@ class Ingest(Discovered):
                     yield ("files",), f"no file matches {pattern!r} in {folders}"
             except LeadsOutside as error:
                 yield ("files",), _refusal(pattern, error)
+        for number, sentence in table_problems(self.tables, partial(find_tables, raw=raw)):
+            yield ("tables", number), sentence
 
     def discover(self, tools: Tools) -> pa.Table:
-        """Return one row a file, and one a line of a file of posts, in order of their names.
+        """Return one row a file, a line of a file of posts and an item of a table, in order of their names.
 
-        Raises ``InvalidInput`` naming each pattern that matches nothing, and the first that leads outside.
+        Raises ``InvalidInput`` naming each pattern that matches nothing, the first that leads outside, and each table
+        that cannot be read.
         """
         names: set[str] = set()
         problems = []
@@ -68,7 +103,10 @@ class Ingest(Discovered):
                 names.update(files)
                 problems += [] if files else [sentence for _, sentence in self.missing(tools.raw)]
             if not problems:
-                return list_inputs(names, tools.raw)
+                in_tables = self._table_inputs(tools)
+                is_new = pc.invert(pc.is_in(pa.array(sorted(names), pa.string()), value_set=in_tables["file"]))
+                files = pa.array(sorted(names), pa.string()).filter(is_new).to_pylist()
+                return pa.concat_tables([list_inputs(files, tools.raw), in_tables])
         except LeadsOutside as error:
             raise InvalidInput(outside(error.path, error.real), hint=allowing(error.real)) from error
         hint = "the pattern is relative to the recipe's folder; --raw FOLDER names another where raw files are"
@@ -80,18 +118,36 @@ class Ingest(Discovered):
         return super().max_cpu_s(batch) + size_bytes / _BYTES_PER_CPU_S
 
     def cut(self, inputs: pa.Table, todo: Sequence[int]) -> Iterator[Sequence[int]]:
-        """Yield a few files, or many posts, at once."""
-        post_bytes = pc.fill_null(pc.binary_length(inputs["post"]), 0)
-        sizes = pc.if_else(inputs["path"].is_valid(), _BATCH_BYTES // _BATCH_FILES, post_bytes).to_pylist()
-        return cut_by_size(todo, sizes, rows=_BATCH_POSTS, size=_BATCH_BYTES)
+        """Yield a few files, many posts, or very many items of tables, at once."""
+        is_record = np.asarray(_is_record(inputs))
+        records = [index for index in todo if is_record[index]]
+        yield from (records[start : start + _BATCH_RECORDS] for start in range(0, len(records), _BATCH_RECORDS))
+        others = [index for index in todo if not is_record[index]] if records else todo
+        if others:
+            post_bytes = pc.fill_null(pc.binary_length(inputs["post"]), 0)
+            sizes = pc.if_else(inputs["path"].is_valid(), _BATCH_BYTES // _BATCH_FILES, post_bytes).to_pylist()
+            yield from cut_by_size(others, sizes, rows=_BATCH_POSTS, size=_BATCH_BYTES)
 
     def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
+        until = None if self.consent_until is None else self.consent_until.isoformat()
+        origin = {"licence": self.licence, "collection": self.collection, "consent": self.consent}
+        origin |= {"consent_until": until}
+        is_record = _is_record(batch)
+        if pc.all(is_record).as_py():
+            return Outcome({"sources": record_sources(batch, origin)})
+        if pc.any(is_record).as_py():
+            others = self.apply(batch.filter(pc.invert(is_record)), tools)
+            records = record_sources(batch.filter(is_record), origin)
+            schema = table_spec("sources", tools.labels).schema
+            rows = [fill_columns(table, schema) for table in (others.rows["sources"], records)]
+            return Outcome({"sources": pa.concat_tables(rows)}, others.rejections)
         sources: list[dict[str, Any]] = []
         rejections: list[Rejection] = []
-        origin = {"licence": self.licence, "collection": self.collection, "consent": self.consent}
-        for row in batch.to_pylist():
+        people = participants_of(batch["file"].to_pylist(), self.participant)
+        for row, person in zip(batch.to_pylist(), people, strict=True):
+            known = {"file": row["file"], **origin, **({"participant": person} if person else {})}
             try:
-                sources.append({"file": row["file"], **origin, **_source(row, tools.raw)})
+                sources.append({**known, **_source(row, tools.raw), **_recorded(row)})
             except InvalidRow as error:
                 rejections.append(Rejection(row["file"], row["file"], error.reason, error.message))
         return Outcome({"sources": sources}, rejections).by_column(
@@ -100,21 +156,45 @@ class Ingest(Discovered):
 
     def raw_files(self, tools: Tools) -> Iterable[Path] | None:
         """See ``Discovered.raw_files``."""
+        if any(table.item is not None and table.item.media for table in self.tables):
+            return None
         try:
             names = {name for pattern in self._patterns() for name in find_files(pattern, tools.raw)}
-        except LeadsOutside:
+            in_tables = list(paths_of(self.tables, tools.raw))
+        except (LeadsOutside, InvalidRow):
             return None
-        return list_raw_files(names, tools.raw)
+        return chain(list_raw_files(names, tools.raw), in_tables)
+
+    def judgements(self, tools: Tools) -> pa.Table | None:
+        """See ``Judged.judgements``."""
+        if not any(table.has_judgements for table in self.tables):
+            return None
+        return read_tables(self.tables, tools.raw, tools.labels).judgements
+
+    def _table_inputs(self, tools: Tools) -> pa.Table:
+        if not self.tables:
+            return INPUTS.empty_table()
+        return table_inputs(read_tables(self.tables, tools.raw, tools.labels), tools.raw)
 
     def _patterns(self) -> tuple[str, ...]:
-        return (self.files,) if isinstance(self.files, str) else self.files
+        return (self.files,) if isinstance(self.files, str) else self.files or ()
 
 
 def _refusal(pattern: str, error: LeadsOutside) -> str:
     return f"{pattern!r}: {outside(error.path, error.real)}; {allowing(error.real)}"
 
 
+def _is_record(inputs: pa.Table) -> pa.ChunkedArray:
+    """Return which inputs are items of tables without a file."""
+    return pc.and_(inputs["record"].is_valid(), pc.and_(inputs["path"].is_null(), inputs["problem"].is_null()))
+
+
+def _recorded(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what a table says of a file that shows one of its items."""
+    return {} if row["record"] is None else {name: value for name, value in row["record"].items() if value is not None}
+
+
 def _source(row: dict[str, Any], raw: RawFolders) -> dict[str, Any]:
     if row["problem"]:
-        raise InvalidRow(f"{row['file']}: {row['problem']}")
+        raise InvalidRow(f"{row['file']}: {row['problem']}", reason=row["reason"] or "invalid")
     return parse_post(row["file"], row["post"]) if row["post"] is not None else read_source(row, raw)

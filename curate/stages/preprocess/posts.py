@@ -16,7 +16,7 @@ from curate.stages.preprocess.settings import SplitPosts
 
 POST_COLUMNS = ("text_b", "statement", "dialogue")
 """What a post may hold besides its text."""
-COLUMNS_READ = ("source_id", "file", "participant", "speaker", "text", *POST_COLUMNS, "repeats")
+COLUMNS_READ = ("source_id", "file", "kind", "participant", "speaker", "text", *POST_COLUMNS, "repeats")
 """The columns of a post that its items follow from."""
 _POSTS_PER_BATCH = 2_048
 _CHARS_PER_BATCH = 1_000_000
@@ -52,6 +52,13 @@ def post_items(row: _Row, units: Sequence[str], split: SplitPosts) -> list[_Row]
     message = f"the label schema asks for {' and '.join(units)}, which text cannot give"
     missing = next((f": {row['file']} has no {column}" for column in lacking if not row[column]), "")
     raise InvalidRow(message + missing, reason="no_unit")
+
+
+def record_items(row: _Row, units: Sequence[str]) -> list[_Row]:
+    """Return the item of a row of a table of which nothing is at hand: of the first unit of the label schema."""
+    item = item_row(row, units[0], "text", None) | {"language": ()}
+    item |= {"statement": row["statement"]} if row["statement"] else {}
+    return [item | {"speaker": row["speaker"], "speaker_source": "table" if row["speaker"] else None}]
 
 
 def set_languages(items: Sequence[_Row]) -> None:

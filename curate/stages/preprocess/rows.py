@@ -57,6 +57,20 @@ def item_row(
     return item | ({"start_s": start_ms / 1000, "end_s": end_ms / 1000} if span else {})
 
 
+def tell_of_table(source: dict[str, Any], items: Sequence[dict[str, Any]]) -> None:
+    """Fill in what the table of a media file says of its items, and the file itself does not.
+
+    The text is that of the whole file, so only an item that is all of it has it.
+    """
+    for item in items:
+        if source["speaker"] and not item.get("speaker"):
+            item |= {"speaker": source["speaker"], "speaker_source": "table"}
+        if source["statement"]:
+            item["statement"] = source["statement"]
+        if source["text"] and not item.get("text") and len(items) == 1 and item["unit"] in ("clip", "image"):
+            item |= {"text": source["text"], "text_source": "table"}
+
+
 def face_rows(
     source_id: str, tracks: Sequence[FaceTrack], detector: str, pack: Path | None, tools: Tools
 ) -> list[dict[str, Any]]:

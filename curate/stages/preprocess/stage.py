@@ -31,12 +31,15 @@ from curate.stages.preprocess.filters import filter_items
 from curate.stages.preprocess.items import add_chunk
 from curate.stages.preprocess.pictures import add_picture
 from curate.stages.preprocess.planning import no_shots, no_unit, plan_source
-from curate.stages.preprocess.posts import COLUMNS_READ, batch_posts, post_items, set_languages
-from curate.stages.preprocess.rows import SourceRows, shot_rows, to_outcome
+from curate.stages.preprocess.posts import COLUMNS_READ, batch_posts, post_items, record_items, set_languages
+from curate.stages.preprocess.rows import SourceRows, shot_rows, tell_of_table, to_outcome
 from curate.stages.preprocess.settings import Filters, PreprocessSettings, resolve, turns_path
 
-_UNREAD = frozenset({"title", "collection", "licence", "consent", "size_bytes", "work"})
+_UNREAD = frozenset(
+    {"title", "collection", "licence", "consent", "consent_until", "size_bytes", "key", "columns", "work"}
+)
 
+_WITHOUT_FILE = frozenset({"text", "record"})
 _CPU_S_PER_S = 200.0
 
 
@@ -105,7 +108,7 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
     def columns_used(self) -> tuple[str, ...] | None:
         """See ``BatchStage.columns_used``: ``source_id`` covers everything else that a post has."""
         media = ("source_id", "file", "kind", "duration_s", "participant", "subtitles_file", "subtitles")
-        return (*media, "speaker", "text", "repeats", "namesakes")
+        return (*media, "speaker", "text", "statement", "repeats", "namesakes")
 
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
         """Return the sources, each with the others that matter for it.
@@ -121,14 +124,14 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
     def cut(self, inputs: pa.Table, todo: Sequence[int]) -> Iterator[Sequence[int]]:
         """Yield each media file alone; posts, which take next to no time, many at once."""
         kinds = inputs["kind"].to_pylist() if todo else []
-        yield from ([index] for index in todo if kinds[index] != "text")
-        posts = [index for index in todo if kinds[index] == "text"]
+        yield from ([index] for index in todo if kinds[index] not in _WITHOUT_FILE)
+        posts = [index for index in todo if kinds[index] in _WITHOUT_FILE]
         if posts:
             yield from batch_posts(posts, inputs)
 
     def begin(self, batch: pa.Table, tools: Tools) -> Outcome | Parts:
         """Return the outcome; for a long file what cannot be used of its sound, and the chunks to process."""
-        if batch["kind"].unique().to_pylist() == ["text"]:
+        if _WITHOUT_FILE.issuperset(batch["kind"].unique().to_pylist()):
             return self._begin_posts(batch.select(COLUMNS_READ), tools)
         sources = []
         for row in batch.to_pylist():
@@ -149,7 +152,10 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
             rows = SourceRows(row["source_id"])
             try:
                 _check_new(row)
-                rows.items = post_items(row, tools.labels.units, self.posts)
+                if row["kind"] == "record":
+                    rows.items = record_items(row, tools.labels.units)
+                else:
+                    rows.items = post_items(row, tools.labels.units, self.posts)
             except InvalidRow as error:
                 rows.reject_source(error)
             sources.append(rows)
@@ -171,12 +177,14 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
             if "image" not in units:
                 raise no_unit("image", units)
             add_picture(row, path, self, tools, rows)
+            tell_of_table(row, rows.items)
         else:
             source = plan_source(row, path, self, tools, rows)
             points = find_cut_points(source, path, self.chunk_s)
             if points:
                 return split_source(source, points, tools.blobs)
             add_chunk(source, path, self, self.filters, tools, rows)
+            tell_of_table(row, rows.items)
         return ()
 
     def apply_part(self, part: Chunk, tools: Tools) -> Outcome:
@@ -188,6 +196,7 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
         except InvalidRow as error:
             rows.items = []
             rows.reject(f"{part.row['file']}#video", error)
+        tell_of_table(part.row, rows.items)
         return to_outcome([rows])
 
     def join(self, batch: pa.Table, parts: Parts, outcomes: Sequence[Outcome], tools: Tools) -> Outcome:

@@ -1,0 +1,148 @@
+"""Judgements of tables as rows of ``annotations``: new, changed and withdrawn ones, each once."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.annotation.importing.rows import KEY
+from curate.corpus.identity import json_rows
+from curate.corpus.judgements import newest_acts, time_after, to_deletion
+from curate.files import sha256_of
+from curate.labels import LabelSchema
+
+FIELDS = "<fields>"
+"""The column of judgements with the fields that their table is about."""
+ORIGIN = "table"
+"""The server of judgements that come from tables."""
+_READ = ("annotation_id", "judgement_id", "item_id", "action", "acted_at")
+
+
+class NewActs(NamedTuple):
+    """Rows to append to ``annotations``, and how many judgements are new, changed, withdrawn or without an item."""
+
+    rows: pa.Table
+    created: int = 0
+    updated: int = 0
+    deleted: int = 0
+    without_item: int = 0
+    items_without: int = 0
+    """The ids in the tables that no item now has"""
+
+    @property
+    def new(self) -> int:
+        """The number of new acts."""
+        return self.created + self.updated + self.deleted
+
+
+def new_acts(
+    judgements: pa.Table,
+    items: pa.Table,
+    stored: pa.Table,
+    labels: LabelSchema,
+    *,
+    origin: str,
+    now: datetime,
+    withdraws: bool,
+) -> NewActs:
+    """Return what to append so that ``annotations`` (``stored``) holds these judgements, and nothing twice.
+
+    ``stored`` has the acts of ``origin``; ``items`` has the columns ``item_id`` and ``key``. A judgement is identified
+    by its item, rater, arm and fields; one
+    of an unnamed rater also by its answers, of which equal ones are counted. With ``withdraws``, judgements of the same
+    ``origin`` that are no longer there count as deleted, unless their item is gone.
+    """
+    rows = pc.index_in(judgements[KEY], value_set=items["key"])
+    lost = judgements.filter(pc.is_null(rows))
+    judged = judgements.filter(pc.is_valid(rows))
+    item_ids = items["item_id"].take(rows.drop_null())
+    acts = _identified(judged, item_ids, labels, origin)
+    newest = newest_acts(stored)
+    position = pc.index_in(acts["judgement_id"], value_set=newest["judgement_id"])
+    is_new = pc.is_null(position)
+    last_ids = newest["annotation_id"].take(position)
+    # What is stored as it was first said needs no second look, which is nearly all in a run that repeats another.
+    may_differ = pc.fill_null(pc.not_equal(last_ids, acts["annotation_id"]), False)
+    changed: dict[int, Mapping[str, Any]] = {}
+    for index in pc.indices_nonzero(may_differ).to_pylist():
+        last = newest.select(_READ).slice(position[index].as_py(), 1).to_pylist()[0]
+        if last["action"] == "deleted" or last["annotation_id"] != _later(last, acts["annotation_id"][index].as_py()):
+            changed[index] = last
+    parts = [acts.filter(is_new), _revised(acts, changed, now)]
+    created, updated = parts[0].num_rows, len(changed)
+    deleted = _deletions(newest, acts, items, labels, now) if withdraws else acts.slice(0, 0)
+    parts.append(deleted.cast(acts.schema))
+    ids_without = len(lost[KEY].unique())
+    return NewActs(pa.concat_tables(parts), created, updated, deleted.num_rows, lost.num_rows, ids_without)
+
+
+def _identified(judged: pa.Table, item_ids: Any, labels: LabelSchema, origin: str) -> pa.Table:
+    """Return judgements as rows of ``annotations``."""
+    values = list(json_rows(judged.select(list(labels.fields))))
+    seen: dict[str, int] = {}
+    judgement_ids, annotation_ids = [], []
+    facts = zip(
+        item_ids.to_pylist(),
+        judged["annotator"].to_pylist(),
+        judged["arm"].to_pylist(),
+        judged[FIELDS].to_pylist(),
+        values,
+        strict=True,
+    )
+    for item_id, rater, arm, fields, value in facts:
+        if rater is None:
+            name = f"{origin}\n{item_id}\n\n{arm or ''}\n{fields}\n{value}"
+            number = seen[name] = seen.get(name, 0) + 1
+            judgement_id = sha256_of(f"{name}\n{number}")
+        else:
+            judgement_id = sha256_of(f"{origin}\n{item_id}\n{rater}\n{arm or ''}\n{fields}")
+        judgement_ids.append(judgement_id)
+        annotation_ids.append(sha256_of(f"{judgement_id}\n{value}"))
+    count = judged.num_rows
+    texts = {"action": "created", "server": origin}
+    columns = {
+        "annotation_id": pa.array(annotation_ids, pa.string()),
+        "judgement_id": pa.array(judgement_ids, pa.string()),
+        "item_id": item_ids,
+        "annotator": judged["annotator"],
+        "arm": judged["arm"],
+        **{name: pa.array([text] * count, pa.string()) for name, text in texts.items()},
+        "acted_at": pa.nulls(count, pa.timestamp("us", "UTC")),
+        **{name: judged[name] for name in labels.fields},
+    }
+    return pa.table(columns)
+
+
+def _later(last: Mapping[str, Any], revision: str) -> str:
+    """Return the id that an act has which says ``revision`` after other acts; equal if ``last`` is that act."""
+    return sha256_of(f"{revision}\n{last['acted_at']}")
+
+
+def _revised(acts: pa.Table, changed: Mapping[int, Mapping[str, Any]], now: datetime) -> pa.Table:
+    """Return acts that say something new of judgements that were there before."""
+    rows = acts.take(pa.array(list(changed), pa.int64()))
+    times = [time_after(last, now) for last in changed.values()]
+    actions = ["restored" if last["action"] == "deleted" else "updated" for last in changed.values()]
+    ids = [
+        _later({"acted_at": time}, revision)
+        for time, revision in zip(times, rows["annotation_id"].to_pylist(), strict=True)
+    ]
+    columns = {name: rows[name] for name in rows.column_names}
+    columns |= {
+        "annotation_id": pa.array(ids, pa.string()),
+        "action": pa.array(actions, pa.string()),
+        "acted_at": pa.array(times, pa.timestamp("us", "UTC")),
+    }
+    return pa.table(columns)
+
+
+def _deletions(newest: pa.Table, acts: pa.Table, items: pa.Table, labels: LabelSchema, now: datetime) -> pa.Table:
+    """Return the acts that withdraw judgements which the tables no longer have, of items that are there."""
+    is_gone = pc.invert(pc.is_in(newest["judgement_id"], value_set=acts["judgement_id"]))
+    is_there = pc.is_in(newest["item_id"], value_set=items["item_id"])
+    is_live = pc.not_equal(newest["action"], "deleted")
+    gone = newest.filter(pc.and_(pc.and_(is_gone, is_there), is_live)).select(acts.column_names)
+    rows = [to_deletion(act, labels, now) for act in gone.to_pylist()]
+    return pa.Table.from_pylist([{name: row[name] for name in acts.column_names} for row in rows], schema=acts.schema)

@@ -1,0 +1,89 @@
+"""Cells as answers to a field of the label schema: labels, numbers and texts in their canonical form."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from curate.annotation.importing.rows import MAX_QUOTED
+from curate.annotation.importing.settings import Value
+from curate.annotation.importing.values import Coded, similar, translate
+from curate.labels import Field
+
+if TYPE_CHECKING:
+    from curate.labels.taxonomy import Taxonomy
+
+
+def to_answer(text: str, value: Value, field: Field) -> Any:
+    """Return the answer that a cell holds; None if the map says that it holds none. Raises ``ValueError``."""
+    taxonomy = field.scored_taxonomy
+    if taxonomy is not None:
+        meanings = [translate(part, value) for part in _parts(text, value, is_multiple=field.is_multiple)]
+        labels = [find_label(meaning, taxonomy) for meaning in meanings if meaning is not None]
+        return to_labels(labels, field) if labels else None
+    meaning = translate(text, value)
+    if meaning is None:
+        return None
+    if pa.types.is_floating(field.arrow_type):
+        return field.check(_number(meaning, value, field))
+    if pa.types.is_string(field.arrow_type):
+        return field.check(meaning)
+    parts = _parts(meaning, value, is_multiple=True) if value.split else _json(meaning)
+    return field.check(parts)
+
+
+def to_labels(labels: Sequence[str], field: Field) -> Any:
+    """Return labels as an answer. Raises ``ValueError`` if they do not go together."""
+    return field.check(list(dict.fromkeys(labels)) if field.is_multiple or len(labels) > 1 else labels[0])
+
+
+def find_label(text: str, taxonomy: "Taxonomy") -> str:
+    """Return the label that a text names or is the code of; case and spaces around it do not matter if it is clear.
+
+    Raises ``ValueError``.
+    """
+    text = text.strip()
+    if text in taxonomy.by_name:
+        return text
+    coded = [label.name for label in taxonomy.labels if label.code == text]
+    label = coded[0] if coded else similar(text, list(taxonomy.names))
+    if label is None:
+        raise ValueError(f"{text[:MAX_QUOTED]!r} is not a label of {taxonomy.taxonomy}: map it")
+    return label
+
+
+def to_column(coded: Coded, kind: pa.DataType) -> pa.Array:
+    """Return coded values as a column of this type."""
+    return pa.array(coded.values, kind).take(coded.codes.to_arrow())
+
+
+def _parts(text: str, value: Value, *, is_multiple: bool) -> list[str]:
+    if value.split:
+        return [part.strip() for part in text.split(value.split) if part.strip()]
+    if is_multiple and text.lstrip().startswith("["):
+        members = _json(text)
+        return [str(member) for member in members] if isinstance(members, list) else [text]
+    return [text]
+
+
+def _number(text: str, value: Value, field: Field) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"{text[:MAX_QUOTED]!r} is not a number") from None
+    if value.scale is None:
+        return number
+    first, last = value.scale
+    if not min(first, last) <= number <= max(first, last):
+        raise ValueError(f"{number:g} is not on the table's scale from {first:g} to {last:g}")
+    bounds = field.json_schema()
+    low, high = float(bounds["minimum"]), float(bounds["maximum"])
+    return low + (number - first) * (high - low) / (last - first)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError(f"{text[:MAX_QUOTED]!r} is not JSON") from None

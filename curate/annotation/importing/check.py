@@ -1,0 +1,49 @@
+"""What can be told to be wrong with a mapping from the label schema alone."""
+
+from collections.abc import Iterator
+
+from curate.annotation.importing.answers import find_label
+from curate.annotation.importing.settings import Table
+from curate.labels import LabelSchema
+from curate.sentences import nearest
+
+_Place = tuple[str | int, ...]
+
+
+def mapping_problems(table: Table, labels: LabelSchema | None) -> Iterator[tuple[_Place, str]]:
+    """Yield the settings that do not fit the label schema or are no usable pattern, and a sentence."""
+    for column, pattern in table.extract.items():
+        if problem := _pattern_problem(pattern):
+            yield ("extract", column), f"the pattern for {column!r} cannot be used: {problem}"
+    for form in ("long", "wide", "votes", "ticks") if labels is not None else ():
+        for name, entry in getattr(table, form).items():
+            field = labels.fields.get(name) if labels is not None else None
+            if field is None:
+                fields = tuple(labels.fields) if labels is not None else ()
+                yield (form, name), f"{name} is not a field of {labels and labels.name}{nearest(name, fields)}"
+                continue
+            taxonomy = field.scored_taxonomy
+            if form in ("votes", "ticks") and taxonomy is None:
+                yield (form, name), f"{name} has no labels, so it cannot come from {form}: use long or wide"
+                continue
+            if taxonomy is None:
+                continue
+            named = {"long": "map", "wide": None, "votes": "", "ticks": "columns"}[form]
+            targets = entry if named == "" else getattr(entry, named) if named else {}
+            for column, label in targets.items():
+                try:
+                    if label is not None:
+                        find_label(label, taxonomy)
+                except ValueError as error:
+                    yield (form, name, *([named] if named else []), column), f"{error}{nearest(label, taxonomy.names)}"
+
+
+def _pattern_problem(pattern: str) -> str | None:
+    """Return why a regular expression cannot be used: those here take linear time, without looking around."""
+    import polars as pl
+
+    try:
+        pl.Series([""]).str.contains(f"^(?:{pattern})$")
+    except pl.exceptions.PolarsError as error:
+        return str(error).strip().splitlines()[-1].strip()
+    return None

@@ -1,0 +1,236 @@
+"""Judgements in the rows of a table, one row each: long, wide, votes or ticks."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+
+from curate.annotation.importing.answers import find_label, to_answer, to_column, to_labels
+from curate.annotation.importing.rows import KEY, LINE, problems_of, quoted
+from curate.annotation.importing.settings import FILE_COLUMN, Table, Ticks, Value
+from curate.annotation.importing.values import Coded, read_texts, read_values, text_of, translate
+from curate.labels import Field, LabelSchema
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FACTS = (KEY, FILE_COLUMN, LINE, "annotator", "arm")
+"""What a judgement has besides its answers."""
+MAX_VOTES = 100_000
+MAX_JUDGEMENTS = 50_000_000
+_TRUE = frozenset({"true", "1", "1.0", "yes", "y", "t", "x"})
+_FALSE = frozenset({"false", "0", "0.0", "no", "n", "f", ""})
+_SEPARATOR = "\x1f"
+
+
+class JudgementRows(NamedTuple):
+    """Judgements with ``FACTS`` and a column for each field that they answer, and the rows that hold none."""
+
+    table: pa.Table
+    problems: "pl.DataFrame"
+
+
+def judgements_of(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> JudgementRows:
+    """Return the judgements in rows that have keys. A row with an answer that cannot be read gives no judgement.
+
+    Raises ``ValueError`` if there are more than ``MAX_JUDGEMENTS`` votes.
+    """
+    import polars as pl
+
+    problems: list[pl.DataFrame] = []
+    named: dict[str, pl.Series] = {}
+    for name, value in (("annotator", table.rater), ("arm", table.arm)):
+        nulls = pl.repeat(None, frame.height, dtype=pl.String, eager=True)
+        texts, wrong = (nulls, None) if value is None else read_texts(frame, value, name)
+        named[name] = texts.rename(name)
+        if wrong is not None:
+            problems.append(wrong)
+            blank = frame.filter(texts.is_null()).join(wrong, on=[FILE_COLUMN, LINE], how="anti")
+            what = "rater" if name == "annotator" else name
+            problems.append(problems_of(blank, f"the row does not say which {what} it is of", part=what))
+    frame = frame.with_columns(*named.values())
+    known = pl.concat([*problems, problems_of(frame.clear(), "")])
+    frame = _without(frame, known)
+    fields = labels.fields
+    if table.votes:
+        parts = [part for name, columns in table.votes.items() for part in _votes(frame, fields[name], columns)]
+    elif table.wide:
+        parts = list(_wide(frame, table.wide, fields))
+    elif table.ticks:
+        parts = [_ticks(frame, fields[name], ticks) for name, ticks in table.ticks.items()]
+    else:
+        parts = [_long(frame, table.long, fields)]
+    kinds = {name: fields[name].arrow_type for name in table.fields}
+    tables = [_filled(part.table, kinds) for part in parts]
+    return JudgementRows(pa.concat_tables(tables), pl.concat([known, *(part.problems for part in parts)]))
+
+
+def _long(frame: "pl.DataFrame", values: Mapping[str, Value], fields: Mapping[str, Field]) -> JudgementRows:
+    import polars as pl
+
+    coded = {
+        name: read_values(frame, text_of(frame, value), name, partial(to_answer, value=value, field=fields[name]))
+        for name, value in values.items()
+    }
+    problems = pl.concat([column.problems for column in coded.values()])
+    blank = frame.filter(pl.all_horizontal([column.codes.is_null() for column in coded.values()]))
+    unanswered = problems_of(_without(blank, problems), f"the row has no {' and no '.join(values)}", part="answer")
+    return _assembled(frame, coded, fields, pl.concat([problems, unanswered]))
+
+
+def _wide(
+    frame: "pl.DataFrame", wide: Mapping[str, Mapping[str, str]], fields: Mapping[str, Field]
+) -> Iterator[JudgementRows]:
+    import polars as pl
+
+    for rater in dict.fromkeys(name for columns in wide.values() for name in columns.values()):
+        coded: dict[str, Coded] = {}
+        for name, columns in wide.items():
+            for column in (column for column, who in columns.items() if who == rater):
+                value = Value(column=column)
+                read = partial(to_answer, value=value, field=fields[name])
+                coded[name] = read_values(frame, frame[column], column or "''", read)
+        judged = frame.with_columns(pl.lit(rater).alias("annotator"))
+        problems = pl.concat([column.problems for column in coded.values()])
+        yield _assembled(judged, coded, fields, problems)
+
+
+def _votes(frame: "pl.DataFrame", field: Field, columns: Mapping[str, str]) -> Iterator[JudgementRows]:
+    import polars as pl
+
+    numbers: dict[str, pl.Series] = {}
+    problems = [problems_of(frame.clear(), "")]
+    for column in columns:
+        whole = frame[column].str.strip_chars().str.replace(r"\.0+$", "").fill_null("0").cast(pl.Int64, strict=False)
+        fits = whole.is_between(0, MAX_VOTES).fill_null(False)
+        sentence = pl.format("{} in column {} is not a number of votes", quoted(column), pl.lit(column or "''"))
+        problems.append(problems_of(frame.filter(~fits), sentence, part=column or "''"))
+        numbers[column] = whole
+    problems.append(_repeated(frame))
+    known = pl.concat(problems)
+    usable = _without(
+        frame.with_columns(pl.Series(f"<votes {name}>", counts) for name, counts in numbers.items()), known
+    )
+    if sum(int(usable[f"<votes {name}>"].sum()) for name in columns) > MAX_JUDGEMENTS:
+        raise ValueError(f"it holds more than {MAX_JUDGEMENTS:,} votes")
+    nobody = usable.filter(pl.sum_horizontal([f"<votes {name}>" for name in columns]) == 0)
+    yield JudgementRows(_empty(frame), pl.concat([known, problems_of(nobody, "the row has no votes", part="votes")]))
+    for column, label in columns.items():
+        rows = pl.int_range(usable.height, eager=True).repeat_by(usable[f"<votes {column}>"]).explode().drop_nulls()
+        answer = to_answer(label, Value(constant=label), field)
+        codes = pl.repeat(0, len(rows), dtype=pl.Int64, eager=True)
+        coded = {field.name: Coded(codes, [answer], known.clear())}
+        yield _assembled(usable[rows], coded, {field.name: field}, known.clear())
+
+
+def _repeated(frame: "pl.DataFrame") -> "pl.DataFrame":
+    """Return the problems of rows with the votes on an item under an arm that an earlier row has."""
+    import polars as pl
+
+    first = frame.unique([KEY, "arm"], keep="first", maintain_order=True)
+    again = frame.join(first.select(FILE_COLUMN, LINE), on=[FILE_COLUMN, LINE], how="anti", maintain_order="left")
+    if not again.height:
+        return problems_of(frame.clear(), "")
+    again = again.join(first, on=[KEY, "arm"], how="left", suffix=" of first", nulls_equal=True, maintain_order="left")
+    sentence = pl.format(
+        "the votes on item '{}' are in {}, line {} already",
+        *(KEY, f"{FILE_COLUMN} of first", f"{LINE} of first"),
+    )
+    return problems_of(again, sentence, part="votes", reason="duplicate")
+
+
+def _ticks(frame: "pl.DataFrame", field: Field, ticks: Ticks) -> JudgementRows:
+    """Return the judgements whose answers are ticked labels; one without any tick has none."""
+    import polars as pl
+
+    taxonomy = field.scored_taxonomy
+    if taxonomy is None:
+        raise ValueError(f"{field.name} has no labels to tick")
+    if ticks.label is not None and ticks.value is not None:
+        values = read_values(frame, text_of(frame, ticks.value).fill_null(""), field.name, _is_true)
+        value = ticks.label
+
+        def read(text: str) -> str | None:
+            meaning = translate(text, value)
+            return None if meaning is None else find_label(meaning, taxonomy)
+
+        labels = read_values(frame, text_of(frame, value), f"{field.name} label", read)
+        ticked = pl.Series(values.values, dtype=pl.Boolean).gather(values.codes)
+        names = pl.Series(labels.values, dtype=pl.String).gather(labels.codes)
+        problems = pl.concat([values.problems, labels.problems])
+        rows = _without(frame.with_columns(ticked.alias("<ticked>"), names.alias("<label>")), problems)
+        together = rows.group_by(KEY, "annotator", "arm", maintain_order=True).agg(
+            pl.col(FILE_COLUMN, LINE).first(), pl.col("<label>").filter(pl.col("<ticked>"))
+        )
+        texts = together["<label>"].list.join(_SEPARATOR)
+    else:
+        columns = {
+            column: read_values(frame, frame[column].fill_null(""), column or "''", _is_true)
+            for column in ticks.columns
+        }
+        problems = pl.concat([column.problems for column in columns.values()])
+        ticked_names = [
+            pl.when(pl.Series(column.values, dtype=pl.Boolean).gather(column.codes)).then(
+                pl.lit(find_label(ticks.columns[name], taxonomy))
+            )
+            for name, column in columns.items()
+        ]
+        together = frame
+        texts = frame.select(pl.concat_str(ticked_names, separator=_SEPARATOR, ignore_nulls=True)).to_series()
+    coded = read_values(
+        together, texts, field.name, lambda text: to_labels(text.split(_SEPARATOR), field) if text else None
+    )
+    problems = pl.concat([problems, coded.problems])
+    return _assembled(together, {field.name: coded}, {field.name: field}, problems, with_empty=True)
+
+
+def _is_true(text: str) -> bool:
+    word = text.strip().casefold()
+    if word in _TRUE or word in _FALSE:
+        return word in _TRUE
+    raise ValueError(f"{text[:60]!r} is neither true nor false")
+
+
+def _assembled(
+    frame: "pl.DataFrame",
+    coded: Mapping[str, Coded],
+    fields: Mapping[str, Field],
+    problems: "pl.DataFrame",
+    *,
+    with_empty: bool = False,
+) -> JudgementRows:
+    """Return the rows that answer something, or also those that do not, without those with a problem."""
+    import polars as pl
+
+    rows = frame.select(*FACTS, *(column.codes.alias(f"<{name}>") for name, column in coded.items()))
+    rows = _without(rows, problems)
+    if not with_empty:
+        rows = rows.filter(pl.any_horizontal([pl.col(f"<{name}>").is_not_null() for name in coded]))
+    columns = {name: rows[name].to_arrow() for name in FACTS}
+    columns |= {
+        name: to_column(column._replace(codes=rows[f"<{name}>"]), fields[name].arrow_type)
+        for name, column in coded.items()
+    }
+    return JudgementRows(pa.table(columns), problems)
+
+
+def _without(rows: "pl.DataFrame", problems: "pl.DataFrame") -> "pl.DataFrame":
+    if not problems.height:
+        return rows
+    return rows.join(problems.select(FILE_COLUMN, LINE), on=[FILE_COLUMN, LINE], how="anti", maintain_order="left")
+
+
+def _empty(frame: "pl.DataFrame") -> pa.Table:
+    return pa.table({name: frame[name].clear().to_arrow() for name in FACTS})
+
+
+def _filled(table: pa.Table, kinds: Mapping[str, pa.DataType]) -> pa.Table:
+    """Return a table with these columns, null where it has none."""
+    types = {name: pa.int64() if name == LINE else pa.string() for name in FACTS}
+    columns = {name: table[name].cast(kind) for name, kind in types.items()}
+    columns |= {
+        name: table[name] if name in table.column_names else pa.nulls(table.num_rows, kind)
+        for name, kind in kinds.items()
+    }
+    return pa.table(columns)

@@ -1,0 +1,254 @@
+"""The mapping language: what the columns of a table mean, as settings of a recipe."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+FILE_COLUMN = "<file>"
+"""A column that every table has: the name of its file."""
+_RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*-\s*(-?\d+(?:\.\d+)?)\s*")
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_MAX_PATTERN_CHARS = 500
+
+
+def _text(value: Any) -> Any:
+    """Return the text that YAML made a number or a truth value of."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _with_text_keys(value: Any) -> Any:
+    value = [value] if isinstance(value, str) else value
+    if isinstance(value, list | tuple):
+        return {_text(name): _text(name) for name in value if isinstance(name, str | int | float)}
+    return {_text(key): _text(member) for key, member in value.items()} if isinstance(value, Mapping) else value
+
+
+def _as_column(value: Any) -> Any:
+    return {"column": _text(value)} if isinstance(value, str | int | float) else value
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Names = Annotated[dict[str, Text], BeforeValidator(_with_text_keys)]
+"""Columns and what each stands for; a column or a list of columns stands for itself."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Value(_Settings):
+    """A value of each row: a column, or a text with columns in braces, or a constant; a text alone names a column."""
+
+    column: Text | None = None
+    template: str | None = None
+    constant: Text | None = None
+    map: Annotated[dict[str, Text | None], BeforeValidator(_with_text_keys)] = Field(default={}, max_length=10_000)
+    """What the table's values are called here. Null: no value. Values that are not listed stay as they are."""
+    ranges: Annotated[dict[str, Text], BeforeValidator(_with_text_keys)] = {}
+    """What numbers mean, ends included, such as ``65-72: happiness``."""
+    split: str | None = Field(default=None, min_length=1)
+    """What separates several values in a cell."""
+    scale: tuple[float, float] | None = None
+    """The ends of the table's scale, if they are not those of the field: numbers are converted."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Value":
+        if sum(source is not None for source in (self.column, self.template, self.constant)) != 1:
+            raise ValueError("a value is a column, a template or a constant: name one of them")
+        if bad := [name for name in self.ranges if not _RANGE.fullmatch(name)]:
+            raise ValueError(f"{bad[0]!r} is not a range of numbers such as 65-72")
+        if self.scale is not None and self.scale[0] == self.scale[1]:
+            raise ValueError("the ends of a scale differ")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the value depends on."""
+        if self.template is not None:
+            return tuple(_BRACES.findall(self.template))
+        return () if self.column is None else (self.column,)
+
+    @property
+    def number_ranges(self) -> Iterator[tuple[float, float, str]]:
+        """The first and last number of each range, and what they mean."""
+        for name, meaning in self.ranges.items():
+            if match := _RANGE.fullmatch(name):
+                yield float(match[1]), float(match[2]), meaning
+
+
+Column = Annotated[Value, BeforeValidator(_as_column)]
+
+
+def _as_template(value: Any) -> Any:
+    if isinstance(value, str) and _BRACES.search(value):
+        return {"template": value}
+    return _as_column(value)
+
+
+Template = Annotated[Value, BeforeValidator(_as_template)]
+
+
+class Join(_Settings):
+    """Another table whose columns are added to the rows that it has a row for."""
+
+    table: str
+    by: Names
+    """Columns of this table and the columns of the other that hold the same."""
+    columns: tuple[str, ...] = ()
+    """Names of the other table's columns, if its first line has none."""
+
+
+class KnownBad(_Settings):
+    """Rows that are left out, and why; they are counted."""
+
+    when: dict[str, Annotated[tuple[Text, ...], BeforeValidator(lambda v: v if isinstance(v, list | tuple) else (v,))]]
+    """The values of columns that all have to fit."""
+    reason: str = Field(min_length=1, max_length=300)
+
+
+class Ticks(_Settings):
+    """Labels that are ticked or not: a row for each label, or a column for each label."""
+
+    label: Column | None = None
+    value: Column | None = None
+    columns: Names = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> "Ticks":
+        if (self.label is None) != (self.value is None) or (self.label is None) == (not self.columns):
+            raise ValueError("name either `label` and `value` (a row for each label) or `columns` (one for each label)")
+        return self
+
+
+class Item(_Settings):
+    """What is judged, as far as the table has it."""
+
+    id: Template | None = None
+    """Names the item in the tables; without it, rows with the same content are one item."""
+    media: Annotated[tuple[Template, ...], BeforeValidator(lambda v: v if isinstance(v, list | tuple) else (v,))] = ()
+    """The raw file: the first of these paths that exists. Without any, the item is its text, or nothing is shown."""
+    text: Column | None = None
+    text_b: Column | None = None
+    statement: Template | None = None
+    speaker: Column | None = None
+    participant: Column | None = None
+    title: Column | None = None
+    keep: Names = {}
+    """Columns to keep, under names of one's own if they are to have others."""
+
+    def values(self) -> Iterator[tuple[str, Value]]:
+        """Yield what an item has, by the name of the column of ``sources``."""
+        for name in ("text", "text_b", "statement", "speaker", "participant", "title"):
+            if (value := getattr(self, name)) is not None:
+                yield name, value
+
+
+class Table(_Settings):
+    """A table and what its columns mean: items, judgements of them, or both."""
+
+    table: Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+    """Files (globs) of one shape: .csv, .tsv, .json, .jsonl or .parquet; cells are read as text."""
+    columns: tuple[str, ...] = ()
+    """Names of the columns, if the first line has none."""
+    delimiter: Literal[",", ";", "\t", "|"] | None = None
+    quotes: bool = True
+    """Whether quotation marks enclose cells; if not, they are characters like any other."""
+    extract: dict[str, str] = {}
+    """Regular expressions on columns; each named group becomes a column."""
+    join: tuple[Join, ...] = ()
+    known_bad: tuple[KnownBad, ...] = ()
+    item: Item | None = None
+    """The items that the rows are about."""
+    item_id: Template | None = None
+    """Instead of ``item``: the ids of items that are in other tables, or in the workspace."""
+    arm: Column | None = None
+    """What raters were shown, such as voice."""
+    rater: Column | None = None
+    """Who judged; without it, judgements are those of unnamed raters."""
+    long: dict[str, Column] = {}
+    """By field: the value of a table with a row for each judgement."""
+    wide: dict[str, Names] = {}
+    """By field: columns with a rater's judgements each, and the raters' names."""
+    votes: dict[str, Names] = {}
+    """By field: columns with numbers of votes, and the labels they are for."""
+    ticks: dict[str, Ticks] = {}
+    """By field: which labels are ticked."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Table":
+        forms = [name for name in ("long", "wide", "votes", "ticks") if getattr(self, name)]
+        if len(forms) > 1:
+            raise ValueError(f"judgements are either {' or '.join(forms)}: put the others into an entry of their own")
+        if self.rater is not None and forms and forms[0] in ("wide", "votes"):
+            raise ValueError(f"rater is for rows of one rater; in {forms[0]} tables the columns say who judged")
+        if (self.item is None) == (self.item_id is None):
+            raise ValueError("name `item` if the table has the items, or `item_id` if it has only their ids")
+        if self.rater is None and any(ticks.label is not None for ticks in self.ticks.values()):
+            raise ValueError("name the rater: a row for each label says which ticks are one judgement only with them")
+        if not forms and self.item is None:
+            raise ValueError("the table gives neither items nor judgements: add long, wide, votes or ticks")
+        for column, pattern in self.extract.items():
+            _check_pattern(column, pattern)
+        return self
+
+    @property
+    def has_judgements(self) -> bool:
+        """Whether the table holds judgements."""
+        return bool(self.long or self.wide or self.votes or self.ticks)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the label schema that are judged."""
+        return (*self.long, *self.wide, *self.votes, *self.ticks)
+
+    @property
+    def extracted(self) -> tuple[str, ...]:
+        """The columns that ``extract`` adds."""
+        return tuple(name for pattern in self.extract.values() for name in re.compile(pattern).groupindex)
+
+    def columns_used(self) -> dict[str, str]:
+        """Return the columns that the mapping reads after joins, each with the setting that names it first."""
+        used: dict[str, str] = {}
+        values: list[tuple[str, Value | None]] = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.rater)]
+        if self.item is not None:
+            values += [("item.id", self.item.id), *(("item.media", value) for value in self.item.media)]
+            values += [(f"item.{name}", value) for name, value in self.item.values()]
+        values += [(f"long.{name}", value) for name, value in self.long.items()]
+        for name, ticks in self.ticks.items():
+            values += [(f"ticks.{name}.label", ticks.label), (f"ticks.{name}.value", ticks.value)]
+        names = [(column, place) for place, value in values if value is not None for column in value.columns]
+        names += [(column, f"{form}.{name}") for form, name, columns in self._column_maps() for column in columns]
+        names += [(column, "item.keep") for column in (self.item.keep if self.item else ())]
+        names += [(column, "known_bad") for bad in self.known_bad for column in bad.when]
+        names += [(column, "join") for join in self.join for column in join.by]
+        for column, place in names:
+            used.setdefault(column, place)
+        for name in self.extracted:
+            used.pop(name, None)
+        for column in self.extract:
+            used.setdefault(column, "extract")
+        return used
+
+    def _column_maps(self) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+        yield from (("wide", name, columns) for name, columns in self.wide.items())
+        yield from (("votes", name, columns) for name, columns in self.votes.items())
+        yield from (("ticks", name, ticks.columns) for name, ticks in self.ticks.items())
+
+
+def _check_pattern(column: str, pattern: str) -> None:
+    if len(pattern) > _MAX_PATTERN_CHARS:
+        raise ValueError(f"the pattern for {column!r} is longer than {_MAX_PATTERN_CHARS} characters")
+    try:
+        groups = re.compile(pattern).groupindex
+    except re.error as error:
+        raise ValueError(f"the pattern for {column!r} is not a regular expression: {error}") from error
+    if not groups:
+        raise ValueError(f"the pattern for {column!r} has no named group such as (?P<speaker>..)")

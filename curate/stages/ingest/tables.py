@@ -1,0 +1,165 @@
+"""Inputs of ingest from tables: one for each item, and one for each row that cannot be used."""
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.annotation.importing.items import CONTENT, KEPT, MEDIA
+from curate.annotation.importing.rows import KEY, LINE
+from curate.annotation.importing.settings import FILE_COLUMN, Table
+from curate.corpus.identity import json_rows
+from curate.corpus.sources import RawFolders, allowing, outside
+from curate.errors import InvalidRow
+from curate.files import sha256_of
+from curate.labels import LabelSchema
+from curate.stages.ingest.files import file_input
+from curate.stages.ingest.finding import INPUTS, RECORD, find_files
+from curate.stages.ingest.matching import LeadsOutside
+from curate.stages.tables.mapped import Mapped, map_tables
+from curate.storage.delta import fill_columns
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def find_tables(pattern: str, raw: RawFolders) -> list[tuple[str, Path]]:
+    """Return names and paths of the tables that a glob matches. Raises ``InvalidRow`` with a sentence."""
+    try:
+        files = sorted(find_files(pattern, raw))
+    except LeadsOutside as error:
+        raise InvalidRow(f"{outside(error.path, error.real)}; {allowing(error.real)}") from error
+    if not files:
+        folders = " or ".join(str(folder.resolve()) for folder in raw)
+        raise InvalidRow(f"there is no table {pattern!r} in {folders}")
+    return [(name, raw.join(name)) for name in files]
+
+
+def read_tables(tables: Sequence[Table], raw: RawFolders, labels: LabelSchema) -> Mapped:
+    """Return what tables hold. Raises ``InvalidInput`` with a sentence for each that cannot be read."""
+    return map_tables(tables, partial(find_tables, raw=raw), labels)
+
+
+def table_inputs(mapped: Mapped, raw: RawFolders) -> pa.Table:
+    """Return the inputs of ingest in tables: items with the file that shows them, if it is there, and unusable rows."""
+    import polars as pl
+
+    parts = [_problem_inputs(mapped.problems)]
+    if mapped.items is not None:
+        items = mapped.items.with_columns(pl.format("{}#{}", FILE_COLUMN, LINE).alias("file"))
+        if items[MEDIA].null_count() < items.height:
+            with_files, problems, items = _media_inputs(items, raw)
+            parts += [with_files, problems]
+        parts.append(_record_inputs(items))
+    return pa.concat_tables([fill_columns(part, INPUTS) for part in parts if part.num_rows] or [INPUTS.empty_table()])
+
+
+def record_sources(batch: pa.Table, origin: dict[str, str | None]) -> pa.Table:
+    """Return the sources of items that are nothing but their row: a text, or something that is not at hand.
+
+    Their identity is a hash of the collection, their id and everything that is judged or shown.
+    """
+    rows = pa.table({name: batch[RECORD].combine_chunks().field(name) for name in (KEY_NAME, *CONTENT)})
+    identified = rows.drop_columns(["participant", "title"])
+    identified = identified.append_column("collection", pa.array([origin["collection"]] * rows.num_rows, pa.string()))
+    ids = pa.array([sha256_of(row) for row in json_rows(identified)], pa.string())
+    kinds = pc.if_else(rows["text"].is_valid(), "text", "record")
+    columns = {"source_id": ids, "file": batch["file"], "kind": kinds}
+    columns |= {name: rows[name] for name in (KEY_NAME, *CONTENT)}
+    columns |= {name: pa.array([value] * rows.num_rows, pa.string()) for name, value in origin.items()}
+    columns["size_bytes"] = pc.fill_null(pc.binary_length(rows["text"]), 0).cast(pa.int64())
+    return pa.table({**columns, KEPT: batch[RECORD].combine_chunks().field(KEPT)})
+
+
+KEY_NAME = "key"
+
+
+def _record_inputs(items: "pl.DataFrame") -> pa.Table:
+    names = (*CONTENT, KEPT)
+    record = pa.StructArray.from_arrays(
+        [_plain(items[KEY].to_arrow()), *(_plain(items[name].to_arrow()) for name in names)], [KEY_NAME, *names]
+    )
+    return pa.table({"file": _plain(items["file"].to_arrow()), RECORD: record.cast(INPUTS.field(RECORD).type)})
+
+
+def _problem_inputs(problems: "pl.DataFrame") -> pa.Table:
+    """Return the rows that can only be rejected: of those with the same part of the same row, the first."""
+    import polars as pl
+
+    part = pl.when(pl.col("part") == "").then(pl.lit("")).otherwise(":" + pl.col("part"))
+    rows = problems.select(
+        pl.format("{}#{}{}", FILE_COLUMN, LINE, part).alias("file"), pl.col("sentence").alias("problem"), "reason"
+    )
+    rows = rows.unique("file", keep="first", maintain_order=True)
+    return pa.table({name: _plain(rows[name].to_arrow()) for name in rows.columns})
+
+
+def _media_inputs(items: "pl.DataFrame", raw: RawFolders) -> "tuple[pa.Table, pa.Table, pl.DataFrame]":
+    """Return the inputs of items whose file is there, those whose path leads outside, and the items without a file."""
+    inputs: list[dict[str, Any]] = []
+    problems: list[dict[str, Any]] = []
+    without: list[int] = []
+    shown: dict[str, str] = {}
+    records = _record_inputs(items)
+    may_read = raw.boundary()
+    for index, paths in enumerate(items[MEDIA].to_list()):
+        place = records["file"][index].as_py()
+        try:
+            name = _present(paths or (), raw, may_read)
+        except InvalidRow as error:
+            problems.append({"file": place, "problem": error.message, "reason": "invalid"})
+            continue
+        if name is None:
+            without.append(index)
+        else:
+            if name in shown:
+                sentence = f"{name} is the file of item {shown[name]!r} already"
+                problems.append({"file": place, "problem": sentence, "reason": "duplicate"})
+                continue
+            record = records[RECORD][index].as_py()
+            shown[name] = record[KEY_NAME]
+            inputs.append({**file_input(name, name, raw), RECORD: record})
+    tables = (pa.Table.from_pylist(rows, schema=INPUTS) for rows in (inputs, problems))
+    return (*tables, items[without])
+
+
+def _present(paths: Sequence[str | None], raw: RawFolders, may_read: Any) -> str | None:
+    """Return the first of the paths at which there is a file. Raises ``InvalidRow`` if one leads outside."""
+    for name in paths:
+        if not name:
+            continue
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or "\0" in name:
+            raise InvalidRow(f"the media path {name[:60]!r} leads out of the folders of raw files")
+        path = raw.join(name)
+        if path.is_file():
+            if not may_read(os.path.realpath(path)):
+                raise InvalidRow(f"the media path {name[:60]!r} leads out of the folders of raw files")
+            return name
+    return None
+
+
+def _plain(array: Any) -> Any:
+    """Return an array with the types of Arrow that tables have, instead of those of polars."""
+    return array.cast(_plain_type(array.type))
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_large_list(kind):
+        return pa.list_(_plain_type(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _plain_type(field.type)) for field in kind])
+    return kind
+
+
+def paths_of(tables: Sequence[Table], raw: RawFolders) -> Iterator[Path]:
+    """Yield the files of tables and of those joined to them. Raises ``InvalidRow``."""
+    for table in tables:
+        for pattern in (*table.table, *(join.table for join in table.join)):
+            yield from (path for _, path in find_tables(pattern, raw))

@@ -1,0 +1,194 @@
+"""What the tables of a recipe hold by their mapping: items, judgements, and rows that cannot be used."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+
+from curate.annotation.importing.acts import FIELDS
+from curate.annotation.importing.items import items_of, unique_items, with_keys
+from curate.annotation.importing.judgements import FACTS, judgements_of
+from curate.annotation.importing.rows import KEY, LINE, TableRows, no_problems, prepare, problems_of
+from curate.annotation.importing.settings import FILE_COLUMN, Table
+from curate.errors import InvalidInput, InvalidRow
+from curate.labels import LabelSchema
+from curate.stages.tables.delimited import listed
+from curate.stages.tables.read import columns_of, missing_columns, read_file
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Find = Callable[[str], Sequence[tuple[str, Path]]]
+"""Returns names and paths of the files that a glob matches. Raises ``InvalidRow`` with a sentence if there are none."""
+
+
+class Mapped(NamedTuple):
+    """Items (see ``items_of``), judgements (``FACTS``, ``FIELDS`` and all fields of the schema), unusable rows."""
+
+    items: "pl.DataFrame | None"
+    judgements: pa.Table
+    problems: "pl.DataFrame"
+
+
+def table_problems(tables: Sequence[Table], find: Find) -> Iterator[tuple[int, str]]:
+    """Yield the tables (by number) whose files are not there or lack columns that the mapping reads, and a sentence."""
+    for number, table in enumerate(tables):
+        try:
+            joined = [find(join.table) for join in table.join]
+            files = [file for pattern in table.table for file in find(pattern)]
+        except InvalidRow as error:
+            yield number, error.message
+            continue
+        for name, path in files:
+            try:
+                _columns(name, path, table, joined)
+            except InvalidRow as error:
+                yield number, error.message
+
+
+def map_tables(tables: Sequence[Table], find: Find, labels: LabelSchema, *, keys: "pl.Series | None" = None) -> Mapped:
+    """Return what the tables hold. Judgements are about their items or, if given, about those with ``keys``.
+
+    Raises ``InvalidInput`` with a sentence for each table that cannot be read.
+    """
+    import polars as pl
+
+    if problems := tuple(sentence for _, sentence in table_problems(tables, find)):
+        raise InvalidInput(problems[0], problems=problems, hint="correct the mapping, or the table")
+    items: list[pl.DataFrame] = []
+    keyed: list[tuple[Table, TableRows]] = []
+    for table in tables:
+        rows = with_keys(_prepared(table, find), table)
+        if table.item is not None:
+            some, rows = items_of(rows, table.item, is_once=not table.has_judgements)
+            items.append(some)
+        keyed.append((table, rows))
+    every, conflicts = unique_items(pl.concat(items)) if items else (None, no_problems())
+    problem_parts = [conflicts]
+    known = keys if keys is not None else every[KEY] if every is not None else None
+    judged = []
+    for table, rows in keyed:
+        frame = rows.frame.join(
+            conflicts.select(FILE_COLUMN, LINE), on=[FILE_COLUMN, LINE], how="anti", maintain_order="left"
+        )
+        if table.item is None and known is not None:
+            is_known = frame[KEY].is_in(known.implode())
+            sentence = pl.format("no table has an item {}", pl.format("'{}'", pl.col(KEY).str.slice(0, 60)))
+            problem_parts.append(problems_of(frame.filter(~is_known), sentence, reason="unknown_item"))
+            frame = frame.filter(is_known)
+        problem_parts.append(rows.problems)
+        if table.has_judgements:
+            judgements, wrong = _unique(_judgements(frame, table, labels), table)
+            problem_parts.append(wrong)
+            judged.append(_with_all_fields(judgements, table, labels))
+    return Mapped(every, _concatenated(judged, labels), pl.concat(problem_parts))
+
+
+def _prepared(table: Table, find: Find) -> TableRows:
+    import polars as pl
+
+    columns = sorted({*table.columns_used(), *table.extracted} - {FILE_COLUMN})
+    parts = []
+    joined = [find(join.table) for join in table.join]
+    for name, path in (file for pattern in table.table for file in find(pattern)):
+        own, others = _columns(name, path, table, joined)
+        try:
+            rows = read_file(path, name, table, own)
+            tables = []
+            for join, files, wanted in zip(table.join, joined, others, strict=True):
+                frames = [read_file(other_path, other, join, wanted).frame for other, other_path in files]
+                tables.append(pl.concat(frames).select(wanted))
+            rows = prepare(rows, table, tables)
+        except (InvalidRow, ValueError, OSError) as error:
+            raise InvalidInput(f"{name}: {error}", hint="correct the mapping, or the table") from error
+        parts.append(rows._replace(frame=rows.frame.select(FILE_COLUMN, LINE, *columns)))
+    return TableRows(*(pl.concat([part[index] for part in parts]) for index in (0, 1)))
+
+
+def _columns(
+    name: str, path: Path, table: Table, joined: Sequence[Sequence[tuple[str, Path]]]
+) -> tuple[list[str], list[list[str]]]:
+    """Return which of the columns used are in a file, and which in each table joined to it.
+
+    Raises ``InvalidRow`` with a sentence if a column is in none of them.
+    """
+    used = [column for column in table.columns_used() if column != FILE_COLUMN]
+    if not table.join:
+        if problem := missing_columns(path, name, table, used):
+            raise InvalidRow(problem)
+        return [*used, FILE_COLUMN], []
+    names = _names(path, name, table, used)
+    own = [column for column in used if column in names]
+    left = [column for column in used if column not in names]
+    others = []
+    for join, files in zip(table.join, joined, strict=True):
+        keys = list(join.by.values())
+        have: list[str] = []
+        for other, other_path in files:
+            if problem := missing_columns(other_path, other, join, keys):
+                raise InvalidRow(problem)
+            have += _names(other_path, other, join, [*keys, *left])
+        others.append([*keys, *(column for column in left if column in have)])
+        left = [column for column in left if column not in have]
+    left = [column for column in left if column not in table.extracted]
+    if left:
+        what = "a column" if len(left) == 1 else "columns"
+        also = " or ".join(["", *(f"{join.table}" for join in table.join)])
+        raise InvalidRow(f"{name}{also} has no {what} {listed(left)}; the columns of {name} are {listed(names)}")
+    return [*own, FILE_COLUMN], others
+
+
+def _names(path: Path, name: str, table: object, wanted: Sequence[str]) -> list[str]:
+    try:
+        return columns_of(path, table, wanted)  # type: ignore[arg-type]
+    except OSError as error:
+        raise InvalidRow(f"{name} cannot be read: {error.strerror}") from error
+    except InvalidRow as error:
+        raise InvalidRow(f"{name} cannot be read as a table: {error.message}") from error
+
+
+def _judgements(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> "tuple[pa.Table, pl.DataFrame]":
+    try:
+        return judgements_of(frame, table, labels)
+    except ValueError as error:
+        raise InvalidInput(f"{', '.join(table.table)}: {error}") from error
+
+
+def _unique(judged: "tuple[pa.Table, pl.DataFrame]", table: Table) -> "tuple[pa.Table, pl.DataFrame]":
+    """Return the first judgement of each named rater on each item under each arm, and problems with the others."""
+    import polars as pl
+
+    judgements, problems = judged
+    facts = pl.DataFrame(judgements.select(list(FACTS)))
+    named = facts.with_row_index("<row>").filter(pl.col("annotator").is_not_null())
+    keys = (KEY, "annotator", "arm")
+    first = named.unique(keys, keep="first", maintain_order=True)
+    if first.height == named.height:
+        return judgements, problems
+    pairs = named.join(first, on=keys, how="left", suffix=" of first", nulls_equal=True)
+    others = pairs.filter(pl.col("<row>") != pl.col("<row> of first"))
+    sentence = pl.format(
+        "rater '{}' judged item '{}' before, in {}, line {}",
+        *("annotator", KEY, f"{FILE_COLUMN} of first", f"{LINE} of first"),
+    )
+    again = problems_of(others, sentence, part="again", reason="duplicate")
+    kept = facts.with_row_index("<row>").join(others.select("<row>"), on="<row>", how="anti", maintain_order="left")
+    return judgements.take(kept["<row>"].to_arrow()), pl.concat([problems, again])
+
+
+def _with_all_fields(judgements: pa.Table, table: Table, labels: LabelSchema) -> pa.Table:
+    about = ",".join(sorted(table.fields))
+    rows = judgements.append_column(
+        FIELDS, pa.array([about], pa.string()).take(pa.array([0] * judgements.num_rows, pa.int8()))
+    )
+    for name, field in labels.fields.items():
+        if name not in rows.column_names:
+            rows = rows.append_column(name, pa.nulls(rows.num_rows, field.arrow_type))
+    return rows.select([*FACTS, FIELDS, *labels.fields])
+
+
+def _concatenated(tables: Sequence[pa.Table], labels: LabelSchema) -> pa.Table:
+    kinds = {name: pa.int64() if name == LINE else pa.string() for name in (*FACTS, FIELDS)}
+    schema = pa.schema({**kinds, **{name: field.arrow_type for name, field in labels.fields.items()}})
+    return pa.concat_tables([schema.empty_table(), *(table.cast(schema) for table in tables)])

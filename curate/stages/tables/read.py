@@ -1,0 +1,111 @@
+"""Read the tables that a mapping names: the columns that it uses, as text, with file and line of every row."""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from curate.annotation.importing.rows import LINE, TableRows, no_problems
+from curate.annotation.importing.settings import FILE_COLUMN, Join, Table
+from curate.corpus.sources import RawFolders
+from curate.errors import InvalidRow
+from curate.stages.tables.delimited import Row, Rows, listed, open_rows
+from curate.stages.tables.documents import json_columns, json_rows, parquet_columns, read_parquet
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet")
+_DELIMITED = (".csv", ".tsv", ".txt")
+_ROWS = 50_000
+
+
+def columns_of(path: Path, table: Table | Join, wanted: Collection[str]) -> list[str]:
+    """Return the names of the columns of a file. Raises ``InvalidRow`` or ``OSError`` if it cannot be read."""
+    suffix = path.suffix.lower()
+    if table.columns:
+        return list(table.columns)
+    if suffix in _DELIMITED:
+        with _open(path, table, wanted) as (names, _):
+            return names
+    if suffix == ".parquet":
+        return parquet_columns(path)
+    if suffix in SUFFIXES:
+        return json_columns(path)
+    raise InvalidRow(f"it is none of {', '.join(SUFFIXES)}")
+
+
+def missing_columns(path: Path, file: str, table: Table | Join, wanted: Collection[str]) -> str | None:
+    """Return a sentence that names the columns a file lacks and those that it has; None if it has all of ``wanted``."""
+    try:
+        names = columns_of(path, table, wanted)
+    except OSError as error:
+        return f"{file} cannot be read: {error.strerror}"
+    except InvalidRow as error:
+        return f"{file} cannot be read as a table: {error.message}"
+    absent = [name for name in wanted if name not in names and name != FILE_COLUMN]
+    if absent:
+        what = "a column" if len(absent) == 1 else "columns"
+        return f"{file} has no {what} {listed(absent)}; its columns are {listed(names)}"
+    twice = [name for name in wanted if names.count(name) > 1]
+    return f"{file} has {names.count(twice[0])} columns named {listed(twice[:1])}" if twice else None
+
+
+def read_file(path: Path, file: str, table: Table | Join, wanted: Sequence[str]) -> TableRows:
+    """Return the columns ``wanted`` of a file, blank cells as null, and its unusable rows.
+
+    Raises ``InvalidRow`` with a sentence if the file as a whole cannot be used, such as if it lacks a column.
+    """
+    import polars as pl
+
+    if problem := missing_columns(path, file, table, wanted):
+        raise InvalidRow(problem)
+    columns = [name for name in wanted if name != FILE_COLUMN]
+    problems: list[tuple[str, int, str, str, str]] = []
+    if path.suffix.lower() == ".parquet":
+        frame = pl.DataFrame(read_parquet(path, columns)).with_row_index(LINE, 1).cast({LINE: pl.Int64})
+    elif path.suffix.lower() in _DELIMITED:
+        with _open(path, table, wanted) as (names, rows):
+            frame = _to_frame(rows, [names.index(name) for name in columns], columns, file, problems)
+    else:
+        rows = json_rows(path, columns)
+        frame = _to_frame(rows, list(range(len(columns))), columns, file, problems)
+    blank = [pl.when(pl.col(name).str.strip_chars() == "").then(None).otherwise(pl.col(name)) for name in columns]
+    frame = frame.with_columns([cell.alias(name) for cell, name in zip(blank, columns, strict=True)])
+    unusable = pl.DataFrame(problems, schema=no_problems().schema, orient="row")
+    return TableRows(frame.with_columns(pl.lit(file).alias(FILE_COLUMN)), unusable)
+
+
+def locate(name: str, raw: RawFolders) -> Path | None:
+    """Return the path of a table of a mapping; None if there is none. Raises ``InvalidInput`` if it leads outside."""
+    path = raw.join(name)
+    return raw.path(name) if path.is_file() else None
+
+
+def _open(path: Path, table: Table | Join, wanted: Collection[str]) -> AbstractContextManager[Rows]:
+    delimiter = table.delimiter if isinstance(table, Table) else None
+    quotes = table.quotes if isinstance(table, Table) else True
+    if path.suffix.lower() == ".tsv":
+        delimiter = delimiter or "\t"
+    return open_rows(path, wanted=wanted, names=table.columns, delimiter=delimiter, quotes=quotes)
+
+
+def _to_frame(
+    rows: Iterator[Row],
+    indices: Sequence[int],
+    columns: Sequence[str],
+    file: str,
+    problems: list[tuple[str, int, str, str, str]],
+) -> "pl.DataFrame":
+    """Return the cells of rows, some at a time, so that only their columns are in memory as a whole."""
+    import polars as pl
+
+    schema = {LINE: pl.Int64, **dict.fromkeys(columns, pl.String)}
+    parts = [pl.DataFrame(schema=schema)]
+    while some := list(islice(rows, _ROWS)):
+        usable = [row for row in some if row.problem is None]
+        problems += [(file, row.line, "", "invalid", row.problem) for row in some if row.problem is not None]
+        cells = {name: [row.cells[index] for row in usable] for name, index in zip(columns, indices, strict=True)}
+        parts.append(pl.DataFrame({LINE: [row.line for row in usable], **cells}, schema=schema))
+    return pl.concat(parts, rechunk=True)
