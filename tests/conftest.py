@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests.support.builders import make_posts
+from tests.support.fork_server import run_forked
 
 # Machines are shared: how long an example takes says nothing about it.
 settings.register_profile("curate", deadline=None)
@@ -38,12 +40,10 @@ def opencv() -> None:
 def run_curate(tmp_path, monkeypatch):
     """Runs the command line in a process of its own, in an empty folder: gives the finished process."""
 
-    def run(*arguments: str, timeout: float = 120, **options) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "curate", *map(str, arguments)]
-        options.setdefault("cwd", tmp_path)
+    def run(*arguments: object, env: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("CURATE_W", "LABEL_STUDIO", "HF_"))}
-        environment = {**environment, "COLUMNS": "120", **options.pop("env", {})}
-        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, **options)
+        environment = {**environment, "COLUMNS": "120", **(env or {})}
+        return run_forked([str(argument) for argument in arguments], cwd=tmp_path, env=environment, timeout_s=120)
 
     return run
 

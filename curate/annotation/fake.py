@@ -163,6 +163,7 @@ class FakeLabelStudio:
             (r"/api/projects/(\d+)/import", "POST", self._import),
             (r"/api/projects/(\d+)/import/predictions", "POST", self._import_predictions),
             (r"/api/projects/(\d+)/file-uploads", "GET", self._list_uploads),
+            (r"/api/import/file-upload/(\d+)", "DELETE", self._delete_upload),
             (r"/api/tasks", "GET", self._list_tasks),
             (r"/api/tasks/(\d+)", "GET", lambda p, c, i: Response(200, self.tasks[i])),
             (r"/api/tasks/(\d+)", "DELETE", self._delete_task),
@@ -235,7 +236,15 @@ class FakeLabelStudio:
         return Response(201, {"file_upload_ids": [self._last_id]})
 
     def _list_uploads(self, params: Params, content: Json, project_id: int) -> Response:
-        return Response(200, [{"id": i, "file": path} for i, path in enumerate(self.uploads.get(project_id, {}))])
+        files = self.uploads.get(project_id, {})
+        return Response(200, [{"id": _upload_id(path), "file": path} for path in files])
+
+    def _delete_upload(self, params: Params, content: Json, upload_id: int) -> Response:
+        for files in self.uploads.values():
+            for path in [path for path in files if _upload_id(path) == upload_id]:
+                del files[path]
+                return Response(204)
+        return Response(404, {"detail": "Not found."})
 
     def _uploaded_file(self, path: str) -> Response:
         files = {name: data for uploads in self.uploads.values() for name, data in uploads.items()}
@@ -301,6 +310,10 @@ class FakeLabelStudio:
         """Return the present time; no two calls return the same."""
         self._clock = max(self._clock + timedelta(microseconds=1), datetime.now(UTC))
         return self._clock.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _upload_id(path: str) -> int:
+    return int(path.rpartition("/")[2].partition("-")[0], 16)
 
 
 def _with_counts(task: Mapping[str, Json]) -> dict[str, Json]:

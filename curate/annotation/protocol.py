@@ -1,6 +1,6 @@
 """The protocol of an annotation server; ``label_studio.client`` implements it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from curate.storage.blobs import Blobs
@@ -75,6 +75,12 @@ class AnnotationServer(Protocol):
 
     def delete_tasks(self, project_id: int, task_ids: Sequence[int]) -> None:
         """Delete tasks."""
+
+    def delete_annotations(self, annotation_ids: Iterable[int]) -> None:
+        """Delete annotations; one that does not exist is no error."""
+
+    def remove_media(self, blobs: Blobs, kept: Container[str]) -> int:
+        """Remove shared media other than the blobs of these names, and return how many files were removed."""
 
     def replace_predictions(self, project_id: int, by_task: Mapping[int, Mapping[str, Any] | None]) -> None:
         """Replace the predictions of tasks by another one each, or by none."""

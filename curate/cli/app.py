@@ -10,12 +10,16 @@ from curate.cli.commands import (
     annotate,
     audit,
     check,
+    convert,
     doctor,
+    forget,
     labels,
     plan,
     preview,
     releases,
+    report,
     run,
+    scores,
     status,
     trace,
     unlock,
@@ -42,10 +46,14 @@ app.command("check")(check.check_command)
 app.command("status")(status.status_command)
 app.command("releases")(releases.releases_command)
 app.command("diff")(releases.diff_command)
+app.command("convert")(convert.convert_command)
+app.command("scores")(scores.scores_command)
 app.command("trace")(trace.trace_command)
 app.command("demo")(run.demo_command)
 app.command("preview")(preview.preview_command)
+app.command("report")(report.report_command)
 app.command("verify")(verify.verify_command)
+app.command("forget")(forget.forget_command)
 app.command("unlock")(unlock.unlock_command)
 app.command("agreement")(agreement.agreement_command)
 app.command("doctor")(doctor.doctor_command)

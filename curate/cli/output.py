@@ -158,10 +158,12 @@ def describe(result: "StageResult") -> str:
     words += [f"{new:,} new: {result.rows:,} rows{_outcomes(result)}"] if new else []
     if result.left:
         words.append(f"{result.left:,} left")
-    if rejected := result.rejected_in_all - result.repeats:
+    if rejected := result.rejected_in_all - result.left_out:
         words.append(f"{rejected:,} rejected")
     if result.repeats:
         words.append(f"{count_of(result.repeats, 'duplicate')} left out")
+    if result.forgotten:
+        words.append(f"{result.forgotten:,} forgotten")
     return "; ".join(part for part in (", ".join(words), result.message) if part)
 
 
@@ -175,7 +177,7 @@ def show_missing(results: Iterable["StageResult"], *, workspace: str) -> None:
     status, rest = next_command("status", workspace), next_command("status --rejected", workspace)
     for result in results:
         if result.rejection:
-            rejected = f"{result.rejected_in_all - result.repeats:,} of {count_of(result.inputs, 'input')}"
+            rejected = f"{result.rejected_in_all - result.left_out:,} of {count_of(result.inputs, 'input')}"
             say(f"note:    {result.stage} rejected {rejected}, most often {shorten(result.rejection)}")
             say(f"         `{rest}` lists every rejection")
         if result.crashed:

@@ -66,6 +66,7 @@ class Ledger:
         retried: tuple[str, str] | None = None,
     ) -> None:
         self.stage = stage
+        self.workspace = workspace
         self.live = live
         self.tables = {name: open_table(workspace, name, labels) for name in writes}
         self.first = writes[0]

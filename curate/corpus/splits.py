@@ -80,9 +80,11 @@ def separations(items: pa.Table, splits: pa.Array, settings: SplitSettings) -> l
 
     ``items`` has a column ``participant``.
     """
-    placed = items.append_column("split", splits).filter(splits.is_valid())
+    keys = dict.fromkeys((*settings.disjoint_by, "group"))
+    columns = dict.fromkeys(_COLUMNS[key] for key in keys)
+    placed = items.select(list(columns)).append_column("split", splits).filter(splits.is_valid())
     result = []
-    for key in dict.fromkeys((*settings.disjoint_by, "group")):
+    for key in keys:
         pairs = placed.select([_COLUMNS[key], "split"]).rename_columns(["value", "split"])
         pairs = pairs.filter(pairs["value"].is_valid())
         by_value = pairs.group_by("value").aggregate([("split", "distinct")])

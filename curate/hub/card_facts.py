@@ -70,5 +70,7 @@ class CardFacts(NamedTuple):
     """What labels mean, where a taxonomy says so."""
     questions: Mapping[str, str] = {}
     """The question of each field as people were asked it."""
+    licence: str | None = None
+    """The licence of the whole; None where it does not follow from those of the sources"""
     notices: Sequence[str] = ()
     """Notices about the tools used, such as their licences."""

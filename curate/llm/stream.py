@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
@@ -13,6 +13,7 @@ R = TypeVar("R")
 
 _POLL_S = 0.1
 _REPORT_S = 0.5
+_AT_ONCE_S = 0.5
 _WINDOWS_AHEAD = 16
 _MAX_STARTED_AT_ONCE = 256
 
@@ -59,13 +60,19 @@ def stream_ready(
 ) -> Generator[list[R]]:
     """Yield like ``stream``, in lists of whatever is ready; every ``report_s`` seconds at the latest, if need be empty.
 
-    The empty lists let the caller report progress.
+    The empty lists let the caller report progress. A ``KeyboardInterrupt``, here or in a caller that closes this
+    generator for it, leaves ``finish`` half a second.
     """
     runner = _Runner(work, finish)
+    limit_s = None
     try:
         yield from runner.run(items, window, stop, report_s)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
+            limit_s = _AT_ONCE_S
+        raise
     finally:
-        runner.close()
+        runner.close(limit_s)
 
 
 class _Runner(Generic[T, R]):
@@ -107,12 +114,13 @@ class _Runner(Generic[T, R]):
             if error is not None:
                 raise error
 
-    def close(self) -> None:
-        """Cancel the work in progress, then end the loop and its thread."""
+    def close(self, limit_s: float | None = None) -> None:
+        """Cancel the work in progress, then end the loop and its thread, after ``limit_s`` at the latest."""
         if self._thread.is_alive():
             ending = asyncio.run_coroutine_threadsafe(self._cancel_and_finish(), self._loop)
             try:
-                ending.result()
+                with suppress(TimeoutError):
+                    ending.result(limit_s)
             finally:
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 self._thread.join()

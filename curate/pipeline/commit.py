@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 
 from curate.corpus.ledger import Batch, Ledger
 from curate.corpus.spec import parent_column, table_spec
+from curate.corpus.stored import all_blob_names
+from curate.corpus.tombstones import Tombstones
 from curate.executors import WorkerDied
 from curate.files import digest
 from curate.labels import LabelSchema
@@ -39,6 +41,9 @@ class Commits:
         self._last = time.monotonic()
         self.retried = 0
         """Inputs that the next run tries again."""
+        self._tombstones = Tombstones.read(ledger.workspace)
+        self.forgotten_blobs: set[str] = set()
+        """Media that workers made of what is forgotten; other rows may use them, too"""
 
     def add(self, indices: Sequence[int], outcome: Outcome | WorkerDied) -> None:
         """Take over the outcome of the inputs at these indices."""
@@ -56,6 +61,9 @@ class Commits:
         if not self._waiting:
             return
         batch = batch_of(self._work, self._waiting, self._labels)
+        if self._tombstones:
+            batch, blobs = without_forgotten(batch, self._work.stage.writes[0], self._tombstones)
+            self.forgotten_blobs |= blobs
         self._waiting, self._inputs, self._last = [], 0, time.monotonic()
         result = self._result
         fingerprint = digest(sorted(batch.works.to_pylist()))
@@ -94,6 +102,30 @@ def batch_of(work: BatchWork, done: Sequence[Done], labels: LabelSchema) -> Batc
             rejected += [(input_id, input_id, outcome.reason, outcome.detail) for input_id in ids]
     _check(work.stage.stage, input_ids, rows, rejected, work.stage.writes[0])
     return Batch(input_ids, works, rows, rejected)
+
+
+def without_forgotten(batch: Batch, first: str, tombstones: Tombstones) -> tuple[Batch, set[str]]:
+    """Return the batch with rejections in place of the rows that are forgotten, and the blobs that these name."""
+    parent, rows = parent_column(first), tombstones.mask(first, batch.rows[first])
+    is_forgotten = tombstones.forgotten_rows(rows)
+    dropped, kept = rows.filter(is_forgotten), rows.filter(pc.invert(is_forgotten))
+    gone = set(dropped[parent].to_pylist()) - set(kept[parent].to_pylist())
+    # Nothing of a forgotten item gets into the workspace again, its id included.
+    rejected = [
+        (name, name if name in gone else f"{name}#part", "forgotten", "it was removed for good by `curate forget`")
+        for name in dict.fromkeys(dropped[parent].to_pylist())
+    ]
+    named = {subject: subject.partition("#")[0] for _, subject, *_ in batch.rejected}
+    hidden = tombstones.holds("item", set(named.values()))
+    others = [row for row in batch.rejected if row[0] == row[1] or named[row[1]] not in hidden]
+    tables, blobs = {first: kept}, all_blob_names(dropped)
+    for name, table in batch.rows.items():
+        if name != first:
+            is_gone = pc.is_in(table[parent_column(name)], value_set=pa.array(sorted(gone), pa.string()))
+            is_gone = pc.or_(is_gone, tombstones.forgotten_rows(table))
+            blobs |= all_blob_names(table.filter(is_gone))
+            tables[name] = table.filter(pc.invert(is_gone))
+    return batch._replace(rows=tables, rejected=[*others, *rejected]), blobs
 
 
 def _to_table(parts: Iterable[Rows], schema: pa.Schema) -> pa.Table:

@@ -24,7 +24,7 @@ def with_column(loaded: LoadedRecipe, corpus: Corpus, judgements: pa.Table, by: 
     if by in own and by not in loaded.labels.fields:
         return judgements
     if by == "split":
-        table, column = _splits(loaded, corpus), "split"
+        table, column = next_splits(loaded, corpus), "split"
     elif by in items.names:
         table, column = corpus.read("items", ["item_id", by]), by
     elif by in sources.names:
@@ -46,7 +46,7 @@ def with_column(loaded: LoadedRecipe, corpus: Corpus, judgements: pa.Table, by: 
     return judgements.append_column(column, table[column].take(rows))
 
 
-def _splits(loaded: LoadedRecipe, corpus: Corpus) -> pa.Table:
+def next_splits(loaded: LoadedRecipe, corpus: Corpus) -> pa.Table:
     """Return the split of every item as the next release would have it."""
     settings = make_tools(loaded, corpus.workspace).split
     if settings is None:

@@ -14,8 +14,8 @@ from curate import __version__
 from curate.corpus.view import Corpus
 from curate.errors import CurateError
 from curate.llm.money.account import UsageTotals
+from curate.pipeline.report import write_run_report
 from curate.recipe import LoadedRecipe, dump_recipe
-from curate.report.run import write_report
 from curate.storage.workspace import Workspace
 
 _PACKAGES = ("av", "deltalake", "onnxruntime", "polars", "pyarrow")
@@ -35,6 +35,8 @@ class StageResult:
     rejected_in_all: int = 0
     repeats: int = 0
     """Of these, inputs that were left out because they repeat others."""
+    forgotten: int = 0
+    """Of these, inputs that ``curate forget`` has removed for good."""
     rejection: str = ""
     """The most common reason for the other rejections, with an example."""
     seconds: float = 0.0
@@ -55,9 +57,14 @@ class StageResult:
 
     @property
     def rejected_share(self) -> float:
-        """The share of its inputs that the stage rejected (0-1), not counting those that repeat others."""
-        distinct = self.inputs - self.repeats
-        return (self.rejected_in_all - self.repeats) / distinct if distinct > 0 else 0.0
+        """The share of its inputs that the stage rejected (0-1), not counting those that were left out on purpose."""
+        wanted = self.inputs - self.left_out
+        return (self.rejected_in_all - self.left_out) / wanted if wanted > 0 else 0.0
+
+    @property
+    def left_out(self) -> int:
+        """Inputs that were rejected because they repeat others, or were forgotten."""
+        return self.repeats + self.forgotten
 
 
 @dataclass
@@ -129,7 +136,7 @@ class RunRecord:
         if not self._folder.path.is_dir():
             return None
         with self._folder.errors():
-            report = write_report(self._folder.path / "report.html", corpus, self._as_dict())
+            report = write_run_report(self._loaded, corpus, self._folder.path / "report.html", self._as_dict())
             self._folder.save(["report.html"])
         return report
 

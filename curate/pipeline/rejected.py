@@ -11,15 +11,18 @@ from curate.corpus.view import Corpus
 
 REPEATS = frozenset({"duplicate", "near_duplicate"})
 """Reasons of inputs that are left out because another input has their content: nothing is lost with them."""
+FORGOTTEN = "forgotten"
+"""The reason of inputs that ``curate forget`` has removed for good."""
 
 
 class RejectedInputs(NamedTuple):
-    """Inputs of which nothing was kept: how many only repeat others, and the most common reason for the rest.
+    """Inputs of which nothing was kept: how many only repeat others or were forgotten, and the reason for most others.
 
     Inputs that the next run tries again have no part in that reason.
     """
 
     repeats: int = 0
+    forgotten: int = 0
     sentence: str = ""
 
 
@@ -30,10 +33,11 @@ def sum_up_rejections(corpus: Corpus, stage: str, works: pa.ChunkedArray) -> Rej
     rows = rows.filter(pc.and_(whole, pc.is_in(rows["work"], value_set=works)))
     by_work = dict(zip(rows["work"].to_pylist(), rows.select(["reason", "detail"]).to_pylist(), strict=True))
     repeats = sum(row["reason"] in REPEATS for row in by_work.values())
-    lost = [row for row in by_work.values() if row["reason"] not in REPEATS | RETRIED]
+    forgotten = sum(row["reason"] == FORGOTTEN for row in by_work.values())
+    lost = [row for row in by_work.values() if row["reason"] not in {*REPEATS, *RETRIED, FORGOTTEN}]
     if not lost:
-        return RejectedInputs(repeats)
+        return RejectedInputs(repeats, forgotten)
     reason, count = Counter(row["reason"] for row in lost).most_common(1)[0]
     detail = Counter(row["detail"] for row in lost if row["reason"] == reason).most_common(1)[0][0]
     share = f" ({count:,} of {len(lost):,})" if len(lost) > 1 else ""
-    return RejectedInputs(repeats, f"{reason}{share}: {detail}")
+    return RejectedInputs(repeats, forgotten, f"{reason}{share}: {detail}")

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from typing import Protocol
 
 from curate.corpus.live import hash_works
+from curate.corpus.stored import remove_unused_blobs
+from curate.corpus.tombstones import Tombstones
 from curate.corpus.view import Corpus
 from curate.document import nearest
 from curate.errors import CurateError, Interrupted, InvalidInput
@@ -15,7 +17,7 @@ from curate.llm.money.account import UsageTotals
 from curate.pipeline.commit import Commits
 from curate.pipeline.drive import Means, drive
 from curate.pipeline.record import Run, RunRecord, StageResult
-from curate.pipeline.rejected import sum_up_rejections
+from curate.pipeline.rejected import RejectedInputs, sum_up_rejections
 from curate.pipeline.settled import Settled, SettledStage
 from curate.pipeline.walk import ANSWERS, BatchWork, Step, make_tools, walk
 from curate.recipe import LoadedRecipe
@@ -76,6 +78,7 @@ def attempt(
         if name is not None and name not in names:
             raise InvalidInput(f"{option} {name}: the recipe has no such stage{nearest(name, names)}")
     with workspace.lock(), collecting_garbage_less():
+        Tombstones.read(workspace).check_finished()
         workspace.claim(loaded.recipe.recipe, loaded.path, loaded.raw)
         record = RunRecord(loaded, workspace)
         corpus = Corpus(workspace, loaded.labels, {})
@@ -168,7 +171,8 @@ class _Performer:
     def _skip(self, stage: Stage, settled: SettledStage, result: StageResult) -> None:
         result.message = "; ".join(stage.notices(self.tools))
         result.inputs = result.skipped = settled.inputs
-        result.rejected_in_all, result.repeats, result.rejection = settled.rejected, settled.repeats, settled.rejection
+        result.rejected_in_all, result.rejection = settled.rejected, settled.rejection
+        result.repeats, result.forgotten = settled.repeats, settled.forgotten
         self._listener.stage_started(stage.stage, result.inputs, result.skipped)
 
     def _run_once(self, stage: DriverStage, result: StageResult) -> None:
@@ -198,14 +202,17 @@ class _Performer:
                 commits.commit()
             with corpus.workspace.folder.errors():
                 ledger.compact()
+            remove_unused_blobs(corpus.workspace, commits.forgotten_blobs)
         if isinstance(stage, Concluded):
             result.changed |= stage.conclude(corpus, self.tools)
         result.rejected_in_all = dropped + result.rejected
+        rejected = RejectedInputs()
         if result.rejected_in_all:
-            result.repeats, result.rejection = sum_up_rejections(corpus, stage.stage, work.works)
+            rejected = sum_up_rejections(corpus, stage.stage, work.works)
+            result.repeats, result.forgotten, result.rejection = rejected
         if result.left or commits.retried:
             return None
-        summary = (result.inputs, result.rejected_in_all, result.repeats, result.rejection)
+        summary = (result.inputs, result.rejected_in_all, *rejected)
         return SettledStage(*summary, hash_works(work.works))
 
     def _save_if_due(self) -> None:

@@ -26,6 +26,7 @@ class SettledStage(NamedTuple):
     inputs: int
     rejected: int
     repeats: int
+    forgotten: int
     rejection: str
     work_hash: str
 

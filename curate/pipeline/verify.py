@@ -1,24 +1,23 @@
 """Verify what is stored: tables, media, model replies and releases, each damage with what to do about it."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
+from curate.corpus.stored import blob_names, stored_tables
+from curate.corpus.tombstones import FILE as TOMBSTONES
+from curate.corpus.tombstones import Tombstones
 from curate.errors import InvalidInput
 from curate.pipeline.walk import ANSWERS
-from curate.release.manifest import FILE
+from curate.release.manifest import FILE, read_manifest
+from curate.release.takedown import held_in_release
 from curate.release.verify import release_damages
-from curate.storage.delta import Table, TableSpec
+from curate.storage.delta import Table
 from curate.storage.folder import DiskFolder, Folder
 from curate.storage.sqlite import database_damages
 from curate.storage.workspace import Workspace
 
-_BLOB = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}\.[a-z0-9]{1,8}")
 _MAX_USERS = 3
 
 
@@ -39,8 +38,10 @@ class Verification(NamedTuple):
     damages: list[Damage]
 
 
-def verify(path: str | Path) -> Verification:
+def verify(path: str | Path, *, workspace: str | Path | None = None) -> Verification:
     """Verify a workspace, or the folder of a release by itself; changes nothing.
+
+    A release may hold nothing that its workspace has forgotten: that is the one that it lies in, else ``workspace``.
 
     Raises ``InvalidInput`` if ``path`` is neither, and ``WorkspaceUnusable`` for a workspace that cannot be opened.
     """
@@ -52,11 +53,14 @@ def verify(path: str | Path) -> Verification:
             f"{path} is neither a workspace nor a release",
             hint="name a workspace, or a folder of its `releases`, such as curate-workspace/releases/1.0.0",
         )
-    return Verification(folder.location, {"releases": 1}, list(_verify_releases({folder.path.name: folder})))
+    tombstones = _tombstones_for(folder.path, workspace)
+    return Verification(
+        folder.location, {"releases": 1}, list(_verify_releases({folder.path.name: folder}, tombstones))
+    )
 
 
 def _verify_workspace(workspace: Workspace) -> Verification:
-    tables = _tables(workspace)
+    tables = stored_tables(workspace)
     damages = [damage for table in tables.values() for damage in _verify_table(table)]
     whole = {name: table for name, table in tables.items() if not any(damage.place == name for damage in damages)}
     users = _users_of_blobs(whole)
@@ -65,22 +69,13 @@ def _verify_workspace(workspace: Workspace) -> Verification:
     damages += _verify_replies(workspace)
     names = {name.partition("/")[0] for name in workspace.releases.sizes()}
     releases = {name: workspace.releases.child(name) for name in sorted(names) if not name.startswith(".")}
-    damages += _verify_releases(releases)
+    tombstones = Tombstones.read(workspace)
+    damages += _verify_releases(releases, tombstones)
+    if tombstones.unfinished:
+        step = "finish it with `curate forget --resume`"
+        damages.append(Damage("takedown", TOMBSTONES, "forgetting was interrupted: parts of it are still here", step))
     checked = {"tables": len(tables), "blobs": len({*users, *stored}), "releases": len(releases)}
     return Verification(workspace.location, checked, damages)
-
-
-def _tables(workspace: Workspace) -> dict[str, Table]:
-    """Return every stored table by its place below ``tables``: ``items``, or ``labels/utterance_emotion.v1``."""
-    folder = workspace.folder.child("tables")
-    places = sorted({name.partition("/_delta_log/")[0] for name in folder.sizes() if "/_delta_log/" in name})
-    tables = {}
-    for place in places:
-        child: Folder = folder
-        for part in place.split("/"):
-            child = child.child(part)
-        tables[place] = Table(child, TableSpec(place, pa.schema([]), ""))
-    return tables
 
 
 def _verify_table(table: Table) -> Iterator[Damage]:
@@ -98,28 +93,10 @@ def _users_of_blobs(tables: Mapping[str, Table]) -> dict[str, list[str]]:
         rows = table.read_stored()
         key = rows.column(0)
         for column in rows.columns:
-            for row, name in _blob_names(column.combine_chunks()):
+            for row, name in blob_names(column):
                 if len(users[name]) < _MAX_USERS:
                     users[name].append(f"{place} {key[row].as_py()}")
     return dict(users)
-
-
-def _blob_names(array: pa.Array) -> Iterator[tuple[int, str]]:
-    """Yield the names of blobs in a column, however deep in lists and structs, each with the index of its row."""
-    if isinstance(array, pa.ChunkedArray):
-        for chunk in array.chunks:
-            yield from _blob_names(chunk)
-    elif pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-        matches = pc.match_substring_regex(pc.fill_null(array, ""), f"^{_BLOB.pattern}$")
-        for row in pc.indices_nonzero(matches).to_pylist():
-            yield row, array[row].as_py()
-    elif pa.types.is_list(array.type):
-        parents = pc.list_parent_indices(array).to_pylist()
-        for index, name in _blob_names(array.flatten()):
-            yield parents[index], name
-    elif pa.types.is_struct(array.type):
-        for member in array.flatten():
-            yield from _blob_names(member)
 
 
 def _verify_blobs(workspace: Workspace, names: Iterable[str], users: Mapping[str, list[str]]) -> Iterator[Damage]:
@@ -135,8 +112,23 @@ def _verify_replies(workspace: Workspace) -> Iterator[Damage]:
         yield Damage("replies", ANSWERS, problem, step)
 
 
-def _verify_releases(releases: Mapping[str, Folder]) -> Iterator[Damage]:
+def _verify_releases(releases: Mapping[str, Folder], tombstones: Tombstones | None) -> Iterator[Damage]:
     for name, folder in releases.items():
-        for problem in release_damages(folder):
+        problems = release_damages(folder)
+        for problem in problems:
             step = f"restore it from a copy, or delete {folder.location} and run again"
             yield Damage("release", f"releases/{name}", problem, step)
+        if tombstones and not problems:
+            manifest = read_manifest(folder.path, location=folder.location)
+            folder.fetch([file.path for file in manifest.files])
+            held = held_in_release(folder.path, manifest, tombstones)
+            if held.items or held.raters:
+                step = f"delete {folder.location} and every copy of it, and run again to make one without them"
+                yield Damage("takedown", f"releases/{name}", f"it holds {held}", step)
+
+
+def _tombstones_for(release: Path, workspace: str | Path | None) -> Tombstones | None:
+    """Return what the workspace of a release has forgotten; None if no workspace is known."""
+    around = release.parent.parent
+    root = around if Workspace.is_at(around) else workspace
+    return Tombstones.read(Workspace(root, create=False)) if root is not None and Workspace.is_at(root) else None

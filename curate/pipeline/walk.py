@@ -1,6 +1,7 @@
 """What a recipe asks for today: the work of every stage by identity."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -55,7 +56,16 @@ def make_tools(loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | No
     split = next((stage.split_settings(recipe.seed) for stage in recipe.stages if isinstance(stage, Dividing)), None)
     raw = tuple(dict.fromkeys((*loaded.raw, *workspace.raw_folders(loaded.path))))
     return Tools(
-        workspace.blobs, loaded.labels, loaded.folder, recipe.seed, recipe.recipe, answers, split, recipe.stages, raw
+        workspace.blobs,
+        loaded.labels,
+        loaded.folder,
+        recipe.seed,
+        recipe.recipe,
+        answers,
+        split,
+        recipe.stages,
+        today=datetime.now(UTC).date(),
+        raw_folders=raw,
     )
 
 
@@ -127,6 +137,7 @@ def find_work(stage: BatchStage, identity: str, corpus: Corpus, tools: Tools) ->
     used = stage.columns_used()
     names = list(used) if used is not None else [name for name in inputs.column_names if name != "work"]
     works = row_works(f"{stage.stage}:{identity}", inputs.select(names))
+    pa.default_memory_pool().release_unused()
     return BatchWork(stage, inputs, inputs[parent_column(stage.writes[0])], works)
 
 

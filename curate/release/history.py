@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from curate.release.semver import FIRST, Kind, VersionName
+from curate.release.semver import FIRST, Kind, VersionName, parse_version
 from curate.sentences import count_of, verb_of
 
 
@@ -39,6 +39,16 @@ def first_step(items: int, *, version: str | None = None) -> Step:
     """Return the step of a first release, which is 1.0.0 unless it is given another ``version``."""
     reason = f"first release, {count_of(items, 'item')}"
     return Step(version=version or str(FIRST), kind="major", reason=reason, items=items)
+
+
+def step_after_withdrawal(withdrawn: str, newest: str, items: int, *, is_same_schema: bool) -> Step:
+    """Return the step after a release that was withdrawn and cannot be compared with any more.
+
+    ``newest`` is the greatest version in use; the new one is minor, or major under another label schema.
+    """
+    kind: Kind = "minor" if is_same_schema else "major"
+    reason = f"{withdrawn} was withdrawn, because parts of it had to be forgotten"
+    return Step(version=str(parse_version(newest).after(kind)), kind=kind, reason=reason, items=items)
 
 
 def change_log(history: Sequence[Step]) -> str:

@@ -7,16 +7,17 @@ from pathlib import Path
 from curate.errors import StorageFailed
 from curate.files import read_json_object, write_whole
 
-_FILE = ".release-memo.json"
+FILE = ".release-memo.json"
+"""The file of the note in a workspace."""
 
 
 def recall(root: Path, inputs: str) -> str | None:
     """Return the content hash noted last for these inputs in the folder ``root``, or None."""
-    memo = read_json_object(root / _FILE)
+    memo = read_json_object(root / FILE)
     return memo.get("content") if memo.get("inputs") == inputs else None
 
 
 def note(root: Path, inputs: str, content: str) -> None:
     """Note the content hash of these inputs; failing to write it only costs time."""
     with suppress(StorageFailed):
-        write_whole(root / _FILE, json.dumps({"inputs": inputs, "content": content}))
+        write_whole(root / FILE, json.dumps({"inputs": inputs, "content": content}))

@@ -1,7 +1,7 @@
 """Read the shards of a release that anyone may have made or changed: what is not a shard is refused in one sentence."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +34,15 @@ class Shard(NamedTuple):
         try:
             with parquet.ParquetFile(self.path) as file:
                 return file.read(columns=list(columns))
+        except _UNREADABLE as error:
+            raise _unreadable(self.release, self.path, error) from error
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield some columns, a row group at a time. Raises ``WorkspaceUnusable``."""
+        try:
+            with parquet.ParquetFile(self.path) as file:
+                for number in range(file.num_row_groups):
+                    yield file.read_row_group(number, columns=list(columns))
         except _UNREADABLE as error:
             raise _unreadable(self.release, self.path, error) from error
 

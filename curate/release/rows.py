@@ -1,7 +1,5 @@
 """One released row per item, joined from all tables, with raters under pseudonyms."""
 
-import hashlib
-import hmac
 from collections import defaultdict
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,6 +10,7 @@ import pyarrow.compute as pc
 
 from curate.corpus.identity import join_objects, json_values
 from curate.corpus.judgements import current_judgements
+from curate.corpus.pseudonyms import pseudonym
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema, arrow_type, compile_features
 from curate.release.columns import Column, DistinctValues, Indices, combined, find_rows, take_column, to_struct
@@ -182,10 +181,3 @@ def to_lines(columns: dict[str, Column]) -> list[str]:
     names = sorted(columns)
     count = len(columns[names[0]].values)
     return list(join_objects(count, names, [columns[name].json or () for name in names]))
-
-
-def pseudonym(annotator: str | None, secret: bytes) -> str | None:
-    """Return a name that is the same for one person throughout a workspace and reveals nothing (HMAC-SHA256)."""
-    if annotator is None:
-        return None
-    return f"rater-{hmac.new(secret, annotator.encode('utf-8', 'surrogatepass'), hashlib.sha256).hexdigest()[:8]}"

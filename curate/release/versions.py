@@ -1,10 +1,12 @@
 """The releases of a workspace: each is complete or absent, and never changed."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from curate.errors import InvalidInput, StorageFailed, WorkspaceUnusable
 from curate.files import sync_to_disk
@@ -14,6 +16,16 @@ from curate.release.semver import is_version, parse_version
 from curate.storage.folder import Folder
 
 _BUILDING = ".building"
+_WITHDRAWN = ".withdrawn"
+
+
+class Withdrawn(NamedTuple):
+    """What stays of a release that was deleted because of a takedown, so that nothing gets its name or moves."""
+
+    manifest: Manifest
+    """Without its files"""
+    splits: dict[str, str]
+    """The split of each item that was not forgotten"""
 
 
 @dataclass
@@ -73,12 +85,38 @@ class Releases:
             )
         return manifest
 
+    def withdrawn(self) -> list[Withdrawn]:
+        """Return what stays of the releases that were withdrawn, oldest first."""
+        folder = self.folder.child(_WITHDRAWN)
+        try:
+            documents = [json.loads(folder.read(name)) for name in folder.glob("*.json")]
+            entries = [Withdrawn(Manifest.model_validate(d["manifest"]), dict(d["splits"])) for d in documents]
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise WorkspaceUnusable(
+                f"{folder.location} cannot be read, and it says which versions were withdrawn",
+                hint="restore it from a copy",
+            ) from error
+        return sorted(entries, key=lambda entry: parse_version(entry.manifest.version))
+
+    def note_withdrawn(self, manifest: Manifest, splits: dict[str, str]) -> None:
+        """Store what stays of a release before it is deleted."""
+        document = {"manifest": {**manifest.model_dump(mode="json"), "files": []}, "splits": splits}
+        self.folder.child(_WITHDRAWN).write(f"{manifest.version}.json", json.dumps(document).encode())
+
+    def used(self) -> list[Manifest]:
+        """Return the manifests of all releases, withdrawn ones included, oldest first: no version is used twice."""
+        by_version = {entry.manifest.version: entry.manifest for entry in self.withdrawn()}
+        by_version |= {manifest.version: manifest for manifest in self.manifests()}
+        return sorted(by_version.values(), key=lambda manifest: parse_version(manifest.version))
+
     def check_new(self, version: str) -> None:
         """Raise ``InvalidInput`` unless ``version`` is greater than every version in use."""
-        newest = max((parse_version(manifest.version) for manifest in self.manifests()), default=None)
-        if newest is not None and parse_version(version) <= newest:
-            exists = any(manifest.version == version for manifest in self.manifests())
-            problem = "exists already, with other content" if exists else f"is not greater than {newest}, the newest"
+        used = [manifest.version for manifest in self.used()]
+        if used and parse_version(version) <= parse_version(used[-1]):
+            newest = used[-1]
+            problem = "exists already, with other content" if version in used else f"is not greater than {newest}"
+            if version in {entry.manifest.version for entry in self.withdrawn()}:
+                problem = "was withdrawn, because parts of it were forgotten"
             raise InvalidInput(
                 f"release {version} {problem}",
                 hint=f"releases never change: name one after {newest}, or leave `release` out of the recipe",
@@ -97,10 +135,15 @@ class Releases:
 
     def earlier_splits(self, recipe: str, split_settings: str) -> dict[str, str] | None:
         """Return the newest split of every item of the recipe's releases with these split settings, or None."""
-        earlier = [manifest for manifest in self.manifests(recipe) if manifest.split_settings == split_settings]
+        withdrawn = self.withdrawn()
+        releases = [
+            *((manifest, self.splits(manifest)) for manifest in self.manifests(recipe)),
+            *((manifest, by_item) for manifest, by_item in withdrawn if manifest.recipe == recipe),
+        ]
+        earlier = [pair for pair in releases if pair[0].split_settings == split_settings]
         splits: dict[str, str] = {}
-        for manifest in earlier:
-            splits |= self.splits(manifest)
+        for _, by_item in sorted(earlier, key=lambda pair: parse_version(pair[0].version)):
+            splits |= by_item
         return splits if earlier else None
 
     @contextmanager

@@ -12,7 +12,7 @@ from curate.labels import LabelSchema, compile_features
 from curate.release.columns import Indices
 from curate.release.diff import Content, compare, read_content, read_shards
 from curate.release.features import MEDIA
-from curate.release.history import Step, change_log, first_step
+from curate.release.history import Step, change_log, first_step, step_after_withdrawal
 from curate.release.manifest import CARD, CHANGES, Manifest, content_hash
 from curate.release.propose import next_step
 from curate.release.rows import ReleaseRows, to_lines
@@ -139,11 +139,18 @@ def write_release(
 
 def next_history(releases: Releases, recipe: str, content: Content, *, version: str | None = None) -> tuple[Step, ...]:
     """Return the history of a release with this content: that of the recipe's newest one, and one step more."""
-    used = releases.manifests()
+    used = releases.used()
     newest = next((manifest for manifest in reversed(used) if manifest.recipe == recipe), None)
     if newest is None:
         version = version or (str(parse_version(used[-1].version).after("major")) if used else None)
         return (first_step(content.table.num_rows, version=version),)
+    if newest.version not in {manifest.version for manifest in releases.manifests(recipe)}:
+        kept = next(len(entry.splits) for entry in releases.withdrawn() if entry.manifest.version == newest.version)
+        rows = content.table.num_rows
+        is_same_schema = newest.label_schema_sha256 == content.label_schema_sha256
+        step = step_after_withdrawal(newest.version, used[-1].version, rows, is_same_schema=is_same_schema)
+        gone = sum(newest.splits.values()) - kept
+        return *newest.history, step.model_copy(update={"removed": gone} | ({"version": version} if version else {}))
     difference = compare(read_content(releases.fetch(newest)), content)
     return *newest.history, next_step(difference, newest=used[-1].version, version=version)
 

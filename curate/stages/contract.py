@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
@@ -45,6 +46,7 @@ REASONS = (
     "duplicate",
     "near_duplicate",
     "filtered",
+    "forgotten",
     "known_bad",
     "unknown_item",
     "invalid",
@@ -82,6 +84,8 @@ class Tools(NamedTuple):
     """How the recipe divides a release; None if it makes none."""
     stages: "tuple[Stage, ...]" = ()
     """All stages of the recipe, in order."""
+    today: date = date.min
+    """The day of the run in UTC, after which consent may have expired"""
     raw_folders: tuple[Path, ...] = ()
     """Folders that the user named for raw files, besides the recipe's."""
 

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curate import __version__
 from curate.assets import find_asset
+from curate.corpus.consent import Expired, expired_consent
+from curate.corpus.pseudonyms import pseudonym
 from curate.corpus.set_aside import set_aside
 from curate.corpus.splits import Separation, SplitSettings, separations, split_items, with_participants
 from curate.corpus.view import Corpus
@@ -18,9 +20,11 @@ from curate.document import read_text
 from curate.errors import InvalidInput
 from curate.files import digest
 from curate.hub.card import render_card
+from curate.release.columns import Indices
+from curate.release.licences import Combination, check_licences, combine_licences
 from curate.release.manifest import Manifest
 from curate.release.memo import note, recall
-from curate.release.rows import ITEM_COLUMNS, PRELABEL_COLUMNS, SOURCE_COLUMNS, ReleaseRows, ReleaseTables, pseudonym
+from curate.release.rows import ITEM_COLUMNS, PRELABEL_COLUMNS, SOURCE_COLUMNS, ReleaseRows, ReleaseTables
 from curate.release.semver import FIRST, VersionName
 from curate.release.versions import Releases
 from curate.release.write import About, Plan, plan_release, write_release
@@ -75,6 +79,16 @@ class Split(BaseModel):
         return self.__pydantic_extra__ or {"train": 1.0}
 
 
+class LicenceOverride(BaseModel):
+    """The licence of the release where that of its sources does not follow by itself, and why it may have it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    licence: str = Field(min_length=1, max_length=200)
+    """An SPDX name, or LicenseRef-<name>."""
+    reason: str = Field(min_length=1, max_length=1_000)
+
+
 class Export(DriverStage, Dividing):
     """Release every item with its labels, judgements and pre-label; the same content is never released twice."""
 
@@ -87,6 +101,8 @@ class Export(DriverStage, Dividing):
     media: tuple[Medium, ...] = get_args(Medium)
     """The media to release, of those that people are shown; viewing copies that are missing are made."""
     max_shard_mb: int = Field(default=500, ge=1, le=5_000)
+    licence_override: LicenceOverride | None = None
+    """By default the most restrictive licence of the sources; licences that exclude each other stop the export."""
     card: str = "default"
     """The data card's template, by its name in ``data_cards``."""
 
@@ -96,14 +112,19 @@ class Export(DriverStage, Dividing):
         releases = Releases(corpus.workspace.releases)
         settings = self.split_settings(tools.seed)
         inputs = self._inputs(corpus, tools, settings)
+        expired = _expired(corpus, tools)
         if (content := recall(corpus.workspace.local, inputs)) and (same := self._same(releases, recipe, content)):
-            return _unchanged(same)
-        tables, lacking = self._tables(corpus, tools)
+            return _unchanged(same, expired)
+        tables, lacking = self._tables(corpus, tools, expired)
         rows = ReleaseRows(tables, tools.labels, secret=corpus.workspace.secret)
         items = rows.select(reviewed_only=self.reviewed_only)
         if not len(items):
             reason = "no item has been reviewed yet" if self.reviewed_only and tables.items.num_rows else "no items"
+            reason = "; ".join([reason, *expired.sentences()])
             return Receipt(False, {"items": 0}, f"nothing to release: {reason}")
+        combination = combine_licences(_licences(tables, items))
+        if self.licence_override is None:
+            check_licences(combination)
         earlier = releases.earlier_splits(recipe, settings.identity)
         splits = split_items(tables.items, tables.sources, settings, earlier)
         withheld = splits.take(pa.array(items)).null_count
@@ -111,14 +132,17 @@ class Export(DriverStage, Dividing):
         separated = _separated(tables, plan, settings)
         if same := self._same(releases, recipe, plan.content_sha256):
             self._note(corpus, tools, settings, plan, lacking)
-            return _unchanged(same)
+            return _unchanged(same, expired)
         about = About(self.release, recipe, settings.identity, f"curate {__version__}")
+        licence = self.licence_override.licence if self.licence_override else combination.licence
         template, lost = _read_template(self.card, tools), losses(corpus)
         notices = [
             *licence_notes(corpus, tables, plan),
+            *_licence_sentences(combination, self.licence_override),
             *lost,
             *withheld_items(withheld),
             *set_aside(corpus).sentences(),
+            *expired.sentences(),
             *media_left_out(corpus, self.media, lacking),
         ]
         manifest = write_release(
@@ -130,27 +154,32 @@ class Export(DriverStage, Dividing):
             about=about,
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
             card=lambda written: render_card(
-                template, card_facts(about, plan, tools.labels, tables, separated, written, notices), plan.statistics
+                template,
+                card_facts(about, plan, tools.labels, tables, separated, written, notices)._replace(licence=licence),
+                plan.statistics,
             ),
         )
         self._note(corpus, tools, settings, plan, lacking)
         message = self._message(releases, manifest, withheld, lacking)
-        return Receipt(True, _counts(manifest), "; ".join([message, *lost]))
+        return Receipt(True, _counts(manifest), "; ".join([message, *lost, *expired.sentences()]))
 
     def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
         """See ``DriverStage.foresee``."""
         recipe, releases = corpus.workspace.recipe or "corpus", Releases(corpus.workspace.releases)
         content = recall(corpus.workspace.local, self._inputs(corpus, tools, self.split_settings(tools.seed)))
+        expired = _expired(corpus, tools)
         if content and (same := self._same(releases, recipe, content)):
-            return Forecast(False, f"release {same.version} holds all of this already")
+            return Forecast(False, _unchanged(same, expired).message)
         before = releases.manifests(recipe)[-1:]
         unless = f", unless it would equal {before[0].version}" if before else ""
         proposed = f"the release after {before[0].version}" if before else f"release {FIRST}"
-        return Forecast(True, f"writes {f'release {self.release}' if self.release else proposed}{unless}")
+        writes = f"writes {f'release {self.release}' if self.release else proposed}{unless}"
+        return Forecast(True, "; ".join([writes, *expired.sentences()]))
 
-    def _tables(self, corpus: Corpus, tools: Tools) -> tuple[ReleaseTables, list[str]]:
+    def _tables(self, corpus: Corpus, tools: Tools, expired: Expired) -> tuple[ReleaseTables, list[str]]:
         """Return the tables with the media to release, and a sentence for each viewing copy that cannot be made."""
         tables = read_tables(corpus, tools)
+        tables = tables._replace(items=_without(tables.items, expired))
         media = ReleasedMedia(tables.items, tools, self.media)
         wanted = tables.items
         if self.reviewed_only:
@@ -158,7 +187,7 @@ class Export(DriverStage, Dividing):
             wanted = wanted.filter(pc.is_in(wanted["item_id"], value_set=people["item_id"]))
         copies = media.make_copies(corpus, wanted, tools)
         if copies.made:
-            tables = tables._replace(items=read_items(corpus))
+            tables = tables._replace(items=_without(read_items(corpus), expired))
         return tables._replace(items=media.select(tables.items)), copies.problems
 
     def _note(self, corpus: Corpus, tools: Tools, settings: SplitSettings, plan: Plan, lacking: Sequence[str]) -> None:
@@ -178,7 +207,7 @@ class Export(DriverStage, Dividing):
             for manifest in releases.manifests(corpus.workspace.recipe)
             if manifest.split_settings == settings.identity
         ]
-        secret = pseudonym("", corpus.workspace.secret)
+        secret = [pseudonym("", corpus.workspace.secret), _expired(corpus, tools).source_ids]
         header = [__version__, settings.identity, self.reviewed_only, self.media, tools.labels.sha256, secret, earlier]
         states = [corpus.table(name).state() for name in ReleaseTables._fields]
         return digest([header, states, corpus.fingerprint()])
@@ -244,8 +273,36 @@ def _read_template(name: str, tools: Tools) -> str:
     return read_text(path)
 
 
-def _unchanged(same: Manifest) -> Receipt:
-    return Receipt(False, _counts(same), f"release {same.version} holds all of this already")
+def _licences(tables: ReleaseTables, items: Indices) -> list[str | None]:
+    """Return the licences of the sources of these items."""
+    sources = tables.items["source_id"].take(pa.array(items)).unique()
+    licences: list[str | None] = (
+        tables.sources.filter(pc.is_in(tables.sources["source_id"], value_set=sources))["licence"].unique().to_pylist()
+    )
+    return licences
+
+
+def _licence_sentences(combination: Combination, override: LicenceOverride | None) -> list[str]:
+    if override is None:
+        return combination.sentences()
+    stated = f"{override.licence} by decision of those who made this release, because {override.reason.rstrip('.')}."
+    against = [f"Otherwise: {problem}." for problem in combination.problems]
+    return [f"Licence: {stated}", *against, *combination.sentences()]
+
+
+def _expired(corpus: Corpus, tools: Tools) -> Expired:
+    sources = corpus.read("sources", ["source_id", "consent_until"])
+    return expired_consent(corpus.read("items", ["source_id"]), sources, tools.today)
+
+
+def _without(items: pa.Table, expired: Expired) -> pa.Table:
+    is_expired = pc.is_in(items["source_id"], value_set=pa.array(expired.source_ids, pa.string()))
+    return items.filter(pc.invert(is_expired)) if expired.items else items
+
+
+def _unchanged(same: Manifest, expired: Expired) -> Receipt:
+    message = f"release {same.version} holds all of this already"
+    return Receipt(False, _counts(same), "; ".join([message, *expired.sentences()]))
 
 
 def _counts(manifest: Manifest) -> dict[str, int]:

@@ -14,7 +14,9 @@ from curate.errors import WorkspaceUnusable
 from curate.storage.folder import Folder
 from curate.storage.panics import hiding_panics
 
+_READ_AHEAD = {"batch_readahead": 2, "fragment_readahead": 1}
 _FILES_BEFORE_COMPACTION = 24
+_LOG = "_delta_log"
 
 
 class TableSpec(NamedTuple):
@@ -55,7 +57,11 @@ class Table:
             paths = [str(path) for path in self.folder.fetch(_file_names(delta))]
             live = dataset.dataset(paths, schema=_stored_schema(delta), format="parquet")
             stored_columns = [name for name in schema.names if name in live.schema.names]
-            table = live.to_table(columns=stored_columns) if where is None else _select(live, stored_columns, *where)
+            table = (
+                live.to_table(columns=stored_columns, **_READ_AHEAD)
+                if where is None
+                else _select(live, stored_columns, *where)
+            )
         return fill_columns(table, schema)
 
     def damages(self) -> list[str]:
@@ -147,6 +153,30 @@ class Table:
         """Make ``table`` the whole content, in one transaction; older versions stay readable by time travel."""
         with self._errors():
             self._write(table.cast(self.spec.schema), metadata, mode="overwrite", schema_mode="overwrite")
+
+    def rewrite(self, rows: pa.Table) -> None:
+        """Make ``rows``, which have the stored columns, the whole content, and end time travel: see ``purge``."""
+        with self._errors():
+            self._write(rows, {}, mode="overwrite", schema_mode="overwrite")
+        self.purge()
+
+    def purge(self) -> None:
+        """Delete all that older versions left: data files, the log with its statistics, and unfinished writes.
+
+        May be killed and repeated at any time; the present rows stay readable throughout.
+        """
+        delta = self._open()
+        if delta is None:
+            return
+        with self._errors():
+            delta.create_checkpoint()
+            version = f"{delta.version():020d}"
+            kept = {*_file_names(delta), f"{_LOG}/_last_checkpoint"}
+            for name in sorted(self.folder.sizes()):
+                is_own = "/" not in name or name.startswith(f"{_LOG}/")
+                if is_own and name not in kept and not name.startswith(f"{_LOG}/{version}."):
+                    self.folder.remove(name)
+            self.folder.keep_copies(_file_names(delta))
 
     def compact(self) -> None:
         """Merge the many small files that frequent commits leave behind."""

@@ -55,6 +55,10 @@ class Folder(ABC):
         """Write a file unless another machine has written it meanwhile."""
 
     @abstractmethod
+    def remove(self, name: str) -> None:
+        """Delete a file and every copy of it on this disk; one that does not exist is no error."""
+
+    @abstractmethod
     def exists(self, name: str) -> bool:
         """Whether there is a file or folder of that name."""
 
@@ -153,6 +157,9 @@ class DiskFolder(Folder):
 
     def create(self, name: str, data: bytes) -> None:
         self.write(name, data)
+
+    def remove(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
 
     def exists(self, name: str) -> bool:
         return (self.path / name).exists()

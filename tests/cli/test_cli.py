@@ -31,7 +31,7 @@ def test_run_plan_status_and_run_again(run_curate, posts_recipe, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "release: " in done.stdout
     assert "report: " in done.stdout
-    again = run_curate("run", posts_recipe)
+    again = run_curate("run", posts_recipe, "--workers", "1")
     assert again.stdout.startswith("Nothing to do: everything is up to date.")
     assert "Nothing to do" in run_curate("plan", posts_recipe).stdout
     status = json.loads(run_curate("status", "--json").stdout)
@@ -52,12 +52,12 @@ def test_json_is_one_document_on_stdout(run_curate, posts_recipe):
 
 
 def test_until_only_and_set(run_curate, posts_recipe):
-    assert run_curate("run", posts_recipe, "--until", "preprocess").returncode == 0
+    assert run_curate("run", posts_recipe, "--workers", "1", "--until", "preprocess").returncode == 0
     tables = json.loads(run_curate("status", "--json").stdout)["tables"]
     assert (tables["items"], tables["prelabels"]) == (6, 0)
-    assert run_curate("run", posts_recipe, "--only", "prelabel").returncode == 0
+    assert run_curate("run", posts_recipe, "--workers", "1", "--only", "prelabel").returncode == 0
     assert json.loads(run_curate("status", "--json").stdout)["tables"]["prelabels"] == 6
-    assert run_curate("run", posts_recipe, "--set", "stages.export.release=2.0.0").returncode == 0
+    assert run_curate("run", posts_recipe, "--workers", "1", "--set", "stages.export.release=2.0.0").returncode == 0
     assert json.loads(run_curate("status", "--json").stdout)["releases"] == ["2.0.0"]
     wrong = run_curate("run", posts_recipe, "--only", "exprt")
     assert wrong.returncode == 1
@@ -79,11 +79,11 @@ def test_mistakes_end_in_a_sentence_and_exit_1(run_curate, tmp_path):
 
 def test_one_workspace_holds_one_corpus(run_curate, tmp_path):
     make_posts(tmp_path / "a", 2)
-    assert run_curate("run", tmp_path / "a" / "sample.yaml").returncode == 0
+    assert run_curate("run", tmp_path / "a" / "sample.yaml", "--workers", "1").returncode == 0
     other = make_posts(tmp_path / "b", 2)
     other = other.rename(other.with_name("other.yaml"))
     other.write_text(other.read_text().replace("recipe: sample", "recipe: other"))
-    done = run_curate("run", other)
+    done = run_curate("run", other, "--workers", "1")
     assert done.returncode == 1
     assert "belongs to recipe 'sample', not 'other'" in done.stderr
     assert "-w other-workspace" in done.stderr
@@ -94,10 +94,10 @@ def test_too_much_rejected_is_exit_3(run_curate, tmp_path):
     for number in range(3):
         (tmp_path / "raw" / f"{number}.mp4").write_bytes(b"not a video" * number)
     recipe = make_recipe(tmp_path, {"stage": "ingest", "files": "raw/*.mp4"})
-    done = run_curate("run", recipe)
+    done = run_curate("run", recipe, "--workers", "1")
     assert done.returncode == 3, done.stderr
     assert "3 rejected" in done.stderr
-    assert run_curate("run", recipe, "--max-rejected", "1").returncode == 0
+    assert run_curate("run", recipe, "--workers", "1", "--max-rejected", "1").returncode == 0
     reasons = json.loads(run_curate("status", "--json").stdout)["rejections"]["ingest"]
     assert reasons["empty_file"] == 1
     assert sum(reasons.values()) == 3
@@ -106,13 +106,13 @@ def test_too_much_rejected_is_exit_3(run_curate, tmp_path):
 def test_a_locked_workspace(run_curate, posts_recipe, tmp_path):
     from curate.storage.workspace import Workspace
 
-    assert run_curate("run", posts_recipe).returncode == 0
+    assert run_curate("run", posts_recipe, "--workers", "1").returncode == 0
     with Workspace(tmp_path / "curate-workspace").lock():
-        done = run_curate("run", posts_recipe)
+        done = run_curate("run", posts_recipe, "--workers", "1")
         assert done.returncode == 1
         assert f"is in use by process {os.getpid()}" in done.stderr
         assert run_curate("status").returncode == 0, "reading needs no lock"
-    assert run_curate("run", posts_recipe).returncode == 0
+    assert run_curate("run", posts_recipe, "--workers", "1").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_locked_workspace(run_curate, posts_recipe, tmp_path):
 def test_workspaces_of_another_version_or_damaged(run_curate, posts_recipe, tmp_path, text, says):
     (tmp_path / "curate-workspace").mkdir()
     (tmp_path / "curate-workspace" / "curate.yaml").write_text(text)
-    done = run_curate("run", posts_recipe)
+    done = run_curate("run", posts_recipe, "--workers", "1")
     assert done.returncode == 1
     assert says in done.stderr
     assert "next:" in done.stderr
@@ -137,12 +137,12 @@ def test_workspaces_of_another_version_or_damaged(run_curate, posts_recipe, tmp_
 def test_a_folder_that_is_no_workspace_is_left_alone(run_curate, posts_recipe, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(b"x")
-    done = run_curate("run", posts_recipe, "-w", "photos")
+    done = run_curate("run", posts_recipe, "--workers", "1", "-w", "photos")
     assert done.returncode == 1
     assert "is not empty and not a workspace" in done.stderr
     assert os.listdir(tmp_path / "photos") == ["a.jpg"]
     for place in ("photos/a.jpg/w", "photos/a.jpg", "ftp://host/corpus", "s3://key:secret@bucket/corpus"):
-        done = run_curate("run", posts_recipe, "-w", place)
+        done = run_curate("run", posts_recipe, "--workers", "1", "-w", place)
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
         assert "next:" in done.stderr
@@ -150,13 +150,13 @@ def test_a_folder_that_is_no_workspace_is_left_alone(run_curate, posts_recipe, t
 
 
 def test_a_damaged_table_is_one_clear_error(run_curate, posts_recipe, tmp_path):
-    assert run_curate("run", posts_recipe).returncode == 0
+    assert run_curate("run", posts_recipe, "--workers", "1").returncode == 0
     for part in (tmp_path / "curate-workspace" / "tables" / "items").glob("*.parquet"):
         part.write_bytes(b"rubbish")
     assert run_curate("verify").returncode == 1
     with (posts_recipe.parent / "posts.jsonl").open("a") as posts:
         posts.write('{"text": "One more post."}\n')
-    done = run_curate("run", posts_recipe)
+    done = run_curate("run", posts_recipe, "--workers", "1")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "tables/items" in done.stderr
@@ -354,7 +354,7 @@ def test_a_run_that_is_stopped_tells_what_it_did_and_paid(run_curate, asked_reci
     # The same as one document, where money was spent and no row came of it.
     recipe.write_text(recipe.read_text().replace("in_flight: 1", "review: {model: openai/gpt-5, name: reviewer}"))
     double.on('"model":"gpt-5"', *[status(401)] * 9)
-    done = run_curate("run", recipe, "--json", "-w", "another")
+    done = run_curate("run", recipe, "--workers", "1", "--json", "-w", "another")
     assert done.returncode == 1
     told = json.loads(done.stdout)
     assert {"error", "hint", "problems", "run_id", "stages", "report"} <= set(told)

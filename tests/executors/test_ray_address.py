@@ -32,7 +32,8 @@ def run_python(code: str, **environment: str) -> "subprocess.CompletedProcess[st
 )
 def test_no_ray_cluster_is_one_clear_error(address):
     code = (
-        "from curate.errors import ServiceUnavailable\nfrom curate.executors.ray import RayExecutor\n"
+        "from curate.errors import ServiceUnavailable\nfrom curate.executors import ray\n"
+        f"ray._JOIN = {NOTHING_RUNS!r} + ray._JOIN\nRayExecutor = ray.RayExecutor\n"
         f"try: next(RayExecutor(1, {address!r}).map(len, ['a'], resources=None, stop=lambda: False))\n"
         "except ServiceUnavailable as error: print(error.message, '|', error.hint)"
     )

@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+import time
+from contextlib import closing
 
 import pytest
 
@@ -137,3 +139,24 @@ def test_it_runs_beside_a_running_loop():
         return list(stream(iter(range(5)), double_of, window=2))
 
     assert asyncio.run(within()) == [0, 2, 4, 6, 8]
+
+
+def test_an_interrupt_does_not_wait_for_the_ending():
+    ended = []
+
+    async def finish():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("cancelled")
+
+    def interrupt():
+        with closing(stream_ready(iter([1]), double_of, window=1, finish=finish)) as ready:
+            next(ready)
+            raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    assert ended == ["cancelled"]
+    assert time.monotonic() - started < 30

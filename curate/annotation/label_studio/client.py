@@ -2,16 +2,17 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from curate.annotation.label_studio.payloads import is_id, is_text, records, task_problem, to_credible_time
+from curate.annotation.label_studio.answers import to_project, to_state
+from curate.annotation.label_studio.payloads import is_id, is_text, records, task_problem
 from curate.annotation.local_server.connection import Connection
-from curate.annotation.local_server.process import MEDIA
+from curate.annotation.local_server.media import remove_shared, shared_folder
 from curate.annotation.protocol import Fetched, Project, Say, TaskState
 from curate.errors import CurateError, InvalidInput, ServiceRefused, ServiceUnavailable
 from curate.storage.blobs import Blobs
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 _CHUNK = 250
-_ID = re.compile(r"[0-9]{1,18}")
 _MAX_PAGES = 10_000
 _MAX_UNREADABLE = 20
 _MEDIA_MARK = "curate-media:"
@@ -31,7 +31,6 @@ _PROJECT = (
     "show_instruction,show_collab_predictions,show_skip_button,enable_empty_annotation"
 )
 _STATE = "id,updated_at,annotations_ids,annotators,draft_exists,predictions_results,predictions_model_versions,data"
-_PRELABEL_ID = re.compile(r"\bid['\"]?: ['\"]?([0-9a-zA-Z_-]+)\.")
 _UPLOADED = re.compile(r"upload/\d+/[0-9a-f]{8}-(([0-9a-f]{2})[0-9a-f]{62}\.[a-z0-9]+)")
 
 
@@ -51,7 +50,8 @@ class LabelStudioServer:
             params = {"page": page, "page_size": 100, "include": _PROJECT}
             answer = self._object("api/projects/", params=params)
             listed = [
-                _project(project, self._user_id) for project in records(self._list(answer, "results", "api/projects/"))
+                to_project(project, self._user_id)
+                for project in records(self._list(answer, "results", "api/projects/"))
             ]
             new = {project.project_id: project for project in listed if project and project.project_id not in projects}
             projects |= new
@@ -64,7 +64,7 @@ class LabelStudioServer:
         return self._call("GET", f"api/projects/{project_id}/", missing_ok=True) is not None
 
     def create_project(self, settings: Mapping[str, Any]) -> Project:
-        project = _project(self._call("POST", "api/projects/", content=settings), None)
+        project = to_project(self._call("POST", "api/projects/", content=settings), None)
         if project is None:
             raise self._nonsense("api/projects/")
         return project
@@ -79,7 +79,7 @@ class LabelStudioServer:
             return {}
         if self.connection.local:
             # Label Studio serves no files directly in its document root, only those of folders below.
-            folder = blobs.root.parent.resolve() / "label_studio" / MEDIA / blobs.root.name
+            folder = shared_folder(blobs)
             blobs.share(wanted, folder)
             self._expose(project_id, folder)
             return {name: f"{prefix}/data/local-files/?d={folder.name}/{name}" for name in wanted}
@@ -112,7 +112,7 @@ class LabelStudioServer:
                 break
             if not isinstance(answer, dict) or not is_id(answer.get("total")):
                 raise self._nonsense("api/tasks/")
-            listed = [_state(task) for task in records(self._list(answer, "tasks", "api/tasks/"))]
+            listed = [to_state(task) for task in records(self._list(answer, "tasks", "api/tasks/"))]
             new = {state.task_id: state for state in listed if state and state.task_id not in states}
             states.update((state.task_id, state) for state in listed if state)
             total = answer["total"] if new else 0
@@ -156,6 +156,22 @@ class LabelStudioServer:
     def delete_tasks(self, project_id: int, task_ids: Sequence[int]) -> None:
         self._act("delete_tasks", project_id, task_ids)
 
+    def delete_annotations(self, annotation_ids: Iterable[int]) -> None:
+        for annotation_id in annotation_ids:
+            self._call("DELETE", f"api/annotations/{annotation_id}/", missing_ok=True)
+
+    def remove_media(self, blobs: Blobs, kept: Container[str]) -> int:
+        if self.connection.local:
+            return remove_shared(blobs, kept)
+        store = [project.project_id for project in self.projects() if project.is_own and _is_media_store(project)]
+        removed = 0
+        for file in (file for project_id in store for file in self._uploads(project_id)):
+            match = _UPLOADED.fullmatch(str(file.get("file")))
+            if match and is_id(file.get("id")) and f"{match[2]}/{match[1]}" not in kept:
+                self._call("DELETE", f"api/import/file-upload/{file['id']}", missing_ok=True)
+                removed += 1
+        return removed
+
     def replace_predictions(self, project_id: int, by_task: Mapping[int, Mapping[str, Any] | None]) -> None:
         if by_task:
             self._act("delete_tasks_predictions", project_id, list(by_task))
@@ -173,8 +189,15 @@ class LabelStudioServer:
         return [str(error) for prediction_errors in errors for error in prediction_errors]
 
     def users(self) -> dict[int, str]:
-        users = records(self._call("GET", "api/users/"))
-        return {user["id"]: user["email"] for user in users if is_id(user.get("id")) and is_text(user.get("email"))}
+        users = self._call("GET", "api/users/")
+        if not isinstance(users, list):
+            # Without names, the judgements of a person would be those of another rater.
+            raise self._nonsense("api/users/")
+        return {
+            user["id"]: user["email"]
+            for user in records(users)
+            if is_id(user.get("id")) and is_text(user.get("email")) and user["email"]
+        }
 
     def invitation(self) -> str:
         path = str(self._object("api/invite").get("invite_url") or "")
@@ -198,16 +221,17 @@ class LabelStudioServer:
     @cached_property
     def _media_project(self) -> int:
         """The project for uploaded files: Label Studio accepts none in projects with several data keys."""
-        ids = sorted(
-            project.project_id for project in self.projects() if project.is_own and _MEDIA_MARK in project.description
-        )
+        ids = sorted(p.project_id for p in self.projects() if p.is_own and _is_media_store(p))
         description = f"Nothing to judge here: the other projects show files kept here. {_MEDIA_MARK}"
         settings = {"title": "(files, nothing to judge)", "description": description}
         return ids[0] if ids else self.create_project(settings).project_id
 
-    def _uploaded(self, project_id: int) -> dict[str, str]:
+    def _uploads(self, project_id: int) -> list[dict[str, Any]]:
         files = self._call("GET", f"api/projects/{project_id}/file-uploads", params={"all": "true"})
-        paths = (str(file.get("file")) for file in records(files))
+        return list(records(files))
+
+    def _uploaded(self, project_id: int) -> dict[str, str]:
+        paths = (str(file.get("file")) for file in self._uploads(project_id))
         matches = ((_UPLOADED.fullmatch(path), path) for path in paths)
         return {f"{match[2]}/{match[1]}": path for match, path in matches if match}
 
@@ -219,10 +243,13 @@ class LabelStudioServer:
 
     @cached_property
     def _user_id(self) -> int | None:
-        """The user of this key; None if the server does not say."""
+        """The user of this key; None if the server has no such page."""
         user = self._call("GET", "api/current-user/whoami", missing_ok=True)
-        user_id = user.get("id") if isinstance(user, dict) else None
-        return user_id if is_id(user_id) else None
+        if user is None:
+            return None
+        if not isinstance(user, dict) or not is_id(user.get("id")):
+            raise self._nonsense("api/current-user/whoami")
+        return int(user["id"])
 
     def _object(self, path: str, *, params: Mapping[str, Any] | None = None, once: bool = False) -> dict[str, Any]:
         """Return an answer that must be a JSON object."""
@@ -263,12 +290,12 @@ class LabelStudioServer:
         missing_ok: bool = False,
         once: bool = False,
     ) -> Any:
-        """Return the JSON of an answer; None for an empty one, and with ``missing_ok`` for a 404."""
+        """Return the JSON of an answer; None for an empty one to a write, and with ``missing_ok`` for a 404."""
         import httpx
 
         try:
             answer = self._http.request(method, path, params=params, content=content, files=files, once=once)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             raise ServiceUnavailable(
                 f"Label Studio at {self.connection.url} does not answer: {error or type(error).__name__}",
                 hint=_start_hint(self.connection),
@@ -279,10 +306,15 @@ class LabelStudioServer:
             return None
         if answer.status_code >= 300 or (answer.content and not _is_json(answer)):
             raise self._failure(answer, path)
+        if not answer.content and method != "GET":
+            return None
         try:
-            return answer.json() if answer.content else None
+            value = answer.json()
         except (ValueError, RecursionError) as error:
             raise self._nonsense(path) from error
+        if value is None and method == "GET":
+            raise self._nonsense(path)
+        return value
 
     def _refused(self, detail: str) -> ServiceRefused:
         place = (
@@ -317,6 +349,10 @@ class LabelStudioServer:
         return InvalidInput(f"{address} does not accept this ({answer.status_code}): {detail}"[:1000])
 
 
+def _is_media_store(project: Project) -> bool:
+    return _MEDIA_MARK in project.description
+
+
 def _start_hint(connection: Connection) -> str:
     if connection.local:
         return "start it with `curate annotate up`"
@@ -325,42 +361,3 @@ def _start_hint(connection: Connection) -> str:
 
 def _is_json(answer: Any) -> bool:
     return bool(answer.headers.get("content-type", "").startswith("application/json"))
-
-
-def _project(answer: Any, user_id: int | None) -> Project | None:
-    """Return a project; None for what is none. Where a server names no creator, every project is one's own."""
-    if not isinstance(answer, dict) or not is_id(answer.get("id")):
-        return None
-    description, config = (
-        answer[name] if is_text(answer.get(name)) else "" for name in ("description", "label_config")
-    )
-    creator = answer.get("created_by")
-    creator = creator.get("id") if isinstance(creator, dict) else creator
-    is_own = user_id is None or not is_id(creator) or creator == user_id
-    return Project(answer["id"], description, config, answer, is_own)
-
-
-def _state(task: Mapping[str, Any]) -> TaskState | None:
-    """Return the state of a task; None for what is none."""
-    if not is_id(task.get("id")):
-        return None
-    data = task.get("data")
-    item_id = data.get("item_id") if isinstance(data, dict) else None
-    annotators = (user.get("user_id") if isinstance(user, dict) else user for user in _parts(task, "annotators"))
-    changed_at = task.get("updated_at")
-    return TaskState(
-        task["id"],
-        item_id if is_text(item_id) else "",
-        changed_at if isinstance(changed_at, str) and to_credible_time(changed_at) else "",
-        frozenset(int(part) for part in map(str, _parts(task, "annotations_ids")) if _ID.fullmatch(part)),
-        frozenset(filter(is_id, annotators)),
-        bool(task.get("draft_exists")),
-        frozenset(_PRELABEL_ID.findall(str(task.get("predictions_results") or ""))),
-        frozenset(name for name in _parts(task, "predictions_model_versions") if is_text(name) and name),
-    )
-
-
-def _parts(task: Mapping[str, Any], column: str) -> list[Any]:
-    """Return the values of a column that is a list, or a text with commas between them."""
-    value = task.get(column)
-    return value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []

@@ -107,7 +107,7 @@ class LabelStudioHttp:
         Reads are repeated after every failure that may pass. A write that seemed to fail may have happened, so it is
         repeated only where it did not: without a connection, or refused with status 429.
 
-        Raises ``httpx.TransportError``, ``httpx.InvalidURL`` and, for a key that is refused, ``httpx.HTTPStatusError``.
+        Raises ``httpx.RequestError``, ``httpx.InvalidURL`` and, for a key that is refused, ``httpx.HTTPStatusError``.
         """
 
         def ask() -> httpx.Response:

@@ -64,8 +64,15 @@ def annotation_problem(annotation: Any) -> str:
         if to_credible_time(annotation.get(name)) is None:
             return f"{name} is {str(annotation.get(name))[:40]!r}, at which nobody can have worked"
     result = annotation.get("result")
-    if result is not None and not isinstance(result, list):
-        return "its result is not a list"
+    if not isinstance(result, list) or not all(isinstance(entry, dict) for entry in result):
+        return "its result is not a list of answers"
+    if not isinstance(annotation.get("was_cancelled", False), bool | None):
+        return "it does not say whether the task was skipped"
+    for name in ("completed_by", "updated_by"):
+        user = annotation.get(name)
+        user_id = user.get("id") if isinstance(user, dict) else user
+        if user_id is not None and not is_id(user_id):
+            return f"{name} names nobody"
     try:
         json.dumps(result, ensure_ascii=False).encode()
     except (UnicodeEncodeError, RecursionError):

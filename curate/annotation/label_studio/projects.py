@@ -105,6 +105,18 @@ def find_projects(
     return projects
 
 
+def recipe_projects(server: AnnotationServer, recipe: str, notes: Notes) -> list[Project]:
+    """Return the projects of a recipe on the server, of all label schemas and copies included."""
+    marked = [(project, _MARK.search(project.description)) for project in server.projects()]
+    return [
+        project
+        for project, mark in marked
+        if mark is not None
+        and mark[1] == recipe
+        and (project.is_own or notes.read(ProjectKey(recipe, mark[2], mark[3])).get("project_id") == project.project_id)
+    ]
+
+
 def ensure_project(
     server: AnnotationServer,
     key: ProjectKey,

@@ -12,6 +12,7 @@ from curate.annotation.label_studio.projects import Notes, find_projects
 from curate.annotation.label_studio.tasks import Origin, to_judgement
 from curate.annotation.protocol import AnnotationServer, Say, TaskState
 from curate.corpus.judgements import UNJUDGED_COLUMNS, count_cannot_judge, newest_acts, to_deletion
+from curate.corpus.tombstones import Tombstones
 from curate.corpus.view import Corpus
 from curate.labels import ItemContext, to_context
 
@@ -62,7 +63,7 @@ def pull(corpus: Corpus, server: AnnotationServer, name: str, *, say: Say = lamb
     stored_ids = set(stored["annotation_id"].to_pylist())
     acts_there = newest_acts(stored.filter(pc.equal(stored["server"], name))).to_pylist()
     newest = {act["judgement_id"]: act for act in acts_there}
-    notes = Notes(corpus.workspace.local, name)
+    notes, tombstones = Notes(corpus.workspace.local, name), Tombstones.read(corpus.workspace)
     projects = find_projects(server, corpus.workspace.recipe or "", corpus.labels.name, notes)
     users = server.users() if projects else {}
     counts: Counter[str] = Counter()
@@ -73,7 +74,8 @@ def pull(corpus: Corpus, server: AnnotationServer, name: str, *, say: Say = lamb
         acts = {i: act for i, act in newest.items() if act["project_id"] == project.project_id}
         states = [state for state in server.scan(project.project_id) if state.item_id]
         rows = _new_acts(corpus, server, origin, states, acts, notes.read(key).get("pulled_to"), unreadable)
-        fresh = {row["annotation_id"]: row for row in rows if row["annotation_id"] not in stored_ids}
+        new = {row["annotation_id"]: row for row in rows if row["annotation_id"] not in stored_ids}
+        fresh = _without_forgotten(new, tombstones)
         counts.update(row["action"] for row in fresh.values())
         newest.update((row["judgement_id"], row) for row in fresh.values())
         corpus.append("annotations", list(fresh.values()), metadata={"stage": "annotate", "server": name})
@@ -85,6 +87,13 @@ def pull(corpus: Corpus, server: AnnotationServer, name: str, *, say: Say = lamb
         for problem in act["misfits"] or ()
     )
     return PullCounts(**counts, problems=tuple(dict.fromkeys([*problems, *unreadable])))
+
+
+def _without_forgotten(rows: Mapping[str, dict[str, Any]], tombstones: Tombstones) -> dict[str, dict[str, Any]]:
+    """Return the acts that are not of a forgotten rater or upon a forgotten item."""
+    raters = tombstones.holds("annotator", {row["annotator"] for row in rows.values() if row["annotator"]})
+    items = tombstones.holds("item", {row["item_id"] for row in rows.values()})
+    return {key: row for key, row in rows.items() if row["annotator"] not in raters and row["item_id"] not in items}
 
 
 def _new_acts(

@@ -1,7 +1,7 @@
 // What the annotator's page of Label Studio lacks: it loops clips, plays them on the
 // space bar (the second of two with Shift), leaves text boxes on Escape
-// and enters them on Tab,
-// and lets labels of absence exclude all others.
+// and enters them on Tab, lets labels of absence exclude all others,
+// and keeps keys from the form while a window lies over it.
 (() => {
   const isText = (element) =>
     element && (element.isContentEditable || element.tagName === 'TEXTAREA' ||
@@ -14,6 +14,17 @@
     button.click()
     button.blur()
   }
+
+  // While the guideline or another window is open, keys scroll it, walk its buttons and close it, and do nothing else.
+  const isControl = (element) => isText(element) || (element.matches && element.matches('input, button, select, [tabindex]'))
+  window.addEventListener('keydown', (event) => {
+    const modal = document.querySelector('.lsf-modal-ls_visible')
+    if (!modal || event.key === 'Escape') return
+    const isInside = modal.contains(event.target)
+    if (isInside && isText(event.target)) return
+    event.stopImmediatePropagation()
+    if (!isInside && isControl(event.target) && event.key !== 'Tab') event.preventDefault()
+  }, true)
 
   document.addEventListener('ended', (event) => {
     if (!annotation()) return

@@ -82,6 +82,7 @@ def push_command(
     from curate.annotation.local_server.connection import connection
     from curate.cli.output import note, say, show_json
     from curate.pipeline import make_tools, open_corpus
+    from curate.pipeline.forget import resume as finish_forgetting
     from curate.stages.annotate import push
     from curate.storage.workspace import Workspace as Opened
 
@@ -89,6 +90,7 @@ def push_command(
     opened = Opened(workspace, create=False)
     with opened.lock():
         reach = connection(opened.local)
+        finish_forgetting(opened, say=note)
         counts = push(open_corpus(loaded, opened), make_tools(loaded, opened), stage, reach, say=note)
     if json:
         show_json({"url": reach.shown_url, **counts._asdict()})
@@ -106,12 +108,14 @@ def pull_command(
     from curate.annotation.local_server.connection import connection
     from curate.cli.output import counted, note, say, show_json
     from curate.pipeline import open_corpus
+    from curate.pipeline.forget import resume as finish_forgetting
     from curate.stages.annotate import pull
     from curate.storage.workspace import Workspace as Opened
 
     loaded, _ = _load(recipe, workspace, settings)
     opened = Opened(workspace, create=False)
     with opened.lock():
+        finish_forgetting(opened, say=note)
         counts = pull(open_corpus(loaded, opened), connection(opened.local), say=note)
     if json:
         show_json({"new": counts.new, **counts._asdict()})

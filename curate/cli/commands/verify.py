@@ -21,7 +21,7 @@ def verify_command(
     from curate.cli.output import counted, say, show_json
     from curate.pipeline.verify import verify
 
-    result = verify(path or workspace)
+    result = verify(path or workspace, workspace=workspace)
     if json:
         damages = [damage._asdict() for damage in result.damages]
         show_json({"location": result.location, "checked": result.checked, "damages": damages})

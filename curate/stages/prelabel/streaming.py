@@ -51,12 +51,13 @@ def stream_outcomes(
         work = partial(Proposer(settings, corpus, tools).propose, engine)
         last_yield = time.monotonic()
         try:
-            for ready in stream_ready(items, work, window=window, stop=stop, finish=engine.close):
-                pending += ready
-                if len(pending) >= _YIELD_ITEMS or time.monotonic() - last_yield >= _YIELD_S:
-                    account.update(engine.usage())
-                    yield _outcome(pending)
-                    pending, last_yield = [], time.monotonic()
+            with closing(stream_ready(items, work, window=window, stop=stop, finish=engine.close)) as batches:
+                for ready in batches:
+                    pending += ready
+                    if len(pending) >= _YIELD_ITEMS or time.monotonic() - last_yield >= _YIELD_S:
+                        account.update(engine.usage())
+                        yield _outcome(pending)
+                        pending, last_yield = [], time.monotonic()
         except CurateError:
             # Such as a spent budget or a service that is down: what was answered is kept.
             if pending:

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.annotation.importing.acts import ORIGIN, NewActs, new_acts
+from curate.corpus.tombstones import Tombstones
 from curate.corpus.view import Corpus
 from curate.sentences import count_of, verb_of
 from curate.stages.capabilities import Judged
@@ -45,9 +46,14 @@ def store_judgements(corpus: Corpus, tools: Tools) -> Receipt:
 
 
 def changes_of(corpus: Corpus, judgements: pa.Table, items: pa.Table, *, origin: str, withdraws: bool) -> NewActs:
-    """Return the acts that ``annotations`` lacks of these judgements; ``items`` has ``item_id`` and ``key``."""
+    """Return the acts that ``annotations`` lacks of these judgements, but for forgotten raters.
+
+    ``items`` has ``item_id`` and ``key``.
+    """
     stored = corpus.table("annotations").read(where=("server", [origin]))
     now = datetime.now(UTC)
+    is_forgotten = Tombstones.read(corpus.workspace).forgotten_rows(judgements.select(["annotator"]))
+    judgements = judgements.filter(pc.invert(is_forgotten))
     return new_acts(judgements, items, stored, corpus.labels, origin=origin, now=now, withdraws=withdraws)
 
 

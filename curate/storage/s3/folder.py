@@ -46,6 +46,10 @@ class S3Folder(Folder):
     def create(self, name: str, data: bytes) -> None:
         self.prefix.create(name, data)
 
+    def remove(self, name: str) -> None:
+        self.prefix.remove(name)
+        (self.path / name).unlink(missing_ok=True)
+
     def exists(self, name: str) -> bool:
         return self.prefix.exists(name) or bool(self.prefix.child(name).children())
 

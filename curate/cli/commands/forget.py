@@ -1,0 +1,142 @@
+"""``curate forget``: remove a person, source, item or rater for good."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from curate.cli.options import WORKSPACE, Json, Workspace, next_command
+from curate.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from curate.pipeline.forget import ForgetPlan, Scope
+
+_MAX_NAMED = 8
+
+
+def forget_command(
+    participant: Annotated[
+        str | None, typer.Option(metavar="ID", help="A recorded person: participant of sources, or speaker by name.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(metavar="ID|FILE", help="A source, by its id or raw file.")] = None,
+    item: Annotated[str | None, typer.Option(metavar="ID", help="One item.")] = None,
+    annotator: Annotated[
+        str | None, typer.Option(metavar="ID", help="A rater, by e-mail address or pseudonym.")
+    ] = None,
+    expired: Annotated[bool, typer.Option("--expired", help="Every source whose consent has expired.")] = False,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept without what was forgotten.")] = "",
+    unlink: Annotated[bool, typer.Option("--unlink", help="Keep the rater's judgements under a random name.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before removing.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Finish what was interrupted, or waits for the annotation server.")
+    ] = False,
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> None:
+    """Remove something from tables, media, replies, records, releases and Label Studio, and keep it out for good."""
+    from curate.cli.output import note, say, show_json
+    from curate.corpus.tombstones import Tombstones
+    from curate.pipeline.forget import forget, plan_forgetting
+    from curate.pipeline.forget import resume as finish
+    from curate.pipeline.forget.scope import today
+    from curate.storage.workspace import Workspace as Opened
+
+    named = {"participant": participant, "source": source, "item": item, "annotator": annotator}
+    opened = Opened(workspace, create=False)
+    if resume:
+        _refuse_others(named, expired)
+        with opened.lock():
+            waits = finish(opened, say=note).server_waits
+        say("The annotation server still waits." if waits else "Nothing is left to forget.")
+        return
+    scope = _scope(named, expired, unlink)
+    if not reason.strip() and not dry_run:
+        raise InvalidInput("--reason is missing", hint="say why, without personal data: the reason is kept")
+    with opened.lock():
+        Tombstones.read(opened).check_finished()
+        plan = plan_forgetting(opened, scope, reason.strip(), today=today())
+        if json:
+            show_json(_document(plan))
+        else:
+            _show(plan)
+        if dry_run or not plan.stones:
+            return
+        if not yes and not _agrees():
+            raise InvalidInput("nothing was removed", hint="add --yes to remove it, or --dry-run only to look")
+        tombstones = forget(opened, plan, say=note)
+    if not json:
+        say(f"Forgotten: {scope}." + (" The annotation server still waits." if tombstones.server_waits else ""))
+        for name in plan.raw_files[:_MAX_NAMED]:
+            say(f"raw file: {name} is as it was; what was forgotten in it is never ingested again")
+        if len(plan.raw_files) > _MAX_NAMED:
+            say(f"          and {len(plan.raw_files) - _MAX_NAMED:,} more")
+        say(f"next:     remove it from raw files and backups; then {next_command('run RECIPE', workspace)}")
+
+
+def _scope(named: dict[str, str | None], expired: bool, unlink: bool) -> "Scope":
+    from curate.pipeline.forget import Scope
+
+    given = {kind: name for kind, name in named.items() if name is not None}
+    if len(given) + expired != 1:
+        raise InvalidInput(
+            "say what to forget, one thing at a time",
+            hint="--participant, --source, --item, --annotator or --expired",
+        )
+    if unlink and "annotator" not in given:
+        raise InvalidInput("--unlink keeps the judgements of a rater", hint="use it with --annotator")
+    if expired:
+        return Scope("expired")
+    ((kind, name),) = given.items()
+    if not name.strip():
+        raise InvalidInput(f"--{kind} is empty", hint="name what is to be forgotten")
+    return Scope(kind, name, unlink)  # type: ignore[arg-type]
+
+
+def _refuse_others(named: dict[str, str | None], expired: bool) -> None:
+    if expired or any(name is not None for name in named.values()):
+        raise InvalidInput("--resume only finishes what was begun", hint="use it alone")
+
+
+def _agrees() -> bool:
+    return sys.stdin.isatty() and typer.confirm("Remove all of this for good?")
+
+
+def _document(plan: "ForgetPlan") -> dict[str, object]:
+    return {
+        "scope": plan.scope._asdict(),
+        "rows": plan.rows,
+        "masked": plan.masked,
+        "media": plan.media,
+        "unused_media": plan.unused_media,
+        "replies": plan.replies._asdict(),
+        "releases": [release._asdict() for release in plan.releases],
+        "pages": list(plan.pages),
+        "server": plan.server,
+        "raw_files": list(plan.raw_files),
+    }
+
+
+def _show(plan: "ForgetPlan") -> None:
+    from curate.cli.output import say, show_table
+    from curate.sentences import count_of
+
+    if not plan.stones:
+        say("Nothing has expired.")
+        return
+    places = dict.fromkeys((*plan.rows, *plan.masked))
+    show_table(
+        ["table", "rows removed", "rows changed"],
+        [(place, plan.rows.get(place, 0), plan.masked.get(place, 0)) for place in places],
+    )
+    say(f"media     {count_of(plan.media, 'file')} of it, and {count_of(plan.unused_media, 'file')} that no row uses")
+    cost = f"; asking for them again would cost about {plan.replies.usd:.2f} USD" if plan.replies.usd else ""
+    noun = "stored reply" if plan.replies.replies == 1 else "stored replies"
+    say(f"replies   {plan.replies.replies:,} {noun}: all that no other proposal rests on{cost}")
+    for release in plan.releases:
+        say(f"release   {release.version} is withdrawn (deleted): it holds {release}")
+    if plan.pages:
+        say(f"pages     {count_of(len(plan.pages), 'page')} of reports and previews, which can be made again")
+    if plan.server:
+        say(f"server    {plan.server}")
+    say("history   older versions of all tables: they cannot be read any more")

@@ -1,0 +1,85 @@
+"""Files of a workspace other than tables and media that may mention something forgotten."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from curate.files import PARTIAL
+from curate.pipeline.forget.rows import Traces
+from curate.release.memo import FILE as MEMO
+from curate.storage.folder import Folder
+from curate.storage.workspace import Workspace
+
+FORGOTTEN = "[forgotten]"
+"""Stands in records of runs for what was forgotten."""
+_TEXT_FILES = ("*/log.jsonl", "*/run.json", "*/recipe.yaml")
+_PAGES = "*/report.html"
+_MADE_AGAIN = (".settled.json", MEMO)
+_PREVIEWS = "previews"
+
+
+def pages(workspace: Workspace) -> list[str]:
+    """Return the pages that show items: every report and preview. They can be made again."""
+    previews = workspace.local / _PREVIEWS
+    names = [f"{_PREVIEWS}/{path.name}" for path in previews.glob("*.html")] if previews.is_dir() else []
+    return [*(f"runs/{name}" for name in workspace.runs.glob(_PAGES)), *names]
+
+
+def remove_from_files(workspace: Workspace, traces: Traces) -> None:
+    """Remove the pages, and what the records of runs and the server's log say of something forgotten.
+
+    May be killed and repeated at any time.
+    """
+    for name in workspace.runs.glob(_PAGES):
+        workspace.runs.remove(name)
+    shutil.rmtree(workspace.local / _PREVIEWS, ignore_errors=True)
+    for name in _MADE_AGAIN:
+        (workspace.local / name).unlink(missing_ok=True)
+    pattern = _pattern(traces)
+    for name in (name for kind in _TEXT_FILES for name in workspace.runs.glob(kind)):
+        _redact(workspace.runs, name, pattern)
+    _redact_log(workspace.local / "label_studio" / "server.log", pattern)
+
+
+def remove_leftovers(workspace: Workspace) -> None:
+    """Remove files that killed processes left half-written, and copies of databases that were set aside."""
+    for path in (*workspace.local.rglob(f"*{PARTIAL}"), *workspace.local.glob("*.unsaved-*")):
+        if path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)
+    shutil.rmtree(workspace.releases.path / ".building", ignore_errors=True)
+
+
+def _pattern(traces: Traces) -> "re.Pattern[str] | None":
+    forms = {form for word in (*traces.texts, *traces.names) if word for form in _forms(word)}
+    words = (rf"(?<!\w){re.escape(word)}(?!\w)" for word in sorted(forms, key=len, reverse=True))
+    alternatives = "|".join(words)
+    return re.compile(alternatives) if alternatives else None
+
+
+def _forms(word: str) -> Iterator[str]:
+    """Yield the ways in which a text may be written in JSON and YAML."""
+    yield word
+    for is_ascii in (True, False):
+        yield json.dumps(word, ensure_ascii=is_ascii)[1:-1]
+
+
+def _redact(folder: Folder, name: str, pattern: "re.Pattern[str] | None") -> None:
+    text = folder.read(name).decode("utf-8", "replace")
+    changed = pattern.sub(FORGOTTEN, text) if pattern else text
+    if changed != text:
+        folder.write(name, changed.encode())
+
+
+def _redact_log(path: Path, pattern: "re.Pattern[str] | None") -> None:
+    """Overwrite in place: a running server goes on writing at the end of the file."""
+    with suppress(FileNotFoundError):
+        text = path.read_text("utf-8", "surrogateescape")
+        changed = (
+            pattern.sub(lambda match: "x" * len(match[0].encode("utf-8", "surrogateescape")), text) if pattern else text
+        )
+        if changed != text:
+            with path.open("r+b") as file:
+                file.write(changed.encode("utf-8", "surrogateescape"))

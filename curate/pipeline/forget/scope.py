@@ -1,0 +1,184 @@
+"""What a person wants forgotten, as tombstones: the sources and items that it covers, and copies of these."""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.corpus.stored import stored_tables
+from curate.corpus.tombstones import Kind, Tombstone, Tombstones, now
+from curate.errors import InvalidInput
+from curate.release.takedown import read_ids
+from curate.release.versions import Releases
+from curate.storage.delta import fill_columns
+from curate.storage.workspace import Workspace
+
+ScopeKind = Literal["source", "item", "participant", "annotator", "expired"]
+_SHORTEST_PREFIX = 6
+_MAX_NAMED = 10
+_ITEMS = pa.schema(
+    [
+        *((name, pa.string()) for name in ("item_id", "source_id", "speaker", "layout", "text", "repeats")),
+        *((name, pa.float64()) for name in ("start_s", "end_s")),
+        *((name, pa.int32()) for name in ("turn", "channel")),
+    ]
+)
+_SOURCES = pa.schema(
+    [(n, pa.string()) for n in ("source_id", "file", "participant", "speaker", "text", "consent_until")]
+)
+
+
+def today() -> date:
+    """Return the present day in UTC, by which consent expires."""
+    return datetime.now(UTC).date()
+
+
+class Scope(NamedTuple):
+    """What is to be forgotten. ``name`` is an id; a source may also be named by its file."""
+
+    kind: ScopeKind
+    name: str = ""
+    unlink: bool = False
+    """Keep a rater's judgements under a random name instead of removing them"""
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "expired" else f"{self.kind} {self.name}"
+
+
+class Holdings(NamedTuple):
+    """The rows of a workspace that say whose its items are, current or not."""
+
+    sources: pa.Table
+    items: pa.Table
+    """Items that only releases still hold have just their ids and speaker"""
+    raters: set[str]
+
+    @classmethod
+    def read(cls, workspace: Workspace) -> "Holdings":
+        """Read them from the tables and the releases."""
+        tables = {name: table.read_stored() for name, table in stored_tables(workspace).items()}
+        items = [fill_columns(tables["items"], _ITEMS)] if "items" in tables else []
+        raters: set[str] = set()
+        for name, rows in tables.items():
+            if name.partition("/")[0] == "annotations":
+                raters.update(rows["annotator"].drop_null().unique().to_pylist())
+        releases = Releases(workspace.releases)
+        for manifest in releases.manifests():
+            paths = [file.path for file in manifest.files if file.rows is not None]
+            for path in releases.folder.child(manifest.version).fetch(paths):
+                ids, names = read_ids(path)
+                raters |= names
+                items += [fill_columns(ids, _ITEMS)] if "source_id" in ids.column_names else []
+        table = pa.concat_tables(items) if items else _ITEMS.empty_table()
+        sources = fill_columns(tables["sources"], _SOURCES) if "sources" in tables else _SOURCES.empty_table()
+        return cls(sources, table, raters)
+
+
+def tombstones_for(
+    scope: Scope, reason: str, holdings: Holdings, tombstones: Tombstones, *, today: date
+) -> list[Tombstone]:
+    """Return the tombstones of what a scope covers: itself, every item of it, and items with the same content.
+
+    Raises ``InvalidInput`` if the workspace holds nothing of that name.
+    """
+    chosen = _choose(scope, holdings, today)
+    about = {"reason": reason, "scope": scope.kind, "forgotten_at": now()}
+    stones = [_stone(tombstones, kind, name, about) for kind, name in chosen]
+    if scope.kind == "annotator":
+        alias = f"unlinked-{secrets.token_hex(6)}" if scope.unlink else None
+        return [stone.model_copy(update={"alias": alias}) for stone in stones]
+    texts = dict(zip(holdings.sources["source_id"].to_pylist(), holdings.sources["text"].to_pylist(), strict=True))
+    names = {name for kind, name in chosen if kind == "item"}
+    rows = holdings.items.filter(pc.is_in(holdings.items["item_id"], value_set=pa.array(sorted(names), pa.string())))
+    # Releases do not say which part of its source an item is, so that none of theirs ends its whole source.
+    parts = {row["item_id"]: row for row in rows.to_pylist() if row["layout"]}
+    stones = [s for s in stones if s.kind != "item"]
+    for name in sorted(names):
+        part = _part(tombstones, parts[name], texts) if name in parts else {}
+        stones.append(_stone(tombstones, "item", name, {**about, **part}))
+        if name in parts and not set(part) & {"start_s", "turn", "chars"}:
+            # The item is all that there is of its source.
+            stones.append(_stone(tombstones, "source", parts[name]["source_id"], about))
+    covered = holdings.sources.filter(Tombstones(tombstones.secret, stones).forgotten_rows(holdings.sources))
+    own = {stone.key for stone in stones}
+    found = (_stone(tombstones, "source", name, about) for name in sorted(set(covered["source_id"].to_pylist())))
+    stones += [stone for stone in found if stone.key not in own]
+    return _with_items(stones, holdings.items, tombstones, about)
+
+
+def _choose(scope: Scope, holdings: Holdings, today: date) -> list[tuple[Kind, str]]:
+    """Return the kinds and ids that the scope names."""
+    sources = holdings.sources
+    if scope.kind == "expired":
+        ends = sources["consent_until"]
+        is_expired = pc.fill_null(pc.less(ends, today.isoformat()), False)
+        return [("source", name) for name in sorted(set(sources.filter(is_expired)["source_id"].to_pylist()))]
+    if scope.kind == "participant":
+        return [("participant", scope.name)]
+    if scope.kind == "annotator":
+        return [("annotator", scope.name)]
+    if scope.kind == "source":
+        is_file = pc.equal(sources["file"], scope.name)
+        is_part = pc.starts_with(sources["file"], f"{scope.name}#")
+        if by_file := set(sources.filter(pc.fill_null(pc.or_(is_file, is_part), False))["source_id"].to_pylist()):
+            return [("source", name) for name in sorted(by_file)]
+    column = f"{scope.kind}_id"
+    known = {
+        name
+        for table in (sources, holdings.items)
+        if column in table.column_names
+        for name in table[column].to_pylist()
+    }
+    return [(scope.kind, _whole_id(scope, known))]
+
+
+def _whole_id(scope: Scope, known: Iterable[str]) -> str:
+    """Return the id that begins with the name of the scope; a name that is none of them as it is."""
+    known = set(known)
+    if scope.name in known or len(scope.name) < _SHORTEST_PREFIX:
+        return scope.name
+    matches = sorted(name for name in known if name and name.startswith(scope.name))
+    if len(matches) > 1:
+        raise InvalidInput(
+            f"{len(matches)} {scope.kind}s begin with {scope.name!r}",
+            problems=tuple(matches[:_MAX_NAMED]),
+            hint="write more of it",
+        )
+    return matches[0] if matches else scope.name
+
+
+def _with_items(
+    stones: list[Tombstone], items: pa.Table, tombstones: Tombstones, about: Mapping[str, str]
+) -> list[Tombstone]:
+    """Return the tombstones with those of every item that they cover, and of the items that repeat one of these."""
+    covered: set[str] = set()
+    while True:
+        gone = items.filter(Tombstones(tombstones.secret, stones).forgotten_rows(items))
+        names = set(gone["item_id"].to_pylist())
+        originals = pa.array(sorted(names | set(gone["repeats"].drop_null().to_pylist())), pa.string())
+        same = pc.or_(pc.is_in(items["item_id"], value_set=originals), pc.is_in(items["repeats"], value_set=originals))
+        names |= set(items.filter(pc.fill_null(same, False))["item_id"].to_pylist())
+        if names <= covered:
+            return stones
+        own = {stone.key for stone in stones if stone.kind == "item"}
+        keys = {name: tombstones.key("item", name) for name in sorted(names)}
+        stones += [_stone(tombstones, "item", name, about) for name, key in keys.items() if key not in own]
+        covered |= names
+
+
+def _part(tombstones: Tombstones, row: Mapping[str, object], texts: Mapping[str, str | None]) -> dict[str, object]:
+    """Return which part of its source an item is."""
+    source_id = str(row["source_id"])
+    part = {name: row[name] for name in ("start_s", "end_s", "channel", "turn") if row[name] is not None}
+    text, whole = row["text"], texts.get(source_id)
+    if not part and isinstance(text, str) and whole and text != whole and text in whole:
+        start = whole.index(text)
+        part["chars"] = (start, start + len(text))
+    return {**part, "source": tombstones.key("source", source_id)} if part else {}
+
+
+def _stone(tombstones: Tombstones, kind: Kind, name: str, about: Mapping[str, object]) -> Tombstone:
+    return Tombstone.model_validate({"kind": kind, "key": tombstones.key(kind, name), **about})

@@ -1,0 +1,117 @@
+"""The rows of a written release as plain values, one after the other."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from itertools import count
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from curate.errors import InvalidInput
+from curate.labels import Feature, LabelSchema
+from curate.labels.columns import PRELABEL_MEMBERS
+from curate.release.features import MEDIA
+from curate.release.manifest import Manifest
+from curate.release.read import Shard, open_shard
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+_MAX_KEY = 60
+
+
+class MediaFile(NamedTuple):
+    """A file of a row: its name, made of the row's key and its column, and its bytes."""
+
+    name: str
+    data: bytes
+
+    @property
+    def suffix(self) -> str:
+        """The ending of its name, such as ``.flac``."""
+        return PurePosixPath(self.name).suffix
+
+
+class ReleasedRows:
+    """A release as rows: ``features`` by column, the names of the label ``fields``, and the files of each split.
+
+    ``labels`` is the label schema that it was made with, None if that is not at hand.
+    """
+
+    def __init__(
+        self, folder: Path, manifest: Manifest, *, labels: LabelSchema | None = None, reviewed_only: bool = False
+    ) -> None:
+        self.manifest, self.labels, self.reviewed_only = manifest, labels, reviewed_only
+        self._shards: dict[str, list[Shard]] = {split: [] for split in manifest.splits}
+        for file in manifest.files:
+            if file.split in self._shards:
+                self._shards[file.split].append(open_shard(folder / file.path, release=manifest.version))
+        self.features: dict[str, Feature] = next(shard.features for shards in self._shards.values() for shard in shards)
+        self.fields = [name for name in self.features["prelabel"] if name not in PRELABEL_MEMBERS]
+        self.not_reviewed = 0
+        """Rows of the splits read so far that ``reviewed_only`` left out"""
+        self._keys: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    @property
+    def splits(self) -> list[str]:
+        """The names of the splits."""
+        return list(self._shards)
+
+    def rows(self, split: str, *, with_media: bool = True) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a split as released; without media, only the names of their files are read."""
+        columns = list(self.features)
+        if not with_media:
+            columns = [f"{name}.path" if name in MEDIA else name for name in columns]
+        for shard in self._shards[split]:
+            for table in shard.batches(columns):
+                for row in table.to_pylist():
+                    if self.reviewed_only and not row["reviewed"]:
+                        self.not_reviewed += 1
+                    else:
+                        yield row
+
+    def plain(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a row without its media, as JSON has it: labels by name, and times as text."""
+        return {name: to_plain(self.features[name], value) for name, value in row.items() if name not in MEDIA}
+
+    def key(self, item_id: str) -> str:
+        """Return a name for the files of an item: letters, digits, dashes and underscores, different for every item."""
+        if item_id not in self._keys:
+            name = _UNSAFE.sub("_", item_id)[:_MAX_KEY]
+            candidates = (f"{name}_{number}" if number else name for number in count())
+            self._keys[item_id] = next(made for made in candidates if made not in self._taken)
+            self._taken.add(self._keys[item_id])
+        return self._keys[item_id]
+
+    def media(self, row: Mapping[str, Any]) -> dict[str, MediaFile]:
+        """Return the files of a row by column."""
+        key = self.key(row["item_id"])
+        present = {name: row[name] for name in MEDIA if row.get(name) and row[name].get("bytes") is not None}
+        return {
+            name: MediaFile(f"{key}.{name}{PurePosixPath(value['path'] or '').suffix}", value["bytes"])
+            for name, value in present.items()
+        }
+
+    def need_labels(self) -> LabelSchema:
+        """Return the label schema. Raises ``InvalidInput`` if it is not at hand."""
+        if self.labels is None:
+            name = self.manifest.label_schema
+            raise InvalidInput(
+                f"this shape needs the questions of label schema {name}, and the one of the release is not at hand",
+                hint="name the workspace that made the release with -w",
+            )
+        return self.labels
+
+
+def to_plain(feature: Feature, value: Any) -> Any:
+    """Return a released value as JSON has it: class ids as names, times as text."""
+    if value is None:
+        return None
+    match feature.get("_type"):
+        case "ClassLabel":
+            return feature["names"][value]
+        case "List":
+            return [to_plain(feature["feature"], entry) for entry in value]
+        case "Value":
+            return value.isoformat() if isinstance(value, datetime) else value
+        case _:
+            return {name: to_plain(member, value[name]) for name, member in feature.items()}

@@ -1,0 +1,113 @@
+"""Which releases hold something forgotten, and how a release is withdrawn without its items changing their split."""
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
+
+from curate.corpus.tombstones import Tombstones
+from curate.errors import WorkspaceUnusable
+from curate.release.manifest import FILE, Manifest
+from curate.release.versions import Releases
+
+_ID_COLUMNS = ("item_id", "source_id", "speaker")
+_RATERS = ("annotator", "rater")
+
+
+class HeldInRelease(NamedTuple):
+    """What a release holds of things that were forgotten."""
+
+    version: str
+    items: int
+    raters: int
+
+    def __str__(self) -> str:
+        counts = ((self.items, "item"), (self.raters, "rater"))
+        return " and ".join(f"{n:,} forgotten {noun}{'' if n == 1 else 's'}" for n, noun in counts if n)
+
+
+def held_in_release(folder: Path, manifest: Manifest, tombstones: Tombstones) -> HeldInRelease:
+    """Return how many forgotten items and raters the release in ``folder`` holds.
+
+    Raises ``WorkspaceUnusable`` for a shard that cannot be read.
+    """
+    items: set[str] = set()
+    raters: set[str] = set()
+    for file in manifest.files if tombstones else ():
+        if file.rows is None:
+            continue
+        ids, names = read_ids(folder / file.path)
+        items.update(ids.filter(tombstones.forgotten_rows(ids))["item_id"].to_pylist())
+        raters |= tombstones.holds("annotator", names)
+    return HeldInRelease(manifest.version, len(items), len(raters))
+
+
+def read_ids(path: Path) -> tuple[pa.Table, set[str]]:
+    """Return the columns of a shard that say whose its rows are, and the pseudonyms of its raters."""
+    try:
+        schema = parquet.read_schema(path)
+        columns = [name for name in (*_ID_COLUMNS, *_RATERS, "judgements") if name in schema.names]
+        rows = parquet.read_table(path, columns=columns)
+        names: set[str] = set()
+        for name in _RATERS:
+            if name in rows.column_names:
+                names.update(rows[name].drop_null().unique().to_pylist())
+        if "judgements" in rows.column_names and pa.types.is_list(rows.schema.field("judgements").type):
+            names.update(_raters(rows["judgements"]))
+    except (OSError, pa.ArrowException) as error:
+        raise WorkspaceUnusable(
+            f"{path} cannot be read as a shard", hint="`curate verify` says what is damaged"
+        ) from error
+    return rows.select([name for name in _ID_COLUMNS if name in rows.column_names]), names
+
+
+def _raters(judgements: pa.ChunkedArray) -> set[str]:
+    members = pc.list_flatten(judgements)
+    found: set[str] = set()
+    for name in _RATERS:
+        if pa.types.is_struct(members.type) and members.type.get_field_index(name) >= 0:
+            found.update(pc.struct_field(members, name).drop_null().unique().to_pylist())
+    return found
+
+
+def withdraw(releases: Releases, manifest: Manifest, tombstones: Tombstones) -> None:
+    """Delete a release; its version, and the splits of the items that are not forgotten, stay known.
+
+    May be killed and repeated at any time.
+    """
+    splits: dict[str, str] = {}
+    for file in manifest.files:
+        if (split := file.split) is not None:
+            (path,) = releases.folder.child(manifest.version).fetch([file.path])
+            ids, _ = read_ids(path)
+            kept = ids.filter(pc.invert(tombstones.forgotten_rows(ids)))
+            splits.update(dict.fromkeys(kept["item_id"].to_pylist(), split))
+    releases.note_withdrawn(manifest, splits)
+    folder = releases.folder.child(manifest.version)
+    # Without its manifest it is no release any more, and nothing reads what is left of it.
+    for name in sorted(folder.sizes(), key=lambda name: name != FILE):
+        folder.remove(name)
+    shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def forget_in_withdrawn(releases: Releases, tombstones: Tombstones) -> None:
+    """Leave forgotten items out of the splits that withdrawn releases gave."""
+    for entry in releases.withdrawn():
+        held = tombstones.holds("item", entry.splits)
+        if held:
+            kept = {item: split for item, split in entry.splits.items() if item not in held}
+            releases.note_withdrawn(entry.manifest, kept)
+
+
+def remove_unfinished_withdrawals(releases: Releases) -> None:
+    """Delete what a killed withdrawal left of a release: its folder without a manifest."""
+    for entry in releases.withdrawn():
+        folder = releases.folder.child(entry.manifest.version)
+        names = folder.sizes()
+        if names and FILE not in names:
+            for name in names:
+                folder.remove(name)
+            shutil.rmtree(folder.path, ignore_errors=True)
