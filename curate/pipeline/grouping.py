@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from curate.corpus.kept import kept_column, kept_names
 from curate.corpus.view import Corpus
 from curate.document import nearest
 from curate.errors import InvalidInput
@@ -13,7 +14,7 @@ _OWN_GROUPS = ("arm", "rater", "label", "group", "collection", "split")
 
 
 def with_column(loaded: LoadedRecipe, corpus: Corpus, judgements: pa.Table, by: str) -> pa.Table:
-    """Return judgements with the column ``by`` of their items or sources, or with the splits of their items.
+    """Return judgements with the column ``by`` of their items, sources or tables, or with the splits of their items.
 
     Raises ``InvalidInput`` if there is no such column, or if it holds lists.
     """
@@ -29,11 +30,13 @@ def with_column(loaded: LoadedRecipe, corpus: Corpus, judgements: pa.Table, by: 
         of_items = corpus.read("items", ["item_id", "source_id"])
         joined = of_items.join(corpus.read("sources", ["source_id", by]), "source_id")
         table, column = joined.select(["item_id", by]), by
+    elif (kept := kept_column(corpus, by)) is not None:
+        table, column = kept, by
     else:
-        names = dict.fromkeys((*_OWN_GROUPS, *own, *items.names, *sources.names))
+        names = dict.fromkeys((*_OWN_GROUPS, *kept_names(corpus), *own, *items.names, *sources.names))
         raise InvalidInput(
             f"--by {by}: there is no such column{nearest(by, tuple(names))}",
-            hint="name rater, label, split, or a column of annotations, items or sources",
+            hint="name rater, label, split, or a column of annotations, items, sources or the corpus's tables",
         )
     if pa.types.is_nested(table.schema.field(column).type):
         raise InvalidInput(f"--by {by}: its values are lists", hint="name a column with one value an item")

@@ -21,7 +21,7 @@ ITEM_COLUMNS = (
     *("item_id", "source_id", "unit", "start_s", "end_s", "speaker", "turn", "text", "text_b", "text_source"),
     *("statement", "dialogue", *MEDIA, "face_outcome", "face_identity"),
 )
-SOURCE_COLUMNS = ("file", "collection", "licence", "title")
+SOURCE_COLUMNS = ("file", "collection", "licence", "title", "key", "columns")
 PRELABEL_COLUMNS = ("prelabel_id", "labeller", "model", "outcome")
 
 
