@@ -17,6 +17,7 @@ from curate.cli.commands import (
     plan,
     preview,
     releases,
+    report,
     run,
     scores,
     status,
@@ -50,6 +51,7 @@ app.command("scores")(scores.scores_command)
 app.command("trace")(trace.trace_command)
 app.command("demo")(run.demo_command)
 app.command("preview")(preview.preview_command)
+app.command("report")(report.report_command)
 app.command("verify")(verify.verify_command)
 app.command("forget")(forget.forget_command)
 app.command("unlock")(unlock.unlock_command)
