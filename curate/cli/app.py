@@ -17,7 +17,9 @@ from curate.cli.commands import (
     plan,
     preview,
     releases,
+    report,
     run,
+    scores,
     status,
     trace,
     unlock,
@@ -45,9 +47,11 @@ app.command("status")(status.status_command)
 app.command("releases")(releases.releases_command)
 app.command("diff")(releases.diff_command)
 app.command("convert")(convert.convert_command)
+app.command("scores")(scores.scores_command)
 app.command("trace")(trace.trace_command)
 app.command("demo")(run.demo_command)
 app.command("preview")(preview.preview_command)
+app.command("report")(report.report_command)
 app.command("verify")(verify.verify_command)
 app.command("forget")(forget.forget_command)
 app.command("unlock")(unlock.unlock_command)

@@ -60,7 +60,9 @@ class Corpus:
         unsorted = {name: rows[name] for name in names}
         del rows
         # Column by column, so that only one is in memory twice.
-        return pa.table({name: unsorted.pop(name).take(order) for name in names})
+        taken = pa.table({name: unsorted.pop(name).take(order) for name in names})
+        pa.default_memory_pool().release_unused()
+        return taken
 
     def update_column(
         self, table: str, column: str, values: Mapping[str, Any], *, metadata: Mapping[str, str] | None = None

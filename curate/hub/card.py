@@ -22,6 +22,7 @@ from curate.hub.card_sections import (
     total_label_sources,
     warning,
 )
+from curate.hub.card_splits import schemes_section
 
 # fmt: off
 LICENCES = frozenset({
@@ -34,6 +35,13 @@ LICENCES = frozenset({
 # fmt: on
 """Licence ids of the Hub for data sets; SPDX ids differ from them only in case."""
 
+_HUB_NAMES = {
+    "odbl-1.0": "odbl",
+    "odc-by-1.0": "odc-by",
+    "pddl-1.0": "pddl",
+    **dict.fromkeys(("gpl-3.0-only", "gpl-3.0-or-later"), "gpl-3.0"),
+}
+"""The Hub's ids of licences that SPDX calls otherwise."""
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _MODALITIES = ("text", "audio", "image", "video")
 
@@ -55,7 +63,7 @@ def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
         "warning": warning(counts),
         "summary": summary(counts),
         "schema": "\n".join(schema_section(facts)),
-        "splits": splits_section(facts, counts),
+        "splits": splits_section(facts, counts) + schemes_section(facts.schemes),
         "labels": labels_section(facts, counts),
         "review": review_section(facts, counts),
         "provenance": provenance_section(facts, counts),
@@ -76,13 +84,14 @@ def hub_licences(stated: Sequence[str]) -> list[str]:
     """Return the Hub's ids of licences as stated by sources; the rest become ``other`` or ``unknown``."""
     ids = set()
     for licence in stated:
-        plain = licence.strip().lower()
+        plain = _HUB_NAMES.get(licence.strip().lower(), licence.strip().lower())
         ids.add(plain if plain in LICENCES else "unknown" if plain in ("", "not stated") else "other")
     return sorted(ids) or ["unknown"]
 
 
 def _header(facts: CardFacts, counts: Counts) -> str:
-    licences = hub_licences([licence for _, licence in counts.origins])
+    stated = [facts.licence] if facts.licence else [licence for _, licence in counts.origins]
+    licences = hub_licences(stated)
     total = sum(counts.rows.values())
     by_people = ["human-annotation"] if total_label_sources(counts)["human"] else []
     header: dict[str, Any] = {

@@ -1,6 +1,7 @@
 """What a recipe asks for today: the work of every stage by identity."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +17,7 @@ from curate.corpus.view import Corpus
 from curate.pipeline.listing import read_listing, store_listing
 from curate.pipeline.settled import SettledStage
 from curate.recipe import LoadedRecipe
-from curate.stages.capabilities import Discovered, Dividing
+from curate.stages.capabilities import Discovered
 from curate.stages.contract import BatchStage, Stage, Tools
 from curate.storage.workspace import Workspace
 
@@ -52,10 +53,17 @@ class Step(NamedTuple):
 def make_tools(loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | None = None) -> Tools:
     """Return what the stages of a recipe work with; ``answers`` is for the holder of the workspace's lock."""
     recipe = loaded.recipe
-    split = next((stage.split_settings(recipe.seed) for stage in recipe.stages if isinstance(stage, Dividing)), None)
     raw = tuple(dict.fromkeys((*loaded.raw, *workspace.raw_folders(loaded.path))))
     return Tools(
-        workspace.blobs, loaded.labels, loaded.folder, recipe.seed, recipe.recipe, answers, split, recipe.stages, raw
+        workspace.blobs,
+        loaded.labels,
+        loaded.folder,
+        recipe.seed,
+        recipe.recipe,
+        answers,
+        recipe.stages,
+        today=datetime.now(UTC).date(),
+        raw_folders=raw,
     )
 
 
@@ -127,6 +135,7 @@ def find_work(stage: BatchStage, identity: str, corpus: Corpus, tools: Tools) ->
     used = stage.columns_used()
     names = list(used) if used is not None else [name for name in inputs.column_names if name != "work"]
     works = row_works(f"{stage.stage}:{identity}", inputs.select(names))
+    pa.default_memory_pool().release_unused()
     return BatchWork(stage, inputs, inputs[parent_column(stage.writes[0])], works)
 
 

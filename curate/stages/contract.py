@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
@@ -10,7 +11,6 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from curate.corpus.sources import RawFolders
-from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
 from curate.files import digest
 from curate.labels import LabelSchema
@@ -79,10 +79,10 @@ class Tools(NamedTuple):
     recipe: str = ""
     answers: Path | None = None
     """The file of stored model replies, on the driver's machine."""
-    split: SplitSettings | None = None
-    """How the recipe divides a release; None if it makes none."""
     stages: "tuple[Stage, ...]" = ()
     """All stages of the recipe, in order."""
+    today: date = date.min
+    """The day of the run in UTC, after which consent may have expired"""
     raw_folders: tuple[Path, ...] = ()
     """Folders that the user named for raw files, besides the recipe's."""
 

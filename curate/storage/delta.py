@@ -14,6 +14,7 @@ from curate.errors import WorkspaceUnusable
 from curate.storage.folder import Folder
 from curate.storage.panics import hiding_panics
 
+_READ_AHEAD = {"batch_readahead": 2, "fragment_readahead": 1}
 _FILES_BEFORE_COMPACTION = 24
 _LOG = "_delta_log"
 
@@ -56,7 +57,11 @@ class Table:
             paths = [str(path) for path in self.folder.fetch(_file_names(delta))]
             live = dataset.dataset(paths, schema=_stored_schema(delta), format="parquet")
             stored_columns = [name for name in schema.names if name in live.schema.names]
-            table = live.to_table(columns=stored_columns) if where is None else _select(live, stored_columns, *where)
+            table = (
+                live.to_table(columns=stored_columns, **_READ_AHEAD)
+                if where is None
+                else _select(live, stored_columns, *where)
+            )
         return fill_columns(table, schema)
 
     def damages(self) -> list[str]:

@@ -184,6 +184,14 @@ def test_a_rater_is_made_unlinkable(workspace):
     assert {row["item_id"] for row in after if row["annotator"] == alias} == old
 
 
+def test_sources_whose_consent_has_expired_are_forgotten_together(tmp_path):
+    make_corpus(tmp_path / "w", items=2, sources=2, media=False, consent_until="2027-02-28")
+    workspace = make_corpus(tmp_path / "w", items=1, sources=1, first=7, media=False).corpus.workspace
+    assert plan_forgetting(workspace, Scope("expired"), "", today=date(2027, 2, 28)).stones == ()
+    do_forget(workspace, "expired", "")
+    assert [row["item_id"] for row in rows(workspace, "items")] == ["item-0700"]
+
+
 class Killed(BaseException):
     """Stands for ``kill -9``: nothing catches it."""
 

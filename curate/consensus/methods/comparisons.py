@@ -1,11 +1,11 @@
 """Scores of things that were compared: Bradley-Terry from pairs, and counts from best and worst of several."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from curate.consensus.agreement.ratings import Floats
+from curate.consensus.agreement.ratings import Floats, Integers
 
 
 class Comparison(NamedTuple):
@@ -44,19 +44,63 @@ def bradley_terry(comparisons: Iterable[Comparison], *, ridge: float = 1e-3) -> 
     return dict(zip(number, (strengths - strengths.mean()).tolist(), strict=True))
 
 
-def best_worst_scores(choices: Iterable[tuple[Sequence[Hashable], Hashable, Hashable]]) -> dict[Hashable, float]:
+def bradley_terry_errors(
+    comparisons: Iterable[Comparison], strengths: Mapping[Hashable, float], *, ridge: float = 1e-3
+) -> dict[Hashable, float]:
+    """Return the standard error of each strength against the mean of all things that it is connected to.
+
+    It follows from the curvature of the likelihood, and takes all comparisons as independent.
+    """
+    number = {thing: index for index, thing in enumerate(strengths)}
+    pairs = np.array([(number[a], number[b]) for a, b, _ in comparisons], np.int64).reshape(-1, 2)
+    values = np.array(list(strengths.values()))
+    chance = 1 / (1 + np.exp(-np.clip(values[pairs[:, 0]] - values[pairs[:, 1]], -500, 500)))
+    weights = chance * (1 - chance)
+    errors = np.zeros(len(number))
+    groups = connected_groups(len(number), pairs)
+    for group in range(groups.max(initial=-1) + 1):
+        members = np.flatnonzero(groups == group)
+        inside = groups[pairs[:, 0]] == group
+        first, second = np.searchsorted(members, pairs[inside]).T
+        information = np.diag(np.full(len(members), 2 * ridge))
+        for rows, columns, sign in ((first, first, 1), (second, second, 1), (first, second, -1), (second, first, -1)):
+            np.add.at(information, (rows, columns), sign * weights[inside])
+        centre = np.eye(len(members)) - 1 / len(members)
+        errors[members] = np.sqrt(np.maximum(np.diag(centre @ np.linalg.inv(information) @ centre), 0))
+    return dict(zip(number, errors.tolist(), strict=True))
+
+
+def connected_groups(count: int, pairs: Integers) -> Integers:
+    """Return the group of each of ``count`` things, from 0: those that comparisons connect, directly or through others.
+
+    ``pairs`` has two columns of numbers of things, a row for each comparison. Scores of two groups
+    mean nothing to each other.
+    """
+    from scipy import sparse
+    from scipy.sparse.csgraph import connected_components
+
+    graph = sparse.coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    groups: Integers = connected_components(graph, directed=False)[1].astype(np.int64)
+    return groups
+
+
+def best_worst_scores(
+    choices: Iterable[tuple[Sequence[Hashable], Hashable | None, Hashable | None]],
+) -> dict[Hashable, float]:
     """Return (times best - times worst) / times shown, from -1 to 1, for each thing in (shown, best, worst).
 
-    Source: B. Orme, MaxDiff analysis: simple counting, Sawtooth Software (2009). Raises ``ValueError`` for a best or
-    worst that was not shown.
+    In a tie, best and worst are None. Source: B. Orme, MaxDiff analysis: simple counting, Sawtooth Software (2009).
+    Raises ``ValueError`` for a best or worst that was not shown.
     """
     shown: dict[Hashable, int] = {}
-    balance: dict[Hashable, int] = {}
+    balance: dict[Hashable | None, int] = {}
     for things, best, worst in choices:
-        if best not in things or worst not in things or best == worst:
+        is_tie = best is None and worst is None
+        if not is_tie and (best not in things or worst not in things or best == worst):
             raise ValueError(f"{best!r} and {worst!r} must be two of the things that were shown")
         for thing in things:
             shown[thing] = shown.get(thing, 0) + 1
-        balance[best] = balance.get(best, 0) + 1
-        balance[worst] = balance.get(worst, 0) - 1
+        if not is_tie:
+            balance[best] = balance.get(best, 0) + 1
+            balance[worst] = balance.get(worst, 0) - 1
     return {thing: balance.get(thing, 0) / count for thing, count in shown.items()}

@@ -1,6 +1,7 @@
 """Ingest: find the raw files, say what each is, and record where it comes from."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from curate.annotation.importing.check import mapping_problems
 from curate.annotation.importing.settings import Table
@@ -23,6 +24,7 @@ from curate.stages.ingest.files import read_source
 from curate.stages.ingest.finding import INPUTS, find_files, list_inputs, list_raw_files
 from curate.stages.ingest.licences import licence_notice
 from curate.stages.ingest.matching import LeadsOutside
+from curate.stages.ingest.participants import check_participant_pattern, participants_of
 from curate.stages.ingest.posts import parse_post
 from curate.stages.ingest.tables import find_tables, paths_of, read_tables, record_sources, table_inputs
 from curate.stages.tables.mapped import table_problems
@@ -50,6 +52,11 @@ class Ingest(Discovered, Judged):
     """The SPDX name of the licence, such as CC-BY-4.0; terms of one's own as LicenseRef-<name>."""
     collection: str | None = None
     consent: str | None = None
+    """What was agreed to, such as the name of the form."""
+    consent_until: date | None = None
+    """The last day of consent, such as 2027-01-31: after it, no release holds these items."""
+    participant: Annotated[str, AfterValidator(check_participant_pattern)] | None = None
+    """A regular expression whose only group is the person's id in a file's name, such as ``raw/(P\\d+)_``."""
 
     @model_validator(mode="after")
     def _check_sources(self) -> "Ingest":
@@ -67,6 +74,8 @@ class Ingest(Discovered, Judged):
         """See ``Stage.notices``: a licence that is missing, or that nobody can look up."""
         if notice := licence_notice(self.licence):
             yield notice
+        if self.consent_until is not None and self.consent_until < tools.today:
+            yield f"consent ended on {self.consent_until}: these items are left out of releases"
 
     def missing(self, raw: RawFolders) -> Iterable[Problem]:
         """Yield the patterns that match no file, or lead out of the folders of raw files."""
@@ -120,7 +129,9 @@ class Ingest(Discovered, Judged):
             yield from cut_by_size(others, sizes, rows=_BATCH_POSTS, size=_BATCH_BYTES)
 
     def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
+        until = None if self.consent_until is None else self.consent_until.isoformat()
         origin = {"licence": self.licence, "collection": self.collection, "consent": self.consent}
+        origin |= {"consent_until": until}
         is_record = _is_record(batch)
         if pc.all(is_record).as_py():
             return Outcome({"sources": record_sources(batch, origin)})
@@ -132,9 +143,11 @@ class Ingest(Discovered, Judged):
             return Outcome({"sources": pa.concat_tables(rows)}, others.rejections)
         sources: list[dict[str, Any]] = []
         rejections: list[Rejection] = []
-        for row in batch.to_pylist():
+        people = participants_of(batch["file"].to_pylist(), self.participant)
+        for row, person in zip(batch.to_pylist(), people, strict=True):
+            known = {"file": row["file"], **origin, **({"participant": person} if person else {})}
             try:
-                sources.append({"file": row["file"], **origin, **_source(row, tools.raw), **_recorded(row)})
+                sources.append({**known, **_source(row, tools.raw), **_recorded(row)})
             except InvalidRow as error:
                 rejections.append(Rejection(row["file"], row["file"], error.reason, error.message))
         return Outcome({"sources": sources}, rejections).by_column(

@@ -35,7 +35,9 @@ from curate.stages.preprocess.posts import COLUMNS_READ, batch_posts, post_items
 from curate.stages.preprocess.rows import SourceRows, shot_rows, tell_of_table, to_outcome
 from curate.stages.preprocess.settings import Filters, PreprocessSettings, resolve, turns_path
 
-_UNREAD = frozenset({"title", "collection", "licence", "consent", "size_bytes", "key", "columns", "work"})
+_UNREAD = frozenset(
+    {"title", "collection", "licence", "consent", "consent_until", "size_bytes", "key", "columns", "work"}
+)
 
 _WITHOUT_FILE = frozenset({"text", "record"})
 _CPU_S_PER_S = 200.0
