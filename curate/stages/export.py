@@ -87,6 +87,7 @@ class LicenceOverride(BaseModel):
     licence: str = Field(min_length=1, max_length=200)
     """An SPDX name, or LicenseRef-<name>."""
     reason: str = Field(min_length=1, max_length=1_000)
+    """Why the release may have this licence, for the card."""
 
 
 class Export(DriverStage, Dividing):
@@ -94,6 +95,7 @@ class Export(DriverStage, Dividing):
 
     stage: Literal["export"]
     split: Split = Split()
+    """How items are divided into splits."""
     release: VersionName | None = None
     """The version to make, such as 2.0.0, greater than those in use; by default the one that fits what changed."""
     reviewed_only: bool = False
@@ -101,6 +103,7 @@ class Export(DriverStage, Dividing):
     media: tuple[Medium, ...] = get_args(Medium)
     """The media to release, of those that people are shown; viewing copies that are missing are made."""
     max_shard_mb: int = Field(default=500, ge=1, le=5_000)
+    """The largest Parquet file, in megabytes."""
     licence_override: LicenceOverride | None = None
     """By default the most restrictive licence of the sources; licences that exclude each other stop the export."""
     card: str = "default"

@@ -34,7 +34,9 @@ class Publish(DriverStage):
 
     stage: Literal["publish"]
     repo: Annotated[str, AfterValidator(_check_repo)]
+    """The repository on the Hugging Face Hub: name, or organisation/name."""
     private: bool = True
+    """Whether the repository is private when it is made."""
     tag: Annotated[str, AfterValidator(_check_tag)] | None = None
     """The tag to set; by default the release's version."""
 
