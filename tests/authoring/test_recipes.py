@@ -110,7 +110,7 @@ def _with_text_keys(value):
         {"stage": "preprocess", "max_pause_s": 40},
         {"stage": "ingest", "files": 3},
         {"stage": "prelabel", "model": 3},
-        {"stage": "export", "split": {"train": "all"}},
+        {"stage": "export", "max_shard_mb": 0},
     ],
 )
 def test_the_schema_refuses_mistakes(stage, validator):
