@@ -119,7 +119,7 @@ class _Grouping(NamedTuple):
     codes: Integers
     names: Sequence[Any]
     clusters: Integers
-    cluster_name: str
+    of_clusters: str
 
     def comparisons(self, compared: Compared, unit: _Unit, options: Options) -> Iterator[_Comparison]:
         """Yield the difference of each group that is large enough from all others."""
@@ -151,9 +151,7 @@ class _Grouping(NamedTuple):
             return
         names = ", ".join(str(self.names[code]) for code in small[:_MAX_NAMES])
         more = f" and {len(small) - _MAX_NAMES} more" if len(small) > _MAX_NAMES else ""
-        rule = (
-            f"{names}{more}: a comparison needs {MIN_ITEMS} items of {MIN_CLUSTERS} {self.cluster_name} on both sides"
-        )
+        rule = f"{names}{more}: a comparison needs {MIN_ITEMS} items{self.of_clusters} on both sides"
         without = f"{unknown:,} items have no {self.column}" if unknown else ""
         part = compared.blind.select(np.isin(compared.blind.items, items[np.isin(codes, [-1, *small])]))
         unit = _Unit("small_groups", items, np.empty(0), part, {})
@@ -166,13 +164,13 @@ class _Grouping(NamedTuple):
 
 def _grouping(compared: Compared, column: str, table: pa.Table, speakers: pa.Table | None) -> _Grouping:
     codes, names = codes_by_item(compared, table, column)
-    by_item = _Grouping(column, codes, names, np.arange(len(compared.item_ids)), "items")
+    by_item = _Grouping(column, codes, names, np.arange(len(compared.item_ids)), "")
     if speakers is None:
         return by_item
     clusters = speakers_of(compared, speakers)
     if _is_one_each(codes, clusters):
         return by_item
-    return by_item._replace(clusters=clusters, cluster_name="speakers")
+    return by_item._replace(clusters=clusters, of_clusters=f" of {MIN_CLUSTERS} speakers")
 
 
 def _is_one_each(codes: Integers, clusters: Integers) -> bool:
