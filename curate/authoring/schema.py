@@ -3,7 +3,6 @@
 import ast
 import inspect
 import textwrap
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -26,7 +25,6 @@ def described_schema(model: Any) -> dict[str, Any]:
     return TypeAdapter(model).json_schema(schema_generator=_Described)
 
 
-@cache
 def meanings(model: type[BaseModel]) -> dict[str, str]:
     """Return the text below each setting in the code of a model and of those that it inherits from, on one line."""
     texts: dict[str, str] = {}

@@ -93,7 +93,9 @@ def _type(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         return " or ".join(dict.fromkeys(parts))
     if "enum" in schema or "const" in schema:
         values = schema.get("enum", [schema.get("const")])
-        return ", ".join(value if str(value).isidentifier() else json.dumps(value) for value in values)
+        return ", ".join(
+            value if isinstance(value, str) and value.isidentifier() else json.dumps(value) for value in values
+        )
     kind = schema.get("type")
     if kind == "array":
         members = schema.get("items") or (schema.get("prefixItems") or [{}])[0]
