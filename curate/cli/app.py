@@ -12,6 +12,7 @@ from curate.cli.commands import (
     check,
     convert,
     doctor,
+    errata,
     forget,
     labels,
     plan,
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.add_typer(annotate.app, name="annotate")
 app.add_typer(audit.app, name="audit")
+app.add_typer(errata.app, name="errata")
 app.add_typer(labels.app, name="labels")
 app.add_typer(recipes.app, name="recipes")
 app.command("run")(run.run_command)
