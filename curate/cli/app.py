@@ -17,6 +17,7 @@ from curate.cli.commands import (
     labels,
     plan,
     preview,
+    recipes,
     releases,
     report,
     run,
@@ -42,6 +43,7 @@ app.add_typer(annotate.app, name="annotate")
 app.add_typer(audit.app, name="audit")
 app.add_typer(errata.app, name="errata")
 app.add_typer(labels.app, name="labels")
+app.add_typer(recipes.app, name="recipes")
 app.command("run")(run.run_command)
 app.command("plan")(plan.plan_command)
 app.command("check")(check.check_command)

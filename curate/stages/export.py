@@ -67,6 +67,7 @@ class Export(DriverStage, Dividing):
     media: tuple[Medium, ...] = get_args(Medium)
     """The media to release, of those that people are shown; viewing copies that are missing are made."""
     max_shard_mb: int = Field(default=500, ge=1, le=5_000)
+    """The largest Parquet file, in megabytes."""
     licence_override: LicenceOverride | None = None
     """By default the most restrictive licence of the sources; licences that exclude each other stop the export."""
     card: str = "default"
