@@ -6,7 +6,7 @@ from copy import deepcopy
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -36,9 +36,27 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$")
+    """The name of the corpus; a workspace holds one corpus."""
+    title: str = Field(default="", max_length=200)
+    """The corpus in a few words."""
+    description: str = Field(default="", max_length=5_000)
+    """What the corpus holds, or what of a published corpus the recipe rebuilds."""
+    authors: tuple[str, ...] = ()
+    """Who made the corpus."""
+    citation: str = Field(default="", max_length=5_000)
+    """How to cite the corpus."""
+    contact: str = Field(default="", max_length=500)
+    """Whom to ask, such as for a takedown: an address."""
+    access: Literal["public", "restricted", "private"] | None = None
+    """Who can have the raw data: anyone, those who agree to terms or ask for it, or nobody else."""
+    source: str = Field(default="", max_length=5_000)
+    """Where to get the raw data; nothing is downloaded."""
     labels: str = Field(pattern=r"^[a-z0-9_]+\.v\d+$")
+    """The label schema, by name: shipped, or in ``schemas/labels`` next to the recipe."""
     seed: int = 0
+    """The number on which every random choice depends, such as the splits."""
     stages: tuple[AnyStage, ...] = Field(min_length=1)
+    """What is done, in the order of the pipeline."""
 
 
 class LoadedRecipe(NamedTuple):
@@ -102,15 +120,19 @@ def find_recipe(path: Path) -> Path:
     """
     if path.is_file():
         return path.absolute()
-    folders = {"recipes": (Path(), Path("recipes")), "recipes/corpora": (Path(), *map(Path, _CORPORA))}
-    shipped = {folder: list_assets(folder, suffix=".yaml") for folder in folders}
-    for folder, parents in folders.items():
-        name = path.name.removesuffix(".yaml")
-        if name in shipped[folder] and path.parent in parents:
-            return shipped[folder][name]
-    names = [name for names in shipped.values() for name in names]
+    shipped = shipped_recipes()
+    named = shipped.get(path.name.removesuffix(".yaml"))
+    if named is not None:
+        folders = ("", named.parent.name, *(_CORPORA if named.parent.name == "corpora" else ()))
+        if path.parent in map(Path, folders):
+            return named
     near = [str(file) for file in sorted(path.parent.glob("*.yaml"))] if path.parent.is_dir() else []
-    raise InvalidInput(f"there is no recipe {path}{nearest(str(path), [*near, *names])}", hint="check the path")
+    raise InvalidInput(f"there is no recipe {path}{nearest(str(path), [*near, *shipped])}", hint="check the path")
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Return the path of each shipped recipe by name, those of published corpora last."""
+    return {**list_assets("recipes", suffix=".yaml"), **list_assets("recipes/corpora", suffix=".yaml")}
 
 
 def dump_recipe(recipe: Recipe) -> str:

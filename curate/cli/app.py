@@ -12,11 +12,14 @@ from curate.cli.commands import (
     check,
     convert,
     doctor,
+    errata,
     forget,
     labels,
     plan,
     preview,
+    recipes,
     releases,
+    report,
     run,
     scores,
     status,
@@ -38,7 +41,9 @@ app = typer.Typer(
 )
 app.add_typer(annotate.app, name="annotate")
 app.add_typer(audit.app, name="audit")
+app.add_typer(errata.app, name="errata")
 app.add_typer(labels.app, name="labels")
+app.add_typer(recipes.app, name="recipes")
 app.command("run")(run.run_command)
 app.command("plan")(plan.plan_command)
 app.command("check")(check.check_command)
@@ -50,6 +55,7 @@ app.command("scores")(scores.scores_command)
 app.command("trace")(trace.trace_command)
 app.command("demo")(run.demo_command)
 app.command("preview")(preview.preview_command)
+app.command("report")(report.report_command)
 app.command("verify")(verify.verify_command)
 app.command("forget")(forget.forget_command)
 app.command("unlock")(unlock.unlock_command)

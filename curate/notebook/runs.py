@@ -30,7 +30,7 @@ def run(
     raw: Sequence[str | Path] = (),
     until: str | None = None,
     only: str | None = None,
-    workers: int | None = None,
+    workers: int | None = 1,
     executor: str = "local",
     ray_address: str | None = None,
     listener: Listener | None = None,
@@ -41,9 +41,9 @@ def run(
 
     ``recipe`` is a file or the name of a shipped recipe, ``settings`` are overrides such as
     ``stages.prelabel.model=offline``, and ``raw`` are folders that may be read besides the recipe's. ``until`` ends
-    after a stage, and ``only`` runs one alone. ``workers`` are processes (one a core; 1 stays in this process), and
-    ``executor`` is ``local`` or ``ray``. ``listener`` follows the progress. When ``stop()`` becomes true, the run ends
-    in an orderly way.
+    after a stage, and ``only`` runs one alone. ``workers`` are processes: 1 stays in this one, and None takes one a
+    core; with several, a script needs ``if __name__ == "__main__":``. ``executor`` is ``local`` or ``ray``.
+    ``listener`` follows the progress. When ``stop()`` becomes true, the run ends in an orderly way.
 
     Everything finished is kept, whatever happens. An error that ends the run early is raised, or without ``check`` is
     in ``Run.error``. Raises ``InvalidInput`` with every mistake of the recipe, and ``WorkspaceBusy`` while another run

@@ -16,6 +16,7 @@ from curate.notebook.releases import find_release, load_release
 from curate.notebook.runs import load_remembered
 from curate.pipeline import Status, Trace, open_corpus, status, trace
 from curate.pipeline.agreement import measure_agreement
+from curate.pipeline.report import write_corpus_report
 from curate.recipe import LoadedRecipe
 from curate.release.diff import Difference, compare_releases
 from curate.release.versions import Releases
@@ -106,6 +107,14 @@ class CorpusFrames:
     def trace(self, item: str) -> Trace:
         """Return everything behind the label of the item whose id begins with ``item``."""
         return trace(self._loaded, self._workspace, item)
+
+    def report(self, path: str | Path | None = None, *, draws: int = 200, media_mb: int = 12) -> Path:
+        """Write the report of ``curate report`` and return its path, by default ``report.html`` in the workspace.
+
+        ``draws`` are those of the intervals of agreement, and ``media_mb`` what the page holds of sound and video.
+        """
+        place = None if path is None else Path(path)
+        return write_corpus_report(self._loaded, self._workspace, place, draws=draws, media_mb=media_mb)
 
     def releases(self) -> list[str]:
         """Return the versions of the releases, oldest first."""

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from curate.consensus.agreement.rows import AgreementRow, Over, agreement_rows
 from curate.corpus.judgements import current_judgements
+from curate.corpus.view import Corpus
 from curate.pipeline.grouping import with_column
 from curate.pipeline.walk import open_corpus
 from curate.recipe import LoadedRecipe
@@ -30,7 +31,13 @@ def measure_agreement(
     ``by`` is ``rater``, ``label``, ``split``, or a column of ``annotations``, ``items`` or ``sources``. Raises
     ``InvalidInput`` for any other name.
     """
-    corpus = open_corpus(loaded, workspace)
+    return measure_corpus(loaded, open_corpus(loaded, workspace), by=by, draws=draws, over=over)
+
+
+def measure_corpus(
+    loaded: LoadedRecipe, corpus: Corpus, *, by: str | None = None, draws: int = 0, over: Over = "items"
+) -> Agreement:
+    """Return what ``measure_agreement`` does of an opened corpus."""
     judgements = current_judgements(corpus.read("annotations"))
     if by not in (None, "rater", "label"):
         judgements = with_column(loaded, corpus, judgements, str(by))

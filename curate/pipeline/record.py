@@ -14,8 +14,8 @@ from curate import __version__
 from curate.corpus.view import Corpus
 from curate.errors import CurateError
 from curate.llm.money.account import UsageTotals
+from curate.pipeline.report import write_run_report
 from curate.recipe import LoadedRecipe, dump_recipe
-from curate.report.run import write_report
 from curate.storage.workspace import Workspace
 
 _PACKAGES = ("av", "deltalake", "onnxruntime", "polars", "pyarrow")
@@ -136,7 +136,7 @@ class RunRecord:
         if not self._folder.path.is_dir():
             return None
         with self._folder.errors():
-            report = write_report(self._folder.path / "report.html", corpus, self._as_dict())
+            report = write_run_report(self._loaded, corpus, self._folder.path / "report.html", self._as_dict())
             self._folder.save(["report.html"])
         return report
 

@@ -55,7 +55,7 @@ def status(loaded: LoadedRecipe, workspace: Workspace) -> Status:
         examples=_nest((row["stage"], row["reason"], row["detail"]) for row in reversed(rejections)),
         set_aside=set_aside(corpus).sentences(),
         releases=[manifest.version for manifest in Releases(workspace.releases).manifests(loaded.recipe.recipe)],
-        last_run=_last_run(workspace),
+        last_run=last_run(workspace),
     )
 
 
@@ -86,17 +86,22 @@ def _count_nested(corpus: Corpus, table: str, outer: str, inner: str) -> dict[st
     return counts
 
 
-def _last_run(workspace: Workspace) -> dict[str, Any] | None:
+def last_run(workspace: Workspace) -> dict[str, Any] | None:
+    """Return the id, report and stages of the newest run, and what else its record says; None before the first."""
     records = workspace.runs.glob("*/run.json")
     if not records:
         return None
     run_id = records[-1].partition("/")[0]
     folder = workspace.runs.child(run_id)
     report = f"{folder.location}/report.html" if folder.exists("report.html") else None
+    record: dict[str, Any] = {}
     try:
         record = json.loads(workspace.runs.read(records[-1]).decode("utf-8"))
         stages = [dict(stage) for stage in record["stages"]]
     except (ValueError, KeyError, TypeError, RecursionError):
         # A damaged record of a run says nothing about the corpus.
-        stages = []
-    return {"run_id": run_id, "report": report, "stages": stages}
+        record, stages = {}, []
+    told = {key: record[key] for key in ("recipe", "ended") if isinstance(record.get(key), str)}
+    versions = record.get("versions")
+    told |= {"versions": versions} if isinstance(versions, dict) else {}
+    return {**told, "run_id": run_id, "report": report, "stages": stages}

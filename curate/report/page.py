@@ -1,6 +1,7 @@
 """Self-contained HTML pages, made from templates that escape everything."""
 
 import base64
+import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.errors import StorageFailed
 from curate.files import write_whole
+from curate.sentences import count_of
 from curate.storage.blobs import Blobs
 
 if TYPE_CHECKING:
@@ -17,11 +19,21 @@ if TYPE_CHECKING:
 
 _MAX_CHARS = 400
 _THUMBNAIL_PX = 168
+_MEDIA_TYPES = {"flac": "audio/flac", "mp3": "audio/mpeg", "wav": "audio/wav", "mp4": "video/mp4"}
 
 
 def render_page(template: str, **values: Any) -> str:
-    """Return a page that fetches and runs nothing. Values are escaped, and those shown by ``short`` are bounded."""
-    return _environment().get_template(template).render(values)
+    """Return a page that fetches nothing. Values are escaped, and those shown by ``short`` are bounded.
+
+    It runs nothing but ``script``, a file among the templates, which its security policy names by its hash.
+    """
+    from markupsafe import Markup
+
+    script = values.pop("script", None)
+    code = Path(__file__).with_name("templates").joinpath(script).read_text("utf-8") if script else ""
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() if code else ""
+    # The code is ours, and is not escaped.
+    return _environment().get_template(template).render(values, script=Markup(code), script_digest=digest)  # noqa: S704
 
 
 def write_page(path: Path, page: str, *, name: str) -> Path:
@@ -52,24 +64,24 @@ def thumbnail(blob: str | None, blobs: Blobs) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
-def sound(blob: str | None, blobs: Blobs, room: "SoundBudget") -> str:
-    """Return a sound as a data URI; empty if there is none, it cannot be read, or the page has no room for it."""
-    if not blob or room.left_bytes <= 0:
+def media_uri(blob: str | None, blobs: Blobs, room: "MediaBudget") -> str:
+    """Return a sound or video as a data URI; empty if there is none, it cannot be read, or the page has no room."""
+    kind = _MEDIA_TYPES.get((blob or "").rpartition(".")[2])
+    if not blob or kind is None or room.left_bytes <= 0:
         return ""
     try:
+        if blobs.sizes()(blob) > room.left_bytes:
+            return ""
         data = blobs.read(blob)
     except StorageFailed:
         return ""
-    if len(data) > room.left_bytes:
-        return ""
     room.left_bytes -= len(data)
-    kind = {"flac": "flac", "mp3": "mpeg", "wav": "wav"}.get(blob.rpartition(".")[2], "octet-stream")
-    return f"data:audio/{kind};base64,{base64.b64encode(data).decode()}"
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 @dataclass
-class SoundBudget:
-    """The bytes of sound that a page may still hold."""
+class MediaBudget:
+    """The bytes of sound and video that a page may still hold."""
 
     left_bytes: int = 24 * 2**20
 
@@ -122,6 +134,7 @@ def _environment() -> "Environment":
     environment.filters |= {
         "short": short,
         "count": show_count,
+        "counted": count_of,
         "clock": show_clock,
         "duration": show_duration,
         "span": show_span,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from curate.labels import LabelSchema
-from curate.report.page import SoundBudget, render_page, show_duration, show_span, sound, thumbnail
+from curate.report.page import MediaBudget, media_uri, render_page, show_duration, show_span, thumbnail
 from curate.report.sections.items import label_entries
 from curate.sentences import count_of
 from curate.storage.blobs import Blobs
@@ -78,7 +78,7 @@ def render_preview(preview: Preview, blobs: Blobs, schema: LabelSchema | None = 
     faces = [_Face(row, i + 1, _COLOURS[i % len(_COLOURS)]) for i, row in enumerate(tracks)]
     numbers = {face.row["face_id"]: face.number for face in faces}
     items = sorted(preview.items, key=lambda row: (row["start_s"] or 0.0, row["item_id"]))
-    room = SoundBudget()
+    room = MediaBudget()
     cards = [_item_card(row, numbers, preview, schema, blobs, room) for row in items[:MAX_CARDS]]
     is_visual = source["kind"] in ("video", "image")
     return render_page(
@@ -180,7 +180,7 @@ def _item_card(
     preview: Preview,
     schema: LabelSchema | None,
     blobs: Blobs,
-    room: SoundBudget,
+    room: MediaBudget,
 ) -> Row:
     face = f"face {numbers[row['face_id']]}" if row["face_id"] in numbers else ""
     score = f" ({row['face_score']:.2f})" if row.get("face_score") is not None else ""
@@ -191,7 +191,7 @@ def _item_card(
         "picture": thumbnail(row["face"], blobs),
         "place": place,
         "text": row["text"],
-        "sound": sound(row.get("audio"), blobs, room),
+        "sound": media_uri(row.get("audio"), blobs, room),
         "source": label.get("label_source") or "none",
         "entries": label_entries(label, proposal, schema) if schema else [],
     }

@@ -11,7 +11,6 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from curate.corpus.sources import RawFolders
-from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
 from curate.files import digest
 from curate.labels import LabelSchema
@@ -80,8 +79,6 @@ class Tools(NamedTuple):
     recipe: str = ""
     answers: Path | None = None
     """The file of stored model replies, on the driver's machine."""
-    split: SplitSettings | None = None
-    """How the recipe divides a release; None if it makes none."""
     stages: "tuple[Stage, ...]" = ()
     """All stages of the recipe, in order."""
     today: date = date.min

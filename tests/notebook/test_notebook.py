@@ -93,7 +93,7 @@ def test_runs_and_plans_are_those_of_the_commands(folder, tmp_path):
     with pytest.raises(InvalidInput, match="has 1 problem"):
         curate.plan(recipe, tmp_path / "none", settings=["stages.export.typo=1"])
     with pytest.raises(InvalidInput, match="no such stage"):
-        curate.run(recipe, folder / "ws", until="9.9.9", workers=1)
+        curate.run(recipe, folder / "ws", until="nothing", workers=1)
     with pytest.raises(WorkspaceUnusable, match="there is no workspace"):
         curate.open_workspace(tmp_path / "none")
 
@@ -197,3 +197,10 @@ def test_nothing_heavy_is_imported_before_it_is_used():
     code = "import sys, curate; curate.open_workspace; print('datasets' in sys.modules, 'polars' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_a_rater_without_a_partner_has_undefined_figures():
+    """Judgements with a proposal in the form are apart from others, and there one person may be alone."""
+    alone = FRAME.with_columns(prelabel_id=polars.when(polars.col("annotator") == "ben").then(polars.lit("p")))
+    rows = curate.agreement(alone, SCHEMA, by="rater").filter(polars.col("group").str.contains("pre-filled"))
+    assert rows["value"].null_count() == rows.height > 5

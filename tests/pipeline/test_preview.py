@@ -7,7 +7,7 @@ from PIL import Image
 
 from curate.pipeline.preview import write_previews
 from curate.recipe import load_recipe
-from curate.report.page import SoundBudget
+from curate.report.page import MediaBudget
 from curate.report.preview import Preview, render_preview
 from curate.storage.blobs import Blobs
 from curate.storage.workspace import Workspace
@@ -106,7 +106,7 @@ def test_the_sound_of_items_is_there_until_the_page_is_full(blobs, monkeypatch):
     audio = blobs.put(b"fLaC" + b"x" * 1000, "flac")
     preview = make_preview(blobs, text="words")
     items = [{**row, "audio": audio} for row in preview.items]
-    monkeypatch.setattr("curate.report.preview.SoundBudget", lambda: SoundBudget(2100))
+    monkeypatch.setattr("curate.report.preview.MediaBudget", lambda: MediaBudget(2100))
     page = render_preview(preview._replace(items=items), blobs)
     assert page.count('<audio controls preload="none" src="data:audio/flac;base64,') == 2
     assert "The sound of 2 items is left out" in page

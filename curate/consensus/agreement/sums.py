@@ -44,6 +44,8 @@ def by_cluster(sums: ItemSums, clusters: NDArray[np.int64]) -> ItemSums:
     """Return a measure over units as one over clusters of them, such as pairs of judgements of one item."""
     from scipy import sparse
 
+    if not len(clusters):
+        return sums
     units = np.arange(len(clusters))
     matrix = sparse.csr_matrix((np.ones(len(units)), (clusters, units)))
     return sums._replace(statistics=(matrix @ sums.statistics).tocsr())

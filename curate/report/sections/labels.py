@@ -52,7 +52,7 @@ def histogram(values: Sequence[float]) -> list[Bar]:
 
 def _count_labels(field: Field, name: str, rows: pa.Table) -> list[Bar]:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for value, is_human, times in _distinct(rows, name):
+    for value, is_human, times in distinct_values(rows, name):
         for label in field.labels_of(value):
             counts[label]["human" if is_human else "model"] += times
     order = sorted(counts, key=lambda label: -counts[label].total())
@@ -61,13 +61,13 @@ def _count_labels(field: Field, name: str, rows: pa.Table) -> list[Bar]:
 
 def _count_numbers(field: Field, name: str, rows: pa.Table) -> list[Bar]:
     numbers: Counter[float] = Counter()
-    for value, _, times in _distinct(rows, name):
+    for value, _, times in distinct_values(rows, name):
         if (number := field.number_of(value)) is not None:
             numbers[number] += times
     return histogram(list(numbers.elements())) if numbers else []
 
 
-def _distinct(rows: pa.Table, name: str) -> Iterator[tuple[Any, bool, int]]:
+def distinct_values(rows: pa.Table, name: str) -> Iterator[tuple[Any, bool, int]]:
     """Yield each value of a column by whether a person gave it, and how often, in the order of the rows."""
     is_human = pc.equal(rows["label_source"], "human").to_pylist()
     for start in range(0, rows.num_rows, _ROWS):

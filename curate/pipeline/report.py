@@ -1,0 +1,94 @@
+"""Gather what a report says of a corpus, and write it."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.corpus.set_aside import set_aside
+from curate.corpus.view import Corpus
+from curate.pipeline.agreement import measure_corpus
+from curate.pipeline.status import last_run
+from curate.pipeline.walk import make_tools, open_corpus
+from curate.recipe import LoadedRecipe
+from curate.report.findings import AgreementRow, Findings
+from curate.report.run import write_report
+from curate.stages.divide import planned_splits
+from curate.storage.folder import DiskFolder
+from curate.storage.workspace import Workspace
+
+FILE = "report.html"
+MEGABYTE = 2**20
+_MAX_RATERS = 100
+_QUICK = 50_000
+"""Judgements or items up to which the report of a run holds what takes long"""
+
+
+def write_corpus_report(
+    loaded: LoadedRecipe, workspace: Workspace, path: Path | None = None, *, draws: int = 200, media_mb: int = 12
+) -> Path:
+    """Write the report of a recipe's corpus and return its path, by default ``report.html`` in the workspace.
+
+    ``draws`` are those of the bootstrap intervals of agreement. The page holds at most ``media_mb`` of sound and video;
+    if it lies in the workspace, links lead to the rest. Raises ``StorageFailed`` if it cannot be written.
+    """
+    corpus = open_corpus(loaded, workspace)
+    place = path or workspace.local / FILE
+    record = {"recipe": loaded.recipe.recipe, **(last_run(workspace) or {})}
+    agreement = _agreement(loaded, corpus, draws=draws, groups=("rater", "arm"))
+    findings = Findings(
+        agreement, _splits(loaded, corpus), _notices(corpus), media_mb * MEGABYTE, _blobs(corpus, place)
+    )
+    return write_report(place, corpus, record, findings)
+
+
+def write_run_report(loaded: LoadedRecipe, corpus: Corpus, path: Path, record: Mapping[str, Any]) -> Path:
+    """Write the report at the end of a run: without intervals, and of a large corpus without what takes long."""
+    judgements = corpus.read("annotations", ["item_id"]).num_rows
+    is_small = max(judgements, corpus.read("items", ["item_id"]).num_rows) <= _QUICK
+    notices = _notices(corpus)
+    if not is_small:
+        notices.append("`curate report` adds agreement and splits, which take long for a corpus of this size")
+    findings = Findings(
+        _agreement(loaded, corpus, draws=0, groups=("rater", "arm")) if is_small else {},
+        _splits(loaded, corpus) if is_small else None,
+        notices,
+        blobs_path=_blobs(corpus, path),
+    )
+    return write_report(path, corpus, record, findings)
+
+
+def _agreement(
+    loaded: LoadedRecipe, corpus: Corpus, *, draws: int, groups: Sequence[str]
+) -> dict[str, Sequence[AgreementRow]]:
+    """Return the agreement of all judgements, and in those groups of which there are several and not too many."""
+    acts = corpus.read("annotations", ["annotator", "arm"])
+    counts = {"rater": _distinct(acts["annotator"]), "arm": _distinct(acts["arm"])}
+    rows: dict[str, Sequence[AgreementRow]] = {"": measure_corpus(loaded, corpus, draws=draws).rows}
+    for by in groups:
+        if 1 < counts[by] <= _MAX_RATERS:
+            rows[by] = measure_corpus(loaded, corpus, by=by, draws=draws).rows
+    return {by: found for by, found in rows.items() if found}
+
+
+def _distinct(values: pa.ChunkedArray) -> int:
+    return int(pc.count_distinct(values).as_py())
+
+
+def _splits(loaded: LoadedRecipe, corpus: Corpus) -> pa.Table | None:
+    return planned_splits(corpus, make_tools(loaded, corpus.workspace))
+
+
+def _notices(corpus: Corpus) -> list[str]:
+    return set_aside(corpus).sentences()
+
+
+def _blobs(corpus: Corpus, page: Path) -> str | None:
+    """Return the way from a page in the workspace to the folder of media; None for any other page."""
+    workspace = corpus.workspace
+    if not isinstance(workspace.folder, DiskFolder) or not page.absolute().is_relative_to(workspace.local):
+        return None
+    return Path(os.path.relpath(workspace.local / "blobs", page.absolute().parent)).as_posix()

@@ -1,0 +1,46 @@
+"""What other rooms find out about a corpus, for its report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import pyarrow as pa
+
+
+class AgreementRow(Protocol):
+    """One figure of agreement: see ``curate.consensus.agreement.rows``."""
+
+    @property
+    def field(self) -> str: ...
+    @property
+    def group(self) -> Mapping[str, Any]: ...
+    @property
+    def measure(self) -> str: ...
+    @property
+    def value(self) -> float | None: ...
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+    @property
+    def items(self) -> int: ...
+    @property
+    def judgements(self) -> int: ...
+    @property
+    def raters(self) -> int: ...
+    @property
+    def note(self) -> str: ...
+
+
+class Findings(NamedTuple):
+    """What a report shows besides the tables of the corpus."""
+
+    agreement: Mapping[str, Sequence[AgreementRow]] = {}
+    """Figures by what they are grouped by: an empty text for all judgements together, ``rater`` and ``arm``"""
+    splits: pa.Table | None = None
+    """``item_id`` and the ``split`` that the next release puts it into; null where it is withheld"""
+    notices: Sequence[str] = ()
+    """Sentences on what a reader has to know"""
+    media_bytes: int = 12 * 2**20
+    """How much sound and video the page may hold"""
+    blobs_path: str | None = None
+    """The way from the page to the folder of media, for links to what it does not hold; None for no links"""
