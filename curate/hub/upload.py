@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -115,9 +115,13 @@ def read_back(target: Target, sha256: Mapping[str, str], rows: Mapping[str, int 
                 )
 
 
-def fetch_release(repo: str, tag: str, folder: Path) -> None:
-    """Download the release of a tag into ``folder``. Raises ``ServiceConflict`` if the tag holds none."""
-    hub = Hub()
+def fetch_files(repo: str, tag: str, folder: Path, choose: Callable[[Path], Iterable[str]]) -> list[str]:
+    """Download the release of a tag into ``folder``, and return all names of files that the tag has.
+
+    ``choose`` is given the path of the manifest and returns which other files to download: names from elsewhere could
+    lead out of the folder. Needs no key for public data. Raises ``ServiceConflict`` if the tag holds no release.
+    """
+    hub = Hub(is_reader=True)
     with hub.errors(repo):
         name, state = hub.find_repo(repo)
         files = hub.files(name, tag) if state is not None and hub.can_read(name, tag) else {}
@@ -125,9 +129,10 @@ def fetch_release(repo: str, tag: str, folder: Path) -> None:
             raise ServiceConflict(
                 f"{hub.url(name)} has no release at {tag}", hint="name a data set and one of its tags: hf://NAME@TAG"
             )
-        for path in sorted(files):
-            if not path.startswith("."):
+        for path in choose(hub.download(name, _MANIFEST, tag, folder)):
+            if path in files:
                 hub.download(name, path, tag, folder)
+        return sorted(files)
 
 
 def set_tag(hub: Hub, name: str, tag: str, commit: str) -> None:

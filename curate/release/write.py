@@ -1,19 +1,21 @@
 """Plan a release from released rows, and write it."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.errata import Erratum
+from curate.corpus.errata import to_lines as to_lines_of
 from curate.files import canonical_json
 from curate.labels import LabelSchema
 from curate.release.columns import Indices
 from curate.release.diff import Content, compare, read_content, read_shards
 from curate.release.features import MEDIA
 from curate.release.history import Step, change_log, first_step, step_after_withdrawal
-from curate.release.manifest import CARD, CHANGES, Manifest, content_hash
+from curate.release.manifest import CARD, CHANGES, ERRATA, Manifest, content_hash
 from curate.release.propose import next_step
 from curate.release.rows import ReleaseRows, to_lines
 from curate.release.schemes import SchemeFacts
@@ -100,6 +102,7 @@ def write_release(
     about: About,
     max_shard_bytes: int,
     card: Callable[[Written], str],
+    errata: Sequence[Erratum] = (),
 ) -> Manifest:
     """Write the planned release and return its manifest.
 
@@ -118,11 +121,14 @@ def write_release(
                 groups = (rows.table(members[group]) for group in cut_row_groups(plan.sizes[split][cut]))
                 files.append(describe_file(folder, path, rows=write_shard(folder / path, groups, features, blobs)))
         content = Content("", labels.sha256, *read_shards(folder, files))
-        history = next_history(releases, about.recipe, content, version=about.version)
+        history = next_history(releases, about.recipe, content, version=about.version, errata=len(errata))
         build.version = history[-1].version
         sizes = {split: sum(file.size_bytes for file in files if file.split == split) for split in plan.splits}
         (folder / CARD).write_text(card(Written(history, sizes)), encoding="utf-8")
         (folder / CHANGES).write_text(change_log(history), encoding="utf-8")
+        noted = [ERRATA] if errata else []
+        for name in noted:
+            (folder / name).write_text(to_lines_of(errata), encoding="utf-8")
         manifest = Manifest(
             version=build.version,
             recipe=about.recipe,
@@ -131,7 +137,7 @@ def write_release(
             content_sha256=plan.content_sha256,
             schemes=dict(about.schemes),
             splits={split: len(items) for split, items in plan.splits.items()},
-            files=(describe_file(folder, CARD), describe_file(folder, CHANGES), *files),
+            files=(*(describe_file(folder, name) for name in (CARD, CHANGES, *noted)), *files),
             history=history,
             tool=about.tool,
         )
@@ -139,13 +145,18 @@ def write_release(
     return manifest
 
 
-def next_history(releases: Releases, recipe: str, content: Content, *, version: str | None = None) -> tuple[Step, ...]:
-    """Return the history of a release with this content: that of the recipe's newest one, and one step more."""
+def next_history(
+    releases: Releases, recipe: str, content: Content, *, version: str | None = None, errata: int = 0
+) -> tuple[Step, ...]:
+    """Return the history of a release with this content: that of the recipe's newest one, and one step more.
+
+    ``errata`` counts all that are known; those of earlier releases are not new.
+    """
     used = releases.used()
     newest = next((manifest for manifest in reversed(used) if manifest.recipe == recipe), None)
     if newest is None:
         version = version or (str(parse_version(used[-1].version).after("major")) if used else None)
-        return (first_step(content.table.num_rows, version=version),)
+        return (first_step(content.table.num_rows, version=version).model_copy(update={"errata": errata}),)
     if newest.version not in {manifest.version for manifest in releases.manifests(recipe)}:
         kept = next(
             max(map(len, entry.splits.values()), default=0)
@@ -158,7 +169,8 @@ def next_history(releases: Releases, recipe: str, content: Content, *, version: 
         gone = sum(newest.splits.values()) - kept
         return *newest.history, step.model_copy(update={"removed": gone} | ({"version": version} if version else {}))
     difference = compare(read_content(releases.fetch(newest)), content)
-    return *newest.history, next_step(difference, newest=used[-1].version, version=version)
+    new = max(0, errata - sum(step.errata for step in newest.history))
+    return *newest.history, next_step(difference, newest=used[-1].version, errata=new, version=version)
 
 
 def _media_sizes(columns: Iterable[pa.Array], blobs: Blobs) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from curate.corpus.errata import FILE as ERRATA
 from curate.files import PARTIAL
 from curate.pipeline.forget.rows import Traces
 from curate.release.memo import FILE as MEMO
@@ -41,6 +42,8 @@ def remove_from_files(workspace: Workspace, traces: Traces) -> None:
     pattern = _pattern(traces)
     for name in (name for kind in _TEXT_FILES for name in workspace.runs.glob(kind)):
         _redact(workspace.runs, name, pattern)
+    if workspace.folder.exists(ERRATA):
+        _redact(workspace.folder, ERRATA, pattern)
     _redact_log(workspace.local / "label_studio" / "server.log", pattern)
 
 

@@ -9,6 +9,7 @@ from curate.annotation.label_studio.forget import forget_on_server
 from curate.annotation.local_server import connection as connections
 from curate.annotation.local_server.database import vacuum
 from curate.annotation.local_server.media import remove_shared
+from curate.corpus.errata import drop_errata, read_errata
 from curate.corpus.stored import all_blob_names
 from curate.corpus.tombstones import Tombstone, Tombstones
 from curate.errors import InvalidInput, ServiceUnavailable
@@ -116,6 +117,7 @@ def resume(workspace: Workspace, *, say: Say = lambda _: None) -> Tombstones:
 def _remove(workspace: Workspace, tombstones: Tombstones, say: Say) -> Tombstones:
     changes = table_changes(workspace, tombstones)
     say("removing it from records and pages")
+    drop_errata(workspace, tombstones.holds("item", {erratum.item_id or "" for erratum in read_errata(workspace)}))
     remove_from_files(workspace, traces_of(changes, tombstones))
     releases = Releases(workspace.releases)
     forget_in_withdrawn(releases, tombstones)

@@ -51,6 +51,7 @@ class Ingest(Discovered, Judged):
     licence: str | None = None
     """The SPDX name of the licence, such as CC-BY-4.0; terms of one's own as LicenseRef-<name>."""
     collection: str | None = None
+    """What the files belong to, such as the name of a series; releases name it."""
     consent: str | None = None
     """What was agreed to, such as the name of the form."""
     consent_until: date | None = None
