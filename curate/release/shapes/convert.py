@@ -109,7 +109,7 @@ def _readme(rows: ReleasedRows, shape: str, written: Written) -> str:
         "",
         *(f"- {name}: {count:,}" for name, count in written.counts.items()),
         *(f"- left out: {count:,} {reason}" for reason, count in written.left_out.items() if count),
-        *(f"- licence of {count:,} items: {name}" for name, count in sorted(licences.items())),
+        *(f"- licence of {count:,} items: {' '.join(name.split())}" for name, count in sorted(licences.items())),
         "",
         written.guide,
         "",
