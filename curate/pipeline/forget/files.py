@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from curate.corpus.archives.unpack import discard
-from curate.corpus.sources import MEMBER, RawFolders
 from curate.corpus.errata import FILE as ERRATA
+from curate.corpus.sources import MEMBER, RawFolders
 from curate.files import PARTIAL
 from curate.pipeline.forget.rows import Traces
 from curate.release.memo import FILE as MEMO
