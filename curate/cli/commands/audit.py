@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from curate.consensus.audit.rows import AuditRow
     from curate.pipeline.audit import Audit
 
-app = typer.Typer(cls=WholeHelp, no_args_is_help=True, help="Compare models' proposals with people who saw none, and raters with each other.")
+app = typer.Typer(
+    cls=WholeHelp, no_args_is_help=True, help="Compare proposals with people who saw none, and raters with each other."
+)
 
 _INLINE = frozenset(
     {"judgements_needed", "small_groups", "reliability", "advantage", "model_error", "model_shift", "rater_shift"}
