@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from curate.assets import list_assets
+from curate.corpus.credits import Credits
 from curate.corpus.sources import RawFolders
 from curate.document import Document, load_document, nearest, parse_model, parse_value, sort_problems
 from curate.errors import InvalidInput
@@ -38,7 +39,21 @@ class Recipe(BaseModel):
     recipe: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$")
     labels: str = Field(pattern=r"^[a-z0-9_]+\.v\d+$")
     seed: int = 0
+    title: str = Field(default="", max_length=200)
+    """What people call the corpus; by default the recipe's name."""
+    description: str = Field(default="", max_length=5_000)
+    authors: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(default=(), max_length=200)
+    """``Family name, given names``, or the name of an organisation."""
+    citation: str = Field(default="", max_length=5_000)
+    """A reference as text or BibTeX."""
+    contact: str = Field(default="", max_length=200)
+    """An e-mail address or a URL."""
     stages: tuple[AnyStage, ...] = Field(min_length=1)
+
+    @property
+    def credits(self) -> Credits:
+        """What a release says of its makers."""
+        return Credits(self.title, self.description, self.authors, self.citation, self.contact)
 
 
 class LoadedRecipe(NamedTuple):

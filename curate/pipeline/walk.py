@@ -64,6 +64,7 @@ def make_tools(loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | No
         answers,
         split,
         recipe.stages,
+        credits=recipe.credits,
         today=datetime.now(UTC).date(),
         raw_folders=raw,
     )

@@ -18,7 +18,7 @@ from curate.release.shards import ReleaseFile, describe_file
 FILE = "manifest.json"
 CARD = "README.md"
 CHANGES = "CHANGELOG.md"
-_PATH = re.compile(r"README\.md|CHANGELOG\.md|data/\w+-\d{5}-of-\d{5}\.parquet")
+_PATH = re.compile(r"README\.md|CHANGELOG\.md|CITATION\.cff|croissant\.json|data/\w+-\d{5}-of-\d{5}\.parquet")
 FORMAT = 1
 """Raised if the same rows would be written as different files; part of every release's content."""
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from curate.errors import InvalidInput, StorageFailed, WorkspaceUnusable
 from curate.files import sync_to_disk
-from curate.release.manifest import CARD, CHANGES, FILE, Manifest, check_files, damaged_release, read_manifest
+from curate.release.manifest import FILE, Manifest, check_files, damaged_release, read_manifest
 from curate.release.read import open_shard
 from curate.release.semver import is_version, parse_version
 from curate.storage.folder import Folder
@@ -169,7 +169,8 @@ class Releases:
                     hint="move it away: the name belongs to the next release",
                 )
             folder = self.folder.child(build.version)
-            files = [*sorted((work / "data").iterdir()), work / CARD, work / CHANGES, work / FILE]
+            documents = sorted(path for path in work.iterdir() if path.is_file() and path.name != FILE)
+            files = [*sorted((work / "data").iterdir()), *documents, work / FILE]
             for path in [*files, work / "data", work]:
                 sync_to_disk(path)
             folder.save([path.relative_to(work).as_posix() for path in files], source=work)

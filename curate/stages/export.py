@@ -19,7 +19,6 @@ from curate.corpus.view import Corpus
 from curate.document import read_text
 from curate.errors import InvalidInput
 from curate.files import digest
-from curate.hub.card import render_card
 from curate.release.columns import Indices
 from curate.release.licences import Combination, check_licences, combine_licences
 from curate.release.manifest import Manifest
@@ -32,6 +31,7 @@ from curate.sentences import count_of, verb_of
 from curate.stages.capabilities import Dividing
 from curate.stages.contract import DriverStage, Forecast, Receipt, Tools
 from curate.stages.released_card import card_facts, licence_notes, losses, media_left_out, withheld_items
+from curate.stages.released_documents import licence_facts, people_facts, release_documents
 from curate.stages.released_media import ReleasedMedia
 
 Medium = Literal["audio", "audio_b", "video", "video_b", "image", "face"]
@@ -145,6 +145,7 @@ class Export(DriverStage, Dividing):
             *expired.sentences(),
             *media_left_out(corpus, self.media, lacking),
         ]
+        people = people_facts(corpus, tables, plan, tools)
         manifest = write_release(
             plan,
             rows,
@@ -153,10 +154,14 @@ class Export(DriverStage, Dividing):
             releases=releases,
             about=about,
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
-            card=lambda written: render_card(
+            documents=lambda written: release_documents(
                 template,
-                card_facts(about, plan, tools.labels, tables, separated, written, notices)._replace(licence=licence),
+                card_facts(about, plan, tools.labels, tables, separated, written, notices, tools.credits)._replace(
+                    **people, **licence_facts(licence)
+                ),
                 plan.statistics,
+                written,
+                tools.labels,
             ),
         )
         self._note(corpus, tools, settings, plan, lacking)
