@@ -6,7 +6,7 @@ from copy import deepcopy
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -37,18 +37,27 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$")
-    labels: str = Field(pattern=r"^[a-z0-9_]+\.v\d+$")
-    seed: int = 0
+    """The name of the corpus; a workspace holds one corpus."""
     title: str = Field(default="", max_length=200)
-    """What people call the corpus; by default the recipe's name."""
+    """The corpus in a few words; by default the recipe's name."""
     description: str = Field(default="", max_length=5_000)
+    """What the corpus holds, or what of a published corpus the recipe rebuilds."""
     authors: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(default=(), max_length=200)
-    """``Family name, given names``, or the name of an organisation."""
+    """Who made the corpus: ``Family name, given names``, or the name of an organisation."""
     citation: str = Field(default="", max_length=5_000)
-    """A reference as text or BibTeX."""
-    contact: str = Field(default="", max_length=200)
-    """An e-mail address or a URL."""
+    """How to cite the corpus: a reference as text or BibTeX."""
+    contact: str = Field(default="", max_length=500)
+    """Whom to ask, such as for a takedown: an e-mail address or a URL."""
+    access: Literal["public", "restricted", "private"] | None = None
+    """Who can have the raw data: anyone, those who agree to terms or ask for it, or nobody else."""
+    source: str = Field(default="", max_length=5_000)
+    """Where to get the raw data; nothing is downloaded."""
+    labels: str = Field(pattern=r"^[a-z0-9_]+\.v\d+$")
+    """The label schema, by name: shipped, or in ``schemas/labels`` next to the recipe."""
+    seed: int = 0
+    """The number on which every random choice depends, such as the splits."""
     stages: tuple[AnyStage, ...] = Field(min_length=1)
+    """What is done, in the order of the pipeline."""
 
     @property
     def credits(self) -> Credits:

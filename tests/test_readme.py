@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from curate.corpus.sources import RawFolders
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -54,10 +56,23 @@ def test_the_recipe_block_is_valid(tmp_path):
     assert load_recipe(tmp_path / "interviews.yaml").recipe.recipe == "interviews"
 
 
+def test_the_export_block_is_valid(tmp_path):
+    from curate.recipe import load_recipe
+
+    recipe, export, *_ = blocks("yaml")
+    line = next(line for line in recipe.splitlines(keepends=True) if "stage: export" in line)
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.mp4").write_bytes(b"")
+    (tmp_path / "gold_ids.txt").write_text("a")
+    (tmp_path / "interviews.yaml").write_text(recipe.replace(line, export))
+    stage = next(each for each in load_recipe(tmp_path / "interviews.yaml").recipe.stages if each.stage == "export")
+    assert list(stage.schemes) == ["default", "official", "by_speaker", "cv", "gold"]
+
+
 def test_the_prelabel_block_is_valid(tmp_path):
     from curate.recipe import load_recipe
 
-    recipe, _, prelabel = blocks("yaml")
+    recipe, _, _, prelabel = blocks("yaml")
     line = next(line for line in recipe.splitlines(keepends=True) if "stage: prelabel" in line)
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "a.mp4").write_bytes(b"")
@@ -66,10 +81,26 @@ def test_the_prelabel_block_is_valid(tmp_path):
     assert [one.model for one in stage.labellers] == ["openai/gpt-5-mini", "offline"]
 
 
+def test_the_tables_block_maps_a_table(tmp_path):
+    from curate.recipe import load_recipe
+    from curate.stages.ingest.tables import read_tables
+
+    _, tables, *_ = blocks("yaml")
+    (tmp_path / "votes.csv").write_text("file,shown,A,H\n1001_IEO_X,1,2,0\n1001_IEO_X,2,0,3\nbad,1,1,0\n")
+    first, last = tables.split("  - {stage: annotate")
+    preprocess = f"  - stage: preprocess\n  - {{stage: annotate{last}"
+    (tmp_path / "own.yaml").write_text(f"recipe: own\nlabels: utterance_emotion.v1\nstages:\n{first}{preprocess}")
+    loaded = load_recipe(tmp_path / "own.yaml")
+    mapped = read_tables(loaded.recipe.stages[0].tables, RawFolders(tmp_path), loaded.labels)
+    votes = zip(mapped.judgements["arm"].to_pylist(), mapped.judgements["emotion"].to_pylist(), strict=True)
+    assert list(votes) == [("voice", ["anger"])] * 2 + [("face", ["happiness"])] * 3
+    assert mapped.problems["<line>"].to_list() == [4]
+
+
 def test_the_label_schema_block_is_valid(tmp_path):
     from curate.labels import load_labels
 
-    _, schema, _ = blocks("yaml")
+    _, _, schema, _ = blocks("yaml")
     (tmp_path / "my_study.v1.yaml").write_text(schema)
     assert set(load_labels("my_study.v1", tmp_path).fields) == {"emotion", "other", "arousal", "causes"}
 

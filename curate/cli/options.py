@@ -31,6 +31,8 @@ OptionalRecipe = Annotated[
     Path | None, typer.Argument(metavar="[RECIPE]", help="Recipe file.", show_default="the workspace's last one")
 ]
 WORKSPACE = "curate-workspace"
+INCOMPLETE = 3
+"""The exit code of what finished but left something out."""
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Settings = Annotated[
     list[str] | None,

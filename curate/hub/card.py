@@ -30,6 +30,7 @@ from curate.hub.card_sections import (
     total_label_sources,
     warning,
 )
+from curate.hub.card_splits import schemes_section
 
 # fmt: off
 LICENCES = frozenset({
@@ -71,7 +72,7 @@ def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
         "warning": warning(counts),
         "summary": summary(counts),
         "schema": "\n".join(schema_section(facts)),
-        "splits": splits_section(facts, counts),
+        "splits": splits_section(facts, counts) + schemes_section(facts.schemes),
         "labels": labels_section(facts, counts),
         "review": review_section(facts, counts),
         "provenance": provenance_section(facts, counts),

@@ -43,6 +43,8 @@ class Separation(Protocol):
     def known(self) -> int: ...
     @property
     def total(self) -> int: ...
+    @property
+    def leaks(self) -> Mapping[str, Sequence[str]]: ...
 
 
 class AgreementFigure(Protocol):
@@ -97,6 +99,8 @@ class CardFacts(NamedTuple):
     """For each thing that splits must not have in common, how many items have it and whether it holds."""
     row_bytes: Mapping[str, int] = {}
     """The size of the rows of each split, not compressed."""
+    schemes: Mapping[str, Mapping[str, Any]] = {}
+    """The facts of each split scheme, as the manifest has them"""
     split_bytes: Mapping[str, int] = {}
     """The size of the files of each split."""
     languages: Sequence[str] = ()

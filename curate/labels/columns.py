@@ -18,6 +18,8 @@ ITEM_COLUMNS: dict[str, Feature] = {
     "collection": scalar("string"),
     "licence": scalar("string"),
     "title": scalar("string"),
+    "key": scalar("string"),
+    "columns": list_of({"name": scalar("string"), "value": scalar("string")}),
     "unit": scalar("string"),
     "start_s": scalar("float64"),
     "end_s": scalar("float64"),

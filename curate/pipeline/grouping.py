@@ -2,19 +2,19 @@
 
 import pyarrow as pa
 
-from curate.corpus.splits import split_items
+from curate.corpus.kept import kept_column, kept_names
 from curate.corpus.view import Corpus
 from curate.document import nearest
 from curate.errors import InvalidInput
 from curate.pipeline.walk import make_tools
 from curate.recipe import LoadedRecipe
-from curate.release.versions import Releases
+from curate.stages.divide import planned_splits
 
 _OWN_GROUPS = ("arm", "rater", "label", "group", "collection", "split")
 
 
 def with_column(loaded: LoadedRecipe, corpus: Corpus, judgements: pa.Table, by: str) -> pa.Table:
-    """Return judgements with the column ``by`` of their items or sources, or with the splits of their items.
+    """Return judgements with the column ``by`` of their items, sources or tables, or with the splits of their items.
 
     Raises ``InvalidInput`` if there is no such column, or if it holds lists.
     """
@@ -23,18 +23,20 @@ def with_column(loaded: LoadedRecipe, corpus: Corpus, judgements: pa.Table, by: 
     if by in own and by not in loaded.labels.fields:
         return judgements
     if by == "split":
-        table, column = next_splits(loaded, corpus), "split"
+        table, column = _splits(loaded, corpus), "split"
     elif by in items.names:
         table, column = corpus.read("items", ["item_id", by]), by
     elif by in sources.names:
         of_items = corpus.read("items", ["item_id", "source_id"])
         joined = of_items.join(corpus.read("sources", ["source_id", by]), "source_id")
         table, column = joined.select(["item_id", by]), by
+    elif (kept := kept_column(corpus, by)) is not None:
+        table, column = kept, by
     else:
-        names = dict.fromkeys((*_OWN_GROUPS, *own, *items.names, *sources.names))
+        names = dict.fromkeys((*_OWN_GROUPS, *kept_names(corpus), *own, *items.names, *sources.names))
         raise InvalidInput(
             f"--by {by}: there is no such column{nearest(by, tuple(names))}",
-            hint="name rater, label, split, or a column of annotations, items or sources",
+            hint="name rater, label, split, or a column of annotations, items, sources or the corpus's tables",
         )
     if pa.types.is_nested(table.schema.field(column).type):
         raise InvalidInput(f"--by {by}: its values are lists", hint="name a column with one value an item")
@@ -43,13 +45,9 @@ def with_column(loaded: LoadedRecipe, corpus: Corpus, judgements: pa.Table, by: 
     return judgements.append_column(column, table[column].take(rows))
 
 
-def next_splits(loaded: LoadedRecipe, corpus: Corpus) -> pa.Table:
+def _splits(loaded: LoadedRecipe, corpus: Corpus) -> pa.Table:
     """Return the split of every item as the next release would have it."""
-    settings = make_tools(loaded, corpus.workspace).split
-    if settings is None:
+    splits = planned_splits(corpus, make_tools(loaded, corpus.workspace))
+    if splits is None:
         raise InvalidInput("--by split: the recipe has no export stage, so there are no splits", hint="add one")
-    earlier = Releases(corpus.workspace.releases).earlier_splits(loaded.recipe.recipe, settings.identity)
-    items = corpus.read("items")
-    return pa.table(
-        {"item_id": items["item_id"], "split": split_items(items, corpus.read("sources"), settings, earlier)}
-    )
+    return splits

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from curate.errors import WorkspaceUnusable
 from curate.files import canonical_json
 from curate.release.history import Step
+from curate.release.schemes import SchemeFacts
 from curate.release.semver import VersionName
 from curate.release.shards import ReleaseFile, describe_file
 
@@ -34,8 +35,8 @@ class Manifest(BaseModel):
     label_schema_sha256: str
     content_sha256: str
     """Hash of all rows, of their split and of the columns; equal content gives equal files."""
-    split_settings: str
-    """Hash of the settings under which items were assigned to splits."""
+    schemes: dict[str, SchemeFacts]
+    """Split schemes by name; one of them is the primary one."""
     splits: dict[str, int]
     """Rows by split."""
     files: tuple[ReleaseFile, ...]

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,10 @@ _UNCHANGED = "prediction"
 class Statistics:
     """Counts of a release's rows, by split where that matters; ``add`` every row."""
 
-    def __init__(self, labels: LabelSchema) -> None:
+    def __init__(self, labels: LabelSchema, hidden: Collection[str] = ()) -> None:
+        """``hidden`` are the splits whose labels are left out: their items count as ``hidden``, not as unlabelled."""
         self._schema = labels
+        self._hidden = frozenset(hidden)
         self.rows: Counter[str] = Counter()
         self.seconds: Counter[str] = Counter()
         self.label_sources: dict[str, Counter[str]] = defaultdict(Counter)
@@ -66,7 +68,7 @@ class Statistics:
         timed = rows.filter(pc.and_(rows["start_s"].is_valid(), rows["end_s"].is_valid()))
         for length_s in pc.subtract(timed["end_s"], timed["start_s"]).to_pylist():
             self.seconds[split] += length_s
-        _count(self.label_sources[split], rows["label_source"], "none")
+        _count(self.label_sources[split], rows["label_source"], "hidden" if split in self._hidden else "none")
         _count(self.units, rows["unit"], "item")
         _count(self.raters, rows.filter(rows["reviewed"])["raters"], 0)
         origins = rows.select(["collection", "licence"]).append_column("source", pa.array(sources))

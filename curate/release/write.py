@@ -1,6 +1,6 @@
 """Plan a release from released rows, and write it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.files import canonical_json
-from curate.labels import LabelSchema, compile_features
+from curate.labels import LabelSchema
 from curate.release.columns import Indices
 from curate.release.diff import Content, compare, read_content, read_shards
 from curate.release.features import MEDIA
@@ -16,6 +16,7 @@ from curate.release.history import Step, change_log, first_step, step_after_with
 from curate.release.manifest import CHANGES, Manifest, content_hash
 from curate.release.propose import next_step
 from curate.release.rows import ReleaseRows, to_lines
+from curate.release.schemes import SchemeFacts
 from curate.release.semver import parse_version
 from curate.release.shards import ReleaseFile, cut_row_groups, cut_shards, describe_file, shard_path, write_shard
 from curate.release.statistics import Statistics
@@ -40,7 +41,7 @@ class About(NamedTuple):
 
     version: str | None
     recipe: str
-    split_settings: str
+    schemes: Mapping[str, SchemeFacts]
     tool: str
 
 
@@ -60,14 +61,15 @@ def plan_release(
     blobs: Blobs,
     *,
     names: Iterable[str],
+    hidden: Collection[str] = (),
 ) -> Plan:
     """Read every row once, without its media, and return what a release with the splits ``names`` would hold.
 
-    ``splits`` holds the split of each of the items of ``rows``.
+    ``splits`` holds the split of each of the items of ``rows``; nothing is said of the labels of ``hidden`` splits.
     """
     items_by_split: dict[str, Indices] = {}
     sizes: dict[str, list[int]] = {}
-    statistics = Statistics(labels)
+    statistics = Statistics(labels, hidden)
 
     def lines() -> Iterator[bytes]:
         for split in names:
@@ -84,7 +86,7 @@ def plan_release(
                 sizes[split] += [len(line) + size for line, size in zip(encoded, media, strict=True)]
                 yield from encoded
 
-    header = {"features": compile_features(labels), "labels": labels.sha256}
+    header = {"features": rows.features, "labels": labels.sha256}
     sha256 = content_hash(header, lines())
     return Plan(items_by_split, sizes, sha256, statistics)
 
@@ -108,7 +110,7 @@ def write_release(
     """
     if about.version is not None:
         releases.check_new(about.version)
-    features = compile_features(labels)
+    features = rows.features
     with releases.building() as build:
         folder, files = build.folder, []
         for split, items in plan.splits.items():
@@ -130,7 +132,7 @@ def write_release(
             label_schema=labels.name,
             label_schema_sha256=labels.sha256,
             content_sha256=plan.content_sha256,
-            split_settings=about.split_settings,
+            schemes=dict(about.schemes),
             splits={split: len(items) for split, items in plan.splits.items()},
             files=(*(describe_file(folder, name) for name in sorted(texts)), *files),
             history=history,
@@ -148,7 +150,11 @@ def next_history(releases: Releases, recipe: str, content: Content, *, version: 
         version = version or (str(parse_version(used[-1].version).after("major")) if used else None)
         return (first_step(content.table.num_rows, version=version),)
     if newest.version not in {manifest.version for manifest in releases.manifests(recipe)}:
-        kept = next(len(entry.splits) for entry in releases.withdrawn() if entry.manifest.version == newest.version)
+        kept = next(
+            max(map(len, entry.splits.values()), default=0)
+            for entry in releases.withdrawn()
+            if entry.manifest.version == newest.version
+        )
         rows = content.table.num_rows
         is_same_schema = newest.label_schema_sha256 == content.label_schema_sha256
         step = step_after_withdrawal(newest.version, used[-1].version, rows, is_same_schema=is_same_schema)

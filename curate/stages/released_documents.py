@@ -1,6 +1,7 @@
 """What a release says of the people and models behind it, and the documents beside its shards."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from curate.corpus.view import Corpus
 from curate.hub import citation, croissant
 from curate.hub.card import render_card
 from curate.hub.card_facts import CardFacts, ModelUse
-from curate.labels import DEFAULT_LANGUAGE, LabelSchema, compile_features
+from curate.labels import DEFAULT_LANGUAGE, Feature
 from curate.release.manifest import CARD
 from curate.release.rows import ReleaseTables
 from curate.release.statistics import Statistics
@@ -30,13 +31,13 @@ _ACTS = (
 
 
 def release_documents(
-    template: str, facts: CardFacts, counts: Statistics, written: Written, labels: LabelSchema
+    template: str, facts: CardFacts, counts: Statistics, written: Written, features: Mapping[str, Feature]
 ) -> dict[str, str]:
     """Return the card, the citation file and the Croissant description of a release, by file name."""
     return {
         CARD: render_card(template, facts, counts),
         citation.FILE: citation.citation_file(facts),
-        croissant.FILE: croissant.croissant_file(facts, counts, compile_features(labels), written.shards),
+        croissant.FILE: croissant.croissant_file(facts, counts, features, written.shards),
     }
 
 

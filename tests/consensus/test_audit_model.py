@@ -304,6 +304,20 @@ def test_intervals_need_items_that_vary(schema):
     assert all("an interval needs 30 items" in row.note for row in shares)
 
 
+def test_items_that_were_not_judged_at_random_are_noticed(schema):
+    rows, proposals = simulated(schema, items=400, judged=400)
+    chosen = {
+        "at random": set(sorted(proposals)[::3]),
+        "by label": {item for item, values in proposals.items() if values["emotion"] != "fear"},
+    }
+    notes = {}
+    for name, ids in chosen.items():
+        judged = to_judgements(schema, [row for row in rows if row[0] in ids])
+        found = by_measure(audit_rows(schema, judged, to_prelabels(schema, proposals)), label="anger")
+        notes[name] = "not a random choice" in found["share_ppi"].note
+    assert notes == {"at random": False, "by label": True}
+
+
 def test_proposals_that_failed_and_other_labellers_do_not_count(schema):
     rows, proposals = simulated(schema)
     good = to_prelabels(schema, proposals)

@@ -80,7 +80,10 @@ PUBLISHED = {
     "AU39, AU43, AU45, AU46",
 }
 OF_FORMS = frozenset(
-    ("emotion_causes.v1", "face_box.v1", "statement_truth.v1", "text_problems.v1", "text_usability.v1")
+    (
+        *("emotion_causes.v1", "face_box.v1", "shown2.v1", "statement_truth.v1"),
+        *("text_problems.v1", "text_usability.v1"),
+    )
 )
 """Taxonomies that a shipped form needs and that are no emotions of the literature."""
 CODES = {

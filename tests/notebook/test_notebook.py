@@ -93,7 +93,7 @@ def test_runs_and_plans_are_those_of_the_commands(folder, tmp_path):
     with pytest.raises(InvalidInput, match="has 1 problem"):
         curate.plan(recipe, tmp_path / "none", settings=["stages.export.typo=1"])
     with pytest.raises(InvalidInput, match="no such stage"):
-        curate.run(recipe, folder / "ws", until="9.9.9", workers=1)
+        curate.run(recipe, folder / "ws", until="nothing", workers=1)
     with pytest.raises(WorkspaceUnusable, match="there is no workspace"):
         curate.open_workspace(tmp_path / "none")
 

@@ -107,10 +107,10 @@ def test_emobank_ratings_without_raters(tmp_path, who):
 def test_emonet_face_asks_of_each_face_and_emotion(tmp_path):
     corpus = make_corpus("emonet_face", tmp_path)
     acts = by_key(corpus, "annotations")
-    assert {key: sorted((row["annotator"], row["holds"]) for row in rows) for key, rows in acts.items()} == {
-        "00000/Anger": [("human-1", "True"), ("human-2", "True")],
-        "00000/Contentment": [("human-3", "False")],
-        "00001/Pleasure/Ecstasy": [("human-1", "False")],
+    assert {key: sorted((row["annotator"], row["shown"]) for row in rows) for key, rows in acts.items()} == {
+        "00000/Anger": [("human-1", "shown"), ("human-2", "shown")],
+        "00000/Contentment": [("human-3", "not shown")],
+        "00001/Pleasure/Ecstasy": [("human-1", "not shown")],
     }
     (again,) = rejected(corpus).values()
     assert again[0] == "duplicate"
@@ -148,12 +148,17 @@ def test_again_nothing_is_new_and_what_changes_in_a_table_follows(tmp_path):
         table.write_text("\n".join(lines) + "\n")
         run_quietly(loaded, folder / "w", until="aggregate")
         acts = current_judgements(open_corpus(loaded, Workspace(folder / "w")).read("annotations")).to_pylist()
-        return sorted((row["annotator"], row["holds"]) for row in acts)
+        return sorted((row["annotator"], row["shown"]) for row in acts)
 
     changed = [row.replace("human-2,True", "human-2,False") for row in rows]
-    assert ("human-2", "False") in current(changed)
+    assert ("human-2", "not shown") in current(changed)
     assert len(current([row for row in rows if "human-2" not in row])) == 3
-    assert current(rows) == [("human-1", "False"), ("human-1", "True"), ("human-2", "True"), ("human-3", "False")]
+    assert current(rows) == [
+        ("human-1", "not shown"),
+        ("human-1", "shown"),
+        ("human-2", "shown"),
+        ("human-3", "not shown"),
+    ]
     assert Counter(corpus.table("annotations").read()["action"].to_pylist()) == {
         "created": 4,
         "updated": 1,
@@ -282,7 +287,7 @@ def test_real_emonet_face(shared_data):
     assert (mapped.items.height, judgements.num_rows, mapped.problems.height) == (len(counts), len(rows), 0)
     assert len(set(judgements["annotator"].to_pylist())) == 7
     expected = krippendorff.alpha(value_counts=np.array(list(counts.values())), level_of_measurement="nominal")
-    assert alphas(labels, judgements)["holds", None] == pytest.approx(expected, abs=1e-9)
+    assert alphas(labels, judgements)["shown", None] == pytest.approx(expected, abs=1e-9)
 
 
 def test_real_goemotions(shared_data):

@@ -45,5 +45,6 @@ def _pattern_problem(pattern: str) -> str | None:
     try:
         pl.Series([""]).str.contains(f"^(?:{pattern})$")
     except pl.exceptions.PolarsError as error:
-        return str(error).strip().splitlines()[-1].strip()
+        lines = [line.strip() for line in str(error).splitlines() if "error:" in line or "exceeds" in line]
+        return lines[-1].removeprefix("regex ").removeprefix("error: ") if lines else "it is not a regular expression"
     return None

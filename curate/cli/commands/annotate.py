@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curate.cli.help import WholeHelp
-from curate.cli.options import WORKSPACE, Json, OptionalRecipe, Settings, Workspace, next_command, recipe_of
+from curate.cli.options import INCOMPLETE, WORKSPACE, Json, OptionalRecipe, Settings, Workspace, next_command, recipe_of
 from curate.sentences import count_of
 
 if TYPE_CHECKING:
     from curate.recipe import LoadedRecipe
     from curate.stages.annotate import Annotate
+
+_MAX_PROBLEMS = 20
 
 app = typer.Typer(cls=WholeHelp, help="Let people correct the labels in Label Studio.", no_args_is_help=True)
 
@@ -123,6 +125,54 @@ def pull_command(
         return
     say(counted({name: n for name, n in counts._asdict().items() if isinstance(n, int)}))
     say(f"next: {next_command(f'run {loaded.path}', workspace)}     (aggregates them and writes the next release)")
+
+
+@app.command("import")
+def import_command(
+    table: Annotated[Path, typer.Argument(help="A CSV, TSV, JSON, JSON lines or Parquet file.")],
+    mapping: Annotated[Path, typer.Option("--map", metavar="FILE", help="A YAML file: what its columns mean.")],
+    recipe: OptionalRecipe = None,
+    workspace: Workspace = WORKSPACE,
+    settings: Settings = None,
+    name: Annotated[
+        str | None, typer.Option(help="The name that the table goes by.", show_default="that of the file")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Withdraw what a table of this name had before and has no longer.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Import nothing if a row cannot be used.")] = False,
+    json: Json = False,
+) -> None:
+    """Add judgements from a table to items that are in the workspace; the same table adds nothing twice.
+
+    The mapping is that of `ingest: {tables: [...]}`, such as `{item_id: clip, rater: who, long: {emotion: label}}`.
+    Items go by their id, the id in their corpus, or their raw file.
+    """
+    from curate.cli.output import note, say, show_json
+    from curate.pipeline import open_corpus
+    from curate.recipe import load_recipe
+    from curate.stages.tables.importing import import_table
+    from curate.storage.workspace import Workspace as Opened
+
+    loaded = load_recipe(recipe_of(recipe, workspace), settings or (), check_sources=False)
+    opened = Opened(workspace, create=False)
+    with opened.lock():
+        corpus = open_corpus(loaded, opened)
+        done = import_table(corpus, table, mapping, name=name, replaces=replace, is_strict=strict)
+    if json:
+        show_json(done._asdict())
+    else:
+        say(
+            f"{count_of(done.judgements, 'judgement')} of {count_of(done.items, 'item')}: {done.created:,} new, "
+            f"{done.updated:,} changed, {done.deleted:,} withdrawn"
+        )
+        for problem in done.problems[:_MAX_PROBLEMS]:
+            note(problem)
+        if len(done.problems) > _MAX_PROBLEMS:
+            note(f"and {len(done.problems) - _MAX_PROBLEMS:,} more rows that cannot be used: --json lists all")
+        say(f"next: {next_command(f'run {loaded.path}', workspace)}     (aggregates them and writes the next release)")
+    if done.problems:
+        raise typer.Exit(INCOMPLETE)
 
 
 @app.command("status")

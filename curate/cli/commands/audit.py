@@ -185,4 +185,6 @@ def _summarise(rows: "Sequence[AuditRow]") -> None:
     for noun, measures in (("the model", ("model_error", "model_shift")), ("raters", ("rater_shift",))):
         p_values = [row.p for row in rows if row.measure in measures and row.p is not None]
         found = sum(p <= LEVEL for p in p_values)
-        say(f"{found:,} of {len(p_values):,} comparisons of {noun} show a difference (p at most {LEVEL:g} after Holm)")
+        if p_values:
+            counted = f"{found:,} of {len(p_values):,} comparisons of {noun}"
+            say(f"{counted} show a difference (p at most {LEVEL:g} after Holm)")

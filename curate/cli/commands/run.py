@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from curate.cli.options import (
+    INCOMPLETE,
     WORKSPACE,
     Executor,
     Json,
@@ -21,8 +22,6 @@ from curate.cli.options import (
 
 if TYPE_CHECKING:
     from curate.pipeline import Run
-
-_INCOMPLETE = 3
 
 
 def run_command(
@@ -84,7 +83,7 @@ def _run(recipe: Path, workspace: str, options: _Options) -> None:
         raise typer.Exit(run.error.exit_code)
     if incomplete:
         show_incomplete(incomplete)
-        raise typer.Exit(_INCOMPLETE)
+        raise typer.Exit(INCOMPLETE)
 
 
 def _attempt(recipe: Path, workspace: str, options: _Options) -> "Run":

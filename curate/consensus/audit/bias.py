@@ -62,6 +62,7 @@ class _Unit(NamedTuple):
     values: Floats
     judgements: Answers
     group: dict[str, str]
+    note: str = ""
 
 
 class _Comparison(NamedTuple):
@@ -78,7 +79,8 @@ def _model_units(compared: Compared) -> Iterator[_Unit]:
     defined = np.isfinite(distances)
     counts = np.bincount(blind.items[defined], minlength=size)
     errors = np.bincount(blind.items[defined], distances[defined], size)[counts > 0] / counts[counts > 0]
-    yield _Unit("model_error", np.flatnonzero(counts), errors, blind, {})
+    model = f"the model is {', '.join(compared.labellers)}"
+    yield _Unit("model_error", np.flatnonzero(counts), errors, blind, {}, model)
     profiles = value_profiles(compared)
     if profiles is None:
         return
@@ -87,7 +89,7 @@ def _model_units(compared: Compared) -> Iterator[_Unit]:
         given = np.bincount(blind.items, profiles[blind.codes, column], size)[items] / judged
         proposed = profiles[compared.model[items], column]
         if not label or int(((given > 0) | (proposed > 0)).sum()) >= _MIN_GIVEN:
-            yield _Unit("model_shift", items, proposed - given, blind, {"label": label} if label else {})
+            yield _Unit("model_shift", items, proposed - given, blind, {"label": label} if label else {}, model)
 
 
 def _rater_units(compared: Compared) -> Iterator[_Unit]:
@@ -131,7 +133,7 @@ class _Grouping(NamedTuple):
             result = compare_group(values, in_group, clusters, draws=options.draws, seed=options.seed)
             members = unit.items[known][in_group]
             part = unit.judgements.select(np.isin(unit.judgements.items, members))
-            note = f"{result.inside:.3f} here, {result.outside:.3f} elsewhere"
+            note = joined(f"{result.inside:.3f} here, {result.outside:.3f} elsewhere", unit.note)
             yield _Comparison(_row(compared, unit, part, {self.column: self.names[code]}, result, note), result.p)
 
     def small(self, compared: Compared) -> Iterator[_Comparison]:
@@ -194,8 +196,8 @@ def _corrected(found: Sequence[_Comparison]) -> list[AuditRow]:
     for measures in (("model_error", "model_shift"), ("rater_shift",)):
         family = [index for index, (row, p) in enumerate(found) if row.measure in measures and p is not None]
         corrected = holm(np.array([found[index].p for index in family], np.float64)).tolist()
-        count = f"1 of {len(family):,} comparisons, corrected after Holm"
+        count = f"p is corrected for {len(family):,} comparisons after Holm"
         for index, p in zip(family, corrected, strict=True):
-            verdict = "" if p <= LEVEL else "no difference is shown"
+            verdict = "" if p <= LEVEL else "no finding"
             rows[index] = rows[index]._replace(p=p, note=joined(verdict, rows[index].note, count))
     return rows

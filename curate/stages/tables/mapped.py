@@ -47,15 +47,20 @@ def table_problems(tables: Sequence[Table], find: Find) -> Iterator[tuple[int, s
                 yield number, error.message
 
 
-def map_tables(tables: Sequence[Table], find: Find, labels: LabelSchema, *, keys: "pl.Series | None" = None) -> Mapped:
+def map_tables(
+    tables: Sequence[Table], find: Find, labels: LabelSchema, *, keys: pa.Array | None = None, place: str = "the tables"
+) -> Mapped:
     """Return what the tables hold. Judgements are about their items or, if given, about those with ``keys``.
+
+    ``place`` says in sentences where these are.
 
     Raises ``InvalidInput`` with a sentence for each table that cannot be read.
     """
     import polars as pl
 
     if problems := tuple(sentence for _, sentence in table_problems(tables, find)):
-        raise InvalidInput(problems[0], problems=problems, hint="correct the mapping, or the table")
+        others = problems if len(problems) > 1 else ()
+        raise InvalidInput(problems[0], problems=others, hint="correct the mapping, or the table")
     items: list[pl.DataFrame] = []
     keyed: list[tuple[Table, TableRows]] = []
     for table in tables:
@@ -66,7 +71,7 @@ def map_tables(tables: Sequence[Table], find: Find, labels: LabelSchema, *, keys
         keyed.append((table, rows))
     every, conflicts = unique_items(pl.concat(items)) if items else (None, no_problems())
     problem_parts = [conflicts]
-    known = keys if keys is not None else every[KEY] if every is not None else None
+    known = pl.Series(keys, dtype=pl.String) if keys is not None else every[KEY] if every is not None else None
     judged = []
     for table, rows in keyed:
         frame = rows.frame.join(
@@ -74,7 +79,7 @@ def map_tables(tables: Sequence[Table], find: Find, labels: LabelSchema, *, keys
         )
         if table.item is None and known is not None:
             is_known = frame[KEY].is_in(known.implode())
-            sentence = pl.format("no table has an item {}", pl.format("'{}'", pl.col(KEY).str.slice(0, 60)))
+            sentence = pl.format("item '{}' is not in {}", pl.col(KEY).str.slice(0, 60), pl.lit(place))
             problem_parts.append(problems_of(frame.filter(~is_known), sentence, reason="unknown_item"))
             frame = frame.filter(is_known)
         problem_parts.append(rows.problems)
@@ -133,7 +138,7 @@ def _columns(
         left = [column for column in left if column not in have]
     left = [column for column in left if column not in table.extracted]
     if left:
-        what = "a column" if len(left) == 1 else "columns"
+        what = "column" if len(left) == 1 else "columns"
         also = " or ".join(["", *(f"{join.table}" for join in table.join)])
         raise InvalidRow(f"{name}{also} has no {what} {listed(left)}; the columns of {name} are {listed(names)}")
     return [*own, FILE_COLUMN], others

@@ -44,9 +44,11 @@ def missing_columns(path: Path, file: str, table: Table | Join, wanted: Collecti
         return f"{file} cannot be read: {error.strerror}"
     except InvalidRow as error:
         return f"{file} cannot be read as a table: {error.message}"
+    if not any(names):
+        return f"{file} is empty: its first line names no columns"
     absent = [name for name in wanted if name not in names and name != FILE_COLUMN]
     if absent:
-        what = "a column" if len(absent) == 1 else "columns"
+        what = "column" if len(absent) == 1 else "columns"
         return f"{file} has no {what} {listed(absent)}; its columns are {listed(names)}"
     twice = [name for name in wanted if names.count(name) > 1]
     return f"{file} has {names.count(twice[0])} columns named {listed(twice[:1])}" if twice else None

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from curate.annotation.importing.acts import ORIGIN, NewActs, new_acts
 from curate.corpus.tombstones import Tombstones
 from curate.corpus.view import Corpus
+from curate.sentences import count_of, verb_of
 from curate.stages.capabilities import Judged
 from curate.stages.contract import Receipt, Tools
 
@@ -22,7 +23,13 @@ def store_judgements(corpus: Corpus, tools: Tools) -> Receipt:
     if not tables:
         return Receipt(False, {})
     changes = [
-        changes_of(corpus, pa.concat_tables([rows for name, rows in tables if name == collection]), collection)
+        changes_of(
+            corpus,
+            pa.concat_tables([rows for name, rows in tables if name == collection]),
+            keyed_items(corpus, collection),
+            origin=f"{ORIGIN}:{collection or ''}",
+            withdraws=True,
+        )
         for collection in dict.fromkeys(name for name, _ in tables)
     ]
     append(corpus, changes)
@@ -32,23 +39,22 @@ def store_judgements(corpus: Corpus, tools: Tools) -> Receipt:
     messages = []
     if without:
         items = sum(change.items_without for change in changes)
-        messages.append(
-            f"{without:,} judgements in tables are of {items:,} items that were rejected: `curate status --rejected`"
-        )
+        verb = verb_of(without, "is", "are")
+        lost = f"{count_of(without, 'judgement')} in tables {verb} of {count_of(items, 'item')} that no stage kept"
+        messages.append(f"{lost}: `curate status --rejected`")
     return Receipt(bool(counts["new"]), counts, "; ".join(messages))
 
 
-def changes_of(
-    corpus: Corpus, judgements: pa.Table, collection: str | None, *, origin: str = ORIGIN, withdraws: bool = True
-) -> NewActs:
-    """Return the acts that ``annotations`` lacks of judgements of a collection's items, but for forgotten raters."""
-    name = f"{origin}:{collection or ''}"
-    stored = corpus.table("annotations").read(where=("server", [name]))
+def changes_of(corpus: Corpus, judgements: pa.Table, items: pa.Table, *, origin: str, withdraws: bool) -> NewActs:
+    """Return the acts that ``annotations`` lacks of these judgements, but for forgotten raters.
+
+    ``items`` has ``item_id`` and ``key``.
+    """
+    stored = corpus.table("annotations").read(where=("server", [origin]))
     now = datetime.now(UTC)
-    keyed = keyed_items(corpus, collection)
     is_forgotten = Tombstones.read(corpus.workspace).forgotten_rows(judgements.select(["annotator"]))
     judgements = judgements.filter(pc.invert(is_forgotten))
-    return new_acts(judgements, keyed, stored, corpus.labels, origin=name, now=now, withdraws=withdraws)
+    return new_acts(judgements, items, stored, corpus.labels, origin=origin, now=now, withdraws=withdraws)
 
 
 def append(corpus: Corpus, changes: list[NewActs]) -> None:

@@ -1,0 +1,398 @@
+"""Tables of others: every form of judgement, values that are translated, and rows and files that cannot be used."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from curate.annotation.importing.rows import KEY
+from curate.annotation.importing.settings import Table
+from curate.corpus.judgements import current_judgements
+from curate.corpus.sources import RawFolders
+from curate.errors import InvalidInput
+from curate.labels import load_labels
+from curate.pipeline import open_corpus
+from curate.recipe import load_recipe
+from curate.stages.ingest.tables import read_tables, table_inputs
+from curate.stages.tables.importing import import_table
+from curate.storage.workspace import Workspace
+from tests.support.builders import make_recipe
+from tests.support.corpora import CREMAD_CLIPS, make_cremad
+from tests.support.runs import run_quietly
+
+ITEM = {"id": "id", "text": "text"}
+SCHEMA = "utterance_emotion.v1"
+
+
+def read(folder: Path, files: dict[str, str | bytes], *tables: dict[str, Any], labels: str = SCHEMA):
+    for name, content in files.items():
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return read_tables([Table.model_validate(table) for table in tables], RawFolders(folder), load_labels(labels))
+
+
+def judged(mapped, *fields: str) -> list[tuple]:
+    columns = [mapped.judgements[name].to_pylist() for name in (KEY, "annotator", "arm", *fields)]
+    return sorted(zip(*columns, strict=True), key=repr)
+
+
+def problems(mapped) -> list[str]:
+    rows = mapped.problems.sort("<line>", maintain_order=True).iter_rows(named=True)
+    return [
+        f"{row['<file>']}#{row['<line>']}{':' if row['part'] else ''}{row['part']}: {row['sentence']}" for row in rows
+    ]
+
+
+LONG = (
+    'id,text,who,said,strong\n00000,Oh no!,ann,A,1\n00000,Oh no!,ben, anger ,3\n1e5,Fine.,NaN,"happiness,surprise",\n'
+)
+
+
+FORMS = {
+    "long": (
+        LONG,
+        {
+            "item": ITEM,
+            "rater": "who",
+            "long": {"emotion": {"column": "said", "split": ",", "map": {"A": "anger"}}, "intensity": "strong"},
+        },
+        [
+            ("00000", "ann", None, ["anger"], 1.0),
+            ("00000", "ben", None, ["anger"], 3.0),
+            ("1e5", "NaN", None, ["happiness", "surprise"], None),
+        ],
+    ),
+    "wide": (
+        "id;text;r1;r2;r3\na;One.;1;5;\nb;Two.;2;;4\n",
+        {"item": ITEM, "wide": {"intensity": {"r1": "ann", "r2": "ben", "r3": "cy"}}},
+        [
+            ("a", "ann", None, None, 1.0),
+            ("a", "ben", None, None, 5.0),
+            ("b", "ann", None, None, 2.0),
+            ("b", "cy", None, None, 4.0),
+        ],
+    ),
+    "votes": (
+        "id\ttext\tA\tH\na\tOne.\t2\t1\nb\tTwo.\t0\t1.0\n",
+        {"item": ITEM, "arm": {"constant": "text"}, "votes": {"emotion": {"A": "anger", "H": "Happiness"}}},
+        [("a", None, "text", ["anger"], None)] * 2
+        + [("a", None, "text", ["happiness"], None), ("b", None, "text", ["happiness"], None)],
+    ),
+    "ticks in rows": (
+        "id,text,who,label,value\na,One.,ann,anger,True\na,One.,ann,fear,1\na,One.,ann,disgust,no\na,One.,ben,anger,false\n",
+        {"item": ITEM, "rater": "who", "ticks": {"emotion": {"label": "label", "value": "value"}}},
+        [("a", "ann", None, ["anger", "fear"], None), ("a", "ben", None, None, None)],
+    ),
+    "ticks in columns": (
+        "id,text,who,anger,fear\na,One.,ann,1,1\na,One.,ben,0,\n",
+        {"item": ITEM, "rater": "who", "ticks": {"emotion": {"columns": ["anger", "fear"]}}},
+        [("a", "ann", None, ["anger", "fear"], None), ("a", "ben", None, None, None)],
+    ),
+    "ranges and groups": (
+        "id,text,file,n\na,One.,03a01Wa.wav,66\nb,Two.,04b02Fb.wav,2.5\n",
+        {
+            "item": {**ITEM, "speaker": "speaker"},
+            "extract": {"file": r"(?P<speaker>\d\d)[ab]\d\d(?P<mood>[WF])[a-z]\.wav"},
+            "rater": {"constant": "actor"},
+            "arm": {"column": "mood", "map": {"W": "angry", "F": "glad"}},
+            "long": {"emotion": {"column": "n", "ranges": {"65-72": "anger", "0-64": "neutral"}}},
+        },
+        [("a", "actor", "angry", ["anger"], None), ("b", "actor", "glad", ["neutral"], None)],
+    ),
+    "another scale": (
+        "id,text,who,n\na,One.,ann,0\na,One.,ben,100\n",
+        {"item": ITEM, "rater": "who", "long": {"intensity": {"column": "n", "scale": [0, 100]}}},
+        [("a", "ann", None, None, 1.0), ("a", "ben", None, None, 5.0)],
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_forms_of_judgements(tmp_path, form):
+    content, mapping, expected = FORMS[form]
+    mapped = read(tmp_path, {"t.csv": content}, {"table": "t.csv", **mapping})
+    assert problems(mapped) == []
+    assert judged(mapped, "emotion", "intensity") == sorted(expected, key=repr)
+
+
+def test_formats_and_joins_say_the_same(tmp_path):
+    rows = [{"id": "007", "who": 1, "said": ["anger", "fear"]}, {"id": "008", "who": 2, "said": "joy"}]
+    pl.DataFrame({"id": ["007", "008"], "text": ["One.", "Two."], "old": [True, None]}).write_parquet(
+        tmp_path / "items.parquet"
+    )
+    files = {
+        "a.json": json.dumps(rows),
+        "a.jsonl": "\ufeff" + "\n".join(json.dumps(row) for row in rows) + "\n\nnot json\n[1]\n",
+        "splits.json": json.dumps({"train": ["007"], "test": ["008"]}),
+    }
+    items = {
+        "table": "items.parquet",
+        "join": [{"table": "splits.json", "by": {"id": "value"}}],
+        "item": {**ITEM, "keep": {"key": "split", "old": "old"}},
+    }
+    said = {"item_id": "id", "rater": "who", "long": {"emotion": {"column": "said", "map": {"joy": "happiness"}}}}
+    expected = [("007", "1", None, ["anger", "fear"]), ("008", "2", None, ["happiness"])]
+    for name, wrong in (("a.json", 0), ("a.jsonl", 2)):
+        mapped = read(tmp_path, files, items, {"table": name, **said})
+        assert judged(mapped, "emotion") == expected
+        assert len(problems(mapped)) == wrong
+    assert mapped.items["columns"].to_list() == [
+        [{"name": "split", "value": "train"}, {"name": "old", "value": "True"}],
+        [{"name": "split", "value": "test"}, {"name": "old", "value": None}],
+    ]
+
+
+EMOTION = {"item": ITEM, "rater": "who", "long": {"emotion": {"column": "said", "map": {"A": "anger"}}}}
+HEADER = b"id,text,who,said\n"
+BAD_ROWS = {
+    "ragged": (
+        HEADER + b"a,One.,ann\nb,Two.,ann,A\nc,Three.,ann,A,x\n",
+        1,
+        ["#2: the row has 3 cells, the first line names 4", "#4: the row has 5 cells"],
+    ),
+    "stray quotes": (HEADER + b'a,"One." x,ann,A\nb,Two.,ann,A\n', 1, ["#2: text follows the quotation mark"]),
+    "open quote": (
+        HEADER + b'a,One.,ann,A\nb,"Two.,ann,A\nc,Three.,ann,A\n',
+        1,
+        ["#3: a quotation mark that begins in this row is never closed; lines 3 to 4"],
+    ),
+    "curly quotes": (HEADER + "a,“One, two”,ann,A\nb,“One”,ann,A\n".encode(), 1, ["#2: the row has 5 cells"]),
+    "two encodings": (
+        HEADER + "a,Ça va,ann,A\n".encode() + "b,Ça va,ann,A\n".encode("latin-1"),
+        1,
+        ["#3: the row is not UTF-8 text: byte 0xc7"],
+    ),
+    "byte order mark": (b"\xef\xbb\xbf" + HEADER + b"a,One.,ann,A\n", 1, []),
+    "utf-16": ((HEADER + b"a,One.,ann,A\n").decode().encode("utf-16"), 1, []),
+    "semicolons": (HEADER.replace(b",", b";") + b"a;One, two.;ann;A\n", 1, []),
+    "nul": (HEADER + b"a,On\0e.,ann,A\nb,Two.,ann,A\n", 1, ["#2: the row contains a NUL byte"]),
+    "huge cell": (
+        HEADER + b"a," + b"x" * 1_100_000 + b",ann,A\nb,Two.,ann,A\n",
+        1,
+        ["#2: the text is longer than 1000000 bytes"],
+    ),
+    "case and spaces": (HEADER + b"a,One.,ann, ANGER \n", 1, []),
+    "unknown label": (HEADER + b"a,One.,ann,fury\n", 0, ["#2:emotion: 'fury' is not a label of ekman7.v1: map it"]),
+    "no label": (HEADER + b"a,One.,ann,\n", 0, ["#2:answer: the row has no emotion"]),
+    "no rater": (HEADER + b"a,One., ,A\n", 0, ["#2:rater: the row does not say which rater it is of"]),
+    "no id": (HEADER + b",One.,ann,A\n", 0, ["#2: the row does not say which item it is about: the id is blank"]),
+    "twice": (
+        HEADER + b"a,One.,ann,A\na,One.,ann,A\na,One.,ben,A\n",
+        2,
+        ["#3:again: rater 'ann' judged item 'a' before, in t.csv, line 2"],
+    ),
+    "two texts": (
+        HEADER + b"a,One.,ann,A\na,Two.,ben,A\n",
+        1,
+        ["#3: item 'a' has another text here than in t.csv, line 2"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_only_the_rows_that_are_wrong_are_left_out(tmp_path, case):
+    content, judgements, sentences = BAD_ROWS[case]
+    mapped = read(tmp_path, {"t.csv": content}, {"table": "t.csv", **EMOTION})
+    assert len(judged(mapped, "emotion")) == judgements
+    found = problems(mapped)
+    assert len(found) == len(sentences)
+    assert all(line.startswith(f"t.csv{start}") for line, start in zip(found, sentences, strict=True)), found
+
+
+@pytest.mark.parametrize(
+    ("cells", "sentence"),
+    [
+        ("1,x", "'x' in column H is not a number of votes"),
+        ("-1,1", "'-1' in column A is not a number of votes"),
+        ("0.5,1", "'0.5' in column A is not a number of votes"),
+        ("1e9,1", "'1e9' in column A is not a number of votes"),
+        ("99999999999999999999,1", "'99999999999999999999' in column A is not a number of votes"),
+        ("0,0", "the row has no votes"),
+    ],
+)
+def test_votes_are_numbers_of_people(tmp_path, cells, sentence):
+    mapping = {"table": "t.csv", "item": ITEM, "votes": {"emotion": {"A": "anger", "H": "happiness"}}}
+    mapped = read(tmp_path, {"t.csv": f"id,text,A,H\na,One.,{cells}\nb,Two.,0,1\n"}, mapping)
+    assert judged(mapped, "emotion") == [("b", None, None, ["happiness"])]
+    assert [line.split(": ", 1)[1] for line in problems(mapped)] == [sentence]
+
+
+BAD_FILES = {
+    "columns that are not there": (
+        HEADER,
+        {**EMOTION, "rater": "whom"},
+        "t.csv has no column whom; its columns are id, text, who, said",
+    ),
+    "another delimiter": (
+        HEADER.replace(b",", b":"),
+        EMOTION,
+        "t.csv has no columns who, id, text, said; its columns are id:text:who:said",
+    ),
+    "a column twice": (b"id,text,who,said,said\n", EMOTION, "t.csv has 2 columns named said"),
+    "nothing": (b"", EMOTION, "t.csv is empty: its first line names no columns"),
+    "binary": (
+        b"\x00\x01\x02PNG\xff" * 9,
+        EMOTION,
+        "t.csv cannot be read as a table: its first line is not UTF-8 text",
+    ),
+    "a join with two rows": (
+        HEADER + b"a,One.,ann,A\n",
+        {**EMOTION, "join": [{"table": "j.csv", "by": "id"}]},
+        "t.csv: j.csv has several rows for id 'a'",
+    ),
+    "a join that is not there": (
+        HEADER,
+        {**EMOTION, "join": [{"table": "k.csv", "by": "id"}]},
+        "there is no table 'k.csv' in ",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_tables_that_cannot_be_read_are_a_sentence(tmp_path, case):
+    content, mapping, sentence = BAD_FILES[case]
+    with pytest.raises(InvalidInput) as raised:
+        read(tmp_path, {"t.csv": content, "j.csv": "id,age\na,1\na,2\n"}, {"table": "t.csv", **mapping})
+    assert raised.value.message.startswith(sentence)
+
+
+BAD_SETTINGS = [
+    (
+        "{table: t.csv, item: {id: id}, long: {emotio: said}}",
+        "emotio is not a field of utterance_emotion.v1; did you mean emotion?",
+    ),
+    (
+        "{table: t.csv, item: {id: id}, votes: {emotion: {A: angre}}}",
+        "'angre' is not a label of ekman7.v1: map it; did you mean anger?",
+    ),
+    (
+        "{table: t.csv, item: {id: id}, votes: {valence: {A: x}}}",
+        "valence has no labels, so it cannot come from votes: use long or wide",
+    ),
+    (
+        "{table: t.csv, item: {id: id}, extract: {id: '(?P<a>x)(?=y)'}}",
+        "the pattern for 'id' cannot be used: look-around",
+    ),
+    ("{table: t.csv, item: {id: id}, extract: {id: '(x'}}", "the pattern for 'id' is not a regular expression"),
+    ("{table: t.csv, item: {id: id}, item_id: id}", "name `item` if the table has the items, or `item_id`"),
+    ("{table: t.csv, item_id: id}", "the table gives neither items nor judgements"),
+    ("{table: t.csv, item: {id: {column: a, constant: b}}}", "a value is a column, a template or a constant"),
+    (
+        "{table: t.csv, item: {id: id}, wide: {valence: [v]}}",
+        "t.csv has no column v; its columns are id, text, who, said",
+    ),
+    ("{table: '../t.csv', item: {id: id}}", "outside the recipe's folder"),
+]
+
+
+@pytest.mark.parametrize(("mapping", "sentence"), BAD_SETTINGS)
+def test_check_names_what_is_wrong_with_a_mapping(tmp_path, mapping, sentence):
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    for path in (tmp_path / "t.csv", folder / "t.csv"):
+        path.write_bytes(HEADER)
+    stage = {"stage": "ingest", "tables": [yaml.safe_load(mapping)]}
+    recipe = make_recipe(folder, stage, {"stage": "preprocess"})
+    with pytest.raises(InvalidInput) as raised:
+        load_recipe(recipe)
+    assert any(sentence in problem for problem in raised.value.problems), raised.value.problems
+
+
+def test_media_that_are_absent_named_twice_or_outside(tmp_path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (tmp_path / "secret.png").write_bytes(b"x")
+    (raw / "a.png").write_bytes(b"x")
+    (raw / "link.png").symlink_to(tmp_path / "secret.png")
+    names = ["a.png", "a.png", "b.png", "../secret.png", "/etc/passwd", "../../etc/passwd", "link.png", "a\\u0000"]
+    table = "id,file\n" + "".join(f"{number},{name}\n" for number, name in enumerate(names))
+    mapping = {"table": "t.csv", "item": {"id": "id", "media": "{file}"}}
+    inputs = table_inputs(read(raw, {"t.csv": table}, mapping), RawFolders(raw)).to_pylist()
+    outcome = {row["file"]: row["problem"] or ("file" if row["path"] else "record") for row in inputs}
+    assert outcome == {
+        "a.png": "file",
+        "t.csv#3": "a.png is the file of item '0' already",
+        "t.csv#4": "record",
+        "t.csv#9": "record",
+        **{
+            f"t.csv#{number + 2}": f"the media path {names[number]!r} leads out of the folders of raw files"
+            for number in (3, 4, 5, 6)
+        },
+    }
+
+
+def test_judgements_of_items_that_a_later_stage_rejects_are_said(tmp_path):
+    (tmp_path / "t.csv").write_text("id,text,who,said\na,One is enough.,ann,A\nb,Two are a crowd here.,ann,A\n")
+    stages = (
+        {"stage": "ingest", "tables": [{"table": "t.csv", **EMOTION}]},
+        {"stage": "preprocess"},
+        {"stage": "annotate"},
+    )
+    recipe = make_recipe(tmp_path, *stages)
+    result = run_quietly(recipe, tmp_path / "w")
+    assert result.stages[-1].counts == {"judgements": 2, "new": 2}
+    make_recipe(tmp_path, stages[0], {"stage": "preprocess", "filters": {"max_chars": 16}}, stages[2])
+    result = run_quietly(recipe, tmp_path / "w")
+    assert result.stages[-1].counts == {"judgements": 1, "new": 0}
+    assert "1 judgement in tables is of 1 item that no stage kept" in result.stages[-1].message
+
+
+def make_import(folder: Path):
+    make_cremad(folder)
+    loaded = load_recipe(Path("cremad"), raw=[folder])
+    run_quietly(loaded, folder / "w", until="preprocess")
+    (folder / "map.yaml").write_text("item_id: clip\nrater: who\nlong: {emotion: said}\n")
+    return open_corpus(loaded, Workspace(folder / "w"))
+
+
+def test_import_adds_changes_and_withdraws(tmp_path):
+    corpus = make_import(tmp_path)
+    item = corpus.read("items", ["item_id"])["item_id"][0].as_py()
+    table = tmp_path / "more.csv"
+    rows = [f"{CREMAD_CLIPS[0]},ann,N", f"{item},ben,happy", "nosuch,ann,N", f"{CREMAD_CLIPS[1]},ann,joyful"]
+
+    def bring(lines, **options):
+        table.write_text("\n".join(["clip,who,said", *lines]) + "\n")
+        return import_table(corpus, table, tmp_path / "map.yaml", **options)
+
+    first = bring(rows)
+    assert first[:5] == (2, 2 if item != CREMAD_CLIPS[0] else 1, 2, 0, 0)
+    assert first.problems == (
+        "more.csv#4: item 'nosuch' is not in the workspace",
+        "more.csv#5:emotion: 'joyful' is not a label of cremad6.v1: map it",
+    )
+    assert bring(rows)[2:5] == (0, 0, 0)
+    assert bring([rows[0].replace(",N", ",S")])[2:5] == (0, 1, 0)
+    assert bring([rows[0].replace(",N", ",S")], replaces=True)[2:5] == (0, 0, 1)
+    acts = current_judgements(corpus.read("annotations")).to_pylist()
+    assert [(row["annotator"], row["emotion"], row["server"]) for row in acts] == [("ann", "sad", "import:more.csv")]
+    before = corpus.table("annotations").version()
+    with pytest.raises(InvalidInput, match="nothing was imported"):
+        bring(rows, is_strict=True)
+    assert corpus.table("annotations").version() == before
+
+
+@pytest.mark.parametrize(
+    ("mapping", "sentence"),
+    [
+        ("item_id: clip\nlong: {emotio: said}\n", "map.yaml:2: emotio is not a field of acted_emotion.v1"),
+        ("item: {id: clip}\nlong: {emotion: said}\n", "map.yaml:1: items come from the recipe's ingest"),
+        (
+            "item_id: clip\ntable: other.csv\nlong: {emotion: said}\n",
+            "map.yaml:2: the table is named on the command line",
+        ),
+        (
+            "item_id: clip\nrater: nobody\nlong: {emotion: said}\n",
+            "more.csv has no column nobody; its columns are clip, who, said",
+        ),
+    ],
+)
+def test_mappings_of_imports_that_cannot_be_used(tmp_path, mapping, sentence):
+    corpus = make_import(tmp_path)
+    (tmp_path / "map.yaml").write_text(mapping)
+    (tmp_path / "more.csv").write_text("clip,who,said\n")
+    with pytest.raises(InvalidInput) as raised:
+        import_table(corpus, tmp_path / "more.csv", tmp_path / "map.yaml")
+    assert sentence in " ".join((raised.value.message, *raised.value.problems))
