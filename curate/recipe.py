@@ -126,15 +126,19 @@ def find_recipe(path: Path) -> Path:
     """
     if path.is_file():
         return path.absolute()
-    folders = {"recipes": (Path(), Path("recipes")), "recipes/corpora": (Path(), *map(Path, _CORPORA))}
-    shipped = {folder: list_assets(folder, suffix=".yaml") for folder in folders}
-    for folder, parents in folders.items():
-        name = path.name.removesuffix(".yaml")
-        if name in shipped[folder] and path.parent in parents:
-            return shipped[folder][name]
-    names = [name for names in shipped.values() for name in names]
+    shipped = shipped_recipes()
+    named = shipped.get(path.name.removesuffix(".yaml"))
+    if named is not None:
+        folders = ("", named.parent.name, *(_CORPORA if named.parent.name == "corpora" else ()))
+        if path.parent in map(Path, folders):
+            return named
     near = [str(file) for file in sorted(path.parent.glob("*.yaml"))] if path.parent.is_dir() else []
-    raise InvalidInput(f"there is no recipe {path}{nearest(str(path), [*near, *names])}", hint="check the path")
+    raise InvalidInput(f"there is no recipe {path}{nearest(str(path), [*near, *shipped])}", hint="check the path")
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Return the path of each shipped recipe by name, those of published corpora last."""
+    return {**list_assets("recipes", suffix=".yaml"), **list_assets("recipes/corpora", suffix=".yaml")}
 
 
 def dump_recipe(recipe: Recipe) -> str:

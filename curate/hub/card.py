@@ -9,6 +9,7 @@ import yaml
 
 from curate.document import parse_value
 from curate.errors import InvalidInput
+from curate.hub.card_errata import errata_section
 from curate.hub.card_facts import CardFacts, Counts
 from curate.hub.card_people import (
     agreement_section,
@@ -71,6 +72,7 @@ def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
         "label_schema": code(facts.label_schema),
         "warning": warning(counts),
         "summary": summary(counts),
+        "errata": errata_section(facts.errata),
         "schema": "\n".join(schema_section(facts)),
         "splits": splits_section(facts, counts) + schemes_section(facts.schemes),
         "labels": labels_section(facts, counts),

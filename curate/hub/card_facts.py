@@ -101,6 +101,8 @@ class CardFacts(NamedTuple):
     """The size of the rows of each split, not compressed."""
     schemes: Mapping[str, Mapping[str, Any]] = {}
     """The facts of each split scheme, as the manifest has them"""
+    errata: Sequence[Mapping[str, str | None]] = ()
+    """What turned out to be wrong, oldest first"""
     split_bytes: Mapping[str, int] = {}
     """The size of the files of each split."""
     languages: Sequence[str] = ()

@@ -171,9 +171,9 @@ class Releases:
                     hint="move it away: the name belongs to the next release",
                 )
             folder = self.folder.child(build.version)
-            documents = sorted(path for path in work.iterdir() if path.is_file() and path.name != FILE)
-            files = [*sorted((work / "data").iterdir()), *documents, work / FILE]
-            for path in [*files, work / "data", work]:
+            paths = sorted(path for path in work.rglob("*") if path.name != FILE)
+            files = [*(path for path in paths if path.is_file()), work / FILE]
+            for path in [*paths, work / FILE, work]:
                 sync_to_disk(path)
             folder.save([path.relative_to(work).as_posix() for path in files], source=work)
             work.rename(folder.path)
