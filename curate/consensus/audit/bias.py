@@ -1,4 +1,4 @@
-"""The audit of bias: whom do models and raters judge differently from blind people, and by how much."""
+"""The audit of bias: for whom do the answers of models and raters differ from those of people who saw no proposal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
