@@ -19,6 +19,15 @@ settings.load_profile("curate")
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _compile_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where Python is told to write no bytecode, each of the many processes would compile everything anew."""
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        base = tmp_path_factory.getbasetemp()
+        base = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+        os.environ["PYTHONPYCACHEPREFIX"] = str(base / "bytecode")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real videos, speech and label data."""
@@ -52,6 +61,34 @@ def run_curate(tmp_path, monkeypatch):
 def posts_recipe(tmp_path) -> Path:
     """A recipe of six text posts, without any media: as fast as a run can be."""
     return make_posts(tmp_path / "posts", 6)
+
+
+SLOW_FIRST = (
+    "annotation/test_screens.py",  # installs Label Studio, for which the other files would wait
+    "pipeline/test_recovery.py",
+    "llm/test_kill.py",
+    "cli/test_cli.py",
+    "stages/test_preprocess_chunks.py",
+    "storage/test_s3_runs.py",
+    "executors/test_executors.py",
+    "test_gates.py",
+    "hub/test_publish.py",
+    "stages/test_preprocess.py",
+    "stages/test_preprocess_sound.py",
+    "annotation/test_server.py",
+    "annotation/test_fields_in_form.py",
+    "annotation/test_sync.py",
+    "annotation/test_end_to_end.py",
+    "test_readme.py",
+    "test_wheel.py",
+)
+"""Files that take long, which workers begin first: one that is left to the end keeps a single worker busy."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow files; their tests stay in their order."""
+    rank = {str(ROOT / "tests" / name): index for index, name in enumerate(SLOW_FIRST)}
+    items.sort(key=lambda item: rank.get(str(item.path), len(rank)))
 
 
 @pytest.hookimpl(wrapper=True)

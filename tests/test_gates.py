@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import SLOW_FIRST
+
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
@@ -23,6 +25,10 @@ BIN = Path(sys.executable).parent
 def test_gate(command):
     done = subprocess.run([BIN / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+def test_the_files_to_begin_with_exist():
+    assert [name for name in SLOW_FIRST if not (ROOT / "tests" / name).is_file()] == []
 
 
 def test_modules_are_small():

@@ -1,50 +1,105 @@
 """Assign items to splits so that what belongs together stays together, and new data moves no earlier item."""
 
+import hashlib
+import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from curate.files import digest, sha256_of
+from curate.corpus.balance import place
+from curate.corpus.components import Numbers, anchors, connect, draw, marks, numbered, seeded_fraction
+from curate.corpus.keys import COLUMNS, column_of, with_columns
+from curate.errors import InvalidInput
+from curate.files import digest
 
-_COLUMNS = {
-    "source": "source_id",
-    "speaker": "speaker",
-    "participant": "participant",
-    "identity": "face_identity",
-    "group": "group",
-}
+MAX_SPLITS = 60
+"""How many splits a scheme with shares or folds may have"""
+_MAX_PROBLEMS = 20
+_IDS = ("item_id", "source_id", "file", "key")
+"""What a list of ids may name: an item, or a source by its id, its file, or its id in the tables of its corpus"""
 
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """The share of each split, what may not be in two of them (keys of ``_COLUMNS``), and the seed."""
+    """How one scheme divides items: by shares, by lists of ids, by a column, into folds, or one group at a time."""
 
     ratios: Mapping[str, float]
+    """The share of each split of the items that no list names"""
     disjoint_by: Sequence[str]
+    """What may not be in two splits: keys of ``curate.corpus.keys``"""
     seed: int
+    ids: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The ids of items and sources that make up a split"""
+    column: str | None = None
+    """The column that holds the split of each item"""
+    leave_one_out: str | None = None
+    """The key whose values are splits of their own"""
+    balanced: bool = False
+    """Whether components are placed where items are missing instead of drawn, as for folds"""
+    stratify_by: str | None = None
+    """The label field or column whose values every split should have alike"""
 
     @property
     def identity(self) -> str:
         """A hash of the settings."""
-        return digest({"format": 1, "split": [list(self.ratios.items()), sorted(self.disjoint_by), self.seed]})
+        others = {
+            "ids": {name: sorted(ids) for name, ids in self.ids.items()},
+            "column": self.column,
+            "leave_one_out": self.leave_one_out,
+            "balanced": self.balanced,
+            "stratify_by": self.stratify_by,
+        }
+        stated = {name: value for name, value in others.items() if value}
+        return digest(
+            {"format": 1, "split": [list(self.ratios.items()), sorted(self.disjoint_by), self.seed], **stated}
+        )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What no two splits share. Groups of items never part, unless their splits are given."""
+        if self.leave_one_out:
+            return (self.leave_one_out,)
+        given = self.column or self.ids
+        return tuple(dict.fromkeys((*self.disjoint_by, *([] if given and not self.disjoint_by else ["group"]))))
+
+    @property
+    def names(self) -> list[str]:
+        """The splits in order; empty if they follow from the items."""
+        return [*self.ratios, *self.ids]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the items need besides their own."""
+        wanted = [*map(column_of, self.keys), *([self.column] if self.column else [])]
+        return tuple(name for name in wanted if name != COLUMNS["near_duplicate"])
 
 
 def split_items(
-    items: pa.Table, sources: pa.Table, settings: SplitSettings, previous: Mapping[str, str] | None = None
+    items: pa.Table,
+    sources: pa.Table,
+    settings: SplitSettings,
+    previous: Mapping[str, str] | None = None,
+    *,
+    strata: pa.Array | None = None,
+    secret: bytes = b"",
 ) -> pa.Array:
-    """Return the split of each item; see ``assign_splits``. Participants come from the rows of ``sources``."""
-    return _split_rows(with_participants(items, sources), settings, previous or {})
+    """Return the split of each item; see ``assign_splits``. Columns that items lack come from ``sources``.
 
-
-def with_participants(items: pa.Table, sources: pa.Table) -> pa.Table:
-    """Return the items with a column ``participant``, from the rows of ``sources``."""
-    rows = pc.index_in(items["source_id"], value_set=sources["source_id"])
-    return items.append_column("participant", sources["participant"].take(rows))
+    ``strata`` holds what ``settings.stratify_by`` says of each item; without it, items that are not in ``previous``
+    have no split yet. Values of keys that no release shows are named by a hash with ``secret``.
+    """
+    return split_rows(
+        with_columns(items, sources, settings.columns),
+        settings,
+        previous or {},
+        listed=_listed(items, sources, settings),
+        strata=strata,
+        secret=secret,
+    )
 
 
 def assign_splits(
@@ -57,129 +112,159 @@ def assign_splits(
     ``face_identity``; nulls share nothing). A component that shares a value with items of one split goes there as a
     whole; with items of several, it has no split (None), as it would join them. Any other goes to the split that a
     seeded hash of its smallest key selects with the ratios as probabilities. Shares therefore approach ``ratios`` with
-    many components and can differ much with few.
+    many components and can differ much with few. With ``balanced``, it goes where items are missing instead.
     """
-    splits = _split_rows(items, settings, previous or {})
+    splits = split_rows(items, settings, previous or {})
     return dict(zip(items["item_id"].to_pylist(), splits.to_pylist(), strict=True))
 
 
-class Separation(NamedTuple):
-    """How far items that share a value of a key are in one split."""
-
-    key: str
-    """One of ``SplitSettings.disjoint_by``"""
-    known: int
-    """Items that have a value"""
-    total: int
-    leaks: dict[str, list[str]]
-    """The splits by value, of values that occur in more than one"""
-
-
-def separations(items: pa.Table, splits: pa.Array, settings: SplitSettings) -> list[Separation]:
-    """Return for each key whether its values are in one split only; items without a split count nowhere.
-
-    ``items`` has a column ``participant``.
-    """
-    keys = dict.fromkeys((*settings.disjoint_by, "group"))
-    columns = dict.fromkeys(_COLUMNS[key] for key in keys)
-    placed = items.select(list(columns)).append_column("split", splits).filter(splits.is_valid())
-    result = []
-    for key in keys:
-        pairs = placed.select([_COLUMNS[key], "split"]).rename_columns(["value", "split"])
-        pairs = pairs.filter(pairs["value"].is_valid())
-        by_value = pairs.group_by("value").aggregate([("split", "distinct")])
-        several = by_value.filter(pc.greater(pc.list_value_length(by_value["split_distinct"]), 1))
-        leaks = {row["value"]: sorted(row["split_distinct"]) for row in several.to_pylist()}
-        result.append(Separation(key, pairs.num_rows, placed.num_rows, leaks))
-    return result
-
-
-def _split_rows(items: pa.Table, settings: SplitSettings, previous: Mapping[str, str]) -> pa.Array:
-    names = list(settings.ratios)
+def split_rows(
+    items: pa.Table,
+    settings: SplitSettings,
+    previous: Mapping[str, str],
+    *,
+    listed: pa.Array | None = None,
+    strata: pa.Array | None = None,
+    secret: bytes = b"",
+) -> pa.Array:
+    """Return the split of each item, given the split in whose list it is; ``items`` has every column needed."""
+    if settings.column or settings.leave_one_out:
+        return _keep(items, _values(items, settings, secret), previous)
+    names = settings.names
     if len(names) == 1 or not items.num_rows:
         return pa.repeat(names[0], items.num_rows)
-    keys = {kind: items[_COLUMNS[kind]] for kind in dict.fromkeys((*settings.disjoint_by, "group"))}
-    values = [_numbered(column) for column in keys.values()]
+    if listed is not None:
+        previous = dict(zip(items["item_id"].to_pylist(), _keep(items, listed, previous).to_pylist(), strict=True))
     numbers = {name: index for index, name in enumerate(names)}
     chosen = np.full(items.num_rows, -1)
     if previous:
-        chosen[:] = [numbers.get(previous.get(item_id, ""), -1) for item_id in items["item_id"].to_pylist()]
+        chosen[:] = [numbers.get(previous.get(item_id) or "", -1) for item_id in items["item_id"].to_pylist()]
     new = np.flatnonzero(chosen < 0)
-    if not len(new):
-        return pa.array(names).take(pa.array(chosen))
-    # The splits of the earlier items that have a value: one bit for each.
-    marks = [_marks(column, chosen) for column in values]
-    free = [
-        np.where((column >= 0) & (mark[column] == 0), column, -1) for column, mark in zip(values, marks, strict=True)
-    ]
-    components = _components([column[new] for column in free])
-    bits: Any = np.zeros(components.max() + 1, np.int64)
-    for column, mark in zip(values, marks, strict=True):
-        np.bitwise_or.at(bits, components, np.where(column[new] >= 0, mark[column[new]], 0))
-    drawn = [_draw(anchor, settings) for anchor in _anchors(components, _rows_of(keys, items, new))]
-    is_one = (bits > 0) & (bits & (bits - 1) == 0)
-    targets = np.where(is_one, np.log2(np.maximum(bits, 1)).astype(np.int64), [numbers[name] for name in drawn])
-    targets = np.where((bits > 0) & ~is_one, -1, targets)
-    chosen[new] = targets[components]
+    if len(new):
+        chosen[new] = _place(items, settings, chosen, new, strata)
     return pa.array(names).take(pa.array(chosen, mask=chosen < 0))
 
 
-def _numbered(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Return a number for each value; -1 for null."""
-    encoded = pc.dictionary_encode(column).combine_chunks()
-    encoded = pa.concat_arrays(encoded.chunks) if isinstance(encoded, pa.ChunkedArray) else encoded
-    numbers: NDArray[np.int64] = pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
-    return numbers
+def _place(items: pa.Table, settings: SplitSettings, chosen: Numbers, new: Numbers, strata: pa.Array | None) -> Numbers:
+    """Return the split of each new item; -1 for those that would join splits."""
+    keys = {kind: items[column_of(kind)] for kind in (settings.keys or ("source",))}
+    values = [numbered(column) if settings.keys else np.full(items.num_rows, -1) for column in keys.values()]
+    numbers = {name: index for index, name in enumerate(settings.names)}
+    # The splits of the earlier items that have a value: one bit for each.
+    marked = [marks(column, chosen) for column in values]
+    free = [
+        np.where((column >= 0) & (mark[column] == 0), column, -1) for column, mark in zip(values, marked, strict=True)
+    ]
+    components = connect([column[new] for column in free])
+    bits: Any = np.zeros(components.max() + 1, np.int64)
+    for column, mark in zip(values, marked, strict=True):
+        np.bitwise_or.at(bits, components, np.where(column[new] >= 0, mark[column[new]], 0))
+    rows = {kind: column.take(pa.array(new)) for kind, column in {**keys, "item": items["item_id"]}.items()}
+    texts = anchors(components, rows if settings.keys else {"item": rows["item"]})
+    # A list of ids is the whole of its split: nothing joins it.
+    closed = sum(1 << numbers[name] for name in settings.ids)
+    is_one = (bits > 0) & (bits & (bits - 1) == 0) & (bits & closed == 0)
+    targets = np.where(is_one, np.log2(np.maximum(bits, 1)).astype(np.int64), -1)
+    is_open = bits == 0
+    if settings.ratios and not (settings.balanced or settings.stratify_by):
+        drawn = (draw(texts[index], settings.ratios, settings.seed) for index in np.flatnonzero(is_open))
+        targets[is_open] = [numbers[name] for name in drawn]
+    elif settings.ratios and (settings.stratify_by is None or strata is not None):
+        targets[is_open] = _balance(settings, chosen, new, components, is_open, targets, texts, strata)
+    splits: Numbers = targets[components]
+    return splits
 
 
-def _marks(column: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for each number of a value the splits of the items that have it and were placed before, as bits."""
-    marks = np.zeros(max(int(column.max(initial=-1)) + 1, 1), np.int64)
-    rows = np.flatnonzero((column >= 0) & (chosen >= 0))
-    np.bitwise_or.at(marks, column[rows], 1 << chosen[rows])
-    return marks
+def _balance(
+    settings: SplitSettings,
+    chosen: Numbers,
+    new: Numbers,
+    components: Numbers,
+    is_open: Any,
+    targets: Numbers,
+    texts: Sequence[str],
+    strata: pa.Array | None,
+) -> Numbers:
+    """Return the splits of the components that share nothing with placed items, so that shares are reached."""
+    kinds = np.zeros(len(chosen), np.int64)
+    if settings.stratify_by and strata is not None:
+        # In the order of their names, not of the rows.
+        numbers = pc.index_in(strata, value_set=strata.drop_null().unique().sort())
+        kinds = pc.fill_null(numbers, -1).to_numpy(False).astype(np.int64) + 1
+    placed = np.zeros((len(settings.ratios), int(kinds.max(initial=0)) + 1), np.int64)
+    settled = chosen.copy()
+    settled[new] = targets[components]
+    rows = np.flatnonzero((settled >= 0) & (settled < len(settings.ratios)))
+    np.add.at(placed, (settled[rows], kinds[rows]), 1)
+    members = is_open[components]
+    order = [seeded_fraction(texts[index], settings.seed) for index in np.flatnonzero(is_open)]
+    shares = np.array(list(settings.ratios.values())) / sum(settings.ratios.values())
+    return place((np.cumsum(is_open) - 1)[components[members]], kinds[new[members]], order, shares, placed)
 
 
-def _rows_of(
-    keys: Mapping[str, pa.ChunkedArray], items: pa.Table, rows: NDArray[np.int64]
-) -> dict[str, pa.ChunkedArray]:
-    return {kind: column.take(pa.array(rows)) for kind, column in {**keys, "item": items["item_id"]}.items()}
+def _values(items: pa.Table, settings: SplitSettings, secret: bytes) -> pa.Array:
+    """Return the split of each item that a column or a key gives; null where there is none."""
+    key = settings.leave_one_out
+    column = items[column_of(key) if key else str(settings.column)].cast(pa.string())
+    if key not in ("participant", "group"):
+        return _one_array(column)
+    encoded = _one_array(column).dictionary_encode()
+    names = [f"{key}-{_hidden(value, secret)}" for value in encoded.dictionary.to_pylist()]
+    return pa.array(names, pa.string()).take(encoded.indices)
 
 
-def _components(columns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Return for each row the number of its component: rows that are connected through equal numbers of one column."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    size = len(columns[0])
-    rows, nodes, total = [], [], size
-    for column in columns:
-        valid = np.flatnonzero(column >= 0)
-        rows.append(valid)
-        nodes.append(column[valid] + total)
-        total += int(column.max(initial=-1)) + 1
-    pairs = np.concatenate(rows), np.concatenate(nodes)
-    graph = coo_array((np.ones(len(pairs[0]), np.int8), pairs), shape=(total, total))
-    components: NDArray[np.int64] = connected_components(graph, directed=False)[1][:size]
-    return np.unique(components, return_inverse=True)[1]
+def _hidden(value: str, secret: bytes) -> str:
+    return hmac.new(secret, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:8]
 
 
-def _anchors(components: NDArray[np.int64], keys: Mapping[str, pa.ChunkedArray]) -> list[str]:
-    """Return the text that is hashed for each component: the smallest value of the first kind of key that it has."""
-    anchors: list[str] = [""] * (int(components.max()) + 1)
-    for kind, column in keys.items():
-        pairs = pa.table({"component": components, "key": column}).filter(column.is_valid())
-        smallest = pairs.group_by("component").aggregate([("key", "min")])
-        for component, key in zip(smallest["component"].to_pylist(), smallest["key_min"].to_pylist(), strict=True):
-            anchors[component] = anchors[component] or f"{kind}:{key}"
-    return anchors
+def _keep(items: pa.Table, given: pa.Array, previous: Mapping[str, str]) -> pa.Array:
+    """Return the splits that are given, and earlier ones where none is. Raises ``InvalidInput`` if they contradict."""
+    if not previous:
+        return given
+    ids = items["item_id"].to_pylist()
+    earlier = pa.array([previous.get(item_id) for item_id in ids], pa.string())
+    moved = pc.indices_nonzero(pc.fill_null(pc.not_equal(given, earlier), False)).to_pylist()
+    if moved:
+        raise InvalidInput(
+            f"{len(moved):,} items are to be in another split than in an earlier release, and items never move",
+            problems=tuple(f"{ids[row]}: from {earlier[row]} to {given[row]}" for row in moved[:_MAX_PROBLEMS]),
+            hint="correct what gives their split, or give the scheme another `seed` to divide all items anew",
+        )
+    return pc.coalesce(given, earlier)
 
 
-def _draw(anchor: str, settings: SplitSettings) -> str:
-    fraction = int(sha256_of(f"{settings.seed}:{anchor}")[:16], 16) / 2**64
-    remaining = fraction * sum(settings.ratios.values())
-    for name, ratio in settings.ratios.items():
-        remaining -= ratio
-        if remaining < 0:
-            return name
-    return list(settings.ratios)[-1]
+def _listed(items: pa.Table, sources: pa.Table, settings: SplitSettings) -> pa.Array | None:
+    """Return for each item the split in whose list it, or its source, is. Raises ``InvalidInput`` for two."""
+    if not settings.ids:
+        return None
+    named = {item: name for name, ids in settings.ids.items() for item in ids}
+    splits = pa.nulls(items.num_rows, pa.string())
+    rows = pc.index_in(items["source_id"], value_set=sources["source_id"])
+    names, values = pa.array(named, pa.string()), pa.array(named.values(), pa.string())
+    for column in _IDS:
+        if column in items.column_names:
+            ids = items[column]
+        elif column in sources.column_names:
+            ids = sources[column].take(rows)
+        else:
+            continue
+        found = _one_array(values.take(pc.index_in(ids, value_set=names)))
+        several = pc.indices_nonzero(pc.fill_null(pc.not_equal(found, splits), False)).to_pylist()
+        if several:
+            raise InvalidInput(
+                f"item {items['item_id'][several[0]]} is listed for {splits[several[0]]} and for {found[several[0]]}",
+                hint="list each item, or its source, for one split",
+            )
+        splits = pc.coalesce(splits, found)
+    if splits.null_count == len(splits):
+        raise InvalidInput(
+            f"none of the {len(named):,} ids listed for {' and '.join(settings.ids)} is in the corpus",
+            hint="list item ids, or sources by id, by file, or by their id in the tables",
+        )
+    return splits
+
+
+def _one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return pa.concat_arrays([pa.array([], column.type), *column.chunks])

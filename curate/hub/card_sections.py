@@ -14,10 +14,10 @@ _MANY_LABELS = 60
 _KEYS = {"source": "source", "speaker": "speaker", "participant": "participant", "identity": "person", "group": "group"}
 
 
-def escape(text: str) -> str:
+def escape(text: str, *, max_chars: int = _MAX_CHARS) -> str:
     """Return text from outside as one line of Markdown without any markup."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    line = line if len(line) <= _MAX_CHARS else f"{line[: _MAX_CHARS - 1]}…"
+    line = line if len(line) <= max_chars else f"{line[: max_chars - 1]}…"
     line = _MARKUP.sub(r"\\\1", line)
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -29,7 +29,7 @@ def code(text: str) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table with numbers aligned to the right; cells are Markdown."""
-    numeric = [all(row[column][:1].isdigit() for row in rows) for column in range(len(head))]
+    numeric = [all(row[column].lstrip("-")[:1].isdigit() for row in rows) for column in range(len(head))]
     rule = ["--:" if right else ":--" for right in numeric]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
@@ -46,9 +46,9 @@ def schema_section(facts: CardFacts) -> Iterator[str]:
 
 def warning(counts: Counts) -> str:
     sources = total_label_sources(counts)
-    total = sum(sources.values())
+    total = sum(sources.values()) - (withheld := sources["hidden"])
     if sources["human"] == total:
-        return "Every label was given by people."
+        return f"Every {'released ' if withheld else ''}label was given by people."
     lines = []
     if sources["model"]:
         lines.append(
@@ -79,7 +79,12 @@ def splits_section(facts: CardFacts, counts: Counts) -> str:
             f"`{split}`",
             f"{count:,}",
             _duration(counts.seconds[split]),
-            *(_share(counts.label_sources[split][source], count) for source in ("human", "model", "none")),
+            *(
+                "withheld"
+                if counts.label_sources[split]["hidden"]
+                else _share(counts.label_sources[split][source], count)
+                for source in ("human", "model", "none")
+            ),
         ]
         for split, count in counts.rows.items()
     ]
@@ -154,7 +159,7 @@ def provenance_section(facts: CardFacts, counts: Counts) -> str:
 
 
 def total_label_sources(counts: Counts) -> dict[str, int]:
-    total = dict.fromkeys(("human", "model", "none"), 0)
+    total = dict.fromkeys(("human", "model", "none", "hidden"), 0)
     for sources in counts.label_sources.values():
         for source, count in sources.items():
             total[source] = total.get(source, 0) + count
@@ -172,6 +177,9 @@ def _schema_line(line: str) -> str:
 def _separation(separation: Separation) -> str:
     """Return what is known of values that occur in more than one split; there is none, or no release."""
     name, unknown = _KEYS.get(separation.key, separation.key), separation.total - separation.known
+    if separation.leaks:
+        count = len(separation.leaks)
+        return f"{count_of(count, name)} {verb_of(count, 'occurs', 'occur')} in several splits."
     if not separation.known:
         return "" if name == "group" else f"The {name} is known for no item: one {name} may occur in several splits."
     if not unknown or name == "group":

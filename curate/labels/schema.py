@@ -149,6 +149,8 @@ def _conflicts(
     for name, field in fields.items():
         if owner := reserved_names().get(name):
             yield (name,), f"{name} is a column of {owner} already; rename the field, for example label_{name}"
+        elif name.startswith("split_"):
+            yield (name,), "names that begin with split_ are those of splits in releases; rename the field"
         part = field.exclusive_part
         if part and (first := owners.setdefault(part, name)) != name:
             yield (name,), f"only one field may have {part}, and {first} has them already"

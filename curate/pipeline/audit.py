@@ -11,7 +11,7 @@ from curate.consensus.audit.evidence import PRELABEL_COLUMNS
 from curate.consensus.audit.model import audit_rows
 from curate.consensus.audit.rows import DEFAULTS, AuditRow, Options
 from curate.corpus.judgements import current_judgements
-from curate.corpus.splits import with_participants
+from curate.corpus.keys import with_participants
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.pipeline.grouping import with_column

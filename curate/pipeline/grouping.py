@@ -3,13 +3,12 @@
 import pyarrow as pa
 
 from curate.corpus.kept import kept_column, kept_names
-from curate.corpus.splits import split_items
 from curate.corpus.view import Corpus
 from curate.document import nearest
 from curate.errors import InvalidInput
 from curate.pipeline.walk import make_tools
 from curate.recipe import LoadedRecipe
-from curate.release.versions import Releases
+from curate.stages.divide import planned_splits
 
 _OWN_GROUPS = ("arm", "rater", "label", "group", "collection", "split")
 
@@ -24,7 +23,7 @@ def with_column(loaded: LoadedRecipe, corpus: Corpus, judgements: pa.Table, by: 
     if by in own and by not in loaded.labels.fields:
         return judgements
     if by == "split":
-        table, column = next_splits(loaded, corpus), "split"
+        table, column = _splits(loaded, corpus), "split"
     elif by in items.names:
         table, column = corpus.read("items", ["item_id", by]), by
     elif by in sources.names:
@@ -46,13 +45,9 @@ def with_column(loaded: LoadedRecipe, corpus: Corpus, judgements: pa.Table, by: 
     return judgements.append_column(column, table[column].take(rows))
 
 
-def next_splits(loaded: LoadedRecipe, corpus: Corpus) -> pa.Table:
+def _splits(loaded: LoadedRecipe, corpus: Corpus) -> pa.Table:
     """Return the split of every item as the next release would have it."""
-    settings = make_tools(loaded, corpus.workspace).split
-    if settings is None:
+    splits = planned_splits(corpus, make_tools(loaded, corpus.workspace))
+    if splits is None:
         raise InvalidInput("--by split: the recipe has no export stage, so there are no splits", hint="add one")
-    earlier = Releases(corpus.workspace.releases).earlier_splits(loaded.recipe.recipe, settings.identity)
-    items = corpus.read("items")
-    return pa.table(
-        {"item_id": items["item_id"], "split": split_items(items, corpus.read("sources"), settings, earlier)}
-    )
+    return splits

@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 from curate.corpus.set_aside import set_aside
 from curate.corpus.view import Corpus
 from curate.pipeline.agreement import measure_corpus
-from curate.pipeline.grouping import next_splits
 from curate.pipeline.status import last_run
 from curate.pipeline.walk import make_tools, open_corpus
 from curate.recipe import LoadedRecipe
 from curate.report.findings import AgreementRow, Findings
 from curate.report.run import write_report
+from curate.stages.divide import planned_splits
 from curate.storage.folder import DiskFolder
 from curate.storage.workspace import Workspace
 
@@ -79,7 +79,7 @@ def _distinct(values: pa.ChunkedArray) -> int:
 
 
 def _splits(loaded: LoadedRecipe, corpus: Corpus) -> pa.Table | None:
-    return next_splits(loaded, corpus) if make_tools(loaded, corpus.workspace).split is not None else None
+    return planned_splits(corpus, make_tools(loaded, corpus.workspace))
 
 
 def _notices(corpus: Corpus) -> list[str]:

@@ -17,7 +17,7 @@ from curate.corpus.view import Corpus
 from curate.pipeline.listing import read_listing, store_listing
 from curate.pipeline.settled import SettledStage
 from curate.recipe import LoadedRecipe
-from curate.stages.capabilities import Discovered, Dividing
+from curate.stages.capabilities import Discovered
 from curate.stages.contract import BatchStage, Stage, Tools
 from curate.storage.workspace import Workspace
 
@@ -53,7 +53,6 @@ class Step(NamedTuple):
 def make_tools(loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | None = None) -> Tools:
     """Return what the stages of a recipe work with; ``answers`` is for the holder of the workspace's lock."""
     recipe = loaded.recipe
-    split = next((stage.split_settings(recipe.seed) for stage in recipe.stages if isinstance(stage, Dividing)), None)
     raw = tuple(dict.fromkeys((*loaded.raw, *workspace.raw_folders(loaded.path))))
     return Tools(
         workspace.blobs,
@@ -62,8 +61,8 @@ def make_tools(loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | No
         recipe.seed,
         recipe.recipe,
         answers,
-        split,
         recipe.stages,
+        credits=recipe.credits,
         today=datetime.now(UTC).date(),
         raw_folders=raw,
     )

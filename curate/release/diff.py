@@ -16,6 +16,7 @@ from curate.labels.features import scalar
 from curate.release.features import MEDIA
 from curate.release.manifest import read_manifest
 from curate.release.read import open_shard
+from curate.release.schemes import SPLIT_PREFIX
 from curate.release.semver import Kind
 from curate.release.shards import SPLIT_COLUMN, ReleaseFile
 from curate.sentences import count_of
@@ -145,9 +146,12 @@ def compare(old: Content, new: Content) -> Difference:
 
 
 def _kind(found: Difference) -> Kind:
-    if found.is_other_schema or found.columns_added or found.columns_removed or found.columns_changed:
+    # A further way to divide the items changes no column that others read.
+    added = [name for name in found.columns_added if not name.startswith(SPLIT_PREFIX)]
+    if found.is_other_schema or added or found.columns_removed or found.columns_changed:
         return "major"
-    if found.added or found.removed or found.resplit or found.changed_texts or set(found.changed) & set(ITEM_COLUMNS):
+    described = [name for name in found.changed if name in ITEM_COLUMNS or name.startswith(SPLIT_PREFIX)]
+    if found.added or found.removed or found.resplit or found.changed_texts or described or found.columns_added:
         return "minor"
     return "patch" if found.relabelled or found.changed else "none"
 
@@ -156,7 +160,7 @@ def label_fields(features: Mapping[str, Feature]) -> list[str]:
     """Return the names of the label fields among the columns of a release, in order."""
     soft = {f"{name}_soft" for name in features}
     other_columns = {*ITEM_COLUMNS, *EVIDENCE_COLUMNS, *soft, "judgements", "prelabel"}
-    return [name for name in features if name not in other_columns]
+    return [name for name in features if name not in other_columns and not name.startswith(SPLIT_PREFIX)]
 
 
 def in_words(value: Any, feature: Feature) -> str | None:

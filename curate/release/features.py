@@ -1,15 +1,25 @@
 """The columns of a release: one Hugging Face feature each, from which Arrow types, file metadata and card follow."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
 
-from curate.labels import Feature, arrow_type
+from curate.labels import Feature, LabelSchema, arrow_type, compile_features
+from curate.labels.columns import ITEM_COLUMNS
+from curate.labels.features import scalar
 from curate.labels.markup import MEDIA_VARIABLES
 
 MEDIA = MEDIA_VARIABLES
 """The columns of a release that hold files."""
+
+
+def released_features(labels: LabelSchema, columns: Iterable[str] = ()) -> dict[str, Feature]:
+    """Return the columns of a release, with further ones of text after those that describe the item."""
+    features = compile_features(labels)
+    described = {name: features.pop(name) for name in ITEM_COLUMNS}
+    return described | dict.fromkeys(columns, scalar("string")) | features
 
 
 def arrow_schema(features: dict[str, Feature]) -> pa.Schema:

@@ -1,6 +1,7 @@
 """One released row per item, joined from all tables, with raters under pseudonyms."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,9 +13,9 @@ from curate.corpus.identity import join_objects, json_values
 from curate.corpus.judgements import current_judgements
 from curate.corpus.pseudonyms import pseudonym
 from curate.errors import InvalidInput
-from curate.labels import LabelSchema, arrow_type, compile_features
+from curate.labels import LabelSchema, arrow_type
 from curate.release.columns import Column, DistinctValues, Indices, combined, find_rows, take_column, to_struct
-from curate.release.features import MEDIA
+from curate.release.features import MEDIA, released_features
 
 ITEM_COLUMNS = (
     *("item_id", "source_id", "unit", "start_s", "end_s", "speaker", "turn", "text", "text_b", "text_source"),
@@ -37,9 +38,15 @@ class ReleaseTables(NamedTuple):
 class ReleaseRows:
     """Released rows by the index of their item in ``item_ids``; ``audio`` and ``face`` hold names of blobs."""
 
-    def __init__(self, tables: ReleaseTables, labels: LabelSchema, *, secret: bytes) -> None:
+    def __init__(
+        self, tables: ReleaseTables, labels: LabelSchema, *, secret: bytes, columns: Sequence[str] = ()
+    ) -> None:
+        """``columns`` are further ones of the items, such as their splits in several schemes."""
         self._schema = labels
-        self._kinds = {name: arrow_type(feature) for name, feature in compile_features(labels).items()}
+        self.features = released_features(labels, columns)
+        """Every column in order"""
+        self._own = columns
+        self._kinds = {name: arrow_type(feature) for name, feature in self.features.items()}
         self._kinds |= dict.fromkeys(MEDIA, pa.string())
         self._items = tables.items
         self.item_ids = self._items["item_id"]
@@ -61,7 +68,9 @@ class ReleaseRows:
             self._acts["annotator"], lambda name: (pseudonym(name, secret),), [pa.string()]
         )
         act_items = find_rows(self._acts["item_id"], self.item_ids)
-        self._act_starts = np.searchsorted(act_items, np.arange(len(self.item_ids) + 1))
+        starts = np.searchsorted(act_items, np.arange(len(self.item_ids) + 1))
+        self._act_starts, self._act_ends = starts[:-1], starts[1:].copy()
+        self._is_hidden = np.zeros(len(self.item_ids), np.bool_)
 
     def select(self, *, reviewed_only: bool = False) -> Indices:
         """Return all items; with ``reviewed_only`` those that people labelled."""
@@ -69,6 +78,12 @@ class ReleaseRows:
             return np.arange(len(self.item_ids))
         reviewed = combined(pc.fill_null(pc.equal(self._labels["label_source"], "human"), False)).to_numpy(False)
         return np.flatnonzero((self._label_rows >= 0) & np.append(reviewed, False)[self._label_rows])
+
+    def hide(self, items: Indices) -> None:
+        """Leave the labels, judgements and pre-labels of these items out."""
+        self._is_hidden[items] = True
+        self._label_rows[items] = self._prelabel_rows[items] = -1
+        self._act_ends[items] = self._act_starts[items]
 
     def columns(self, items: Indices, *, with_json: bool = False) -> dict[str, Column]:
         """Return the columns of a release for these items, in order; fields hold released values."""
@@ -78,10 +93,11 @@ class ReleaseRows:
         def take(table: str, name: str) -> Column:
             return take_column(tables[table], name, rows[table], self._kinds[name], with_json=with_json)
 
-        columns = {name: take("items", name) for name in ITEM_COLUMNS}
+        columns = {name: take("items", name) for name in (*ITEM_COLUMNS, *self._own)}
         columns |= {name: take("sources", name) for name in SOURCE_COLUMNS}
         columns |= {name: take("labels", name) for name in ("label_source", "raters", "agreement", "decisions")}
         reviewed = pc.fill_null(pc.equal(columns["label_source"].values, "human"), False)
+        reviewed = pc.if_else(pa.array(self._is_hidden[items]), pa.scalar(None, pa.bool_()), reviewed)
         columns["reviewed"] = Column(reviewed, json_values(reviewed) if with_json else None)
         columns |= self._take_fields(self._label_values, rows["labels"], with_json=with_json)
         soft = (f"{name}_soft" for name, field in self._schema.fields.items() if field.soft_labels)
@@ -137,7 +153,7 @@ class ReleaseRows:
         return to_struct(columns, kind, rows < 0)
 
     def _take_judgements(self, items: Indices, *, with_json: bool) -> Column:
-        starts, ends = self._act_starts[items], self._act_starts[items + 1]
+        starts, ends = self._act_starts[items], self._act_ends[items]
         offsets = np.concatenate([[0], np.cumsum(ends - starts)])
         rows = np.repeat(starts - offsets[:-1], ends - starts) + np.arange(offsets[-1])
         kind = self._kinds["judgements"].value_type

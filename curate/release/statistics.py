@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,10 @@ _UNCHANGED = "prediction"
 class Statistics:
     """Counts of a release's rows, by split where that matters; ``add`` every row."""
 
-    def __init__(self, labels: LabelSchema) -> None:
+    def __init__(self, labels: LabelSchema, hidden: Collection[str] = ()) -> None:
+        """``hidden`` are the splits whose labels are left out: their items count as ``hidden``, not as unlabelled."""
         self._schema = labels
+        self._hidden = frozenset(hidden)
         self.rows: Counter[str] = Counter()
         self.seconds: Counter[str] = Counter()
         self.label_sources: dict[str, Counter[str]] = defaultdict(Counter)
@@ -42,6 +44,10 @@ class Statistics:
         self.speakers: set[str] = set()
         self.annotators: set[str] = set()
         self.cannot_judge: Counter[str] = Counter()
+        self.arms: Counter[str] = Counter()
+        """Judgements by what the rater was shown, where that is stated"""
+        self.faces = 0
+        """Items with a face"""
         self.classes: dict[str, dict[str, Counter[str]]] = {
             name: defaultdict(Counter) for name, field in labels.fields.items() if field.labels
         }
@@ -62,7 +68,7 @@ class Statistics:
         timed = rows.filter(pc.and_(rows["start_s"].is_valid(), rows["end_s"].is_valid()))
         for length_s in pc.subtract(timed["end_s"], timed["start_s"]).to_pylist():
             self.seconds[split] += length_s
-        _count(self.label_sources[split], rows["label_source"], "none")
+        _count(self.label_sources[split], rows["label_source"], "hidden" if split in self._hidden else "none")
         _count(self.units, rows["unit"], "item")
         _count(self.raters, rows.filter(rows["reviewed"])["raters"], 0)
         origins = rows.select(["collection", "licence"]).append_column("source", pa.array(sources))
@@ -87,6 +93,7 @@ class Statistics:
         )
         for entry in proposals.group_by(["model", "outcome"]).aggregate([([], "count_all")]).to_pylist():
             self.proposals[entry["model"]][entry["outcome"] or "not stated"] += entry["count_all"]
+        self.faces += rows.num_rows - rows["face"].null_count
         for medium in ("text", "audio", "image", "video"):
             self.modalities[medium] += rows.num_rows - rows[medium].null_count
         self.modalities["text"] += pc.sum(pc.and_(rows["text"].is_null(), rows["dialogue"].is_valid())).as_py() or 0
@@ -98,6 +105,7 @@ class Statistics:
 
     def _count_answers(self, acts: pa.StructArray) -> None:
         self.judged_on.update(str(day) for day in acts.field("acted_at").drop_null().cast(pa.date32()).unique())
+        self.arms.update(acts.field("arm").drop_null().to_pylist())
         self.cannot_judge.update(acts.field("cannot_judge").drop_null().to_pylist())
         origins = pc.list_flatten(acts.field("origins"))
         entries = pa.table({"field": origins.field("field"), "origin": origins.field("origin")})

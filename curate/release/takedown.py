@@ -1,6 +1,7 @@
 """Which releases hold something forgotten, and how a release is withdrawn without its items changing their split."""
 
 import shutil
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,14 +79,14 @@ def withdraw(releases: Releases, manifest: Manifest, tombstones: Tombstones) -> 
 
     May be killed and repeated at any time.
     """
-    splits: dict[str, str] = {}
+    kept: set[str] = set()
     for file in manifest.files:
-        if (split := file.split) is not None:
+        if file.split is not None:
             (path,) = releases.folder.child(manifest.version).fetch([file.path])
             ids, _ = read_ids(path)
-            kept = ids.filter(pc.invert(tombstones.forgotten_rows(ids)))
-            splits.update(dict.fromkeys(kept["item_id"].to_pylist(), split))
-    releases.note_withdrawn(manifest, splits)
+            kept.update(ids.filter(pc.invert(tombstones.forgotten_rows(ids)))["item_id"].to_pylist())
+    by_scheme = {name: releases.splits(manifest, name) for name in manifest.schemes}
+    releases.note_withdrawn(manifest, {name: _only(splits, kept) for name, splits in by_scheme.items()})
     folder = releases.folder.child(manifest.version)
     # Without its manifest it is no release any more, and nothing reads what is left of it.
     for name in sorted(folder.sizes(), key=lambda name: name != FILE):
@@ -96,10 +97,16 @@ def withdraw(releases: Releases, manifest: Manifest, tombstones: Tombstones) -> 
 def forget_in_withdrawn(releases: Releases, tombstones: Tombstones) -> None:
     """Leave forgotten items out of the splits that withdrawn releases gave."""
     for entry in releases.withdrawn():
-        held = tombstones.holds("item", entry.splits)
-        if held:
-            kept = {item: split for item, split in entry.splits.items() if item not in held}
-            releases.note_withdrawn(entry.manifest, kept)
+        items = {item for splits in entry.splits.values() for item in splits}
+        if held := tombstones.holds("item", items):
+            kept = items - held
+            releases.note_withdrawn(
+                entry.manifest, {name: _only(splits, kept) for name, splits in entry.splits.items()}
+            )
+
+
+def _only(splits: Mapping[str, str], items: Collection[str]) -> dict[str, str]:
+    return {item: split for item, split in splits.items() if item in items}
 
 
 def remove_unfinished_withdrawals(releases: Releases) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from curate.errors import InvalidInput, StorageFailed, WorkspaceUnusable
 from curate.files import sync_to_disk
-from curate.release.manifest import CARD, CHANGES, FILE, Manifest, check_files, damaged_release, read_manifest
+from curate.release.manifest import FILE, Manifest, check_files, damaged_release, read_manifest
 from curate.release.read import open_shard
+from curate.release.schemes import SPLIT_PREFIX
 from curate.release.semver import is_version, parse_version
 from curate.storage.folder import Folder
 
@@ -24,8 +25,8 @@ class Withdrawn(NamedTuple):
 
     manifest: Manifest
     """Without its files"""
-    splits: dict[str, str]
-    """The split of each item that was not forgotten"""
+    splits: dict[str, dict[str, str]]
+    """By scheme, the split of each item that was not forgotten"""
 
 
 @dataclass
@@ -98,7 +99,7 @@ class Releases:
             ) from error
         return sorted(entries, key=lambda entry: parse_version(entry.manifest.version))
 
-    def note_withdrawn(self, manifest: Manifest, splits: dict[str, str]) -> None:
+    def note_withdrawn(self, manifest: Manifest, splits: Mapping[str, Mapping[str, str]]) -> None:
         """Store what stays of a release before it is deleted."""
         document = {"manifest": {**manifest.model_dump(mode="json"), "files": []}, "splits": splits}
         self.folder.child(_WITHDRAWN).write(f"{manifest.version}.json", json.dumps(document).encode())
@@ -122,29 +123,30 @@ class Releases:
                 hint=f"releases never change: name one after {newest}, or leave `release` out of the recipe",
             )
 
-    def splits(self, manifest: Manifest) -> dict[str, str]:
-        """Return the split of every item of a release, read from its shards."""
+    def splits(self, manifest: Manifest, scheme: str | None = None) -> dict[str, str]:
+        """Return the split of every item of a release under a scheme, by default the one that divides its files."""
+        column = None if scheme is None or manifest.schemes[scheme].primary else f"{SPLIT_PREFIX}{scheme}"
         splits: dict[str, str] = {}
         for file in manifest.files:
             if (split := file.split) is not None:
                 (path,) = self.folder.child(manifest.version).fetch([file.path])
                 shard = open_shard(path, release=self.location(manifest.version))
-                ids = shard.read(["item_id"])
-                splits.update(dict.fromkeys(ids["item_id"].to_pylist(), split))
+                rows = shard.read(["item_id", *([column] if column else [])])
+                names = rows[column].to_pylist() if column else [split] * rows.num_rows
+                pairs = zip(rows["item_id"].to_pylist(), names, strict=True)
+                splits.update({item: name for item, name in pairs if name is not None})
         return splits
 
-    def earlier_splits(self, recipe: str, split_settings: str) -> dict[str, str] | None:
-        """Return the newest split of every item of the recipe's releases with these split settings, or None."""
-        withdrawn = self.withdrawn()
-        releases = [
-            *((manifest, self.splits(manifest)) for manifest in self.manifests(recipe)),
-            *((manifest, by_item) for manifest, by_item in withdrawn if manifest.recipe == recipe),
-        ]
-        earlier = [pair for pair in releases if pair[0].split_settings == split_settings]
-        splits: dict[str, str] = {}
-        for _, by_item in sorted(earlier, key=lambda pair: parse_version(pair[0].version)):
-            splits |= by_item
-        return splits if earlier else None
+    def earlier_splits(self, recipe: str, identity: str) -> dict[str, str] | None:
+        """Return the newest split of every item of the recipe's releases under a scheme, or None for a new scheme."""
+        withdrawn = {entry.manifest.version: entry.splits for entry in self.withdrawn()}
+        splits: dict[str, str] | None = None
+        for manifest in self.used():
+            name = next((name for name, facts in manifest.schemes.items() if facts.identity == identity), None)
+            if name is not None and manifest.recipe == recipe:
+                kept = withdrawn.get(manifest.version)
+                splits = {**(splits or {}), **(self.splits(manifest, name) if kept is None else kept.get(name, {}))}
+        return splits
 
     @contextmanager
     def building(self) -> Iterator["Build"]:
@@ -169,8 +171,9 @@ class Releases:
                     hint="move it away: the name belongs to the next release",
                 )
             folder = self.folder.child(build.version)
-            files = [*sorted((work / "data").iterdir()), work / CARD, work / CHANGES, work / FILE]
-            for path in [*files, work / "data", work]:
+            paths = sorted(path for path in work.rglob("*") if path.name != FILE)
+            files = [*(path for path in paths if path.is_file()), work / FILE]
+            for path in [*paths, work / FILE, work]:
                 sync_to_disk(path)
             folder.save([path.relative_to(work).as_posix() for path in files], source=work)
             work.rename(folder.path)

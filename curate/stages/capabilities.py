@@ -128,8 +128,8 @@ class Dividing(Stage):
     """Divides the items of a release into splits."""
 
     @abstractmethod
-    def split_settings(self, seed: int) -> SplitSettings:
-        """Return how items are divided in a recipe with this seed."""
+    def split_settings(self, tools: Tools) -> SplitSettings:
+        """Return how items are divided into the splits that a release is loaded by."""
 
 
 class Priced(BatchStage):

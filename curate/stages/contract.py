@@ -10,8 +10,8 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from curate.corpus.credits import Credits
 from curate.corpus.sources import RawFolders
-from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
 from curate.files import digest
 from curate.labels import LabelSchema
@@ -80,10 +80,10 @@ class Tools(NamedTuple):
     recipe: str = ""
     answers: Path | None = None
     """The file of stored model replies, on the driver's machine."""
-    split: SplitSettings | None = None
-    """How the recipe divides a release; None if it makes none."""
     stages: "tuple[Stage, ...]" = ()
     """All stages of the recipe, in order."""
+    credits: Credits = Credits()
+    """What a release says of its makers"""
     today: date = date.min
     """The day of the run in UTC, after which consent may have expired"""
     raw_folders: tuple[Path, ...] = ()

@@ -1,99 +1,65 @@
 """The export stage: labels become a release of Parquet shards, manifest and data card."""
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from curate import __version__
 from curate.assets import find_asset
-from curate.corpus.consent import Expired, expired_consent
+from curate.corpus.consent import Expired
+from curate.corpus.errata import Erratum, read_errata, to_lines
 from curate.corpus.pseudonyms import pseudonym
 from curate.corpus.set_aside import set_aside
-from curate.corpus.splits import Separation, SplitSettings, separations, split_items, with_participants
+from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
-from curate.document import read_text
-from curate.errors import InvalidInput
-from curate.files import digest
-from curate.hub.card import render_card
-from curate.release.columns import Indices
-from curate.release.licences import Combination, check_licences, combine_licences
+from curate.document import nearest, read_text
+from curate.files import digest, sha256_of
+from curate.labels import LabelSchema
+from curate.release.columns import combined
+from curate.release.licences import check_licences, combine_licences
 from curate.release.manifest import Manifest
 from curate.release.memo import note, recall
-from curate.release.rows import ITEM_COLUMNS, PRELABEL_COLUMNS, SOURCE_COLUMNS, ReleaseRows, ReleaseTables
+from curate.release.rows import ReleaseRows, ReleaseTables
+from curate.release.schemes import SPLIT_PREFIX
 from curate.release.semver import FIRST, VersionName
 from curate.release.versions import Releases
 from curate.release.write import About, Plan, plan_release, write_release
 from curate.sentences import count_of, verb_of
 from curate.stages.capabilities import Dividing
-from curate.stages.contract import DriverStage, Forecast, Receipt, Tools
+from curate.stages.contract import DriverStage, Forecast, Problem, Receipt, Tools
 from curate.stages.released_card import card_facts, licence_notes, losses, media_left_out, withheld_items
+from curate.stages.released_documents import licence_facts, people_facts, release_documents
 from curate.stages.released_media import ReleasedMedia
+from curate.stages.released_rights import (
+    LicenceOverride,
+    expired_in,
+    licence_sentences,
+    licences_of,
+    without_expired,
+)
+from curate.stages.released_splits import divide_release, prove
+from curate.stages.released_tables import read_released_items, read_tables
+from curate.stages.split_scheme import Scheme, is_split_name
 
 Medium = Literal["audio", "audio_b", "video", "video_b", "image", "face"]
-Key = Literal["source", "speaker", "participant", "identity", "group"]
 MEGABYTE = 2**20
-_MAX_PROBLEMS = 20
-_SPLIT = re.compile(r"[A-Za-z]\w{0,39}")
-_LABEL = ("item_id", "label_source", "raters", "agreement", "decisions", "soft", "evidence")
-_ANNOTATION = (
-    "annotation_id",
-    "judgement_id",
-    "item_id",
-    "annotator",
-    "arm",
-    "action",
-    "acted_at",
-    "cannot_judge",
-    "origins",
-)
-
-
-class Split(BaseModel):
-    """The share of each split by name, and the properties that no two splits may have in common."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-    __pydantic_extra__: dict[str, float] = Field(init=False)
-
-    disjoint_by: tuple[Key, ...] = ("source", "speaker")
-    """``identity`` is the person whose face an item shows; it needs a model pack with a recognition network."""
-
-    @model_validator(mode="after")
-    def _check_ratios(self) -> "Split":
-        for name, ratio in self.ratios.items():
-            if not _SPLIT.fullmatch(name) or name == "all":
-                raise ValueError(f"{name!r} cannot name a split: use letters, digits and underscores, and not 'all'")
-            if not 0 < ratio <= 1:
-                raise ValueError(f"the share of {name} is {ratio:g}, and must be above 0 and at most 1")
-        if abs(sum(self.ratios.values()) - 1) > 1e-6:
-            raise ValueError(f"the shares add up to {sum(self.ratios.values()):g} instead of 1")
-        return self
-
-    @property
-    def ratios(self) -> Mapping[str, float]:
-        """The share of each split."""
-        return self.__pydantic_extra__ or {"train": 1.0}
-
-
-class LicenceOverride(BaseModel):
-    """The licence of the release where that of its sources does not follow by itself, and why it may have it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    licence: str = Field(min_length=1, max_length=200)
-    """An SPDX name, or LicenseRef-<name>."""
-    reason: str = Field(min_length=1, max_length=1_000)
 
 
 class Export(DriverStage, Dividing):
     """Release every item with its labels, judgements and pre-label; the same content is never released twice."""
 
     stage: Literal["export"]
-    split: Split = Split()
+    split: Scheme = Scheme()
+    """How items are divided, if in one way: the same as ``splits: {default: …}``"""
+    splits: dict[str, Scheme] = Field(default_factory=dict)
+    """Named ways to divide items. ``default``, or else the first, divides the files; the others are columns."""
+    hidden: tuple[str, ...] = ()
+    """Splits of the files whose labels, judgements and pre-labels are left out, for tests; the workspace keeps them"""
     release: VersionName | None = None
     """The version to make, such as 2.0.0, greater than those in use; by default the one that fits what changed."""
     reviewed_only: bool = False
@@ -101,50 +67,94 @@ class Export(DriverStage, Dividing):
     media: tuple[Medium, ...] = get_args(Medium)
     """The media to release, of those that people are shown; viewing copies that are missing are made."""
     max_shard_mb: int = Field(default=500, ge=1, le=5_000)
+    """The largest Parquet file, in megabytes."""
     licence_override: LicenceOverride | None = None
     """By default the most restrictive licence of the sources; licences that exclude each other stop the export."""
     card: str = "default"
     """The data card's template, by its name in ``data_cards``."""
 
+    @field_validator("hidden", mode="before")
+    @classmethod
+    def _to_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_schemes(self) -> "Export":
+        if self.splits and "split" in self.model_fields_set:
+            raise ValueError("write either `split` or `splits`: `split` is the one called default")
+        for name in self.splits:
+            if not is_split_name(name):
+                raise ValueError(f"{name!r} cannot name a split scheme: use letters, digits and underscores")
+        primary = self.schemes[next(iter(self.schemes))]
+        if primary.leave_one_out:
+            raise ValueError("leave_one_out makes too many splits to divide files: name another scheme `default`")
+        names = [*primary.shares, *primary.lists]
+        if primary.column is None and (unknown := [name for name in self.hidden if name not in names]):
+            raise ValueError(f"hidden: there is no split {unknown[0]}{nearest(unknown[0], names)}")
+        return self
+
+    @property
+    def schemes(self) -> dict[str, Scheme]:
+        """Every scheme by name; the first one divides the files."""
+        schemes = self.splits or {"default": self.split}
+        first = "default" if "default" in schemes else next(iter(schemes))
+        return {first: schemes[first], **schemes}
+
+    def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
+        """See ``Stage.problems``."""
+        for name, scheme in self.schemes.items():
+            place: tuple[str, ...] = ("splits", name) if self.splits else ("split",)
+            if problem := scheme.problem(folder):
+                yield place, problem
+
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         """Write a release, unless the newest one has the same content."""
         recipe = corpus.workspace.recipe or "corpus"
         releases = Releases(corpus.workspace.releases)
-        settings = self.split_settings(tools.seed)
-        inputs = self._inputs(corpus, tools, settings)
-        expired = _expired(corpus, tools)
-        if (content := recall(corpus.workspace.local, inputs)) and (same := self._same(releases, recipe, content)):
+        schemes = self._schemes(tools)
+        inputs = self._inputs(corpus, tools, schemes)
+        expired = expired_in(corpus, tools)
+        errata = read_errata(corpus.workspace)
+        if (content := recall(corpus.workspace.local, inputs)) and (
+            same := self._same(releases, recipe, content, errata)
+        ):
             return _unchanged(same, expired)
-        tables, lacking = self._tables(corpus, tools, expired)
-        rows = ReleaseRows(tables, tools.labels, secret=corpus.workspace.secret)
-        items = rows.select(reviewed_only=self.reviewed_only)
-        if not len(items):
+        tables, lacking = self._tables(corpus, tools, schemes, expired)
+        selected = self._selected(tables)
+        if not pc.any(selected).as_py():
             reason = "no item has been reviewed yet" if self.reviewed_only and tables.items.num_rows else "no items"
             reason = "; ".join([reason, *expired.sentences()])
             return Receipt(False, {"items": 0}, f"nothing to release: {reason}")
-        combination = combine_licences(_licences(tables, items))
+        combination = combine_licences(licences_of(tables, selected))
         if self.licence_override is None:
             check_licences(combination)
-        earlier = releases.earlier_splits(recipe, settings.identity)
-        splits = split_items(tables.items, tables.sources, settings, earlier)
-        withheld = splits.take(pa.array(items)).null_count
-        plan = plan_release(rows, items, splits, tools.labels, tools.blobs, names=self.split.ratios)
-        separated = _separated(tables, plan, settings)
-        if same := self._same(releases, recipe, plan.content_sha256):
-            self._note(corpus, tools, settings, plan, lacking)
+        divided = divide_release(corpus, tables, schemes, tools.labels, selected=selected)
+        facts, separated = prove(divided, tables, schemes, self._rules(), tools.labels, self.hidden)
+        tables = tables._replace(items=divided.with_columns(tables.items))
+        further = [f"{SPLIT_PREFIX}{name}" for name in list(schemes)[1:]]
+        rows = ReleaseRows(tables, tools.labels, secret=corpus.workspace.secret, columns=further)
+        items = np.flatnonzero(divided.primary.is_valid().to_numpy(False))
+        is_hidden = pc.is_in(divided.primary, value_set=pa.array(self.hidden, pa.string()))
+        rows.hide(np.flatnonzero(is_hidden.to_numpy(False)))
+        names = next(iter(schemes.values())).names or divided.names
+        plan = plan_release(rows, items, divided.primary, tools.labels, tools.blobs, names=names, hidden=self.hidden)
+        if same := self._same(releases, recipe, plan.content_sha256, errata):
+            self._note(corpus, tools, schemes, plan, lacking)
             return _unchanged(same, expired)
-        about = About(self.release, recipe, settings.identity, f"curate {__version__}")
+        about = About(self.release, recipe, facts, f"curate {__version__}")
+        withheld = withheld_items(divided.withheld, next(iter(schemes.values())).column)
         licence = self.licence_override.licence if self.licence_override else combination.licence
         template, lost = _read_template(self.card, tools), losses(corpus)
         notices = [
             *licence_notes(corpus, tables, plan),
-            *_licence_sentences(combination, self.licence_override),
+            *licence_sentences(combination, self.licence_override),
             *lost,
-            *withheld_items(withheld),
+            *withheld,
             *set_aside(corpus).sentences(),
             *expired.sentences(),
             *media_left_out(corpus, self.media, lacking),
         ]
+        people = people_facts(corpus, tables, plan, tools)
         manifest = write_release(
             plan,
             rows,
@@ -152,23 +162,28 @@ class Export(DriverStage, Dividing):
             tools.blobs,
             releases=releases,
             about=about,
+            errata=errata,
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
-            card=lambda written: render_card(
+            documents=lambda written: release_documents(
                 template,
-                card_facts(about, plan, tools.labels, tables, separated, written, notices)._replace(licence=licence),
+                card_facts(
+                    about, plan, tools.labels, rows.features, tables, separated, written, notices, tools.credits
+                )._replace(**people, **licence_facts(licence), errata=[erratum._asdict() for erratum in errata]),
                 plan.statistics,
+                written,
+                rows.features,
             ),
         )
-        self._note(corpus, tools, settings, plan, lacking)
+        self._note(corpus, tools, schemes, plan, lacking)
         message = self._message(releases, manifest, withheld, lacking)
         return Receipt(True, _counts(manifest), "; ".join([message, *lost, *expired.sentences()]))
 
     def foresee(self, corpus: Corpus, tools: Tools) -> Forecast:
         """See ``DriverStage.foresee``."""
         recipe, releases = corpus.workspace.recipe or "corpus", Releases(corpus.workspace.releases)
-        content = recall(corpus.workspace.local, self._inputs(corpus, tools, self.split_settings(tools.seed)))
-        expired = _expired(corpus, tools)
-        if content and (same := self._same(releases, recipe, content)):
+        content = recall(corpus.workspace.local, self._inputs(corpus, tools, self._schemes(tools)))
+        expired = expired_in(corpus, tools)
+        if content and (same := self._same(releases, recipe, content, read_errata(corpus.workspace))):
             return Forecast(False, _unchanged(same, expired).message)
         before = releases.manifests(recipe)[-1:]
         unless = f", unless it would equal {before[0].version}" if before else ""
@@ -176,128 +191,87 @@ class Export(DriverStage, Dividing):
         writes = f"writes {f'release {self.release}' if self.release else proposed}{unless}"
         return Forecast(True, "; ".join([writes, *expired.sentences()]))
 
-    def _tables(self, corpus: Corpus, tools: Tools, expired: Expired) -> tuple[ReleaseTables, list[str]]:
+    def _selected(self, tables: ReleaseTables) -> pa.Array:
+        """Return for each item whether it may be released."""
+        items = tables.items
+        if not self.reviewed_only:
+            return pa.repeat(True, items.num_rows)
+        people = tables.labels.filter(pc.equal(tables.labels["label_source"], "human"))
+        return combined(pc.is_in(items["item_id"], value_set=people["item_id"]))
+
+    def _tables(
+        self, corpus: Corpus, tools: Tools, schemes: Mapping[str, SplitSettings], expired: Expired
+    ) -> tuple[ReleaseTables, list[str]]:
         """Return the tables with the media to release, and a sentence for each viewing copy that cannot be made."""
-        tables = read_tables(corpus, tools)
-        tables = tables._replace(items=_without(tables.items, expired))
+        needed = list(schemes.values())
+        tables = read_tables(corpus, tools.labels, needed)
+        tables = tables._replace(items=without_expired(tables.items, expired))
         media = ReleasedMedia(tables.items, tools, self.media)
-        wanted = tables.items
-        if self.reviewed_only:
-            people = tables.labels.filter(pc.equal(tables.labels["label_source"], "human"))
-            wanted = wanted.filter(pc.is_in(wanted["item_id"], value_set=people["item_id"]))
-        copies = media.make_copies(corpus, wanted, tools)
+        copies = media.make_copies(corpus, tables.items.filter(self._selected(tables)), tools)
         if copies.made:
-            tables = tables._replace(items=_without(read_items(corpus), expired))
+            tables = tables._replace(items=without_expired(read_released_items(corpus, needed), expired))
         return tables._replace(items=media.select(tables.items)), copies.problems
 
-    def _note(self, corpus: Corpus, tools: Tools, settings: SplitSettings, plan: Plan, lacking: Sequence[str]) -> None:
+    def _note(
+        self, corpus: Corpus, tools: Tools, schemes: Mapping[str, SplitSettings], plan: Plan, lacking: Sequence[str]
+    ) -> None:
         """Note that the next run has nothing to do, unless a raw file may come back."""
         if not lacking:
-            note(corpus.workspace.local, self._inputs(corpus, tools, settings), plan.content_sha256)
+            note(corpus.workspace.local, self._inputs(corpus, tools, schemes), plan.content_sha256)
 
-    def split_settings(self, seed: int) -> SplitSettings:
-        """Return how items are divided in a recipe with this seed."""
-        return SplitSettings(self.split.ratios, self.split.disjoint_by, seed)
+    def split_settings(self, tools: Tools) -> SplitSettings:
+        """See ``Dividing.split_settings``."""
+        return next(iter(self.schemes.values())).settings(tools.seed, tools.raw)
 
-    def _inputs(self, corpus: Corpus, tools: Tools, settings: SplitSettings) -> str:
+    def _schemes(self, tools: Tools) -> dict[str, SplitSettings]:
+        return {name: scheme.settings(tools.seed, tools.raw) for name, scheme in self.schemes.items()}
+
+    def _rules(self) -> dict[str, str]:
+        return {name: scheme.rule() for name, scheme in self.schemes.items()}
+
+    def _inputs(self, corpus: Corpus, tools: Tools, schemes: Mapping[str, SplitSettings]) -> str:
         """Return a hash of everything that decides a release's content, earlier releases included: they fix splits."""
         releases = Releases(corpus.workspace.releases)
-        earlier = [
-            manifest.content_sha256
-            for manifest in releases.manifests(corpus.workspace.recipe)
-            if manifest.split_settings == settings.identity
+        earlier = [manifest.content_sha256 for manifest in releases.manifests(corpus.workspace.recipe)]
+        secret = [pseudonym("", corpus.workspace.secret), expired_in(corpus, tools).source_ids]
+        identities = {name: settings.identity for name, settings in schemes.items()}
+        header = [
+            __version__,
+            identities,
+            self.hidden,
+            self.reviewed_only,
+            self.media,
+            tools.labels.sha256,
+            secret,
+            earlier,
         ]
-        secret = [pseudonym("", corpus.workspace.secret), _expired(corpus, tools).source_ids]
-        header = [__version__, settings.identity, self.reviewed_only, self.media, tools.labels.sha256, secret, earlier]
         states = [corpus.table(name).state() for name in ReleaseTables._fields]
         return digest([header, states, corpus.fingerprint()])
 
-    def _same(self, releases: Releases, recipe: str, content_sha256: str) -> Manifest | None:
+    def _same(self, releases: Releases, recipe: str, content_sha256: str, errata: Sequence[Erratum]) -> Manifest | None:
+        """Return the release with this content and these errata, if it is the newest or the one that is named."""
         manifests = releases.manifests(recipe)
         candidates = [m for m in manifests if m.version == self.release] if self.release else manifests[-1:]
-        same = next((manifest for manifest in candidates if manifest.content_sha256 == content_sha256), None)
+        noted = sha256_of(to_lines(errata)) if errata else None
+        same = next((m for m in candidates if (m.content_sha256, m.errata_sha256) == (content_sha256, noted)), None)
         if same is not None:
             releases.check(same)
         return same
 
-    def _message(self, releases: Releases, manifest: Manifest, withheld: int, lacking: Sequence[str]) -> str:
+    def _message(self, releases: Releases, manifest: Manifest, withheld: Sequence[str], lacking: Sequence[str]) -> str:
         location = releases.location(manifest.version)
-        empty = [name for name in self.split.ratios if name not in manifest.splits]
+        wanted = [*(primary := next(iter(self.schemes.values()))).shares, *primary.lists]
+        empty = [name for name in wanted if name not in manifest.splits]
         warning = f"; too few independent items for split {', '.join(empty)}" if empty else ""
-        notices = "".join(f"; {notice.rstrip('.')}" for notice in withheld_items(withheld))
+        notices = "".join(f"; {notice.rstrip('.')}" for notice in withheld)
         verb = verb_of(len(lacking), "is", "are")
         without = f"; {count_of(len(lacking), 'item')} {verb} without video: {lacking[0]}" if lacking else ""
         return f"release {manifest.version} ({manifest.history[-1].reason}) is in {location}{warning}{notices}{without}"
 
 
-def read_tables(corpus: Corpus, tools: Tools) -> ReleaseTables:
-    """Return the current tables that a release is joined from."""
-    fields = tools.labels.fields
-    return ReleaseTables(
-        items=read_items(corpus),
-        sources=corpus.read("sources", ["source_id", *SOURCE_COLUMNS, "participant"]),
-        prelabels=corpus.read("prelabels", ["item_id", *PRELABEL_COLUMNS, *fields]),
-        annotations=corpus.read("annotations", [*_ANNOTATION, *fields]),
-        labels=corpus.read("labels", [*_LABEL, *fields]),
-    )
-
-
-def read_items(corpus: Corpus) -> pa.Table:
-    """Return the current items with what decides their release."""
-    return corpus.read("items", [*ITEM_COLUMNS, "layout", "language", "group", "face_id"])
-
-
-def _separated(tables: ReleaseTables, plan: Plan, settings: SplitSettings) -> list[Separation]:
-    """Return how far the planned splits are apart. Raises ``InvalidInput`` if they share what they must not."""
-    splits = np.full(tables.items.num_rows, "", object)
-    for name, members in plan.splits.items():
-        splits[members] = name
-    placed = pa.array(splits, pa.string(), mask=splits == "")
-    separated = separations(with_participants(tables.items, tables.sources), placed, settings)
-    problems = [
-        f"{separation.key} {value} occurs in {' and '.join(names)}"
-        for separation in separated
-        for value, names in separation.leaks.items()
-    ]
-    if problems:
-        raise InvalidInput(
-            "earlier releases put items apart that now belong together, and items never move between splits",
-            problems=tuple(problems[:_MAX_PROBLEMS]),
-            hint="correct what they share, or change the recipe's `seed` to divide all items anew",
-        )
-    return separated
-
-
 def _read_template(name: str, tools: Tools) -> str:
     path = find_asset("data_cards", name, suffix=".md", user_folder=tools.folder)
     return read_text(path)
-
-
-def _licences(tables: ReleaseTables, items: Indices) -> list[str | None]:
-    """Return the licences of the sources of these items."""
-    sources = tables.items["source_id"].take(pa.array(items)).unique()
-    licences: list[str | None] = (
-        tables.sources.filter(pc.is_in(tables.sources["source_id"], value_set=sources))["licence"].unique().to_pylist()
-    )
-    return licences
-
-
-def _licence_sentences(combination: Combination, override: LicenceOverride | None) -> list[str]:
-    if override is None:
-        return combination.sentences()
-    stated = f"{override.licence} by decision of those who made this release, because {override.reason.rstrip('.')}."
-    against = [f"Otherwise: {problem}." for problem in combination.problems]
-    return [f"Licence: {stated}", *against, *combination.sentences()]
-
-
-def _expired(corpus: Corpus, tools: Tools) -> Expired:
-    sources = corpus.read("sources", ["source_id", "consent_until"])
-    return expired_consent(corpus.read("items", ["source_id"]), sources, tools.today)
-
-
-def _without(items: pa.Table, expired: Expired) -> pa.Table:
-    is_expired = pc.is_in(items["source_id"], value_set=pa.array(expired.source_ids, pa.string()))
-    return items.filter(pc.invert(is_expired)) if expired.items else items
 
 
 def _unchanged(same: Manifest, expired: Expired) -> Receipt:

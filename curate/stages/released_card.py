@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.splits import Separation
+from curate.corpus.credits import Credits
+from curate.corpus.separation import Separation
 from curate.corpus.view import Corpus
 from curate.hub.card_facts import CardFacts
-from curate.labels import LabelSchema, compile_features
+from curate.labels import Feature, LabelSchema
 from curate.labels.fields.phrases import Words
 from curate.media.faces.insightface import licence_note
 from curate.release.features import MEDIA, card_features
@@ -25,24 +26,27 @@ def card_facts(
     about: About,
     plan: Plan,
     labels: LabelSchema,
+    features: dict[str, Feature],
     tables: ReleaseTables,
     separated: Sequence[Separation],
     written: Written,
     notices: Sequence[str],
+    makers: Credits,
 ) -> CardFacts:
-    """Return the facts of a card apart from statistics."""
+    """Return the facts of a card apart from statistics, and from those of ``people_facts``."""
     fields = labels.fields
     taxonomies = [field.scored_taxonomy for field in fields.values() if field.scored_taxonomy is not None]
     languages = _released(tables, plan)["language"].drop_null().unique().to_pylist()
     return CardFacts(
-        name=about.recipe.replace("_", " "),
+        name=makers.title or about.recipe.replace("_", " "),
         version=written.history[-1].version,
         changes=written.history[-1].reason,
         content_sha256=plan.content_sha256,
         recipe=about.recipe,
         label_schema=labels.name,
         fields={name: field.describe() for name, field in fields.items()},
-        features=card_features(compile_features(labels)),
+        features=card_features(features),
+        schemes={name: scheme.model_dump() for name, scheme in about.schemes.items()},
         tool=about.tool,
         separations=separated,
         row_bytes={split: sum(sizes) for split, sizes in plan.sizes.items()},
@@ -54,6 +58,7 @@ def card_facts(
         },
         questions={name: _in_all_languages(field.question) for name, field in fields.items() if field.question},
         notices=notices,
+        credits=makers,
     )
 
 
@@ -79,10 +84,14 @@ def losses(corpus: Corpus) -> list[str]:
     return [f"Incomplete: {missing}, because their worker was killed: {shown}."]
 
 
-def withheld_items(count: int) -> list[str]:
-    """Return what a release says of items that no split can take."""
+def withheld_items(count: int, column: str | None = None) -> list[str]:
+    """Return what a release says of items that no split can take; ``column`` is the one that divides the files."""
     if not count:
         return []
+    if column is not None:
+        return [
+            f"{count_of(count, 'item')} {verb_of(count, 'is', 'are')} left out: column {column} has no split for them."
+        ]
     items = f"{count_of(count, 'new item')} {verb_of(count, 'is', 'are')} withheld"
     return [f"{items}, because each would join items of different splits."]
 

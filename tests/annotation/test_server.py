@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -200,6 +202,7 @@ def test_installation_that_fails_says_why_and_is_made_anew(tmp_path: Path, monke
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.setattr(install, "LOCK", lock)
+    monkeypatch.setattr(install, "_run", copying_environments(install._run, tmp_path / "environment"))
     (home / "half").mkdir(parents=True)
     reasons = {f"studio==2.0 --hash=sha256:{'0' * 64}": "No matching distribution"}
     reasons |= {f"studio==1.0 --hash=sha256:{'0' * 64}": "DO NOT MATCH THE HASHES", "studio==1.0": "--hash"}
@@ -216,6 +219,19 @@ def test_installation_that_fails_says_why_and_is_made_anew(tmp_path: Path, monke
     assert install.is_installed()
     assert not (home / "half").exists()
     subprocess.run([python, "-c", "import studio"], check=True)
+
+
+def copying_environments(run: Callable[..., None], kept: Path) -> Callable[..., None]:
+    """Does as ``run`` does, but copies the first environment that was made instead of making the same again."""
+
+    def run_or_copy(command: list[str], say: Any, step: str) -> None:
+        if command[1:3] != ["-m", "venv"] or not kept.exists():
+            run(command, say, step)
+        if command[1:3] == ["-m", "venv"]:
+            source, target = (kept, Path(command[3])) if kept.exists() else (Path(command[3]), kept)
+            shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+
+    return run_or_copy
 
 
 def make_wheel(path: Path) -> None:

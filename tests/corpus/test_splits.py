@@ -4,7 +4,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.corpus.splits import SplitSettings, assign_splits, separations, split_items
+from curate.corpus.separation import separations
+from curate.corpus.splits import SplitSettings, assign_splits, split_items
 
 RATIOS = {"train": 0.6, "validation": 0.2, "test": 0.2}
 COLUMNS = ("item_id", "source_id", "speaker", "participant", "group", "face_identity")
@@ -47,7 +48,7 @@ def test_adding_data_moves_nobody_and_what_would_join_two_splits_is_withheld(row
     new = assign_splits(after, divided, old)
     assert {item: new[item] for item in old} == old
     placed = pa.array([new[item] for item in after["item_id"].to_pylist()], pa.string())
-    assert not any(separation.leaks for separation in separations(after, placed, divided))
+    assert not any(separation.leaks for separation in separations(after, placed, divided.keys))
     assert all(new[item] or item not in old for item in new)
 
 
@@ -65,7 +66,7 @@ def test_only_the_bridge_between_two_splits_is_withheld():
 def test_what_leaks_is_named_and_what_is_unknown_is_counted():
     items = make_items([("s0", "Ada", None), ("s1", "Ada", None), ("s2", None, None)])
     divided = SplitSettings(RATIOS, ["source", "speaker"], 0)
-    by_source, by_speaker, by_group = separations(items, pa.array(["train", "test", "test"]), divided)
+    by_source, by_speaker, by_group = separations(items, pa.array(["train", "test", "test"]), divided.keys)
     assert by_source == ("source", 3, 3, {})
     assert by_speaker == ("speaker", 2, 3, {"Ada": ["test", "train"]})
     assert by_group == ("group", 0, 3, {})

@@ -48,7 +48,7 @@ def hub(request, tmp_path, monkeypatch):
         monkeypatch.setenv("HF_ENDPOINT", double.url)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", request.param == "lfs")
-        monkeypatch.setattr("curate.hub.upload._WAITS_S", (0.0, 0.0, 0.0, 0.0))
+        monkeypatch.setattr("curate.hub.client._WAITS_S", (0.0, 0.0, 0.0, 0.0))
         yield double
 
 
@@ -58,7 +58,7 @@ def lfs_hub(tmp_path, monkeypatch):
         monkeypatch.setenv("HF_ENDPOINT", double.url)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr("curate.hub.upload._WAITS_S", (0.0, 0.0, 0.0, 0.0))
+        monkeypatch.setattr("curate.hub.client._WAITS_S", (0.0, 0.0, 0.0, 0.0))
         yield double
 
 

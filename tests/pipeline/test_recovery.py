@@ -2,14 +2,13 @@
 
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from curate.executors.open import open_executor
 from tests.support.builders import make_posts, make_recipe
+from tests.support.fork_server import CurateProcess, run_forked
 from tests.support.processes import killing_a_ray_worker, wait_until
 from tests.support.runs import KILL_AT_WRITE, assert_same, contents, run_quietly
 
@@ -32,8 +31,7 @@ def test_killed_around_any_commit(tmp_path, when):
     killed = 0
     for nth in range(1, 30):
         workspace = tmp_path / f"killed-{nth}"
-        command = [sys.executable, "-c", KILL_AT_WRITE, str(recipe), str(workspace), str(nth), when]
-        done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120)
+        done = run_forked([str(recipe), str(workspace), str(nth), when], code=KILL_AT_WRITE)
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL, done.stderr
@@ -56,22 +54,17 @@ def files_in(workspace: Path) -> int:
     return sum(path.is_file() for path in workspace.rglob("*"))
 
 
-def test_killed_at_ten_random_moments(tmp_path, undisturbed):
+def test_killed_at_ten_random_moments(tmp_path, whole, undisturbed):
     """The shipped sample with its real media, half of the runs with worker processes.
 
     A moment is the number of files in the workspace, so that a slow machine is killed as far along as a fast one.
     """
     seed = random.randrange(10**6)
     moments = random.Random(seed)
-    run_quietly(Path("quickstart"), tmp_path / "whole")
-    count = files_in(tmp_path / "whole")
-    interrupted = 0
+    count, interrupted = files_in(whole), 0
     for nth in range(10):
         workspace, moment = tmp_path / f"killed-{nth}", moments.randint(1, count * 3 // 4)
-        command = [sys.executable, "-m", "curate", "run", "quickstart", "-w", str(workspace)]
-        process = subprocess.Popen(
-            [*command, "--workers", str(1 + nth % 2)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = CurateProcess(["run", "quickstart", "-w", str(workspace), "--workers", str(1 + nth % 2)])
         wait_until(lambda: process.poll() is not None or files_in(workspace) >= moment)  # noqa: B023
         process.kill()
         interrupted += process.wait() == -signal.SIGKILL
@@ -83,11 +76,17 @@ def test_killed_at_ten_random_moments(tmp_path, undisturbed):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """What the shipped sample comes to in this very process."""
+def whole(tmp_path_factory):
+    """The workspace of the shipped sample, run in this very process."""
     workspace = tmp_path_factory.mktemp("undisturbed") / "w"
     run_quietly(Path("quickstart"), workspace)
-    return contents(workspace)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def undisturbed(whole):
+    """What the shipped sample comes to."""
+    return contents(whole)
 
 
 @pytest.mark.parametrize("kind", ["local x2", "ray x2"])

@@ -7,6 +7,7 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,23 +18,35 @@ import traceback
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 _ROOT = Path(__file__).parents[2]
 _MAX_BYTES = 1_000_000
 
 
 class CurateProcess:
-    """A running ``python -m curate``, which knows nothing of the server that forked it. Its output goes to files."""
+    """A running ``python -m curate``, or ``python -c`` with ``code``; it knows nothing of the server that forked it.
+
+    ``stdout`` and ``stderr`` are the numbers of open files; without them, nobody reads what it prints.
+    """
 
     def __init__(
-        self, arguments: Sequence[str], *, cwd: Path | str, env: Mapping[str, str], stdout: int, stderr: int
+        self,
+        arguments: Sequence[str],
+        *,
+        code: str = "",
+        cwd: Path = _ROOT,
+        env: Mapping[str, str] = os.environ,
+        stdout: int | None = None,
+        stderr: int | None = None,
     ) -> None:
         self.args = ["curate", *arguments]
         self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel.connect(_server())
-        request = json.dumps({"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)})
-        with open(os.devnull, "rb") as nothing:
-            socket.send_fds(self._channel, [request.encode()], [nothing.fileno(), stdout, stderr])
+        request = json.dumps({"arguments": list(arguments), "code": code, "cwd": str(cwd), "env": dict(env)})
+        with open(os.devnull, "r+b") as nothing:
+            files = [nothing.fileno() if file is None else file for file in (None, stdout, stderr)]
+            socket.send_fds(self._channel, [request.encode()], files)
         self.pid = int(self._channel.recv(100))
         self.returncode: int | None = None
 
@@ -55,11 +68,17 @@ class CurateProcess:
 
 
 def run_forked(
-    arguments: Sequence[str], *, cwd: Path | str, env: Mapping[str, str], timeout_s: float
+    arguments: Sequence[str],
+    *,
+    code: str = "",
+    cwd: Path = _ROOT,
+    env: Mapping[str, str] = os.environ,
+    timeout_s: float = 120,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run ``curate`` with these arguments to its end. Raises ``subprocess.TimeoutExpired`` after killing it."""
+    """Run a ``CurateProcess`` to its end. Raises ``subprocess.TimeoutExpired`` after killing it."""
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
-        process = CurateProcess(arguments, cwd=cwd, env=env, stdout=stdout.fileno(), stderr=stderr.fileno())
+        files = {"stdout": stdout.fileno(), "stderr": stderr.fileno()}
+        process = CurateProcess(arguments, code=code, cwd=cwd, env=env, **files)
         if process.wait(timeout_s) is None:
             process.kill()
             process.wait()
@@ -87,8 +106,8 @@ def _server() -> str:
 _KEPT: list["subprocess.Popen[str]"] = []
 
 
-def _serve(address: str) -> list[str]:
-    """Fork until standard input ends; returns, in each fork, the arguments of its command."""
+def _serve(address: str) -> dict[str, Any]:
+    """Fork until standard input ends; returns, in each fork, what it is asked to do."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(address)
         listener.listen(16)
@@ -96,6 +115,7 @@ def _serve(address: str) -> list[str]:
         print("ready", flush=True)
         while True:
             if sys.stdin in select.select([listener, sys.stdin], [], [])[0]:
+                shutil.rmtree(Path(address).parent)
                 sys.exit()
             channel, _ = listener.accept()
             if os.fork():
@@ -106,9 +126,9 @@ def _serve(address: str) -> list[str]:
             return _fork_and_watch(channel)
 
 
-def _fork_and_watch(channel: socket.socket) -> list[str]:
+def _fork_and_watch(channel: socket.socket) -> dict[str, Any]:
     message, files, _, _ = socket.recv_fds(channel, _MAX_BYTES, 3)
-    request = json.loads(message)
+    request: dict[str, Any] = json.loads(message)
     pid = os.fork()
     if pid:
         channel.send(str(pid).encode())
@@ -123,8 +143,7 @@ def _fork_and_watch(channel: socket.socket) -> list[str]:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
-    arguments: list[str] = request["arguments"]
-    return arguments
+    return request
 
 
 PRELOADED = ("curate.executors.open", "curate.pipeline", "deltalake", "polars", "pyarrow.dataset", "pyarrow.parquet")
@@ -135,18 +154,23 @@ if __name__ == "__main__":
     for name in PRELOADED:
         importlib.import_module(name)
     gc.freeze()
-    sys.argv[1:] = _serve(sys.argv[1])
-    code = 1
+    request = _serve(sys.argv[1])
+    sys.argv[1:] = request["arguments"]
+    status = 0
     try:
-        runpy.run_module("curate", run_name="__main__", alter_sys=True)
+        if request["code"]:
+            exec(request["code"], {"__name__": "__main__"})
+        else:
+            runpy.run_module("curate", run_name="__main__", alter_sys=True)
     except SystemExit as ending:
-        code = ending.code if isinstance(ending.code, int) else bool(ending.code)
+        status = ending.code if isinstance(ending.code, int) else bool(ending.code)
         print(ending.code if isinstance(ending.code, str) else "", end="", file=sys.stderr)
     except BaseException:
+        status = 1
         traceback.print_exc()
     # As an interpreter ends, without taking apart every module, which would take as long as a short command.
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)
+    os._exit(status)

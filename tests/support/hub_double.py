@@ -43,6 +43,7 @@ class Commit(NamedTuple):
 @dataclass
 class Repo:
     private: bool
+    gated: str | bool = False
     commits: dict[str, Commit] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
@@ -156,6 +157,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self._serve()
 
+    def do_DELETE(self) -> None:
+        self._serve()
+
     def _serve(self) -> None:
         url = urlsplit(self.path)
         self.query = {key: values[-1] for key, values in parse_qs(url.query).items()}
@@ -217,6 +221,13 @@ class Handler(BaseHTTPRequestHandler):
             (r"GET /api/datasets/([^/]+/[^/]+)/refs", self._refs),
             (r"GET /api/datasets/([^/]+/[^/]+)/tree/([^/]+)(?:/(.*))?", self._tree),
             (r"POST /api/datasets/([^/]+/[^/]+)/tag/(.+)", self._tag),
+            (r"DELETE /api/datasets/([^/]+/[^/]+)/tag/(.+)", self._delete_tag),
+            (r"GET /api/whoami-v2", self._whoami),
+            (r"PUT /api/datasets/([^/]+/[^/]+)/settings", self._settings),
+            (r"POST /api/datasets/([^/]+/[^/]+)/super-squash/(.+)", self._squash),
+            (r"GET /api/datasets/([^/]+/[^/]+)/commits/(.+)", self._commits),
+            (r"GET /api/datasets/([^/]+/[^/]+)/lfs-files", self._lfs_files),
+            (r"POST /api/datasets/([^/]+/[^/]+)/lfs-files/batch", self._delete_lfs),
             (r"POST /api/datasets/([^/]+/[^/]+)/preupload/(.+)", self._preupload),
             (r"POST /api/datasets/([^/]+/[^/]+)/commit/(.+)", self._apply),
             (r"GET /api/datasets/([^/]+/[^/]+)/xet-(?:read|write)-token/(.+)", self._xet_token),
@@ -250,7 +261,15 @@ class Handler(BaseHTTPRequestHandler):
         siblings = [{"rfilename": path} for path in sorted(commit.files)]
         raise Reply(
             200,
-            {"id": name, "sha": commit.oid, "private": repo.private, "siblings": siblings, "tags": [], "downloads": 0},
+            {
+                "id": name,
+                "sha": commit.oid,
+                "private": repo.private,
+                "gated": repo.gated,
+                "siblings": siblings,
+                "tags": [],
+                "downloads": 0,
+            },
         )
 
     def _refs(self, name: str) -> None:
@@ -291,6 +310,61 @@ class Handler(BaseHTTPRequestHandler):
         if tag in repo.tags:
             raise Reply(409, {"error": f"Tag {tag} already exists"})
         repo.tags[tag] = self._commit(repo, revision).oid
+        raise Reply(200, {})
+
+    def _delete_tag(self, name: str, tag: str) -> None:
+        self._authorise()
+        if self._repo(name).tags.pop(tag, None) is None:
+            raise Reply(404, {"error": "no such tag"}, {"X-Error-Code": "RevisionNotFound"})
+        raise Reply(200, {})
+
+    def _whoami(self) -> None:
+        self._authorise()
+        raise Reply(200, {"name": "tester", "type": "user"})
+
+    def _settings(self, name: str) -> None:
+        self._authorise()
+        self._repo(name).gated = self._json()["gated"]
+        raise Reply(200, {})
+
+    def _squash(self, name: str, branch: str) -> None:
+        self._authorise()
+        repo = self._repo(name)
+        files = repo.head.files
+        kept = set(repo.tags.values())
+        repo.branches.pop(branch)
+        repo.commits = {oid: commit for oid, commit in repo.commits.items() if oid in kept}
+        repo.add(self._json()["message"], files, branch)
+        raise Reply(200, {})
+
+    def _commits(self, name: str, revision: str) -> None:
+        repo = self._repo(name)
+        commit = self._commit(repo, revision)
+        listed = []
+        while commit is not None:
+            about = {"authors": [{"user": "tester"}], "date": "2027-01-01T00:00:00.000Z", "message": ""}
+            listed.append({"id": commit.oid, "title": commit.title, **about})
+            commit = repo.commits.get(commit.parent or "")
+        raise Reply(200, listed)
+
+    def _lfs_files(self, name: str) -> None:
+        self._authorise()
+        files = {
+            entry.sha256: {"fileOid": entry.sha256, "filename": path, "oid": entry.sha256, "size": entry.size}
+            for commit in self._repo(name).commits.values()
+            for path, entry in commit.files.items()
+            if entry.sha256
+        } | {
+            oid: {"fileOid": oid, "filename": "gone", "oid": oid, "size": len(data)}
+            for oid, data in self.hub.objects.items()
+        }
+        rest = {"pushedAt": "2027-01-01T00:00:00.000Z", "ref": "main"}
+        raise Reply(200, [{**file, **rest} for file in files.values()])
+
+    def _delete_lfs(self, name: str) -> None:
+        self._authorise()
+        for oid in self._json()["deletions"]["sha"]:
+            self.hub.objects.pop(oid, None)
         raise Reply(200, {})
 
     def _preupload(self, name: str, revision: str) -> None:

@@ -1,4 +1,4 @@
-"""The audit of bias: whom do models and raters judge differently from blind people, and by how much."""
+"""The audit of bias: for whom do the answers of models and raters differ from those of people who saw no proposal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from curate.consensus.agreement.design import mixed_arms_note
 from curate.consensus.agreement.ratings import UNNAMED, Floats, Integers
 from curate.consensus.audit.chosen import chosen_fields, chosen_tables
 from curate.consensus.audit.corrections import LEVEL, holm
@@ -41,6 +42,7 @@ def bias_rows(
     """
     judgements, proposals = chosen_tables(judgements, prelabels, labeller=labeller, arm=arm)
     found: list[_Comparison] = []
+    mixed = mixed_arms_note(judgements, np.arange(judgements.num_rows))
     for name in chosen_fields(labels, field):
         compared = compare(labels.fields[name], judgements, proposals)
         if not len(compared.blind.items) or labels.fields[name].comparison == "text":
@@ -51,7 +53,7 @@ def bias_rows(
             found += grouping.small(compared)
             for unit in units:
                 found += grouping.comparisons(compared, unit, options)
-    return _corrected(found)
+    return _corrected(found, mixed)
 
 
 class _Unit(NamedTuple):
@@ -62,6 +64,7 @@ class _Unit(NamedTuple):
     values: Floats
     judgements: Answers
     group: dict[str, str]
+    note: str = ""
 
 
 class _Comparison(NamedTuple):
@@ -78,7 +81,8 @@ def _model_units(compared: Compared) -> Iterator[_Unit]:
     defined = np.isfinite(distances)
     counts = np.bincount(blind.items[defined], minlength=size)
     errors = np.bincount(blind.items[defined], distances[defined], size)[counts > 0] / counts[counts > 0]
-    yield _Unit("model_error", np.flatnonzero(counts), errors, blind, {})
+    model = f"the model is {', '.join(compared.labellers)}"
+    yield _Unit("model_error", np.flatnonzero(counts), errors, blind, {}, model)
     profiles = value_profiles(compared)
     if profiles is None:
         return
@@ -87,7 +91,7 @@ def _model_units(compared: Compared) -> Iterator[_Unit]:
         given = np.bincount(blind.items, profiles[blind.codes, column], size)[items] / judged
         proposed = profiles[compared.model[items], column]
         if not label or int(((given > 0) | (proposed > 0)).sum()) >= _MIN_GIVEN:
-            yield _Unit("model_shift", items, proposed - given, blind, {"label": label} if label else {})
+            yield _Unit("model_shift", items, proposed - given, blind, {"label": label} if label else {}, model)
 
 
 def _rater_units(compared: Compared) -> Iterator[_Unit]:
@@ -117,7 +121,7 @@ class _Grouping(NamedTuple):
     codes: Integers
     names: Sequence[Any]
     clusters: Integers
-    cluster_name: str
+    of_clusters: str
 
     def comparisons(self, compared: Compared, unit: _Unit, options: Options) -> Iterator[_Comparison]:
         """Yield the difference of each group that is large enough from all others."""
@@ -131,7 +135,7 @@ class _Grouping(NamedTuple):
             result = compare_group(values, in_group, clusters, draws=options.draws, seed=options.seed)
             members = unit.items[known][in_group]
             part = unit.judgements.select(np.isin(unit.judgements.items, members))
-            note = f"{result.inside:.3f} here, {result.outside:.3f} elsewhere"
+            note = joined(f"{result.inside:.3f} here, {result.outside:.3f} elsewhere", unit.note)
             yield _Comparison(_row(compared, unit, part, {self.column: self.names[code]}, result, note), result.p)
 
     def small(self, compared: Compared) -> Iterator[_Comparison]:
@@ -149,9 +153,7 @@ class _Grouping(NamedTuple):
             return
         names = ", ".join(str(self.names[code]) for code in small[:_MAX_NAMES])
         more = f" and {len(small) - _MAX_NAMES} more" if len(small) > _MAX_NAMES else ""
-        rule = (
-            f"{names}{more}: a comparison needs {MIN_ITEMS} items of {MIN_CLUSTERS} {self.cluster_name} on both sides"
-        )
+        rule = f"{names}{more}: a comparison needs {MIN_ITEMS} items{self.of_clusters} on both sides"
         without = f"{unknown:,} items have no {self.column}" if unknown else ""
         part = compared.blind.select(np.isin(compared.blind.items, items[np.isin(codes, [-1, *small])]))
         unit = _Unit("small_groups", items, np.empty(0), part, {})
@@ -164,13 +166,13 @@ class _Grouping(NamedTuple):
 
 def _grouping(compared: Compared, column: str, table: pa.Table, speakers: pa.Table | None) -> _Grouping:
     codes, names = codes_by_item(compared, table, column)
-    by_item = _Grouping(column, codes, names, np.arange(len(compared.item_ids)), "items")
+    by_item = _Grouping(column, codes, names, np.arange(len(compared.item_ids)), "")
     if speakers is None:
         return by_item
     clusters = speakers_of(compared, speakers)
     if _is_one_each(codes, clusters):
         return by_item
-    return by_item._replace(clusters=clusters, cluster_name="speakers")
+    return by_item._replace(clusters=clusters, of_clusters=f" of {MIN_CLUSTERS} speakers")
 
 
 def _is_one_each(codes: Integers, clusters: Integers) -> bool:
@@ -188,14 +190,14 @@ def _row(
     return AuditRow(compared.field.name, group | unit.group, unit.measure, value, low, high, None, *facts, note)
 
 
-def _corrected(found: Sequence[_Comparison]) -> list[AuditRow]:
-    """Return the rows with corrected p-values, one family for the model and one for raters."""
+def _corrected(found: Sequence[_Comparison], shared: str) -> list[AuditRow]:
+    """Return the rows with corrected p-values, one family for the model and one for raters, and a note for all."""
     rows = [comparison.row for comparison in found]
     for measures in (("model_error", "model_shift"), ("rater_shift",)):
         family = [index for index, (row, p) in enumerate(found) if row.measure in measures and p is not None]
         corrected = holm(np.array([found[index].p for index in family], np.float64)).tolist()
-        count = f"1 of {len(family):,} comparisons, corrected after Holm"
+        count = f"p is corrected for {len(family):,} comparisons after Holm"
         for index, p in zip(family, corrected, strict=True):
-            verdict = "" if p <= LEVEL else "no difference is shown"
-            rows[index] = rows[index]._replace(p=p, note=joined(verdict, rows[index].note, count))
+            verdict = "" if p <= LEVEL else "no finding"
+            rows[index] = rows[index]._replace(p=p, note=joined(verdict, rows[index].note, count, shared))
     return rows

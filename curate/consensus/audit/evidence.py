@@ -49,6 +49,8 @@ class Compared(NamedTuple):
     rater_names: Sequence[str]
     without_proposal: int
     """Items that people judged blind, and for which the labeller has no answer"""
+    labellers: Sequence[str]
+    """Who made the proposals"""
 
     @property
     def labelled(self) -> Integers:
@@ -110,6 +112,7 @@ def compare(field: Field, judgements: pa.Table, proposals: pa.Table) -> Compared
         int(prefilled.untouched.sum()),
         every.rater_names,
         len(np.unique(blind.items[~has_proposal])),
+        sorted(answered["labeller"].drop_null().unique().to_pylist()),
     )
 
 

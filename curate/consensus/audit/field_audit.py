@@ -67,8 +67,9 @@ class FieldAudit:
 def _left_out(compared: Compared) -> str:
     """Return which judgements count, and which do not."""
     blind, started = len(compared.labelled), len(compared.prefilled.items)
+    labellers = f"the model is {', '.join(compared.labellers)}"
     counted = f"only the {blind:,} items that people judged without a proposal count as judged"
-    parts = [f"{started:,} judgements that started from a proposal are left out"] if started else []
-    if compared.without_proposal:
-        parts.append(f"so are {compared.without_proposal:,} items judged blind for which the model has no answer")
-    return joined(counted, ", ".join(parts))
+    prefilled = f"{started:,} judgements that started from a proposal are left out" if started else ""
+    without = compared.without_proposal
+    unanswered = f"{without:,} items judged blind for which the model has no answer are left out" if without else ""
+    return joined(labellers, counted, prefilled, unanswered)

@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.splits import split_items
 from curate.corpus.view import Corpus
 from curate.llm.prompts.examples import ExamplePool, build_pool
-from curate.release.versions import Releases
 from curate.stages.contract import Tools
+from curate.stages.divide import planned_splits
 from curate.stages.prelabel.settings import ContextSettings
 
 Row = dict[str, Any]
@@ -61,12 +60,10 @@ def open_pool(corpus: Corpus, tools: Tools) -> ExamplePool:
     if not label_rows:
         return build_pool(tools.labels, (), ())
     items, sources = corpus.read("items"), corpus.read("sources")
+    planned = planned_splits(corpus, tools)
     splits = None
-    if tools.split is not None:
-        releases = Releases(corpus.workspace.releases)
-        earlier = releases.earlier_splits(corpus.workspace.recipe or "corpus", tools.split.identity)
-        by_row = split_items(items, sources, tools.split, earlier)
-        splits = dict(zip(items["item_id"].to_pylist(), by_row.to_pylist(), strict=True))
+    if planned is not None:
+        splits = dict(zip(planned["item_id"].to_pylist(), planned["split"].to_pylist(), strict=True))
     labelled_ids = pa.array(sorted({row["item_id"] for row in label_rows}), pa.string())
     labelled = items.filter(pc.is_in(items["item_id"], value_set=labelled_ids)).to_pylist()
     participants = dict(zip(sources["source_id"].to_pylist(), sources["participant"].to_pylist(), strict=True))
