@@ -12,10 +12,12 @@ from curate.cli.commands import (
     check,
     convert,
     doctor,
+    errata,
     forget,
     labels,
     plan,
     preview,
+    recipes,
     releases,
     report,
     run,
@@ -39,7 +41,9 @@ app = typer.Typer(
 )
 app.add_typer(annotate.app, name="annotate")
 app.add_typer(audit.app, name="audit")
+app.add_typer(errata.app, name="errata")
 app.add_typer(labels.app, name="labels")
+app.add_typer(recipes.app, name="recipes")
 app.command("run")(run.run_command)
 app.command("plan")(plan.plan_command)
 app.command("check")(check.check_command)

@@ -53,7 +53,9 @@ class FieldSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: Method = "majority"
+    """How judgements become a label."""
     ties: TieRule = "none"
+    """What decides between equally many votes: ``none`` leaves the label out, ``first`` takes the taxonomy's order."""
     at_least: float = Field(default=0.5, gt=0, le=1)
     """For ``threshold``, the share of raters who must name a label."""
     strict: bool = False

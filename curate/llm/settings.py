@@ -12,7 +12,9 @@ class BudgetSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     usd: Annotated[float, Field(gt=0)] | None = None
+    """Dollars, by the price table."""
     tokens: Annotated[int, Field(gt=0)] | None = None
+    """Tokens sent and received."""
 
 
 class RequestSettings(BaseModel):
@@ -24,6 +26,7 @@ class RequestSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     budget: BudgetSettings = BudgetSettings()
+    """The most that may be spent on requests, over all runs."""
     in_flight: Annotated[int, Field(ge=1, le=2_000)] = 64
     """Concurrent requests to chat models; as many again for embeddings"""
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
@@ -31,9 +34,11 @@ class RequestSettings(BaseModel):
     tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
     """For chat models and for embeddings each; by default, what the service reports for each model"""
     request_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 60.0
+    """A request without a reply after this time has failed."""
     deadline_s: Annotated[float, Field(gt=0)] | None = None
     """The stage ends after this time and keeps what is done"""
     tries: Annotated[int, Field(ge=1, le=20)] = 5
+    """How often a request is sent before it counts as failed."""
 
 
 class EngineSettings(RequestSettings):

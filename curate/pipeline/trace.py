@@ -1,5 +1,6 @@
 """Everything that led to the label of one item."""
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from curate.corpus.view import Corpus
@@ -33,7 +34,8 @@ def trace(loaded: LoadedRecipe, workspace: Workspace, item: str) -> Trace:
     Raises ``InvalidInput`` if there is no such item, or several.
     """
     corpus = open_corpus(loaded, workspace)
-    item_id = _item_id(corpus, item)
+    ids = corpus.read("items", ["item_id"], with_repeats=True)["item_id"].to_pylist()
+    item_id = match_item(set(ids), item)
     row = _rows(corpus, "items", "item_id", item_id)[0]
     releases = Releases(workspace.releases)
     splits = {manifest.version: releases.splits(manifest) for manifest in releases.manifests(loaded.recipe.recipe)}
@@ -48,21 +50,15 @@ def trace(loaded: LoadedRecipe, workspace: Workspace, item: str) -> Trace:
     )
 
 
-def _item_id(corpus: Corpus, item: str) -> str:
-    ids = corpus.read("items", ["item_id"], with_repeats=True)["item_id"].to_pylist()
-    matches = [item_id for item_id in ids if item_id == item] or [
-        item_id for item_id in ids if item_id.startswith(item)
-    ]
+def match_item(ids: Collection[str], name: str, *, holder: str = "the workspace holds") -> str:
+    """Return the one id that is, or begins with, ``name``. Raises ``InvalidInput`` if there is none, or several."""
+    matches = [name] if name in ids else sorted(item_id for item_id in ids if item_id.startswith(name))
     if len(matches) == 1:
-        return str(matches[0])
+        return matches[0]
     if not matches:
-        raise InvalidInput(
-            f"the workspace holds no item {item!r}", hint="item ids are in the column item_id of a release"
-        )
+        raise InvalidInput(f"{holder} no item {name!r}", hint="item ids are in the column item_id of a release")
     raise InvalidInput(
-        f"{len(matches)} items begin with {item!r}",
-        problems=tuple(sorted(matches)[:_MAX_NAMED]),
-        hint="write more of it",
+        f"{len(matches)} items begin with {name!r}", problems=tuple(matches[:_MAX_NAMED]), hint="write more of it"
     )
 
 

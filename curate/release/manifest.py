@@ -19,7 +19,9 @@ from curate.release.shards import ReleaseFile, describe_file
 FILE = "manifest.json"
 CARD = "README.md"
 CHANGES = "CHANGELOG.md"
-_PATH = re.compile(r"README\.md|CHANGELOG\.md|data/\w+-\d{5}-of-\d{5}\.parquet")
+ERRATA = "errata.jsonl"
+_NAMES = r"README\.md|CHANGELOG\.md|CITATION\.cff|croissant\.json|errata\.jsonl"
+_PATH = re.compile(rf"{_NAMES}|data/\w+-\d{{5}}-of-\d{{5}}\.parquet")
 FORMAT = 1
 """Raised if the same rows would be written as different files; part of every release's content."""
 
@@ -44,6 +46,11 @@ class Manifest(BaseModel):
     """The versions up to this one, oldest first, each with what changed and why it has its number."""
     tool: str
     format: int = FORMAT
+
+    @property
+    def errata_sha256(self) -> str | None:
+        """The hash of the errata; None if there are none."""
+        return next((file.sha256 for file in self.files if file.path == ERRATA), None)
 
     def write(self, folder: Path) -> None:
         """Write the manifest into the folder of a release."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from curate.errors import InvalidInput, StorageFailed, WorkspaceUnusable
 from curate.files import sync_to_disk
-from curate.release.manifest import CARD, CHANGES, FILE, Manifest, check_files, damaged_release, read_manifest
+from curate.release.manifest import FILE, Manifest, check_files, damaged_release, read_manifest
 from curate.release.read import open_shard
 from curate.release.schemes import SPLIT_PREFIX
 from curate.release.semver import is_version, parse_version
@@ -171,8 +171,9 @@ class Releases:
                     hint="move it away: the name belongs to the next release",
                 )
             folder = self.folder.child(build.version)
-            files = [*sorted((work / "data").iterdir()), work / CARD, work / CHANGES, work / FILE]
-            for path in [*files, work / "data", work]:
+            paths = sorted(path for path in work.rglob("*") if path.name != FILE)
+            files = [*(path for path in paths if path.is_file()), work / FILE]
+            for path in [*paths, work / FILE, work]:
                 sync_to_disk(path)
             folder.save([path.relative_to(work).as_posix() for path in files], source=work)
             work.rename(folder.path)

@@ -1,24 +1,26 @@
 """Plan a release from released rows, and write it."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.errata import Erratum
+from curate.corpus.errata import to_lines as to_lines_of
 from curate.files import canonical_json
 from curate.labels import LabelSchema
 from curate.release.columns import Indices
 from curate.release.diff import Content, compare, read_content, read_shards
 from curate.release.features import MEDIA
 from curate.release.history import Step, change_log, first_step, step_after_withdrawal
-from curate.release.manifest import CARD, CHANGES, Manifest, content_hash
+from curate.release.manifest import CHANGES, ERRATA, Manifest, content_hash
 from curate.release.propose import next_step
 from curate.release.rows import ReleaseRows, to_lines
 from curate.release.schemes import SchemeFacts
 from curate.release.semver import parse_version
-from curate.release.shards import cut_row_groups, cut_shards, describe_file, shard_path, write_shard
+from curate.release.shards import ReleaseFile, cut_row_groups, cut_shards, describe_file, shard_path, write_shard
 from curate.release.statistics import Statistics
 from curate.release.versions import Releases
 from curate.storage.blobs import Blobs
@@ -46,10 +48,11 @@ class About(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What a card can say once the shards are written: the history with this version last, and bytes by split."""
+    """What documents can say of the shards: the history with this version last, bytes by split, and every file."""
 
     history: tuple[Step, ...]
     split_bytes: dict[str, int]
+    shards: tuple[ReleaseFile, ...] = ()
 
 
 def plan_release(
@@ -99,12 +102,14 @@ def write_release(
     releases: Releases,
     about: About,
     max_shard_bytes: int,
-    card: Callable[[Written], str],
+    documents: Callable[[Written], Mapping[str, str]],
+    errata: Sequence[Erratum] = (),
 ) -> Manifest:
     """Write the planned release and return its manifest.
 
-    Its version is proposed by what differs from the newest release of the recipe, unless ``about`` names one. ``card``
-    makes the card. Raises ``InvalidInput`` if the version named is not greater than every version in use.
+    Its version is proposed by what differs from the newest release of the recipe, unless ``about`` names one.
+    ``documents`` makes the files beside the shards by name, the card among them. Raises ``InvalidInput`` if the version
+    named is not greater than every version in use.
     """
     if about.version is not None:
         releases.check_new(about.version)
@@ -118,11 +123,13 @@ def write_release(
                 groups = (rows.table(members[group]) for group in cut_row_groups(plan.sizes[split][cut]))
                 files.append(describe_file(folder, path, rows=write_shard(folder / path, groups, features, blobs)))
         content = Content("", labels.sha256, *read_shards(folder, files))
-        history = next_history(releases, about.recipe, content, version=about.version)
+        history = next_history(releases, about.recipe, content, version=about.version, errata=len(errata))
         build.version = history[-1].version
         sizes = {split: sum(file.size_bytes for file in files if file.split == split) for split in plan.splits}
-        (folder / CARD).write_text(card(Written(history, sizes)), encoding="utf-8")
-        (folder / CHANGES).write_text(change_log(history), encoding="utf-8")
+        texts = {**documents(Written(history, sizes, tuple(files))), CHANGES: change_log(history)}
+        texts |= {ERRATA: to_lines_of(errata)} if errata else {}
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
         manifest = Manifest(
             version=build.version,
             recipe=about.recipe,
@@ -131,7 +138,7 @@ def write_release(
             content_sha256=plan.content_sha256,
             schemes=dict(about.schemes),
             splits={split: len(items) for split, items in plan.splits.items()},
-            files=(describe_file(folder, CARD), describe_file(folder, CHANGES), *files),
+            files=(*(describe_file(folder, name) for name in sorted(texts)), *files),
             history=history,
             tool=about.tool,
         )
@@ -139,13 +146,18 @@ def write_release(
     return manifest
 
 
-def next_history(releases: Releases, recipe: str, content: Content, *, version: str | None = None) -> tuple[Step, ...]:
-    """Return the history of a release with this content: that of the recipe's newest one, and one step more."""
+def next_history(
+    releases: Releases, recipe: str, content: Content, *, version: str | None = None, errata: int = 0
+) -> tuple[Step, ...]:
+    """Return the history of a release with this content: that of the recipe's newest one, and one step more.
+
+    ``errata`` counts all that are known; those of earlier releases are not new.
+    """
     used = releases.used()
     newest = next((manifest for manifest in reversed(used) if manifest.recipe == recipe), None)
     if newest is None:
         version = version or (str(parse_version(used[-1].version).after("major")) if used else None)
-        return (first_step(content.table.num_rows, version=version),)
+        return (first_step(content.table.num_rows, version=version).model_copy(update={"errata": errata}),)
     if newest.version not in {manifest.version for manifest in releases.manifests(recipe)}:
         kept = next(
             max(map(len, entry.splits.values()), default=0)
@@ -158,7 +170,8 @@ def next_history(releases: Releases, recipe: str, content: Content, *, version: 
         gone = sum(newest.splits.values()) - kept
         return *newest.history, step.model_copy(update={"removed": gone} | ({"version": version} if version else {}))
     difference = compare(read_content(releases.fetch(newest)), content)
-    return *newest.history, next_step(difference, newest=used[-1].version, version=version)
+    new = max(0, errata - sum(step.errata for step in newest.history))
+    return *newest.history, next_step(difference, newest=used[-1].version, errata=new, version=version)
 
 
 def _media_sizes(columns: Iterable[pa.Array], blobs: Blobs) -> list[int]:

@@ -36,6 +36,7 @@ class Annotate(DriverStage):
 
     stage: Literal["annotate"] = "annotate"
     raters_per_item: Annotated[int, Field(ge=1, le=20)] = 1
+    """How many people judge each item."""
     instructions: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
     """For annotators, in Markdown, after the guideline beside the label schema."""
     language: Language = DEFAULT_LANGUAGE

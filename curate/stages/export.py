@@ -12,13 +12,13 @@ from pydantic import Field, field_validator, model_validator
 from curate import __version__
 from curate.assets import find_asset
 from curate.corpus.consent import Expired
+from curate.corpus.errata import Erratum, read_errata, to_lines
 from curate.corpus.pseudonyms import pseudonym
 from curate.corpus.set_aside import set_aside
 from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
 from curate.document import nearest, read_text
-from curate.files import digest
-from curate.hub.card import render_card
+from curate.files import digest, sha256_of
 from curate.labels import LabelSchema
 from curate.release.columns import combined
 from curate.release.licences import check_licences, combine_licences
@@ -33,6 +33,7 @@ from curate.sentences import count_of, verb_of
 from curate.stages.capabilities import Dividing
 from curate.stages.contract import DriverStage, Forecast, Problem, Receipt, Tools
 from curate.stages.released_card import card_facts, licence_notes, losses, media_left_out, withheld_items
+from curate.stages.released_documents import licence_facts, people_facts, release_documents
 from curate.stages.released_media import ReleasedMedia
 from curate.stages.released_rights import (
     LicenceOverride,
@@ -66,6 +67,7 @@ class Export(DriverStage, Dividing):
     media: tuple[Medium, ...] = get_args(Medium)
     """The media to release, of those that people are shown; viewing copies that are missing are made."""
     max_shard_mb: int = Field(default=500, ge=1, le=5_000)
+    """The largest Parquet file, in megabytes."""
     licence_override: LicenceOverride | None = None
     """By default the most restrictive licence of the sources; licences that exclude each other stop the export."""
     card: str = "default"
@@ -112,7 +114,10 @@ class Export(DriverStage, Dividing):
         schemes = self._schemes(tools)
         inputs = self._inputs(corpus, tools, schemes)
         expired = expired_in(corpus, tools)
-        if (content := recall(corpus.workspace.local, inputs)) and (same := self._same(releases, recipe, content)):
+        errata = read_errata(corpus.workspace)
+        if (content := recall(corpus.workspace.local, inputs)) and (
+            same := self._same(releases, recipe, content, errata)
+        ):
             return _unchanged(same, expired)
         tables, lacking = self._tables(corpus, tools, schemes, expired)
         selected = self._selected(tables)
@@ -133,7 +138,7 @@ class Export(DriverStage, Dividing):
         rows.hide(np.flatnonzero(is_hidden.to_numpy(False)))
         names = next(iter(schemes.values())).names or divided.names
         plan = plan_release(rows, items, divided.primary, tools.labels, tools.blobs, names=names, hidden=self.hidden)
-        if same := self._same(releases, recipe, plan.content_sha256):
+        if same := self._same(releases, recipe, plan.content_sha256, errata):
             self._note(corpus, tools, schemes, plan, lacking)
             return _unchanged(same, expired)
         about = About(self.release, recipe, facts, f"curate {__version__}")
@@ -149,6 +154,7 @@ class Export(DriverStage, Dividing):
             *expired.sentences(),
             *media_left_out(corpus, self.media, lacking),
         ]
+        people = people_facts(corpus, tables, plan, tools)
         manifest = write_release(
             plan,
             rows,
@@ -156,13 +162,16 @@ class Export(DriverStage, Dividing):
             tools.blobs,
             releases=releases,
             about=about,
+            errata=errata,
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
-            card=lambda written: render_card(
+            documents=lambda written: release_documents(
                 template,
-                card_facts(about, plan, tools.labels, rows.features, tables, separated, written, notices)._replace(
-                    licence=licence
-                ),
+                card_facts(
+                    about, plan, tools.labels, rows.features, tables, separated, written, notices, tools.credits
+                )._replace(**people, **licence_facts(licence), errata=[erratum._asdict() for erratum in errata]),
                 plan.statistics,
+                written,
+                rows.features,
             ),
         )
         self._note(corpus, tools, schemes, plan, lacking)
@@ -174,7 +183,7 @@ class Export(DriverStage, Dividing):
         recipe, releases = corpus.workspace.recipe or "corpus", Releases(corpus.workspace.releases)
         content = recall(corpus.workspace.local, self._inputs(corpus, tools, self._schemes(tools)))
         expired = expired_in(corpus, tools)
-        if content and (same := self._same(releases, recipe, content)):
+        if content and (same := self._same(releases, recipe, content, read_errata(corpus.workspace))):
             return Forecast(False, _unchanged(same, expired).message)
         before = releases.manifests(recipe)[-1:]
         unless = f", unless it would equal {before[0].version}" if before else ""
@@ -239,10 +248,12 @@ class Export(DriverStage, Dividing):
         states = [corpus.table(name).state() for name in ReleaseTables._fields]
         return digest([header, states, corpus.fingerprint()])
 
-    def _same(self, releases: Releases, recipe: str, content_sha256: str) -> Manifest | None:
+    def _same(self, releases: Releases, recipe: str, content_sha256: str, errata: Sequence[Erratum]) -> Manifest | None:
+        """Return the release with this content and these errata, if it is the newest or the one that is named."""
         manifests = releases.manifests(recipe)
         candidates = [m for m in manifests if m.version == self.release] if self.release else manifests[-1:]
-        same = next((manifest for manifest in candidates if manifest.content_sha256 == content_sha256), None)
+        noted = sha256_of(to_lines(errata)) if errata else None
+        same = next((m for m in candidates if (m.content_sha256, m.errata_sha256) == (content_sha256, noted)), None)
         if same is not None:
             releases.check(same)
         return same

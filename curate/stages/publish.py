@@ -46,7 +46,9 @@ class Publish(DriverStage):
 
     stage: Literal["publish"]
     repo: Annotated[str, AfterValidator(_check_repo)]
+    """The repository on the Hugging Face Hub: name, or organisation/name."""
     private: bool = True
+    """Whether the repository is private when it is made."""
     gated: Literal["auto", "manual", False] = False
     """Whether people must ask before they see the data, and whether each request is granted by itself or by hand."""
     tag: Annotated[str, AfterValidator(_check_tag)] | None = None

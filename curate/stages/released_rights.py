@@ -19,6 +19,7 @@ class LicenceOverride(BaseModel):
     licence: str = Field(min_length=1, max_length=200)
     """An SPDX name, or LicenseRef-<name>."""
     reason: str = Field(min_length=1, max_length=1_000)
+    """Why the release may have this licence, for the card."""
 
 
 def licences_of(tables: ReleaseTables, selected: pa.Array) -> list[str | None]:

@@ -35,8 +35,16 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-Text = Annotated[str, BeforeValidator(_text)]
-Names = Annotated[dict[str, Text], BeforeValidator(_with_text_keys)]
+Scalar = str | int | float | bool
+Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=Scalar)]
+Texts = Annotated[
+    tuple[Text, ...],
+    BeforeValidator(lambda v: v if isinstance(v, list | tuple) else (v,), json_schema_input_type=Scalar | list[Scalar]),
+]
+Names = Annotated[
+    dict[str, Text],
+    BeforeValidator(_with_text_keys, json_schema_input_type=str | list[Scalar] | dict[Scalar, Scalar]),
+]
 """Columns and what each stands for; a column or a list of columns stands for itself."""
 
 
@@ -48,11 +56,17 @@ class Value(_Settings):
     """A value of each row: a column, or a text with columns in braces, or a constant; a text alone names a column."""
 
     column: Text | None = None
+    """The column whose cells are the values."""
     template: str | None = None
+    """A text with columns in braces, such as ``{actor}_{take}``."""
     constant: Text | None = None
-    map: Annotated[dict[str, Text | None], BeforeValidator(_with_text_keys)] = Field(default={}, max_length=10_000)
+    """The same value for every row."""
+    map: Annotated[
+        dict[str, Text | None],
+        BeforeValidator(_with_text_keys, json_schema_input_type=dict[Scalar, Scalar | None]),
+    ] = Field(default={}, max_length=10_000)
     """What the table's values are called here. Null: no value. Values that are not listed stay as they are."""
-    ranges: Annotated[dict[str, Text], BeforeValidator(_with_text_keys)] = {}
+    ranges: Annotated[dict[str, Text], BeforeValidator(_with_text_keys, json_schema_input_type=dict[str, Scalar])] = {}
     """What numbers mean, ends included, such as ``65-72: happiness``."""
     split: str | None = Field(default=None, min_length=1)
     """What separates several values in a cell."""
@@ -84,7 +98,7 @@ class Value(_Settings):
                 yield float(match[1]), float(match[2]), meaning
 
 
-Column = Annotated[Value, BeforeValidator(_as_column)]
+Column = Annotated[Value, BeforeValidator(_as_column, json_schema_input_type=str | int | float | Value)]
 
 
 def _as_template(value: Any) -> Any:
@@ -93,13 +107,14 @@ def _as_template(value: Any) -> Any:
     return _as_column(value)
 
 
-Template = Annotated[Value, BeforeValidator(_as_template)]
+Template = Annotated[Value, BeforeValidator(_as_template, json_schema_input_type=str | int | float | Value)]
 
 
 class Join(_Settings):
     """Another table whose columns are added to the rows that it has a row for."""
 
     table: str
+    """The file of the other table, or a glob."""
     by: Names
     """Columns of this table and the columns of the other that hold the same."""
     columns: tuple[str, ...] = ()
@@ -109,17 +124,21 @@ class Join(_Settings):
 class KnownBad(_Settings):
     """Rows that are left out, and why; they are counted."""
 
-    when: dict[str, Annotated[tuple[Text, ...], BeforeValidator(lambda v: v if isinstance(v, list | tuple) else (v,))]]
+    when: dict[str, Texts]
     """The values of columns that all have to fit."""
     reason: str = Field(min_length=1, max_length=300)
+    """Why they are left out, for the rejection."""
 
 
 class Ticks(_Settings):
     """Labels that are ticked or not: a row for each label, or a column for each label."""
 
     label: Column | None = None
+    """The label that a row is about."""
     value: Column | None = None
+    """Whether it is ticked: true, yes, 1 or x."""
     columns: Names = {}
+    """Columns that are ticked or not, and the labels they are for."""
 
     @model_validator(mode="after")
     def _check(self) -> "Ticks":
@@ -133,14 +152,25 @@ class Item(_Settings):
 
     id: Template | None = None
     """Names the item in the tables; without it, rows with the same content are one item."""
-    media: Annotated[tuple[Template, ...], BeforeValidator(lambda v: v if isinstance(v, list | tuple) else (v,))] = ()
+    media: Annotated[
+        tuple[Template, ...],
+        BeforeValidator(
+            lambda v: v if isinstance(v, list | tuple) else (v,), json_schema_input_type=Template | list[Template]
+        ),
+    ] = ()
     """The raw file: the first of these paths that exists. Without any, the item is its text, or nothing is shown."""
     text: Column | None = None
+    """What is judged, if it is a text."""
     text_b: Column | None = None
+    """The second text of a pair."""
     statement: Template | None = None
+    """A claim about the item, to be judged true or false."""
     speaker: Column | None = None
+    """Who speaks or writes."""
     participant: Column | None = None
+    """The person whom the item is of, whose consent counts and whom ``curate forget`` removes."""
     title: Column | None = None
+    """What the item is called."""
     keep: Names = {}
     """Columns to keep, under names of one's own if they are to have others."""
 
@@ -154,17 +184,22 @@ class Item(_Settings):
 class Table(_Settings):
     """A table and what its columns mean: items, judgements of them, or both."""
 
-    table: Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+    table: Annotated[
+        tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str]), Field(min_length=1)
+    ]
     """Files (globs) of one shape: .csv, .tsv, .json, .jsonl or .parquet; cells are read as text."""
     columns: tuple[str, ...] = ()
     """Names of the columns, if the first line has none."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
+    """What separates cells; by default the character that gives most of the columns used."""
     quotes: bool = True
     """Whether quotation marks enclose cells; if not, they are characters like any other."""
     extract: dict[str, str] = {}
     """Regular expressions on columns; each named group becomes a column."""
     join: tuple[Join, ...] = ()
+    """Other tables with further columns of the rows."""
     known_bad: tuple[KnownBad, ...] = ()
+    """Rows that are left out."""
     item: Item | None = None
     """The items that the rows are about."""
     item_id: Template | None = None

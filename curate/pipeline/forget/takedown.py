@@ -9,11 +9,12 @@ from curate.annotation.label_studio.forget import forget_on_server
 from curate.annotation.local_server import connection as connections
 from curate.annotation.local_server.database import vacuum
 from curate.annotation.local_server.media import remove_shared
+from curate.corpus.errata import drop_errata, read_errata
 from curate.corpus.stored import all_blob_names
 from curate.corpus.tombstones import Tombstone, Tombstones
 from curate.errors import InvalidInput, ServiceUnavailable
 from curate.llm.unused_replies import UnusedReplies, count_unused, forget_unused
-from curate.pipeline.forget.files import pages, remove_from_files, remove_leftovers
+from curate.pipeline.forget.files import pages, remove_from_files, remove_leftovers, remove_unpacked
 from curate.pipeline.forget.rows import TableChange, table_changes, traces_of
 from curate.pipeline.forget.scope import Holdings, Scope, tombstones_for
 from curate.pipeline.walk import ANSWERS
@@ -69,7 +70,7 @@ def plan_forgetting(workspace: Workspace, scope: Scope, reason: str, *, today: d
     changes = table_changes(workspace, tombstones)
     removed = set().union(*(all_blob_names(change.removed) for change in changes))
     kept = set().union(*(all_blob_names(change.kept) for change in changes))
-    files = {name for change in changes if change.place == "sources" for name in change.removed["file"].to_pylist()}
+    files = _files_of(changes)
     plan = ForgetPlan(
         scope=scope,
         stones=tuple(stones),
@@ -81,7 +82,7 @@ def plan_forgetting(workspace: Workspace, scope: Scope, reason: str, *, today: d
         releases=tuple(_held(workspace, tombstones)),
         pages=tuple(pages(workspace)),
         server=_server_sentence(workspace, tombstones),
-        raw_files=tuple(sorted({name.partition("#")[0] for name in files if name})),
+        raw_files=tuple(sorted({name.partition("#")[0] for name in files})),
     )
     if plan.is_empty and scope.kind != "expired":
         raise InvalidInput(
@@ -116,6 +117,7 @@ def resume(workspace: Workspace, *, say: Say = lambda _: None) -> Tombstones:
 def _remove(workspace: Workspace, tombstones: Tombstones, say: Say) -> Tombstones:
     changes = table_changes(workspace, tombstones)
     say("removing it from records and pages")
+    drop_errata(workspace, tombstones.holds("item", {erratum.item_id or "" for erratum in read_errata(workspace)}))
     remove_from_files(workspace, traces_of(changes, tombstones))
     releases = Releases(workspace.releases)
     forget_in_withdrawn(releases, tombstones)
@@ -125,6 +127,7 @@ def _remove(workspace: Workspace, tombstones: Tombstones, say: Say) -> Tombstone
             say(f"withdrawing release {manifest.version}")
             withdraw(releases, manifest, tombstones)
     remove_unfinished_withdrawals(releases)
+    remove_unpacked(workspace, _files_of(changes))
     say("removing replies")
     forget_unused(workspace.local_file(ANSWERS), _used_requests(changes))
     for change in changes:
@@ -161,6 +164,12 @@ def finish_on_server(workspace: Workspace, tombstones: Tombstones, *, say: Say =
     tombstones = tombstones.changed(server_waits=False)
     tombstones.write(workspace)
     return tombstones
+
+
+def _files_of(changes: list[TableChange]) -> set[str]:
+    """Return the names of the raw files that are forgotten."""
+    sources = (change.removed for change in changes if change.place == "sources")
+    return {name for rows in sources for name in rows["file"].drop_null().to_pylist() if name}
 
 
 def _used_requests(changes: list[TableChange]) -> set[str]:

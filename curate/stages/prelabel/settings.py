@@ -48,16 +48,21 @@ class LabellerSettings(_Settings):
     name: Annotated[str, Setting(pattern=_NAME)] | None = None
     """The labeller's name in the table; by default the model"""
     prompt: str = "utterance_emotion.v1"
+    """The prompt, by its name in ``recipes/prompts``."""
     of: str | None = None
     """With ``replay``: whose replies, if several models answered the same requests"""
     samples: Annotated[int, Setting(ge=1, le=50)] = 1
+    """How many answers are asked for, to be combined."""
     structured: Literal["json_schema", "json_object", "none"] = "json_schema"
     """How the service constrains the reply: to the schema, to JSON, or not at all; then the prompt holds the schema"""
     scores: bool = True
     """Whether the model also rates how likely each label is, and how sure it is of the whole answer"""
     temperature: Annotated[float, Setting(ge=0, le=2)] | None = None
+    """How far answers vary; by default, what the service does."""
     top_p: Annotated[float, Setting(gt=0, le=1)] | None = None
+    """The share of likely tokens that answers are drawn from; by default, what the service does."""
     seed: int | None = None
+    """Sent with each request, for services that repeat answers by it."""
     max_tokens: Annotated[int, Setting(ge=16, le=1_000_000)] | None = None
     """The longest reply, thinking included; by default 1,500, and more for a model that thinks before it answers.
 
@@ -123,12 +128,14 @@ class ReviewSettings(LabellerSettings):
     """A second model that sees the item and the proposal, and answers anew."""
 
     prompt: str = "review.v1"
+    """The prompt, by its name in ``recipes/prompts``."""
 
 
 class ExampleSettings(_Settings):
     """Corrected items shown as examples; never from the test split, or of the same source or speaker."""
 
     count: Annotated[int, Setting(ge=1, le=20)] = 3
+    """How many examples a prompt has."""
     by: str = "bm25"
     """``bm25``, or ``openai/<name>`` for the nearest by that embedding model"""
 
@@ -148,26 +155,42 @@ class ContextSettings(_Settings):
     """How many turns of the conversation are shown before and after an item."""
 
     before: Annotated[int, Setting(ge=0, le=50)] = 0
+    """Turns before the item."""
     after: Annotated[int, Setting(ge=0, le=50)] = 0
+    """Turns after the item."""
 
 
 class PictureSettings(_Settings):
     """The pictures of a clip that are shown: the best crops of its face, or frames with the most motion."""
 
     count: Annotated[int, Setting(ge=1, le=32)] = 3
+    """The most pictures of a clip."""
     side_px: Annotated[int, Setting(ge=32, le=2048)] = 512
     """The longer side, at most"""
     detail: Literal["low", "high", "auto"] = "low"
+    """How closely the model is to look, for services that know this."""
 
 
 class ServiceSettings(RequestSettings):
     """How requests are sent. None of it affects the rows, so that changing it redoes nothing."""
 
     mode: Literal["online", "batch"] = "online"
+    """``batch`` costs less where the service offers it, and takes up to a day."""
+
+
+def _with_shorthand(schema: dict[str, Any]) -> None:
+    """Add to a JSON schema what ``_expand`` takes in place of ``labellers``."""
+    shorthand = {
+        "model": {"type": "string", "description": "The only labeller's model, in place of `labellers`."},
+        "prompt": {"type": "string", "description": "With `model`: the prompt, by its name in `recipes/prompts`."},
+    }
+    schema["properties"] = {**shorthand, **schema["properties"]}
 
 
 class PrelabelSettings(ServiceSettings):
     """All settings of the stage."""
+
+    model_config = ConfigDict(json_schema_extra=_with_shorthand)
 
     labellers: Annotated[tuple[LabellerSettings, ...], Setting(min_length=1, max_length=12)] = (
         LabellerSettings(model="offline"),
@@ -176,9 +199,13 @@ class PrelabelSettings(ServiceSettings):
     combine: AggregationRule = "majority"
     """How several answers become one: those of several labellers, and several samples of one"""
     review: ReviewSettings | None = None
+    """A second model that corrects the proposals."""
     examples: ExampleSettings | None = None
+    """Corrected items that the prompt shows."""
     context: ContextSettings = ContextSettings()
+    """Turns of the conversation that the prompt shows."""
     pictures: PictureSettings = PictureSettings()
+    """Which pictures of a clip are sent."""
     show: tuple[Modality, ...] = ("image", "faces")
     """Which optional media of a prompt are sent; not every model takes ``audio``"""
     sound: AudioFormat = "wav"

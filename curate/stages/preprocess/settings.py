@@ -24,9 +24,11 @@ class Faces(Settings):
     model_pack: str | None = None
     """Folder of an InsightFace model pack, relative to the recipe. The embedded CenterFace by default."""
     min_face_px: int = Field(40, ge=8, le=4096)
+    """Faces whose box is smaller, in pixels of its longer side, are ignored."""
     every: int = Field(5, ge=1, le=1000)
     """Look for faces in every n-th frame."""
     size_px: int = Field(256, ge=32, le=1024)
+    """Width and height of the aligned crops."""
     keep: Literal["best", "frames", "video"] = "best"
     """The best crop of each face only, also a crop of each frame that was analysed, or also a video of each track."""
     of_image: Literal["largest", "each"] = "largest"
@@ -37,6 +39,7 @@ class Transcript(Settings):
     """Where words come from: the first of ``order`` that has any. Nothing is downloaded; there may be no words."""
 
     order: Annotated[tuple[TranscriptSource, ...], Field(max_length=3)] = ("subtitles", "whisper", "endpoint")
+    """Where words are looked for, in this order."""
     whisper_model: str | None = None
     """Folder of a faster-whisper (CTranslate2) model, relative to the recipe."""
     endpoint_model: str | None = None
@@ -70,24 +73,39 @@ class Filters(Settings):
     """What items must be like. Others become rejections that name the value; unknown values pass."""
 
     min_snr_db: float | None = None
+    """Speech over the noise of the pauses in and around an item."""
     min_loudness_lufs: float | None = None
+    """Integrated loudness (ITU-R BS.1770-4)."""
     max_clipping_share: float | None = Field(None, ge=0, le=1)
+    """Share of samples at full scale."""
     max_silence_share: float | None = Field(None, ge=0, le=1)
+    """Share of 32 ms windows below -50 dBFS."""
     min_speech_s: float | None = Field(None, ge=0)
+    """Seconds of speech in an item."""
     min_dnsmos_sig: float | None = Field(None, ge=1, le=5)
+    """How the voice sounds (DNSMOS P.835); needs ``quality: {dnsmos: true}``."""
     min_dnsmos_bak: float | None = Field(None, ge=1, le=5)
+    """How little the background disturbs (DNSMOS P.835)."""
     min_dnsmos_ovr: float | None = Field(None, ge=1, le=5)
+    """How the sound is all in all (DNSMOS P.835)."""
     min_face_px: float | None = Field(None, ge=0)
+    """Longer side of the face's box, the median over its track."""
     min_sharpness: float | None = Field(None, ge=0)
+    """Variance of the Laplacian of the face crop."""
     min_brightness: float | None = Field(None, ge=0, le=255)
+    """Mean luma of the face crop."""
     max_brightness: float | None = Field(None, ge=0, le=255)
+    """Mean luma of the face crop."""
     min_chars: int | None = Field(None, ge=0)
+    """Length of the text."""
     max_chars: int | None = Field(None, ge=1)
+    """Length of the text."""
     languages: tuple[str, ...] | None = None
     """Items in another language, or whose language is not detected, are rejected."""
     need_face: bool = False
     """Reject items without a face, and those whose face may not be the speaker's."""
     need_text: bool = False
+    """Reject items without words."""
     drop_near_duplicates: bool = False
     """Reject what repeats an earlier source or item, by file name and time, even if it is encoded differently."""
 
@@ -99,22 +117,29 @@ class PreprocessSettings(Settings):
     """How sound and video are cut. By default speech, windows or the whole clip, the first that the label schema has
     as a unit."""
     max_pause_s: float = Field(0.3, gt=0, le=10)
+    """Shorter pauses stay inside an utterance."""
     min_speech_s: float = Field(0.25, ge=0, le=60)
+    """Shorter stretches of speech are no utterance."""
     max_utterance_s: float = Field(15.0, ge=1, le=120)
+    """Longer utterances are split where they are least like speech."""
     pad_s: float = Field(0.1, ge=0, le=2)
+    """Each utterance is widened by this at both ends, at most to the middle of the gap to its neighbour."""
     speech_threshold: float = Field(0.5, ge=0.2, le=0.95)
     """Lower values also include laughter, crying, whispers and more of talk far from the microphone (0.3 finds .86 of
     it, 0.5 finds .80), but also more noise."""
     window_s: float = Field(0.2, ge=0.02, le=600)
+    """Length of a window, if sound is cut into windows."""
     hop_s: float | None = Field(None, ge=0.02, le=600)
     """From the start of one window to the next; ``window_s`` by default."""
     max_clip_s: float = Field(120.0, ge=1, le=600)
+    """Longer files are rejected if whole clips are the items."""
     chunk_s: float = Field(300.0, ge=2, le=7200)
     """Longer files are processed in chunks with about this many seconds of items, by several workers at once."""
     channels: Literal["mix", "separate"] = "mix"
     """``separate`` treats each channel as the voice of one speaker."""
     speakers: Speakers = Speakers()
     posts: SplitPosts = "whole"
+    """Whether a post is one item, or one for each of its sentences, or one for each turn of its dialogue."""
     transcript: Transcript = Transcript()
     faces: Faces = Faces()
     quality: Quality = Quality()

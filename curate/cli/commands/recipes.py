@@ -1,0 +1,86 @@
+"""``curate recipes``: the shipped recipes, every setting, and a recipe for a folder of one's own."""
+
+from typing import Annotated
+
+import typer
+
+from curate.cli.help import WholeHelp
+from curate.cli.options import Json, RecipeFile
+
+app = typer.Typer(
+    cls=WholeHelp,
+    help="List shipped recipes and settings, and write a recipe for files of your own.",
+    no_args_is_help=True,
+)
+
+
+@app.command("list")
+def list_command(json: Json = False) -> None:
+    """List the shipped recipes: what each rebuilds, its unit, fields and licence, and who can have the raw data."""
+    from curate.authoring.catalogue import list_recipes
+    from curate.cli.output import say, show_json, show_table
+
+    recipes = list_recipes()
+    if json:
+        show_json([recipe.facts() for recipe in recipes])
+        return
+    rows = [
+        (
+            shown.name,
+            ", ".join(shown.units),
+            ", ".join(shown.fields),
+            ", ".join(shown.licences),
+            shown.recipe.access,
+            shown.recipe.title,
+        )
+        for shown in recipes
+    ]
+    show_table(["recipe", "unit", "fields", "licence", "access", "what"], rows)
+    say("\ncurate recipes show NAME prints one, and where to get its raw data.")
+
+
+@app.command("show")
+def show_command(name: RecipeFile, json: Json = False) -> None:
+    """Print a recipe, and where to get its raw data."""
+    from curate.authoring.catalogue import show_recipe
+    from curate.cli.options import program
+    from curate.cli.output import note, say, show_json
+
+    shown, text = show_recipe(name)
+    if json:
+        show_json({**shown.facts(), "text": text})
+        return
+    say(text.rstrip())
+    if shown.recipe.source:
+        note(f"\nraw data: {' '.join(shown.recipe.source.split())}")
+        note(f"then:     {program()} run {name} --raw FOLDER")
+
+
+@app.command("settings")
+def settings_command(
+    stage: Annotated[
+        str | None, typer.Argument(metavar="[STAGE]", help="A stage.", show_default="the recipe itself")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Print every setting of a stage with type, default and meaning."""
+    from curate.authoring.settings import recipe_settings, stage_settings
+    from curate.cli.output import say, show_json, show_table
+
+    groups = [recipe_settings()] if stage is None else stage_settings(stage)
+    if json:
+        show_json([{**group._asdict(), "settings": [row._asdict() for row in group.settings]} for group in groups])
+        return
+    for group in groups:
+        say(f"{group.place or stage or 'recipe'}: {group.meaning}\n")
+        show_table(["setting", "type", "default", "meaning"], group.settings)
+        say("")
+
+
+@app.command("schema")
+def schema_command() -> None:
+    """Print the JSON schema of a recipe, with which editors complete and check recipes."""
+    from curate.authoring.schema import recipe_schema
+    from curate.cli.output import show_json
+
+    show_json(recipe_schema())
