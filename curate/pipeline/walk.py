@@ -65,6 +65,7 @@ def make_tools(
         recipe.recipe,
         answers,
         recipe.stages,
+        credits=recipe.credits,
         today=datetime.now(UTC).date(),
         raw_folders=raw,
         fetched=workspace.local_file(FETCHED) if fetches else workspace.local / FETCHED,

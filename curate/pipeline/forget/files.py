@@ -27,8 +27,9 @@ _ROW = re.compile(r"#\d+$")
 
 def pages(workspace: Workspace) -> list[str]:
     """Return the pages that show items: every report and preview. They can be made again."""
-    previews = workspace.local / _PREVIEWS
-    names = [f"{_PREVIEWS}/{path.name}" for path in previews.glob("*.html")] if previews.is_dir() else []
+    local = workspace.local
+    paths = [*local.glob("*.html"), *(local / _PREVIEWS).glob("*.html")]
+    names = [path.relative_to(local).as_posix() for path in paths if path.is_file()]
     return [*(f"runs/{name}" for name in workspace.runs.glob(_PAGES)), *names]
 
 
@@ -40,6 +41,8 @@ def remove_from_files(workspace: Workspace, traces: Traces) -> None:
     for name in workspace.runs.glob(_PAGES):
         workspace.runs.remove(name)
     shutil.rmtree(workspace.local / _PREVIEWS, ignore_errors=True)
+    for path in workspace.local.glob("*.html"):
+        path.unlink(missing_ok=True)
     for name in _MADE_AGAIN:
         (workspace.local / name).unlink(missing_ok=True)
     pattern = _pattern(traces)

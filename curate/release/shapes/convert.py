@@ -82,7 +82,9 @@ def convert_release(
         raise StorageFailed(
             f"cannot write {target}: {error.strerror or error}", hint="free some space, or choose another folder"
         ) from error
-    return Conversion(target, dict(written.counts), {reason: n for reason, n in written.left_out.items() if n})
+    return Conversion(
+        target, *({name: n for name, n in part.items() if n} for part in (written.counts, written.left_out))
+    )
 
 
 def _check_target(target: Path) -> None:
