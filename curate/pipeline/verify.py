@@ -125,9 +125,7 @@ def _verify_replies(workspace: Workspace) -> Iterator[Damage]:
         step = f"restore {ANSWERS} from a copy, or move it away: replies that it holds are then paid for again"
         yield Damage("replies", ANSWERS, problem, step)
     for problem in database_damages(workspace.local / FETCHED):
-        step = (
-            f"restore {FETCHED} from a copy, or move it away: what it names is then read again, as it is now"
-        )
+        step = f"restore {FETCHED} from a copy, or move it away: what it names is then read again, as it is now"
         yield Damage("replies", FETCHED, problem, step)
 
 
