@@ -152,6 +152,15 @@ class Hub:
             _retry(lambda: self._api.permanently_delete_lfs_files(name, chosen, repo_type="dataset"))
         return len(chosen)
 
+    def find_content(self, name: str, hashes: Iterable[str]) -> list[str]:
+        """Return those of the hashes (SHA-256) whose content is still stored."""
+        stored = _retry(lambda: {file.file_oid for file in self._api.list_lfs_files(name, repo_type="dataset")})
+        return sorted(stored & set(hashes))
+
+    def titles(self, name: str) -> list[str]:
+        """Return the titles of the main branch's commits, newest first."""
+        return [commit.title for commit in _retry(lambda: self._api.list_repo_commits(name, repo_type="dataset"))]
+
     def download(self, name: str, path: str, revision: str, folder: Path) -> Path:
         """Download a file into ``folder``, without any cache, and return its path there."""
         fetched = _retry(

@@ -3,11 +3,13 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from curate.corpus.archives.unpack import discard
 from curate.corpus.errata import FILE as ERRATA
+from curate.corpus.sources import MEMBER, RawFolders
 from curate.files import PARTIAL
 from curate.pipeline.forget.rows import Traces
 from curate.release.memo import FILE as MEMO
@@ -45,6 +47,16 @@ def remove_from_files(workspace: Workspace, traces: Traces) -> None:
     if workspace.folder.exists(ERRATA):
         _redact(workspace.folder, ERRATA, pattern)
     _redact_log(workspace.local / "label_studio" / "server.log", pattern)
+
+
+def remove_unpacked(workspace: Workspace, names: Iterable[str]) -> None:
+    """Remove what this machine's cache holds of the archives that any of these raw files are members of."""
+    if workspace.recipe_file is None:
+        return
+    recipe = Path(workspace.recipe_file)
+    raw = RawFolders(recipe.parent, workspace.raw_folders(recipe))
+    for archive in {name.partition(MEMBER)[0] for name in names if MEMBER in name}:
+        discard(raw.on_disk(archive))
 
 
 def remove_leftovers(workspace: Workspace) -> None:
