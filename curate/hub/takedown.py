@@ -12,7 +12,7 @@ from curate.hub.upload import MANIFEST, check_owner, hashes_of, is_of_release, i
 
 ONLY_SUPPORT = (
     "the copies that the Hub made itself in {converted}: they are made again, but their earlier commits can be read by "
-    "number until the Hub's support removes them (datasets@huggingface.co)",
+    "number until the Hub's support removes them",
     "commits that were replaced can be read by number until the Hub collects them: ask support to do it now",
     "duplicates and forks of the data set, discussions with attached files, and caches of the viewer: name them to "
     "support",

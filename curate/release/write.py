@@ -16,12 +16,12 @@ from curate.release.configurations import Configuration, Writer
 from curate.release.diff import Content, compare, read_content, read_shards
 from curate.release.features import MEDIA
 from curate.release.history import Step, change_log, first_step, step_after_withdrawal
-from curate.release.manifest import CARD, CHANGES, ERRATA, Manifest, content_hash
+from curate.release.manifest import CHANGES, ERRATA, Manifest, content_hash
 from curate.release.propose import next_step
 from curate.release.rows import ReleaseRows, to_lines
 from curate.release.schemes import SchemeFacts
 from curate.release.semver import parse_version
-from curate.release.shards import describe_file
+from curate.release.shards import ReleaseFile, describe_file
 from curate.release.statistics import Statistics
 from curate.release.versions import Releases
 from curate.storage.blobs import Blobs
@@ -37,6 +37,8 @@ class Plan:
     sizes: dict[str, list[int]]
     content_sha256: str
     statistics: Statistics
+    hidden: Collection[str] = ()
+    """The splits whose labels and judgements are left out"""
 
 
 class About(NamedTuple):
@@ -49,10 +51,11 @@ class About(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What a card can say once the shards are written: the history with this version last, and what they hold."""
+    """What documents can say of a release: the history with this version last, what it holds, and its shards."""
 
     history: tuple[Step, ...]
     configurations: list[Configuration]
+    shards: tuple[ReleaseFile, ...] = ()
 
 
 def plan_release(
@@ -91,7 +94,7 @@ def plan_release(
 
     header = {"features": rows.features, "labels": labels.sha256} | ({} if raters is None else {"raters": raters})
     sha256 = content_hash(header, lines())
-    return Plan(items_by_split, sizes, sha256, statistics)
+    return Plan(items_by_split, sizes, sha256, statistics, hidden)
 
 
 def write_release(
@@ -103,15 +106,16 @@ def write_release(
     releases: Releases,
     about: About,
     max_shard_bytes: int,
-    card: Callable[[Written], str],
+    documents: Callable[[Written], Mapping[str, str]],
     errata: Sequence[Erratum] = (),
     raters: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Manifest:
     """Write the planned release and return its manifest.
 
-    Its version is proposed by what differs from the newest release of the recipe, unless ``about`` names one. ``card``
-    makes the card. ``raters`` holds what raters, by pseudonym, say of themselves; None leaves them out. Raises
-    ``InvalidInput`` if the version named is not greater than every version in use.
+    Its version is proposed by what differs from the newest release of the recipe, unless ``about`` names one.
+    ``documents`` makes the files beside the shards by name, the card among them. ``raters`` holds what raters, by
+    pseudonym, say of themselves; None leaves them out. Raises ``InvalidInput`` if the version named is not greater than
+    every version in use.
     """
     if about.version is not None:
         releases.check_new(about.version)
@@ -125,11 +129,11 @@ def write_release(
         content = Content("", labels.sha256, *read_shards(folder, files))
         history = next_history(releases, about.recipe, content, version=about.version, errata=len(errata))
         build.version = history[-1].version
-        (folder / CARD).write_text(card(Written(history, writer.configurations)), encoding="utf-8")
-        (folder / CHANGES).write_text(change_log(history), encoding="utf-8")
-        noted = [ERRATA] if errata else []
-        for name in noted:
-            (folder / name).write_text(to_lines_of(errata), encoding="utf-8")
+        shards = tuple(file for file in files if file.split is not None)
+        texts = {**documents(Written(history, writer.configurations, shards)), CHANGES: change_log(history)}
+        texts |= {ERRATA: to_lines_of(errata)} if errata else {}
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
         manifest = Manifest(
             version=build.version,
             recipe=about.recipe,
@@ -138,7 +142,7 @@ def write_release(
             content_sha256=plan.content_sha256,
             schemes=dict(about.schemes),
             splits={split: len(items) for split, items in plan.splits.items()},
-            files=(*(describe_file(folder, name) for name in (CARD, CHANGES, *noted)), *files),
+            files=(*(describe_file(folder, name) for name in sorted(texts)), *files),
             history=history,
             tool=about.tool,
         )

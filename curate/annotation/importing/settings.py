@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from curate.corpus.hub_names import DATASET
+
 FILE_COLUMN = "<file>"
 """A column that every table has: the name of its file."""
 _RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*-\s*(-?\d+(?:\.\d+)?)\s*")
@@ -181,13 +183,35 @@ class Item(_Settings):
                 yield name, value
 
 
+class HubTable(_Settings):
+    """The Parquet files of a data set on the Hugging Face Hub, or those that the Hub converted it to. No code runs."""
+
+    dataset: str = Field(pattern=rf"^{DATASET}$")
+    """Its full name, such as ``acme/interviews``."""
+    revision: str = Field(default="main", min_length=1, max_length=200, pattern=r"^[^\s?#]+$")
+    """A commit, tag or branch. The workspace stays at the commit that a branch was when it was first read."""
+    config: str | None = None
+    """The configuration, if the data set has several."""
+    split: str | None = None
+    """The split; without it, all of them."""
+
+    def __str__(self) -> str:
+        return f"hf://datasets/{self.dataset}@{self.revision}"
+
+
 class Table(_Settings):
     """A table and what its columns mean: items, judgements of them, or both."""
 
-    table: Annotated[
-        tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str]), Field(min_length=1)
-    ]
-    """Files (globs) of one shape: .csv, .tsv, .json, .jsonl or .parquet; cells are read as text."""
+    table: Annotated[tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])] = ()
+    """Files (globs) of one shape: .csv, .tsv, .json, .jsonl or .parquet; cells are read as text. A cell of a Parquet
+    file that holds a picture or sound is a path for ``media``."""
+    hub: Annotated[
+        HubTable | None,
+        BeforeValidator(
+            lambda v: {"dataset": v} if isinstance(v, str) else v, json_schema_input_type=HubTable | str | None
+        ),
+    ] = None
+    """Instead of ``table``: a data set on the Hugging Face Hub."""
     columns: tuple[str, ...] = ()
     """Names of the columns, if the first line has none."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
@@ -224,6 +248,8 @@ class Table(_Settings):
             raise ValueError(f"judgements are either {' or '.join(forms)}: put the others into an entry of their own")
         if self.rater is not None and forms and forms[0] in ("wide", "votes"):
             raise ValueError(f"rater is for rows of one rater; in {forms[0]} tables the columns say who judged")
+        if bool(self.table) == (self.hub is not None):
+            raise ValueError("name either `table` or `hub`")
         if (self.item is None) == (self.item_id is None):
             raise ValueError("name `item` if the table has the items, or `item_id` if it has only their ids")
         if self.rater is None and any(ticks.label is not None for ticks in self.ticks.values()):
@@ -233,6 +259,11 @@ class Table(_Settings):
         for column, pattern in self.extract.items():
             _check_pattern(column, pattern)
         return self
+
+    @property
+    def places(self) -> tuple[str | HubTable, ...]:
+        """Where the files are: globs, or a data set."""
+        return self.table if self.hub is None else (self.hub,)
 
     @property
     def has_judgements(self) -> bool:
