@@ -35,6 +35,7 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+Globs = Annotated[tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])]
 Scalar = str | int | float | bool
 Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=Scalar)]
 Texts = Annotated[
@@ -184,10 +185,11 @@ class Item(_Settings):
 class Table(_Settings):
     """A table and what its columns mean: items, judgements of them, or both."""
 
-    table: Annotated[
-        tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str]), Field(min_length=1)
-    ]
+    table: Globs = ()
     """Files (globs) of one shape: .csv, .tsv, .json, .jsonl or .parquet; cells are read as text."""
+    files: Globs = ()
+    """Instead of ``table``: raw files (globs) whose folders and names say something. Each is a row with the column
+    ``<file>`` only, which ``extract`` takes apart."""
     columns: tuple[str, ...] = ()
     """Names of the columns, if the first line has none."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
@@ -219,6 +221,10 @@ class Table(_Settings):
 
     @model_validator(mode="after")
     def _check(self) -> "Table":
+        if bool(self.table) == bool(self.files):
+            raise ValueError("name `table`, or `files` whose names say what is judged")
+        if self.files and (self.join or self.columns):
+            raise ValueError("files have no columns but <file> and what `extract` takes out of it")
         forms = [name for name in ("long", "wide", "votes", "ticks") if getattr(self, name)]
         if len(forms) > 1:
             raise ValueError(f"judgements are either {' or '.join(forms)}: put the others into an entry of their own")

@@ -35,7 +35,7 @@ def find_tables(pattern: str, raw: RawFolders) -> list[tuple[str, Path]]:
         raise InvalidRow(f"{outside(error.path, error.real)}; {allowing(error.real)}") from error
     if not files:
         folders = " or ".join(str(folder.resolve()) for folder in raw)
-        raise InvalidRow(f"there is no table {pattern!r} in {folders}")
+        raise InvalidRow(f"there is no file {pattern!r} in {folders}")
     return [(name, raw.join(name)) for name in files]
 
 
@@ -161,5 +161,5 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 def paths_of(tables: Sequence[Table], raw: RawFolders) -> Iterator[Path]:
     """Yield the files of tables and of those joined to them. Raises ``InvalidRow``."""
     for table in tables:
-        for pattern in (*table.table, *(join.table for join in table.join)):
+        for pattern in (*table.table, *table.files, *(join.table for join in table.join)):
             yield from (path for _, path in find_tables(pattern, raw))
