@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from curate.assets import list_assets
+from curate.corpus.credits import Credits
 from curate.corpus.sources import RawFolders
 from curate.document import Document, load_document, nearest, parse_model, parse_value, sort_problems
 from curate.errors import InvalidInput
@@ -38,15 +39,15 @@ class Recipe(BaseModel):
     recipe: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$")
     """The name of the corpus; a workspace holds one corpus."""
     title: str = Field(default="", max_length=200)
-    """The corpus in a few words."""
+    """The corpus in a few words; by default the recipe's name."""
     description: str = Field(default="", max_length=5_000)
     """What the corpus holds, or what of a published corpus the recipe rebuilds."""
-    authors: tuple[str, ...] = ()
-    """Who made the corpus."""
+    authors: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(default=(), max_length=200)
+    """Who made the corpus: ``Family name, given names``, or the name of an organisation."""
     citation: str = Field(default="", max_length=5_000)
-    """How to cite the corpus."""
+    """How to cite the corpus: a reference as text or BibTeX."""
     contact: str = Field(default="", max_length=500)
-    """Whom to ask, such as for a takedown: an address."""
+    """Whom to ask, such as for a takedown: an e-mail address or a URL."""
     access: Literal["public", "restricted", "private"] | None = None
     """Who can have the raw data: anyone, those who agree to terms or ask for it, or nobody else."""
     source: str = Field(default="", max_length=5_000)
@@ -57,6 +58,11 @@ class Recipe(BaseModel):
     """The number on which every random choice depends, such as the splits."""
     stages: tuple[AnyStage, ...] = Field(min_length=1)
     """What is done, in the order of the pipeline."""
+
+    @property
+    def credits(self) -> Credits:
+        """What a release says of its makers."""
+        return Credits(self.title, self.description, self.authors, self.citation, self.contact)
 
 
 class LoadedRecipe(NamedTuple):

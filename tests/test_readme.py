@@ -18,6 +18,12 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+def block(language: str, beginning: str) -> str:
+    """The one block that begins so."""
+    (code,) = [code for code in blocks(language) if code.startswith(beginning)]
+    return code
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory) -> Path:
     """A folder in which the demo has been run, as the README says."""
@@ -49,7 +55,7 @@ def test_python_blocks(demo):
 def test_the_recipe_block_is_valid(tmp_path):
     from curate.recipe import load_recipe
 
-    recipe, *_ = blocks("yaml")
+    recipe = block("yaml", "recipe:")
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "a.mp4").write_bytes(b"")
     (tmp_path / "interviews.yaml").write_text(recipe)
@@ -59,7 +65,7 @@ def test_the_recipe_block_is_valid(tmp_path):
 def test_the_export_block_is_valid(tmp_path):
     from curate.recipe import load_recipe
 
-    recipe, export, *_ = blocks("yaml")
+    recipe, export = block("yaml", "recipe:"), block("yaml", "  - stage: export")
     line = next(line for line in recipe.splitlines(keepends=True) if "stage: export" in line)
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "a.mp4").write_bytes(b"")
@@ -72,7 +78,7 @@ def test_the_export_block_is_valid(tmp_path):
 def test_the_prelabel_block_is_valid(tmp_path):
     from curate.recipe import load_recipe
 
-    recipe, _, _, prelabel = blocks("yaml")
+    recipe, prelabel = block("yaml", "recipe:"), block("yaml", "  - stage: prelabel")
     line = next(line for line in recipe.splitlines(keepends=True) if "stage: prelabel" in line)
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "a.mp4").write_bytes(b"")
@@ -85,7 +91,7 @@ def test_the_tables_block_maps_a_table(tmp_path):
     from curate.recipe import load_recipe
     from curate.stages.ingest.tables import read_tables
 
-    _, tables, *_ = blocks("yaml")
+    tables = block("yaml", "  - stage: ingest")
     (tmp_path / "votes.csv").write_text("file,shown,A,H\n1001_IEO_X,1,2,0\n1001_IEO_X,2,0,3\nbad,1,1,0\n")
     first, last = tables.split("  - {stage: annotate")
     preprocess = f"  - stage: preprocess\n  - {{stage: annotate{last}"
@@ -100,8 +106,7 @@ def test_the_tables_block_maps_a_table(tmp_path):
 def test_the_label_schema_block_is_valid(tmp_path):
     from curate.labels import load_labels
 
-    _, _, schema, _ = blocks("yaml")
-    (tmp_path / "my_study.v1.yaml").write_text(schema)
+    (tmp_path / "my_study.v1.yaml").write_text(block("yaml", "name:"))
     assert set(load_labels("my_study.v1", tmp_path).fields) == {"emotion", "other", "arousal", "causes"}
 
 

@@ -2,10 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from curate.errors import InvalidInput, StorageFailed
+from curate.corpus.archives.unpack import unpack
+from curate.errors import InvalidInput, InvalidRow, StorageFailed
+
+MEMBER = "!/"
+"""Separates the name of an archive from that of a member: ``clips.zip!/day 1/a.mp4``."""
+_PUT_BACK = "put it back or mount its disk, then run again; what is stored is kept"
 
 
 class SourceMissing(StorageFailed):
@@ -32,9 +37,22 @@ class RawFolders(NamedTuple):
         return lambda real: os.path.join(real, "").startswith(roots)  # noqa: PTH118
 
     def join(self, name: str) -> Path:
-        """Return where the file of that name is; if there is none, where it would be in the recipe's folder."""
-        paths = [folder / name for folder in self]
-        return next((path for path in paths if os.path.lexists(path)), paths[-1])
+        """Return where the file of that name is; if there is none, where it would be in the recipe's folder.
+
+        A member of an archive is in this machine's cache: the archive is unpacked if it is not yet. Raises
+        ``InvalidRow`` or ``StorageFailed`` if it cannot be.
+        """
+        path, member = self._locate(name)
+        if member is None:
+            return path
+        pure = PurePosixPath(member)
+        if pure.is_absolute() or ".." in pure.parts:
+            raise InvalidRow(f"{name!r} leads out of the archive")
+        return unpack(path).folder / pure
+
+    def on_disk(self, name: str) -> Path:
+        """Return the file that ``join`` reads: the file of that name, or the archive of a member."""
+        return self._locate(name)[0]
 
     def path(self, name: str) -> Path:
         """Return the path of a raw file, given its name in ``sources`` (``file``, or a sidecar's).
@@ -42,17 +60,29 @@ class RawFolders(NamedTuple):
         Raises ``SourceMissing`` if it cannot be read, so that a disk that is not mounted never counts as broken media,
         and ``InvalidInput`` if it is outside the folders.
         """
-        path = self.join(name)
+        path = self.on_disk(name)
         try:
             path.stat()
+            if not self.boundary()(real := os.path.realpath(path)):
+                raise InvalidInput(f"raw file {outside(str(path), real)}", hint=allowing(real))
+            path = self.join(name)
+            path.stat()
         except OSError as error:
-            raise SourceMissing(
-                f"raw file {path} cannot be read: {error.strerror}",
-                hint="put it back or mount its disk, then run again; what is stored is kept",
-            ) from error
-        if not self.boundary()(real := os.path.realpath(path)):
-            raise InvalidInput(f"raw file {outside(str(path), real)}", hint=allowing(real))
+            raise SourceMissing(f"raw file {path} cannot be read: {error.strerror}", hint=_PUT_BACK) from error
+        except InvalidRow as error:
+            raise SourceMissing(f"raw file {name} cannot be unpacked: {error.message}", hint=_PUT_BACK) from error
         return path
+
+    def _locate(self, name: str) -> tuple[Path, str | None]:
+        """Return the path of a file, and the name within it if the file is an archive of which a member is asked."""
+        paths = [folder / name for folder in self]
+        existing = next((path for path in paths if os.path.lexists(path)), None)
+        archive, mark, member = name.partition(MEMBER)
+        if existing is not None or not mark:
+            return existing or paths[-1], None
+        archives = [folder / archive for folder in self]
+        existing = next((path for path in archives if path.is_file()), None)
+        return (existing or archives[-1]), member
 
 
 def outside(path: str, real: str) -> str:

@@ -11,6 +11,14 @@ from curate.document import parse_value
 from curate.errors import InvalidInput
 from curate.hub.card_errata import errata_section
 from curate.hub.card_facts import CardFacts, Counts
+from curate.hub.card_people import (
+    agreement_section,
+    citation_section,
+    consent_section,
+    instructions_section,
+    limitations_section,
+    models_section,
+)
 from curate.hub.card_sections import (
     code,
     escape,
@@ -44,6 +52,7 @@ _HUB_NAMES = {
 }
 """The Hub's ids of licences that SPDX calls otherwise."""
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_MAX_DESCRIPTION = 5_000
 _MODALITIES = ("text", "audio", "image", "video")
 
 
@@ -69,6 +78,13 @@ def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
         "labels": labels_section(facts, counts),
         "review": review_section(facts, counts),
         "provenance": provenance_section(facts, counts),
+        "description": escape(facts.credits.description, max_chars=_MAX_DESCRIPTION),
+        "agreement": agreement_section(facts),
+        "instructions": instructions_section(facts, counts),
+        "models": models_section(facts),
+        "consent": consent_section(facts),
+        "limitations": limitations_section(facts, counts),
+        "citation": citation_section(facts),
         "first_split": next(iter(counts.rows), "train"),
     }
     try:

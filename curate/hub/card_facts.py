@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from curate.corpus.credits import Credits
+
 
 class Counts(Protocol):
     """Statistics of the rows of a release; split and label names are keys."""
@@ -21,6 +23,8 @@ class Counts(Protocol):
     speakers: Any
     annotators: Any
     cannot_judge: Any
+    arms: Any
+    faces: Any
     classes: Any
     values: Any
     numbers: Any
@@ -41,6 +45,39 @@ class Separation(Protocol):
     def total(self) -> int: ...
     @property
     def leaks(self) -> Mapping[str, Sequence[str]]: ...
+
+
+class AgreementFigure(Protocol):
+    """One figure of agreement: see ``curate.consensus.agreement.rows``."""
+
+    @property
+    def field(self) -> str: ...
+    @property
+    def group(self) -> Mapping[str, Any]: ...
+    @property
+    def measure(self) -> str: ...
+    @property
+    def value(self) -> float | None: ...
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+    @property
+    def items(self) -> int: ...
+    @property
+    def raters(self) -> int: ...
+    @property
+    def note(self) -> str: ...
+
+
+class ModelUse(NamedTuple):
+    """A model that proposed labels: its labeller, prompt with hash, and the number of items it was asked about."""
+
+    labeller: str
+    model: str
+    prompt: str
+    prompt_sha256: str
+    items: int
 
 
 class CardFacts(NamedTuple):
@@ -78,5 +115,20 @@ class CardFacts(NamedTuple):
     """The question of each field as people were asked it."""
     licence: str | None = None
     """The licence of the whole; None where it does not follow from those of the sources"""
+    licence_url: str = ""
+    """Where the licence is, if it is one of SPDX"""
+    is_spdx: bool = False
     notices: Sequence[str] = ()
     """Notices about the tools used, such as their licences."""
+    credits: Credits = Credits()
+    agreement: Sequence[AgreementFigure] = ()
+    """Agreement on the released items, over all judgements and, where there are several, by arm"""
+    instructions: str = ""
+    """The guideline that raters had, in Markdown; empty if it is not known"""
+    other_guidelines: int = 0
+    """Judgements that were made with another guideline than ``instructions``"""
+    platforms: Sequence[str] = ()
+    """Where people judged"""
+    models: Sequence[ModelUse] = ()
+    consents: Mapping[str, int] = {}
+    """Released sources by what they state of consent; empty if nothing"""

@@ -14,10 +14,10 @@ _MANY_LABELS = 60
 _KEYS = {"source": "source", "speaker": "speaker", "participant": "participant", "identity": "person", "group": "group"}
 
 
-def escape(text: str) -> str:
+def escape(text: str, *, max_chars: int = _MAX_CHARS) -> str:
     """Return text from outside as one line of Markdown without any markup."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    line = line if len(line) <= _MAX_CHARS else f"{line[: _MAX_CHARS - 1]}…"
+    line = line if len(line) <= max_chars else f"{line[: max_chars - 1]}…"
     line = _MARKUP.sub(r"\\\1", line)
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -29,7 +29,7 @@ def code(text: str) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table with numbers aligned to the right; cells are Markdown."""
-    numeric = [all(row[column][:1].isdigit() for row in rows) for column in range(len(head))]
+    numeric = [all(row[column].lstrip("-")[:1].isdigit() for row in rows) for column in range(len(head))]
     rule = ["--:" if right else ":--" for right in numeric]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 

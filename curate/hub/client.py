@@ -44,19 +44,20 @@ class Hub:
     """A server that speaks the Hub's protocol, at ``HF_ENDPOINT`` if that is set.
 
     Every call is repeated after failures that pass, honours ``Retry-After``, and may raise what ``errors`` makes of
-    the client's errors; use it within ``with hub.errors(repo)``. Raises ``MissingDependency`` without a key.
+    the client's errors; use it within ``with hub.errors(repo)``. Raises ``MissingDependency`` without a key, which only
+    a reader of public data does not need.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_reader: bool = False) -> None:
         from huggingface_hub import HfApi, get_token
 
         token = get_token()
-        if not token:
+        if not token and not is_reader:
             raise MissingDependency(
                 "the Hugging Face Hub needs a key", hint="set HF_TOKEN, or log in with `hf auth login`"
             )
         endpoint = os.environ.get("HF_ENDPOINT", "").strip().rstrip("/")
-        self._api: HfApi = HfApi(endpoint=endpoint or None, token=token, library_name="curate")
+        self._api: HfApi = HfApi(endpoint=endpoint or None, token=token or False, library_name="curate")
 
     def url(self, name: str) -> str:
         """Return the address of a data set's page."""
@@ -150,6 +151,15 @@ class Hub:
         if chosen:
             _retry(lambda: self._api.permanently_delete_lfs_files(name, chosen, repo_type="dataset"))
         return len(chosen)
+
+    def find_content(self, name: str, hashes: Iterable[str]) -> list[str]:
+        """Return those of the hashes (SHA-256) whose content is still stored."""
+        stored = _retry(lambda: {file.file_oid for file in self._api.list_lfs_files(name, repo_type="dataset")})
+        return sorted(stored & set(hashes))
+
+    def titles(self, name: str) -> list[str]:
+        """Return the titles of the main branch's commits, newest first."""
+        return [commit.title for commit in _retry(lambda: self._api.list_repo_commits(name, repo_type="dataset"))]
 
     def download(self, name: str, path: str, revision: str, folder: Path) -> Path:
         """Download a file into ``folder``, without any cache, and return its path there."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -14,7 +14,9 @@ from curate.files import read_json_object, sha256_of_file
 from curate.hub.client import Gated, Hub, RepoState, StoredFile
 
 _SHARD = re.compile(r"data/\w+-\d{5}-of-\d{5}\.parquet")
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
+"""The file that says what a release is, and whose."""
+_RELEASE = frozenset({MANIFEST, "README.md", "CHANGELOG.md", "errata.jsonl"})
 _OF_A_NEW_REPOSITORY = {".gitattributes": 10_000, "README.md": 500}
 """Files that the Hub puts into a new repository, and how large they may be: a longer card is somebody's work."""
 
@@ -58,11 +60,11 @@ def plan_upload(folder: Path, paths: Sequence[str], target: Target) -> UploadPla
         if state is None:
             return UploadPlan(hub.url(name), False, sizes, (), False)
         _check_privacy(name, state, target)
-        wanted = {path: _hashes(folder / path) for path in paths}
+        wanted = {path: hashes_of(folder / path) for path in paths}
         if _find_tag(hub, name, target.tag, wanted) is not None:
             return UploadPlan(hub.url(name), True, {}, (), True)
         current = hub.files(name, state.head)
-        if _same(current, wanted):
+        if is_same(current, wanted):
             return UploadPlan(hub.url(name), True, {}, (), False)
         _check_ours(hub, name, state.head, current, target.recipe)
         changed = {path: sizes[path] for path in paths if path not in current or current[path].hash not in wanted[path]}
@@ -85,7 +87,7 @@ def upload_release(folder: Path, paths: Sequence[str], target: Target) -> Publis
         _check_privacy(name, state, target)
         if target.gated and state.gated != target.gated:
             hub.gate(name, target.gated)
-        wanted = {path: _hashes(folder / path) for path in paths}
+        wanted = {path: hashes_of(folder / path) for path in paths}
         tagged = _find_tag(hub, name, target.tag, wanted)
         if tagged is not None:
             return Published(hub.url(name), tagged, False)
@@ -115,19 +117,24 @@ def read_back(target: Target, sha256: Mapping[str, str], rows: Mapping[str, int 
                 )
 
 
-def fetch_release(repo: str, tag: str, folder: Path) -> None:
-    """Download the release of a tag into ``folder``. Raises ``ServiceConflict`` if the tag holds none."""
-    hub = Hub()
+def fetch_files(repo: str, tag: str, folder: Path, choose: Callable[[Path], Iterable[str]]) -> list[str]:
+    """Download the release of a tag into ``folder``, and return all names of files that the tag has.
+
+    ``choose`` is given the path of the manifest and returns which other files to download: names from elsewhere could
+    lead out of the folder. Needs no key for public data. Raises ``ServiceConflict`` if the tag holds no release.
+    """
+    hub = Hub(is_reader=True)
     with hub.errors(repo):
         name, state = hub.find_repo(repo)
         files = hub.files(name, tag) if state is not None and hub.can_read(name, tag) else {}
-        if _MANIFEST not in files:
+        if MANIFEST not in files:
             raise ServiceConflict(
                 f"{hub.url(name)} has no release at {tag}", hint="name a data set and one of its tags: hf://NAME@TAG"
             )
-        for path in sorted(files):
-            if not path.startswith("."):
+        for path in choose(hub.download(name, MANIFEST, tag, folder)):
+            if path in files:
                 hub.download(name, path, tag, folder)
+        return sorted(files)
 
 
 def set_tag(hub: Hub, name: str, tag: str, commit: str) -> None:
@@ -163,10 +170,10 @@ def _check_privacy(name: str, state: RepoState, target: Target) -> None:
         )
 
 
-def _find_tag(hub: Hub, name: str, tag: str, wanted: Mapping[str, "_Hashes"]) -> str | None:
+def _find_tag(hub: Hub, name: str, tag: str, wanted: Mapping[str, "Hashes"]) -> str | None:
     """Return the commit of the tag if it holds these files; None if there is no such tag."""
     tagged = hub.tags(name).get(tag)
-    if tagged is not None and not _same(hub.files(name, tagged), wanted):
+    if tagged is not None and not is_same(hub.files(name, tagged), wanted):
         raise ServiceConflict(
             f"tag {tag} of {name} holds other files than this release",
             hint=f"publish under another tag (stages.publish.tag), or delete the tag at {hub.url(name)}",
@@ -174,14 +181,14 @@ def _find_tag(hub: Hub, name: str, tag: str, wanted: Mapping[str, "_Hashes"]) ->
     return tagged
 
 
-def _commit(hub: Hub, name: str, folder: Path, wanted: Mapping[str, "_Hashes"], target: Target) -> str:
+def _commit(hub: Hub, name: str, folder: Path, wanted: Mapping[str, "Hashes"], target: Target) -> str:
     """Commit the release to the main branch, unless its head holds it already, and return the commit."""
 
     def attempt() -> str:
         # Only the head shows whether a commit whose reply was lost was applied.
         head = hub.state(name).head
         current = hub.files(name, head)
-        if _same(current, wanted):
+        if is_same(current, wanted):
             return head
         _check_ours(hub, name, head, current, target.recipe)
         files = {path: folder / path for path in wanted}
@@ -195,9 +202,9 @@ def _check_ours(hub: Hub, name: str, head: str, current: Mapping[str, StoredFile
 
     Other tools name their shards as releases do, so that names say nothing about whose they are.
     """
-    if _MANIFEST in current:
+    if MANIFEST in current:
         with TemporaryDirectory() as folder:
-            owner = read_json_object(hub.download(name, _MANIFEST, head, Path(folder))).get("recipe")
+            owner = read_json_object(hub.download(name, MANIFEST, head, Path(folder))).get("recipe")
         if owner == recipe:
             return
         contents = f"a release of recipe {owner}" if isinstance(owner, str) else "files of another tool"
@@ -212,21 +219,27 @@ def _check_ours(hub: Hub, name: str, head: str, current: Mapping[str, StoredFile
     )
 
 
-class _Hashes(NamedTuple):
+class Hashes(NamedTuple):
     """The hashes of a file: as a git blob, and as LFS or Xet content."""
 
     git_sha1: str
     sha256: str
 
 
-def _hashes(path: Path) -> _Hashes:
+def hashes_of(path: Path) -> Hashes:
+    """Return the hashes by which the Hub may list a file."""
     git = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
     sha256 = hashlib.sha256()
     with path.open("rb") as stream:
         while part := stream.read(2**20):
             git.update(part)
             sha256.update(part)
-    return _Hashes(git.hexdigest(), sha256.hexdigest())
+    return Hashes(git.hexdigest(), sha256.hexdigest())
+
+
+def is_of_release(path: str) -> bool:
+    """Return whether a file of a repository is one that a release has."""
+    return path in _RELEASE or bool(_SHARD.fullmatch(path))
 
 
 def _stale(current: Mapping[str, StoredFile], wanted: Iterable[str]) -> list[str]:
@@ -235,6 +248,7 @@ def _stale(current: Mapping[str, StoredFile], wanted: Iterable[str]) -> list[str
     return sorted(path for path in current if _SHARD.fullmatch(path) and path not in kept)
 
 
-def _same(current: Mapping[str, StoredFile], wanted: Mapping[str, _Hashes]) -> bool:
+def is_same(current: Mapping[str, StoredFile], wanted: Mapping[str, Hashes]) -> bool:
+    """Return whether the files are there with these hashes, and no shard of another release is."""
     is_there = all(path in current and current[path].hash in hashes for path, hashes in wanted.items())
     return is_there and not _stale(current, wanted)

@@ -1,14 +1,16 @@
 """Agreement and consensus as functions on polars frames, with the measures and methods of the commands."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import pyarrow as pa
 
 from curate.consensus.aggregate import aggregate as aggregate_tables
 from curate.consensus.agreement.rows import AgreementRow, Over, agreement_rows
+from curate.consensus.audit.rows import AuditRow
+from curate.consensus.scores import ScoreRow
 from curate.consensus.settings import FieldSettings, Method, problems_of
 from curate.corpus.identity import json_values
 from curate.corpus.spec import table_spec
@@ -44,7 +46,7 @@ def agreement(
     """
     schema = open_schema(labels)
     table = to_annotations(judgements, schema, keep=[by] if by not in (None, "rater", "label") else [])
-    return agreement_frame(agreement_rows(schema, table, by=by, draws=draws, over=over, seed=seed))
+    return rows_frame(agreement_rows(schema, table, by=by, draws=draws, over=over, seed=seed), AgreementRow)
 
 
 def aggregate(
@@ -85,14 +87,19 @@ def aggregate(
     return to_frame(combined) if combined.num_rows else polars.DataFrame(schema=to_frame(combined).schema)
 
 
-def agreement_frame(rows: Iterator[AgreementRow]) -> "polars.DataFrame":
-    """Return agreement rows as a frame; the group of each is JSON."""
+def rows_frame(rows: Iterable[AgreementRow | AuditRow | ScoreRow], kind: type[Any]) -> "polars.DataFrame":
+    """Return rows of a kind as a frame with a column for each member; the group of a figure is JSON."""
     import polars
 
-    texts, numbers = dict.fromkeys(("field", "group", "measure"), polars.String), ("value", "low", "high")
-    counts = dict.fromkeys(("items", "judgements", "raters"), polars.Int64)
-    schema = texts | dict.fromkeys(numbers, polars.Float64) | counts | {"note": polars.String}
-    records = [row._asdict() | {"group": json.dumps(row.group, ensure_ascii=False, default=str)} for row in rows]
+    types = {int: polars.Int64, float: polars.Float64, float | None: polars.Float64}
+    schema = {name: types.get(member, polars.String) for name, member in get_type_hints(kind).items()}
+    records = [
+        {
+            name: json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict) else value
+            for name, value in row._asdict().items()
+        }
+        for row in rows
+    ]
     return polars.DataFrame(records, schema=schema)
 
 

@@ -1,22 +1,27 @@
 """A workspace as polars frames."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.assets import list_assets
-from curate.consensus.agreement.rows import Over
+from curate.consensus.agreement.rows import AgreementRow, Over
+from curate.consensus.audit.rows import AuditRow, Options
+from curate.consensus.scores import ScoreRow
 from curate.corpus.judgements import current_judgements
 from curate.corpus.view import Corpus
 from curate.document import nearest
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema
 from curate.labels.markup import MEDIA_VARIABLES
-from curate.notebook.frames import agreement_frame, to_frame
+from curate.notebook.frames import rows_frame, to_frame
 from curate.notebook.releases import find_release, load_release
 from curate.notebook.runs import load_remembered
 from curate.pipeline import Status, Trace, open_corpus, status, trace
 from curate.pipeline.agreement import measure_agreement
+from curate.pipeline.audit import audit_bias, audit_model
 from curate.pipeline.report import write_corpus_report
+from curate.pipeline.scores import score_pairs
 from curate.recipe import LoadedRecipe
 from curate.release.diff import Difference, compare_releases
 from curate.release.versions import Releases
@@ -98,7 +103,50 @@ class CorpusFrames:
         ``by`` is ``rater``, ``label``, ``split``, or a column of annotations, items or sources.
         """
         measured = measure_agreement(self._loaded, self._workspace, by=by, draws=draws, over=over)
-        return agreement_frame(iter(measured.rows))
+        return rows_frame(measured.rows, AgreementRow)
+
+    def audit_model(
+        self,
+        *,
+        labeller: str | None = None,
+        field: str | None = None,
+        arm: str | None = None,
+        draws: int = 1_000,
+        epsilon: float = 0.2,
+        interval: float | None = None,
+    ) -> "polars.DataFrame":
+        """Return whether a model may replace a rater, and label shares from few judgements, as ``curate audit model``.
+
+        The columns are those of ``AuditRow``. Rows with a ``rater`` in their group name a person.
+        """
+        options = Options(draws, epsilon, interval)
+        audit = audit_model(self._loaded, self._workspace, labeller=labeller, field=field, arm=arm, options=options)
+        return rows_frame(audit.rows, AuditRow)
+
+    def audit_bias(
+        self,
+        by: Sequence[str] = (),
+        *,
+        labeller: str | None = None,
+        field: str | None = None,
+        arm: str | None = None,
+        draws: int = 1_000,
+    ) -> "polars.DataFrame":
+        """Return for which groups a model or a rater answers otherwise, as ``curate audit bias``.
+
+        ``by`` names columns of items, sources or tables. The columns are those of ``AuditRow``.
+        """
+        chosen = {"labeller": labeller, "field": field, "arm": arm}
+        return rows_frame(
+            audit_bias(self._loaded, self._workspace, by=by, options=Options(draws), **chosen).rows, AuditRow
+        )
+
+    def scores(self, *, blind_only: bool = False) -> "polars.DataFrame":
+        """Return the scores of texts and clips that people compared in pairs, as ``curate scores``.
+
+        The columns are those of ``ScoreRow``. Raises ``InvalidInput`` if the label schema has no preference.
+        """
+        return rows_frame(score_pairs(self._loaded, self._workspace, blind_only=blind_only), ScoreRow)
 
     def status(self) -> Status:
         """Return what the workspace holds, by table, outcome and reason."""

@@ -9,6 +9,7 @@ from curate.corpus.stored import blob_names, stored_tables
 from curate.corpus.tombstones import FILE as TOMBSTONES
 from curate.corpus.tombstones import Tombstones
 from curate.errors import InvalidInput
+from curate.pipeline.verify_hub import SCHEME, fetched_release
 from curate.pipeline.walk import ANSWERS
 from curate.release.manifest import FILE, read_manifest
 from curate.release.takedown import held_in_release
@@ -39,24 +40,36 @@ class Verification(NamedTuple):
 
 
 def verify(path: str | Path, *, workspace: str | Path | None = None) -> Verification:
-    """Verify a workspace, or the folder of a release by itself; changes nothing.
+    """Verify a workspace, the folder of a release by itself, or one on the Hub (``hf://NAME@TAG``); changes nothing.
 
     A release may hold nothing that its workspace has forgotten: that is the one that it lies in, else ``workspace``.
 
     Raises ``InvalidInput`` if ``path`` is neither, and ``WorkspaceUnusable`` for a workspace that cannot be opened.
     """
+    if str(path).startswith(SCHEME):
+        return _verify_on_hub(str(path), workspace)
     if Workspace.is_at(path):
         return _verify_workspace(Workspace(path, create=False))
     folder = DiskFolder(Path(path).absolute())
     if not folder.exists(FILE):
         raise InvalidInput(
             f"{path} is neither a workspace nor a release",
-            hint="name a workspace, or a folder of its `releases`, such as curate-workspace/releases/1.0.0",
+            hint="name a workspace, a folder of its `releases`, such as curate-workspace/releases/1.0.0, or hf://NAME@TAG",
         )
     tombstones = _tombstones_for(folder.path, workspace)
     return Verification(
         folder.location, {"releases": 1}, list(_verify_releases({folder.path.name: folder}, tombstones))
     )
+
+
+def _verify_on_hub(address: str, workspace: str | Path | None) -> Verification:
+    with fetched_release(address) as (path, unlisted):
+        found = list(_verify_releases({path.name: DiskFolder(path)}, _tombstones_for(path, workspace)))
+    step = "publish the release again under another tag, and delete this one"
+    steps = {"takedown": "`curate forget --published` removes it there"}
+    damages = [damage._replace(place=address, next_step=steps.get(damage.kind, step)) for damage in found]
+    damages += [Damage("release", address, f"{name} is not part of the release", step) for name in unlisted]
+    return Verification(address, {"releases": 1}, damages)
 
 
 def _verify_workspace(workspace: Workspace) -> Verification:

@@ -62,6 +62,7 @@ def make_tools(loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | No
         recipe.recipe,
         answers,
         recipe.stages,
+        credits=recipe.credits,
         today=datetime.now(UTC).date(),
         raw_folders=raw,
     )

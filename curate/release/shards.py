@@ -63,10 +63,20 @@ def shard_path(split: str, number: int, total: int) -> str:
 def write_shard(path: Path, groups: Iterable[pa.Table], features: Mapping[str, Feature], blobs: Blobs) -> int:
     """Write row groups, whose media are names of blobs, to ``path``; return the number of rows."""
     schema = arrow_schema(dict(features))
+    written = 0
+    with open_writer(path, schema) as writer:
+        for group in groups:
+            loaded = _with_media(group, schema, blobs)
+            writer.write_table(loaded, row_group_size=loaded.num_rows)
+            written += loaded.num_rows
+    return written
+
+
+def open_writer(path: Path, schema: pa.Schema) -> parquet.ParquetWriter:
+    """Return a writer of a shard with this schema; close it."""
     media = [f"{name}.bytes" for name in MEDIA]
     plain = [leaf for leaf in leaf_paths(schema) if leaf not in media]
-    written = 0
-    with parquet.ParquetWriter(
+    return parquet.ParquetWriter(
         path,
         schema,
         compression=dict.fromkeys(plain, "zstd") | dict.fromkeys(media, "none"),
@@ -75,12 +85,7 @@ def write_shard(path: Path, groups: Iterable[pa.Table], features: Mapping[str, F
         use_dictionary=plain,
         use_content_defined_chunking=_CHUNKING,
         write_page_index=True,
-    ) as writer:
-        for group in groups:
-            loaded = _with_media(group, schema, blobs)
-            writer.write_table(loaded, row_group_size=loaded.num_rows)
-            written += loaded.num_rows
-    return written
+    )
 
 
 def describe_file(folder: Path, path: str, *, rows: int | None = None) -> ReleaseFile:

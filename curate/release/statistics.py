@@ -44,6 +44,10 @@ class Statistics:
         self.speakers: set[str] = set()
         self.annotators: set[str] = set()
         self.cannot_judge: Counter[str] = Counter()
+        self.arms: Counter[str] = Counter()
+        """Judgements by what the rater was shown, where that is stated"""
+        self.faces = 0
+        """Items with a face"""
         self.classes: dict[str, dict[str, Counter[str]]] = {
             name: defaultdict(Counter) for name, field in labels.fields.items() if field.labels
         }
@@ -89,6 +93,7 @@ class Statistics:
         )
         for entry in proposals.group_by(["model", "outcome"]).aggregate([([], "count_all")]).to_pylist():
             self.proposals[entry["model"]][entry["outcome"] or "not stated"] += entry["count_all"]
+        self.faces += rows.num_rows - rows["face"].null_count
         for medium in ("text", "audio", "image", "video"):
             self.modalities[medium] += rows.num_rows - rows[medium].null_count
         self.modalities["text"] += pc.sum(pc.and_(rows["text"].is_null(), rows["dialogue"].is_valid())).as_py() or 0
@@ -100,6 +105,7 @@ class Statistics:
 
     def _count_answers(self, acts: pa.StructArray) -> None:
         self.judged_on.update(str(day) for day in acts.field("acted_at").drop_null().cast(pa.date32()).unique())
+        self.arms.update(acts.field("arm").drop_null().to_pylist())
         self.cannot_judge.update(acts.field("cannot_judge").drop_null().to_pylist())
         origins = pc.list_flatten(acts.field("origins"))
         entries = pa.table({"field": origins.field("field"), "origin": origins.field("origin")})

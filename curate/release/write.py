@@ -15,12 +15,12 @@ from curate.release.columns import Indices
 from curate.release.diff import Content, compare, read_content, read_shards
 from curate.release.features import MEDIA
 from curate.release.history import Step, change_log, first_step, step_after_withdrawal
-from curate.release.manifest import CARD, CHANGES, ERRATA, Manifest, content_hash
+from curate.release.manifest import CHANGES, ERRATA, Manifest, content_hash
 from curate.release.propose import next_step
 from curate.release.rows import ReleaseRows, to_lines
 from curate.release.schemes import SchemeFacts
 from curate.release.semver import parse_version
-from curate.release.shards import cut_row_groups, cut_shards, describe_file, shard_path, write_shard
+from curate.release.shards import ReleaseFile, cut_row_groups, cut_shards, describe_file, shard_path, write_shard
 from curate.release.statistics import Statistics
 from curate.release.versions import Releases
 from curate.storage.blobs import Blobs
@@ -48,10 +48,11 @@ class About(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What a card can say once the shards are written: the history with this version last, and bytes by split."""
+    """What documents can say of the shards: the history with this version last, bytes by split, and every file."""
 
     history: tuple[Step, ...]
     split_bytes: dict[str, int]
+    shards: tuple[ReleaseFile, ...] = ()
 
 
 def plan_release(
@@ -101,13 +102,14 @@ def write_release(
     releases: Releases,
     about: About,
     max_shard_bytes: int,
-    card: Callable[[Written], str],
+    documents: Callable[[Written], Mapping[str, str]],
     errata: Sequence[Erratum] = (),
 ) -> Manifest:
     """Write the planned release and return its manifest.
 
-    Its version is proposed by what differs from the newest release of the recipe, unless ``about`` names one. ``card``
-    makes the card. Raises ``InvalidInput`` if the version named is not greater than every version in use.
+    Its version is proposed by what differs from the newest release of the recipe, unless ``about`` names one.
+    ``documents`` makes the files beside the shards by name, the card among them. Raises ``InvalidInput`` if the version
+    named is not greater than every version in use.
     """
     if about.version is not None:
         releases.check_new(about.version)
@@ -124,11 +126,10 @@ def write_release(
         history = next_history(releases, about.recipe, content, version=about.version, errata=len(errata))
         build.version = history[-1].version
         sizes = {split: sum(file.size_bytes for file in files if file.split == split) for split in plan.splits}
-        (folder / CARD).write_text(card(Written(history, sizes)), encoding="utf-8")
-        (folder / CHANGES).write_text(change_log(history), encoding="utf-8")
-        noted = [ERRATA] if errata else []
-        for name in noted:
-            (folder / name).write_text(to_lines_of(errata), encoding="utf-8")
+        texts = {**documents(Written(history, sizes, tuple(files))), CHANGES: change_log(history)}
+        texts |= {ERRATA: to_lines_of(errata)} if errata else {}
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
         manifest = Manifest(
             version=build.version,
             recipe=about.recipe,
@@ -137,7 +138,7 @@ def write_release(
             content_sha256=plan.content_sha256,
             schemes=dict(about.schemes),
             splits={split: len(items) for split, items in plan.splits.items()},
-            files=(*(describe_file(folder, name) for name in (CARD, CHANGES, *noted)), *files),
+            files=(*(describe_file(folder, name) for name in sorted(texts)), *files),
             history=history,
             tool=about.tool,
         )

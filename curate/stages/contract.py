@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from curate.corpus.credits import Credits
 from curate.corpus.sources import RawFolders
 from curate.corpus.view import Corpus
 from curate.files import digest
@@ -81,6 +82,8 @@ class Tools(NamedTuple):
     """The file of stored model replies, on the driver's machine."""
     stages: "tuple[Stage, ...]" = ()
     """All stages of the recipe, in order."""
+    credits: Credits = Credits()
+    """What a release says of its makers"""
     today: date = date.min
     """The day of the run in UTC, after which consent may have expired"""
     raw_folders: tuple[Path, ...] = ()

@@ -19,7 +19,6 @@ from curate.corpus.splits import SplitSettings
 from curate.corpus.view import Corpus
 from curate.document import nearest, read_text
 from curate.files import digest, sha256_of
-from curate.hub.card import render_card
 from curate.labels import LabelSchema
 from curate.release.columns import combined
 from curate.release.licences import check_licences, combine_licences
@@ -34,6 +33,7 @@ from curate.sentences import count_of, verb_of
 from curate.stages.capabilities import Dividing
 from curate.stages.contract import DriverStage, Forecast, Problem, Receipt, Tools
 from curate.stages.released_card import card_facts, licence_notes, losses, media_left_out, withheld_items
+from curate.stages.released_documents import licence_facts, people_facts, release_documents
 from curate.stages.released_media import ReleasedMedia
 from curate.stages.released_rights import (
     LicenceOverride,
@@ -154,6 +154,7 @@ class Export(DriverStage, Dividing):
             *expired.sentences(),
             *media_left_out(corpus, self.media, lacking),
         ]
+        people = people_facts(corpus, tables, plan, tools)
         manifest = write_release(
             plan,
             rows,
@@ -163,12 +164,14 @@ class Export(DriverStage, Dividing):
             about=about,
             errata=errata,
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
-            card=lambda written: render_card(
+            documents=lambda written: release_documents(
                 template,
-                card_facts(about, plan, tools.labels, rows.features, tables, separated, written, notices)._replace(
-                    licence=licence, errata=[erratum._asdict() for erratum in errata]
-                ),
+                card_facts(
+                    about, plan, tools.labels, rows.features, tables, separated, written, notices, tools.credits
+                )._replace(**people, **licence_facts(licence), errata=[erratum._asdict() for erratum in errata]),
                 plan.statistics,
+                written,
+                rows.features,
             ),
         )
         self._note(corpus, tools, schemes, plan, lacking)

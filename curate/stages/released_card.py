@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.credits import Credits
 from curate.corpus.separation import Separation
 from curate.corpus.view import Corpus
 from curate.hub.card_facts import CardFacts
@@ -30,13 +31,14 @@ def card_facts(
     separated: Sequence[Separation],
     written: Written,
     notices: Sequence[str],
+    makers: Credits,
 ) -> CardFacts:
-    """Return the facts of a card apart from statistics."""
+    """Return the facts of a card apart from statistics, and from those of ``people_facts``."""
     fields = labels.fields
     taxonomies = [field.scored_taxonomy for field in fields.values() if field.scored_taxonomy is not None]
     languages = _released(tables, plan)["language"].drop_null().unique().to_pylist()
     return CardFacts(
-        name=about.recipe.replace("_", " "),
+        name=makers.title or about.recipe.replace("_", " "),
         version=written.history[-1].version,
         changes=written.history[-1].reason,
         content_sha256=plan.content_sha256,
@@ -56,6 +58,7 @@ def card_facts(
         },
         questions={name: _in_all_languages(field.question) for name, field in fields.items() if field.question},
         notices=notices,
+        credits=makers,
     )
 
 

@@ -10,6 +10,7 @@ from pyarrow import parquet
 
 from curate.errors import CurateError, InvalidInput, ServiceConflict
 from curate.hub.lint import lint_release
+from curate.pipeline.verify import verify
 from curate.release.features import card_features
 from curate.release.versions import Releases
 from curate.stages.export import Export
@@ -188,3 +189,25 @@ def test_the_check_comes_before_the_first_request(made, hub, monkeypatch):
         publish(made)
     assert caught.value.problems
     assert not hub.requests
+
+
+def test_a_tag_is_verified_like_a_folder(made, hub):
+    publish(made, private=False)
+    assert verify("hf://acme/clips@1.0.0") == ("hf://acme/clips@1.0.0", {"releases": 1}, [])
+    assert verify("hf://datasets/acme/clips@1.0.0").damages == []
+    repo = hub.repos["acme/clips"]
+    spoilt = {**repo.head.files, "README.md": Entry(b"changed", None, 7), "data/../../x.parquet": Entry(b"", None, 0)}
+    repo.tags["spoilt"] = repo.add("by hand", spoilt).oid
+    problems = [damage.problem for damage in verify("hf://acme/clips@spoilt").damages]
+    assert problems == [
+        "README.md was changed since the release was made",
+        "data/../../x.parquet is not part of the release",
+    ]
+    for address, sentence in {
+        "hf://acme/clips@9.9.9": "has no release at 9.9.9",
+        "hf://acme/none@1.0.0": "has no release at",
+        "hf://clips": "does not name a release",
+        "hf://acme/../x@1": "does not name a release",
+    }.items():
+        with pytest.raises(CurateError, match=sentence):
+            verify(address)

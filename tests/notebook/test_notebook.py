@@ -1,6 +1,7 @@
 """From Python: a workspace as frames, runs, agreement and consensus on frames, and releases."""
 
 import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,10 @@ import polars
 import pytest
 
 import curate
+from curate.consensus.audit.rows import Options
 from curate.errors import CurateError, InvalidInput, WorkspaceUnusable
 from curate.pipeline.agreement import measure_agreement
+from curate.pipeline.audit import audit_model
 from tests.support.builders import make_posts
 from tests.support.judging import judge, make_posts_workspace
 from tests.support.release_builders import make_corpus
@@ -128,6 +131,12 @@ def test_agreement_of_a_workspace_and_of_its_frame_are_those_of_the_command(tmp_
     assert rows["value"].to_list() == [row.value for row in expected]
     assert rows["low"].to_list() == [row.low for row in expected]
     assert curate.agreement(opened.judgements(), opened.schema, draws=20).equals(rows)
+    audited, expected_rows = opened.audit_model(draws=0), audit_model(loaded, workspace, options=Options(0)).rows
+    assert audited["value"].to_list() == [row.value for row in expected_rows]
+    assert [json.loads(group) for group in audited["group"]] == [row.group for row in expected_rows]
+    assert set(opened.audit_bias(["speaker"], draws=0)["measure"]) == {"small_groups"}
+    with pytest.raises(InvalidInput, match="nothing was compared"):
+        opened.scores()
     by_arm = curate.agreement(opened.judgements(), opened.schema, by="arm")
     assert set(by_arm["group"]) == {'{"arm": "text"}'}
 

@@ -54,6 +54,7 @@ def whole(tmp_path_factory) -> Path:
         json.dumps({"message": "rejected item-0001 of source-0001: ünïcode by ada@example.org"})
     )
     (run / "report.html").write_text("<p>Sentence 1, ünïcode")
+    (root / "report.html").write_text("<p>Sentence 1, ünïcode")
     (root / "previews").mkdir()
     (root / "previews" / "film.html").write_text("<p>Sentence 1, ünïcode")
     (root / ".settled.json").write_text('{"rejection": "item-0001"}')
@@ -297,7 +298,7 @@ def test_the_plan_shows_everything_and_removes_nothing(whole, capsys):
     before = written(whole)
     forget_command(source="source-0001", dry_run=True, workspace=str(whole))
     output = capsys.readouterr().out
-    for words in ("items", "5 files of it", "3 stored replies", "2 forgotten items", "2 pages", "is withdrawn"):
+    for words in ("items", "5 files of it", "3 stored replies", "2 forgotten items", "3 pages", "is withdrawn"):
         assert words in output
     assert written(whole) == before
 

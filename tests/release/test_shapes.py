@@ -6,13 +6,16 @@ import shutil
 import tarfile
 
 import datasets
+import pyarrow as pa
 import pytest
 import yaml
+from pyarrow import parquet
 from typer.testing import CliRunner
 
 from curate.cli.app import app
 from curate.cli.commands.convert import ShapeName
 from curate.errors import CurateError, InvalidInput, StorageFailed
+from curate.files import sha256_of_file
 from curate.labels import load_labels
 from curate.labels.markup import MEDIA_VARIABLES
 from curate.release.manifest import read_manifest
@@ -265,6 +268,57 @@ def test_names_of_files_are_safe_and_different(release):
     assert len(set(keys)) == len(ids)
     assert not any(set("./ ") & set(key) for key in keys)
     assert [rows.key(item_id) for item_id in ids] == keys
+
+
+def hostile(release, tmp_path, change):
+    """A copy of a release whose first shard was changed, and whose manifest agrees with that."""
+    folder = shutil.copytree(release, tmp_path / release.name)
+    path = min(folder.glob("data/*.parquet"))
+    table = parquet.read_table(path)
+    changed = change(table)
+    features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+    metadata = {"info": {"features": {name: features[name] for name in changed.column_names}}}
+    parquet.write_table(changed.replace_schema_metadata({"huggingface": json.dumps(metadata)}), path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for file in manifest["files"]:
+        if file["path"] == f"data/{path.name}":
+            file |= {"size_bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
+    manifest["splits"] |= {"../../out": 0}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def set_column(table, name, values):
+    index = table.column_names.index(name)
+    return table.set_column(index, table.schema.field(name), pa.array(values, table.schema.field(name).type))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop_columns(["reviewed"]), "lacks column reviewed"),
+        (lambda t: t.drop_columns(["title"]), "lacks column title"),
+        (lambda t: set_column(t, "item_id", ["same"] * t.num_rows), "item same is not there once"),
+        (lambda t: set_column(t, "item_id", [None] * t.num_rows), "item None is not there once"),
+        (lambda t: set_column(t, "emotion", [[-1]] * t.num_rows), "has a value that its column does not allow"),
+        (lambda t: set_column(t, "emotion", [[7]] * t.num_rows), "has a value that its column does not allow"),
+    ],
+)
+def test_releases_that_somebody_changed_are_refused(release, tmp_path, change, message):
+    folder = hostile(release, tmp_path, change)
+    for shape in ("webdataset", "csv", "chat"):
+        with pytest.raises(CurateError) as caught:
+            convert_release(folder, shape, tmp_path / "deep" / "new", labels=make_labels())
+        assert message in caught.value.message
+    assert [path.name for path in tmp_path.iterdir() if path.name != "deep"] == [folder.name]
+    assert not list((tmp_path / "deep").glob("*"))
+
+
+def test_a_split_cannot_name_a_place_outside(release, tmp_path):
+    folder = hostile(release, tmp_path, lambda table: table)
+    convert_release(folder, "csv", tmp_path / "deep" / "er" / "new", labels=make_labels())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [folder.name, "deep"]
+    assert [path.name for path in (tmp_path / "deep").rglob("*.csv") if "out" in path.name] == []
 
 
 def refused(release, target, shape="csv", **options):

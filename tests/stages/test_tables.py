@@ -1,6 +1,7 @@
 """Tables of others: every form of judgement, values that are translated, and rows and files that cannot be used."""
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.stages.ingest.tables import read_tables, table_inputs
 from curate.stages.tables.importing import import_table
+from curate.stages.tables.plain import read_plain
+from curate.stages.tables.read import read_file
 from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe
 from tests.support.corpora import CREMAD_CLIPS, make_cremad
@@ -396,3 +399,40 @@ def test_mappings_of_imports_that_cannot_be_used(tmp_path, mapping, sentence):
     with pytest.raises(InvalidInput) as raised:
         import_table(corpus, tmp_path / "more.csv", tmp_path / "map.yaml")
     assert sentence in " ".join((raised.value.message, *raised.value.problems))
+
+
+def test_plain_files_are_read_as_row_by_row(tmp_path, monkeypatch):
+    rng, plain = random.Random(3), []
+    cells = {
+        "x": 9,
+        '"x"': 9,
+        '""': 3,
+        '"a""b"': 3,
+        "": 3,
+        '"a,b"': 3,
+        " y": 2,
+        "é": 2,
+        '"a"""': 2,
+        "null": 1,
+        "1e5": 1,
+    }
+    cells |= dict.fromkeys(('"', 'a"b', '"q" z', '"l\nm"', "\r", ' "s"'), 0.1)
+    table = Table.model_validate({"table": "t.csv", "item": {"id": "a", "text": "b"}})
+    path = tmp_path / "t.csv"
+
+    def read_fast(*arguments, **options):
+        plain.append(read_plain(*arguments, **options))
+        return plain[-1]
+
+    for _ in range(300):
+        widths = [rng.choices((3, 2, 4, 0), (97, 1, 1, 1))[0] for _ in range(rng.randrange(5))]
+        rows = [",".join(rng.choices(list(cells), list(cells.values()))[0] for _ in range(width)) for width in widths]
+        break_ = rng.choice(("\n", "\r\n"))
+        path.write_bytes(("a,b,c\n" + break_.join(rows) + rng.choice(("", "\n"))).encode())
+        read = []
+        for reader in (read_fast, lambda *_, **__: None):
+            monkeypatch.setattr("curate.stages.tables.read.read_plain", reader)
+            read.append(read_file(path, "t.csv", table, ["c", "a", "b"]))
+        assert read[0].frame.equals(read[1].frame), path.read_bytes()
+        assert read[0].problems.equals(read[1].problems)
+    assert 150 < sum(frame is not None for frame in plain) < 300

@@ -225,6 +225,7 @@ class Handler(BaseHTTPRequestHandler):
             (r"GET /api/whoami-v2", self._whoami),
             (r"PUT /api/datasets/([^/]+/[^/]+)/settings", self._settings),
             (r"POST /api/datasets/([^/]+/[^/]+)/super-squash/(.+)", self._squash),
+            (r"GET /api/datasets/([^/]+/[^/]+)/commits/(.+)", self._commits),
             (r"GET /api/datasets/([^/]+/[^/]+)/lfs-files", self._lfs_files),
             (r"POST /api/datasets/([^/]+/[^/]+)/lfs-files/batch", self._delete_lfs),
             (r"POST /api/datasets/([^/]+/[^/]+)/preupload/(.+)", self._preupload),
@@ -335,6 +336,16 @@ class Handler(BaseHTTPRequestHandler):
         repo.commits = {oid: commit for oid, commit in repo.commits.items() if oid in kept}
         repo.add(self._json()["message"], files, branch)
         raise Reply(200, {})
+
+    def _commits(self, name: str, revision: str) -> None:
+        repo = self._repo(name)
+        commit = self._commit(repo, revision)
+        listed = []
+        while commit is not None:
+            about = {"authors": [{"user": "tester"}], "date": "2027-01-01T00:00:00.000Z", "message": ""}
+            listed.append({"id": commit.oid, "title": commit.title, **about})
+            commit = repo.commits.get(commit.parent or "")
+        raise Reply(200, listed)
 
     def _lfs_files(self, name: str) -> None:
         self._authorise()

@@ -35,7 +35,7 @@ def write_proposal(proposal: Proposal) -> list[Path]:
         if isinstance(error, OSError):
             raise InvalidInput(f"{folder} cannot be written to: {error.strerror}", hint="check the folder") from error
         raise InvalidInput(
-            f"no recipe for {folder} was found: the proposal had {count_of(len(error.problems) or 1, 'problem')}",
+            f"no recipe for {folder}: the proposal has {count_of(len(error.problems) or 1, 'problem')}",
             problems=error.problems or (error.message,),
             hint="write one by hand: `curate recipes settings ingest` lists what it may say",
         ) from error

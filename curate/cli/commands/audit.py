@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from curate.consensus.audit.rows import AuditRow
     from curate.pipeline.audit import Audit
 
-app = typer.Typer(cls=WholeHelp, no_args_is_help=True, help="Compare proposals with people who saw none.")
+app = typer.Typer(
+    cls=WholeHelp, no_args_is_help=True, help="Compare proposals with people who saw none, and raters with each other."
+)
 
 _INLINE = frozenset(
     {"judgements_needed", "small_groups", "reliability", "advantage", "model_error", "model_shift", "rater_shift"}
@@ -61,7 +63,7 @@ def model_command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show whether a model may replace a rater, and label shares of all items from people with the model's help."""
+    """Show whether a model may replace a rater, how near it is to people, and label shares from few judgements."""
     from curate.consensus.audit.rows import Options
     from curate.pipeline.audit import audit_model
     from curate.recipe import load_recipe
@@ -93,7 +95,7 @@ def bias_command(
     bootstrap: Draws = 1_000,
     json: Json = False,
 ) -> None:
-    """Show for which groups a model errs more, or answers otherwise than blind people, and raters than each other."""
+    """Show for which groups of items a model errs more than for others, or models and raters lean to other answers."""
     from curate.consensus.audit.corrections import LEVEL
     from curate.consensus.audit.rows import Options
     from curate.pipeline.audit import audit_bias

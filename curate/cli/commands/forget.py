@@ -9,7 +9,9 @@ from curate.cli.options import WORKSPACE, Json, Workspace, next_command
 from curate.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from curate.corpus.tombstones import Tombstones
     from curate.pipeline.forget import ForgetPlan, Scope
+    from curate.storage.workspace import Workspace as Opened
 
 _MAX_NAMED = 8
 
@@ -31,6 +33,10 @@ def forget_command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Finish what was interrupted, or waits for the annotation server.")
     ] = False,
+    published: Annotated[
+        bool,
+        typer.Option("--published", help="Also cut every tag on the Hub again; alone: without all forgotten so far."),
+    ] = False,
     workspace: Workspace = WORKSPACE,
     json: Json = False,
 ) -> None:
@@ -50,6 +56,11 @@ def forget_command(
             waits = finish(opened, say=note).server_waits
         say("The annotation server still waits." if waits else "Nothing is left to forget.")
         return
+    if published and not expired and not any(named.values()):
+        with opened.lock():
+            Tombstones.read(opened).check_finished()
+            _forget_published(opened, Tombstones.read(opened), dry_run=dry_run, yes=yes)
+        return
     scope = _scope(named, expired, unlink)
     if not reason.strip() and not dry_run:
         raise InvalidInput("--reason is missing", hint="say why, without personal data: the reason is kept")
@@ -61,10 +72,14 @@ def forget_command(
         else:
             _show(plan)
         if dry_run or not plan.stones:
+            if published:
+                _forget_published(opened, Tombstones.read(opened).changed(plan.stones), dry_run=True, yes=yes)
             return
         if not yes and not _agrees():
             raise InvalidInput("nothing was removed", hint="add --yes to remove it, or --dry-run only to look")
         tombstones = forget(opened, plan, say=note)
+        if published:
+            _forget_published(opened, tombstones, dry_run=False, yes=yes)
     if not json:
         say(f"Forgotten: {scope}." + (" The annotation server still waits." if tombstones.server_waits else ""))
         for name in plan.raw_files[:_MAX_NAMED]:
@@ -100,6 +115,43 @@ def _refuse_others(named: dict[str, str | None], expired: bool) -> None:
 
 def _agrees() -> bool:
     return sys.stdin.isatty() and typer.confirm("Remove all of this for good?")
+
+
+def _forget_published(opened: "Opened", tombstones: "Tombstones", *, dry_run: bool, yes: bool) -> None:
+    """Show what is done on the Hub, and do it."""
+    from curate.cli.output import note, say
+    from curate.pipeline.forget.published import forget_published, is_begun, plan_published
+    from curate.pipeline.forget.scope import today
+
+    repo = _repo(opened)
+    plan = plan_published(opened, repo, tombstones)
+    if not plan.is_needed and not is_begun(opened):
+        say(f"{plan.url}: no tag holds anything that was forgotten")
+        return
+    for step in plan.steps():
+        say(f"hub       {step}")
+    for line in plan.only_support:
+        say(f"not here  {line}")
+    if dry_run:
+        return
+    if not yes and not _agrees():
+        raise InvalidInput("nothing was changed on the Hub", hint="add --yes, or --dry-run only to look")
+    left = forget_published(opened, repo, tombstones, today=today(), say=note)
+    say(f"{plan.url}: every tag was fetched again, and none holds anything that was forgotten")
+    for line in left:
+        say(f"ask support: {line}")
+
+
+def _repo(opened: "Opened") -> str:
+    from curate.cli.options import recipe_of
+    from curate.recipe import load_recipe
+    from curate.stages.publish import Publish
+
+    loaded = load_recipe(recipe_of(None, opened.location), check_sources=False)
+    stage = next((stage for stage in loaded.recipe.stages if isinstance(stage, Publish)), None)
+    if stage is None:
+        raise InvalidInput(f"recipe {loaded.path} has no publish stage", hint="add `- {stage: publish, repo: NAME}`")
+    return stage.repo
 
 
 def _document(plan: "ForgetPlan") -> dict[str, object]:

@@ -12,7 +12,11 @@ _DAMAGED = 1
 def verify_command(
     path: Annotated[
         str | None,
-        typer.Argument(metavar="[PATH]", help="A workspace or the folder of a release.", show_default="the workspace"),
+        typer.Argument(
+            metavar="[PATH]",
+            help="A workspace, the folder of a release, or hf://NAME@TAG.",
+            show_default="the workspace",
+        ),
     ] = None,
     workspace: Workspace = WORKSPACE,
     json: Json = False,

@@ -1,4 +1,4 @@
-"""The audit of bias: whom do models and raters judge differently from blind people, and by how much."""
+"""The audit of bias: for whom do the answers of models and raters differ from those of people who saw no proposal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from curate.consensus.agreement.design import mixed_arms_note
 from curate.consensus.agreement.ratings import UNNAMED, Floats, Integers
 from curate.consensus.audit.chosen import chosen_fields, chosen_tables
 from curate.consensus.audit.corrections import LEVEL, holm
@@ -41,6 +42,7 @@ def bias_rows(
     """
     judgements, proposals = chosen_tables(judgements, prelabels, labeller=labeller, arm=arm)
     found: list[_Comparison] = []
+    mixed = mixed_arms_note(judgements, np.arange(judgements.num_rows))
     for name in chosen_fields(labels, field):
         compared = compare(labels.fields[name], judgements, proposals)
         if not len(compared.blind.items) or labels.fields[name].comparison == "text":
@@ -51,7 +53,7 @@ def bias_rows(
             found += grouping.small(compared)
             for unit in units:
                 found += grouping.comparisons(compared, unit, options)
-    return _corrected(found)
+    return _corrected(found, mixed)
 
 
 class _Unit(NamedTuple):
@@ -188,8 +190,8 @@ def _row(
     return AuditRow(compared.field.name, group | unit.group, unit.measure, value, low, high, None, *facts, note)
 
 
-def _corrected(found: Sequence[_Comparison]) -> list[AuditRow]:
-    """Return the rows with corrected p-values, one family for the model and one for raters."""
+def _corrected(found: Sequence[_Comparison], shared: str) -> list[AuditRow]:
+    """Return the rows with corrected p-values, one family for the model and one for raters, and a note for all."""
     rows = [comparison.row for comparison in found]
     for measures in (("model_error", "model_shift"), ("rater_shift",)):
         family = [index for index, (row, p) in enumerate(found) if row.measure in measures and p is not None]
@@ -197,5 +199,5 @@ def _corrected(found: Sequence[_Comparison]) -> list[AuditRow]:
         count = f"p is corrected for {len(family):,} comparisons after Holm"
         for index, p in zip(family, corrected, strict=True):
             verdict = "" if p <= LEVEL else "no finding"
-            rows[index] = rows[index]._replace(p=p, note=joined(verdict, rows[index].note, count))
+            rows[index] = rows[index]._replace(p=p, note=joined(verdict, rows[index].note, count, shared))
     return rows

@@ -3,11 +3,13 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from curate.corpus.archives.unpack import discard
 from curate.corpus.errata import FILE as ERRATA
+from curate.corpus.sources import MEMBER, RawFolders
 from curate.files import PARTIAL
 from curate.pipeline.forget.rows import Traces
 from curate.release.memo import FILE as MEMO
@@ -24,8 +26,9 @@ _PREVIEWS = "previews"
 
 def pages(workspace: Workspace) -> list[str]:
     """Return the pages that show items: every report and preview. They can be made again."""
-    previews = workspace.local / _PREVIEWS
-    names = [f"{_PREVIEWS}/{path.name}" for path in previews.glob("*.html")] if previews.is_dir() else []
+    local = workspace.local
+    paths = [*local.glob("*.html"), *(local / _PREVIEWS).glob("*.html")]
+    names = [path.relative_to(local).as_posix() for path in paths if path.is_file()]
     return [*(f"runs/{name}" for name in workspace.runs.glob(_PAGES)), *names]
 
 
@@ -37,6 +40,8 @@ def remove_from_files(workspace: Workspace, traces: Traces) -> None:
     for name in workspace.runs.glob(_PAGES):
         workspace.runs.remove(name)
     shutil.rmtree(workspace.local / _PREVIEWS, ignore_errors=True)
+    for path in workspace.local.glob("*.html"):
+        path.unlink(missing_ok=True)
     for name in _MADE_AGAIN:
         (workspace.local / name).unlink(missing_ok=True)
     pattern = _pattern(traces)
@@ -45,6 +50,16 @@ def remove_from_files(workspace: Workspace, traces: Traces) -> None:
     if workspace.folder.exists(ERRATA):
         _redact(workspace.folder, ERRATA, pattern)
     _redact_log(workspace.local / "label_studio" / "server.log", pattern)
+
+
+def remove_unpacked(workspace: Workspace, names: Iterable[str]) -> None:
+    """Remove what this machine's cache holds of the archives that any of these raw files are members of."""
+    if workspace.recipe_file is None:
+        return
+    recipe = Path(workspace.recipe_file)
+    raw = RawFolders(recipe.parent, workspace.raw_folders(recipe))
+    for archive in {name.partition(MEMBER)[0] for name in names if MEMBER in name}:
+        discard(raw.on_disk(archive))
 
 
 def remove_leftovers(workspace: Workspace) -> None:

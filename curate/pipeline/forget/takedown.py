@@ -14,7 +14,7 @@ from curate.corpus.stored import all_blob_names
 from curate.corpus.tombstones import Tombstone, Tombstones
 from curate.errors import InvalidInput, ServiceUnavailable
 from curate.llm.unused_replies import UnusedReplies, count_unused, forget_unused
-from curate.pipeline.forget.files import pages, remove_from_files, remove_leftovers
+from curate.pipeline.forget.files import pages, remove_from_files, remove_leftovers, remove_unpacked
 from curate.pipeline.forget.rows import TableChange, table_changes, traces_of
 from curate.pipeline.forget.scope import Holdings, Scope, tombstones_for
 from curate.pipeline.walk import ANSWERS
@@ -70,7 +70,7 @@ def plan_forgetting(workspace: Workspace, scope: Scope, reason: str, *, today: d
     changes = table_changes(workspace, tombstones)
     removed = set().union(*(all_blob_names(change.removed) for change in changes))
     kept = set().union(*(all_blob_names(change.kept) for change in changes))
-    files = {name for change in changes if change.place == "sources" for name in change.removed["file"].to_pylist()}
+    files = _files_of(changes)
     plan = ForgetPlan(
         scope=scope,
         stones=tuple(stones),
@@ -82,7 +82,7 @@ def plan_forgetting(workspace: Workspace, scope: Scope, reason: str, *, today: d
         releases=tuple(_held(workspace, tombstones)),
         pages=tuple(pages(workspace)),
         server=_server_sentence(workspace, tombstones),
-        raw_files=tuple(sorted({name.partition("#")[0] for name in files if name})),
+        raw_files=tuple(sorted({name.partition("#")[0] for name in files})),
     )
     if plan.is_empty and scope.kind != "expired":
         raise InvalidInput(
@@ -127,6 +127,7 @@ def _remove(workspace: Workspace, tombstones: Tombstones, say: Say) -> Tombstone
             say(f"withdrawing release {manifest.version}")
             withdraw(releases, manifest, tombstones)
     remove_unfinished_withdrawals(releases)
+    remove_unpacked(workspace, _files_of(changes))
     say("removing replies")
     forget_unused(workspace.local_file(ANSWERS), _used_requests(changes))
     for change in changes:
@@ -163,6 +164,12 @@ def finish_on_server(workspace: Workspace, tombstones: Tombstones, *, say: Say =
     tombstones = tombstones.changed(server_waits=False)
     tombstones.write(workspace)
     return tombstones
+
+
+def _files_of(changes: list[TableChange]) -> set[str]:
+    """Return the names of the raw files that are forgotten."""
+    sources = (change.removed for change in changes if change.place == "sources")
+    return {name for rows in sources for name in rows["file"].drop_null().to_pylist() if name}
 
 
 def _used_requests(changes: list[TableChange]) -> set[str]:

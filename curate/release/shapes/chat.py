@@ -32,7 +32,7 @@ def write_chat(release: ReleasedRows, folder: Path) -> Written:
         if not shown and not media:
             written.left_out["items without text and media"] += 1
             return
-        values = {name: field.from_release(row[name]) for name, field in labels.fields.items() if row[name] is not None}
+        values = release.answers(row, labels)
         if not values:
             written.left_out["items without any label"] += 1
             return

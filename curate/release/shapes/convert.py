@@ -82,7 +82,9 @@ def convert_release(
         raise StorageFailed(
             f"cannot write {target}: {error.strerror or error}", hint="free some space, or choose another folder"
         ) from error
-    return Conversion(target, dict(written.counts), {reason: n for reason, n in written.left_out.items() if n})
+    return Conversion(
+        target, *({name: n for name, n in part.items() if n} for part in (written.counts, written.left_out))
+    )
 
 
 def _check_target(target: Path) -> None:
@@ -109,7 +111,7 @@ def _readme(rows: ReleasedRows, shape: str, written: Written) -> str:
         "",
         *(f"- {name}: {count:,}" for name, count in written.counts.items()),
         *(f"- left out: {count:,} {reason}" for reason, count in written.left_out.items() if count),
-        *(f"- licence of {count:,} items: {name}" for name, count in sorted(licences.items())),
+        *(f"- licence of {count:,} items: {' '.join(name.split())}" for name, count in sorted(licences.items())),
         "",
         written.guide,
         "",

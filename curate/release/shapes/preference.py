@@ -36,8 +36,9 @@ def write_preference(release: ReleasedRows, folder: Path) -> Written:
             written.left_out["items without two texts"] += 1
             return
         written.counts["items"] += 1
+        answers = release.answers(row, labels)
         for name, field in fields.items():
-            grade = None if row[name] is None else row[name]["grade"]
+            grade = answers[name]["grade"] if name in answers else None
             if not grade:
                 written.left_out["ties" if grade == 0 else "pairs without a label"] += 1
                 continue

@@ -1,5 +1,6 @@
 """The rows of a written release as plain values, one after the other."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -7,14 +8,15 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from curate.errors import InvalidInput
+from curate.errors import InvalidInput, WorkspaceUnusable
 from curate.labels import Feature, LabelSchema
-from curate.labels.columns import PRELABEL_MEMBERS
+from curate.labels.columns import EVIDENCE_COLUMNS, ITEM_COLUMNS, PRELABEL_MEMBERS
 from curate.release.features import MEDIA
 from curate.release.manifest import Manifest
 from curate.release.read import Shard, open_shard
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
 _MAX_KEY = 60
 
 
@@ -40,16 +42,29 @@ class ReleasedRows:
         self, folder: Path, manifest: Manifest, *, labels: LabelSchema | None = None, reviewed_only: bool = False
     ) -> None:
         self.manifest, self.labels, self.reviewed_only = manifest, labels, reviewed_only
-        self._shards: dict[str, list[Shard]] = {split: [] for split in manifest.splits}
+        self._shards: dict[str, list[Shard]] = {}
         for file in manifest.files:
-            if file.split in self._shards:
-                self._shards[file.split].append(open_shard(folder / file.path, release=manifest.version))
-        self.features: dict[str, Feature] = next(shard.features for shards in self._shards.values() for shard in shards)
+            if file.split is not None:
+                shard = open_shard(folder / file.path, release=manifest.version)
+                self._shards.setdefault(file.split, []).append(shard)
+        self.features = self._check_features()
         self.fields = [name for name in self.features["prelabel"] if name not in PRELABEL_MEMBERS]
         self.not_reviewed = 0
         """Rows of the splits read so far that ``reviewed_only`` left out"""
         self._keys: dict[str, str] = {}
         self._taken: set[str] = set()
+
+    def _check_features(self) -> dict[str, Feature]:
+        """Return the features of all shards. Raises ``WorkspaceUnusable`` if they differ or lack a column."""
+        shards = [shard for shards in self._shards.values() for shard in shards]
+        names = (*ITEM_COLUMNS, *EVIDENCE_COLUMNS, "judgements", "prelabel")
+        lacking = [name for name in names if not shards or any(name not in shard.features for shard in shards)]
+        if lacking or any(shard.features != shards[0].features for shard in shards):
+            problem = f"lacks column {lacking[0]}" if lacking else "has shards with different columns"
+            raise WorkspaceUnusable(
+                f"release {self.manifest.version} {problem}", hint="make it again with this version of curate"
+            )
+        return shards[0].features
 
     @property
     def splits(self) -> list[str]:
@@ -61,9 +76,13 @@ class ReleasedRows:
         columns = list(self.features)
         if not with_media:
             columns = [f"{name}.path" if name in MEDIA else name for name in columns]
+        seen: set[str | None] = {None}
         for shard in self._shards[split]:
             for table in shard.batches(columns):
                 for row in table.to_pylist():
+                    if row["item_id"] in seen:
+                        raise _damaged(self.manifest, f"item {row['item_id']} is not there once and with an id")
+                    seen.add(row["item_id"])
                     if self.reviewed_only and not row["reviewed"]:
                         self.not_reviewed += 1
                     else:
@@ -71,7 +90,23 @@ class ReleasedRows:
 
     def plain(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return a row without its media, as JSON has it: labels by name, and times as text."""
-        return {name: to_plain(self.features[name], value) for name, value in row.items() if name not in MEDIA}
+        try:
+            return {name: to_plain(self.features[name], value) for name, value in row.items() if name not in MEDIA}
+        except (IndexError, KeyError, TypeError, AttributeError) as error:
+            raise _damaged(
+                self.manifest, f"item {row['item_id']} has a value that its column does not allow"
+            ) from error
+
+    def answers(self, row: Mapping[str, Any], labels: LabelSchema) -> dict[str, Any]:
+        """Return the values of a row in the form of the label schema, of the fields that have one."""
+        self.plain({name: value for name, value in row.items() if name in ("item_id", *self.fields)})
+        try:
+            stored = {
+                name: field.from_release(row[name]) for name, field in labels.fields.items() if row[name] is not None
+            }
+            return {name: labels.fields[name].check(value) for name, value in stored.items()}
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(self.manifest, f"item {row['item_id']} does not fit label schema {labels.name}") from error
 
     def key(self, item_id: str) -> str:
         """Return a name for the files of an item: letters, digits, dashes and underscores, different for every item."""
@@ -87,8 +122,7 @@ class ReleasedRows:
         key = self.key(row["item_id"])
         present = {name: row[name] for name in MEDIA if row.get(name) and row[name].get("bytes") is not None}
         return {
-            name: MediaFile(f"{key}.{name}{PurePosixPath(value['path'] or '').suffix}", value["bytes"])
-            for name, value in present.items()
+            name: MediaFile(f"{key}.{name}{_suffix(value['path'])}", value["bytes"]) for name, value in present.items()
         }
 
     def need_labels(self) -> LabelSchema:
@@ -103,11 +137,16 @@ class ReleasedRows:
 
 
 def to_plain(feature: Feature, value: Any) -> Any:
-    """Return a released value as JSON has it: class ids as names, times as text."""
-    if value is None:
+    """Return a released value as JSON has it: class ids as names, times as text, and null for what is no number.
+
+    Raises ``IndexError`` for a class id that has no name.
+    """
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     match feature.get("_type"):
         case "ClassLabel":
+            if value < 0:
+                raise IndexError(value)
             return feature["names"][value]
         case "List":
             return [to_plain(feature["feature"], entry) for entry in value]
@@ -115,3 +154,12 @@ def to_plain(feature: Feature, value: Any) -> Any:
             return value.isoformat() if isinstance(value, datetime) else value
         case _:
             return {name: to_plain(member, value[name]) for name, member in feature.items()}
+
+
+def _suffix(path: str | None) -> str:
+    suffix = PurePosixPath(path or "").suffix
+    return suffix if _SUFFIX.fullmatch(suffix) else ""
+
+
+def _damaged(manifest: Manifest, problem: str) -> WorkspaceUnusable:
+    return WorkspaceUnusable(f"release {manifest.version}: {problem}", hint="restore the release from a copy")

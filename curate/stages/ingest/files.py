@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from curate.corpus.sources import RawFolders
+from curate.corpus.archives.members import is_archive
+from curate.corpus.sources import MEMBER, RawFolders
 from curate.errors import InvalidRow
 from curate.files import sha256_of_file
 from curate.media.words.encodings import guess_encoding, is_unicode
@@ -104,6 +105,9 @@ def _excerpt(path: Path) -> bytes:
 
 def read_source(row: dict[str, Any], raw: RawFolders) -> dict[str, Any]:
     """Return the source columns of a file. Raises ``InvalidRow``, with reason ``unavailable`` if it is out of reach."""
+    if is_archive(row["file"]):
+        nested = "unpack it" if MEMBER in row["file"] else f"write `{row['file']}{MEMBER}**` for its members"
+        raise InvalidRow(f"{row['file']} is an archive: {nested}", reason="not_media")
     path = raw.join(row["path"].decode("utf-8", "surrogateescape"))
     try:
         if path.suffix.lower() == ".txt":

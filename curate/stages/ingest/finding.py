@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from curate.annotation.importing.items import CONTENT, KEPT
-from curate.corpus.sources import RawFolders
+from curate.corpus.sources import MEMBER, RawFolders
 from curate.media.words.sidecars import SUFFIXES
+from curate.stages.ingest.archived import match_members, refused_members
 from curate.stages.ingest.exclusion import outside_workspaces
 from curate.stages.ingest.files import file_input, share_sidecars, sidecar_paths
 from curate.stages.ingest.matching import LeadsOutside, match_files
@@ -50,8 +51,34 @@ subtitle files, each with the path of the media file that it is beside."""
 def find_files(pattern: str, raw: RawFolders) -> list[str]:
     """Return the names of the files that a glob matches in the first folder where there are any, without subtitles.
 
-    Workspaces are left out. Raises ``LeadsOutside`` if the pattern, or a link on its way, leads out of the folders.
+    ``clips.zip!/*.mp4`` matches members of archives, which are unpacked. Workspaces are left out. Raises
+    ``LeadsOutside`` if the pattern, or a link on its way, leads out of the folders.
     """
+    files = _find(pattern, raw)
+    if files or MEMBER not in pattern:
+        return files
+    members = pattern.partition(MEMBER)[2]
+    names = chain.from_iterable(match_members(name, members, raw) for name in find_archives(pattern, raw))
+    return [name for name in names if _suffix(name) not in SUFFIXES]
+
+
+def find_archives(pattern: str, raw: RawFolders) -> list[str]:
+    """Return the names of the archives in which a glob looks for members. Raises as ``find_files``."""
+    archive, mark, _ = pattern.partition(MEMBER)
+    return _find(archive, raw) if mark else []
+
+
+def list_refused(patterns: Iterable[str], raw: RawFolders) -> list[dict[str, Any]]:
+    """Return the inputs for archives, and members of archives, that globs match but that cannot be used."""
+    rows: dict[str, dict[str, Any]] = {}
+    for pattern in patterns:
+        for name in find_archives(pattern, raw):
+            for row in refused_members(name, pattern.partition(MEMBER)[2], raw):
+                rows.setdefault(row["file"], row)
+    return list(rows.values())
+
+
+def _find(pattern: str, raw: RawFolders) -> list[str]:
     refusal: LeadsOutside | None = None
     for folder in raw if "\0" not in pattern else ():
         try:
@@ -81,11 +108,11 @@ def list_inputs(names: Iterable[str], raw: RawFolders) -> pa.Table:
 
 
 def list_raw_files(names: Iterable[str], raw: RawFolders) -> Iterator[Path]:
-    """Yield the files that ``list_inputs`` reads or names."""
+    """Yield the files that ``list_inputs`` reads or names; for members, their archive."""
     for name in sorted(names):
-        path = raw.join(name)
+        path = raw.on_disk(name)
         yield path
-        if _suffix(name) not in POST_SUFFIXES:
+        if _suffix(name) not in POST_SUFFIXES and path == raw.join(name):
             yield from sidecar_paths(path)
 
 

@@ -54,7 +54,7 @@ def _json_lines(path: Path) -> Iterator[_Line]:
 
 
 def _csv_rows(path: Path) -> Iterator[_Line]:
-    with open_rows(path, wanted=_USED) as (names, rows):
+    with open_rows(path, wanted=_USED) as (names, rows, *_):
         if "text" not in names:
             columns = listed(names) if any(names) else "without a name"
             raise InvalidRow(

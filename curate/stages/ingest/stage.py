@@ -20,8 +20,16 @@ from curate.errors import InvalidInput, InvalidRow
 from curate.labels import LabelSchema
 from curate.stages.capabilities import Discovered, Judged
 from curate.stages.contract import Outcome, Problem, Rejection, Tools, cut_by_size
+from curate.stages.ingest.archived import archive_problem
 from curate.stages.ingest.files import read_source
-from curate.stages.ingest.finding import INPUTS, find_files, list_inputs, list_raw_files
+from curate.stages.ingest.finding import (
+    INPUTS,
+    find_archives,
+    find_files,
+    list_inputs,
+    list_raw_files,
+    list_refused,
+)
 from curate.stages.ingest.licences import licence_notice
 from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.ingest.participants import check_participant_pattern, participants_of
@@ -45,7 +53,8 @@ class Ingest(Discovered, Judged):
     stage: Literal["ingest"] = "ingest"
     files: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Globs relative to the recipe's folder, or to one that ``--raw`` names; nothing outside these is read. ``**``
-    reaches into folders, never into workspaces. Workers elsewhere read the same paths."""
+    reaches into folders, never into workspaces; ``raw/*.zip!/**/*.mp4`` into archives (.zip, .tar, .tar.gz, .bz2, .xz
+    and .zst). Workers elsewhere read the same paths."""
     tables: tuple[Table, ...] = ()
     """Tables of items and of judgements that others made, and what their columns mean."""
     licence: str | None = None
@@ -79,12 +88,15 @@ class Ingest(Discovered, Judged):
             yield f"consent ended on {self.consent_until}: these items are left out of releases"
 
     def missing(self, raw: RawFolders) -> Iterable[Problem]:
-        """Yield the patterns that match no file, or lead out of the folders of raw files."""
+        """Yield the patterns that match no file or only broken archives, or lead out of the folders of raw files."""
         for pattern in self._patterns():
             try:
-                if not find_files(pattern, raw):
-                    folders = " or ".join(str(folder.resolve()) for folder in raw)
-                    yield ("files",), f"no file matches {pattern!r} in {folders}"
+                archives = find_archives(pattern, raw)
+                broken = [f"{name}: {problem}" for name in archives if (problem := archive_problem(name, raw))]
+                # One broken archive among others is rejected, as broken media are.
+                yield from ((("files",), sentence) for sentence in broken if len(broken) == len(archives))
+                if not archives and not find_files(pattern, raw):
+                    yield ("files",), _no_match(pattern, raw)
             except LeadsOutside as error:
                 yield ("files",), _refusal(pattern, error)
         for number, sentence in table_problems(self.tables, partial(find_tables, raw=raw)):
@@ -102,12 +114,13 @@ class Ingest(Discovered, Judged):
             for pattern in self._patterns():
                 files = find_files(pattern, tools.raw)
                 names.update(files)
-                problems += [] if files else [sentence for _, sentence in self.missing(tools.raw)]
+                problems += [] if files or list_refused([pattern], tools.raw) else [_no_match(pattern, tools.raw)]
+            refused = list_refused(self._patterns(), tools.raw)
             if not problems:
                 in_tables = self._table_inputs(tools)
-                is_new = pc.invert(pc.is_in(pa.array(sorted(names), pa.string()), value_set=in_tables["file"]))
-                files = pa.array(sorted(names), pa.string()).filter(is_new).to_pylist()
-                return pa.concat_tables([list_inputs(files, tools.raw), in_tables])
+                shown = set(in_tables.filter(in_tables["path"].is_valid())["file"].to_pylist())
+                inputs = list_inputs(names - shown, tools.raw)
+                return pa.concat_tables([inputs, pa.Table.from_pylist(refused, schema=INPUTS), in_tables])
         except LeadsOutside as error:
             raise InvalidInput(outside(error.path, error.real), hint=allowing(error.real)) from error
         hint = "the pattern is relative to the recipe's folder; --raw FOLDER names another where raw files are"
@@ -179,6 +192,10 @@ class Ingest(Discovered, Judged):
 
     def _patterns(self) -> tuple[str, ...]:
         return (self.files,) if isinstance(self.files, str) else self.files or ()
+
+
+def _no_match(pattern: str, raw: RawFolders) -> str:
+    return f"no file matches {pattern!r} in {' or '.join(str(folder.resolve()) for folder in raw)}"
 
 
 def _refusal(pattern: str, error: LeadsOutside) -> str:

@@ -18,7 +18,7 @@ from curate.errors import InvalidRow
 from curate.files import sha256_of
 from curate.labels import LabelSchema
 from curate.stages.ingest.files import file_input
-from curate.stages.ingest.finding import INPUTS, RECORD, find_files
+from curate.stages.ingest.finding import INPUTS, RECORD, find_files, list_refused
 from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.tables.mapped import Mapped, map_tables
 from curate.storage.delta import fill_columns
@@ -33,6 +33,8 @@ def find_tables(pattern: str, raw: RawFolders) -> list[tuple[str, Path]]:
         files = sorted(find_files(pattern, raw))
     except LeadsOutside as error:
         raise InvalidRow(f"{outside(error.path, error.real)}; {allowing(error.real)}") from error
+    if refused := list_refused([pattern], raw):
+        raise InvalidRow(f"{refused[0]['file']}: {refused[0]['problem']}")
     if not files:
         folders = " or ".join(str(folder.resolve()) for folder in raw)
         raise InvalidRow(f"there is no file {pattern!r} in {folders}")
@@ -135,11 +137,12 @@ def _present(paths: Sequence[str | None], raw: RawFolders, may_read: Any) -> str
         pure = PurePosixPath(name)
         if pure.is_absolute() or ".." in pure.parts or "\0" in name:
             raise InvalidRow(f"the media path {name[:60]!r} leads out of the folders of raw files")
-        path = raw.join(name)
+        path = raw.on_disk(name)
         if path.is_file():
             if not may_read(os.path.realpath(path)):
                 raise InvalidRow(f"the media path {name[:60]!r} leads out of the folders of raw files")
-            return name
+            if raw.join(name).is_file():
+                return name
     return None
 
 
@@ -162,4 +165,4 @@ def paths_of(tables: Sequence[Table], raw: RawFolders) -> Iterator[Path]:
     """Yield the files of tables and of those joined to them. Raises ``InvalidRow``."""
     for table in tables:
         for pattern in (*table.table, *table.files, *(join.table for join in table.join)):
-            yield from (path for _, path in find_tables(pattern, raw))
+            yield from (raw.on_disk(name) for name, _ in find_tables(pattern, raw))

@@ -31,10 +31,13 @@ class Row(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """The names of the columns, and the rows below them."""
+    """The names of the columns, the rows below them, and what separates cells."""
 
     names: list[str]
     rows: Iterator[Row]
+    delimiter: str
+    is_plain: bool
+    """Whether the file is in UTF-8 and begins with the names of its columns, if it has them, and nothing else"""
 
 
 @contextmanager
@@ -56,6 +59,7 @@ def open_rows(
     try:
         with path.open(encoding=_encoding(path), errors="surrogateescape", newline="") as file:
             lines = _RowLines(file)
+            is_utf8 = file.encoding == "utf-8-sig"
             columns = list(names)
             if not names:
                 columns, delimiter = _header(lines, wanted, delimiter, quotes=quotes)
@@ -63,7 +67,8 @@ def open_rows(
             reader = csv.reader(lines, delimiter=mark, strict=True)
             if not quotes:
                 reader = csv.reader(lines, delimiter=mark, strict=True, quoting=csv.QUOTE_NONE)
-            yield Rows(columns, _rows(columns, reader, lines, frozenset(wanted)))
+            is_plain = is_utf8 and lines.number == (0 if names else 1)
+            yield Rows(columns, _rows(columns, reader, lines, frozenset(wanted)), mark, is_plain)
     except UnicodeDecodeError as error:
         raise InvalidRow(f"it is damaged {error.encoding} text: save it as UTF-8") from error
     finally:

@@ -12,6 +12,7 @@ from curate.corpus.sources import RawFolders
 from curate.errors import InvalidRow
 from curate.stages.tables.delimited import Row, Rows, listed, open_rows
 from curate.stages.tables.documents import json_columns, json_rows, parquet_columns, read_parquet
+from curate.stages.tables.plain import read_plain
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,8 +28,8 @@ def columns_of(path: Path, table: Table | Join, wanted: Collection[str]) -> list
     if table.columns:
         return list(table.columns)
     if suffix in _DELIMITED:
-        with _open(path, table, wanted) as (names, _):
-            return names
+        with _open(path, table, wanted) as rows:
+            return rows.names
     if suffix == ".parquet":
         return parquet_columns(path)
     if suffix in SUFFIXES:
@@ -68,8 +69,13 @@ def read_file(path: Path, file: str, table: Table | Join, wanted: Sequence[str])
     if path.suffix.lower() == ".parquet":
         frame = pl.DataFrame(read_parquet(path, columns)).with_row_index(LINE, 1).cast({LINE: pl.Int64})
     elif path.suffix.lower() in _DELIMITED:
-        with _open(path, table, wanted) as (names, rows):
-            frame = _to_frame(rows, [names.index(name) for name in columns], columns, file, problems)
+        with _open(path, table, wanted) as opened:
+            indices = [opened.names.index(name) for name in columns]
+            plain = _read_plain(path, table, opened, indices) if opened.is_plain else None
+            if plain is not None:
+                frame = plain.rename({str(index): name for index, name in zip(indices, columns, strict=True)})
+            else:
+                frame = _to_frame(opened.rows, indices, columns, file, problems)
     else:
         rows = json_rows(path, columns)
         frame = _to_frame(rows, list(range(len(columns))), columns, file, problems)
@@ -91,6 +97,17 @@ def _open(path: Path, table: Table | Join, wanted: Collection[str]) -> AbstractC
     if path.suffix.lower() == ".tsv":
         delimiter = delimiter or "\t"
     return open_rows(path, wanted=wanted, names=table.columns, delimiter=delimiter, quotes=quotes)
+
+
+def _read_plain(path: Path, table: Table | Join, opened: Rows, indices: Sequence[int]) -> "pl.DataFrame | None":
+    return read_plain(
+        path,
+        indices,
+        count=len(opened.names),
+        delimiter=opened.delimiter,
+        quotes=table.quotes if isinstance(table, Table) else True,
+        has_header=not table.columns,
+    )
 
 
 def _to_frame(

@@ -1,0 +1,214 @@
+"""A release described for machines: Croissant 1.0 with the fields of its extension for responsible AI.
+
+The format is that of MLCommons: https://docs.mlcommons.org/croissant/docs/croissant-spec-1.0.html and
+https://docs.mlcommons.org/croissant/docs/croissant-rai-spec.html.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from curate.hub.card_facts import CardFacts, Counts
+from curate.hub.card_people import agreement_sentences, limitations
+from curate.hub.citation import is_email
+from curate.sentences import count_of
+
+FILE = "croissant.json"
+_CONFORMS_TO = ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"]
+_TYPES = {
+    "string": "sc:Text",
+    "bool": "sc:Boolean",
+    **dict.fromkeys(("int32", "int64"), "sc:Integer"),
+    **dict.fromkeys(("float32", "float64"), "sc:Float"),
+}
+_MEDIA = {"Image": "sc:ImageObject", "Audio": "sc:AudioObject", "Video": "sc:VideoObject"}
+_CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileProperty": "cr:fileProperty",
+    "fileObject": "cr:fileObject",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+"""The context of Croissant 1.0, as its specification gives it"""
+
+
+class ShardFile(Protocol):
+    """A shard of a release."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def size_bytes(self) -> int: ...
+
+
+def croissant_file(
+    facts: CardFacts, counts: Counts, features: Mapping[str, Mapping[str, Any]], shards: Sequence[ShardFile]
+) -> str:
+    """Return the description as JSON-LD: a record set for each split, with paths relative to the release.
+
+    ``features`` are the columns in order. Columns of nested values, such as ``judgements``, are in the files and only
+    named in the description.
+    """
+    nested = [name for name, feature in features.items() if not _data_type(feature)]
+    about = facts.credits.description or f"{facts.name}: {count_of(sum(counts.rows.values()), 'item')}."
+    document = {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": _CONFORMS_TO,
+        "name": facts.name,
+        "description": f"{about} Columns of nested values are not described field by field: {', '.join(nested)}.",
+        "version": facts.version,
+        **_credits(facts),
+        **({"license": facts.licence_url or facts.licence} if facts.licence else {}),
+        **({"inLanguage": list(facts.languages)} if facts.languages else {}),
+        "keywords": ["affective computing", "emotion"],
+        **dict(_responsible(facts, counts)),
+        "distribution": [*map(_file_object, shards), *map(_file_set, counts.rows)],
+        "recordSet": [_record_set(split, count, features) for split, count in counts.rows.items()],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+
+
+def _credits(facts: CardFacts) -> dict[str, Any]:
+    makers = facts.credits
+    found: dict[str, Any] = {}
+    if makers.authors:
+        found["creator"] = [{"@type": "sc:Organization", "name": name} for name in makers.authors]
+    if makers.citation:
+        found["citeAs"] = makers.citation
+    if makers.contact:
+        key = "email" if is_email(makers.contact) else "url"
+        found["publisher"] = [{"@type": "sc:Organization", "name": f"The makers of {facts.name}", key: makers.contact}]
+    return found
+
+
+def _responsible(facts: CardFacts, counts: Counts) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of the extension for responsible AI, each from a figure of the release."""
+    if facts.questions:
+        protocol = [f"{name}: {question}" for name, question in facts.questions.items()]
+        yield "rai:dataAnnotationProtocol", protocol
+    if facts.platforms:
+        yield "rai:dataAnnotationPlatform", list(facts.platforms)
+    if analysis := agreement_sentences(facts):
+        yield "rai:dataAnnotationAnalysis", analysis
+    if counts.raters:
+        shown = (
+            f"{count_of(items, 'item')}: {count_of(raters, 'rater')}" for raters, items in sorted(counts.raters.items())
+        )
+        yield "rai:annotationsPerItem", "; ".join(shown)
+    if counts.proposals:
+        yield "rai:machineAnnotationTools", sorted(counts.proposals)
+    if days := sorted(counts.judged_on):
+        yield "rai:dataCollectionTimeFrame", [days[0], days[-1]] if len(days) > 1 else [days[0]]
+    if found := limitations(facts, counts):
+        yield "rai:dataLimitations", found
+    sensitive = [
+        words
+        for words, is_so in (
+            ("faces of people", counts.modalities["image"] or counts.faces),
+            ("voices of people", counts.modalities["audio"]),
+            ("videos of people", counts.modalities["video"]),
+            ("names of speakers", counts.speakers),
+        )
+        if is_so
+    ]
+    if sensitive:
+        yield "rai:personalSensitiveInformation", sensitive
+
+
+def _file_object(shard: ShardFile) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": shard.path,
+        "name": shard.path,
+        "contentUrl": shard.path,
+        "contentSize": f"{shard.size_bytes} B",
+        "encodingFormat": "application/x-parquet",
+        "sha256": shard.sha256,
+    }
+
+
+def _file_set(split: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"{split}-shards",
+        "name": f"{split}-shards",
+        "encodingFormat": "application/x-parquet",
+        "includes": f"data/{split}-*.parquet",
+    }
+
+
+def _record_set(split: str, count: int, features: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    described = {name: feature for name, feature in features.items() if _data_type(feature)}
+    return {
+        "@type": "cr:RecordSet",
+        "@id": split,
+        "name": split,
+        "description": f"Split {split}: {count_of(count, 'item')}, one a row.",
+        "key": {"@id": f"{split}/item_id"},
+        "field": [_field(split, name, feature) for name, feature in described.items()],
+    }
+
+
+def _field(split: str, name: str, feature: Mapping[str, Any]) -> dict[str, Any]:
+    inner = feature["feature"] if feature.get("_type") == "List" else feature
+    names = inner.get("names")
+    source: dict[str, Any] = {"fileSet": {"@id": f"{split}-shards"}, "extract": {"column": name}}
+    if inner.get("_type") in _MEDIA:
+        source["transform"] = {"jsonPath": "bytes"}
+    return {
+        "@type": "cr:Field",
+        "@id": f"{split}/{name}",
+        "name": name,
+        **({"description": f"Numbers of these labels, from 0: {', '.join(names)}"} if names else {}),
+        "dataType": _data_type(feature),
+        **({"repeated": True} if feature.get("_type") == "List" else {}),
+        "source": source,
+    }
+
+
+def _data_type(feature: Mapping[str, Any]) -> str:
+    """Return the type of a column of single values, of lists of such, or of files; empty for nested values."""
+    match feature.get("_type"):
+        case "Value":
+            return _TYPES.get(feature["dtype"], "sc:Text")
+        case "ClassLabel":
+            return "sc:Integer"
+        case "List" if feature["feature"].get("_type") in ("Value", "ClassLabel"):
+            return _data_type(feature["feature"])
+        case kind if isinstance(kind, str):
+            return _MEDIA.get(kind, "")
+    return ""

@@ -1,0 +1,133 @@
+"""Cut a release again without the items that were forgotten since, for places where it is published already."""
+
+import json
+import re
+import shutil
+from collections import Counter
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+from pyarrow import parquet
+
+from curate.corpus.tombstones import Tombstones
+from curate.document import parse_value
+from curate.errors import WorkspaceUnusable
+from curate.files import digest
+from curate.release.manifest import CARD, Manifest
+from curate.release.shards import describe_file, open_writer
+from curate.release.takedown import read_ids
+from curate.sentences import count_of
+
+_FRONT_MATTER = re.compile(r"---\n(.*?)\n---\n", re.DOTALL)
+
+
+def recut(folder: Path, manifest: Manifest, tombstones: Tombstones, target: Path, *, day: str) -> int:
+    """Write the release in ``folder`` to ``target`` without forgotten items, and return how many that are.
+
+    Its version stays, and its card says that it was cut again on ``day``; other figures in the card are as they were.
+    Raises ``WorkspaceUnusable`` for a file that cannot be read.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    (target / "data").mkdir(parents=True)
+    removed: set[str] = set()
+    files, kept_ids = [], []
+    for file in manifest.files:
+        rows = None
+        if file.rows is not None:
+            ids, _ = read_ids(folder / file.path)
+            is_gone = tombstones.forgotten_rows(ids)
+            removed.update(ids.filter(is_gone)["item_id"].to_pylist())
+            kept = ids.filter(pc.invert(is_gone))["item_id"].to_pylist()
+            kept_ids.append([file.path, kept])
+            rows = _copy_rows(folder / file.path, target / file.path, pc.invert(is_gone))
+        elif file.path.endswith(".jsonl"):
+            _copy_lines(folder / file.path, target / file.path, tombstones)
+        elif file.path != CARD:
+            shutil.copy(folder / file.path, target / file.path)
+        files.append((file, rows))
+    content = digest({"cut_again_from": manifest.content_sha256, "kept": kept_ids})
+    shards = {file.path: rows for file, rows in files if rows is not None}
+    card = _card((folder / CARD).read_text(encoding="utf-8"), target, shards, content, day, len(removed))
+    (target / CARD).write_text(card, encoding="utf-8")
+    splits = Counter[str]()
+    for file, rows in files:
+        if file.split is not None and rows is not None:
+            splits[file.split] += rows
+    changes = {
+        "content_sha256": content,
+        "splits": {name: splits[name] for name in manifest.splits},
+        "files": tuple(describe_file(target, file.path, rows=rows) for file, rows in files),
+    }
+    manifest.model_copy(update=changes).write(target)
+    return len(removed)
+
+
+def _copy_rows(source: Path, target: Path, is_kept: pa.Array) -> int:
+    """Copy the rows of a shard that are kept, row group by row group, and return how many."""
+    try:
+        with parquet.ParquetFile(source) as file, open_writer(target, file.schema_arrow) as writer:
+            start = written = 0
+            for index in range(file.num_row_groups):
+                group = file.read_row_group(index)
+                rows = group.filter(is_kept.slice(start, group.num_rows))
+                start += group.num_rows
+                if rows.num_rows:
+                    writer.write_table(rows, row_group_size=rows.num_rows)
+                    written += rows.num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise WorkspaceUnusable(f"{source} cannot be read as a shard", hint="download the release again") from error
+    return written
+
+
+def _copy_lines(source: Path, target: Path, tombstones: Tombstones) -> None:
+    """Copy lines of JSON, such as errata, without those of forgotten items."""
+    lines = []
+    for line in source.read_text(encoding="utf-8").splitlines():
+        try:
+            item = json.loads(line).get("item_id")
+        except (ValueError, AttributeError):
+            continue
+        if not (isinstance(item, str) and tombstones.holds("item", [item])):
+            lines.append(line)
+    target.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _card(text: str, folder: Path, shards: dict[str, int], content: str, day: str, removed: int) -> str:
+    """Return a card with the numbers of rows that loaders check, and a sentence on what happened."""
+    match = _FRONT_MATTER.match(text)
+    header = parse_value(match[1]) if match else None
+    if match is None or not isinstance(header, dict):
+        raise WorkspaceUnusable(f"{CARD} does not begin with a block of YAML", hint="download the release again")
+    infos = header.get("dataset_info")
+    for info in infos if isinstance(infos, list) else [infos]:
+        _set_counts(info, header, folder, shards, content)
+    block = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=120)
+    sentence = (
+        f"> **Cut again on {day}** without {count_of(removed, 'item')}, which had to be removed. Shares, counts and "
+        "agreement below were computed before that."
+    )
+    return f"---\n{block}---\n\n{sentence}\n{text[match.end() :]}"
+
+
+def _set_counts(info: Any, header: dict[str, Any], folder: Path, shards: dict[str, int], content: str) -> None:
+    if not isinstance(info, dict):
+        return
+    info["description"] = f"Content hash {content}"
+    name = info.get("config_name", "default")
+    config: dict[str, Any] = next(
+        (c for c in header.get("configs") or () if c.get("config_name", "default") == name), {}
+    )
+    globs = {entry.get("split"): entry.get("path") for entry in config.get("data_files") or ()}
+    total = 0
+    for split in info.get("splits") or ():
+        patterns = globs.get(split.get("name")) or ()
+        paths = [
+            p for p in shards if any(fnmatch(p, g) for g in ([patterns] if isinstance(patterns, str) else patterns))
+        ]
+        split["num_examples"] = sum(shards[path] for path in paths)
+        total += sum((folder / path).stat().st_size for path in paths)
+    info["download_size"] = total

@@ -1,0 +1,102 @@
+"""What a release says of the people and models behind it, and the documents beside its shards."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.annotation.guideline import find_guideline
+from curate.consensus.agreement.rows import AgreementRow, agreement_rows
+from curate.corpus.judgements import current_judgements
+from curate.corpus.view import Corpus
+from curate.hub import citation, croissant
+from curate.hub.card import render_card
+from curate.hub.card_facts import CardFacts, ModelUse
+from curate.labels import DEFAULT_LANGUAGE, Feature
+from curate.release.manifest import CARD
+from curate.release.rows import ReleaseTables
+from curate.release.statistics import Statistics
+from curate.release.write import Plan, Written
+from curate.stages.contract import Tools
+
+DRAWS, MAX_DRAWN = 200, 200_000
+"""Bootstrap draws for the intervals of agreement, and the judgements up to which there are intervals"""
+_ACTS = (
+    *("annotation_id", "judgement_id", "item_id", "annotator", "arm", "action", "acted_at", "origins"),
+    *("prelabel_id", "guideline_sha256", "server"),
+)
+
+
+def release_documents(
+    template: str, facts: CardFacts, counts: Statistics, written: Written, features: Mapping[str, Feature]
+) -> dict[str, str]:
+    """Return the card, the citation file and the Croissant description of a release, by file name."""
+    return {
+        CARD: render_card(template, facts, counts),
+        citation.FILE: citation.citation_file(facts),
+        croissant.FILE: croissant.croissant_file(facts, counts, features, written.shards),
+    }
+
+
+def licence_facts(licence: str | None) -> dict[str, Any]:
+    """Return a licence as the facts of a card have it, with its address if it is one of SPDX."""
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+    if not licence:
+        return {"licence": licence}
+    try:
+        name = str(canonicalize_license_expression(licence))
+    except InvalidLicenseExpression:
+        return {"licence": licence}
+    is_single = " " not in name and not name.startswith("LicenseRef-")
+    url = f"https://spdx.org/licenses/{name}" if is_single else ""
+    return {"licence": name if is_single else licence, "licence_url": url, "is_spdx": is_single}
+
+
+def people_facts(corpus: Corpus, tables: ReleaseTables, plan: Plan, tools: Tools) -> dict[str, Any]:
+    """Return the facts of a card on agreement, instructions, models and consent, about the released items alone."""
+    released = tables.items.take(pa.array(np.concatenate(list(plan.splits.values()))))
+    acts = corpus.read("annotations", [*_ACTS, *tools.labels.fields])
+    judgements = current_judgements(acts.filter(pc.is_in(acts["item_id"], value_set=released["item_id"])))
+    sources = corpus.read("sources", ["source_id", "consent"])
+    consents = sources.filter(pc.is_in(sources["source_id"], value_set=released["source_id"]))["consent"].to_pylist()
+    return {
+        "agreement": _agreement(tools, judgements),
+        "platforms": ("Label Studio",) if judgements["server"].null_count < judgements.num_rows else (),
+        "models": _models(corpus, released["item_id"]),
+        "consents": dict(Counter(consent or "" for consent in consents)),
+        **_instructions(judgements["guideline_sha256"], tools),
+    }
+
+
+def _agreement(tools: Tools, judgements: pa.Table) -> list[AgreementRow]:
+    draws = DRAWS if judgements.num_rows <= MAX_DRAWN else 0
+    rows = list(agreement_rows(tools.labels, judgements, draws=draws, seed=tools.seed))
+    if pc.count_distinct(judgements["arm"]).as_py() > 1:
+        rows += agreement_rows(tools.labels, judgements, by="arm", draws=draws, seed=tools.seed)
+    return rows
+
+
+def _models(corpus: Corpus, items: pa.ChunkedArray) -> list[ModelUse]:
+    columns = ["item_id", "labeller", "model", "model_answered", "prompt", "prompt_sha256"]
+    rows = corpus.read("prelabels", columns)
+    rows = rows.filter(pc.is_in(rows["item_id"], value_set=items))
+    rows = rows.append_column("asked", pc.coalesce(rows["model_answered"], rows["model"]))
+    keys = ["labeller", "asked", "prompt", "prompt_sha256"]
+    grouped = rows.group_by(keys).aggregate([("item_id", "count_distinct")]).to_pylist()
+    uses = [(*(row[key] or "" for key in keys), row["item_id_count_distinct"]) for row in grouped]
+    return [ModelUse(*use) for use in sorted(uses)]
+
+
+def _instructions(hashes: pa.ChunkedArray, tools: Tools) -> dict[str, Any]:
+    """Return the guideline of the recipe if raters had it, and how many judgements were made with another one."""
+    stated = Counter(name for name in hashes.to_pylist() if name)
+    annotate = next((stage for stage in tools.stages if stage.stage == "annotate"), None)
+    language = getattr(annotate, "language", DEFAULT_LANGUAGE)
+    added = getattr(annotate, "instructions", "")
+    guideline = find_guideline(tools.labels, language, tools.folder, added if isinstance(added, str) else "")
+    had = stated[guideline.sha256]
+    return {"instructions": guideline.text if had else "", "other_guidelines": stated.total() - had}
