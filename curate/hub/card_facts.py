@@ -15,6 +15,7 @@ class Counts(Protocol):
     units: Any
     raters: Any
     origins: Any
+    datasets: Any
     proposals: Any
     modalities: Any
     copied: Any

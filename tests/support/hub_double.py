@@ -274,9 +274,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def _refs(self, name: str) -> None:
         repo = self._repo(name)
-        branches = [{"name": b, "ref": f"refs/heads/{b}", "targetCommit": oid} for b, oid in repo.branches.items()]
+        refs = [
+            {"name": b, "ref": b if b.startswith("refs/") else f"refs/heads/{b}", "targetCommit": oid}
+            for b, oid in repo.branches.items()
+        ]
+        converts = [ref for ref in refs if ref["ref"].startswith("refs/convert/")]
+        branches = [ref for ref in refs if ref not in converts]
         tags = [{"name": tag, "ref": f"refs/tags/{tag}", "targetCommit": oid} for tag, oid in repo.tags.items()]
-        raise Reply(200, {"branches": branches, "converts": [], "tags": tags})
+        raise Reply(200, {"branches": branches, "converts": converts, "tags": tags})
 
     def _tree(self, name: str, revision: str, folder: str) -> None:
         commit = self._commit(self._repo(name), revision)

@@ -71,9 +71,9 @@ def _rows(path: Path, columns: list[str]) -> tuple[list[list[str | None]], bool]
         rows = [list(row.cells) for row in islice(json_rows(path, columns), _MAX_ROWS + 1) if row.problem is None]
     else:
         delimiter = "\t" if suffix == ".tsv" else None
-        with open_rows(path, wanted=columns, delimiter=delimiter) as (names, lines):
-            indices = [names.index(name) for name in columns]
-            usable = (row for row in islice(lines, _MAX_ROWS + 1) if row.problem is None)
+        with open_rows(path, wanted=columns, delimiter=delimiter) as lines:
+            indices = [lines.names.index(name) for name in columns]
+            usable = (row for row in islice(lines.rows, _MAX_ROWS + 1) if row.problem is None)
             rows = [[row.cells[index] for index in indices] for row in usable]
     return rows[:_MAX_ROWS], len(rows) <= _MAX_ROWS
 

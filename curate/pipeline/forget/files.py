@@ -9,7 +9,7 @@ from pathlib import Path
 
 from curate.corpus.archives.unpack import discard
 from curate.corpus.errata import FILE as ERRATA
-from curate.corpus.sources import MEMBER, RawFolders
+from curate.corpus.sources import MEMBER, RawFolders, is_fetched
 from curate.files import PARTIAL
 from curate.pipeline.forget.rows import Traces
 from curate.release.memo import FILE as MEMO
@@ -22,6 +22,7 @@ _TEXT_FILES = ("*/log.jsonl", "*/run.json", "*/recipe.yaml")
 _PAGES = "*/report.html"
 _MADE_AGAIN = (".settled.json", MEMO)
 _PREVIEWS = "previews"
+_ROW = re.compile(r"#\d+$")
 
 
 def pages(workspace: Workspace) -> list[str]:
@@ -53,13 +54,16 @@ def remove_from_files(workspace: Workspace, traces: Traces) -> None:
 
 
 def remove_unpacked(workspace: Workspace, names: Iterable[str]) -> None:
-    """Remove what this machine's cache holds of the archives that any of these raw files are members of."""
+    """Remove what this machine's cache holds of the archives and data sets that any of these raw files are from."""
     if workspace.recipe_file is None:
         return
     recipe = Path(workspace.recipe_file)
     raw = RawFolders(recipe.parent, workspace.raw_folders(recipe))
-    for archive in {name.partition(MEMBER)[0] for name in names if MEMBER in name}:
-        discard(raw.on_disk(archive))
+    for archive in {_ROW.sub("", name.partition(MEMBER)[0]) for name in names if MEMBER in name or is_fetched(name)}:
+        path = raw.on_disk(archive)
+        discard(path)
+        if is_fetched(archive):
+            path.unlink(missing_ok=True)
 
 
 def remove_leftovers(workspace: Workspace) -> None:
