@@ -5,9 +5,11 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
 from PIL import Image
+from pyarrow import parquet as pq
 from typer.testing import CliRunner
 
 from curate.assets import shipped_folder
@@ -128,6 +130,15 @@ def test_what_was_seen_and_left_out_is_said(tmp_path):
     assert "gender" in proposal.files["tweets.yaml"]
     fields = yaml.safe_load(proposal.files["tweets.v1.yaml"])["fields"]
     assert fields["label"]["type"] == "category"
+
+
+def test_a_parquet_table_is_looked_at(tmp_path):
+    table = pa.table({"post": ["I am so glad.", "Go away, all of you."], "sentiment": ["positive", "negative"]})
+    pq.write_table(table, tmp_path / "posts.parquet")
+    proposal = propose(tmp_path / "posts.parquet")
+    fields = yaml.safe_load(proposal.files["posts.v1.yaml"])["fields"]
+    assert fields == {"sentiment": {"type": "category", "taxonomy": "sentiment3.v1"}}
+    assert yaml.safe_load(proposal.files["posts.yaml"])["stages"][0]["tables"][0]["item"] == {"text": "post"}
 
 
 @pytest.mark.parametrize("there", ["mine.yaml", "mine.v1.yaml"])
