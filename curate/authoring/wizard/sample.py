@@ -64,7 +64,7 @@ def parsed(cell: str) -> Any:
 def _rows(path: Path, columns: list[str]) -> tuple[list[list[str | None]], bool]:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        table = read_parquet(path, columns, path.name).slice(0, _MAX_ROWS + 1)
+        table = read_parquet(path, path.name, columns).slice(0, _MAX_ROWS + 1)
         cells = [table[name].to_pylist() for name in columns]
         rows: list[list[str | None]] = [list(row) for row in zip(*cells, strict=True)]
     elif suffix in (".json", ".jsonl", ".ndjson"):
