@@ -45,7 +45,7 @@ def find_tables(place: str | HubTable, raw: RawFolders, tools: Tools | None = No
         raise InvalidRow(f"{refused[0]['file']}: {refused[0]['problem']}")
     if not files:
         folders = " or ".join(str(folder.resolve()) for folder in raw)
-        raise InvalidRow(f"there is no table {place!r} in {folders}")
+        raise InvalidRow(f"there is no file {place!r} in {folders}")
     return [(name, raw.join(name)) for name in files]
 
 
@@ -182,5 +182,5 @@ def paths_of(tables: Sequence[Table], tools: Tools) -> Iterator[Path]:
     """Yield the files of tables and of those joined to them. Raises ``InvalidRow``."""
     find = partial(find_tables, raw=tools.raw, tools=tools)
     for table in tables:
-        for place in (*table.places, *(join.table for join in table.join)):
+        for place in (*table.places, *table.files, *(join.table for join in table.join)):
             yield from (tools.raw.on_disk(name) for name, _ in find(place))

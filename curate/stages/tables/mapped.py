@@ -38,6 +38,8 @@ def table_problems(tables: Sequence[Table], find: Find) -> Iterator[tuple[int, s
         try:
             joined = [find(join.table) for join in table.join]
             files = [file for place in table.places for file in find(place)]
+            if table.files:
+                _listed(table, find)
         except InvalidRow as error:
             yield number, error.message
             continue
@@ -95,6 +97,9 @@ def _prepared(table: Table, find: Find) -> TableRows:
     import polars as pl
 
     columns = sorted({*table.columns_used(), *table.extracted} - {FILE_COLUMN})
+    if table.files:
+        rows = prepare(TableRows(_listed(table, find), no_problems()), table, ())
+        return rows._replace(frame=rows.frame.select(FILE_COLUMN, LINE, *columns))
     parts = []
     joined = [find(join.table) for join in table.join]
     for name, path in (file for place in table.places for file in find(place)):
@@ -110,6 +115,16 @@ def _prepared(table: Table, find: Find) -> TableRows:
             raise InvalidInput(f"{name}: {error}", hint="correct the mapping, or the table") from error
         parts.append(rows._replace(frame=rows.frame.select(FILE_COLUMN, LINE, *columns)))
     return TableRows(*(pl.concat([part[index] for part in parts]) for index in (0, 1)))
+
+
+def _listed(table: Table, find: Find) -> "pl.DataFrame":
+    """Return the files of a mapping as rows. Raises ``InvalidRow`` if there are none, or it reads another column."""
+    import polars as pl
+
+    if other := [column for column in table.columns_used() if column != FILE_COLUMN]:
+        raise InvalidRow(f"files have no column {listed(other[:1])}: take it out of {FILE_COLUMN} by `extract`")
+    names = dict.fromkeys(name for pattern in table.files for name, _ in find(pattern))
+    return pl.DataFrame({FILE_COLUMN: list(names), LINE: 1}, schema={FILE_COLUMN: pl.String, LINE: pl.Int64})
 
 
 def _columns(
@@ -158,7 +173,7 @@ def _judgements(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> "tu
     try:
         return judgements_of(frame, table, labels)
     except ValueError as error:
-        raise InvalidInput(f"{', '.join(map(str, table.places))}: {error}") from error
+        raise InvalidInput(f"{', '.join(map(str, (*table.places, *table.files)))}: {error}") from error
 
 
 def _unique(judged: "tuple[pa.Table, pl.DataFrame]", table: Table) -> "tuple[pa.Table, pl.DataFrame]":
