@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -92,7 +93,7 @@ def parse_document(path: Path, text: str) -> Document:
         raise InvalidInput(f"{path} holds more than {_MAX_VALUES:,} values", hint="is it the right file?")
     root: yaml.Node | None = None
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = _compose(text)
         if root is None:
             raise InvalidInput(f"{path} is empty")
         if not isinstance(root, yaml.MappingNode):
@@ -116,6 +117,18 @@ def parse_document(path: Path, text: str) -> Document:
             reason = "a tab cannot indent; use spaces"
         raise InvalidInput(f"{path}{line}: not valid YAML: {reason}", hint="correct that line") from error
     return Document(path, data, root)
+
+
+def _compose(text: str) -> yaml.Node | None:
+    """Return the nodes of a YAML text. Raises ``yaml.YAMLError``.
+
+    The parser in C takes a fifteenth of the time. It names mistakes in other words, and reads tabs and byte order marks
+    otherwise.
+    """
+    if yaml.__with_libyaml__ and "\t" not in text and "\ufeff" not in text:
+        with suppress(yaml.YAMLError):
+            return yaml.compose(text, Loader=yaml.CSafeLoader)
+    return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 def parse_value(text: str) -> Any:

@@ -6,7 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from curate.corpus.archives.unpack import unpack
-from curate.errors import InvalidInput, InvalidRow, StorageFailed
+from curate.corpus.hub_names import HUB, parse_hub_name
+from curate.errors import InvalidInput, InvalidRow, ServiceRefused, ServiceUnavailable, StorageFailed
 
 MEMBER = "!/"
 """Separates the name of an archive from that of a member: ``clips.zip!/day 1/a.mp4``."""
@@ -26,6 +27,8 @@ class RawFolders(NamedTuple):
 
     recipe: Path
     named: tuple[Path, ...] = ()
+    fetch: Callable[[str], None] | None = None
+    """Makes this machine's copy of a file of the Hub; None if the Hub is not to be asked"""
 
     def __iter__(self) -> Iterator[Path]:
         """Iterate over the folders in the order in which names are looked up."""
@@ -60,21 +63,28 @@ class RawFolders(NamedTuple):
         Raises ``SourceMissing`` if it cannot be read, so that a disk that is not mounted never counts as broken media,
         and ``InvalidInput`` if it is outside the folders.
         """
-        path = self.on_disk(name)
+        path = Path(name)
         try:
+            path = self.on_disk(name)
             path.stat()
-            if not self.boundary()(real := os.path.realpath(path)):
+            if not is_fetched(name) and not self.boundary()(real := os.path.realpath(path)):
                 raise InvalidInput(f"raw file {outside(str(path), real)}", hint=allowing(real))
             path = self.join(name)
             path.stat()
         except OSError as error:
             raise SourceMissing(f"raw file {path} cannot be read: {error.strerror}", hint=_PUT_BACK) from error
-        except InvalidRow as error:
-            raise SourceMissing(f"raw file {name} cannot be unpacked: {error.message}", hint=_PUT_BACK) from error
+        except (InvalidRow, ServiceRefused, ServiceUnavailable) as error:
+            raise SourceMissing(f"raw file {name} is out of reach: {error.message}", hint=_PUT_BACK) from error
         return path
 
     def _locate(self, name: str) -> tuple[Path, str | None]:
         """Return the path of a file, and the name within it if the file is an archive of which a member is asked."""
+        if is_fetched(name):
+            whole, _, inner = name.partition(MEMBER)
+            hub_file = parse_hub_name(whole)
+            if not hub_file.copy.is_file() and self.fetch is not None:
+                self.fetch(whole)
+            return hub_file.copy, inner or None
         paths = [folder / name for folder in self]
         existing = next((path for path in paths if os.path.lexists(path)), None)
         archive, mark, member = name.partition(MEMBER)
@@ -83,6 +93,11 @@ class RawFolders(NamedTuple):
         archives = [folder / archive for folder in self]
         existing = next((path for path in archives if path.is_file()), None)
         return (existing or archives[-1]), member
+
+
+def is_fetched(name: str) -> bool:
+    """Whether a name is that of a file which is not on this machine's disks, or of a member of it."""
+    return name.startswith(HUB)
 
 
 def outside(path: str, real: str) -> str:

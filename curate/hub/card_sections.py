@@ -152,6 +152,9 @@ def provenance_section(facts: CardFacts, counts: Counts) -> str:
         for (collection, licence), items in sorted(counts.origins.items())
     ]
     text = table(["collection", "licence", "sources", "items"], rows)
+    if counts.datasets:
+        names = ", ".join(f"`{name}` ({count_of(items, 'item')})" for name, items in sorted(counts.datasets.items()))
+        text += f"\n\nRead from the Hugging Face Hub, at these commits: {names}."
     if counts.proposals:
         models = ", ".join(_proposer(model, outcomes) for model, outcomes in sorted(counts.proposals.items()))
         text += f"\n\nAsked for pre-labels: {models}."

@@ -8,12 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from curate.errors import InvalidInput, MissingDependency, ServiceConflict, ServiceRefused, ServiceUnavailable
-
-if TYPE_CHECKING:
-    pass
 
 _WAITS_S = (1.0, 2.0, 4.0, 8.0)
 _TIMEOUT_S = 120.0
@@ -51,6 +48,7 @@ class Hub:
     def __init__(self, *, is_reader: bool = False) -> None:
         from huggingface_hub import HfApi, get_token
 
+        self._is_reader = is_reader
         token = get_token()
         if not token and not is_reader:
             raise MissingDependency(
@@ -86,6 +84,10 @@ class Hub:
         """Return the state of a repository."""
         info = _retry(lambda: self._api.dataset_info(name))
         return RepoState(info.sha or "", info.private, getattr(info, "gated", None))
+
+    def commit_of(self, name: str, revision: str) -> str:
+        """Return the commit that a branch, tag or commit is now."""
+        return str(_retry(lambda: self._api.dataset_info(name, revision=revision)).sha)
 
     def files(self, name: str, revision: str) -> dict[str, StoredFile]:
         """Return the files at a revision."""
@@ -215,6 +217,11 @@ class Hub:
         status = _status(error)
         place = f"the Hub at {self._api.endpoint}"
         detail = _detail(error, str(self._api.token))
+        if status in (401, 403, 404) and self._is_reader:
+            return ServiceRefused(
+                f"{place} does not give {repo} to this reader ({detail})",
+                hint="check its name and revision; what is private or gated needs a key that may read it (HF_TOKEN)",
+            )
         if status in (401, 403, 404):
             return ServiceRefused(
                 f"{place} refuses access to {repo} with this key ({detail})",
@@ -272,6 +279,8 @@ def _is_transient(error: Exception) -> bool:
     if status is not None:
         return status in _TRANSIENT or status >= 500
     lost = (httpx.TransportError, ConnectionError, TimeoutError, RuntimeError, json.JSONDecodeError)
+    # A download that did not reach the server is reported as a wrong value.
+    error = error.__cause__ if isinstance(error.__cause__, lost) else error
     return isinstance(error, lost) and not isinstance(error, OfflineModeIsEnabled | httpx.UnsupportedProtocol)
 
 

@@ -82,7 +82,7 @@ def attempt(
         workspace.claim(loaded.recipe.recipe, loaded.path, loaded.raw)
         record = RunRecord(loaded, workspace)
         corpus = Corpus(workspace, loaded.labels, {})
-        tools = make_tools(loaded, workspace, answers=workspace.local_file(ANSWERS))
+        tools = make_tools(loaded, workspace, answers=workspace.local_file(ANSWERS), fetches=True)
         performer = _Performer(corpus, Means(executor, tools, stop), listener, record)
         ended = Run(loaded.recipe.recipe, record.run_id, record.results)
         try:

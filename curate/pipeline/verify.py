@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from curate.corpus.fetched import FETCHED
 from curate.corpus.stored import blob_names, stored_tables
 from curate.corpus.tombstones import FILE as TOMBSTONES
 from curate.corpus.tombstones import Tombstones
@@ -123,6 +124,9 @@ def _verify_replies(workspace: Workspace) -> Iterator[Damage]:
     for problem in database_damages(workspace.local / ANSWERS):
         step = f"restore {ANSWERS} from a copy, or move it away: replies that it holds are then paid for again"
         yield Damage("replies", ANSWERS, problem, step)
+    for problem in database_damages(workspace.local / FETCHED):
+        step = f"restore {FETCHED} from a copy, or move it away: what it names is then read again, as it is now"
+        yield Damage("replies", FETCHED, problem, step)
 
 
 def _verify_releases(releases: Mapping[str, Folder], tombstones: Tombstones | None) -> Iterator[Damage]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from curate.corpus.fetched import FETCHED
 from curate.corpus.identity import row_works
 from curate.corpus.ledger import Ledger
 from curate.corpus.live import LiveWork
@@ -50,8 +51,10 @@ class Step(NamedTuple):
     settled: SettledStage | None = None
 
 
-def make_tools(loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | None = None) -> Tools:
-    """Return what the stages of a recipe work with; ``answers`` is for the holder of the workspace's lock."""
+def make_tools(
+    loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | None = None, fetches: bool = False
+) -> Tools:
+    """Return what the stages of a recipe work with; ``answers`` and ``fetches`` are for the holder of the lock."""
     recipe = loaded.recipe
     raw = tuple(dict.fromkeys((*loaded.raw, *workspace.raw_folders(loaded.path))))
     return Tools(
@@ -65,6 +68,8 @@ def make_tools(loaded: LoadedRecipe, workspace: Workspace, *, answers: Path | No
         credits=recipe.credits,
         today=datetime.now(UTC).date(),
         raw_folders=raw,
+        fetched=workspace.local_file(FETCHED) if fetches else workspace.local / FETCHED,
+        fetches=fetches,
     )
 
 
@@ -91,10 +96,11 @@ def walk(
     """Yield the stages in order. Finish a stage before asking for the next: its rows decide the next inputs.
 
     Stages for whose name ``discovers`` is true look for their inputs outside the workspace; for others, the listing of
-    the last run counts. With ``stores``, that listing is replaced; the caller holds the workspace's lock. Stages in
+    the last run counts. With ``stores``, that listing is replaced and other machines may be asked; the caller holds the
+    workspace's lock. Stages in
     ``settled`` (by index) look for nothing.
     """
-    tools, stages = make_tools(loaded, corpus.workspace), loaded.recipe.stages
+    tools, stages = make_tools(loaded, corpus.workspace, fetches=stores), loaded.recipe.stages
     works: dict[int, BatchWork] = {}
     begun: set[str] = set()
     for index, stage in enumerate(stages):

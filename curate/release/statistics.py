@@ -15,6 +15,9 @@ from curate.release.columns import Column, Indices, combined
 _UNCHANGED = "prediction"
 """The origin of an answer that is the pre-label's, left as it was"""
 
+_DATASET = "^hf://datasets/([^@]+@[0-9a-f]{40})/(?s:.*)"
+"""A file of the Hub; see ``HubFile.name``"""
+
 
 class Statistics:
     """Counts of a release's rows, by split where that matters; ``add`` every row."""
@@ -30,6 +33,8 @@ class Statistics:
         self.raters: Counter[int] = Counter()
         self.origins: Counter[tuple[str, str]] = Counter()
         """Items by collection and licence"""
+        self.datasets: Counter[str] = Counter()
+        """Items by data set of the Hugging Face Hub, as ``owner/name@commit``"""
         self._sources: dict[tuple[str, str], list[Indices]] = defaultdict(list)
         self.proposals: dict[str, Counter[str]] = defaultdict(Counter)
         """Items by model and outcome"""
@@ -79,6 +84,7 @@ class Statistics:
                 origin = (collection.as_py() or "not stated", licence.as_py() or "not stated")
                 self.origins[origin] += len(numbers)
                 self._sources[origin].append(np.unique(numbers.values.to_numpy()))
+        self._count_datasets(rows["file"])
         self.speakers.update(rows["speaker"].drop_null().unique().to_pylist())
         acts = combined(pc.list_flatten(rows["judgements"]))
         self.annotators.update(acts.field("annotator").drop_null().unique().to_pylist())
@@ -102,6 +108,11 @@ class Statistics:
                 self.agreement[entry["field"]].append(entry["value"])
         for name, field in self._schema.fields.items():
             self._count_values(split, name, field, columns[name])
+
+    def _count_datasets(self, files: pa.ChunkedArray) -> None:
+        names = pc.replace_substring_regex(files.filter(pc.match_substring_regex(files, _DATASET)), _DATASET, r"\1")
+        for dataset in pc.value_counts(names).to_pylist():
+            self.datasets[dataset["values"]] += dataset["counts"]
 
     def _count_answers(self, acts: pa.StructArray) -> None:
         self.judged_on.update(str(day) for day in acts.field("acted_at").drop_null().cast(pa.date32()).unique())

@@ -14,6 +14,7 @@ from curate.corpus.credits import Credits
 from curate.corpus.sources import RawFolders
 from curate.corpus.view import Corpus
 from curate.files import digest
+from curate.hub.parquet import fetch_copy
 from curate.labels import LabelSchema
 from curate.storage.blobs import Blobs
 
@@ -88,11 +89,15 @@ class Tools(NamedTuple):
     """The day of the run in UTC, after which consent may have expired"""
     raw_folders: tuple[Path, ...] = ()
     """Folders that the user named for raw files, besides the recipe's."""
+    fetched: Path | None = None
+    """The file of what was read elsewhere (see ``FetchRecord``), on the driver's machine."""
+    fetches: bool = False
+    """Whether listings may ask other machines for what is not stored yet: only in a run"""
 
     @property
     def raw(self) -> RawFolders:
         """The folders that raw files may be in."""
-        return RawFolders(self.folder, self.raw_folders)
+        return RawFolders(self.folder, self.raw_folders, fetch_copy)
 
 
 class Rejection(NamedTuple):

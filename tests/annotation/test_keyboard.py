@@ -21,6 +21,7 @@ READY = """() => {
   return htx && !htx.isLoading && htx.task && htx.annotationStore.selected && videos.length === 1
     && videos.every(each => each.readyState >= 2)
 }"""
+ANSWERS = "() => window.Htx.annotationStore.selected.serializeAnnotation().map(each => each.from_name)"
 VIDEO = "() => { const v = document.querySelector('video'); return [v.paused, v.currentTime] }"
 
 
@@ -35,8 +36,15 @@ def test_an_item_is_watched_judged_and_submitted_by_keys_alone(served: Any, open
     page = open_page(served.sign_up("keys@example.com"), 1280, 800)
     page.goto(f"{reach.url}/projects/{project.project_id}/data?labeling=1")
     page.wait_for_function(READY, timeout=60_000)
-    page.keyboard.press("Escape")  # the guideline
-    page.wait_for_timeout(500)
+    guideline = page.locator(".lsf-modal-ls_visible")
+    guideline.wait_for()
+    for key in ("7", "1", "w", "Space", "Control+Enter"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(300)
+    assert page.evaluate(ANSWERS) == [], "keys pass through the guideline to the form"
+    assert page.evaluate(VIDEO)[0], "space plays what the guideline covers"
+    page.keyboard.press("Escape")
+    guideline.wait_for(state="hidden")
     page.keyboard.press("Space")
     page.wait_for_function("() => document.querySelector('video').currentTime > 3", timeout=15_000)
     page.wait_for_function("() => document.querySelector('video').currentTime < 2", timeout=15_000)

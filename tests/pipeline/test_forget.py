@@ -47,6 +47,8 @@ def whole(tmp_path_factory) -> Path:
     with ReplyStore(root / "answers.sqlite") as store:
         times = {"created_at": "2027-01-01T00:00:00+00:00", "answered_by": None, "request_id": None}
         replies = [StoredReply(f"key-{n}", f"c{n}", "e", "m", reply=f"{REPLY}{n}.", **times) for n in range(7)]
+        quoting = json.dumps({"content": json.dumps({"why": "as in 'Sentence 1, ünïcode'"})})
+        replies[3] = replies[3]._replace(reply=quoting)
         store.commit_now([put_reply(reply) for reply in replies])
     run = root / "runs" / "20270101T000000-abcd"
     run.mkdir()
@@ -152,7 +154,7 @@ def test_everything_else_stays_as_it_was(workspace):
         assert rows(workspace, name) == [row for row in table if row[column] not in gone], name
     with sqlite3.connect(workspace.local / "answers.sqlite") as database:
         kept = {key for (key,) in database.execute("SELECT key FROM answers")}
-    assert kept == {"key-0", "key-2", "key-3", "key-5"}, "the seventh reply rested on nothing"
+    assert kept == {"key-0", "key-2", "key-5"}, "the fourth reply quoted, and the seventh rested on nothing"
 
 
 def rows(workspace: Workspace, name: str) -> list[dict]:
@@ -268,6 +270,7 @@ def test_a_turn_is_forgotten_where_others_show_it_too(tmp_path):
     target = next(row for row in rows(workspace, "items") if row["turn"] == 1)
     plan = plan_forgetting(workspace, Scope("item", target["item_id"]), "asked", today=TODAY)
     assert plan.rows["items"] == 1
+    assert plan.raw_files == ("posts.jsonl",)
     assert plan.masked == {"items": 3, "sources": 1}
     forget(workspace, plan)
     needles = [b"B has a long story", target["item_id"].encode()]
@@ -298,7 +301,7 @@ def test_the_plan_shows_everything_and_removes_nothing(whole, capsys):
     before = written(whole)
     forget_command(source="source-0001", dry_run=True, workspace=str(whole))
     output = capsys.readouterr().out
-    for words in ("items", "5 files of it", "3 stored replies", "2 forgotten items", "3 pages", "is withdrawn"):
+    for words in ("items", "5 files of it", "4 stored replies", "2 forgotten items", "3 pages", "is withdrawn"):
         assert words in output
     assert written(whole) == before
 

@@ -250,7 +250,7 @@ BAD_FILES = {
     "a join that is not there": (
         HEADER,
         {**EMOTION, "join": [{"table": "k.csv", "by": "id"}]},
-        "there is no table 'k.csv' in ",
+        "there is no file 'k.csv' in ",
     ),
 }
 

@@ -274,9 +274,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def _refs(self, name: str) -> None:
         repo = self._repo(name)
-        branches = [{"name": b, "ref": f"refs/heads/{b}", "targetCommit": oid} for b, oid in repo.branches.items()]
+        refs = [
+            {"name": b, "ref": b if b.startswith("refs/") else f"refs/heads/{b}", "targetCommit": oid}
+            for b, oid in repo.branches.items()
+        ]
+        converts = [ref for ref in refs if ref["ref"].startswith("refs/convert/")]
+        branches = [ref for ref in refs if ref not in converts]
         tags = [{"name": tag, "ref": f"refs/tags/{tag}", "targetCommit": oid} for tag, oid in repo.tags.items()]
-        raise Reply(200, {"branches": branches, "converts": [], "tags": tags})
+        raise Reply(200, {"branches": branches, "converts": converts, "tags": tags})
 
     def _tree(self, name: str, revision: str, folder: str) -> None:
         commit = self._commit(self._repo(name), revision)
@@ -373,7 +378,8 @@ class Handler(BaseHTTPRequestHandler):
         files = []
         for asked in self._json()["files"]:
             known = commit.files.get(asked["path"])
-            mode = "lfs" if asked["path"].endswith(".parquet") or asked["size"] > SMALL_FILE_BYTES else "regular"
+            is_large = asked["size"] > SMALL_FILE_BYTES and not asked["path"].endswith(".md")
+            mode = "lfs" if asked["path"].endswith(".parquet") or is_large else "regular"
             oid = (known.sha256 or known.oid) if known and self.hub.tells_oids else None
             files.append({"path": asked["path"], "uploadMode": mode, "shouldIgnore": False, "oid": oid})
         raise Reply(200, {"files": files, "commitOid": commit.oid})

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from curate.corpus.hub_names import DATASET
+
 FILE_COLUMN = "<file>"
 """A column that every table has: the name of its file."""
 _RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*-\s*(-?\d+(?:\.\d+)?)\s*")
@@ -35,6 +37,7 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+Globs = Annotated[tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])]
 Scalar = str | int | float | bool
 Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=Scalar)]
 Texts = Annotated[
@@ -181,13 +184,38 @@ class Item(_Settings):
                 yield name, value
 
 
+class HubTable(_Settings):
+    """The Parquet files of a data set on the Hugging Face Hub, or those that the Hub converted it to. No code runs."""
+
+    dataset: str = Field(pattern=rf"^{DATASET}$")
+    """Its full name, such as ``acme/interviews``."""
+    revision: str = Field(default="main", min_length=1, max_length=200, pattern=r"^[^\s?#]+$")
+    """A commit, tag or branch. The workspace stays at the commit that a branch was when it was first read."""
+    config: str | None = None
+    """The configuration, if the data set has several."""
+    split: str | None = None
+    """The split; without it, all of them."""
+
+    def __str__(self) -> str:
+        return f"hf://datasets/{self.dataset}@{self.revision}"
+
+
 class Table(_Settings):
     """A table and what its columns mean: items, judgements of them, or both."""
 
-    table: Annotated[
-        tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str]), Field(min_length=1)
-    ]
-    """Files (globs) of one shape: .csv, .tsv, .json, .jsonl or .parquet; cells are read as text."""
+    table: Globs = ()
+    """Files (globs) of one shape: .csv, .tsv, .json, .jsonl or .parquet; cells are read as text. A cell of a Parquet
+    file that holds a picture or sound is a path for ``media``."""
+    hub: Annotated[
+        HubTable | None,
+        BeforeValidator(
+            lambda v: {"dataset": v} if isinstance(v, str) else v, json_schema_input_type=HubTable | str | None
+        ),
+    ] = None
+    """Instead of ``table``: a data set on the Hugging Face Hub."""
+    files: Globs = ()
+    """Instead of ``table``: raw files (globs) whose folders and names say something. Each is a row with the column
+    ``<file>`` only, which ``extract`` takes apart."""
     columns: tuple[str, ...] = ()
     """Names of the columns, if the first line has none."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
@@ -219,6 +247,10 @@ class Table(_Settings):
 
     @model_validator(mode="after")
     def _check(self) -> "Table":
+        if sum(map(bool, (self.table, self.files, self.hub))) != 1:
+            raise ValueError("name either `table`, `hub`, or `files` whose names say something")
+        if self.files and (self.join or self.columns):
+            raise ValueError("files have no columns but <file> and what `extract` takes out of it")
         forms = [name for name in ("long", "wide", "votes", "ticks") if getattr(self, name)]
         if len(forms) > 1:
             raise ValueError(f"judgements are either {' or '.join(forms)}: put the others into an entry of their own")
@@ -233,6 +265,11 @@ class Table(_Settings):
         for column, pattern in self.extract.items():
             _check_pattern(column, pattern)
         return self
+
+    @property
+    def places(self) -> tuple[str | HubTable, ...]:
+        """Where the files are: globs, or a data set."""
+        return self.table if self.hub is None else (self.hub,)
 
     @property
     def has_judgements(self) -> bool:

@@ -1,4 +1,4 @@
-"""Read the members of zip and tar archives one after the other, whatever an archive claims of itself."""
+"""Read the members of archives, and media in cells of Parquet files, whatever an archive claims of itself."""
 
 import bz2
 import gzip
@@ -12,9 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple, cast
 
+import pyarrow as pa
+from pyarrow import parquet
+
+from curate.corpus.archives.cells import media_columns, read_files
 from curate.errors import InvalidRow
 
-_ZIP = (".zip",)
+_ZIP, _PARQUET = (".zip",), (".parquet",)
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 SUFFIXES = (*_ZIP, *_TAR)
 _MAX_HEADER_BYTES = 1_000_000
@@ -64,6 +68,8 @@ def open_members(path: Path) -> Iterator[Iterator[Member]]:
                 raise InvalidRow(f"it is no tar archive: {error}", reason="unreadable") from error
             with tar:
                 yield _tar_members(tar)
+        elif path.name.lower().endswith(_PARQUET):
+            yield _cells(file)
         else:
             raise InvalidRow(f"it is none of {', '.join(SUFFIXES)}", reason="unreadable")
 
@@ -103,6 +109,14 @@ def _tar_members(tar: tarfile.TarFile) -> Iterator[Member]:
         cast("Any", tar).members = []
 
 
+def _cells(file: BinaryIO) -> Iterator[Member]:
+    try:
+        table = parquet.ParquetFile(file)
+    except pa.ArrowException as error:
+        raise InvalidRow(f"it cannot be read as Parquet: {error}", reason="unreadable") from error
+    return (Member(name, content) for name, content in read_files(table, media_columns(table.schema_arrow)))
+
+
 class _Header(tarfile.TarInfo):
     """A header that ends the reading of an archive if it is damaged, where ``tarfile`` would take that for the end."""
 
@@ -128,7 +142,5 @@ def _decompressed(file: BinaryIO, name: str) -> IO[bytes]:
     if suffix in ("xz", "txz"):
         return cast("IO[bytes]", lzma.LZMAFile(file))
     if suffix in ("zst", "tzst"):
-        import pyarrow as pa
-
         return cast("IO[bytes]", pa.CompressedInputStream(file, "zstd"))
     return file

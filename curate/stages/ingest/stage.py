@@ -30,6 +30,7 @@ from curate.stages.ingest.finding import (
     list_raw_files,
     list_refused,
 )
+from curate.stages.ingest.hub import hub_notices
 from curate.stages.ingest.licences import licence_notice
 from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.ingest.participants import check_participant_pattern, participants_of
@@ -86,6 +87,7 @@ class Ingest(Discovered, Judged):
             yield notice
         if self.consent_until is not None and self.consent_until < tools.today:
             yield f"consent ended on {self.consent_until}: these items are left out of releases"
+        yield from hub_notices(self.tables, tools)
 
     def missing(self, raw: RawFolders) -> Iterable[Problem]:
         """Yield the patterns that match no file or only broken archives, or lead out of the folders of raw files."""
@@ -174,7 +176,7 @@ class Ingest(Discovered, Judged):
             return None
         try:
             names = {name for pattern in self._patterns() for name in find_files(pattern, tools.raw)}
-            in_tables = list(paths_of(self.tables, tools.raw))
+            in_tables = list(paths_of(self.tables, tools))
         except (LeadsOutside, InvalidRow):
             return None
         return chain(list_raw_files(names, tools.raw), in_tables)
@@ -187,12 +189,12 @@ class Ingest(Discovered, Judged):
         """See ``Judged.judgements``."""
         if not self.has_judgements:
             return None
-        return read_tables(self.tables, tools.raw, tools.labels).judgements
+        return read_tables(self.tables, tools.raw, tools.labels, tools=tools).judgements
 
     def _table_inputs(self, tools: Tools) -> pa.Table:
         if not self.tables:
             return INPUTS.empty_table()
-        return table_inputs(read_tables(self.tables, tools.raw, tools.labels), tools.raw)
+        return table_inputs(read_tables(self.tables, tools.raw, tools.labels, tools=tools), tools.raw)
 
     def _patterns(self) -> tuple[str, ...]:
         return (self.files,) if isinstance(self.files, str) else self.files or ()

@@ -1,7 +1,7 @@
 """Inputs of ingest from tables: one for each item, and one for each row that cannot be used."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -11,15 +11,16 @@ import pyarrow.compute as pc
 
 from curate.annotation.importing.items import CONTENT, KEPT, MEDIA
 from curate.annotation.importing.rows import KEY, LINE
-from curate.annotation.importing.settings import FILE_COLUMN, Table
+from curate.annotation.importing.settings import FILE_COLUMN, HubTable, Table
 from curate.corpus.identity import json_rows
-from curate.corpus.sources import RawFolders, allowing, outside
+from curate.corpus.sources import MEMBER, RawFolders, allowing, is_fetched, outside
 from curate.errors import InvalidRow
 from curate.files import sha256_of
 from curate.labels import LabelSchema
-from curate.stages.contract import Rejection
+from curate.stages.contract import Rejection, Tools
 from curate.stages.ingest.files import file_input
 from curate.stages.ingest.finding import INPUTS, RECORD, find_files, list_refused
+from curate.stages.ingest.hub import find_hub_files, is_at_hand
 from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.tables.mapped import Mapped, map_tables
 from curate.storage.delta import fill_columns
@@ -28,23 +29,33 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def find_tables(pattern: str, raw: RawFolders) -> list[tuple[str, Path]]:
-    """Return names and paths of the tables that a glob matches. Raises ``InvalidRow`` with a sentence."""
+def find_tables(place: str | HubTable, raw: RawFolders, tools: Tools | None = None) -> list[tuple[str, Path]]:
+    """Return names and paths of the tables that a glob matches, or of a data set's. Raises ``InvalidRow``.
+
+    Without ``tools``, no data set is read, and none of their files are returned.
+    """
+    if isinstance(place, HubTable):
+        return find_hub_files(place, tools) if tools is not None else []
     try:
-        files = sorted(find_files(pattern, raw))
+        files = sorted(find_files(place, raw))
+        refused = list_refused([place], raw)
     except LeadsOutside as error:
         raise InvalidRow(f"{outside(error.path, error.real)}; {allowing(error.real)}") from error
-    if refused := list_refused([pattern], raw):
+    if refused:
         raise InvalidRow(f"{refused[0]['file']}: {refused[0]['problem']}")
     if not files:
         folders = " or ".join(str(folder.resolve()) for folder in raw)
-        raise InvalidRow(f"there is no table {pattern!r} in {folders}")
+        raise InvalidRow(f"there is no file {place!r} in {folders}")
     return [(name, raw.join(name)) for name in files]
 
 
-def read_tables(tables: Sequence[Table], raw: RawFolders, labels: LabelSchema) -> Mapped:
-    """Return what tables hold. Raises ``InvalidInput`` with a sentence for each that cannot be read."""
-    return map_tables(tables, partial(find_tables, raw=raw), labels)
+def read_tables(tables: Sequence[Table], raw: RawFolders, labels: LabelSchema, *, tools: Tools | None = None) -> Mapped:
+    """Return what tables hold: of data sets of the Hub, those at hand. ``tools`` is needed to read any.
+
+    Raises ``InvalidInput`` with a sentence for each that cannot be read.
+    """
+    present = [table for table in tables if is_at_hand(table, tools)]
+    return map_tables(present, partial(find_tables, raw=raw, tools=tools), labels)
 
 
 def table_inputs(mapped: Mapped, raw: RawFolders) -> pa.Table:
@@ -131,10 +142,10 @@ def _media_inputs(items: "pl.DataFrame", raw: RawFolders) -> "tuple[pa.Table, pa
     shown: dict[str, str] = {}
     records = _record_inputs(items)
     may_read = raw.boundary()
-    for index, paths in enumerate(items[MEDIA].to_list()):
+    for index, (paths, table) in enumerate(zip(items[MEDIA].to_list(), items[FILE_COLUMN].to_list(), strict=True)):
         place = records["file"][index].as_py()
         try:
-            name = _present(paths or (), raw, may_read)
+            name = _present(paths or (), raw, may_read, table)
         except InvalidRow as error:
             problems.append({"file": place, "problem": error.message, "reason": "invalid"})
             continue
@@ -152,20 +163,25 @@ def _media_inputs(items: "pl.DataFrame", raw: RawFolders) -> "tuple[pa.Table, pa
     return (*tables, items[without])
 
 
-def _present(paths: Sequence[str | None], raw: RawFolders, may_read: Any) -> str | None:
+def _present(paths: Sequence[str | None], raw: RawFolders, may_read: Callable[[str], bool], table: str) -> str | None:
     """Return the first of the paths at which there is a file. Raises ``InvalidRow`` if one leads outside."""
     for name in paths:
         if not name:
             continue
         pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or "\0" in name:
+        is_outside = pure.is_absolute() or ".." in pure.parts or "\0" in name
+        if is_fetched(name):
+            # No table may make curate download what another one holds.
+            is_outside = is_outside or not name.startswith(f"{table}{MEMBER}")
+        elif not is_outside:
+            path = raw.on_disk(name)
+            if not path.is_file():
+                continue
+            is_outside = not may_read(os.path.realpath(path))
+        if is_outside:
             raise InvalidRow(f"the media path {name[:60]!r} leads out of the folders of raw files")
-        path = raw.on_disk(name)
-        if path.is_file():
-            if not may_read(os.path.realpath(path)):
-                raise InvalidRow(f"the media path {name[:60]!r} leads out of the folders of raw files")
-            if raw.join(name).is_file():
-                return name
+        if raw.join(name).is_file():
+            return name
     return None
 
 
@@ -184,8 +200,9 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def paths_of(tables: Sequence[Table], raw: RawFolders) -> Iterator[Path]:
+def paths_of(tables: Sequence[Table], tools: Tools) -> Iterator[Path]:
     """Yield the files of tables and of those joined to them. Raises ``InvalidRow``."""
+    find = partial(find_tables, raw=tools.raw, tools=tools)
     for table in tables:
-        for pattern in (*table.table, *(join.table for join in table.join)):
-            yield from (raw.on_disk(name) for name, _ in find_tables(pattern, raw))
+        for place in (*table.places, *table.files, *(join.table for join in table.join)):
+            yield from (tools.raw.on_disk(name) for name, _ in find(place))

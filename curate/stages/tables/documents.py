@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from curate.corpus.archives.cells import media_columns, read_cells
+from curate.corpus.sources import MEMBER
 from curate.errors import InvalidRow
 from curate.stages.tables.delimited import Row
 
@@ -98,15 +101,76 @@ def parquet_columns(path: Path) -> list[str]:
         raise InvalidRow(f"it cannot be read as Parquet: {str(error).partition(chr(10))[0]}") from error
 
 
-def read_parquet(path: Path, columns: Collection[str]) -> pa.Table:
-    """Return columns of a Parquet file as text; lists and groups as JSON. Raises ``InvalidRow``."""
+def read_parquet(path: Path, file: str, columns: Collection[str]) -> pa.Table:
+    """Return columns of a Parquet file as text. Raises ``InvalidRow``.
+
+    Lists and groups are JSON, class labels are the names that the file's features give them, and media are the names
+    of their cells as members of ``file``.
+    """
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(path, columns=list(columns))
-        return pa.table({name: _column_to_text(table[name]) for name in columns})
+        with parquet.ParquetFile(path) as opened:
+            media = set(media_columns(opened.schema_arrow))
+            table = opened.read(columns=[name for name in columns if name not in media])
+            names = _class_names(opened.schema_arrow)
+            texts = {name: _cell_names(opened, name, file) for name in columns if name in media}
+        texts |= {name: _column_to_text(_named(table[name], names.get(name))) for name in table.column_names}
+        return pa.table({name: texts[name] for name in columns})
     except pa.ArrowException as error:
         raise InvalidRow(f"it cannot be read as Parquet: {str(error).partition(chr(10))[0]}") from error
+
+
+def _cell_names(opened: Any, column: str, file: str) -> pa.Array:
+    names = (
+        cell.name if cell.data is None or cell.name is None else f"{file}{MEMBER}{cell.name}"
+        for cell in read_cells(opened, column)
+    )
+    return pa.array(names, pa.string())
+
+
+def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """Return the names of class labels by column, as ``datasets`` writes them into a file; empty if it did not."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        found = {name: _class_feature(feature) for name, feature in features.items()}
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+        return {}
+    return {name: names for name, names in found.items() if names}
+
+
+def _class_feature(feature: Any) -> list[str] | None:
+    """Return the names of a class label, or of a list of them."""
+    while isinstance(feature, list) and len(feature) == 1:
+        feature = feature[0]
+    while isinstance(feature, Mapping) and feature.get("_type") in ("Sequence", "List", "LargeList"):
+        feature = feature.get("feature")
+    if not isinstance(feature, Mapping) or feature.get("_type") != "ClassLabel":
+        return None
+    names = feature.get("names")
+    return [str(name) for name in names] if isinstance(names, list) else None
+
+
+def _named(column: pa.ChunkedArray, names: list[str] | None) -> pa.ChunkedArray:
+    """Return a column with names in place of the numbers of class labels; -1 stands for no label."""
+    if names is None:
+        return column
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        if not pa.types.is_integer(column.type.value_type):
+            return column
+        rows = [None if row is None else [_name(number, names) for number in row] for row in column.to_pylist()]
+        return pa.chunked_array([pa.array(rows, pa.list_(pa.string()))])
+    if not pa.types.is_integer(column.type):
+        return column
+    is_named = pc.and_(pc.greater_equal(column, 0), pc.less(column, len(names)))
+    known = pa.array(names, pa.string()).take(pc.if_else(is_named, column, None))
+    return pc.coalesce(known, pc.if_else(pc.equal(column, -1), None, column.cast(pa.string())))
+
+
+def _name(number: int | None, names: list[str]) -> str | None:
+    if number is None or number == -1:
+        return None
+    return names[number] if 0 <= number < len(names) else str(number)
 
 
 def _column_to_text(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from curate.annotation.importing.check import mapping_problems
 from curate.annotation.importing.rows import KEY, LINE
-from curate.annotation.importing.settings import FILE_COLUMN, Table
+from curate.annotation.importing.settings import FILE_COLUMN, HubTable, Table
 from curate.corpus.view import Corpus
 from curate.document import load_document, parse_model, sort_problems
 from curate.errors import InvalidInput, InvalidRow
@@ -48,8 +48,8 @@ def import_table(
     if not table.is_file():
         raise InvalidInput(f"there is no table {table}", hint="check the path")
 
-    def find(pattern: str) -> Sequence[tuple[str, Path]]:
-        return [(table.name, table)] if pattern == table.name else _beside(pattern, table.parent)
+    def find(place: str | HubTable) -> Sequence[tuple[str, Path]]:
+        return [(table.name, table)] if place == table.name else _beside(str(place), table.parent)
 
     mapped = map_tables([settings], find, corpus.labels, named=named_items(corpus))
     problems = [

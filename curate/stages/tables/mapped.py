@@ -10,7 +10,7 @@ from curate.annotation.importing.acts import FIELDS
 from curate.annotation.importing.items import items_of, unique_items, with_keys
 from curate.annotation.importing.judgements import FACTS, judgements_of
 from curate.annotation.importing.rows import KEY, LINE, TableRows, no_problems, prepare, problems_of
-from curate.annotation.importing.settings import FILE_COLUMN, Table
+from curate.annotation.importing.settings import FILE_COLUMN, HubTable, Table
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import LabelSchema
 from curate.stages.tables.delimited import listed
@@ -19,8 +19,9 @@ from curate.stages.tables.read import columns_of, missing_columns, read_file
 if TYPE_CHECKING:
     import polars as pl
 
-Find = Callable[[str], Sequence[tuple[str, Path]]]
-"""Returns names and paths of the files that a glob matches. Raises ``InvalidRow`` with a sentence if there are none."""
+Find = Callable[[str | HubTable], Sequence[tuple[str, Path]]]
+"""Returns names and paths of the files that a glob matches or that a data set has. Raises ``InvalidRow`` with a
+sentence if there are none."""
 
 
 class Mapped(NamedTuple):
@@ -36,7 +37,9 @@ def table_problems(tables: Sequence[Table], find: Find) -> Iterator[tuple[int, s
     for number, table in enumerate(tables):
         try:
             joined = [find(join.table) for join in table.join]
-            files = [file for pattern in table.table for file in find(pattern)]
+            files = [file for place in table.places for file in find(place)]
+            if table.files:
+                _listed(table, find)
         except InvalidRow as error:
             yield number, error.message
             continue
@@ -112,9 +115,12 @@ def _prepared(table: Table, find: Find) -> TableRows:
     import polars as pl
 
     columns = sorted({*table.columns_used(), *table.extracted} - {FILE_COLUMN})
+    if table.files:
+        rows = prepare(TableRows(_listed(table, find), no_problems()), table, ())
+        return rows._replace(frame=rows.frame.select(FILE_COLUMN, LINE, *columns))
     parts = []
     joined = [find(join.table) for join in table.join]
-    for name, path in (file for pattern in table.table for file in find(pattern)):
+    for name, path in (file for place in table.places for file in find(place)):
         own, others = _columns(name, path, table, joined)
         try:
             rows = read_file(path, name, table, own)
@@ -127,6 +133,16 @@ def _prepared(table: Table, find: Find) -> TableRows:
             raise InvalidInput(f"{name}: {error}", hint="correct the mapping, or the table") from error
         parts.append(rows._replace(frame=rows.frame.select(FILE_COLUMN, LINE, *columns)))
     return TableRows(*(pl.concat([part[index] for part in parts]) for index in (0, 1)))
+
+
+def _listed(table: Table, find: Find) -> "pl.DataFrame":
+    """Return the files of a mapping as rows. Raises ``InvalidRow`` if there are none, or it reads another column."""
+    import polars as pl
+
+    if other := [column for column in table.columns_used() if column != FILE_COLUMN]:
+        raise InvalidRow(f"files have no column {listed(other[:1])}: take it out of {FILE_COLUMN} by `extract`")
+    names = dict.fromkeys(name for pattern in table.files for name, _ in find(pattern))
+    return pl.DataFrame({FILE_COLUMN: list(names), LINE: 1}, schema={FILE_COLUMN: pl.String, LINE: pl.Int64})
 
 
 def _columns(
@@ -175,7 +191,7 @@ def _judgements(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> "tu
     try:
         return judgements_of(frame, table, labels)
     except ValueError as error:
-        raise InvalidInput(f"{', '.join(table.table)}: {error}") from error
+        raise InvalidInput(f"{', '.join(map(str, (*table.places, *table.files)))}: {error}") from error
 
 
 def _unique(judged: "tuple[pa.Table, pl.DataFrame]", table: Table) -> "tuple[pa.Table, pl.DataFrame]":

@@ -67,7 +67,7 @@ def read_file(path: Path, file: str, table: Table | Join, wanted: Sequence[str])
     columns = [name for name in wanted if name != FILE_COLUMN]
     problems: list[tuple[str, int, str, str, str]] = []
     if path.suffix.lower() == ".parquet":
-        frame = pl.DataFrame(read_parquet(path, columns)).with_row_index(LINE, 1).cast({LINE: pl.Int64})
+        frame = pl.DataFrame(read_parquet(path, file, columns)).with_row_index(LINE, 1).cast({LINE: pl.Int64})
     elif path.suffix.lower() in _DELIMITED:
         with _open(path, table, wanted) as opened:
             indices = [opened.names.index(name) for name in columns]

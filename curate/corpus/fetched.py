@@ -1,0 +1,51 @@
+"""What listings read elsewhere, kept in the workspace so that nothing is asked twice."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from curate.storage.sqlite import open_connection, sqlite_errors
+
+FETCHED = "fetched.sqlite"
+"""The workspace's file of what was read elsewhere."""
+_SCHEMA = "CREATE TABLE IF NOT EXISTS records (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key))"
+
+
+class FetchRecord:
+    """JSON objects by kind and key, in an SQLite file that is made by the first that is stored."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def get(self, kind: str, key: str) -> dict[str, Any] | None:
+        """Return what is stored; None if nothing is."""
+        return next((value for name, value in self.all(kind) if name == key), None)
+
+    def all(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the keys and values of a kind."""
+        if not self.path.is_file():
+            return
+        with closing(open_connection(self.path)) as connection, sqlite_errors(self.path):
+            connection.execute(_SCHEMA)
+            rows = connection.execute("SELECT key, value FROM records WHERE kind = ?", (kind,)).fetchall()
+        yield from ((key, json.loads(value)) for key, value in rows)
+
+    def put(self, kind: str, values: Mapping[str, Mapping[str, Any]]) -> None:
+        """Store values by key, in place of those that are stored under the same keys."""
+        with closing(open_connection(self.path)) as connection, sqlite_errors(self.path):
+            connection.execute(_SCHEMA)
+            rows = [(kind, key, json.dumps(value)) for key, value in values.items()]
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", rows)
+            connection.execute("COMMIT")
+
+    def remove(self, kind: str, keys: Iterable[str]) -> None:
+        """Remove what is stored under some keys, so that no byte of it stays."""
+        if self.path.is_file():
+            with closing(open_connection(self.path)) as connection, sqlite_errors(self.path):
+                connection.execute(_SCHEMA)
+                connection.execute("PRAGMA secure_delete=ON")
+                connection.executemany("DELETE FROM records WHERE kind = ? AND key = ?", [(kind, key) for key in keys])
+                connection.execute("VACUUM")
