@@ -17,7 +17,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def recipe_schema() -> dict[str, Any]:
     """Return the JSON schema of a recipe (draft 2020-12), for editors that complete and check YAML files."""
-    return {"$schema": DIALECT, "title": "A recipe of curate", **described_schema(Recipe)}
+    return {"$schema": DIALECT, **described_schema(Recipe), "title": "A recipe of curate"}
 
 
 def described_schema(model: Any) -> dict[str, Any]:

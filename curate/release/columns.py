@@ -25,7 +25,7 @@ class Column(NamedTuple):
 
 def take_column(table: pa.Table, name: str, indices: Indices, kind: pa.DataType, *, with_json: bool) -> Column:
     """Return the values of a column at ``indices``."""
-    values = combined(table[name].take(_nullable(indices)))
+    values = combined(table[name].take(nullable(indices)))
     return Column(values.cast(kind), json_values(values) if with_json else None)
 
 
@@ -69,7 +69,7 @@ class DistinctValues:
         numbers = np.where(indices < 0, -1, self._numbers[indices]) if len(self._numbers) else indices
         listed = numbers.tolist()
         return [
-            Column(values.take(_nullable(numbers)), [json[number] for number in listed] if with_json else None)
+            Column(values.take(nullable(numbers)), [json[number] for number in listed] if with_json else None)
             for values, json in zip(self._values, self._json, strict=True)
         ]
 
@@ -89,5 +89,6 @@ def combined(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     return values
 
 
-def _nullable(indices: Indices) -> pa.Array:
+def nullable(indices: Indices) -> pa.Array:
+    """Return indices with null where there is no row."""
     return pa.array(indices, pa.int64(), mask=indices < 0)

@@ -32,14 +32,22 @@ def recut(folder: Path, manifest: Manifest, tombstones: Tombstones, target: Path
     Raises ``WorkspaceUnusable`` for a file that cannot be read.
     """
     shutil.rmtree(target, ignore_errors=True)
-    (target / "data").mkdir(parents=True)
     removed: set[str] = set()
     files, kept_ids = [], []
-    for file in manifest.files:
+    # Files of items first: they say of which source an item is, whose judgements go with it.
+    for file in sorted(manifest.files, key=lambda file: file.split is None and file.rows is not None):
         rows = None
-        if file.rows is not None:
-            ids, _ = read_ids(folder / file.path)
-            is_gone = tombstones.forgotten_rows(ids)
+        (target / file.path).parent.mkdir(parents=True, exist_ok=True)
+        ids = pa.table({}) if file.rows is None else read_ids(folder / file.path)[0]
+        if file.rows is not None and not ids.column_names:
+            # A table of raters: a release whose raters are forgotten is not cut, but removed.
+            shutil.copy(folder / file.path, target / file.path)
+            rows = file.rows
+        elif file.rows is not None:
+            is_gone = pc.or_(
+                tombstones.forgotten_rows(ids),
+                pc.is_in(ids["item_id"].combine_chunks(), pa.array(sorted(removed), pa.string())),
+            )
             removed.update(ids.filter(is_gone)["item_id"].to_pylist())
             kept = ids.filter(pc.invert(is_gone))["item_id"].to_pylist()
             kept_ids.append([file.path, kept])

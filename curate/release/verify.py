@@ -10,6 +10,8 @@ from curate.release.read import open_shard
 from curate.release.shards import ReleaseFile
 from curate.storage.folder import Folder
 
+_LOADED = ("data/", "labels/", "judgements/", "raters/")
+
 
 def release_damages(folder: Folder) -> list[str]:
     """Return what is wrong with the release in a folder, a sentence each; empty if every byte is as it was made."""
@@ -26,7 +28,7 @@ def release_damages(folder: Folder) -> list[str]:
         *(
             f"{name} is not part of the release, and loaders would read it"
             for name in sorted(set(sizes) - listed)
-            if name.startswith("data/")
+            if name.startswith(_LOADED)
         ),
     ]
     for file in manifest.files:
@@ -45,8 +47,8 @@ def release_damages(folder: Folder) -> list[str]:
 def _manifest_damages(manifest: Manifest, folder: Folder) -> list[str]:
     rows = Counter[str]()
     for file in manifest.files:
-        if file.rows is not None:
-            rows[Path(file.path).name.rsplit("-", 3)[0]] += file.rows
+        if file.split is not None:
+            rows[file.split] += file.rows or 0
     damages = []
     if manifest.version != Path(folder.path).name:
         damages.append(f"{FILE} calls the release {manifest.version!r}, and its folder {Path(folder.path).name!r}")
@@ -63,7 +65,7 @@ def _shard_damages(folder: Folder, file: ReleaseFile) -> list[str]:
     """Return what is wrong with a shard that is as its manifest says: both may have been made by anyone."""
     (path,) = folder.fetch([file.path])
     try:
-        shard = open_shard(path, release=folder.location)
+        shard = open_shard(path, release=folder.location, key="rater" if file.path.startswith("raters/") else "item_id")
     except WorkspaceUnusable as error:
         return [error.message.removeprefix(f"release {folder.location}: ")]
     return [] if shard.rows == file.rows else [f"{file.path} has {shard.rows:,} rows where {FILE} says {file.rows:,}"]

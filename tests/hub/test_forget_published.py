@@ -73,7 +73,7 @@ def test_every_tag_is_cut_again_and_nothing_old_can_be_fetched(hub, workspace, t
         assert verify(f"hf://acme/clips@{tag}", workspace=workspace.local).damages == []
     card = repo.resolve(second).files["README.md"].blob.decode()
     assert "Cut again on 2027-03-01" in card
-    info = yaml.safe_load(card.split("---\n")[1])["dataset_info"]
+    info = yaml.safe_load(card.split("---\n")[1])["dataset_info"][0]
     assert sum(split["num_examples"] for split in info["splits"]) == 6
     ids = []
     for number, entry in enumerate(repo.resolve(second).files.values()):

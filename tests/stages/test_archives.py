@@ -282,7 +282,7 @@ def test_tables_in_archives_and_a_whole_run(tmp_path):
     (tmp_path / "corpus.zip").unlink()
     with pytest.raises(InvalidInput) as raised:
         run_quietly(recipe, tmp_path / "w")
-    sentences = ("no file matches 'corpus.zip!/wav/*'", "there is no table 'corpus.zip!/labels.csv'")
+    sentences = ("no file matches 'corpus.zip!/wav/*'", "there is no file 'corpus.zip!/labels.csv'")
     assert [any(text in problem for problem in raised.value.problems) for text in sentences] == [True, True]
 
 
