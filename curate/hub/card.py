@@ -82,7 +82,7 @@ def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
         "agreement": agreement_section(facts),
         "instructions": instructions_section(facts, counts),
         "models": models_section(facts),
-        "consent": consent_section(facts),
+        "consent": consent_section(facts, counts),
         "limitations": limitations_section(facts, counts),
         "citation": citation_section(facts),
         "first_split": next(iter(counts.rows), "train"),
