@@ -33,6 +33,11 @@ class Judged(Stage):
 
     collection: str | None
 
+    @property
+    @abstractmethod
+    def has_judgements(self) -> bool:
+        """Whether these settings bring any."""
+
     @abstractmethod
     def judgements(self, tools: Tools) -> pa.Table | None:
         """Return a row for each judgement (see ``curate.stages.tables.mapped``); None if there are none."""
