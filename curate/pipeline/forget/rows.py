@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.masking import mask_rows
 from curate.corpus.stored import all_blob_names, stored_tables
 from curate.corpus.tombstones import MASK, Tombstones
 from curate.files import sha256_of
@@ -160,7 +161,7 @@ def _change(place: str, table: Table, rows: pa.Table, context: _Context) -> Tabl
         if "face_id" in rows.column_names and kind == "faces":
             is_gone = pc.or_(is_gone, pc.is_in(rows["face_id"], value_set=context.faces))
         kept, removed, masked = rows.filter(pc.invert(is_gone)), rows.filter(is_gone), 0
-    hidden = _rename_people(context.tombstones.mask(kind, kept), context)
+    hidden = _rename_people(mask_rows(kind, kept, context.tombstones), context)
     masked += _count_differing(kept, hidden)
     hidden, quoting = _mask_texts(kind, hidden, context)
     return TableChange(place, table, hidden, removed, masked + quoting, frozenset(aliases))
