@@ -19,7 +19,7 @@ from curate.errors import InvalidInput
 from curate.labels import LabelSchema, load_labels
 from curate.sentences import count_of
 from curate.stages import STAGES, writer_of
-from curate.stages.capabilities import Discovered
+from curate.stages.capabilities import Discovered, Judged
 from curate.stages.contract import BatchStage, Stage
 
 _MAX_SHOWN = 120
@@ -172,6 +172,11 @@ def _order_problems(stages: Mapping[int, Stage], document: Document, *, complete
             writer = writer_of(table)
             step = f"; add {writer.kind()}" if writer else ""
             yield f"{location}: {stage.stage} reads {table}, which no stage writes{step}"
+        if complete and isinstance(stage, Judged) and stage.has_judgements:
+            takes_in = writer_of("annotations")
+            if takes_in is not None and not any(isinstance(other, takes_in) for other in stages.values()):
+                name = takes_in.kind()
+                yield f"{location}: its tables hold judgements that no stage takes in; add {name}"
         before.append(stage)
 
 

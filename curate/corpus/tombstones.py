@@ -4,7 +4,7 @@ import hmac
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -159,48 +159,25 @@ class Tombstones:
                 is_forgotten |= pc.fill_null(is_masked, False).to_numpy()
         return pa.array(is_forgotten)
 
-    def mask(self, table: str, rows: pa.Table) -> pa.Table:
-        """Return the rows of ``sources`` or ``items`` without what they quote of forgotten items and speakers."""
-        if table not in ("sources", "items") or not (self._parts or self._keys["participant"]):
-            return rows
-        parts = self._parts_by_source(rows["source_id"])
-        columns = {name: rows[name].to_pylist() for name in ("text", "dialogue") if name in rows.column_names}
-        for index, source_id in enumerate(rows["source_id"].to_pylist()):
-            stones = parts.get(source_id, ())
-            if "dialogue" in columns and (turns := columns["dialogue"][index]) is not None:
-                columns["dialogue"][index] = [self._mask_turn(n, turn, stones) for n, turn in enumerate(turns)]
-            for start, end in (stone.chars for stone in stones if stone.chars and table == "sources"):
-                if text := columns["text"][index]:
-                    columns["text"][index] = text[:start] + MASK * len(text[start:end]) + text[end:]
-        for name, values in columns.items():
-            field = rows.schema.field(name)
-            rows = rows.set_column(rows.schema.get_field_index(name), field, pa.array(values, field.type))
-        return rows
-
-    def _mask_turn(self, number: int, turn: dict[str, Any], stones: Sequence[Tombstone]) -> dict[str, Any]:
-        hidden = MASK * len(turn["text"] or "")
-        if turn.get("speaker") and self.holds("participant", [turn["speaker"]]):
-            return {**turn, "speaker": None, "text": hidden}
-        number = turn.get("turn", number)
-        is_part = any(_is_cut_from(s, turn.get("start_s"), turn.get("end_s"), number, None, None) for s in stones)
-        return {**turn, "text": hidden} if is_part else turn
-
-    def _parts_by_source(self, source_ids: pa.ChunkedArray) -> dict[str, list[Tombstone]]:
+    def parts_by_source(self, source_ids: pa.ChunkedArray) -> dict[str, list[Tombstone]]:
+        """Return the forgotten parts of these sources, by source."""
+        if not self._parts:
+            return {}
         keys = {source_id: self.key("source", source_id) for source_id in source_ids.drop_null().unique().to_pylist()}
         return {source_id: self._parts[key] for source_id, key in keys.items() if key in self._parts}
 
     def _parts_of_sources(self, rows: pa.Table) -> NDArray[np.bool_]:
-        parts = self._parts_by_source(rows["source_id"])
+        parts = self.parts_by_source(rows["source_id"])
         columns = ("start_s", "end_s", "turn", "channel", "layout")
         candidates = np.flatnonzero(pc.is_in(rows["source_id"], value_set=pa.array(sorted(parts), pa.string())))
         is_part = np.zeros(rows.num_rows, np.bool_)
         for index in candidates.tolist():
             place = [rows[name][index].as_py() if name in rows.column_names else None for name in columns]
-            is_part[index] = any(_is_cut_from(stone, *place) for stone in parts[rows["source_id"][index].as_py()])
+            is_part[index] = any(is_cut_from(stone, *place) for stone in parts[rows["source_id"][index].as_py()])
         return is_part
 
 
-def _is_cut_from(
+def is_cut_from(
     stone: Tombstone,
     start_s: float | None,
     end_s: float | None,

@@ -82,7 +82,7 @@ def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
         "agreement": agreement_section(facts),
         "instructions": instructions_section(facts, counts),
         "models": models_section(facts),
-        "consent": consent_section(facts),
+        "consent": consent_section(facts, counts),
         "limitations": limitations_section(facts, counts),
         "citation": citation_section(facts),
         "first_split": next(iter(counts.rows), "train"),
@@ -122,21 +122,26 @@ def _header(facts: CardFacts, counts: Counts) -> str:
         "size_categories": [next((name for limit, name in _SIZES if total < limit), "n>1M")],
         "configs": [
             {
-                "config_name": "default",
-                "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in counts.rows],
+                "config_name": one.name,
+                "data_files": [{"split": split, "path": f"{one.folder}/{split}-*.parquet"} for split in one.rows],
             }
+            for one in facts.configurations
         ],
-        "dataset_info": {
-            # Readers cache a folder by this block and by its name, so whatever differs in content must differ here.
-            "description": f"Content hash {facts.content_sha256}",
-            "features": [dict(feature) for feature in facts.features],
-            "splits": [
-                {"name": split, "num_bytes": facts.row_bytes.get(split, 0), "num_examples": count}
-                for split, count in counts.rows.items()
-            ],
-            "download_size": sum(facts.split_bytes.values()),
-            "dataset_size": sum(facts.row_bytes.values()),
-        },
+        "dataset_info": [
+            {
+                "config_name": one.name,
+                # Readers cache a folder by this block and by its name, so whatever differs in content must differ here.
+                "description": f"Content hash {facts.content_sha256}",
+                "features": [dict(feature) for feature in one.card_features],
+                "splits": [
+                    {"name": split, "num_bytes": one.row_bytes.get(split, 0), "num_examples": count}
+                    for split, count in one.rows.items()
+                ],
+                "download_size": sum(one.file_bytes.values()),
+                "dataset_size": sum(one.row_bytes.values()),
+            }
+            for one in facts.configurations
+        ],
     }
     text: str = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=120)
     return text.rstrip("\n")

@@ -48,6 +48,23 @@ class Separation(Protocol):
     def leaks(self) -> Mapping[str, Sequence[str]]: ...
 
 
+class Configuration(Protocol):
+    """A configuration: see ``curate.release.configurations``."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def folder(self) -> str: ...
+    @property
+    def card_features(self) -> Sequence[Mapping[str, Any]]: ...
+    @property
+    def rows(self) -> Mapping[str, int]: ...
+    @property
+    def row_bytes(self) -> Mapping[str, int]: ...
+    @property
+    def file_bytes(self) -> Mapping[str, int]: ...
+
+
 class AgreementFigure(Protocol):
     """One figure of agreement: see ``curate.consensus.agreement.rows``."""
 
@@ -93,19 +110,15 @@ class CardFacts(NamedTuple):
     label_schema: str
     fields: Mapping[str, str]
     """A Markdown line for each label field."""
-    features: Sequence[Mapping[str, Any]]
-    """The columns in the form of ``dataset_info``."""
     tool: str
     separations: Sequence[Separation] = ()
     """For each thing that splits must not have in common, how many items have it and whether it holds."""
-    row_bytes: Mapping[str, int] = {}
-    """The size of the rows of each split, not compressed."""
+    configurations: Sequence[Configuration] = ()
+    """What can be loaded by name; ``default`` comes first."""
     schemes: Mapping[str, Mapping[str, Any]] = {}
     """The facts of each split scheme, as the manifest has them"""
     errata: Sequence[Mapping[str, str | None]] = ()
     """What turned out to be wrong, oldest first"""
-    split_bytes: Mapping[str, int] = {}
-    """The size of the files of each split."""
     languages: Sequence[str] = ()
     """ISO 639-1 codes"""
     labels: Mapping[str, Sequence[str]] = {}

@@ -80,17 +80,23 @@ def models_section(facts: CardFacts) -> str:
     return table(["labeller", "model", "prompt", "its hash", "items"], rows)
 
 
-def consent_section(facts: CardFacts) -> str:
-    """Return what sources state of consent."""
+def consent_section(facts: CardFacts, counts: Counts) -> str:
+    """Return what sources state of consent, and what recordings of people ask of their users."""
+    has_people = counts.faces or any(counts.modalities[medium] for medium in ("audio", "image", "video"))
+    care = "\n\nRecordings and pictures may show people: use them only for what those people agreed to."
+    return _consents(facts) + (care if has_people else "")
+
+
+def _consents(facts: CardFacts) -> str:
     stated = {words: n for words, n in facts.consents.items() if words}
     total = sum(facts.consents.values())
     if not stated:
-        return f"Consent of the people shown or heard is stated for none of the {count_of(total, 'source')}."
+        return f"Consent is stated for none of the {count_of(total, 'source')}."
     lines = [f"- {escape(words)}: {count_of(n, 'source')}" for words, n in sorted(stated.items())]
     missing = total - sum(stated.values())
     if missing:
         lines.append(f"- not stated: {count_of(missing, 'source')}")
-    return "Consent of the people shown or heard, as stated for the sources:\n\n" + "\n".join(lines)
+    return "Consent, as stated for the sources:\n\n" + "\n".join(lines)
 
 
 def limitations(facts: CardFacts, counts: Counts) -> list[str]:

@@ -8,6 +8,7 @@ import yaml
 from curate.hub.card_facts import CardFacts
 
 FILE = "CITATION.cff"
+_URL = re.compile(r"https?://[^\s<>]+")
 _EMAIL = re.compile(r"[^@\s,<>]+@[^@\s,<>]+\.[^@\s,<>]+")
 
 
@@ -29,20 +30,18 @@ def citation_file(facts: CardFacts) -> str:
     if facts.licence and facts.is_spdx:
         document["license"] = facts.licence
     if makers.contact:
-        document["contact"] = [{"name": f"The makers of {title}", **_contact(makers.contact)}]
+        document["contact"] = [{"name": f"The makers of {title}", **contact_of(makers.contact, address="website")}]
     text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 
-def is_email(contact: str) -> bool:
-    """Whether a contact is an e-mail address."""
-    return bool(_EMAIL.fullmatch(contact))
+def contact_of(contact: str, *, address: str) -> dict[str, str]:
+    """Return a contact as ``email``, as a URL under the key ``address``, or as a name if it is neither."""
+    if _EMAIL.fullmatch(contact):
+        return {"email": contact}
+    return {address: contact} if _URL.fullmatch(contact) else {"name": contact}
 
 
 def _author(name: str) -> dict[str, str]:
     family, comma, given = (part.strip() for part in name.partition(","))
     return {"family-names": family, "given-names": given} if comma and family and given else {"name": name}
-
-
-def _contact(contact: str) -> dict[str, str]:
-    return {"email": contact} if is_email(contact) else {"website": contact}

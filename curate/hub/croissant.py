@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from curate.hub.card_facts import CardFacts, Counts
 from curate.hub.card_people import agreement_sentences, limitations
-from curate.hub.citation import is_email
+from curate.hub.citation import contact_of
 from curate.sentences import count_of
 
 FILE = "croissant.json"
@@ -99,7 +99,9 @@ def croissant_file(
         "distribution": [*map(_file_object, shards), *map(_file_set, counts.rows)],
         "recordSet": [_record_set(split, count, features) for split, count in counts.rows.items()],
     }
-    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    # Names may hold half a surrogate pair, which no file can.
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _credits(facts: CardFacts) -> dict[str, Any]:
@@ -110,8 +112,8 @@ def _credits(facts: CardFacts) -> dict[str, Any]:
     if makers.citation:
         found["citeAs"] = makers.citation
     if makers.contact:
-        key = "email" if is_email(makers.contact) else "url"
-        found["publisher"] = [{"@type": "sc:Organization", "name": f"The makers of {facts.name}", key: makers.contact}]
+        name = {"name": f"The makers of {facts.name}"}
+        found["publisher"] = [{"@type": "sc:Organization", **name, **contact_of(makers.contact, address="url")}]
     return found
 
 

@@ -69,6 +69,7 @@ JUDGEMENT_MEMBERS: dict[str, Feature] = {
     "annotator": scalar("string"),
     "arm": scalar("string"),
     "acted_at": scalar("timestamp[us, tz=UTC]"),
+    "seconds": scalar("float64"),
     "skipped": scalar("bool"),
     "cannot_judge": scalar("string"),
     "origins": list_of({"field": scalar("string"), "origin": scalar("string")}),

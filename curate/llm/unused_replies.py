@@ -16,20 +16,22 @@ class UnusedReplies(NamedTuple):
     usd: float
 
 
-def count_unused(path: Path, used: Collection[str]) -> UnusedReplies:
-    """Return how many stored replies are to none of the requests in ``used``; nothing is changed."""
+def count_unused(path: Path, used: Collection[str], quoted: Collection[str] = ()) -> UnusedReplies:
+    """Return how many stored replies ``forget_unused`` would delete; nothing is changed."""
     if not path.is_file():
         return UnusedReplies(0, 0.0)
     with closing(open_connection(path, read_only=True)) as connection, sqlite_errors(path):
-        _note_used(connection, used)
+        _note_used(connection, used, quoted)
         count, usd = connection.execute(
             "SELECT count(*), coalesce(sum(usd), 0.0) FROM answers WHERE key NOT IN (SELECT key FROM temp.used)"
         ).fetchone()
     return UnusedReplies(int(count), float(usd))
 
 
-def forget_unused(path: Path, used: Collection[str]) -> None:
-    """Delete the replies to all requests but those in ``used`` so that no byte of them stays in the file or beside it.
+def forget_unused(path: Path, used: Collection[str], quoted: Collection[str] = ()) -> None:
+    """Delete the replies to all requests but those in ``used``, and those that quote one of the texts in ``quoted``.
+
+    No byte of them stays in the file or beside it.
 
     What was spent stays on the account. May be killed and repeated at any time.
     """
@@ -37,7 +39,7 @@ def forget_unused(path: Path, used: Collection[str]) -> None:
         return
     with closing(open_connection(path)) as connection, sqlite_errors(path):
         connection.execute("PRAGMA secure_delete=ON")
-        _note_used(connection, used)
+        _note_used(connection, used, quoted)
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("DELETE FROM answers WHERE key NOT IN (SELECT key FROM temp.used)")
         # What is under way is still to be paid and received.
@@ -52,6 +54,11 @@ def forget_unused(path: Path, used: Collection[str]) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _note_used(connection: Connection, used: Collection[str]) -> None:
+def _note_used(connection: Connection, used: Collection[str], quoted: Collection[str]) -> None:
+    """Note the requests whose replies stay."""
     connection.execute("CREATE TEMP TABLE used (key TEXT PRIMARY KEY) WITHOUT ROWID")
     connection.executemany("INSERT OR IGNORE INTO temp.used VALUES (?)", ((key,) for key in used))
+    if quoted:
+        replies = connection.execute("SELECT key, reply FROM answers WHERE key IN (SELECT key FROM temp.used)")
+        quoting = [(key,) for key, reply in replies if any(text in reply for text in quoted)]
+        connection.executemany("DELETE FROM temp.used WHERE key = ?", quoting)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.ledger import Batch, Ledger
+from curate.corpus.masking import mask_rows
 from curate.corpus.spec import parent_column, table_spec
 from curate.corpus.stored import all_blob_names
 from curate.corpus.tombstones import Tombstones
@@ -106,7 +107,7 @@ def batch_of(work: BatchWork, done: Sequence[Done], labels: LabelSchema) -> Batc
 
 def without_forgotten(batch: Batch, first: str, tombstones: Tombstones) -> tuple[Batch, set[str]]:
     """Return the batch with rejections in place of the rows that are forgotten, and the blobs that these name."""
-    parent, rows = parent_column(first), tombstones.mask(first, batch.rows[first])
+    parent, rows = parent_column(first), mask_rows(first, batch.rows[first], tombstones)
     is_forgotten = tombstones.forgotten_rows(rows)
     dropped, kept = rows.filter(is_forgotten), rows.filter(pc.invert(is_forgotten))
     gone = set(dropped[parent].to_pylist()) - set(kept[parent].to_pylist())
@@ -124,7 +125,9 @@ def without_forgotten(batch: Batch, first: str, tombstones: Tombstones) -> tuple
             is_gone = pc.is_in(table[parent_column(name)], value_set=pa.array(sorted(gone), pa.string()))
             is_gone = pc.or_(is_gone, tombstones.forgotten_rows(table))
             blobs |= all_blob_names(table.filter(is_gone))
-            tables[name] = table.filter(pc.invert(is_gone))
+            shown = table.filter(pc.invert(is_gone))
+            tables[name] = mask_rows(name, shown, tombstones)
+            blobs |= all_blob_names(shown) - all_blob_names(tables[name])
     return batch._replace(rows=tables, rejected=[*others, *rejected]), blobs
 
 

@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate.corpus.identity import join_objects, json_values
-from curate.files import canonical_json
 
 Indices = NDArray[np.int64]
 """Indices of rows; -1 stands for no row."""
@@ -25,8 +24,9 @@ class Column(NamedTuple):
 
 def take_column(table: pa.Table, name: str, indices: Indices, kind: pa.DataType, *, with_json: bool) -> Column:
     """Return the values of a column at ``indices``."""
-    values = combined(table[name].take(_nullable(indices)))
-    return Column(values.cast(kind), json_values(values) if with_json else None)
+    values = combined(table[name].take(nullable(indices)))
+    values = values.cast(kind)
+    return Column(values, json_values(values) if with_json else None)
 
 
 def to_struct(columns: Mapping[str, Column], kind: pa.StructType, missing: NDArray[np.bool_] | None = None) -> Column:
@@ -60,7 +60,7 @@ class DistinctValues:
         by_kind = list(zip(*converted, strict=True)) or [()] * len(kinds)
         self._values = [pa.array(made, kind) for made, kind in zip(by_kind, kinds, strict=True)]
         # The last one is that of no value, with number -1.
-        self._json = [[*(canonical_json(value).decode() for value in made), "null"] for made in by_kind]
+        self._json = [[*json_values(made), "null"] for made in self._values]
 
     def take(self, indices: Indices, *, with_json: bool) -> list[Column]:
         """Return the converted values at ``indices``, as one column for each kind."""
@@ -69,7 +69,7 @@ class DistinctValues:
         numbers = np.where(indices < 0, -1, self._numbers[indices]) if len(self._numbers) else indices
         listed = numbers.tolist()
         return [
-            Column(values.take(_nullable(numbers)), [json[number] for number in listed] if with_json else None)
+            Column(values.take(nullable(numbers)), [json[number] for number in listed] if with_json else None)
             for values, json in zip(self._values, self._json, strict=True)
         ]
 
@@ -89,5 +89,6 @@ def combined(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     return values
 
 
-def _nullable(indices: Indices) -> pa.Array:
+def nullable(indices: Indices) -> pa.Array:
+    """Return indices with null where there is no row."""
     return pa.array(indices, pa.int64(), mask=indices < 0)

@@ -47,7 +47,7 @@ class Shard(NamedTuple):
             raise _unreadable(self.release, self.path, error) from error
 
 
-def open_shard(path: Path, *, release: str) -> Shard:
+def open_shard(path: Path, *, release: str, key: str = _KEY) -> Shard:
     """Return the shard at ``path`` of the release that users know as ``release``.
 
     Raises ``WorkspaceUnusable`` unless its footer can be read and names the feature of every column as it is stored.
@@ -59,8 +59,8 @@ def open_shard(path: Path, *, release: str) -> Shard:
         _check_struct(features, pa.struct(list(schema)), "the footer")
     except _UNREADABLE as error:
         raise _unreadable(release, path, error) from error
-    if features.get(_KEY) != scalar("string"):
-        raise _unreadable(release, path, _Refused(f"it has no column {_KEY} of texts"))
+    if features.get(key) != scalar("string"):
+        raise _unreadable(release, path, _Refused(f"it has no column {key} of texts"))
     return Shard(path, release, features, metadata.num_rows)
 
 

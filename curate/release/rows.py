@@ -14,8 +14,18 @@ from curate.corpus.judgements import current_judgements
 from curate.corpus.pseudonyms import pseudonym
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema, arrow_type
-from curate.release.columns import Column, DistinctValues, Indices, combined, find_rows, take_column, to_struct
+from curate.release.columns import (
+    Column,
+    DistinctValues,
+    Indices,
+    combined,
+    find_rows,
+    nullable,
+    take_column,
+    to_struct,
+)
 from curate.release.features import MEDIA, released_features
+from curate.release.long import positions_of
 
 ITEM_COLUMNS = (
     *("item_id", "source_id", "unit", "start_s", "end_s", "speaker", "turn", "text", "text_b", "text_source"),
@@ -70,6 +80,9 @@ class ReleaseRows:
         act_items = find_rows(self._acts["item_id"], self.item_ids)
         starts = np.searchsorted(act_items, np.arange(len(self.item_ids) + 1))
         self._act_starts, self._act_ends = starts[:-1], starts[1:].copy()
+        self._positions = positions_of(self._acts)
+        participants = self._sources["participant"].take(nullable(self._source_rows))
+        self._owners = combined(pc.coalesce(participants, self._items["source_id"]))
         self._is_hidden = np.zeros(len(self.item_ids), np.bool_)
 
     def select(self, *, reviewed_only: bool = False) -> Indices:
@@ -84,6 +97,29 @@ class ReleaseRows:
         self._is_hidden[items] = True
         self._label_rows[items] = self._prelabel_rows[items] = -1
         self._act_ends[items] = self._act_starts[items]
+
+    def has_media(self, items: Indices) -> bool:
+        """Return whether any of these items has a medium."""
+        rows = pa.array(items)
+        return any(self._items[name].take(rows).null_count < len(items) for name in MEDIA)
+
+    def owners(self, items: Indices) -> list[str]:
+        """Return whose each of these items is: the participant's, or else its source's."""
+        owners: list[str] = self._owners.take(pa.array(items)).to_pylist()
+        return owners
+
+    def acts(self, items: Indices) -> tuple[pa.Table, pa.Array, pa.Array, pa.Array]:
+        """Return the acts on these items, in order, with the id of the item, the rater and the position of each."""
+        rows, offsets = self._act_rows(items)
+        owners = combined(self.item_ids).take(pa.array(np.repeat(items, np.diff(offsets))))
+        raters = self._pseudonyms.take(rows, with_json=False)[0].values
+        return self._acts.take(pa.array(rows)), owners, raters, self._positions.take(pa.array(rows))
+
+    def _act_rows(self, items: Indices) -> tuple[Indices, Indices]:
+        """Return the rows of the acts on these items, and where those of each item begin and end among them."""
+        starts, ends = self._act_starts[items], self._act_ends[items]
+        offsets = np.concatenate([[0], np.cumsum(ends - starts)])
+        return np.repeat(starts - offsets[:-1], ends - starts) + np.arange(offsets[-1]), offsets
 
     def columns(self, items: Indices, *, with_json: bool = False) -> dict[str, Column]:
         """Return the columns of a release for these items, in order; fields hold released values."""
@@ -153,14 +189,13 @@ class ReleaseRows:
         return to_struct(columns, kind, rows < 0)
 
     def _take_judgements(self, items: Indices, *, with_json: bool) -> Column:
-        starts, ends = self._act_starts[items], self._act_ends[items]
-        offsets = np.concatenate([[0], np.cumsum(ends - starts)])
-        rows = np.repeat(starts - offsets[:-1], ends - starts) + np.arange(offsets[-1])
+        rows, offsets = self._act_rows(items)
         kind = self._kinds["judgements"].value_type
-        acts = self._acts.append_column("skipped", pc.equal(self._acts["action"], "skipped"))
+        skipped = pc.equal(self._acts["action"], "skipped")
+        acts = self._acts.append_column("skipped", skipped).append_column("seconds", self._acts["lead_time_s"])
         columns = {
             name: take_column(acts, name, rows, kind.field(name).type, with_json=with_json)
-            for name in ("judgement_id", "arm", "acted_at", "skipped", "cannot_judge", "origins")
+            for name in ("judgement_id", "arm", "acted_at", "seconds", "skipped", "cannot_judge", "origins")
         } | self._take_fields(self._act_values, rows, with_json=with_json)
         columns["annotator"] = self._pseudonyms.take(rows, with_json=with_json)[0]
         judgements = to_struct(columns, kind)

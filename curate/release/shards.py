@@ -16,6 +16,7 @@ SPLIT_COLUMN = "split"
 """What tables read from several shards call the split of a row."""
 ROW_GROUP_BYTES = 32 * 2**20
 ROW_GROUP_ROWS = 100_000
+TEXT_GROUP_BYTES = 256 * 2**20
 
 # Large row groups with content-defined chunks keep unchanged text in unchanged chunks after insertions.
 _CHUNKING = {"min_chunk_size": 256 * 1024, "max_chunk_size": 1024 * 1024, "norm_level": 0}
@@ -31,8 +32,9 @@ class ReleaseFile(NamedTuple):
 
     @property
     def split(self) -> str | None:
-        """The split that a shard is of."""
-        return None if self.rows is None else PurePosixPath(self.path).name.rsplit("-", 3)[0]
+        """The split that a shard of items is of; None for other files."""
+        is_shard = self.rows is not None and self.path.startswith("data/")
+        return PurePosixPath(self.path).name.rsplit("-", 3)[0] if is_shard else None
 
 
 def cut_shards(sizes: Sequence[int], max_bytes: int) -> list[slice]:
@@ -40,8 +42,13 @@ def cut_shards(sizes: Sequence[int], max_bytes: int) -> list[slice]:
     return _cut(sizes, max_bytes, len(sizes))
 
 
-def cut_row_groups(sizes: Sequence[int]) -> list[slice]:
-    """Return consecutive slices of the rows of a shard that are written, and held in memory, at once."""
+def cut_row_groups(sizes: Sequence[int], *, has_media: bool) -> list[slice]:
+    """Return consecutive slices of the rows of a shard that are written, and held in memory, at once.
+
+    Without media they are large: small ones would undo content-defined chunking.
+    """
+    if not has_media:
+        return _cut(sizes, TEXT_GROUP_BYTES, len(sizes))
     return _cut(sizes, ROW_GROUP_BYTES, ROW_GROUP_ROWS)
 
 
@@ -55,9 +62,9 @@ def _cut(sizes: Sequence[int], max_bytes: int, max_rows: int) -> list[slice]:
     return [slice(start, end) for start, end in zip(cuts, [*cuts[1:], len(sizes)], strict=True) if start < end]
 
 
-def shard_path(split: str, number: int, total: int) -> str:
+def shard_path(folder: str, split: str, number: int, total: int) -> str:
     """Return the path of a shard in its release."""
-    return f"data/{split}-{number:05d}-of-{total:05d}.parquet"
+    return f"{folder}/{split}-{number:05d}-of-{total:05d}.parquet"
 
 
 def write_shard(path: Path, groups: Iterable[pa.Table], features: Mapping[str, Feature], blobs: Blobs) -> int:
@@ -74,7 +81,7 @@ def write_shard(path: Path, groups: Iterable[pa.Table], features: Mapping[str, F
 
 def open_writer(path: Path, schema: pa.Schema) -> parquet.ParquetWriter:
     """Return a writer of a shard with this schema; close it."""
-    media = [f"{name}.bytes" for name in MEDIA]
+    media = [f"{name}.bytes" for name in MEDIA if name in schema.names]
     plain = [leaf for leaf in leaf_paths(schema) if leaf not in media]
     return parquet.ParquetWriter(
         path,
@@ -109,7 +116,9 @@ def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
 
 
 def _with_media(rows: pa.Table, schema: pa.Schema, blobs: Blobs) -> pa.Table:
-    names = {name: rows[name].to_pylist() for name in MEDIA}
+    names = {name: rows[name].to_pylist() for name in MEDIA if name in schema.names}
+    if not names:
+        return pa.Table.from_arrays([rows[name] for name in schema.names], schema=schema)
     bytes_of = _read_media(rows["item_id"], names, blobs)
     columns = {name: rows[name] for name in schema.names}
     for name, column in names.items():

@@ -9,9 +9,10 @@ import pyarrow.compute as pc
 
 from curate.corpus.errata import Erratum
 from curate.corpus.errata import to_lines as to_lines_of
-from curate.files import canonical_json
 from curate.labels import LabelSchema
 from curate.release.columns import Indices
+from curate.release.configurations import Configuration, Writer, raters_of
+from curate.release.content import content_header, content_line
 from curate.release.diff import Content, compare, read_content, read_shards
 from curate.release.features import MEDIA
 from curate.release.history import Step, change_log, first_step, step_after_withdrawal
@@ -20,7 +21,7 @@ from curate.release.propose import next_step
 from curate.release.rows import ReleaseRows, to_lines
 from curate.release.schemes import SchemeFacts
 from curate.release.semver import parse_version
-from curate.release.shards import ReleaseFile, cut_row_groups, cut_shards, describe_file, shard_path, write_shard
+from curate.release.shards import ReleaseFile, describe_file
 from curate.release.statistics import Statistics
 from curate.release.versions import Releases
 from curate.storage.blobs import Blobs
@@ -36,6 +37,8 @@ class Plan:
     sizes: dict[str, list[int]]
     content_sha256: str
     statistics: Statistics
+    hidden: Collection[str] = ()
+    """The splits whose labels and judgements are left out"""
 
 
 class About(NamedTuple):
@@ -48,10 +51,10 @@ class About(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What documents can say of the shards: the history with this version last, bytes by split, and every file."""
+    """What documents can say of a release: the history with this version last, what it holds, and its shards."""
 
     history: tuple[Step, ...]
-    split_bytes: dict[str, int]
+    configurations: list[Configuration]
     shards: tuple[ReleaseFile, ...] = ()
 
 
@@ -64,6 +67,7 @@ def plan_release(
     *,
     names: Iterable[str],
     hidden: Collection[str] = (),
+    raters: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Plan:
     """Read every row once, without its media, and return what a release with the splits ``names`` would hold.
 
@@ -76,21 +80,23 @@ def plan_release(
     def lines() -> Iterator[bytes]:
         for split in names:
             is_member = pc.fill_null(pc.equal(splits, split), False)
-            members, prefix = items[is_member.to_numpy(False)[items]], f"[{canonical_json(split).decode()},"
+            members = items[is_member.to_numpy(False)[items]]
             if len(members):
                 items_by_split[split], sizes[split] = members, []
             for start in range(0, len(members), _ROWS):
                 part = members[start : start + _ROWS]
                 columns = rows.columns(part, with_json=True)
                 statistics.add(split, columns, rows.source_numbers[part])
-                encoded = [f"{prefix}{line}]".encode() for line in to_lines(columns)]
+                encoded = [content_line(split, line) for line in to_lines(columns)]
                 media = _media_sizes([columns[name].values for name in MEDIA], blobs)
                 sizes[split] += [len(line) + size for line, size in zip(encoded, media, strict=True)]
                 yield from encoded
 
-    header = {"features": rows.features, "labels": labels.sha256}
+    placed = items[splits.take(pa.array(items)).is_valid().to_numpy(False)]
+    table = None if raters is None else raters_of(rows, placed, raters)
+    header = content_header(rows.features, labels.sha256, table if table is not None and table.num_rows else None)
     sha256 = content_hash(header, lines())
-    return Plan(items_by_split, sizes, sha256, statistics)
+    return Plan(items_by_split, sizes, sha256, statistics, hidden)
 
 
 def write_release(
@@ -104,29 +110,29 @@ def write_release(
     max_shard_bytes: int,
     documents: Callable[[Written], Mapping[str, str]],
     errata: Sequence[Erratum] = (),
+    raters: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Manifest:
     """Write the planned release and return its manifest.
 
     Its version is proposed by what differs from the newest release of the recipe, unless ``about`` names one.
-    ``documents`` makes the files beside the shards by name, the card among them. Raises ``InvalidInput`` if the version
-    named is not greater than every version in use.
+    ``documents`` makes the files beside the shards by name, the card among them. ``raters`` holds what raters, by
+    pseudonym, say of themselves; None leaves them out. Raises ``InvalidInput`` if the version named is not greater than
+    every version in use.
     """
     if about.version is not None:
         releases.check_new(about.version)
-    features = rows.features
     with releases.building() as build:
-        folder, files = build.folder, []
-        for split, items in plan.splits.items():
-            cuts = cut_shards(plan.sizes[split], max_shard_bytes)
-            for number, cut in enumerate(cuts):
-                path, members = shard_path(split, number, len(cuts)), items[cut]
-                groups = (rows.table(members[group]) for group in cut_row_groups(plan.sizes[split][cut]))
-                files.append(describe_file(folder, path, rows=write_shard(folder / path, groups, features, blobs)))
+        writer = Writer(folder := build.folder, blobs)
+        writer.write_items(rows, plan.splits, plan.sizes, max_shard_bytes)
+        writer.write_judgements(rows, plan.splits, labels)
+        if raters is not None:
+            writer.write_raters(rows, plan.splits, raters)
+        files = writer.files
         content = Content("", labels.sha256, *read_shards(folder, files))
         history = next_history(releases, about.recipe, content, version=about.version, errata=len(errata))
         build.version = history[-1].version
-        sizes = {split: sum(file.size_bytes for file in files if file.split == split) for split in plan.splits}
-        texts = {**documents(Written(history, sizes, tuple(files))), CHANGES: change_log(history)}
+        shards = tuple(file for file in files if file.split is not None)
+        texts = {**documents(Written(history, writer.configurations, shards)), CHANGES: change_log(history)}
         texts |= {ERRATA: to_lines_of(errata)} if errata else {}
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
@@ -141,6 +147,7 @@ def write_release(
             files=(*(describe_file(folder, name) for name in sorted(texts)), *files),
             history=history,
             tool=about.tool,
+            writer=f"pyarrow {pa.__version__}",
         )
         manifest.write(folder)
     return manifest

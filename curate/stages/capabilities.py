@@ -41,6 +41,15 @@ class Judged(Stage):
 
     collection: str | None
 
+    @property
+    @abstractmethod
+    def has_judgements(self) -> bool:
+        """Whether these settings bring any."""
+
+    @abstractmethod
+    def judgement_files(self, tools: Tools) -> Iterable[Path] | None:
+        """Return the files that hold them; None if these are not at hand."""
+
     @abstractmethod
     def judgements(self, tools: Tools) -> pa.Table | None:
         """Return a row for each judgement (see ``curate.stages.tables.mapped``); None if there are none."""

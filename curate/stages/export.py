@@ -35,6 +35,7 @@ from curate.stages.contract import DriverStage, Forecast, Problem, Receipt, Tool
 from curate.stages.released_card import card_facts, licence_notes, losses, media_left_out, withheld_items
 from curate.stages.released_documents import licence_facts, people_facts, release_documents
 from curate.stages.released_media import ReleasedMedia
+from curate.stages.released_raters import read_raters
 from curate.stages.released_rights import (
     LicenceOverride,
     expired_in,
@@ -66,6 +67,9 @@ class Export(DriverStage, Dividing):
     """Leave out items that nobody has judged."""
     media: tuple[Medium, ...] = get_args(Medium)
     """The media to release, of those that people are shown; viewing copies that are missing are made."""
+    raters: bool | str = False
+    """Whether a table of raters is released, with their consent: pseudonyms and counts, and what they say of themselves
+    in a CSV file next to the recipe (with a column ``rater``), where five or more say the same"""
     max_shard_mb: int = Field(default=500, ge=1, le=5_000)
     """The largest Parquet file, in megabytes."""
     licence_override: LicenceOverride | None = None
@@ -106,6 +110,8 @@ class Export(DriverStage, Dividing):
             place: tuple[str, ...] = ("splits", name) if self.splits else ("split",)
             if problem := scheme.problem(folder):
                 yield place, problem
+        if isinstance(self.raters, str) and not (folder / self.raters).is_file():
+            yield ("raters",), f"there is no file {self.raters}; name a CSV file with a column `rater`, or write true"
 
     def perform(self, corpus: Corpus, tools: Tools) -> Receipt:
         """Write a release, unless the newest one has the same content."""
@@ -137,7 +143,10 @@ class Export(DriverStage, Dividing):
         is_hidden = pc.is_in(divided.primary, value_set=pa.array(self.hidden, pa.string()))
         rows.hide(np.flatnonzero(is_hidden.to_numpy(False)))
         names = next(iter(schemes.values())).names or divided.names
-        plan = plan_release(rows, items, divided.primary, tools.labels, tools.blobs, names=names, hidden=self.hidden)
+        raters = self._raters(corpus, tools)
+        plan = plan_release(
+            rows, items, divided.primary, tools.labels, tools.blobs, names=names, hidden=self.hidden, raters=raters
+        )
         if same := self._same(releases, recipe, plan.content_sha256, errata):
             self._note(corpus, tools, schemes, plan, lacking)
             return _unchanged(same, expired)
@@ -164,12 +173,13 @@ class Export(DriverStage, Dividing):
             releases=releases,
             about=about,
             errata=errata,
+            raters=raters,
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
             documents=lambda written: release_documents(
                 template,
-                card_facts(
-                    about, plan, tools.labels, rows.features, tables, separated, written, notices, tools.credits
-                )._replace(**people, **licence_facts(licence), errata=[erratum._asdict() for erratum in errata]),
+                card_facts(about, plan, tools.labels, tables, separated, written, notices, tools.credits)._replace(
+                    **people, **licence_facts(licence), errata=[erratum._asdict() for erratum in errata]
+                ),
                 plan.statistics,
                 written,
                 rows.features,
@@ -227,6 +237,12 @@ class Export(DriverStage, Dividing):
     def _schemes(self, tools: Tools) -> dict[str, SplitSettings]:
         return {name: scheme.settings(tools.seed, tools.raw) for name, scheme in self.schemes.items()}
 
+    def _raters(self, corpus: Corpus, tools: Tools) -> dict[str, dict[str, str]] | None:
+        """Return what raters say of themselves, by pseudonym; None if nothing of them is released."""
+        if isinstance(self.raters, str):
+            return read_raters(tools.raw.path(self.raters), corpus.workspace.secret)
+        return {} if self.raters else None
+
     def _rules(self) -> dict[str, str]:
         return {name: scheme.rule() for name, scheme in self.schemes.items()}
 
@@ -240,6 +256,7 @@ class Export(DriverStage, Dividing):
             __version__,
             identities,
             self.hidden,
+            self._raters(corpus, tools),
             self.reviewed_only,
             self.media,
             tools.labels.sha256,

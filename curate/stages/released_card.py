@@ -10,10 +10,10 @@ from curate.corpus.credits import Credits
 from curate.corpus.separation import Separation
 from curate.corpus.view import Corpus
 from curate.hub.card_facts import CardFacts
-from curate.labels import Feature, LabelSchema
+from curate.labels import LabelSchema
 from curate.labels.fields.phrases import Words
 from curate.media.faces.insightface import licence_note
-from curate.release.features import MEDIA, card_features
+from curate.release.features import MEDIA
 from curate.release.rows import ReleaseTables
 from curate.release.write import About, Plan, Written
 from curate.sentences import count_of, verb_of
@@ -26,7 +26,6 @@ def card_facts(
     about: About,
     plan: Plan,
     labels: LabelSchema,
-    features: dict[str, Feature],
     tables: ReleaseTables,
     separated: Sequence[Separation],
     written: Written,
@@ -45,12 +44,10 @@ def card_facts(
         recipe=about.recipe,
         label_schema=labels.name,
         fields={name: field.describe() for name, field in fields.items()},
-        features=card_features(features),
         schemes={name: scheme.model_dump() for name, scheme in about.schemes.items()},
         tool=about.tool,
         separations=separated,
-        row_bytes={split: sum(sizes) for split, sizes in plan.sizes.items()},
-        split_bytes=written.split_bytes,
+        configurations=written.configurations,
         languages=sorted(language for language in languages if len(language) == _ISO_639_1),
         labels={name: field.labels for name, field in fields.items() if field.labels},
         definitions={

@@ -60,13 +60,15 @@ def people_facts(corpus: Corpus, tables: ReleaseTables, plan: Plan, tools: Tools
     """Return the facts of a card on agreement, instructions, models and consent, about the released items alone."""
     released = tables.items.take(pa.array(np.concatenate(list(plan.splits.values()))))
     acts = corpus.read("annotations", [*_ACTS, *tools.labels.fields])
-    judgements = current_judgements(acts.filter(pc.is_in(acts["item_id"], value_set=released["item_id"])))
+    shown = [pa.array(items) for split, items in plan.splits.items() if split not in plan.hidden]
+    shown_ids = tables.items["item_id"].take(pa.chunked_array(shown, pa.int64()))
+    judgements = current_judgements(acts.filter(pc.is_in(acts["item_id"], value_set=shown_ids)))
     sources = corpus.read("sources", ["source_id", "consent"])
     consents = sources.filter(pc.is_in(sources["source_id"], value_set=released["source_id"]))["consent"].to_pylist()
     return {
         "agreement": _agreement(tools, judgements),
         "platforms": ("Label Studio",) if judgements["server"].null_count < judgements.num_rows else (),
-        "models": _models(corpus, released["item_id"]),
+        "models": _models(corpus, shown_ids),
         "consents": dict(Counter(consent or "" for consent in consents)),
         **_instructions(judgements["guideline_sha256"], tools),
     }

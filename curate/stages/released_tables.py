@@ -21,6 +21,7 @@ _ANNOTATION = (
     "action",
     "acted_at",
     "cannot_judge",
+    "lead_time_s",
     "origins",
 )
 

@@ -55,6 +55,13 @@ def change_open_set(page: Any, field: Any, value: list[str]) -> list[str]:
     return [*value, "tenderness"]
 
 
+def change_scale(page: Any, field: Any, value: float) -> float:
+    """Another number of the scale by its key."""
+    other = field.maximum if value != field.maximum else field.minimum
+    press_key_of(page, f"{other:g}")
+    return other
+
+
 def change_spans(page: Any, field: Any, value: dict[str, Any]) -> dict[str, Any]:
     """A word marked with the mouse."""
     turn, word, label = 0, "late", field.labels[0]
@@ -112,6 +119,7 @@ def change_preference(page: Any, field: Any, value: dict[str, Any]) -> dict[str,
 CHANGES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "category": change_category,
     "open_set": change_open_set,
+    "scale": change_scale,
     "spans": change_spans,
     "timeline": change_timeline,
     "trace": change_trace,

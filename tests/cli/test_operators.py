@@ -110,7 +110,9 @@ WRONG = {
     "{stage: prelabel, model: offline, show: image}": "show must be a list such as [a, b], not 'image'",
     "{stage: annotate, instructions: ''}": "instructions needs at least 1 character",
     "{stage: annotate, raters_per_item: many}": "raters_per_item must be a whole number, not 'many'",
-    "{stage: export, split: {train: most}}": "train must be a number, not 'most'",
+    "{stage: export, split: {train: most}}": (
+        "train: there is no file most; a split is a share, a list of ids, or a file of ids"
+    ),
     "{stage: publish, repo: a/b, private: perhaps}": "private must be true or false, not 'perhaps'",
     "3": "stages, number 1 must be a group of settings, not 3",
 }

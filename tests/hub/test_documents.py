@@ -90,10 +90,13 @@ def test_models_are_named_with_their_prompts():
 
 
 def test_consent_is_stated_as_sources_state_it():
-    assert "stated for none of the 2 sources" in consent_section(facts(consents={"": 2}))
-    text = consent_section(facts(consents={"": 1, "research only": 3}))
+    assert "stated for none of the 2 sources" in consent_section(facts(consents={"": 2}), counts())
+    text = consent_section(facts(consents={"": 1, "research only": 3}), counts(modalities={"audio": 1}))
     assert "- research only: 3 sources\n- not stated: 1 source" in text
-    assert "not stated" not in consent_section(facts(consents={"research only": 3}))
+    assert "use them only for what those people agreed to" in text
+    other = consent_section(facts(consents={"research only": 3}), counts(modalities={"text": 3}))
+    assert "not stated" not in other
+    assert "people" not in other
 
 
 LOW = [figure("emotion", "krippendorff_alpha_nominal", 0.2, 0.1, 0.3)]
@@ -156,6 +159,8 @@ def test_the_citation_file_is_that_of_the_format():
     assert full["contact"] == [{"name": "The makers of Films", "email": "a@example.org"}]
     web = Credits(contact="https://example.org")
     assert yaml.safe_load(citation_file(facts(credits=web)))["contact"][0]["website"] == "https://example.org"
+    asked = yaml.safe_load(citation_file(facts(credits=Credits(contact="Ask Ann"))))
+    assert asked["contact"] == [{"name": "Ask Ann"}]
     assert "license" not in yaml.safe_load(citation_file(facts(**licence_facts("LicenseRef-mine"))))
     assert licence_facts("Ask me") == {"licence": "Ask me"}
     assert licence_facts(None) == {"licence": None}
@@ -206,6 +211,19 @@ def test_a_release_says_the_same_in_all_its_documents(release):
         "faces of people", "voices of people", "videos of people", "names of speakers",
     }  # fmt: skip
     assert any("a model's, reviewed by nobody" in sentence for sentence in document["rai:dataLimitations"])
+
+
+def test_hostile_words_of_a_recipe_are_data_in_every_document(tmp_path):
+    evil = "</script> $name {{ 7 * 7 }}\n---\n# \ud800 [x](javascript:1)\x00"
+    made = make_corpus(tmp_path / "ws", items=2)
+    made = made._replace(tools=made.tools._replace(credits=Credits(evil, evil, (evil,), evil, evil)))
+    _, folder = make_release(made)
+    header, card = (folder / "README.md").read_text(encoding="utf-8").split("\n---\n", 1)
+    assert yaml.safe_load(header.removeprefix("---\n"))["pretty_name"].startswith("</script> $name")
+    assert "\n---\n" not in card
+    assert "[x](javascript" not in card
+    assert json.loads((folder / "croissant.json").read_text(encoding="utf-8"))["name"].startswith("</script> $name")
+    assert yaml.safe_load((folder / "CITATION.cff").read_text(encoding="utf-8"))["title"] == evil
 
 
 def test_mlcroissant_reads_every_row(release, monkeypatch):

@@ -65,7 +65,8 @@ def run(url: str, folder: Path, mode: str, count: int) -> list[str]:
 
 
 def main() -> None:
-    import openai.types.chat  # noqa: F401 - so that the forks need not
+    import httpcore2  # noqa: F401 - so that the forks need not
+    import openai.types.chat  # noqa: F401
 
     for line in sys.stdin:
         url, folder, mode, count = line.split()

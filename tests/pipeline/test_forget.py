@@ -40,6 +40,10 @@ def whole(tmp_path_factory) -> Path:
     made.corpus.update_column("prelabels", "request_key", keys)
     for at in ("faces", "shots"):
         rows = [{"source_id": f"source-{n:04d}", "start_s": n * 1.5, "end_s": n * 1.5 + 1} for n in range(3)]
+        if at == "faces":
+            crop = made.corpus.workspace.blobs.put(make_jpeg(77), "jpg")
+            seen = {"times_s": [1.0, 6.5], "scores": [0.5, 0.75], "best_time_s": 6.5, "crop": crop}
+            rows[1] |= {"start_s": 0.0, "end_s": 8.0, **seen, "frames": [{"time_s": 6.5, "crop": crop}]}
         key = open_table(made.corpus.workspace, at, made.corpus.labels)
         key.commit(
             [{**row, key.spec.key: f"{at}-{row['source_id']}", "work": f"{at}-work"} for row in rows], metadata={}
@@ -47,6 +51,8 @@ def whole(tmp_path_factory) -> Path:
     with ReplyStore(root / "answers.sqlite") as store:
         times = {"created_at": "2027-01-01T00:00:00+00:00", "answered_by": None, "request_id": None}
         replies = [StoredReply(f"key-{n}", f"c{n}", "e", "m", reply=f"{REPLY}{n}.", **times) for n in range(7)]
+        quoting = json.dumps({"content": json.dumps({"why": "as in 'Sentence 1, ünïcode'"})})
+        replies[3] = replies[3]._replace(reply=quoting)
         store.commit_now([put_reply(reply) for reply in replies])
     run = root / "runs" / "20270101T000000-abcd"
     run.mkdir()
@@ -115,7 +121,7 @@ def item_needles(number: int) -> list[bytes]:
 
 SCOPES = {
     "source": (("source", "source-0001"), [*item_needles(1), *item_needles(4), b"source-0001", b"Film 1"]),
-    "item": (("item", "item-0004"), item_needles(4)),
+    "item": (("item", "item-0004"), [make_jpeg(77), *item_needles(4)]),
     "speaker": (("participant", "speaker of source-0002"), [*item_needles(2), *item_needles(5), b"of source-0002"]),
     "rater": (("annotator", "ada@example.org"), [b"ada@example.org", b"act-0-0-", b"of rater 0"]),
 }
@@ -140,7 +146,10 @@ def test_no_byte_of_it_stays_in_any_file_nor_in_the_next_release(workspace, name
     assert sum(manifest.splits.values()) == 6 - {"source": 2, "item": 1, "speaker": 2, "rater": 0}[name]
     assert leaks(root, needles) == []
     assert verify(root).damages == []
-    assert len(list(root.glob("blobs/*/*"))) == 15 - {"source": 5, "item": 3, "speaker": 5, "rater": 0}[name]
+    if name == "item":
+        track = next(row for row in rows(workspace, "faces") if row["source_id"] == "source-0001")
+        assert (track["times_s"], track["scores"], track["crop"], track["frames"]) == ([1.0], [0.5], None, [])
+    assert len(list(root.glob("blobs/*/*"))) == 16 - {"source": 6, "item": 4, "speaker": 5, "rater": 0}[name]
 
 
 def test_everything_else_stays_as_it_was(workspace):
@@ -152,7 +161,7 @@ def test_everything_else_stays_as_it_was(workspace):
         assert rows(workspace, name) == [row for row in table if row[column] not in gone], name
     with sqlite3.connect(workspace.local / "answers.sqlite") as database:
         kept = {key for (key,) in database.execute("SELECT key FROM answers")}
-    assert kept == {"key-0", "key-2", "key-3", "key-5"}, "the seventh reply rested on nothing"
+    assert kept == {"key-0", "key-2", "key-5"}, "the fourth reply quoted, and the seventh rested on nothing"
 
 
 def rows(workspace: Workspace, name: str) -> list[dict]:
@@ -268,6 +277,7 @@ def test_a_turn_is_forgotten_where_others_show_it_too(tmp_path):
     target = next(row for row in rows(workspace, "items") if row["turn"] == 1)
     plan = plan_forgetting(workspace, Scope("item", target["item_id"]), "asked", today=TODAY)
     assert plan.rows["items"] == 1
+    assert plan.raw_files == ("posts.jsonl",)
     assert plan.masked == {"items": 3, "sources": 1}
     forget(workspace, plan)
     needles = [b"B has a long story", target["item_id"].encode()]
@@ -298,7 +308,7 @@ def test_the_plan_shows_everything_and_removes_nothing(whole, capsys):
     before = written(whole)
     forget_command(source="source-0001", dry_run=True, workspace=str(whole))
     output = capsys.readouterr().out
-    for words in ("items", "5 files of it", "3 stored replies", "2 forgotten items", "3 pages", "is withdrawn"):
+    for words in ("items", "6 files of it", "4 stored replies", "2 forgotten items", "3 pages", "is withdrawn"):
         assert words in output
     assert written(whole) == before
 

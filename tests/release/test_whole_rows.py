@@ -156,7 +156,7 @@ def test_a_card_states_only_what_is_so(tmp_path):
     assert "human-annotation" in header["tags"]
     assert header["language"] == ["en"]
     assert {"text-classification", "audio-classification", "video-classification"} == set(header["task_categories"])
-    info = header["dataset_info"]
+    info = header["dataset_info"][0]
     assert info["splits"] == [{"name": "train", "num_bytes": info["dataset_size"], "num_examples": 6}]
     assert info["download_size"] > 0
     assert "| disgust | 0 | 0% |" in body

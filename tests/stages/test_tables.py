@@ -2,9 +2,11 @@
 
 import json
 import random
+import wave
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
@@ -248,7 +250,7 @@ BAD_FILES = {
     "a join that is not there": (
         HEADER,
         {**EMOTION, "join": [{"table": "k.csv", "by": "id"}]},
-        "there is no table 'k.csv' in ",
+        "there is no file 'k.csv' in ",
     ),
 }
 
@@ -285,6 +287,10 @@ BAD_SETTINGS = [
     (
         "{table: t.csv, item: {id: id}, wide: {valence: [v]}}",
         "t.csv has no column v; its columns are id, text, who, said",
+    ),
+    (
+        "{table: t.csv, item: {id: id}, long: {emotion: said}}",
+        "its tables hold judgements that no stage takes in; add annotate",
     ),
     ("{table: '../t.csv', item: {id: id}}", "outside the recipe's folder"),
 ]
@@ -352,7 +358,9 @@ def make_import(folder: Path):
 
 def test_import_adds_changes_and_withdraws(tmp_path):
     corpus = make_import(tmp_path)
-    item = corpus.read("items", ["item_id"])["item_id"][0].as_py()
+    sources = {row["source_id"]: row["key"] for row in corpus.read("sources").to_pylist()}
+    items = {sources[row["source_id"]]: row["item_id"] for row in corpus.read("items").to_pylist()}
+    item = items[CREMAD_CLIPS[1]]
     table = tmp_path / "more.csv"
     rows = [f"{CREMAD_CLIPS[0]},ann,N", f"{item},ben,happy", "nosuch,ann,N", f"{CREMAD_CLIPS[1]},ann,joyful"]
 
@@ -361,12 +369,14 @@ def test_import_adds_changes_and_withdraws(tmp_path):
         return import_table(corpus, table, tmp_path / "map.yaml", **options)
 
     first = bring(rows)
-    assert first[:5] == (2, 2 if item != CREMAD_CLIPS[0] else 1, 2, 0, 0)
+    assert first[:5] == (2, 2, 2, 0, 0)
     assert first.problems == (
         "more.csv#4: item 'nosuch' is not in the workspace",
         "more.csv#5:emotion: 'joyful' is not a label of cremad6.v1: map it",
     )
     assert bring(rows)[2:5] == (0, 0, 0)
+    again = bring([rows[1], f"{CREMAD_CLIPS[1]},ben,sad"])
+    assert again.problems == (f"more.csv#3:again: rater 'ben' judged item '{item}' before, in more.csv, line 2",)
     assert bring([rows[0].replace(",N", ",S")])[2:5] == (0, 1, 0)
     assert bring([rows[0].replace(",N", ",S")], replaces=True)[2:5] == (0, 0, 1)
     acts = current_judgements(corpus.read("annotations")).to_pylist()
@@ -436,3 +446,25 @@ def test_plain_files_are_read_as_row_by_row(tmp_path, monkeypatch):
         assert read[0].frame.equals(read[1].frame), path.read_bytes()
         assert read[0].problems.equals(read[1].problems)
     assert 150 < sum(frame is not None for frame in plain) < 300
+
+
+def test_files_of_a_table_are_used_where_they_are(tmp_path):
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(np.random.default_rng(0).integers(-9000, 9000, 16_000).astype("<i2").tobytes())
+    (tmp_path / "t.csv").write_text("id,file,said,who,mood\n1,a.wav,Hello.,03,A\n2,b.wav,Bye.,08,H\n")
+    item = {"id": "id", "media": "{file}", "text": "said", "speaker": "who"}
+    table = {"table": "t.csv", "item": item, "rater": {"constant": "ann"}, "long": {"emotion": "mood"}}
+    stages = ({"stage": "ingest", "tables": [table]}, {"stage": "preprocess", "unit": "clip"}, {"stage": "annotate"})
+    recipe = make_recipe(tmp_path, *stages, labels="acted_emotion.v1")
+    run_quietly(recipe, tmp_path / "w")
+    corpus = open_corpus(load_recipe(recipe), Workspace(tmp_path / "w"))
+    assert sorted(corpus.read("sources")["kind"].to_pylist()) == ["audio", "record"]
+    items = {row["speaker"]: row for row in corpus.read("items").to_pylist()}
+    shown = {who: (row["text"], row["text_source"], row["audio"] is not None) for who, row in items.items()}
+    assert shown == {"03": ("Hello.", "table", True), "08": ("Bye.", "table", False)}
+    assert {row["unit"] for row in items.values()} == {"clip"}
+    (absent,) = corpus.read("rejections").to_pylist()
+    assert absent["detail"] == "t.csv#3: b.wav is not there: the item is kept without it"
+    judged = {row["item_id"]: row["emotion"] for row in corpus.read("annotations").to_pylist()}
+    assert judged == {items["03"]["item_id"]: "anger", items["08"]["item_id"]: "happy"}

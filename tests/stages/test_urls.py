@@ -286,7 +286,8 @@ def test_a_run_over_links(server, tmp_path, sound):
         "long": {"emotion": "emotion"},
     }
     ingest = {"stage": "ingest", "urls": {"links": links}, "tables": [table], "licence": "CC0-1.0"}
-    stages = [ingest, {"stage": "preprocess", "unit": "clip"}, {"stage": "aggregate"}, {"stage": "export"}]
+    stages = [ingest, {"stage": "preprocess", "unit": "clip"}, {"stage": "annotate", "server": False}]
+    stages += [{"stage": "aggregate"}, {"stage": "export"}]
     recipe = make_recipe(tmp_path / "in", *stages, labels="acted_emotion.v1")
     loaded, root = load_recipe(recipe), tmp_path / "w"
     (ingest_plan, *_) = plan(loaded, Workspace(root))
@@ -303,7 +304,7 @@ def test_a_run_over_links(server, tmp_path, sound):
     rejected = {
         row["subject"]: row["reason"] for row in corpus.read("rejections").to_pylist() if row["stage"] == "ingest"
     }
-    assert rejected == {links[2]: "gone"}
+    assert rejected == {links[2]: "gone", "labels.csv#3:media": "unavailable"}
     card = next((root / "releases").glob("*/README.md")).read_text().replace("\\", "")
     assert "Of 3 links, 2 were fetched; 1 gave no file (1 gone)." in card
     asked = len(server.requests)
@@ -356,7 +357,7 @@ def test_a_killed_run_goes_on_where_it_was(server, tmp_path, sound):
     [
         ({}, "name either `links` or `table`"),
         ({"links": ["https://a"], "sha256": "sum"}, "`sha256` is a column of `table`"),
-        ({"table": "none.csv"}, "there is no table 'none.csv'"),
+        ({"table": "none.csv"}, "there is no file 'none.csv'"),
         ({"links": ["https://a"], "types": ["video"]}, "types"),
         ({"links": ["https://a"], "allow_private": True}, "allow_private is not a setting"),
     ],

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,8 @@ def _fork_and_watch(channel: socket.socket) -> dict[str, Any]:
     if pid:
         channel.send(str(pid).encode())
         status = os.waitpid(pid, 0)[1]
-        channel.send(str(os.waitstatus_to_exitcode(status)).encode())
+        with suppress(BrokenPipeError):  # nobody waits for it any more
+            channel.send(str(os.waitstatus_to_exitcode(status)).encode())
         os._exit(0)
     channel.close()
     for target, file in enumerate(files):
@@ -164,7 +166,8 @@ if __name__ == "__main__":
             runpy.run_module("curate", run_name="__main__", alter_sys=True)
     except SystemExit as ending:
         status = ending.code if isinstance(ending.code, int) else bool(ending.code)
-        print(ending.code if isinstance(ending.code, str) else "", end="", file=sys.stderr)
+        if isinstance(ending.code, str):
+            print(ending.code, file=sys.stderr)
     except BaseException:
         status = 1
         traceback.print_exc()

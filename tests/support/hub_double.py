@@ -378,7 +378,8 @@ class Handler(BaseHTTPRequestHandler):
         files = []
         for asked in self._json()["files"]:
             known = commit.files.get(asked["path"])
-            mode = "lfs" if asked["path"].endswith(".parquet") or asked["size"] > SMALL_FILE_BYTES else "regular"
+            is_large = asked["size"] > SMALL_FILE_BYTES and not asked["path"].endswith(".md")
+            mode = "lfs" if asked["path"].endswith(".parquet") or is_large else "regular"
             oid = (known.sha256 or known.oid) if known and self.hub.tells_oids else None
             files.append({"path": asked["path"], "uploadMode": mode, "shouldIgnore": False, "oid": oid})
         raise Reply(200, {"files": files, "commitOid": commit.oid})

@@ -37,6 +37,7 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+Globs = Annotated[tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])]
 Scalar = str | int | float | bool
 Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=Scalar)]
 Texts = Annotated[
@@ -202,7 +203,7 @@ class HubTable(_Settings):
 class Table(_Settings):
     """A table and what its columns mean: items, judgements of them, or both."""
 
-    table: Annotated[tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])] = ()
+    table: Globs = ()
     """Files (globs) of one shape: .csv, .tsv, .json, .jsonl or .parquet; cells are read as text. A cell of a Parquet
     file that holds a picture or sound is a path for ``media``."""
     hub: Annotated[
@@ -212,6 +213,9 @@ class Table(_Settings):
         ),
     ] = None
     """Instead of ``table``: a data set on the Hugging Face Hub."""
+    files: Globs = ()
+    """Instead of ``table``: raw files (globs) whose folders and names say something. Each is a row with the column
+    ``<file>`` only, which ``extract`` takes apart."""
     columns: tuple[str, ...] = ()
     """Names of the columns, if the first line has none."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
@@ -243,13 +247,15 @@ class Table(_Settings):
 
     @model_validator(mode="after")
     def _check(self) -> "Table":
+        if sum(map(bool, (self.table, self.files, self.hub))) != 1:
+            raise ValueError("name either `table`, `hub`, or `files` whose names say something")
+        if self.files and (self.join or self.columns):
+            raise ValueError("files have no columns but <file> and what `extract` takes out of it")
         forms = [name for name in ("long", "wide", "votes", "ticks") if getattr(self, name)]
         if len(forms) > 1:
             raise ValueError(f"judgements are either {' or '.join(forms)}: put the others into an entry of their own")
         if self.rater is not None and forms and forms[0] in ("wide", "votes"):
             raise ValueError(f"rater is for rows of one rater; in {forms[0]} tables the columns say who judged")
-        if bool(self.table) == (self.hub is not None):
-            raise ValueError("name either `table` or `hub`")
         if (self.item is None) == (self.item_id is None):
             raise ValueError("name `item` if the table has the items, or `item_id` if it has only their ids")
         if self.rater is None and any(ticks.label is not None for ticks in self.ticks.values()):

@@ -1,5 +1,7 @@
 """``curate recipes``: the shipped recipes, every setting, and a recipe for a folder of one's own."""
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -84,3 +86,63 @@ def schema_command() -> None:
     from curate.cli.output import show_json
 
     show_json(recipe_schema())
+
+
+@app.command("new")
+def new_command(
+    path: Annotated[
+        Path, typer.Argument(metavar="FOLDER|TABLE", help="Your files, or a table of items or judgements.")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="The recipe's name.", show_default="the folder's")
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels", metavar="NAME", help="Label schema of what nobody has judged yet, e.g. post_reader.v1."
+        ),
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", metavar="SPDX", help="Licence of the files, e.g. CC-BY-4.0.")
+    ] = None,
+    classes: Annotated[
+        bool, typer.Option("--classes", help="The folders' names are labels of what is in them.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Ask nothing, also on a terminal.")] = False,
+    json: Json = False,
+) -> None:
+    """Write a recipe next to your files: look at them, say what is there, and propose a mapping."""
+    from curate.authoring.wizard import propose, write_proposal
+    from curate.cli.options import program
+    from curate.cli.output import say, show_json
+
+    chosen = {"name": name, "labels": labels, "licence": licence}
+    proposal = propose(path, **chosen, classes=classes)
+    is_asking = _is_terminal() and not (yes or json)
+    if not json:
+        for line in proposal.seen:
+            say(f"seen:    {line}")
+    if is_asking:
+        chosen["name"] = typer.prompt("name of the recipe", default=proposal.recipe)
+        if f"{proposal.labels}.yaml" not in proposal.files:
+            chosen["labels"] = typer.prompt("label schema (curate labels list)", default=proposal.labels)
+        chosen["licence"] = (
+            typer.prompt("licence (SPDX, or nothing)", default=licence or "", show_default=False) or None
+        )
+        proposal = propose(path, **chosen, classes=classes)
+    if not json:
+        for line in proposal.notes:
+            say(f"note:    {line}")
+    if is_asking and not typer.confirm(f"write {', '.join(proposal.files)} to {proposal.folder}?", default=True):
+        raise typer.Exit(1)
+    written = write_proposal(proposal)
+    if json:
+        show_json({**proposal._asdict(), "folder": str(proposal.folder), "files": [str(file) for file in written]})
+        return
+    for file in written:
+        say(f"written: {file}")
+    say(f"next:    {program()} run {written[0]}")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()

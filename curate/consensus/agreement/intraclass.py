@@ -78,13 +78,17 @@ def ccc(ratings: Ratings) -> ItemSums:
 
     The overall coefficient (Barnhart, Haber and Song, 2002) pools all pairs of raters over the items that both judged.
     """
+    from scipy import sparse
+
     table, names = _number_table(ratings)
     if names < 2:
         return undefined(ratings.why_no_pairs())
     pairs = list(combinations(range(names), 2))
     if len(pairs) * 6 > _MAX_COLUMNS:
         return undefined(f"{names} raters make too many pairs; see the intraclass correlation")
-    blocks = [block for first, second in pairs if (block := _moments(table[:, first], table[:, second])) is not None]
+    # Sparse one by one: few raters of a crowd judge the same item.
+    moments = (_moments(table[:, first], table[:, second]) for first, second in pairs)
+    blocks = [sparse.csr_matrix(block) for block in moments if block is not None]
     if not blocks:
         return undefined("no two raters judged the same item")
     note = f"pooled over {len(blocks)} pairs of raters" if len(blocks) > 1 else ""

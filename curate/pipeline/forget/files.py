@@ -1,9 +1,8 @@
 """Files of a workspace other than tables and media that may mention something forgotten."""
 
-import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from curate.corpus.errata import FILE as ERRATA
 from curate.corpus.fetched import FETCHED, LINKS, FetchRecord, link_key
 from curate.corpus.sources import LINK_STARTS, MEMBER, RawFolders, is_fetched
 from curate.files import PARTIAL
-from curate.pipeline.forget.rows import Traces
+from curate.pipeline.forget.rows import Traces, present_in, spellings
 from curate.release.memo import FILE as MEMO
 from curate.storage.folder import Folder
 from curate.storage.workspace import Workspace
@@ -46,12 +45,12 @@ def remove_from_files(workspace: Workspace, traces: Traces) -> None:
         path.unlink(missing_ok=True)
     for name in _MADE_AGAIN:
         (workspace.local / name).unlink(missing_ok=True)
-    pattern = _pattern(traces)
+    words = _words(traces)
     for name in (name for kind in _TEXT_FILES for name in workspace.runs.glob(kind)):
-        _redact(workspace.runs, name, pattern)
+        _redact(workspace.runs, name, words)
     if workspace.folder.exists(ERRATA):
-        _redact(workspace.folder, ERRATA, pattern)
-    _redact_log(workspace.local / "label_studio" / "server.log", pattern)
+        _redact(workspace.folder, ERRATA, words)
+    _redact_log(workspace.local / "label_studio" / "server.log", words)
 
 
 def remove_unpacked(workspace: Workspace, names: Iterable[str]) -> None:
@@ -79,34 +78,32 @@ def remove_leftovers(workspace: Workspace) -> None:
     shutil.rmtree(workspace.releases.path / ".building", ignore_errors=True)
 
 
-def _pattern(traces: Traces) -> "re.Pattern[str] | None":
-    forms = {form for word in (*traces.texts, *traces.names) if word for form in _forms(word)}
-    words = (rf"(?<!\w){re.escape(word)}(?!\w)" for word in sorted(forms, key=len, reverse=True))
-    alternatives = "|".join(words)
-    return re.compile(alternatives) if alternatives else None
+def _words(traces: Traces) -> tuple[str, ...]:
+    """Return everything to look for, the longest first."""
+    forms = {form for word in (*traces.texts, *traces.names) if word for form in spellings(word)}
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
-def _forms(word: str) -> Iterator[str]:
-    """Yield the ways in which a text may be written in JSON and YAML."""
-    yield word
-    for is_ascii in (True, False):
-        yield json.dumps(word, ensure_ascii=is_ascii)[1:-1]
+def _replace(text: str, words: tuple[str, ...], replacement: "str | Callable[[re.Match[str]], str]") -> str:
+    """Return a text without any of many words, where these stand alone."""
+    # Most of them are in no given text, and a pattern of all of them would be slow.
+    found = present_in(words, [text])
+    pattern = "|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in found)
+    return re.sub(pattern, replacement, text) if found else text
 
 
-def _redact(folder: Folder, name: str, pattern: "re.Pattern[str] | None") -> None:
+def _redact(folder: Folder, name: str, words: tuple[str, ...]) -> None:
     text = folder.read(name).decode("utf-8", "replace")
-    changed = pattern.sub(FORGOTTEN, text) if pattern else text
+    changed = _replace(text, words, FORGOTTEN)
     if changed != text:
         folder.write(name, changed.encode())
 
 
-def _redact_log(path: Path, pattern: "re.Pattern[str] | None") -> None:
+def _redact_log(path: Path, words: tuple[str, ...]) -> None:
     """Overwrite in place: a running server goes on writing at the end of the file."""
     with suppress(FileNotFoundError):
         text = path.read_text("utf-8", "surrogateescape")
-        changed = (
-            pattern.sub(lambda match: "x" * len(match[0].encode("utf-8", "surrogateescape")), text) if pattern else text
-        )
+        changed = _replace(text, words, lambda match: "x" * len(match[0].encode("utf-8", "surrogateescape")))
         if changed != text:
             with path.open("r+b") as file:
                 file.write(changed.encode("utf-8", "surrogateescape"))

@@ -1,12 +1,14 @@
 """Which rows of the tables are forgotten, and what other rows quote of them."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.masking import mask_rows
 from curate.corpus.stored import all_blob_names, stored_tables
 from curate.corpus.tombstones import MASK, Tombstones
 from curate.files import sha256_of
@@ -80,7 +82,7 @@ class _Context(NamedTuple):
         names = {name for part in (items[0], sources[0]) for column in _IDS for name in _values(part, column)}
         partly = _values(items[0], "source_id") - _values(sources[0], "source_id")
         texts = {text for column in ("text", "text_b", "statement") for text in _values(items[0], column)}
-        texts = {form for text in texts if len(text) >= _MIN_QUOTED_CHARS for form in (text, _in_json(text))}
+        texts = {form for text in texts if len(text) >= _MIN_QUOTED_CHARS for form in spellings(text)}
         near = pa.array(sorted(partly), pa.string())
         siblings = (
             _values(items[1].filter(pc.is_in(items[1]["source_id"], value_set=near)), "item_id") if partly else ()
@@ -110,10 +112,6 @@ def _split(rows: pa.Table | None, tombstones: Tombstones) -> tuple[pa.Table, pa.
 
 def _values(rows: pa.Table, column: str) -> set[str]:
     return set(rows[column].drop_null().unique().to_pylist()) if column in rows.column_names else set()
-
-
-def _in_json(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def _within(items: pa.Table, tracks: pa.Table, shown: set[str]) -> set[str]:
@@ -163,7 +161,7 @@ def _change(place: str, table: Table, rows: pa.Table, context: _Context) -> Tabl
         if "face_id" in rows.column_names and kind == "faces":
             is_gone = pc.or_(is_gone, pc.is_in(rows["face_id"], value_set=context.faces))
         kept, removed, masked = rows.filter(pc.invert(is_gone)), rows.filter(is_gone), 0
-    hidden = _rename_people(context.tombstones.mask(kind, kept), context)
+    hidden = _rename_people(mask_rows(kind, kept, context.tombstones), context)
     masked += _count_differing(kept, hidden)
     hidden, quoting = _mask_texts(kind, hidden, context)
     return TableChange(place, table, hidden, removed, masked + quoting, frozenset(aliases))
@@ -235,14 +233,52 @@ def _mask_texts(kind: str, rows: pa.Table, context: _Context) -> tuple[pa.Table,
         is_near = pc.is_in(rows["item_id"], value_set=context.siblings)
     else:
         return rows, 0
-    near = rows.filter(is_near) if words else rows.slice(0, 0)
-    before = near.to_pylist()
+    if kind == "prelabels":
+        is_near = pc.or_(is_near, _quoting(rows, words))
+    before = rows.filter(is_near).to_pylist() if words else []
+    words = present_in(words, (text for row in before for text in _strings(row)))
     after = [_without(row, words) for row in before]
     count = sum(old != new for old, new in zip(before, after, strict=True))
     if not count:
         return rows, 0
     others = rows.filter(pc.invert(is_near))
     return pa.concat_tables([others, pa.Table.from_pylist(after, schema=rows.schema)]), count
+
+
+def present_in(words: Sequence[str], texts: Iterable[str]) -> tuple[str, ...]:
+    """Return those of many words that occur in any of the texts."""
+    joined = "\n".join(texts)
+    return tuple(word for word in words if word in joined)
+
+
+def spellings(text: str) -> frozenset[str]:
+    """Return the ways in which a text may be written in JSON, also where that is itself a text in JSON."""
+    forms = {text}
+    for _ in range(2):
+        forms |= {json.dumps(form, ensure_ascii=is_ascii)[1:-1] for form in forms for is_ascii in (True, False)}
+    return frozenset(forms)
+
+
+def _quoting(rows: pa.Table, words: Sequence[str]) -> pa.Array:
+    """Return which proposals say something that a forgotten text says, such as one that was shown as an example."""
+    quoting = np.zeros(rows.num_rows, np.bool_)
+    if words and {"detail", "extras"} <= set(rows.column_names):
+        lengths = pc.fill_null(pc.list_value_length(rows["extras"]), 0)
+        candidates = pc.indices_nonzero(pc.or_(pc.is_valid(rows["detail"]), pc.greater(lengths, 0))).to_pylist()
+        said = rows.select(["detail", "extras"]).take(pa.array(candidates, pa.int64())).to_pylist()
+        words = present_in(words, (text for row in said for text in _strings(row)))
+        for index, row in zip(candidates, said, strict=True) if words else ():
+            quoting[index] = any(word in text for text in _strings(row) for word in words)
+    return pa.array(quoting)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Yield the texts in a value, however deep in it."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _strings(part)
 
 
 def _without(value: Any, words: Sequence[str]) -> Any:

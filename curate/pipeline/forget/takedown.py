@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
+import pyarrow.compute as pc
+
 from curate.annotation.label_studio.client import LabelStudioServer
 from curate.annotation.label_studio.forget import forget_on_server
 from curate.annotation.local_server import connection as connections
@@ -15,7 +17,7 @@ from curate.corpus.tombstones import Tombstone, Tombstones
 from curate.errors import InvalidInput, ServiceUnavailable
 from curate.llm.unused_replies import UnusedReplies, count_unused, forget_unused
 from curate.pipeline.forget.files import pages, remove_from_files, remove_leftovers, remove_unpacked
-from curate.pipeline.forget.rows import TableChange, table_changes, traces_of
+from curate.pipeline.forget.rows import TableChange, spellings, table_changes, traces_of
 from curate.pipeline.forget.scope import Holdings, Scope, tombstones_for
 from curate.pipeline.walk import ANSWERS
 from curate.release.takedown import (
@@ -78,7 +80,7 @@ def plan_forgetting(workspace: Workspace, scope: Scope, reason: str, *, today: d
         masked={change.place: change.masked for change in changes if change.masked},
         media=len(removed - kept),
         unused_media=len(workspace.blobs.stored() - removed - kept),
-        replies=count_unused(workspace.local / ANSWERS, _used_requests(changes)),
+        replies=count_unused(workspace.local / ANSWERS, _used_requests(changes), _quoted(changes, tombstones)),
         releases=tuple(_held(workspace, tombstones)),
         pages=tuple(pages(workspace)),
         server=_server_sentence(workspace, tombstones),
@@ -129,7 +131,7 @@ def _remove(workspace: Workspace, tombstones: Tombstones, say: Say) -> Tombstone
     remove_unfinished_withdrawals(releases)
     remove_unpacked(workspace, _files_of(changes))
     say("removing replies")
-    forget_unused(workspace.local_file(ANSWERS), _used_requests(changes))
+    forget_unused(workspace.local_file(ANSWERS), _used_requests(changes), _quoted(changes, tombstones))
     for change in changes:
         say(f"removing it from table {change.place}")
         with workspace.folder.errors():
@@ -167,15 +169,26 @@ def finish_on_server(workspace: Workspace, tombstones: Tombstones, *, say: Say =
 
 
 def _files_of(changes: list[TableChange]) -> set[str]:
-    """Return the names of the raw files that are forgotten."""
-    sources = (change.removed for change in changes if change.place == "sources")
-    return {name for rows in sources for name in rows["file"].drop_null().to_pylist() if name}
+    """Return the names of the raw files of which all or a part is forgotten."""
+    by_place = {change.place: change for change in changes}
+    if "sources" not in by_place:
+        return set()
+    sources, items = by_place["sources"], by_place.get("items")
+    parts = sources.kept.slice(0, 0)
+    if items is not None:
+        parts = sources.kept.filter(pc.is_in(sources.kept["source_id"], value_set=items.removed["source_id"]))
+    return {name for rows in (sources.removed, parts) for name in rows["file"].drop_null().to_pylist() if name}
 
 
 def _used_requests(changes: list[TableChange]) -> set[str]:
     """Return the requests that the proposals of all label schemas rest on."""
     tables = [change.kept for change in changes if "request_key" in change.kept.column_names]
     return {key for table in tables for key in table["request_key"].drop_null().unique().to_pylist()}
+
+
+def _quoted(changes: list[TableChange], tombstones: Tombstones) -> set[str]:
+    """Return the texts that replies to other requests may quote: items are shown as context and as examples."""
+    return {form for text in traces_of(changes, tombstones).texts for form in spellings(text)}
 
 
 def _held(workspace: Workspace, tombstones: Tombstones) -> list[HeldInRelease]:

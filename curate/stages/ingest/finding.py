@@ -29,7 +29,7 @@ _SIDECAR = pa.struct(
 )
 RECORD = "record"
 _KEPT = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
-_RECORD = pa.struct([*((name, pa.string()) for name in ("key", *CONTENT)), (KEPT, _KEPT)])
+_RECORD = pa.struct([*((name, pa.string()) for name in ("key", *CONTENT, "media", "absent")), (KEPT, _KEPT)])
 INPUTS = pa.schema(
     [
         ("file", pa.string()),
@@ -44,8 +44,9 @@ INPUTS = pa.schema(
     ]
 )
 """A row with ``path`` is a file, one with ``post`` a line of a file, one with only ``record`` an item of a table; one
-with ``problem`` can only be rejected. ``record`` is what a table says of an item, a file or not. ``sidecars`` are
-subtitle files, each with the path of the media file that it is beside."""
+with ``problem`` can only be rejected. ``record`` is what a table says of an item, a file or not; its ``media``
+is a path that should show it, and ``absent`` the same if other items have their files and this one does not.
+``sidecars`` are subtitle files, each with the path of the media file that it is beside."""
 
 
 def find_files(pattern: str, raw: RawFolders) -> list[str]:

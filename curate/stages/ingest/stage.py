@@ -35,7 +35,7 @@ from curate.stages.ingest.licences import licence_notice
 from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.ingest.participants import check_participant_pattern, participants_of
 from curate.stages.ingest.posts import parse_post
-from curate.stages.ingest.tables import find_tables, paths_of, read_tables, record_sources, table_inputs
+from curate.stages.ingest.tables import absent_media, find_tables, paths_of, read_tables, record_sources, table_inputs
 from curate.stages.ingest.urls.listing import LinkInputs, link_findings, link_inputs, unread_links, url_problems
 from curate.stages.ingest.urls.settings import Urls
 from curate.stages.tables.mapped import table_problems
@@ -160,13 +160,13 @@ class Ingest(Discovered, Judged):
         origin |= {"consent_until": until}
         is_record = _is_record(batch)
         if pc.all(is_record).as_py():
-            return Outcome({"sources": record_sources(batch, origin)})
+            return Outcome({"sources": record_sources(batch, origin)}, absent_media(batch))
         if pc.any(is_record).as_py():
             others = self.apply(batch.filter(pc.invert(is_record)), tools)
             records = record_sources(batch.filter(is_record), origin)
             schema = table_spec("sources", tools.labels).schema
             rows = [fill_columns(table, schema) for table in (others.rows["sources"], records)]
-            return Outcome({"sources": pa.concat_tables(rows)}, others.rejections)
+            return Outcome({"sources": pa.concat_tables(rows)}, [*others.rejections, *absent_media(batch)])
         sources: list[dict[str, Any]] = []
         rejections: list[Rejection] = []
         people = participants_of(batch["file"].to_pylist(), self.participant)
@@ -201,9 +201,20 @@ class Ingest(Discovered, Judged):
         """See ``Discovered.findings``: what became of links."""
         return link_findings(self.urls, tools) if self.urls is not None else ()
 
+    @property
+    def has_judgements(self) -> bool:
+        return any(table.has_judgements for table in self.tables)
+
+    def judgement_files(self, tools: Tools) -> Iterable[Path] | None:
+        """See ``Judged.judgement_files``."""
+        try:
+            return list(paths_of(self.tables, tools))
+        except InvalidRow:
+            return None
+
     def judgements(self, tools: Tools) -> pa.Table | None:
         """See ``Judged.judgements``."""
-        if not any(table.has_judgements for table in self.tables):
+        if not self.has_judgements:
             return None
         return read_tables(self.tables, tools.raw, tools.labels, tools=tools).judgements
 
@@ -231,7 +242,8 @@ def _is_record(inputs: pa.Table) -> pa.ChunkedArray:
 
 def _recorded(row: dict[str, Any]) -> dict[str, Any]:
     """Return what a table says of a file that shows one of its items."""
-    return {} if row["record"] is None else {name: value for name, value in row["record"].items() if value is not None}
+    record = row["record"] or {}
+    return {name: value for name, value in record.items() if value is not None and name not in ("media", "absent")}
 
 
 def _source(row: dict[str, Any], raw: RawFolders) -> dict[str, Any]:

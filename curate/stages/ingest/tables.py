@@ -17,7 +17,7 @@ from curate.corpus.sources import LINK_STARTS, MEMBER, RawFolders, allowing, is_
 from curate.errors import InvalidRow
 from curate.files import sha256_of
 from curate.labels import LabelSchema
-from curate.stages.contract import Tools
+from curate.stages.contract import Rejection, Tools
 from curate.stages.ingest.files import file_input
 from curate.stages.ingest.finding import INPUTS, RECORD, find_files, list_refused
 from curate.stages.ingest.hub import find_hub_files, is_at_hand
@@ -45,7 +45,7 @@ def find_tables(place: str | HubTable, raw: RawFolders, tools: Tools | None = No
         raise InvalidRow(f"{refused[0]['file']}: {refused[0]['problem']}")
     if not files:
         folders = " or ".join(str(folder.resolve()) for folder in raw)
-        raise InvalidRow(f"there is no table {place!r} in {folders}")
+        raise InvalidRow(f"there is no file {place!r} in {folders}")
     return [(name, raw.join(name)) for name in files]
 
 
@@ -68,6 +68,11 @@ def table_inputs(mapped: Mapped, raw: RawFolders) -> pa.Table:
         if items[MEDIA].null_count() < items.height:
             with_files, problems, items = _media_inputs(items, raw)
             parts += [with_files, problems]
+            first = pl.col(MEDIA).list.drop_nulls().list.first()
+            others = with_files.num_rows > 0
+            items = items.with_columns(
+                first.alias("media"), (first if others else pl.lit(None, pl.String)).alias("absent")
+            )
         parts.append(_record_inputs(items))
     return pa.concat_tables([fill_columns(part, INPUTS) for part in parts if part.num_rows] or [INPUTS.empty_table()])
 
@@ -81,7 +86,8 @@ def record_sources(batch: pa.Table, origin: dict[str, str | None]) -> pa.Table:
     identified = rows.drop_columns(["participant", "title"])
     identified = identified.append_column("collection", pa.array([origin["collection"]] * rows.num_rows, pa.string()))
     ids = pa.array([sha256_of(row) for row in json_rows(identified)], pa.string())
-    kinds = pc.if_else(rows["text"].is_valid(), "text", "record")
+    is_text = pc.and_(rows["text"].is_valid(), batch[RECORD].combine_chunks().field("media").is_null())
+    kinds = pc.if_else(is_text, "text", "record")
     columns = {"source_id": ids, "file": batch["file"], "kind": kinds}
     columns |= {name: rows[name] for name in (KEY_NAME, *CONTENT)}
     columns |= {name: pa.array([value] * rows.num_rows, pa.string()) for name, value in origin.items()}
@@ -89,11 +95,27 @@ def record_sources(batch: pa.Table, origin: dict[str, str | None]) -> pa.Table:
     return pa.table({**columns, KEPT: batch[RECORD].combine_chunks().field(KEPT)})
 
 
+def absent_media(batch: pa.Table) -> list[Rejection]:
+    """Return a rejection for the file of each item that is absent, though other items of its table have theirs."""
+    paths = batch[RECORD].combine_chunks().field("absent")
+    rows = pc.indices_nonzero(paths.is_valid())
+    named = zip(batch["file"].take(rows).to_pylist(), paths.take(rows).to_pylist(), strict=True)
+    return [
+        Rejection(file, f"{file}:media", "unavailable", f"{file}: {path} is not there: the item is kept without it")
+        for file, path in named
+    ]
+
+
 KEY_NAME = "key"
 
 
 def _record_inputs(items: "pl.DataFrame") -> pa.Table:
-    names = (*CONTENT, KEPT)
+    import polars as pl
+
+    nulls = [pl.lit(None, pl.String).alias(name) for name in ("media", "absent")]
+    is_path = items.schema[MEDIA] == pl.String
+    items = items if is_path else items.with_columns(nulls)
+    names = (*CONTENT, "media", "absent", KEPT)
     record = pa.StructArray.from_arrays(
         [_plain(items[KEY].to_arrow()), *(_plain(items[name].to_arrow()) for name in names)], [KEY_NAME, *names]
     )
@@ -182,5 +204,5 @@ def paths_of(tables: Sequence[Table], tools: Tools) -> Iterator[Path]:
     """Yield the files of tables and of those joined to them. Raises ``InvalidRow``."""
     find = partial(find_tables, raw=tools.raw, tools=tools)
     for table in tables:
-        for place in (*table.places, *(join.table for join in table.join)):
+        for place in (*table.places, *table.files, *(join.table for join in table.join)):
             yield from (tools.raw.on_disk(name) for name, _ in find(place))

@@ -58,6 +58,8 @@ def record_items(row: _Row, units: Sequence[str]) -> list[_Row]:
     """Return the item of a row of a table of which nothing is at hand: of the first unit of the label schema."""
     item = item_row(row, units[0], "text", None) | {"language": ()}
     item |= {"statement": row["statement"]} if row["statement"] else {}
+    if row["text"]:
+        item |= {"text": row["text"], "text_source": "table", "language": (row["text"],)}
     return [item | {"speaker": row["speaker"], "speaker_source": "table" if row["speaker"] else None}]
 
 

@@ -38,6 +38,8 @@ def table_problems(tables: Sequence[Table], find: Find) -> Iterator[tuple[int, s
         try:
             joined = [find(join.table) for join in table.join]
             files = [file for place in table.places for file in find(place)]
+            if table.files:
+                _listed(table, find)
         except InvalidRow as error:
             yield number, error.message
             continue
@@ -49,13 +51,12 @@ def table_problems(tables: Sequence[Table], find: Find) -> Iterator[tuple[int, s
 
 
 def map_tables(
-    tables: Sequence[Table], find: Find, labels: LabelSchema, *, keys: pa.Array | None = None, place: str = "the tables"
+    tables: Sequence[Table], find: Find, labels: LabelSchema, *, named: "pl.DataFrame | None" = None
 ) -> Mapped:
-    """Return what the tables hold. Judgements are about their items or, if given, about those with ``keys``.
+    """Return what the tables hold. Judgements are about their items or, if given, about those of the workspace.
 
-    ``place`` says in sentences where these are.
-
-    Raises ``InvalidInput`` with a sentence for each table that cannot be read.
+    ``named`` has the names of these (``KEY``), their ``item_id`` and how many ``items`` go by the name. Raises
+    ``InvalidInput`` with a sentence for each table that cannot be read.
     """
     import polars as pl
 
@@ -72,17 +73,14 @@ def map_tables(
         keyed.append((table, rows))
     every, conflicts = unique_items(pl.concat(items)) if items else (None, no_problems())
     problem_parts = [conflicts]
-    known = pl.Series(keys, dtype=pl.String) if keys is not None else every[KEY] if every is not None else None
     judged = []
     for table, rows in keyed:
         frame = rows.frame.join(
             conflicts.select(FILE_COLUMN, LINE), on=[FILE_COLUMN, LINE], how="anti", maintain_order="left"
         )
-        if table.item is None and known is not None:
-            is_known = frame[KEY].is_in(known.implode())
-            sentence = pl.format("item '{}' is not in {}", pl.col(KEY).str.slice(0, 60), pl.lit(place))
-            problem_parts.append(problems_of(frame.filter(~is_known), sentence, reason="unknown_item"))
-            frame = frame.filter(is_known)
+        if table.item is None:
+            frame, unknown = _of_known_items(frame, every, named)
+            problem_parts.append(unknown)
         problem_parts.append(rows.problems)
         if table.has_judgements:
             judgements, wrong = _unique(_judgements(frame, table, labels), table)
@@ -91,10 +89,35 @@ def map_tables(
     return Mapped(every, _concatenated(judged, labels), pl.concat(problem_parts))
 
 
+def _of_known_items(
+    frame: "pl.DataFrame", items: "pl.DataFrame | None", named: "pl.DataFrame | None"
+) -> "tuple[pl.DataFrame, pl.DataFrame]":
+    """Return the rows about items that are there, and the problems of the others; with ``named``, keys are item ids."""
+    import polars as pl
+
+    key = pl.col(KEY).str.slice(0, 60)
+    if named is not None:
+        frame = frame.join(named, on=KEY, how="left", maintain_order="left")
+        several = pl.format("'{}' is the name of {} items: name them by their item_id", key, pl.col("items"))
+        unknown = pl.format("item '{}' is not in the workspace", key)
+        sentence = pl.when(pl.col("items") > 1).then(several).otherwise(unknown)
+        is_known = (frame["items"] == 1).fill_null(False)
+        problems = problems_of(frame.filter(~is_known), sentence, reason="unknown_item")
+        return frame.filter(is_known).drop(KEY, "items").rename({"item_id": KEY}), problems
+    if items is None:
+        return frame, no_problems()
+    is_known = frame[KEY].is_in(items[KEY].implode())
+    sentence = pl.format("item '{}' is not in the tables", key)
+    return frame.filter(is_known), problems_of(frame.filter(~is_known), sentence, reason="unknown_item")
+
+
 def _prepared(table: Table, find: Find) -> TableRows:
     import polars as pl
 
     columns = sorted({*table.columns_used(), *table.extracted} - {FILE_COLUMN})
+    if table.files:
+        rows = prepare(TableRows(_listed(table, find), no_problems()), table, ())
+        return rows._replace(frame=rows.frame.select(FILE_COLUMN, LINE, *columns))
     parts = []
     joined = [find(join.table) for join in table.join]
     for name, path in (file for place in table.places for file in find(place)):
@@ -110,6 +133,16 @@ def _prepared(table: Table, find: Find) -> TableRows:
             raise InvalidInput(f"{name}: {error}", hint="correct the mapping, or the table") from error
         parts.append(rows._replace(frame=rows.frame.select(FILE_COLUMN, LINE, *columns)))
     return TableRows(*(pl.concat([part[index] for part in parts]) for index in (0, 1)))
+
+
+def _listed(table: Table, find: Find) -> "pl.DataFrame":
+    """Return the files of a mapping as rows. Raises ``InvalidRow`` if there are none, or it reads another column."""
+    import polars as pl
+
+    if other := [column for column in table.columns_used() if column != FILE_COLUMN]:
+        raise InvalidRow(f"files have no column {listed(other[:1])}: take it out of {FILE_COLUMN} by `extract`")
+    names = dict.fromkeys(name for pattern in table.files for name, _ in find(pattern))
+    return pl.DataFrame({FILE_COLUMN: list(names), LINE: 1}, schema={FILE_COLUMN: pl.String, LINE: pl.Int64})
 
 
 def _columns(
@@ -158,7 +191,7 @@ def _judgements(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> "tu
     try:
         return judgements_of(frame, table, labels)
     except ValueError as error:
-        raise InvalidInput(f"{', '.join(map(str, table.places))}: {error}") from error
+        raise InvalidInput(f"{', '.join(map(str, (*table.places, *table.files)))}: {error}") from error
 
 
 def _unique(judged: "tuple[pa.Table, pl.DataFrame]", table: Table) -> "tuple[pa.Table, pl.DataFrame]":

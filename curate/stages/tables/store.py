@@ -1,27 +1,68 @@
 """Store judgements of tables as acts in ``annotations``."""
 
+import json
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate import __version__
 from curate.annotation.importing.acts import ORIGIN, NewActs, new_acts
+from curate.annotation.importing.rows import KEY
 from curate.corpus.tombstones import Tombstones
 from curate.corpus.view import Corpus
+from curate.errors import StorageFailed
+from curate.files import digest, read_json_object, sha256_of_file, write_whole
 from curate.sentences import count_of, verb_of
 from curate.stages.capabilities import Judged
 from curate.stages.contract import Receipt, Tools
 
+if TYPE_CHECKING:
+    import polars as pl
+
+
+_NOTE = ".judgements.json"
+
 
 def store_judgements(corpus: Corpus, tools: Tools) -> Receipt:
-    """Bring ``annotations`` to what the tables of the recipe hold now, in one transaction."""
-    tables = [
-        (stage.collection, judgements)
-        for stage in tools.stages
-        if isinstance(stage, Judged) and (judgements := stage.judgements(tools)) is not None
-    ]
-    if not tables:
+    """Bring ``annotations`` to what the tables of the recipe hold now, in one transaction.
+
+    Tables that are as they were last time are not read again, unless items or judgements have changed since.
+    """
+    stages = [stage for stage in tools.stages if isinstance(stage, Judged) and stage.has_judgements]
+    if not stages:
         return Receipt(False, {})
+    path = corpus.workspace.local / _NOTE
+    note = read_json_object(path)
+    if note.get("key") is not None and note.get("key") == _key(stages, corpus, tools):
+        return Receipt(False, {"judgements": note["judgements"], "new": 0}, note["message"])
+    receipt = _store(stages, corpus, tools)
+    with suppress(StorageFailed):  # then the next run only takes longer
+        state = {"key": _key(stages, corpus, tools), "message": receipt.message}
+        write_whole(path, json.dumps({**state, "judgements": receipt.counts["judgements"]}))
+    return receipt
+
+
+def _key(stages: Sequence[Judged], corpus: Corpus, tools: Tools) -> str | None:
+    """Return a hash of all that decides what ``_store`` does; None if it cannot be known."""
+    files = [stage.judgement_files(tools) for stage in stages]
+    try:
+        hashes = [[sha256_of_file(path) for path in paths] for paths in files if paths is not None]
+    except OSError:
+        return None
+    if len(hashes) < len(files):
+        return None
+    identities = [stage.identity(tools) for stage in stages]
+    state = corpus.table("annotations").state()
+    return digest([__version__, corpus.labels.sha256, identities, hashes, corpus.fingerprint(), state])
+
+
+def _store(stages: Sequence[Judged], corpus: Corpus, tools: Tools) -> Receipt:
+    found = [(stage.collection, stage.judgements(tools)) for stage in stages]
+    tables = [(collection, judgements) for collection, judgements in found if judgements is not None]
     changes = [
         changes_of(
             corpus,
@@ -64,11 +105,33 @@ def append(corpus: Corpus, changes: list[NewActs]) -> None:
 
 
 def keyed_items(corpus: Corpus, collection: str | None) -> pa.Table:
-    """Return ``item_id`` and ``key`` of the items of tables of a collection; only whole sources are judged there."""
-    items = corpus.read("items", ["item_id", "source_id"])
-    sources = corpus.read("sources", ["source_id", "key", "collection"])
+    """Return ``item_id`` and ``key`` of the items of a collection: their ids in its tables, or else their raw files."""
+    sources = corpus.read("sources", ["source_id", "key", "file", "collection"])
     is_own = pc.is_null(sources["collection"]) if collection is None else pc.equal(sources["collection"], collection)
-    sources = sources.filter(pc.and_(is_own, pc.is_valid(sources["key"])))
-    rows = pc.index_in(items["source_id"], value_set=sources["source_id"])
-    items = items.append_column("key", sources["key"].take(rows)).filter(pc.is_valid(rows))
-    return items.select(["item_id", "key"])
+    named = _named(corpus, sources.filter(pc.fill_null(is_own, False)), ("key", "file"))
+    one = named.filter(named["items"] == 1)
+    return pa.table(
+        {name: one[column].to_arrow().cast(pa.string()) for name, column in (("item_id", "item_id"), ("key", KEY))}
+    )
+
+
+def named_items(corpus: Corpus) -> "pl.DataFrame":
+    """Return the names that items go by (``KEY``), one ``item_id`` of each, and how many ``items`` share the name.
+
+    An item goes by its id, its id in the tables of its corpus, its raw file, and the last part of that file's path.
+    """
+    import polars as pl
+
+    named = _named(corpus, corpus.read("sources", ["source_id", "key", "file"]), ("key", "file", "name"))
+    ids = pl.DataFrame(corpus.read("items", ["item_id"]))
+    own = ids.select(pl.col("item_id").alias(KEY), "item_id", pl.lit(1, pl.UInt32).alias("items"))
+    return pl.concat([own, named.join(own, on=KEY, how="anti")])
+
+
+def _named(corpus: Corpus, sources: pa.Table, kinds: Sequence[str]) -> "pl.DataFrame":
+    import polars as pl
+
+    rows = pl.DataFrame(sources).with_columns(pl.col("file").str.split("/").list.last().alias("name"))
+    joined = pl.DataFrame(corpus.read("items", ["item_id", "source_id"])).join(rows, on="source_id")
+    pairs = pl.concat([joined.select(pl.col(kind).alias(KEY), "item_id") for kind in kinds]).drop_nulls().unique()
+    return pairs.group_by(KEY).agg(pl.col("item_id").min(), pl.len().cast(pl.UInt32).alias("items"))

@@ -1,0 +1,196 @@
+"""What a folder holds as a corpus: a table of items or judgements, folders for classes, media, posts or dialogues."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+from curate.annotation.importing.settings import FILE_COLUMN
+from curate.authoring.wizard.columns import Judged, Roles, read_roles
+from curate.authoring.wizard.domains import domain_of
+from curate.authoring.wizard.sample import Sample, parsed
+from curate.authoring.wizard.survey import MEDIA, Survey, globs_for
+from curate.errors import InvalidInput
+from curate.sentences import count_of
+from curate.stages.tables.delimited import listed
+
+_UNITS = {"film": "clip", "sound": "clip", "picture": "image", "text": "post"}
+_UTTERANCES = "utterance_emotion.v1"
+_SHOWN = 12
+_CLASS = r"(?:.*/)?(?P<folder>[^/]+)/[^/]+"
+_POST_COLUMNS = frozenset({"text", "speaker", "author", "title", "text_b", "statement"})
+
+
+class Contents(NamedTuple):
+    """How a corpus is taken in: settings of ingest and preprocess, its units, judgements and what to say of it."""
+
+    ingest: Mapping[str, Any]
+    units: tuple[str, ...]
+    labels: str = _UTTERANCES
+    preprocess: Mapping[str, Any] = {}
+    judged: Judged | None = None
+    has_words: bool = False
+    seen: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def recognise(files: Survey, samples: Sequence[Sample], *, classes: bool = False) -> Contents:
+    """Return what is in a folder. Raises ``InvalidInput`` if it is nothing that curate can take in."""
+    media = files.of(*MEDIA)
+    unread: list[str] = []
+    if dialogues := [sample for sample in samples if _holds_dialogues(sample)]:
+        return _dialogues(dialogues, samples)
+    for sample in sorted(samples, key=lambda sample: -sample.height):
+        roles = read_roles(sample, media)
+        if roles.media or (not media and (roles.text or (roles.key and roles.judged))):
+            same = [other.file for other in samples if other.cells.keys() == sample.cells.keys()]
+            others = [other.file for other in samples if other.file not in same]
+            return _table(sample, same, roles, others)
+        unread.append(f"{sample.file} is not used: its columns are {listed(list(sample.cells))}")
+    if contents := _classes(files, is_certain=classes):
+        return contents._replace(notes=(*contents.notes, *unread))
+    if contents := _media(files):
+        return contents._replace(notes=(*contents.notes, *unread))
+    if texts := files.of("text"):
+        return Contents({"files": globs_for(texts)}, ("post",), has_words=True, notes=tuple(unread))
+    seen = "; ".join([*files.described(), *(f"{count} {suffix}" for suffix, count in files.other.items() if suffix)])
+    raise InvalidInput(
+        f"{files.folder} holds no media, no texts and no table of items" + (f", but {seen}" if seen else ""),
+        problems=tuple(unread),
+        hint="a table needs a column with a text, or with the names of media files that are there",
+    )
+
+
+def _table(sample: Sample, same: Sequence[str], roles: Roles, others: Sequence[str]) -> Contents:
+    unit = _UNITS[roles.media_kind or "text"]
+    judged = roles.judged
+    is_posts = (
+        judged is None and roles.text == "text" and {*sample.cells} - {*roles.left} <= {*_POST_COLUMNS, roles.key}
+    )
+    seen = [_rows(sample), *_meanings(roles)]
+    notes = [f"{name} is not used" for name in others]
+    if roles.left:
+        notes.append(f"columns that are left out: {listed(list(roles.left))} (`item: {{keep: [...]}}` keeps them)")
+    if judged and any(domain.field["type"] == "scale" for domain in judged.domains.values()):
+        notes.append("the ends of scales are those of the numbers in the table: correct them if the scale is wider")
+    preprocess = {"unit": "clip"} if unit == "clip" else {}
+    if is_posts and all(name.endswith((".csv", ".jsonl")) for name in same):
+        return Contents({"files": [*same]}, ("post",), has_words=True, seen=tuple(seen), notes=tuple(notes))
+    item = {"id": roles.key, "media": roles.media, "text": roles.text, "speaker": roles.speaker}
+    table: dict[str, Any] = {"table": same[0] if len(same) == 1 else [*same]}
+    if judged is not None and judged.form == "long" and roles.text is None and roles.media is None:
+        unit = "post"
+    table["item"] = {name: value for name, value in item.items() if value is not None}
+    if judged is not None:
+        table |= {"rater": roles.rater} if roles.rater else {}
+        table[judged.form] = judged.mapping
+    units = (unit,) if judged is not None or roles.media_kind is None else _units_of(roles.media_kind)
+    labels = "image_emotion.v1" if unit == "image" else _UTTERANCES
+    return Contents(
+        {"tables": [table]},
+        units,
+        labels,
+        preprocess if judged is not None else {},
+        judged,
+        roles.text is not None,
+        tuple(seen),
+        tuple(notes),
+    )
+
+
+def _meanings(roles: Roles) -> list[str]:
+    """Return what the columns were taken for."""
+    words = {"text": roles.text, "media": roles.media, "id": roles.key, "rater": roles.rater, "speaker": roles.speaker}
+    lines = [f"{meaning}: {column}" for meaning, column in words.items() if column]
+    for field, domain in roles.judged.domains.items() if roles.judged else ():
+        if domain.field["type"] == "scale":
+            what = f"numbers from {domain.field['minimum']:g} to {domain.field['maximum']:g}"
+        else:
+            what = f"labels of {domain.field['taxonomy']}" if domain.is_shipped else f"labels {listed(domain.labels)}"
+        lines.append(f"judgements ({roles.judged.form if roles.judged else ''}) of {field}: {what}")
+    return lines
+
+
+def _rows(sample: Sample) -> str:
+    more = "" if sample.is_whole else "more than "
+    return f"{sample.file}: {more}{count_of(sample.height, 'row')}, columns {listed(list(sample.cells)[:_SHOWN])}"
+
+
+def _classes(files: Survey, *, is_certain: bool) -> Contents | None:
+    """Return the corpus of a folder whose folders say what is in them."""
+    kinds = [kind for kind in (*MEDIA, "text") if files.of(kind)]
+    names = files.of(*kinds)
+    parents = {PurePosixPath(name).parent.name for name in names}
+    if len(parents) < 2 or "" in parents or len({_UNITS[kind] for kind in kinds}) != 1:
+        return None
+    domain = domain_of(sorted(parents), is_label=is_certain)
+    if domain is None or domain.value:
+        return None
+    field = "emotion" if domain.is_shipped else "label"
+    judged = Judged("long", {field: "folder"}, {field: domain}, ("folder",))
+    table = {
+        "files": globs_for(names),
+        "extract": {FILE_COLUMN: _CLASS},
+        "item": {"id": FILE_COLUMN, "media": FILE_COLUMN},
+        "long": judged.mapping,
+    }
+    unit = _UNITS[kinds[0]]
+    what = f"labels of {domain.field['taxonomy']}" if domain.is_shipped else "labels"
+    return Contents(
+        {"tables": [table]},
+        (unit,),
+        preprocess={"unit": "clip"} if unit == "clip" else {},
+        judged=judged,
+        seen=(f"the folders {listed(sorted(parents))} are {what}",),
+    )
+
+
+def _media(files: Survey) -> Contents | None:
+    spoken, pictures = files.of("film", "sound"), files.of("picture")
+    if not spoken and not pictures:
+        return None
+    names = spoken or pictures
+    notes = (
+        [f"{count_of(len(pictures), 'picture')} not used: they need a recipe of their own"]
+        if spoken and pictures
+        else []
+    )
+    folders = {os.path.dirname(name) for name in names}  # noqa: PTH120
+    if len(folders) > 1:
+        notes.append("if the folders say what is judged, run this again with --classes")
+    if spoken and not files.with_subtitles:
+        notes.append(
+            "there are no subtitles: words need `transcript: {whisper_model: FOLDER}`, else the text stays null"
+        )
+    kind = "film" if spoken else "picture"
+    labels = _UTTERANCES if spoken else "image_emotion.v1"
+    ingest = {"files": globs_for(names)}
+    return Contents(ingest, _units_of(kind), labels, has_words=bool(files.with_subtitles), notes=tuple(notes))
+
+
+def _units_of(kind: str) -> tuple[str, ...]:
+    """Return the units that files can be cut into."""
+    return ("utterance", "window", "frame", "clip") if kind in ("film", "sound") else (_UNITS[kind],)
+
+
+def _holds_dialogues(sample: Sample) -> bool:
+    turns = parsed(next(iter(sample.values("dialogue")), "")) if "dialogue" in sample.cells else None
+    return isinstance(turns, list) and all(isinstance(turn, dict) and "text" in turn for turn in turns)
+
+
+def _dialogues(dialogues: Sequence[Sample], samples: Sequence[Sample]) -> Contents:
+    if wrong := [sample.file for sample in dialogues if not sample.file.endswith(".jsonl")]:
+        raise InvalidInput(
+            f"{wrong[0]} holds dialogues, which curate reads from .jsonl files only",
+            hint="write one JSON object a line",
+        )
+    used = [sample.file for sample in dialogues]
+    notes = [f"{sample.file} is not used" for sample in samples if sample.file not in used]
+    turns = sum(len(parsed(cell) or ()) for sample in dialogues for cell in sample.values("dialogue"))
+    return Contents(
+        {"files": used},
+        ("utterance", "post", "dialogue"),
+        has_words=True,
+        seen=(*map(_rows, dialogues), f"{count_of(turns, 'turn')} of dialogue, each an item with the turns around it"),
+        notes=tuple(notes),
+    )

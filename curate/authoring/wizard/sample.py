@@ -1,0 +1,86 @@
+"""The columns and cells of a table, as far as a proposal looks at them."""
+
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from curate.annotation.importing.settings import Join
+from curate.errors import InvalidInput, InvalidRow
+from curate.stages.tables.delimited import open_rows
+from curate.stages.tables.documents import json_rows, read_parquet
+from curate.stages.tables.read import columns_of
+
+_MAX_ROWS = 200_000
+_MAX_COLUMNS = 2_000
+_MAX_NAME_CHARS = 60
+
+
+class Sample(NamedTuple):
+    """A table: its name, its columns that have a name of their own, and their cells (blank ones as an empty text)."""
+
+    file: str
+    cells: dict[str, list[str]]
+    is_whole: bool = True
+
+    @property
+    def height(self) -> int:
+        """The number of rows that were read."""
+        return len(next(iter(self.cells.values()), ()))
+
+    def values(self, column: str) -> list[str]:
+        """Return the cells of a column that are not blank."""
+        return [cell for cell in self.cells[column] if cell]
+
+
+def read_sample(folder: Path, file: str) -> Sample:
+    """Return the first 200,000 rows of a table. Raises ``InvalidInput`` with a sentence if it cannot be read."""
+    path = folder / file
+    try:
+        names = columns_of(path, Join(table=file, by={}), ())
+        columns = [name for name in names if name.strip() and names.count(name) == 1][:_MAX_COLUMNS]
+        rows, is_whole = _rows(path, columns)
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}", hint="check the path") from error
+    except InvalidRow as error:
+        raise InvalidInput(f"{file} cannot be read as a table: {error.message}", hint="correct the table") from error
+    if unlike := next((name for name in names if len(name) > _MAX_NAME_CHARS or _is_number(name)), None):
+        raise InvalidInput(
+            f"the first line of {file} has no names of columns, but {unlike[:_MAX_NAME_CHARS]!r}",
+            hint="add a first line with names, or write the recipe by hand with `columns: [...]`",
+        )
+    cells = {name: [(row[index] or "").strip() for row in rows] for index, name in enumerate(columns)}
+    return Sample(file, cells, is_whole)
+
+
+def parsed(cell: str) -> Any:
+    """Return a cell that holds JSON as what it is; None if it holds none."""
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _rows(path: Path, columns: list[str]) -> tuple[list[list[str | None]], bool]:
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        table = read_parquet(path, path.name, columns).slice(0, _MAX_ROWS + 1)
+        cells = [table[name].to_pylist() for name in columns]
+        rows: list[list[str | None]] = [list(row) for row in zip(*cells, strict=True)]
+    elif suffix in (".json", ".jsonl", ".ndjson"):
+        rows = [list(row.cells) for row in islice(json_rows(path, columns), _MAX_ROWS + 1) if row.problem is None]
+    else:
+        delimiter = "\t" if suffix == ".tsv" else None
+        with open_rows(path, wanted=columns, delimiter=delimiter) as lines:
+            indices = [lines.names.index(name) for name in columns]
+            usable = (row for row in islice(lines.rows, _MAX_ROWS + 1) if row.problem is None)
+            rows = [[row.cells[index] for index in indices] for row in usable]
+    return rows[:_MAX_ROWS], len(rows) <= _MAX_ROWS
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,224 @@
+"""The wizard's recipes for unlike folders pass the check and run unchanged."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import yaml
+from PIL import Image
+from pyarrow import parquet as pq
+from typer.testing import CliRunner
+
+from curate.assets import shipped_folder
+from curate.authoring.wizard import propose, write_proposal
+from curate.cli.app import app
+from curate.errors import InvalidInput
+from curate.labels import load_labels
+from curate.pipeline import open_corpus
+from curate.pipeline.notices import list_notices
+from curate.recipe import load_recipe
+from curate.storage.workspace import Workspace
+from tests.support.runs import run_quietly
+
+
+def make_interviews(folder: Path) -> None:
+    """A film with subtitles, in a folder of its own."""
+    (folder / "anna").mkdir()
+    for suffix in (".mp4", ".srt"):
+        shutil.copy(shipped_folder("recipes") / "quickstart" / f"good_news{suffix}", folder / "anna")
+
+
+def make_posts(folder: Path) -> None:
+    """A CSV of posts with names of columns and labels of its own."""
+    rows = ["I love it;Joy", '"You fool; go away";Anger', "We meet at five.;neutral", "Again this.;anger "]
+    (folder / "tweets.csv").write_text("Text;label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+
+
+def make_classes(folder: Path) -> None:
+    """Pictures in a folder for each class, below one for each split."""
+    for index, name in enumerate(("train/happiness", "train/anger", "test/anger")):
+        (folder / name).mkdir(parents=True)
+        Image.new("RGB", (64, 48), (60 * index, 90, 200 - 50 * index)).save(folder / name / f"{index}.png")
+
+
+def make_votes(folder: Path) -> None:
+    """Pictures and a table with numbers of votes for each."""
+    for index, name in enumerate(("a", "b")):
+        Image.new("RGB", (64, 48), (200 * index, 90, 20)).save(folder / f"{name}.png")
+    (folder / "votes.csv").write_text("image,anger,happiness,sadness,year\na,4,1,0,1999\nb,0,0,5,2001\n")
+
+
+def make_raters(folder: Path) -> None:
+    """A column for each rater, and words that no shipped taxonomy has."""
+    (folder / "ratings.tsv").write_text(
+        "id\tsentence\trater_1\trater_2\trater_3\n"
+        "s1\tThe film was long and odd.\tbored\tbored\tkeen\n"
+        "s2\tWhat a day we had there!\tkeen\tkeen\tkeen\n"
+    )
+
+
+def make_long(folder: Path) -> None:
+    """A row for each judgement: rater, an ordinal and a fractional number."""
+    rows = ["t1,Fine by me today.,r1,2,0.5", "t1,Fine by me today.,r2,4,-0.5", "t2,Not so good at all.,r1,1,-1"]
+    (folder / "long.csv").write_text("text_id,utterance,worker,rating,valence\n" + "\n".join(rows) + "\n")
+
+
+def make_dialogues(folder: Path) -> None:
+    """JSON dialogues, with a table beside them that is nothing."""
+    turns = [{"speaker": "Ann", "text": "You are late."}, {"speaker": "Bob", "text": "I am so sorry!"}]
+    (folder / "talks.jsonl").write_text("\n".join(json.dumps({"title": str(n), "dialogue": turns[n:]}) for n in (0, 1)))
+    (folder / "sizes.csv").write_text("name,size\na,1\n")
+
+
+CASES = {
+    # maker: unit and number of items, judgements, values of the judged fields
+    "interviews": (make_interviews, {"utterance"}, 2, 0, {}),
+    "posts": (make_posts, {"post"}, 4, 4, {"label": Counter({"joy": 1, "anger": 2, "neutral": 1})}),
+    "classes": (make_classes, {"image"}, 3, 3, {"emotion": Counter({"happiness": 1, "anger": 2})}),
+    "votes": (make_votes, {"image"}, 2, 10, {"emotion": Counter({"anger": 4, "happiness": 1, "sadness": 5})}),
+    "raters": (make_raters, {"post"}, 2, 6, {"label": Counter({"bored": 2, "keen": 4})}),
+    "long": (
+        make_long,
+        {"post"},
+        2,
+        3,
+        {"rating": Counter({2: 1, 4: 1, 1: 1}), "valence": Counter({0.5: 1, -0.5: 1, -1: 1})},
+    ),
+    "dialogues": (make_dialogues, {"utterance"}, 3, 0, {}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_proposed_recipe_runs_unchanged(case, tmp_path):
+    make, units, items, judgements, values = CASES[case]
+    folder = tmp_path / case
+    folder.mkdir()
+    make(folder)
+    done = CliRunner().invoke(app, ["recipes", "new", str(folder), "--licence", "CC0-1.0"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert f"next:    python -m curate run {folder / f'{case}.yaml'}" in " ".join(done.stdout.split("\n"))
+    loaded = load_recipe(folder / f"{case}.yaml")
+    assert not list_notices(loaded)
+    text = loaded.path.read_text("utf-8")
+    assert text.startswith("# yaml-language-server: $schema=recipe.schema.json\n")
+    assert json.loads((folder / "recipe.schema.json").read_text("utf-8"))["title"] == "A recipe of curate"
+    result = run_quietly(loaded, tmp_path / "w")
+    assert result.release is not None
+    corpus = open_corpus(loaded, Workspace(tmp_path / "w"))
+    rows = corpus.read("items").to_pylist()
+    assert {row["unit"] for row in rows} <= units
+    assert len(rows) == items
+    acts = corpus.read("annotations").to_pylist()
+    assert len(acts) == judgements
+    for field, expected in values.items():
+        assert Counter(act[field] for act in acts) == expected
+    assert {row["reason"] for row in corpus.read("rejections").to_pylist()} <= {"no_face"}
+
+
+def test_what_was_seen_and_left_out_is_said(tmp_path):
+    make_posts(tmp_path)
+    table = tmp_path / "tweets.csv"
+    table.write_text("id,Text,label,gender\n1,I love it so,joy,f\n2,I hate it so,sadness,m\n")
+    proposal = propose(table, licence=None)
+    assert "id: id" in proposal.seen
+    assert proposal.recipe == "tweets"
+    assert any("gender" in note and "keep" in note for note in proposal.notes)
+    assert any("licence" in note for note in proposal.notes)
+    assert "gender" in proposal.files["tweets.yaml"]
+    fields = yaml.safe_load(proposal.files["tweets.v1.yaml"])["fields"]
+    assert fields["label"]["type"] == "category"
+
+
+def test_a_parquet_table_is_looked_at(tmp_path):
+    table = pa.table({"post": ["I am so glad.", "Go away, all of you."], "sentiment": ["positive", "negative"]})
+    pq.write_table(table, tmp_path / "posts.parquet")
+    proposal = propose(tmp_path / "posts.parquet")
+    fields = yaml.safe_load(proposal.files["posts.v1.yaml"])["fields"]
+    assert fields == {"sentiment": {"type": "category", "taxonomy": "sentiment3.v1"}}
+    assert yaml.safe_load(proposal.files["posts.yaml"])["stages"][0]["tables"][0]["item"] == {"text": "post"}
+
+
+@pytest.mark.parametrize("there", ["mine.yaml", "mine.v1.yaml"])
+def test_nothing_is_overwritten(there, tmp_path):
+    make_raters(tmp_path)
+    (tmp_path / there).write_text("mine\n")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(InvalidInput, match=f"{there} exists already"):
+        write_proposal(propose(tmp_path, name="mine"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert (tmp_path / there).read_text() == "mine\n"
+    write_proposal(propose(tmp_path, name="other"))
+    assert load_labels("other.v1", tmp_path).fields["label"].labels == ("bored", "keen")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "holds no media, no texts and no table of items"),
+        ({"a.xlsx": "x"}, "but 1 .xlsx"),
+        ({"a.csv": "x,y\n1,2\n"}, "holds no media"),
+        (
+            {"a.csv": "I love it so much that I could cry all day and night long my friends,4\nb,2\n"},
+            "has no names of columns",
+        ),
+        ({"a.json": "{"}, "a.json cannot be read as a table: it is not JSON"),
+        ({"a.json": '[{"dialogue": [{"text": "Hello"}]}]'}, "reads from .jsonl files only"),
+    ],
+)
+def test_what_cannot_be_a_corpus_is_refused(files, message, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InvalidInput, match=message):
+        propose(tmp_path)
+
+
+def test_settings_that_do_not_fit(tmp_path):
+    make_classes(tmp_path)
+    with pytest.raises(InvalidInput, match="cannot name a recipe"):
+        propose(tmp_path, name="My corpus")
+    with pytest.raises(InvalidInput, match="--labels is for what nobody has judged"):
+        propose(tmp_path, labels="image_emotion.v1")
+    other = tmp_path / "more"
+    other.mkdir()
+    make_dialogues(other)
+    with pytest.raises(InvalidInput, match="asked of image; here are utterance"):
+        propose(other, labels="image_emotion.v1")
+    assert propose(other, labels="emotion_causes.v1").labels == "emotion_causes.v1"
+
+
+def test_folders_are_classes_if_their_names_are_labels_or_the_user_says_so(tmp_path):
+    for name in ("session 1", "session 2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(f"We talked about {name}.")
+    assert not [name for name in propose(tmp_path, name="talks").files if name.endswith(".v1.yaml")]
+    certain = propose(tmp_path, name="talks", classes=True)
+    assert yaml.safe_load(certain.files["talks_label.v1.yaml"])["labels"] == ["session 1", "session 2"]
+
+
+def test_on_a_terminal_it_asks(tmp_path, monkeypatch):
+    from curate.cli.commands import recipes
+
+    make_dialogues(tmp_path)
+    monkeypatch.setattr(recipes, "_is_terminal", lambda: True)
+    answers = "talks\nemotion_causes.v1\nCC-BY-4.0\n"
+    refused = CliRunner().invoke(app, ["recipes", "new", str(tmp_path)], input=f"{answers}n\n")
+    assert refused.exit_code == 1
+    assert not list(tmp_path.glob("*.yaml"))
+    done = CliRunner().invoke(app, ["recipes", "new", str(tmp_path)], input=f"{answers}y\n", catch_exceptions=False)
+    assert done.exit_code == 0
+    loaded = load_recipe(tmp_path / "talks.yaml")
+    assert (loaded.labels.name, loaded.recipe.stages[0].licence) == ("emotion_causes.v1", "CC-BY-4.0")
+    silent = CliRunner().invoke(app, ["recipes", "new", str(tmp_path), "--name", "b", "--yes"], catch_exceptions=False)
+    assert silent.exit_code == 0
+    assert load_recipe(tmp_path / "b.yaml").labels.name == "utterance_emotion.v1"
+
+
+def test_as_json(tmp_path):
+    make_posts(tmp_path)
+    done = CliRunner().invoke(app, ["recipes", "new", str(tmp_path), "--name", "a", "--json"], catch_exceptions=False)
+    document = json.loads(done.stdout)
+    assert document["files"] == [str(tmp_path / "a.yaml"), str(tmp_path / "a.v1.yaml")]
+    assert "text: Text" in document["seen"]
