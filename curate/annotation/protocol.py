@@ -23,7 +23,7 @@ class TaskState(NamedTuple):
     """The state of a task: its item, time of last change, judgements and pre-labels.
 
     ``prelabel_ids`` are the pre-labels that fill its form; ``labellers`` are those who made them. ``updated_at`` is
-    empty if the server names no credible time.
+    empty if the server names no credible time. ``is_blind``: the task was sent to be judged without a proposal.
     """
 
     task_id: int
@@ -34,6 +34,7 @@ class TaskState(NamedTuple):
     has_draft: bool
     prelabel_ids: frozenset[str]
     labellers: frozenset[str]
+    is_blind: bool = False
 
 
 class Fetched(NamedTuple):

@@ -16,13 +16,16 @@ from curate.labels import LabelSchema
 ACTIONS = ("created", "updated", "skipped", "cannot_judge", "restored", "deleted")
 """What an act can do to a judgement; of two at the same time, the later in this order counts."""
 
+FROM_PROPOSAL = frozenset({"prediction", "prediction-changed"})
+"""The origins of values that a proposal had filled in."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
     """One act of a rater upon one item, wherever it was made.
 
     ``identity`` names the judgement for good, across all sources; ``revision`` changes whenever the judgement does.
-    ``arm`` says what the rater was shown.
+    ``arm`` says what the rater was shown; in Label Studio, media and whether a proposal: ``video+text blind``.
     ``origins`` holds for each answered field whether a person or a proposal gave the value. ``raw`` is the judgement
     as its source wrote it, and ``misfits`` says why parts of it do not fit the label schema. ``cannot_judge`` is the
     reason why the rater could not judge the item, and ``guideline_sha256`` the hash of the instructions that they had.

@@ -37,6 +37,11 @@ class Annotate(DriverStage):
     stage: Literal["annotate"] = "annotate"
     raters_per_item: Annotated[int, Field(ge=1, le=20)] = 1
     """How many people judge each item."""
+    blind_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of items, drawn by their ids, that people judge without a proposal, for `curate audit`.
+
+    Items that were sent before stay as they are.
+    """
     instructions: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
     """For annotators, in Markdown, after the guideline beside the label schema."""
     language: Language = DEFAULT_LANGUAGE
@@ -57,8 +62,15 @@ class Annotate(DriverStage):
         connection = connections.connection(corpus.workspace.local)
         pulled = _pull(corpus, connection)
         pushed = _push(corpus, tools, self, connection)
-        counts = {"added": pushed.added, "refilled": pushed.refilled, "waiting": pushed.waiting, "acts": pulled.new}
-        message = f"{pushed.waiting} items wait for people at {connection.shown_url}" if pushed.waiting else ""
+        counts = {
+            "added": pushed.added,
+            "refilled": pushed.refilled,
+            "waiting": pushed.waiting,
+            **({"blind": pushed.blind} if pushed.blind else {}),
+            "acts": pulled.new,
+        }
+        waiting = f"{pushed.waiting} items wait for people at {connection.shown_url}" if pushed.waiting else ""
+        message = "; ".join(filter(None, [waiting, _blind(pushed)]))
         if pushed.problems:
             message = "; ".join(
                 filter(None, [message, f"not sent, {pushed.problems[0]}: `curate annotate push` lists all"])
@@ -75,6 +87,12 @@ class Annotate(DriverStage):
             return Forecast(False, _waiting(corpus, self))
         url = connections.connection(corpus.workspace.local).url
         return Forecast(False, f"fetches judgements from {url} and sends new items there")
+
+
+def _blind(counts: PushCounts) -> str:
+    """Return how many items show no proposal by choice; empty if none do."""
+    total = count_of(counts.waiting + counts.judged, "item")
+    return f"{counts.blind:,} of {total} there show no proposal" if counts.blind else ""
 
 
 def _waiting(corpus: Corpus, stage: Annotate) -> str:
@@ -126,6 +144,8 @@ def _push(
         guideline_sha256=guideline.sha256,
         make_copies=ViewingCopies(corpus, tools.raw).make,
         language=stage.language,
+        blind_share=stage.blind_share,
+        seed=tools.seed,
         say=say,
     )
 

@@ -9,10 +9,13 @@ import pytest
 from curate.annotation.fake import KEY, FakeLabelStudio
 from curate.annotation.label_studio import client
 from curate.annotation.label_studio.pull import PullCounts
+from curate.annotation.label_studio.push import PushCounts
 from curate.annotation.local_server.connection import Connection
+from curate.consensus.agreement.judged import is_prefilled
+from curate.corpus.judgements import current_judgements
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
-from curate.stages.annotate import Annotate, pull, push
+from curate.stages.annotate import Annotate, pull, push, status
 from tests.annotation.annotation_builders import make_clip, make_corpus, make_item, make_prelabel, make_tools
 
 STAGE = Annotate(raters_per_item=2)
@@ -32,9 +35,16 @@ class Round:
         self.corpus: Corpus
 
     def push(self, count: int) -> int:
+        return self.exchange(count).added
+
+    def exchange(self, count: int, stage: Annotate = STAGE, **prelabel: Any) -> PushCounts:
         items = [make_item(n) for n in range(count)]
-        self.corpus = make_corpus(self.root, items, [make_prelabel(item) for item in items])
-        return push(self.corpus, make_tools(self.corpus, self.root), STAGE, self.connection).added
+        self.corpus = make_corpus(self.root, items, [make_prelabel(item, **prelabel) for item in items])
+        return push(self.corpus, make_tools(self.corpus, self.root), stage, self.connection)
+
+    def predicted(self) -> dict[str, bool]:
+        """Whether the task of each item has a prediction."""
+        return {task["data"]["item_id"]: bool(task["predictions"]) for task in self.fake.tasks.values()}
 
     def pull(self) -> PullCounts:
         with self.corpus.workspace.lock():
@@ -146,6 +156,65 @@ def test_judgements_without_a_user_are_of_different_raters(loop: Round) -> None:
         loop.fake.judge(task_id, choice(emotion), user_id=None)
     assert loop.pull().created == 2
     assert len({act["annotator"] for act in loop.acts()}) == 2
+
+
+def test_a_share_of_items_is_judged_without_a_proposal(loop: Round, monkeypatch: pytest.MonkeyPatch) -> None:
+    some, all_of_them = Annotate(blind_share=0.3), Annotate(blind_share=1.0)
+    counts = loop.exchange(40, some)
+    before = loop.predicted()
+    blind = {item for item, has_prediction in before.items() if not has_prediction}
+    assert counts == PushCounts(40, 0, 40, 0, len(blind))
+    assert 5 <= len(blind) <= 20
+    blind_tasks = [task for task in loop.fake.tasks.values() if task["data"]["item_id"] in blind]
+    assert {name for task in blind_tasks for name in task["data"]} == {"item_id", "text", "speaker", "shown", "blind"}
+
+    # Tasks that are there stay as they were sent, whatever the share and the proposals are later.
+    assert loop.exchange(40, Annotate(), labeller="other") == PushCounts(0, 40 - len(blind), 40, 0, len(blind))
+    assert loop.exchange(41, all_of_them, labeller="other") == PushCounts(1, 0, 41, 0, len(blind) + 1)
+    after = loop.predicted()
+    assert {item: after[item] for item in before} == before
+    (status_there,) = status(loop.corpus, loop.connection)
+    assert (status_there.tasks, status_there.blind) == (41, len(blind) + 1)
+
+    # More items move none; another seed draws others.
+    tools = make_tools(loop.corpus, loop.root)
+    loop.fake.tasks.clear()
+    loop.exchange(60, some)
+    assert {item for item, has_prediction in loop.predicted().items() if not has_prediction} & set(before) == blind
+    loop.fake.tasks.clear()
+    push(loop.corpus, tools._replace(seed=1), some, loop.connection)
+    assert {item for item, has_prediction in loop.predicted().items() if not has_prediction} & set(before) != blind
+
+    monkeypatch.setenv("LABEL_STUDIO_URL", loop.connection.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", KEY)
+    done = some.perform(loop.corpus, tools)
+    assert f"{done.counts['blind']} of 60 items there show no proposal" in done.message
+    loop.fake.tasks.clear()
+    assert "no proposal" not in Annotate().perform(loop.corpus, tools).message
+
+
+def test_arms_tell_blind_judgements_from_others_for_good(loop: Round) -> None:
+    loop.exchange(20, Annotate(blind_share=0.5))
+    tasks = list(loop.fake.tasks.values())
+    blind = next(task for task in tasks if task["data"]["blind"])
+    untouched = next(task for task in reversed(tasks) if task["data"]["blind"])
+    assisted = next(task for task in tasks if not task["data"]["blind"])
+    first = loop.fake.judge(blind["id"], choice("fear"))
+    loop.fake.judge(assisted["id"], choice("anger"))
+    # Whatever fills the form of a blind task by hand is taken away before somebody begins.
+    untouched["predictions"] = assisted["predictions"]
+    loop.pull()
+    assert loop.exchange(20, Annotate(blind_share=0.0)).refilled == 1
+    assert untouched["predictions"] == []
+    loop.fake.revise(first, result=choice("disgust"))
+    loop.fake.delete_annotation(assisted["annotations"][0]["id"])
+    loop.pull()
+    assert [(act["action"], act["arm"]) for act in loop.acts()] == [
+        ("created", "text blind"), ("created", "text pre-filled"), ("updated", "text blind"),
+        ("deleted", "text pre-filled"),
+    ]  # fmt: skip
+    judgements = current_judgements(loop.corpus.table("annotations").read(), with_skipped=True)
+    assert is_prefilled(judgements).tolist() == [False]
 
 
 def test_media_are_uploaded_once_and_shown(loop: Round) -> None:

@@ -89,6 +89,11 @@ def test_push_is_repeatable(loop: Loop) -> None:
     assert project["model_version"] == "offline"
     assert project["show_collab_predictions"]
     assert not project["enable_empty_annotation"]
+    loop.fill([*items, make_item(5)])
+    blind = Annotate(raters_per_item=3, blind_share=1.0)
+    assert loop.push(blind) == loop.push()._replace(added=1) == pushing.PushCounts(1, 0, 6, 0, blind=1)
+    assert [len(task["predictions"]) for task in loop.tasks()] == [1] * 5 + [0]
+    assert [project.blind for project in status(loop.corpus, loop.connection)] == [1]
 
 
 def test_settings_follow_the_recipe(loop: Loop) -> None:

@@ -207,6 +207,8 @@ def test_task_has_what_its_layout_shows() -> None:
             "item_id": item["item_id"],
             "text": "",
             "speaker": "",
+            "shown": "video+text",
+            "blind": False,
             "video": "/media/x",
             "fps": "25",
             "span": "0.00 s to 3.00 s",
@@ -214,6 +216,33 @@ def test_task_has_what_its_layout_shows() -> None:
         },
         "predictions": [],
     }
+    silent = to_task({**item, "statement": None}, shown, {"aa/x.mp4": "/media/x"}, None, is_blind=True)
+    assert (silent["data"]["shown"], silent["data"]["blind"]) == ("video", True)
+
+
+@pytest.mark.parametrize(
+    ("shown", "result", "predictions", "arm"),
+    [
+        ("audio+text", {}, [], "audio+text blind"),
+        ("audio+text", {"id": "p1.abc", "origin": "prediction"}, [], "audio+text pre-filled"),
+        ("audio", {"id": "abc", "origin": "prediction-changed"}, [], "audio pre-filled"),
+        ("text", {}, [{"id": "p1.abc"}], "text pre-filled"),
+        (None, {}, [], None),
+        (7, {}, [], None),
+        ("<b>", {}, [], None),
+        ("text\n", {}, [], None),
+        ("x" * 61, {}, [], None),
+    ],
+)
+def test_arm_is_what_the_task_showed_and_whether_a_proposal(
+    shown: Any, result: dict[str, Any], predictions: list[dict[str, Any]], arm: str | None
+) -> None:
+    made = [{"created_at": "2026-01-02T03:00:00Z", "result": predictions}] if predictions else []
+    task = make_task(data={"item_id": "item", "shown": shown, "blind": True}, predictions=made)
+    annotation = make_annotation([make_result("emotion", {"choices": ["fear"]}, **result)])
+    row, _ = read(annotation, task, ITEM, LABELS, ORIGIN)
+    assert row["arm"] == arm
+    assert to_deletion(row, LABELS, NOW)["arm"] == arm
 
 
 def test_own_turn_is_marked_and_its_text_left_as_it_is() -> None:

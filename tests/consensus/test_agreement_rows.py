@@ -104,6 +104,8 @@ def test_arms_are_apart_or_said_to_be_mixed(schema):
     mixed = value(rows_of(schema, [*voice, *face]), "krippendorff_alpha_nominal")
     assert mixed.judgements == 12
     assert "arms face, voice are mixed" in mixed.note
+    elsewhere = [(f"other {item}", *rest) for item, *rest in face]
+    assert "mixed" not in value(rows_of(schema, [*voice, *elsewhere]), "krippendorff_alpha_nominal").note
 
 
 def test_the_newest_judgement_of_a_person_counts_once(schema):

@@ -29,7 +29,8 @@ def to_state(task: Mapping[str, Any]) -> TaskState | None:
     if not is_id(task.get("id")):
         return None
     data = task.get("data")
-    item_id = data.get("item_id") if isinstance(data, dict) else None
+    data = data if isinstance(data, dict) else {}
+    item_id = data.get("item_id")
     annotators = (user.get("user_id") if isinstance(user, dict) else user for user in _parts(task, "annotators"))
     changed_at = task.get("updated_at")
     return TaskState(
@@ -41,6 +42,7 @@ def to_state(task: Mapping[str, Any]) -> TaskState | None:
         bool(task.get("draft_exists")),
         frozenset(_PRELABEL_ID.findall(str(task.get("predictions_results") or ""))),
         frozenset(name for name in _parts(task, "predictions_model_versions") if is_text(name) and name),
+        data.get("blind") is True,
     )
 
 

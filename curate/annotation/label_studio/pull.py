@@ -39,12 +39,14 @@ class PullCounts(NamedTuple):
 class ProjectStatus(NamedTuple):
     """The progress of one project; ``annotators`` holds the number of judged items of each.
 
-    ``cannot_judge`` counts the pulled judgements that say so, by their reason.
+    ``blind`` counts the tasks that show no proposal, and ``cannot_judge`` the pulled judgements that say so, by their
+    reason.
     """
 
     layout: str
     url: str
     tasks: int
+    blind: int
     annotated: int
     annotators: dict[str, int]
     cannot_judge: dict[str, int]
@@ -164,9 +166,10 @@ def status(corpus: Corpus, server: AnnotationServer, name: str) -> list[ProjectS
         states = server.scan(project.project_id)
         people = Counter(users.get(i, f"user {i}") for state in states for i in state.annotators)
         annotated = sum(bool(state.annotation_ids) for state in states)
+        blind = sum(state.is_blind for state in states)
         url = server.project_url(project.project_id)
         is_here = acts and pc.and_(pc.equal(acts["server"], name), pc.equal(acts["project_id"], project.project_id))
         unjudged = count_cannot_judge(acts.filter(is_here)) if acts else {}
         people_sorted = dict(sorted(people.items()))
-        progress.append(ProjectStatus(key.layout, url, len(states), annotated, people_sorted, unjudged))
+        progress.append(ProjectStatus(key.layout, url, len(states), blind, annotated, people_sorted, unjudged))
     return progress

@@ -1,13 +1,14 @@
 """Push items, media and pre-labels to the annotation server."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from curate.annotation.label_studio.projects import Notes, ProjectKey, ensure_project, find_projects
 from curate.annotation.label_studio.tasks import MEDIA, has_all, lacks_copy, to_prediction, to_task, variables_of
 from curate.annotation.protocol import AnnotationServer, Project, Say, TaskState
+from curate.corpus.components import seeded_fraction
 from curate.corpus.view import Corpus
 from curate.document import read_text
 from curate.errors import CurateError, InvalidInput
@@ -25,13 +26,15 @@ MakeCopies = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, str | CurateEr
 class PushCounts(NamedTuple):
     """The results of a push. ``waiting`` items are on the server and have no judgement.
 
-    ``problems`` name the items that were not sent because they cannot be shown, such as without their raw file.
+    ``blind`` items show no proposal, by choice. ``problems`` name the items that were not sent because they cannot be
+    shown, such as without their raw file.
     """
 
     added: int = 0
     refilled: int = 0
     waiting: int = 0
     judged: int = 0
+    blind: int = 0
     problems: tuple[str, ...] = ()
 
 
@@ -47,6 +50,8 @@ class Push(NamedTuple):
     language: str
     say: Say
     make_copies: MakeCopies
+    blind_share: float
+    seed: int
 
 
 def push(
@@ -59,6 +64,8 @@ def push(
     make_copies: MakeCopies,
     guideline_sha256: str = "",
     language: str = DEFAULT_LANGUAGE,
+    blind_share: float = 0.0,
+    seed: int = 0,
     say: Say = lambda _: None,
 ) -> PushCounts:
     """Bring every item of the corpus, with its pre-label and media, to the project of its layout.
@@ -66,11 +73,12 @@ def push(
     Existing tasks are left alone; a changed pre-label replaces the old one if nobody has judged the item yet. ``name``
     is the server's permanent name, ``folder`` the recipe's folder, ``settings`` those of the projects,
     ``guideline_sha256`` the hash of the instructions in them, and ``language`` that of the questions. ``make_copies``
-    makes the missing viewing copies of new items; those without are not sent. A push may be killed and repeated at any
-    time. Raises ``InvalidInput`` for pre-labels that the label schema does not allow, and ``ServiceConflict`` for
-    projects that were changed by hand.
+    makes the missing viewing copies of new items; those without are not sent. A ``blind_share`` of new items, drawn by
+    ``seed`` and their ids, is sent without a pre-label, for good: each task says so itself. A push may be killed and
+    repeated at any time. Raises ``InvalidInput`` for pre-labels that the label schema does not allow, and
+    ``ServiceConflict`` for projects that were changed by hand.
     """
-    job = Push(corpus, server, name, folder, settings, guideline_sha256, language, say, make_copies)
+    job = Push(corpus, server, name, folder, settings, guideline_sha256, language, say, make_copies, blind_share, seed)
     items = _by_layout(corpus, folder)
     recipe = corpus.workspace.recipe or ""
     notes = Notes(corpus.workspace.local, name)
@@ -100,7 +108,9 @@ def _push_layout(
     notes.add_guideline(key, job.guideline_sha256)
     states = _without_copies(job.server, project_id)
     new = [item for item in items if item["item_id"] not in states]
-    problems = _import(job, project_id, key.layout, new, variables, predictions)
+    blind = _blind_items(job, new) | {state.item_id for state in states.values() if state.is_blind}
+    predictions = {item_id: prediction for item_id, prediction in predictions.items() if item_id not in blind}
+    problems = _import(job, project_id, key.layout, new, variables, predictions, blind)
     new = [item for item in new if item["item_id"] not in problems]
     there = [item for item in items if item["item_id"] in states]
     job.server.share_media(project_id, job.corpus.workspace.blobs, _media_names(there, variables), job.say)
@@ -113,7 +123,15 @@ def _push_layout(
     judged = sum(bool(state.annotation_ids) for state in present)
     reasons = Counter(problems.values())
     summary = tuple(f"{count} of the items: {reason}" for reason, count in reasons.items())
-    return PushCounts(len(new), refilled, len(new) + len(present) - judged, judged, summary)
+    shown_blind = sum(item["item_id"] in blind for item in (*new, *there))
+    return PushCounts(len(new), refilled, len(new) + len(present) - judged, judged, shown_blind, summary)
+
+
+def _blind_items(job: Push, items: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the new items that nobody is shown a proposal for; a greater share adds to those of a smaller one."""
+    ids = (item["item_id"] for item in items)
+    # The words keep this draw apart from that of splits, which hashes the same ids.
+    return {item_id for item_id in ids if seeded_fraction(f"blind {item_id}", job.seed) < job.blind_share}
 
 
 def _import(
@@ -123,6 +141,7 @@ def _import(
     items: Sequence[Mapping[str, Any]],
     variables: Iterable[str],
     predictions: Mapping[str, Any],
+    blind: Container[str],
 ) -> dict[str, str]:
     """Add tasks in batches, media first, so that no annotator opens a task without its clip.
 
@@ -135,7 +154,10 @@ def _import(
         problems |= left_out
         names = _media_names(batch, variables)
         urls = job.server.share_media(project_id, job.corpus.workspace.blobs, names, job.say)
-        tasks = [to_task(item, variables, urls, predictions.get(item["item_id"])) for item in batch]
+        tasks = [
+            to_task(item, variables, urls, predictions.get(item["item_id"]), is_blind=item["item_id"] in blind)
+            for item in batch
+        ]
         job.server.import_tasks(project_id, tasks)
     if items:
         job.say(f"{layout}: {len(items) - len(problems)} of {len(items)} items sent")

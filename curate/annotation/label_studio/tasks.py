@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from curate.annotation.label_studio.payloads import is_id, lead_time_s, records, to_credible_time, to_time
-from curate.corpus.judgements import Judgement, time_after
+from curate.corpus.judgements import FROM_PROPOSAL, Judgement, time_after
 from curate.errors import InvalidInput
 from curate.labels import DEFAULT_FPS, ItemContext, LabelSchema, Layout, control_field
 from curate.labels.cannot_judge import CONTROL as CANNOT_JUDGE
@@ -19,6 +19,9 @@ from curate.labels.markup import MEDIA_VARIABLES
 MEDIA = MEDIA_VARIABLES
 """The columns of ``items`` that name blobs; a layout shows one as ``$`` and its name."""
 _NEEDED = (*MEDIA, "text_b", "statement")
+_WORDS = ("text", "text_b", "statement", "dialogue")
+_MODALITIES = re.compile(r"[a-z]+(?:\+[a-z]+)*")
+_MAX_MODALITIES = 60
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
 _ITEM_TURN = "▶"
 _SUBMITTED_WITHIN = timedelta(milliseconds=50)
@@ -68,13 +71,29 @@ def lacks_copy(item: Mapping[str, Any]) -> bool:
 
 
 def to_task(
-    item: Mapping[str, Any], variables: Iterable[str], urls: Mapping[str, str], prediction: Mapping[str, Any] | None
+    item: Mapping[str, Any],
+    variables: Iterable[str],
+    urls: Mapping[str, str],
+    prediction: Mapping[str, Any] | None,
+    *,
+    is_blind: bool = False,
 ) -> dict[str, Any]:
-    """Return a task for a row of ``items`` with the variables of its layout; ``urls`` has the address of each blob."""
+    """Return a task for a row of ``items`` with the variables of its layout; ``urls`` has the address of each blob.
+
+    The task keeps what it shows of the item, and ``is_blind``: whether it is to have no prediction, now and later.
+    """
     texts = _texts(item)
     data = {name: urls[item[name]] if name in MEDIA else texts[name] for name in sorted(variables)}
     always = {"item_id": item["item_id"], "text": texts["text"], "speaker": texts["speaker"]}
+    always |= {"shown": _modalities(item, variables), "blind": is_blind}
     return {"data": {**always, **data}, "predictions": [prediction] if prediction else []}
+
+
+def _modalities(item: Mapping[str, Any], variables: Iterable[str]) -> str:
+    """Return which media a layout shows of an item, such as ``video+text``; the second of a pair is like the first."""
+    shown = [name for name in variables if item.get(name)]
+    media = [name for name in MEDIA if name in shown and not name.endswith("_b")]
+    return "+".join([*media, *(["text"] if set(shown).intersection(_WORDS) else [])])
 
 
 def _texts(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,7 +192,11 @@ def to_judgement(
         cannot_judge=reason,
         guideline_sha256=origin.guideline_at(to_time(annotation["updated_at"])),
     )
-    judgement = replace(judgement, rater=_annotator(_author(annotation), origin, judgement.judgement_id))
+    judgement = replace(
+        judgement,
+        rater=_annotator(_author(annotation), origin, judgement.judgement_id),
+        arm=_arm(task["data"].get("shown"), judgement),
+    )
     last = newest.get(judgement.judgement_id)
     if last is not None and last["action"] == "deleted":
         revision = (*judgement.revision, "restored", last["annotation_id"])
@@ -276,6 +299,14 @@ def _filled_by(annotation: Mapping[str, Any], task: Mapping[str, Any], results: 
     predictions = [p for p in records(task.get("predictions")) if records(p.get("result")) and _before(p, annotation)]
     ids = {str(records(p["result"])[0].get("id", "")) for p in predictions}
     return min((result_id.partition(".")[0] for result_id in ids if "." in result_id), default=None)
+
+
+def _arm(shown: Any, judgement: Judgement) -> str | None:
+    """Return what the rater was shown, such as ``video+text blind``; None for a task that does not say."""
+    if not isinstance(shown, str) or len(shown) > _MAX_MODALITIES or not _MODALITIES.fullmatch(shown):
+        return None
+    has_proposal = judgement.prelabel_id is not None or not FROM_PROPOSAL.isdisjoint(judgement.origins.values())
+    return f"{shown} {'pre-filled' if has_proposal else 'blind'}"
 
 
 def _before(prediction: Mapping[str, Any], annotation: Mapping[str, Any]) -> bool:

@@ -97,6 +97,8 @@ def push_command(
         return
     added = count_of(counts.added, "item")
     say(f"{added} added, {counts.refilled:,} filled anew; {counts.waiting:,} wait at {reach.shown_url}")
+    if counts.blind:
+        say(f"{counts.blind:,} of {counts.waiting + counts.judged:,} on the server show no proposal (blind_share)")
     say(f"next: people correct them there; then {next_command('annotate pull', workspace)}")
 
 
@@ -197,10 +199,17 @@ def status_command(
     own = state(opened.local) if reach.local else None
     say(f"Label Studio at {reach.shown_url}" + (f", process {own.pid}" if own else "") + "\n")
     rows = [
-        (p.layout, p.tasks, p.annotated, ", ".join(f"{who} {n}" for who, n in sorted(p.annotators.items())), p.url)
+        (
+            p.layout,
+            p.tasks,
+            p.blind,
+            p.annotated,
+            ", ".join(f"{who} {n}" for who, n in sorted(p.annotators.items())),
+            p.url,
+        )
         for p in projects
     ]
-    show_table(["project", "items", "judged", "by", "address"], rows)
+    show_table(["project", "items", "blind", "judged", "by", "address"], rows)
     for project in projects:
         if project.cannot_judge:
             say(f"\n{project.layout}: cannot be judged, people say: {counted(project.cannot_judge)}")

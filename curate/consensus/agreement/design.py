@@ -35,11 +35,15 @@ def adaptive_note(part: Judged) -> str:
 
 
 def mixed_arms_note(judgements: pa.Table, rows: Integers) -> str:
-    """Return a note if the judgements are of several arms: people were shown different things."""
+    """Return a note if judgements of the same item are of several arms: people were shown different things."""
     if "arm" not in judgements.column_names:
         return ""
     codes, arms = encode(judgements["arm"])
-    names = sorted(str(arms[code]) for code in np.unique(codes[rows]) if code >= 0)
+    items, _ = encode(judgements["item_id"])
+    named = rows[codes[rows] >= 0]
+    shown = np.unique(items[named] * max(len(arms), 1) + codes[named])
+    _, numbers, counts = np.unique(shown // max(len(arms), 1), return_inverse=True, return_counts=True)
+    names = sorted(str(arms[code]) for code in np.unique(shown[counts[numbers] >= 2] % max(len(arms), 1)))
     if len(names) < 2:
         return ""
     return f"arms {', '.join(names)} are mixed, of one rater only the newest judgement: group them with --by arm"

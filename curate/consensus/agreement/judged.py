@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate.consensus.agreement.ratings import UNNAMED, Integers, Ratings
+from curate.corpus.judgements import FROM_PROPOSAL
 from curate.labels import Field
 
 _SEPARATOR = "\x1f"
@@ -130,7 +131,7 @@ def is_prefilled(judgements: pa.Table) -> NDArray[np.bool_]:
     prefilled = np.array(judgements["prelabel_id"].is_valid())
     entries = origins.flatten()
     if len(entries):
-        kept = pc.is_in(entries.field("origin"), value_set=pa.array(["prediction", "prediction-changed"]))
+        kept = pc.is_in(entries.field("origin"), value_set=pa.array(sorted(FROM_PROPOSAL)))
         prefilled[np.asarray(pc.list_parent_indices(origins))[np.asarray(kept)]] = True
     return prefilled
 

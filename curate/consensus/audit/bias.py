@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate.consensus.agreement.design import mixed_arms_note
+from curate.consensus.agreement.judged import is_prefilled
 from curate.consensus.agreement.ratings import UNNAMED, Floats, Integers
 from curate.consensus.audit.chosen import chosen_fields, chosen_tables
 from curate.consensus.audit.corrections import LEVEL, holm
@@ -42,7 +43,7 @@ def bias_rows(
     """
     judgements, proposals = chosen_tables(judgements, prelabels, labeller=labeller, arm=arm)
     found: list[_Comparison] = []
-    mixed = mixed_arms_note(judgements, np.arange(judgements.num_rows))
+    mixed = mixed_arms_note(judgements, np.flatnonzero(~is_prefilled(judgements)))
     for name in chosen_fields(labels, field):
         compared = compare(labels.fields[name], judgements, proposals)
         if not len(compared.blind.items) or labels.fields[name].comparison == "text":

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.consensus.agreement.design import mixed_arms_note
+from curate.consensus.agreement.judged import is_prefilled
 from curate.consensus.agreement.ratings import Integers
 from curate.consensus.audit.alternative import alternative_test
 from curate.consensus.audit.chosen import chosen_fields, chosen_tables
@@ -39,10 +40,10 @@ def audit_rows(
     """
     fields = chosen_fields(labels, field)
     judgements, proposals = chosen_tables(judgements, prelabels, labeller=labeller, arm=arm)
+    mixed = mixed_arms_note(judgements, np.flatnonzero(~is_prefilled(judgements)))
     for name in fields:
         compared = compare(labels.fields[name], judgements, proposals)
         if len(compared.blind.items) or len(compared.prefilled.items):
-            mixed = mixed_arms_note(judgements, np.arange(judgements.num_rows))
             yield from _rows(FieldAudit(compared, _clusters(compared, speakers), options, mixed))
 
 
