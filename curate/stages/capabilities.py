@@ -39,6 +39,10 @@ class Judged(Stage):
         """Whether these settings bring any."""
 
     @abstractmethod
+    def judgement_files(self, tools: Tools) -> Iterable[Path] | None:
+        """Return the files that hold them; None if these are not at hand."""
+
+    @abstractmethod
     def judgements(self, tools: Tools) -> pa.Table | None:
         """Return a row for each judgement (see ``curate.stages.tables.mapped``); None if there are none."""
 

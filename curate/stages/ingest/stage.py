@@ -185,6 +185,13 @@ class Ingest(Discovered, Judged):
     def has_judgements(self) -> bool:
         return any(table.has_judgements for table in self.tables)
 
+    def judgement_files(self, tools: Tools) -> Iterable[Path] | None:
+        """See ``Judged.judgement_files``."""
+        try:
+            return list(paths_of(self.tables, tools))
+        except InvalidRow:
+            return None
+
     def judgements(self, tools: Tools) -> pa.Table | None:
         """See ``Judged.judgements``."""
         if not self.has_judgements:
