@@ -22,6 +22,7 @@ from curate.release.shards import describe_file, open_writer
 from curate.release.takedown import read_ids
 from curate.sentences import count_of
 
+_CROISSANT = "croissant.json"
 _FRONT_MATTER = re.compile(r"---\n(.*?)\n---\n", re.DOTALL)
 
 
@@ -38,12 +39,9 @@ def recut(folder: Path, manifest: Manifest, tombstones: Tombstones, target: Path
     for file in sorted(manifest.files, key=lambda file: file.split is None and file.rows is not None):
         rows = None
         (target / file.path).parent.mkdir(parents=True, exist_ok=True)
-        ids = pa.table({}) if file.rows is None else read_ids(folder / file.path)[0]
-        if file.rows is not None and not ids.column_names:
-            # A table of raters: a release whose raters are forgotten is not cut, but removed.
-            shutil.copy(folder / file.path, target / file.path)
-            rows = file.rows
-        elif file.rows is not None:
+        if file.rows is not None:
+            # Rows of raters stay: a release whose raters are forgotten is not cut, but removed.
+            ids, _ = read_ids(folder / file.path)
             is_gone = pc.or_(
                 tombstones.forgotten_rows(ids),
                 pc.is_in(ids["item_id"].combine_chunks(), pa.array(sorted(removed), pa.string())),
@@ -60,6 +58,8 @@ def recut(folder: Path, manifest: Manifest, tombstones: Tombstones, target: Path
     shards = {file.path: rows for file, rows in files if rows is not None}
     card = _card((folder / CARD).read_text(encoding="utf-8"), target, shards, content, day, len(removed))
     (target / CARD).write_text(card, encoding="utf-8")
+    if (target / _CROISSANT).is_file():
+        _correct_croissant(target, manifest, content)
     splits = Counter[str]()
     for file, rows in files:
         if file.split is not None and rows is not None:
@@ -101,6 +101,26 @@ def _copy_lines(source: Path, target: Path, tombstones: Tombstones) -> None:
         if not (isinstance(item, str) and tombstones.holds("item", [item])):
             lines.append(line)
     target.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _correct_croissant(folder: Path, manifest: Manifest, content: str) -> None:
+    """Give the description for machines the hashes and sizes of the new files."""
+    paths = {file.sha256: file.path for file in manifest.files}
+
+    def correct(value: Any) -> Any:
+        if isinstance(value, list):
+            return [correct(part) for part in value]
+        if not isinstance(value, dict):
+            return content if value == manifest.content_sha256 else value
+        corrected = {name: correct(part) for name, part in value.items()}
+        if (path := paths.get(value.get("sha256", ""))) is not None:
+            now = describe_file(folder, path)
+            corrected |= {"sha256": now.sha256, "contentSize": f"{now.size_bytes} B"}
+        return corrected
+
+    path = folder / _CROISSANT
+    document = correct(json.loads(path.read_text(encoding="utf-8").replace(manifest.content_sha256, content)))
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _card(text: str, folder: Path, shards: dict[str, int], content: str, day: str, removed: int) -> str:

@@ -38,6 +38,7 @@ from curate.stages.released_media import ReleasedMedia
 from curate.stages.released_raters import read_raters
 from curate.stages.released_rights import (
     LicenceOverride,
+    days_of_ended_consent,
     expired_in,
     licence_sentences,
     licences_of,
@@ -250,7 +251,7 @@ class Export(DriverStage, Dividing):
         """Return a hash of everything that decides a release's content, earlier releases included: they fix splits."""
         releases = Releases(corpus.workspace.releases)
         earlier = [manifest.content_sha256 for manifest in releases.manifests(corpus.workspace.recipe)]
-        secret = [pseudonym("", corpus.workspace.secret), expired_in(corpus, tools).source_ids]
+        secret = [pseudonym("", corpus.workspace.secret), days_of_ended_consent(corpus, tools)]
         identities = {name: settings.identity for name, settings in schemes.items()}
         header = [
             __version__,
