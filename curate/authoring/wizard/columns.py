@@ -14,16 +14,18 @@ _TEXTS = (
 )
 _IDS = (
     "id item_id item clip_id clip utterance_id post_id comment_id text_id sample_id uid uuid key name filename "
-    "file_name file"
+    "file_name file image image_name picture video audio path"
 )
 _RATERS = (
     "rater rater_id annotator annotator_id worker worker_id workerid coder coder_id judge labeler evaluator user_id"
 )
 _SPEAKERS = "speaker author actor writer character"
-_LABELS = (
-    "label labels emotion emotions sentiment class category polarity stance mood affect feeling expression target gold"
-)
-_SCALES = "valence arousal dominance intensity rating score stars pleasantness v a d"
+_LABELS = "label labels emotion emotions sentiment class polarity stance mood affect feeling expression"
+_SCALES = "valence arousal dominance intensity rating score stars pleasantness"
+_LETTERS = frozenset("va")
+"""Columns of these names, next to each other, are valence and arousal; with them, d is dominance."""
+_MIN_KEYS = 0.98
+"""The share of rows with a key of their own, if keys do not repeat: the others are rejected in a run."""
 _RATER_STEMS = frozenset(f"{_RATERS} r a ann anno c expert reader person".split())
 _NUMBERED = re.compile(r"(?P<stem>.*?)[ _.-]?(?P<number>\d{1,3})")
 _MIN_MATCHING = 0.8
@@ -53,6 +55,11 @@ class Roles(NamedTuple):
     speaker: str | None
     judged: Judged | None
     left: tuple[str, ...]
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the table has what is judged: a text or a file."""
+        return bool(self.text or self.media)
 
 
 def read_roles(sample: Sample, files: Collection[str]) -> Roles:
@@ -127,11 +134,14 @@ def _long(sample: Sample, columns: Sequence[str]) -> Judged | None:
     mapping: dict[str, Any] = {}
     domains: dict[str, Domain] = {}
     used: list[str] = []
+    scales = _SCALES.split()
+    if {column.strip().casefold() for column in columns} >= _LETTERS:
+        scales += [*_LETTERS, "d"]
     for column in columns:
         name = column.strip().casefold()
         is_label = name in _LABELS.split()
         domain = _domain(sample, (column,), is_label=is_label)
-        if domain is None or not (is_label or name in _SCALES.split() or domain.is_shipped):
+        if domain is None or not (is_label or name in scales or domain.is_shipped):
             continue
         field = field_name(column)
         if field not in mapping:
@@ -182,15 +192,17 @@ def _key(sample: Sample, text: str | None, taken: Collection[str | None], *, rep
     for column in _keys(sample, taken):
         cells = sample.cells[column]
         texts = sample.cells[text] if text else cells
-        if not all(cells) or (not repeats and len(set(cells)) < len(cells)):
+        needed = _MIN_KEYS * len(cells)
+        if sum(map(bool, cells)) < needed or (not repeats and len(set(cells)) < needed):
             continue
-        if len(dict(zip(cells, texts, strict=True))) == len(set(zip(cells, texts, strict=True))):
+        if len(dict(zip(cells, texts, strict=True))) >= _MIN_KEYS * len(set(zip(cells, texts, strict=True))):
             return column
     return None
 
 
 def _keys(sample: Sample, taken: Collection[str | None]) -> Iterator[str]:
-    folded: Mapping[str, str] = {column.strip().casefold(): column for column in sample.cells if column not in taken}
+    names = {"_".join(column.casefold().split()): column for column in sample.cells}
+    folded: Mapping[str, str] = {name: column for name, column in names.items() if column not in taken}
     yield from (folded[name] for name in _IDS.split() if name in folded)
     yield from (column for name, column in folded.items() if name.endswith("id") and name not in _IDS.split())
 
