@@ -183,7 +183,6 @@ class Export(DriverStage, Dividing):
                 ),
                 plan.statistics,
                 written,
-                rows.features,
             ),
         )
         self._note(corpus, tools, schemes, plan, lacking)
