@@ -51,11 +51,11 @@ class About(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What documents can say of a release: the history with this version last, what it holds, and its shards."""
+    """What documents can say of a release: the history with this version last, what it holds, and its Parquet files."""
 
     history: tuple[Step, ...]
     configurations: list[Configuration]
-    shards: tuple[ReleaseFile, ...] = ()
+    files: tuple[ReleaseFile, ...] = ()
 
 
 def plan_release(
@@ -131,8 +131,7 @@ def write_release(
         content = Content("", labels.sha256, *read_shards(folder, files))
         history = next_history(releases, about.recipe, content, version=about.version, errata=len(errata))
         build.version = history[-1].version
-        shards = tuple(file for file in files if file.split is not None)
-        texts = {**documents(Written(history, writer.configurations, shards)), CHANGES: change_log(history)}
+        texts = {**documents(Written(history, writer.configurations, tuple(files))), CHANGES: change_log(history)}
         texts |= {ERRATA: to_lines_of(errata)} if errata else {}
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")

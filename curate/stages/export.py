@@ -30,7 +30,7 @@ from curate.release.semver import FIRST, VersionName
 from curate.release.versions import Releases
 from curate.release.write import About, Plan, plan_release, write_release
 from curate.sentences import count_of, verb_of
-from curate.stages.capabilities import Dividing
+from curate.stages.capabilities import Discovered, Dividing
 from curate.stages.contract import DriverStage, Forecast, Problem, Receipt, Tools
 from curate.stages.released_card import card_facts, licence_notes, losses, media_left_out, withheld_items
 from curate.stages.released_documents import licence_facts, people_facts, release_documents
@@ -162,6 +162,7 @@ class Export(DriverStage, Dividing):
             *withheld,
             *set_aside(corpus).sentences(),
             *expired.sentences(),
+            *(fact for stage in tools.stages if isinstance(stage, Discovered) for fact in stage.findings(tools)),
             *media_left_out(corpus, self.media, lacking),
         ]
         people = people_facts(corpus, tables, plan, tools)
@@ -182,7 +183,6 @@ class Export(DriverStage, Dividing):
                 ),
                 plan.statistics,
                 written,
-                rows.features,
             ),
         )
         self._note(corpus, tools, schemes, plan, lacking)

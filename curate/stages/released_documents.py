@@ -1,7 +1,6 @@
 """What a release says of the people and models behind it, and the documents beside its shards."""
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from curate.corpus.view import Corpus
 from curate.hub import citation, croissant
 from curate.hub.card import render_card
 from curate.hub.card_facts import CardFacts, ModelUse
-from curate.labels import DEFAULT_LANGUAGE, Feature
+from curate.labels import DEFAULT_LANGUAGE
 from curate.release.manifest import CARD
 from curate.release.rows import ReleaseTables
 from curate.release.statistics import Statistics
@@ -30,14 +29,12 @@ _ACTS = (
 )
 
 
-def release_documents(
-    template: str, facts: CardFacts, counts: Statistics, written: Written, features: Mapping[str, Feature]
-) -> dict[str, str]:
+def release_documents(template: str, facts: CardFacts, counts: Statistics, written: Written) -> dict[str, str]:
     """Return the card, the citation file and the Croissant description of a release, by file name."""
     return {
         CARD: render_card(template, facts, counts),
         citation.FILE: citation.citation_file(facts),
-        croissant.FILE: croissant.croissant_file(facts, counts, features, written.shards),
+        croissant.FILE: croissant.croissant_file(facts, counts, written.files),
     }
 
 
