@@ -73,6 +73,8 @@ class LoadedRecipe(NamedTuple):
     path: Path
     raw: tuple[Path, ...] = ()
     """Folders that the user named for raw files"""
+    private_links: bool = False
+    """Whether the user allowed links to this machine and private networks"""
 
     @property
     def folder(self) -> Path:

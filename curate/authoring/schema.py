@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import core_schema
 
 from curate.recipe import Recipe
 
@@ -29,7 +28,8 @@ def meanings(model: type[BaseModel]) -> dict[str, str]:
     """Return the text below each setting in the code of a model and of those that it inherits from, on one line."""
     texts: dict[str, str] = {}
     for owner in reversed(model.__mro__):
-        if not issubclass(owner, BaseModel) or owner is BaseModel:
+        # Models that pydantic makes of generic ones have no code.
+        if not issubclass(owner, BaseModel) or owner is BaseModel or "[" in owner.__name__:
             continue
         (definition,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
         for setting, text in pairwise(definition.body if isinstance(definition, ast.ClassDef) else []):
@@ -43,7 +43,7 @@ def meanings(model: type[BaseModel]) -> dict[str, str]:
 class _Described(GenerateJsonSchema):
     """Adds what the code says of each setting, and of each group of settings."""
 
-    def model_schema(self, schema: core_schema.ModelSchema) -> dict[str, Any]:
+    def model_schema(self, schema: Any) -> dict[str, Any]:
         written = super().model_schema(schema)
         for name, meaning in meanings(schema["cls"]).items():
             if name in written.get("properties", {}):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from curate.authoring.schema import described_schema
 from curate.errors import InvalidInput
+from curate.labels import FIELD_TYPES
 from curate.recipe import Recipe
 from curate.sentences import nearest
 from curate.stages import STAGES
@@ -45,6 +46,15 @@ def stage_settings(stage: str) -> list[SettingGroup]:
 def recipe_settings() -> SettingGroup:
     """Return the settings of a recipe itself."""
     return next(_groups(described_schema(Recipe)))
+
+
+def field_settings(kind: str) -> SettingGroup:
+    """Return the settings of a field type of label schemas."""
+    group = next(_groups(described_schema(FIELD_TYPES[kind])))
+    rows = (
+        row._replace(type="text") if row.name == "taxonomy" else row for row in group.settings if row.name != "name"
+    )
+    return group._replace(settings=tuple(rows))
 
 
 def _groups(schema: Mapping[str, Any]) -> Iterator[SettingGroup]:

@@ -8,6 +8,7 @@ from curate import __version__
 from curate.cli.commands import (
     agreement,
     annotate,
+    answers,
     audit,
     check,
     convert,
@@ -50,6 +51,7 @@ app.command("check")(check.check_command)
 app.command("status")(status.status_command)
 app.command("releases")(releases.releases_command)
 app.command("diff")(releases.diff_command)
+app.command("answers")(answers.answers_command)
 app.command("convert")(convert.convert_command)
 app.command("scores")(scores.scores_command)
 app.command("trace")(trace.trace_command)

@@ -46,6 +46,9 @@ RawFolders = Annotated[
         help="Where raw files are, and may be read, besides the recipe's folder; the workspace remembers it.",
     ),
 ]
+PrivateLinks = Annotated[
+    bool, typer.Option("--private-links", help="Fetch links to this machine and private networks, too.")
+]
 Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="Worker processes; 1 runs in this one.", show_default="one a core"),

@@ -1,16 +1,37 @@
 """What listings read elsewhere, kept in the workspace so that nothing is asked twice."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
+from curate.files import sha256_of
 from curate.storage.sqlite import open_connection, sqlite_errors
 
 FETCHED = "fetched.sqlite"
 """The workspace's file of what was read elsewhere."""
+LINKS = "link"
+"""The kind of record of a link, under the hash of its URL."""
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
 _SCHEMA = "CREATE TABLE IF NOT EXISTS records (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key))"
+
+
+def link_key(url: str) -> str:
+    """Return the key of a link's record: a hash, so that a link that is forgotten can be known again."""
+    return sha256_of(url)
+
+
+def link_copy(fetched: Path, url: str) -> Path:
+    """Return where the file of a link is, next to the file of records ``fetched``."""
+    key = link_key(url)
+    try:
+        suffix = PurePosixPath(urlsplit(url).path).suffix
+    except ValueError:
+        suffix = ""
+    return fetched.parent / "links" / key[:2] / (key + (suffix.lower() if _SUFFIX.fullmatch(suffix) else ""))
 
 
 class FetchRecord:

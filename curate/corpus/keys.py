@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.kept import KEPT, kept_values, names_kept
 from curate.document import nearest
 from curate.errors import InvalidInput
 
@@ -17,8 +18,6 @@ COLUMNS = {
     "near_duplicate": "near_duplicate",
 }
 """The columns of keys with names of their own; any other key is the name of its column."""
-KEPT = "columns"
-"""The column of ``sources`` with what a recipe keeps of its tables, as names and values"""
 
 
 def column_of(key: str) -> str:
@@ -53,21 +52,15 @@ def with_columns(items: pa.Table, sources: pa.Table, names: Iterable[str]) -> pa
     return items
 
 
-def _source_column(items: pa.Table, sources: pa.Table, name: str) -> pa.ChunkedArray:
+def _source_column(items: pa.Table, sources: pa.Table, name: str) -> pa.Array | pa.ChunkedArray:
     if name in sources.column_names and name != KEPT:
         return sources[name]
-    kept = sources[KEPT] if KEPT in sources.column_names else pa.chunked_array([], pa.list_(pa.struct([])))
-    names = (
-        pc.struct_field(pc.list_flatten(kept), "name") if KEPT in sources.column_names else pa.array([], pa.string())
-    )
-    if name not in (known := names.unique().to_pylist()):
+    values = kept_values(sources[KEPT], name) if KEPT in sources.column_names else None
+    if values is None:
+        known = names_kept(sources[KEPT]) if KEPT in sources.column_names else ()
         own = [column for column in (*items.column_names, *sources.column_names) if column != KEPT]
         raise InvalidInput(
             f"no item has a column {name!r}{nearest(name, [*COLUMNS, *known, *own])}",
             hint="name a column of items or sources, or one that `ingest` keeps of its tables",
         )
-    is_wanted = pc.equal(names, name)
-    owners = pc.list_parent_indices(kept).filter(is_wanted)
-    values = pc.struct_field(pc.list_flatten(kept), "value").filter(is_wanted)
-    positions = pc.index_in(pa.array(range(sources.num_rows), owners.type), value_set=owners)
-    return values.take(positions)
+    return values

@@ -6,11 +6,13 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from curate.corpus.archives.unpack import unpack
+from curate.corpus.fetched import link_copy
 from curate.corpus.hub_names import HUB, parse_hub_name
 from curate.errors import InvalidInput, InvalidRow, ServiceRefused, ServiceUnavailable, StorageFailed
 
 MEMBER = "!/"
 """Separates the name of an archive from that of a member: ``clips.zip!/day 1/a.mp4``."""
+LINK_STARTS = ("https://", "http://")
 _PUT_BACK = "put it back or mount its disk, then run again; what is stored is kept"
 
 
@@ -29,6 +31,8 @@ class RawFolders(NamedTuple):
     named: tuple[Path, ...] = ()
     fetch: Callable[[str], None] | None = None
     """Makes this machine's copy of a file of the Hub; None if the Hub is not to be asked"""
+    fetched: Path | None = None
+    """The workspace's file of records of links, next to which their files are"""
 
     def __iter__(self) -> Iterator[Path]:
         """Iterate over the folders in the order in which names are looked up."""
@@ -79,6 +83,8 @@ class RawFolders(NamedTuple):
 
     def _locate(self, name: str) -> tuple[Path, str | None]:
         """Return the path of a file, and the name within it if the file is an archive of which a member is asked."""
+        if name.startswith(LINK_STARTS):
+            return link_copy(self.fetched or Path("nowhere"), name), None
         if is_fetched(name):
             whole, _, inner = name.partition(MEMBER)
             hub_file = parse_hub_name(whole)
@@ -97,7 +103,7 @@ class RawFolders(NamedTuple):
 
 def is_fetched(name: str) -> bool:
     """Whether a name is that of a file which is not on this machine's disks, or of a member of it."""
-    return name.startswith(HUB)
+    return name.startswith((HUB, *LINK_STARTS))
 
 
 def outside(path: str, real: str) -> str:

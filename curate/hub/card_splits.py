@@ -35,10 +35,8 @@ def _primary(facts: Mapping[str, Any]) -> Iterator[str]:
     if balance := _balance(facts):
         yield balance
     for name in facts["hidden"]:
-        yield (
-            f"The labels, judgements and pre-labels of split `{code(name)}` are withheld: this release has its items "
-            "only, for tests that nobody has seen the answers of."
-        )
+        what = "The labels, judgements and pre-labels"
+        yield f"{what} of split `{code(name)}` are withheld: this release has its items only."
 
 
 def _said(facts: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from curate.hub.card_facts import CardFacts, Counts
+from curate.hub.card_facts import CardFacts, Configuration, Counts
 from curate.hub.card_people import agreement_sentences, limitations
 from curate.hub.citation import contact_of
 from curate.sentences import count_of
@@ -20,6 +20,7 @@ _TYPES = {
     "bool": "sc:Boolean",
     **dict.fromkeys(("int32", "int64"), "sc:Integer"),
     **dict.fromkeys(("float32", "float64"), "sc:Float"),
+    "timestamp[us, tz=UTC]": "sc:DateTime",
 }
 _MEDIA = {"Image": "sc:ImageObject", "Audio": "sc:AudioObject", "Video": "sc:VideoObject"}
 _CONTEXT: dict[str, Any] = {
@@ -64,7 +65,7 @@ _CONTEXT: dict[str, Any] = {
 
 
 class ShardFile(Protocol):
-    """A shard of a release."""
+    """A Parquet file of a release."""
 
     @property
     def path(self) -> str: ...
@@ -74,15 +75,15 @@ class ShardFile(Protocol):
     def size_bytes(self) -> int: ...
 
 
-def croissant_file(
-    facts: CardFacts, counts: Counts, features: Mapping[str, Mapping[str, Any]], shards: Sequence[ShardFile]
-) -> str:
-    """Return the description as JSON-LD: a record set for each split, with paths relative to the release.
+def croissant_file(facts: CardFacts, counts: Counts, files: Sequence[ShardFile]) -> str:
+    """Return the description as JSON-LD, with paths relative to the release and the hash of each of its ``files``.
 
-    ``features`` are the columns in order. Columns of nested values, such as ``judgements``, are in the files and only
-    named in the description.
+    There is a record set for each split of each configuration. Columns of nested values, such as ``judgements``, are in
+    the files and only named in the description.
     """
-    nested = [name for name, feature in features.items() if not _data_type(feature)]
+    configurations = list({one.folder: one for one in reversed(facts.configurations)}.values())[::-1]
+    nested = [name for name, feature in facts.configurations[0].features.items() if not _data_type(feature)]
+    sets = [(one, split, count) for one in configurations for split, count in one.rows.items()]
     about = facts.credits.description or f"{facts.name}: {count_of(sum(counts.rows.values()), 'item')}."
     document = {
         "@context": _CONTEXT,
@@ -96,8 +97,8 @@ def croissant_file(
         **({"inLanguage": list(facts.languages)} if facts.languages else {}),
         "keywords": ["affective computing", "emotion"],
         **dict(_responsible(facts, counts)),
-        "distribution": [*map(_file_object, shards), *map(_file_set, counts.rows)],
-        "recordSet": [_record_set(split, count, features) for split, count in counts.rows.items()],
+        "distribution": [*map(_file_object, files), *(_file_set(one, split) for one, split, _ in sets)],
+        "recordSet": [_record_set(*described) for described in sets],
     }
     text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     # Names may hold half a surrogate pair, which no file can.
@@ -163,37 +164,45 @@ def _file_object(shard: ShardFile) -> dict[str, Any]:
     }
 
 
-def _file_set(split: str) -> dict[str, Any]:
+def _file_set(configuration: Configuration, split: str) -> dict[str, Any]:
+    name = f"{_name(configuration, split)}-files"
     return {
         "@type": "cr:FileSet",
-        "@id": f"{split}-shards",
-        "name": f"{split}-shards",
+        "@id": name,
+        "name": name,
         "encodingFormat": "application/x-parquet",
-        "includes": f"data/{split}-*.parquet",
+        "includes": f"{configuration.folder}/{split}-*.parquet",
     }
 
 
-def _record_set(split: str, count: int, features: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    described = {name: feature for name, feature in features.items() if _data_type(feature)}
+def _name(configuration: Configuration, split: str) -> str:
+    """Return the name of a record set: ``train``, or ``judgements/train`` in another configuration than the default."""
+    return split if configuration.name == "default" else f"{configuration.name}/{split}"
+
+
+def _record_set(configuration: Configuration, split: str, count: int) -> dict[str, Any]:
+    name = _name(configuration, split)
+    described = {column: feature for column, feature in configuration.features.items() if _data_type(feature)}
+    is_of_items = configuration.name in ("default", "labels")
     return {
         "@type": "cr:RecordSet",
-        "@id": split,
-        "name": split,
-        "description": f"Split {split}: {count_of(count, 'item')}, one a row.",
-        "key": {"@id": f"{split}/item_id"},
-        "field": [_field(split, name, feature) for name, feature in described.items()],
+        "@id": name,
+        "name": name,
+        "description": f"Configuration {configuration.name}, split {split}: {count_of(count, 'row')}.",
+        **({"key": {"@id": f"{name}/item_id"}} if is_of_items else {}),
+        "field": [_field(name, column, feature) for column, feature in described.items()],
     }
 
 
-def _field(split: str, name: str, feature: Mapping[str, Any]) -> dict[str, Any]:
+def _field(records: str, name: str, feature: Mapping[str, Any]) -> dict[str, Any]:
     inner = feature["feature"] if feature.get("_type") == "List" else feature
     names = inner.get("names")
-    source: dict[str, Any] = {"fileSet": {"@id": f"{split}-shards"}, "extract": {"column": name}}
+    source: dict[str, Any] = {"fileSet": {"@id": f"{records}-files"}, "extract": {"column": name}}
     if inner.get("_type") in _MEDIA:
         source["transform"] = {"jsonPath": "bytes"}
     return {
         "@type": "cr:Field",
-        "@id": f"{split}/{name}",
+        "@id": f"{records}/{name}",
         "name": name,
         **({"description": f"Numbers of these labels, from 0: {', '.join(names)}"} if names else {}),
         "dataType": _data_type(feature),
@@ -206,7 +215,7 @@ def _data_type(feature: Mapping[str, Any]) -> str:
     """Return the type of a column of single values, of lists of such, or of files; empty for nested values."""
     match feature.get("_type"):
         case "Value":
-            return _TYPES.get(feature["dtype"], "sc:Text")
+            return _TYPES[feature["dtype"]]
         case "ClassLabel":
             return "sc:Integer"
         case "List" if feature["feature"].get("_type") in ("Value", "ClassLabel"):

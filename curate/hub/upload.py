@@ -16,7 +16,8 @@ from curate.hub.client import Gated, Hub, RepoState, StoredFile
 _SHARD = re.compile(r"(?:data|labels|judgements|raters)/\w+-\d{5}-of-\d{5}\.parquet")
 MANIFEST = "manifest.json"
 """The file that says what a release is, and whose."""
-_RELEASE = frozenset({MANIFEST, "README.md", "CHANGELOG.md", "errata.jsonl"})
+_RELEASE = frozenset({MANIFEST, "README.md", "CHANGELOG.md", "CITATION.cff", "croissant.json", "errata.jsonl"})
+"""The files of a release besides its shards."""
 _OF_A_NEW_REPOSITORY = {".gitattributes": 10_000, "README.md": 500}
 """Files that the Hub puts into a new repository, and how large they may be: a longer card is somebody's work."""
 

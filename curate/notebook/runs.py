@@ -35,6 +35,7 @@ def run(
     ray_address: str | None = None,
     listener: Listener | None = None,
     stop: Callable[[], bool] = lambda: False,
+    private_links: bool = False,
     check: bool = True,
 ) -> Run:
     """Do what is missing of a recipe, and return what each stage did, the report's path and the newest release.
@@ -44,12 +45,14 @@ def run(
     after a stage, and ``only`` runs one alone. ``workers`` are processes: 1 stays in this one, and None takes one a
     core; with several, a script needs ``if __name__ == "__main__":``. ``executor`` is ``local`` or ``ray``.
     ``listener`` follows the progress. When ``stop()`` becomes true, the run ends in an orderly way.
+    ``private_links`` allows links to this machine and to private networks.
 
     Everything finished is kept, whatever happens. An error that ends the run early is raised, or without ``check`` is
     in ``Run.error``. Raises ``InvalidInput`` with every mistake of the recipe, and ``WorkspaceBusy`` while another run
     holds the workspace.
     """
     loaded = load(recipe, workspace, settings=settings, raw=raw, check_sources=only is None)
+    loaded = loaded._replace(private_links=private_links)
     opened = open_executor(executor, workers, ray_address)
     try:
         follower = listener or _Silent()

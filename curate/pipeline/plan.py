@@ -68,7 +68,9 @@ def _plan_step(step: Step, waiting: Sequence[str], corpus: Corpus, tools: Tools)
         return StagePlan(name, None, None, None, _waits_for(waiting[-1], work, corpus, tools))
     todo, total = work.ledger(corpus).progress(work.works).todo, len(work.works)
     cost = _cost(work, todo, corpus, tools) if todo else ""
-    return StagePlan(name, total, total - len(todo), len(todo), cost, bool(todo))
+    unlisted = list(stage.unlisted(tools)) if isinstance(stage, Discovered) else []
+    note = "; ".join(filter(None, (cost, *unlisted)))
+    return StagePlan(name, total, total - len(todo), len(todo), note, bool(todo or unlisted))
 
 
 def _with_missing(plans: Sequence[StagePlan], steps: Sequence[Step], corpus: Corpus) -> list[StagePlan]:

@@ -40,7 +40,7 @@ def write_corpus_report(
     """
     corpus = open_corpus(loaded, workspace)
     place = path or workspace.local / FILE
-    record = {"recipe": loaded.recipe.recipe, **(last_run(workspace) or {})}
+    record = {**(last_run(workspace) or {}), **_title(loaded)}
     agreement = _agreement(loaded, corpus, draws=draws, groups=("rater", "arm"))
     findings = Findings(
         agreement,
@@ -69,7 +69,12 @@ def write_run_report(loaded: LoadedRecipe, corpus: Corpus, path: Path, record: M
         notices,
         blobs_path=_blobs(corpus, path),
     )
-    return write_report(path, corpus, record, findings)
+    return write_report(path, corpus, {**record, **_title(loaded)}, findings)
+
+
+def _title(loaded: LoadedRecipe) -> dict[str, str]:
+    """Return what a report is called: by the recipe's title, or its name."""
+    return {"recipe": loaded.recipe.title or loaded.recipe.recipe}
 
 
 def _agreement(

@@ -111,7 +111,14 @@ def _perform_stages(
     last = len(names) - 1 if until is None else max(i for i, name in enumerate(names) if name == until)
     settled = Settled(stages, corpus, performer.tools)
     known = settled.read() if only is None else {}
-    steps = walk(loaded, corpus, discovers=lambda name: only in (None, name), stores=True, settled=known)
+    steps = walk(
+        loaded,
+        corpus,
+        discovers=lambda name: only in (None, name),
+        stores=True,
+        stop=performer.stop,
+        settled=known,
+    )
     for index, step in enumerate(steps):
         if only in (None, step.stage.stage):
             done = performer.perform(step)
@@ -139,6 +146,11 @@ class _Performer:
     def tools(self) -> Tools:
         """What stages work with."""
         return self._means.tools
+
+    @property
+    def stop(self) -> Callable[[], bool]:
+        """Becomes true when the user stops the run."""
+        return self._means.stop
 
     def perform(self, step: Step) -> SettledStage | None:
         """Do what a stage has to do, and return what to note of a batch stage with nothing left to do.

@@ -131,7 +131,7 @@ def _verify_replies(workspace: Workspace) -> Iterator[Damage]:
 
 def _verify_releases(releases: Mapping[str, Folder], tombstones: Tombstones | None) -> Iterator[Damage]:
     for name, folder in releases.items():
-        problems = release_damages(folder)
+        problems = release_damages(folder, with_rows=True)
         for problem in problems:
             step = f"restore it from a copy, or delete {folder.location} and run again"
             yield Damage("release", f"releases/{name}", problem, step)

@@ -70,6 +70,7 @@ def make_tools(
         raw_folders=raw,
         fetched=workspace.local_file(FETCHED) if fetches else workspace.local / FETCHED,
         fetches=fetches,
+        private_links=loaded.private_links,
     )
 
 
@@ -91,16 +92,17 @@ def walk(
     *,
     discovers: Callable[[str], bool] = lambda _: False,
     stores: bool = False,
+    stop: Callable[[], bool] | None = None,
     settled: Mapping[int, SettledStage] = MappingProxyType({}),
 ) -> Iterator[Step]:
     """Yield the stages in order. Finish a stage before asking for the next: its rows decide the next inputs.
 
     Stages for whose name ``discovers`` is true look for their inputs outside the workspace; for others, the listing of
     the last run counts. With ``stores``, that listing is replaced and other machines may be asked; the caller holds the
-    workspace's lock. Stages in
-    ``settled`` (by index) look for nothing.
+    workspace's lock. Stages in ``settled`` (by index) look for nothing. When ``stop()`` becomes true, what asks other
+    machines raises ``Interrupted``.
     """
-    tools, stages = make_tools(loaded, corpus.workspace, fetches=stores), loaded.recipe.stages
+    tools, stages = make_tools(loaded, corpus.workspace, fetches=stores)._replace(stop=stop), loaded.recipe.stages
     works: dict[int, BatchWork] = {}
     begun: set[str] = set()
     for index, stage in enumerate(stages):

@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate.corpus.identity import join_objects, json_values
-from curate.files import canonical_json
 
 Indices = NDArray[np.int64]
 """Indices of rows; -1 stands for no row."""
@@ -26,7 +25,8 @@ class Column(NamedTuple):
 def take_column(table: pa.Table, name: str, indices: Indices, kind: pa.DataType, *, with_json: bool) -> Column:
     """Return the values of a column at ``indices``."""
     values = combined(table[name].take(nullable(indices)))
-    return Column(values.cast(kind), json_values(values) if with_json else None)
+    values = values.cast(kind)
+    return Column(values, json_values(values) if with_json else None)
 
 
 def to_struct(columns: Mapping[str, Column], kind: pa.StructType, missing: NDArray[np.bool_] | None = None) -> Column:
@@ -60,7 +60,7 @@ class DistinctValues:
         by_kind = list(zip(*converted, strict=True)) or [()] * len(kinds)
         self._values = [pa.array(made, kind) for made, kind in zip(by_kind, kinds, strict=True)]
         # The last one is that of no value, with number -1.
-        self._json = [[*(canonical_json(value).decode() for value in made), "null"] for made in by_kind]
+        self._json = [[*json_values(made), "null"] for made in self._values]
 
     def take(self, indices: Indices, *, with_json: bool) -> list[Column]:
         """Return the converted values at ``indices``, as one column for each kind."""

@@ -91,8 +91,7 @@ class Writer:
         self, rows: ReleaseRows, splits: Mapping[str, Indices], attributes: Mapping[str, Mapping[str, str]]
     ) -> None:
         """Write ``raters`` unless nobody who judged has a name."""
-        _, owners, raters, _ = rows.acts(np.concatenate(list(splits.values())))
-        table = rater_rows(owners, raters, attributes)
+        table = raters_of(rows, np.concatenate(list(splits.values())), attributes)
         if table.num_rows:
             self._write_whole("raters", [("train", table)], rater_features(table))
 
@@ -118,6 +117,12 @@ class Writer:
             for split in rows
         }
         self.configurations.append(Configuration(name, folder, features, rows, row_bytes, sizes))
+
+
+def raters_of(rows: ReleaseRows, items: Indices, attributes: Mapping[str, Mapping[str, str]]) -> pa.Table:
+    """Return the table of the raters of these items: see ``rater_rows``."""
+    _, owners, raters, _ = rows.acts(items)
+    return rater_rows(owners, raters, attributes)
 
 
 def _cut_by_owner(

@@ -36,7 +36,7 @@ class Manifest(BaseModel):
     label_schema: str
     label_schema_sha256: str
     content_sha256: str
-    """Hash of all rows, of their split and of the columns; equal content gives equal files."""
+    """Hash of all rows, of their split and of the columns: equal for equal inputs, whatever wrote the shards."""
     schemes: dict[str, SchemeFacts]
     """Split schemes by name; one of them is the primary one."""
     splits: dict[str, int]
@@ -45,6 +45,8 @@ class Manifest(BaseModel):
     history: tuple[Step, ...] = Field(min_length=1)
     """The versions up to this one, oldest first, each with what changed and why it has its number."""
     tool: str
+    writer: str
+    """The library that wrote the shards, with its version: under the same one, equal content gives equal bytes."""
     format: int = FORMAT
 
     @property

@@ -16,12 +16,13 @@ from pyarrow import parquet
 from curate.corpus.tombstones import Tombstones
 from curate.document import parse_value
 from curate.errors import WorkspaceUnusable
-from curate.files import digest
+from curate.release.content import read_content_hash
 from curate.release.manifest import CARD, Manifest
 from curate.release.shards import describe_file, open_writer
 from curate.release.takedown import read_ids
 from curate.sentences import count_of
 
+_CROISSANT = "croissant.json"
 _FRONT_MATTER = re.compile(r"---\n(.*?)\n---\n", re.DOTALL)
 
 
@@ -33,34 +34,32 @@ def recut(folder: Path, manifest: Manifest, tombstones: Tombstones, target: Path
     """
     shutil.rmtree(target, ignore_errors=True)
     removed: set[str] = set()
-    files, kept_ids = [], []
+    files = []
     # Files of items first: they say of which source an item is, whose judgements go with it.
     for file in sorted(manifest.files, key=lambda file: file.split is None and file.rows is not None):
         rows = None
         (target / file.path).parent.mkdir(parents=True, exist_ok=True)
-        ids = pa.table({}) if file.rows is None else read_ids(folder / file.path)[0]
-        if file.rows is not None and not ids.column_names:
-            # A table of raters: a release whose raters are forgotten is not cut, but removed.
-            shutil.copy(folder / file.path, target / file.path)
-            rows = file.rows
-        elif file.rows is not None:
+        if file.rows is not None:
+            # Rows of raters stay: a release whose raters are forgotten is not cut, but removed.
+            ids, _ = read_ids(folder / file.path)
             is_gone = pc.or_(
                 tombstones.forgotten_rows(ids),
                 pc.is_in(ids["item_id"].combine_chunks(), pa.array(sorted(removed), pa.string())),
             )
             removed.update(ids.filter(is_gone)["item_id"].to_pylist())
-            kept = ids.filter(pc.invert(is_gone))["item_id"].to_pylist()
-            kept_ids.append([file.path, kept])
             rows = _copy_rows(folder / file.path, target / file.path, pc.invert(is_gone))
         elif file.path.endswith(".jsonl"):
             _copy_lines(folder / file.path, target / file.path, tombstones)
         elif file.path != CARD:
             shutil.copy(folder / file.path, target / file.path)
         files.append((file, rows))
-    content = digest({"cut_again_from": manifest.content_sha256, "kept": kept_ids})
+    whole = manifest.model_copy(update={"files": tuple(f._replace(rows=rows) for f, rows in files)})
+    content = read_content_hash(target, whole)
     shards = {file.path: rows for file, rows in files if rows is not None}
     card = _card((folder / CARD).read_text(encoding="utf-8"), target, shards, content, day, len(removed))
     (target / CARD).write_text(card, encoding="utf-8")
+    if (target / _CROISSANT).is_file():
+        _correct_croissant(target, manifest, content)
     splits = Counter[str]()
     for file, rows in files:
         if file.split is not None and rows is not None:
@@ -102,6 +101,26 @@ def _copy_lines(source: Path, target: Path, tombstones: Tombstones) -> None:
         if not (isinstance(item, str) and tombstones.holds("item", [item])):
             lines.append(line)
     target.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _correct_croissant(folder: Path, manifest: Manifest, content: str) -> None:
+    """Give the description for machines the hashes and sizes of the new files."""
+    paths = {file.sha256: file.path for file in manifest.files}
+
+    def correct(value: Any) -> Any:
+        if isinstance(value, list):
+            return [correct(part) for part in value]
+        if not isinstance(value, dict):
+            return content if value == manifest.content_sha256 else value
+        corrected = {name: correct(part) for name, part in value.items()}
+        if (path := paths.get(value.get("sha256", ""))) is not None:
+            now = describe_file(folder, path)
+            corrected |= {"sha256": now.sha256, "contentSize": f"{now.size_bytes} B"}
+        return corrected
+
+    path = folder / _CROISSANT
+    document = correct(json.loads(path.read_text(encoding="utf-8").replace(manifest.content_sha256, content)))
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _card(text: str, folder: Path, shards: dict[str, int], content: str, day: str, removed: int) -> str:

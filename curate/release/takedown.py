@@ -47,7 +47,10 @@ def held_in_release(folder: Path, manifest: Manifest, tombstones: Tombstones) ->
 
 
 def read_ids(path: Path) -> tuple[pa.Table, set[str]]:
-    """Return the columns of a shard that say whose its rows are, and the pseudonyms of its raters."""
+    """Return the columns of a shard that say whose its rows are, and the pseudonyms of its raters.
+
+    Rows that are of no item have null as ``item_id``.
+    """
     try:
         schema = parquet.read_schema(path)
         columns = [name for name in (*_ID_COLUMNS, *_RATERS, "judgements") if name in schema.names]
@@ -62,6 +65,8 @@ def read_ids(path: Path) -> tuple[pa.Table, set[str]]:
         raise WorkspaceUnusable(
             f"{path} cannot be read as a shard", hint="`curate verify` says what is damaged"
         ) from error
+    if "item_id" not in rows.column_names:
+        return pa.table({"item_id": pa.nulls(rows.num_rows, pa.string())}), names
     return rows.select([name for name in _ID_COLUMNS if name in rows.column_names]), names
 
 

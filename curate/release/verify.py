@@ -4,17 +4,24 @@ import hashlib
 from collections import Counter
 from pathlib import Path
 
-from curate.errors import WorkspaceUnusable
+import pyarrow as pa
+
+from curate.errors import CurateError, WorkspaceUnusable
+from curate.release.content import read_content_hash
 from curate.release.manifest import CARD, CHANGES, FILE, Manifest, read_manifest
 from curate.release.read import open_shard
 from curate.release.shards import ReleaseFile
 from curate.storage.folder import Folder
 
+_CHANGED = "was changed since the release was made"
 _LOADED = ("data/", "labels/", "judgements/", "raters/")
 
 
-def release_damages(folder: Folder) -> list[str]:
-    """Return what is wrong with the release in a folder, a sentence each; empty if every byte is as it was made."""
+def release_damages(folder: Folder, *, with_rows: bool = False) -> list[str]:
+    """Return what is wrong with the release in a folder, a sentence each; empty if every byte is as it was made.
+
+    ``with_rows`` also reads every row, and says whether they are those that were released where bytes are not.
+    """
     try:
         folder.drop_stale_copies(FILE)
         folder.fetch([FILE])
@@ -38,10 +45,25 @@ def release_damages(folder: Folder) -> list[str]:
         elif file.path not in sizes:
             damages.append(f"{file.path} is missing")
         elif sizes[file.path] != file.size_bytes or _sha256(folder, file.path) != file.sha256:
-            damages.append(f"{file.path} was changed since the release was made")
+            damages.append(f"{file.path} {_CHANGED}")
         elif file.rows is not None:
             damages += _shard_damages(folder, file)
-    return damages
+    return _with_rows(folder, manifest, damages) if with_rows else damages
+
+
+def _with_rows(folder: Folder, manifest: Manifest, damages: list[str]) -> list[str]:
+    """Return the damages, with whether rows are those that were released where the bytes of a shard are not."""
+    try:
+        folder.fetch([file.path for file in manifest.files])
+        is_same = read_content_hash(folder.path, manifest) == manifest.content_sha256
+    except (CurateError, OSError, pa.ArrowException):
+        return damages  # what cannot be read has been named
+    if not damages:
+        return [] if is_same else [f"its rows are not those that were released: {FILE} has another content hash"]
+    found = f"every row is as it was, only its bytes are not those that {manifest.writer} wrote"
+    found = found if is_same else "rows are not those that were released"
+    changed = {f"{file.path} {_CHANGED}" for file in manifest.files if file.split is not None}
+    return [f"{damage}: {found}" if damage in changed else damage for damage in damages]
 
 
 def _manifest_damages(manifest: Manifest, folder: Folder) -> list[str]:

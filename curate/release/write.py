@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 
 from curate.corpus.errata import Erratum
 from curate.corpus.errata import to_lines as to_lines_of
-from curate.files import canonical_json
 from curate.labels import LabelSchema
 from curate.release.columns import Indices
-from curate.release.configurations import Configuration, Writer
+from curate.release.configurations import Configuration, Writer, raters_of
+from curate.release.content import content_header, content_line
 from curate.release.diff import Content, compare, read_content, read_shards
 from curate.release.features import MEDIA
 from curate.release.history import Step, change_log, first_step, step_after_withdrawal
@@ -51,11 +51,11 @@ class About(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What documents can say of a release: the history with this version last, what it holds, and its shards."""
+    """What documents can say of a release: the history with this version last, what it holds, and its Parquet files."""
 
     history: tuple[Step, ...]
     configurations: list[Configuration]
-    shards: tuple[ReleaseFile, ...] = ()
+    files: tuple[ReleaseFile, ...] = ()
 
 
 def plan_release(
@@ -80,19 +80,21 @@ def plan_release(
     def lines() -> Iterator[bytes]:
         for split in names:
             is_member = pc.fill_null(pc.equal(splits, split), False)
-            members, prefix = items[is_member.to_numpy(False)[items]], f"[{canonical_json(split).decode()},"
+            members = items[is_member.to_numpy(False)[items]]
             if len(members):
                 items_by_split[split], sizes[split] = members, []
             for start in range(0, len(members), _ROWS):
                 part = members[start : start + _ROWS]
                 columns = rows.columns(part, with_json=True)
                 statistics.add(split, columns, rows.source_numbers[part])
-                encoded = [f"{prefix}{line}]".encode() for line in to_lines(columns)]
+                encoded = [content_line(split, line) for line in to_lines(columns)]
                 media = _media_sizes([columns[name].values for name in MEDIA], blobs)
                 sizes[split] += [len(line) + size for line, size in zip(encoded, media, strict=True)]
                 yield from encoded
 
-    header = {"features": rows.features, "labels": labels.sha256} | ({} if raters is None else {"raters": raters})
+    placed = items[splits.take(pa.array(items)).is_valid().to_numpy(False)]
+    table = None if raters is None else raters_of(rows, placed, raters)
+    header = content_header(rows.features, labels.sha256, table if table is not None and table.num_rows else None)
     sha256 = content_hash(header, lines())
     return Plan(items_by_split, sizes, sha256, statistics, hidden)
 
@@ -129,8 +131,7 @@ def write_release(
         content = Content("", labels.sha256, *read_shards(folder, files))
         history = next_history(releases, about.recipe, content, version=about.version, errata=len(errata))
         build.version = history[-1].version
-        shards = tuple(file for file in files if file.split is not None)
-        texts = {**documents(Written(history, writer.configurations, shards)), CHANGES: change_log(history)}
+        texts = {**documents(Written(history, writer.configurations, tuple(files))), CHANGES: change_log(history)}
         texts |= {ERRATA: to_lines_of(errata)} if errata else {}
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
@@ -145,6 +146,7 @@ def write_release(
             files=(*(describe_file(folder, name) for name in sorted(texts)), *files),
             history=history,
             tool=about.tool,
+            writer=f"pyarrow {pa.__version__}",
         )
         manifest.write(folder)
     return manifest

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -67,7 +67,7 @@ def media_uri(blob: str | None, blobs: Blobs, room: "MediaBudget") -> str:
     if not blob or kind is None or room.left_bytes <= 0:
         return ""
     try:
-        if blobs.sizes()(blob) > room.left_bytes:
+        if room.size_of(blob, blobs) > room.left_bytes:
             return ""
         data = blobs.read(blob)
     except StorageFailed:
@@ -81,6 +81,12 @@ class MediaBudget:
     """The bytes of sound and video that a page may still hold."""
 
     left_bytes: int = 24 * 2**20
+    _size: Callable[[str], int] | None = None
+
+    def size_of(self, blob: str, blobs: Blobs) -> int:
+        """Return the size of a blob; the store is listed once. Raises ``StorageFailed`` if it is gone."""
+        self._size = self._size or blobs.sizes()
+        return self._size(blob)
 
 
 def short(value: Any) -> str:

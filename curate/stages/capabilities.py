@@ -27,6 +27,14 @@ class Discovered(BatchStage):
         """Return the files that decide what ``discover`` returns, however they are used; None if there are others."""
         return None
 
+    def unlisted(self, tools: Tools) -> Iterable[str]:
+        """Return in a few words each what ``discover`` left out because only a run asks other machines for it."""
+        return ()
+
+    def findings(self, tools: Tools) -> Iterable[str]:
+        """Return sentences for the data card on what the last run found."""
+        return ()
+
 
 class Judged(Stage):
     """Brings judgements that others made of its inputs, such as votes in a table."""
@@ -37,6 +45,10 @@ class Judged(Stage):
     @abstractmethod
     def has_judgements(self) -> bool:
         """Whether these settings bring any."""
+
+    @abstractmethod
+    def judgement_files(self, tools: Tools) -> Iterable[Path] | None:
+        """Return the files that hold them; None if these are not at hand."""
 
     @abstractmethod
     def judgements(self, tools: Tools) -> pa.Table | None:

@@ -1,7 +1,7 @@
 """The contract of a stage: frozen settings plus one step from rows to rows."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -49,6 +49,17 @@ REASONS = (
     "filtered",
     "forgotten",
     "known_bad",
+    "gone",
+    "forbidden",
+    "region",
+    "robots",
+    "bot_check",
+    "throttled",
+    "too_large",
+    "wrong_type",
+    "checksum",
+    "private_address",
+    "timeout",
     "unknown_item",
     "invalid",
     "crashed",
@@ -93,11 +104,15 @@ class Tools(NamedTuple):
     """The file of what was read elsewhere (see ``FetchRecord``), on the driver's machine."""
     fetches: bool = False
     """Whether listings may ask other machines for what is not stored yet: only in a run"""
+    private_links: bool = False
+    """Whether the user allowed links to this machine and private networks"""
+    stop: Callable[[], bool] | None = None
+    """Becomes true when the user stops the run; only for listings, since workers get what can be pickled"""
 
     @property
     def raw(self) -> RawFolders:
         """The folders that raw files may be in."""
-        return RawFolders(self.folder, self.raw_folders, fetch_copy)
+        return RawFolders(self.folder, self.raw_folders, fetch_copy, self.fetched)
 
 
 class Rejection(NamedTuple):

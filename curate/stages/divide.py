@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from curate.corpus.keys import COLUMNS, KEPT
+from curate.corpus.kept import KEPT
+from curate.corpus.keys import COLUMNS
 from curate.corpus.splits import SplitSettings, split_items
 from curate.corpus.view import Corpus
 from curate.release.versions import Releases

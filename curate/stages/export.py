@@ -30,7 +30,7 @@ from curate.release.semver import FIRST, VersionName
 from curate.release.versions import Releases
 from curate.release.write import About, Plan, plan_release, write_release
 from curate.sentences import count_of, verb_of
-from curate.stages.capabilities import Dividing
+from curate.stages.capabilities import Discovered, Dividing
 from curate.stages.contract import DriverStage, Forecast, Problem, Receipt, Tools
 from curate.stages.released_card import card_facts, licence_notes, losses, media_left_out, withheld_items
 from curate.stages.released_documents import licence_facts, people_facts, release_documents
@@ -38,6 +38,7 @@ from curate.stages.released_media import ReleasedMedia
 from curate.stages.released_raters import read_raters
 from curate.stages.released_rights import (
     LicenceOverride,
+    days_of_ended_consent,
     expired_in,
     licence_sentences,
     licences_of,
@@ -161,6 +162,7 @@ class Export(DriverStage, Dividing):
             *withheld,
             *set_aside(corpus).sentences(),
             *expired.sentences(),
+            *(fact for stage in tools.stages if isinstance(stage, Discovered) for fact in stage.findings(tools)),
             *media_left_out(corpus, self.media, lacking),
         ]
         people = people_facts(corpus, tables, plan, tools)
@@ -181,7 +183,6 @@ class Export(DriverStage, Dividing):
                 ),
                 plan.statistics,
                 written,
-                rows.features,
             ),
         )
         self._note(corpus, tools, schemes, plan, lacking)
@@ -256,7 +257,7 @@ class Export(DriverStage, Dividing):
         """Return a hash of everything that decides a release's content, earlier releases included: they fix splits."""
         releases = Releases(corpus.workspace.releases)
         earlier = [manifest.content_sha256 for manifest in releases.manifests(corpus.workspace.recipe)]
-        secret = [pseudonym("", corpus.workspace.secret), expired_in(corpus, tools).source_ids]
+        secret = [pseudonym("", corpus.workspace.secret), days_of_ended_consent(corpus, tools)]
         identities = {name: settings.identity for name, settings in schemes.items()}
         header = [
             __version__,

@@ -1,7 +1,6 @@
 """What a release says of the people and models behind it, and the documents beside its shards."""
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from curate.corpus.view import Corpus
 from curate.hub import citation, croissant
 from curate.hub.card import render_card
 from curate.hub.card_facts import AuditFigure, CardFacts, ModelUse
-from curate.labels import DEFAULT_LANGUAGE, Feature
+from curate.labels import DEFAULT_LANGUAGE
 from curate.release.manifest import CARD
 from curate.release.rows import ReleaseTables
 from curate.release.statistics import Statistics
@@ -36,14 +35,12 @@ _ACTS = (
 )
 
 
-def release_documents(
-    template: str, facts: CardFacts, counts: Statistics, written: Written, features: Mapping[str, Feature]
-) -> dict[str, str]:
+def release_documents(template: str, facts: CardFacts, counts: Statistics, written: Written) -> dict[str, str]:
     """Return the card, the citation file and the Croissant description of a release, by file name."""
     return {
         CARD: render_card(template, facts, counts),
         citation.FILE: citation.citation_file(facts),
-        croissant.FILE: croissant.croissant_file(facts, counts, features, written.shards),
+        croissant.FILE: croissant.croissant_file(facts, counts, written.files),
     }
 
 
@@ -67,13 +64,14 @@ def people_facts(corpus: Corpus, tables: ReleaseTables, plan: Plan, tools: Tools
     released = tables.items.take(pa.array(np.concatenate(list(plan.splits.values()))))
     acts = corpus.read("annotations", [*_ACTS, *tools.labels.fields])
     shown = [pa.array(items) for split, items in plan.splits.items() if split not in plan.hidden]
-    shown_ids = tables.items["item_id"].take(pa.chunked_array(shown, pa.int64()))
+    visible = tables.items.take(pa.chunked_array(shown, pa.int64()))
+    shown_ids = visible["item_id"]
     judgements = current_judgements(acts.filter(pc.is_in(acts["item_id"], value_set=shown_ids)))
     sources = corpus.read("sources", ["source_id", "consent", "participant"])
     consents = sources.filter(pc.is_in(sources["source_id"], value_set=released["source_id"]))["consent"].to_pylist()
     return {
         "agreement": _agreement(tools, judgements),
-        **_audit(corpus, released, judgements, sources, tools),
+        **_audit(corpus, visible, judgements, sources, tools),
         "platforms": ("Label Studio",) if judgements["server"].null_count < judgements.num_rows else (),
         "models": _models(corpus, shown_ids),
         "consents": dict(Counter(consent or "" for consent in consents)),
@@ -93,13 +91,13 @@ def _audit(corpus: Corpus, released: pa.Table, judgements: pa.Table, sources: pa
     """Return the audit of the proposals, or how many judgements are too many for it."""
     blind = int((~is_prefilled(judgements)).sum())
     prelabels = corpus.read("prelabels", [*PRELABEL_COLUMNS, *tools.labels.fields] if blind else ["item_id"])
-    prelabels = prelabels.filter(pc.is_in(prelabels["item_id"], value_set=released["item_id"]))
+    prelabels = prelabels.filter(pc.is_in(prelabels["item_id"], value_set=items["item_id"]))
     if not blind or not prelabels.num_rows:
         return {}
     if judgements.num_rows > MAX_DRAWN:
         return {"unaudited": blind}
     options = Options(DRAWS, seed=tools.seed)
-    rows = summary_rows(tools.labels, judgements, prelabels, speakers=speakers_of(released, sources), options=options)
+    rows = summary_rows(tools.labels, judgements, prelabels, speakers=speakers_of(items, sources), options=options)
     return {
         "audit": [
             AuditFigure(

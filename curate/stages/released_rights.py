@@ -42,8 +42,19 @@ def licence_sentences(combination: Combination, override: LicenceOverride | None
 
 def expired_in(corpus: Corpus, tools: Tools) -> Expired:
     """Return the sources and items whose consent has ended."""
+    if not days_of_ended_consent(corpus, tools):
+        return Expired((), 0)
     sources = corpus.read("sources", ["source_id", "consent_until"])
     return expired_consent(corpus.read("items", ["source_id"]), sources, tools.today)
+
+
+def days_of_ended_consent(corpus: Corpus, tools: Tools) -> list[str]:
+    """Return the last days of consent that have passed, of all sources that are stored, current or not.
+
+    It is a single column: what is current need not be known, which takes long where there are many sources.
+    """
+    days = corpus.table("sources").read(["consent_until"])["consent_until"].unique()
+    return sorted(days.filter(pc.fill_null(pc.less(days, tools.today.isoformat()), False)).to_pylist())
 
 
 def without_expired(items: pa.Table, expired: Expired) -> pa.Table:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,7 @@ def test_an_edit_by_another_person_is_the_act_of_that_person(loop: Round) -> Non
     author, editor = loop.fake.sign_up("author@example.org"), loop.fake.sign_up("editor@example.org")
     edited, kept = (loop.fake.judge(i, choice("fear"), user_id=author) for i in loop.fake.tasks)
     loop.pull()
+    loop.fake._clock += timedelta(minutes=1)  # what is changed within milliseconds is no edit
     loop.fake.revise(edited, result=choice("disgust"), updated_by=editor)
     assert loop.pull().updated == 1
     people = [(act["server_annotation_id"], act["action"], act["annotator"]) for act in loop.acts()]

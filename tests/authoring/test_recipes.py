@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 from curate.authoring.catalogue import list_recipes
 from curate.authoring.schema import meanings, recipe_schema
-from curate.authoring.settings import REQUIRED, recipe_settings, stage_settings
+from curate.authoring.settings import REQUIRED, field_settings, recipe_settings, stage_settings
 from curate.cli.app import app
 from curate.errors import InvalidInput
+from curate.labels import FIELD_TYPES
 from curate.recipe import shipped_recipes
 from curate.stages import STAGES
 
@@ -57,6 +58,14 @@ def test_no_setting_lacks_a_type_or_a_meaning(stage):
         for row in group.settings:
             assert row.meaning.strip(), f"{stage}: {group.place} {row.name} has no meaning"
             assert "any value" not in row.type, f"{stage}: {group.place} {row.name} has the type {row.type}"
+
+
+@pytest.mark.parametrize("kind", list(FIELD_TYPES))
+def test_no_setting_of_a_field_type_lacks_a_meaning(kind):
+    group = field_settings(kind)
+    assert group.meaning
+    assert {row.name for row in group.settings} >= set(FIELD_TYPES[kind].model_fields) - {"name", "type"}
+    assert not [row.name for row in group.settings if not row.meaning or "any value" in row.type]
 
 
 def test_settings_are_those_of_the_code():

@@ -66,6 +66,13 @@ def make_long(folder: Path) -> None:
     (folder / "long.csv").write_text("text_id,utterance,worker,rating,valence\n" + "\n".join(rows) + "\n")
 
 
+def make_split(folder: Path) -> None:
+    """Ratings without texts, and the texts in another table, next to one that cannot be read."""
+    (folder / "texts.csv").write_text("id,text\nA_1,I can't believe it.\nA_2,Fine by me.\n")
+    (folder / "single_ratings.csv").write_text("id,V,A,D\nA_1,3,3,3\nA_1,4,5,3\nA_2,2,3,1\n")
+    (folder / "settings.json").write_text('{"a": 1}')
+
+
 def make_dialogues(folder: Path) -> None:
     """JSON dialogues, with a table beside them that is nothing."""
     turns = [{"speaker": "Ann", "text": "You are late."}, {"speaker": "Bob", "text": "I am so sorry!"}]
@@ -87,6 +94,7 @@ CASES = {
         3,
         {"rating": Counter({2: 1, 4: 1, 1: 1}), "valence": Counter({0.5: 1, -0.5: 1, -1: 1})},
     ),
+    "split": (make_split, {"post"}, 2, 3, {"v": Counter({3: 1, 4: 1, 2: 1}), "d": Counter({3: 2, 1: 1})}),
     "dialogues": (make_dialogues, {"utterance"}, 3, 0, {}),
 }
 
@@ -130,6 +138,25 @@ def test_what_was_seen_and_left_out_is_said(tmp_path):
     assert "gender" in proposal.files["tweets.yaml"]
     fields = yaml.safe_load(proposal.files["tweets.v1.yaml"])["fields"]
     assert fields["label"]["type"] == "category"
+
+
+def test_votes_for_what_no_taxonomy_has_are_votes(tmp_path):
+    rows = ["a,3,1,0,1,7", "b,0,0,5,0,9", "c,1,0,0,4,2"]
+    (tmp_path / "v.csv").write_text("id,anger,happiness,sadness,NF,age\n" + "\n".join(rows[:2]) + "\n")
+    table = yaml.safe_load(propose(tmp_path, name="v").files["v.yaml"])["stages"][0]["tables"][0]
+    assert list(table["votes"]["emotion"]) == ["anger", "happiness", "sadness"], "the ages do not complete anything"
+    (tmp_path / "v.csv").write_text("id,anger,happiness,sadness,NF\n" + "\n".join(r[:-2] for r in rows) + "\n")
+    proposal = propose(tmp_path, name="v")
+    table = yaml.safe_load(proposal.files["v.yaml"])["stages"][0]["tables"][0]
+    assert list(table["votes"]["emotion"]) == ["anger", "happiness", "sadness", "NF"]
+    assert yaml.safe_load(proposal.files["v_emotion.v1.yaml"])["labels"] == ["anger", "happiness", "sadness", "NF"]
+
+
+def test_names_from_files_end_no_comment(tmp_path):
+    name = "mood\nrecipe: evil\u2028stages: []"
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "I am so glad today.", name: "x"}) + "\n")
+    proposal = propose(tmp_path, name="good")
+    assert yaml.safe_load(proposal.files["good.yaml"])["recipe"] == "good"
 
 
 def test_a_parquet_table_is_looked_at(tmp_path):

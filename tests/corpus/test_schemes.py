@@ -140,3 +140,20 @@ def test_participants_that_are_left_out_are_named_by_a_secret_hash():
 def test_a_column_that_does_not_exist_is_named(scheme, words):
     with pytest.raises(InvalidInput, match=words):
         split_items(*make_tables([("p", "Ada", None, "x"), ("q", None, None, "y")]), scheme)
+
+
+def test_nearly_the_same_items_stay_together():
+    from curate.stages.near_duplicates import near_duplicates
+
+    texts = ["Oh my God, this is it!", "oh my god this is it", "Yes.", "Yes.", None, "Another text of five words."]
+    items = pa.table(
+        {
+            "item_id": [f"i{number}" for number in range(6)],
+            "text": texts,
+            "picture_hash": pa.nulls(6, pa.string()),
+            "sound_hash": pa.array([None, None, "a" * 64, "a" * 63 + "b", None, None]),
+            "start_s": [0.0] * 6,
+            "end_s": [1.0] * 6,
+        }
+    )
+    assert near_duplicates(items).to_pylist() == ["i0", "i0", "i2", "i2", None, "i5"], "short words are alike by chance"

@@ -250,6 +250,22 @@ def test_hostile_words_of_a_recipe_are_data_in_every_document(tmp_path):
     assert yaml.safe_load((folder / "CITATION.cff").read_text(encoding="utf-8"))["title"] == evil
 
 
+def document_sets(release):
+    document = json.loads((release / "croissant.json").read_text(encoding="utf-8"))
+    return [records["@id"] for records in document["recordSet"]]
+
+
+def test_every_configuration_is_described(release):
+    assert document_sets(release) == [
+        "train",
+        "test",
+        "labels/train",
+        "labels/test",
+        "judgements/train",
+        "judgements/test",
+    ]
+
+
 def test_mlcroissant_reads_every_row(release, monkeypatch):
     mlcroissant = pytest.importorskip("mlcroissant")
     monkeypatch.setattr("socket.socket.connect", None)
@@ -273,3 +289,8 @@ def test_mlcroissant_reads_every_row(release, monkeypatch):
             }  # fmt: skip
             assert row["face"] is None or row["face"].size == (24, 24)
     assert read == stored
+    for records in document_sets(release):
+        folder, _, split = records.rpartition("/")
+        files = release.glob(f"{folder or 'data'}/{split}-*.parquet")
+        expected = sum(pa.parquet.read_metadata(path).num_rows for path in files)
+        assert sum(1 for _ in dataset.records(record_set=records)) == expected > 0

@@ -1,5 +1,6 @@
 """``curate forget --published``: every tag is cut again, and nothing of the old ones can be fetched."""
 
+import json
 from datetime import date
 
 import pytest
@@ -41,6 +42,10 @@ def workspace(tmp_path, hub):
     return made.corpus.workspace
 
 
+def content_of(hub, entry: Entry) -> bytes:
+    return entry.blob if entry.blob is not None else hub.objects[entry.sha256]
+
+
 def forget_item(workspace, name: str):
     return forget(workspace, plan_forgetting(workspace, Scope("item", name), "asked", today=TODAY))
 
@@ -71,18 +76,23 @@ def test_every_tag_is_cut_again_and_nothing_old_can_be_fetched(hub, workspace, t
     )
     for tag in (first, second):
         assert verify(f"hf://acme/clips@{tag}", workspace=workspace.local).damages == []
-    card = repo.resolve(second).files["README.md"].blob.decode()
+    card = content_of(hub, repo.resolve(second).files["README.md"]).decode()
     assert "Cut again on 2027-03-01" in card
     info = yaml.safe_load(card.split("---\n")[1])["dataset_info"][0]
     assert sum(split["num_examples"] for split in info["splits"]) == 6
-    ids = []
-    for number, entry in enumerate(repo.resolve(second).files.values()):
-        if entry.sha256:
+    croissant = json.loads(content_of(hub, repo.resolve(second).files["croissant.json"]))
+    stated = {file["sha256"] for file in croissant["distribution"] if "sha256" in file}
+    assert stated <= {entry.sha256 for entry in repo.resolve(second).files.values() if entry.sha256}
+    assert stated
+    ids = {}
+    for number, (name, entry) in enumerate(repo.resolve(second).files.items()):
+        if name.endswith(".parquet"):
             path = tmp_path / f"{number}.parquet"
             path.write_bytes(hub.objects[entry.sha256])
-            ids += parquet.read_table(path, columns=["item_id"])["item_id"].to_pylist()
-    assert len(ids) == 6
-    assert "item-0500" not in ids
+            ids[name] = parquet.read_table(path, columns=["item_id"])["item_id"].to_pylist()
+    assert sum(len(part) for name, part in ids.items() if name.startswith("data/")) == 6
+    assert len(ids) > 2
+    assert not any("item-0500" in part for part in ids.values())
 
 
 def test_interrupted_anywhere_it_is_finished_by_the_next_call(hub, workspace):

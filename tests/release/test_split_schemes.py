@@ -4,12 +4,17 @@ import re
 
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from curate.errors import InvalidInput
+from curate.pipeline.answers import write_answers
+from curate.recipe import load_recipe
 from curate.release.manifest import read_manifest
+from curate.storage.workspace import Workspace
 from tests.release.test_export import make_release, read_rows
 from tests.release.test_whole_rows import card_of
 from tests.support.release_builders import make_corpus
+from tests.support.runs import run_quietly
 
 HALVES = {"train": 0.5, "test": 0.5}
 SCHEMES = {
@@ -165,3 +170,21 @@ def test_the_answers_of_a_hidden_test_split_are_not_in_the_release(tmp_path):
     assert f"Given for {manifest.splits['train']} of {len(rows)} items." in body
     assert "have no label yet" not in body
     assert "hidden" not in str(card_of(make_release(made, split=HALVES, reviewed_only=True)[1]))
+
+
+def test_the_answers_of_a_hidden_split_are_written_on_request(tmp_path, posts_recipe):
+    split = "stages.export.split={train: 0.5, test: 0.5, disjoint_by: []}"
+    run_quietly(load_recipe(posts_recipe, [split]), tmp_path / "w")
+    workspace = Workspace(tmp_path / "w")
+    with pytest.raises(InvalidInput, match=r"release 1\.0\.0 withholds no answers"):
+        write_answers(load_recipe(posts_recipe, [split]), workspace, tmp_path / "no.parquet")
+    loaded = load_recipe(posts_recipe, [split, "stages.export.hidden=test"])
+    run_quietly(loaded, tmp_path / "w")
+    answers = write_answers(loaded, workspace, tmp_path / "answers.parquet")
+    before = {row["item_id"]: row for row in read_rows(workspace.releases.path / "1.0.0").values()}
+    rows = parquet.read_table(tmp_path / "answers.parquet").to_pylist()
+    assert answers.items == len(rows) == read_manifest(workspace.releases.path / answers.version).splits["test"] > 0
+    assert {row["item_id"]: row["emotion"] for row in rows} == {
+        row["item_id"]: before[row["item_id"]]["emotion"] for row in rows
+    }
+    assert not (tmp_path / "no.parquet").exists()

@@ -266,7 +266,8 @@ def test_tables_in_archives_and_a_whole_run(tmp_path):
         "long": {"emotion": "label"},
     }
     stage = {"stage": "ingest", "files": "corpus.zip!/wav/*", "tables": [mapping], "licence": "CC0-1.0"}
-    recipe = make_recipe(tmp_path, stage, {"stage": "preprocess", "unit": "clip"}, labels="acted_emotion.v1")
+    stages = [stage, {"stage": "preprocess", "unit": "clip"}, {"stage": "annotate", "server": False}]
+    recipe = make_recipe(tmp_path, *stages, labels="acted_emotion.v1")
     run_quietly(recipe, tmp_path / "w")
     tables = contents(tmp_path / "w")
     rows = {row["key"]: (row["file"], row["kind"]) for row in tables["sources"].to_pylist()}

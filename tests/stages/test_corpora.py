@@ -15,6 +15,7 @@ from curate.consensus.settings import FieldSettings
 from curate.corpus.judgements import current_judgements
 from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
+from curate.stages.ingest.stage import Ingest
 from curate.stages.ingest.tables import read_tables
 from curate.storage.workspace import Workspace
 from tests.support.corpora import CREMAD_CLIPS, CREMAD_VOTES, MAKERS
@@ -134,11 +135,13 @@ def test_goemotions_as_they_are_written(tmp_path):
     )
 
 
-def test_again_nothing_is_new_and_what_changes_in_a_table_follows(tmp_path):
+def test_again_nothing_is_new_and_what_changes_in_a_table_follows(tmp_path, monkeypatch):
     folder = tmp_path / "raw"
     corpus = make_corpus("emonet_face", folder)
     before = corpus.table("annotations").read()
-    make_corpus("emonet_face", folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(Ingest, "judgements", lambda *_: pytest.fail("read again"))
+        make_corpus("emonet_face", folder)
     assert corpus.table("annotations").read().sort_by("annotation_id") == before.sort_by("annotation_id")
     table = folder / "binary.csv"
     rows = (folder / "binary.csv").read_text().splitlines()

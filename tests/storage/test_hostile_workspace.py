@@ -126,7 +126,7 @@ def test_shared_media_are_links_to_the_same_bytes(tmp_path):
 )
 def test_manifests_of_strangers_name_no_other_folder(tmp_path, change):
     good = {"version": "1.0.0", "recipe": "r", "label_schema": "l", "label_schema_sha256": "0"}
-    good |= {"content_sha256": sha256_of(""), "schemes": {}, "splits": {}, "files": [], "tool": "curate"}
+    good |= {"content_sha256": sha256_of(""), "schemes": {}, "splits": {}, "files": [], "tool": "curate", "writer": "x"}
     good["history"] = [{"version": "1.0.0", "kind": "major", "reason": "first release", "items": 0}]
     (tmp_path / "manifest.json").write_text(json.dumps(good))
     assert read_manifest(tmp_path).version == "1.0.0"

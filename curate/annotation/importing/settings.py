@@ -205,7 +205,8 @@ class Table(_Settings):
 
     table: Globs = ()
     """Files (globs) of one shape: .csv, .tsv, .json, .jsonl or .parquet; cells are read as text. A cell of a Parquet
-    file that holds a picture or sound is a path for ``media``."""
+    file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar) have a row for each sample:
+    ``__key__``, a column for each suffix, and ``json.<name>``."""
     hub: Annotated[
         HubTable | None,
         BeforeValidator(

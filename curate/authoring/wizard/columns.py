@@ -1,6 +1,7 @@
 """What the columns of a table mean: what is judged, who judged, and how the judgements are laid out."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -14,16 +15,18 @@ _TEXTS = (
 )
 _IDS = (
     "id item_id item clip_id clip utterance_id post_id comment_id text_id sample_id uid uuid key name filename "
-    "file_name file"
+    "file_name file image image_name picture video audio path"
 )
 _RATERS = (
     "rater rater_id annotator annotator_id worker worker_id workerid coder coder_id judge labeler evaluator user_id"
 )
 _SPEAKERS = "speaker author actor writer character"
-_LABELS = (
-    "label labels emotion emotions sentiment class category polarity stance mood affect feeling expression target gold"
-)
-_SCALES = "valence arousal dominance intensity rating score stars pleasantness v a d"
+_LABELS = "label labels emotion emotions sentiment class polarity stance mood affect feeling expression"
+_SCALES = "valence arousal dominance intensity rating score stars pleasantness"
+_LETTERS = frozenset("va")
+"""Columns of these names, next to each other, are valence and arousal; with them, d is dominance."""
+_MIN_KEYS = 0.98
+"""The share of rows with a key of their own, if keys do not repeat: the others are rejected in a run."""
 _RATER_STEMS = frozenset(f"{_RATERS} r a ann anno c expert reader person".split())
 _NUMBERED = re.compile(r"(?P<stem>.*?)[ _.-]?(?P<number>\d{1,3})")
 _MIN_MATCHING = 0.8
@@ -53,6 +56,11 @@ class Roles(NamedTuple):
     speaker: str | None
     judged: Judged | None
     left: tuple[str, ...]
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the table has what is judged: a text or a file."""
+        return bool(self.text or self.media)
 
 
 def read_roles(sample: Sample, files: Collection[str]) -> Roles:
@@ -114,6 +122,10 @@ def _votes(sample: Sample, columns: Sequence[str]) -> Judged | None:
     if known is None or len(known[1]) < _MIN_VOTED:
         return None
     taxonomy, labels = known
+    if others := _completing(sample, list(labels), [column for column in counted if column not in labels]):
+        names = [*labels, *others]
+        domain = Domain({"type": "category"}, labels=tuple(names))
+        return Judged("votes", {"emotion": {name: name for name in names}}, {"emotion": domain}, tuple(names))
     is_ticked = all(cell in ("0", "1") for column in labels for cell in sample.values(column))
     field: dict[str, Any] = {"type": "category", "taxonomy": taxonomy.taxonomy}
     if is_ticked:
@@ -122,16 +134,35 @@ def _votes(sample: Sample, columns: Sequence[str]) -> Judged | None:
     return Judged("votes", {"emotion": labels}, {"emotion": Domain(field)}, tuple(labels))
 
 
+def _completing(sample: Sample, labels: Sequence[str], others: Sequence[str]) -> Sequence[str]:
+    """Return the columns with further votes: with them, and not without, most rows have equally many votes."""
+    if not others:
+        return ()
+    totals = [Counter(_totals(sample, columns)).most_common(1)[0] for columns in (labels, [*labels, *others])]
+    (_, without), (votes, together) = totals
+    is_complete = votes > 1 and together > without and together >= _MIN_MATCHING * sample.height
+    return others if is_complete else ()
+
+
+def _totals(sample: Sample, columns: Sequence[str]) -> list[float]:
+    return [
+        sum(float(cell or 0) for cell in row) for row in zip(*(sample.cells[name] for name in columns), strict=True)
+    ]
+
+
 def _long(sample: Sample, columns: Sequence[str]) -> Judged | None:
     """Return the judgements of a table with a row for each judgement."""
     mapping: dict[str, Any] = {}
     domains: dict[str, Domain] = {}
     used: list[str] = []
+    scales = _SCALES.split()
+    if {column.strip().casefold() for column in columns} >= _LETTERS:
+        scales += [*_LETTERS, "d"]
     for column in columns:
         name = column.strip().casefold()
         is_label = name in _LABELS.split()
         domain = _domain(sample, (column,), is_label=is_label)
-        if domain is None or not (is_label or name in _SCALES.split() or domain.is_shipped):
+        if domain is None or not (is_label or name in scales or domain.is_shipped):
             continue
         field = field_name(column)
         if field not in mapping:
@@ -182,15 +213,17 @@ def _key(sample: Sample, text: str | None, taken: Collection[str | None], *, rep
     for column in _keys(sample, taken):
         cells = sample.cells[column]
         texts = sample.cells[text] if text else cells
-        if not all(cells) or (not repeats and len(set(cells)) < len(cells)):
+        needed = _MIN_KEYS * len(cells)
+        if sum(map(bool, cells)) < needed or (not repeats and len(set(cells)) < needed):
             continue
-        if len(dict(zip(cells, texts, strict=True))) == len(set(zip(cells, texts, strict=True))):
+        if len(dict(zip(cells, texts, strict=True))) >= _MIN_KEYS * len(set(zip(cells, texts, strict=True))):
             return column
     return None
 
 
 def _keys(sample: Sample, taken: Collection[str | None]) -> Iterator[str]:
-    folded: Mapping[str, str] = {column.strip().casefold(): column for column in sample.cells if column not in taken}
+    names = {"_".join(column.casefold().split()): column for column in sample.cells}
+    folded: Mapping[str, str] = {name: column for name, column in names.items() if column not in taken}
     yield from (folded[name] for name in _IDS.split() if name in folded)
     yield from (column for name, column in folded.items() if name.endswith("id") and name not in _IDS.split())
 

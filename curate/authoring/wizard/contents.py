@@ -1,6 +1,7 @@
 """What a folder holds as a corpus: a table of items or judgements, folders for classes, media, posts or dialogues."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -13,11 +14,14 @@ from curate.authoring.wizard.survey import MEDIA, Survey, globs_for
 from curate.errors import InvalidInput
 from curate.sentences import count_of
 from curate.stages.tables.delimited import listed
+from curate.stages.tables.documents import KEY, VALUE
 
 _UNITS = {"film": "clip", "sound": "clip", "picture": "image", "text": "post"}
 _UTTERANCES = "utterance_emotion.v1"
 _SHOWN = 12
+_MIN_KNOWN = 0.9
 _CLASS = r"(?:.*/)?(?P<folder>[^/]+)/[^/]+"
+_PART = re.compile(r"train(ing)?|dev|valid(ation)?|val|test|\d+", re.IGNORECASE)
 _POST_COLUMNS = frozenset({"text", "speaker", "author", "title", "text_b", "statement"})
 
 
@@ -34,41 +38,85 @@ class Contents(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def recognise(files: Survey, samples: Sequence[Sample], *, classes: bool = False) -> Contents:
-    """Return what is in a folder. Raises ``InvalidInput`` if it is nothing that curate can take in."""
-    media = files.of(*MEDIA)
-    unread: list[str] = []
+def recognise(files: Survey, samples: Sequence[Sample], unread: Sequence[str], *, classes: bool = False) -> Contents:
+    """Return what is in a folder; ``unread`` says which tables cannot be read.
+
+    Raises ``InvalidInput`` if there is nothing that curate can take in.
+    """
+    notes = [*unread]
     if dialogues := [sample for sample in samples if _holds_dialogues(sample)]:
         return _dialogues(dialogues, samples)
-    for sample in sorted(samples, key=lambda sample: -sample.height):
-        roles = read_roles(sample, media)
-        if roles.media or (not media and (roles.text or (roles.key and roles.judged))):
-            same = [other.file for other in samples if other.cells.keys() == sample.cells.keys()]
-            others = [other.file for other in samples if other.file not in same]
-            return _table(sample, same, roles, others)
-        unread.append(f"{sample.file} is not used: its columns are {listed(list(sample.cells))}")
-    if contents := _classes(files, is_certain=classes):
-        return contents._replace(notes=(*contents.notes, *unread))
-    if contents := _media(files):
-        return contents._replace(notes=(*contents.notes, *unread))
-    if texts := files.of("text"):
-        return Contents({"files": globs_for(texts)}, ("post",), has_words=True, notes=tuple(unread))
+    media = files.of(*MEDIA)
+    tables = [(sample, read_roles(sample, media)) for sample in samples if {*sample.cells} != {KEY, VALUE}]
+    usable = [
+        (_worth(sample, roles, texts), index, texts)
+        for index, (sample, roles) in enumerate(tables)
+        if not media or roles.media
+        for texts in [None if roles.is_shown else _texts_of(sample, roles, tables)]
+        if roles.is_shown or (roles.key and roles.judged)
+    ]
+    if usable:
+        _, index, texts = max(usable, key=lambda table: table[0])
+        return _table(*tables[index], samples, texts, notes)
+    notes += [f"{sample.file} is not used: its columns are {listed(list(sample.cells))}" for sample in samples]
+    if contents := _classes(files, is_certain=classes) or _media(files):
+        return contents._replace(notes=(*contents.notes, *notes))
+    # Texts next to a table that cannot be read are rather about it, such as the names of its labels.
+    if (texts_alone := files.of("text")) and not unread:
+        return Contents({"files": globs_for(texts_alone)}, ("post",), has_words=True, notes=tuple(notes))
+    if len(unread) == 1 and not samples:
+        raise InvalidInput(unread[0])
     seen = "; ".join([*files.described(), *(f"{count} {suffix}" for suffix, count in files.other.items() if suffix)])
     raise InvalidInput(
         f"{files.folder} holds no media, no texts and no table of items" + (f", but {seen}" if seen else ""),
-        problems=tuple(unread),
+        problems=tuple(notes),
         hint="a table needs a column with a text, or with the names of media files that are there",
     )
 
 
-def _table(sample: Sample, same: Sequence[str], roles: Roles, others: Sequence[str]) -> Contents:
+def _worth(sample: Sample, roles: Roles, texts: object) -> tuple[bool, bool, bool, int]:
+    """Return what makes a table the one to take: judgements, of what can be shown, one by one, and many."""
+    keys = sample.values(roles.key) if roles.key else []
+    is_single = roles.judged is not None and (
+        roles.judged.form in ("wide", "votes") or roles.rater is not None or len(set(keys)) < len(keys)
+    )
+    return roles.judged is not None, roles.is_shown or texts is not None, is_single, sample.height
+
+
+def _texts_of(sample: Sample, roles: Roles, tables: Sequence[tuple[Sample, Roles]]) -> tuple[Sample, Roles] | None:
+    """Return the table that has the texts of the items of another, under the same name of the key."""
+    for other, others in tables:
+        if others.text and others.key == roles.key and roles.key is not None:
+            known = set(other.cells[roles.key])
+            if sum(key in known for key in sample.values(roles.key)) >= _MIN_KNOWN * sample.height:
+                return other, others
+    return None
+
+
+def _is_part(file: str, other: str) -> bool:
+    """Whether two files with the same columns are parts of one table, by their names."""
+    return _PART.sub("", file) == _PART.sub("", other)
+
+
+def _table(
+    sample: Sample,
+    roles: Roles,
+    samples: Sequence[Sample],
+    texts: tuple[Sample, Roles] | None,
+    unread: Sequence[str],
+) -> Contents:
+    alike = [other.file for other in samples if other.cells.keys() == sample.cells.keys()]
+    same = [file for file in alike if _is_part(file, sample.file)]
+    used = [*same, *([texts[0].file] if texts else [])]
     unit = _UNITS[roles.media_kind or "text"]
     judged = roles.judged
     is_posts = (
         judged is None and roles.text == "text" and {*sample.cells} - {*roles.left} <= {*_POST_COLUMNS, roles.key}
     )
     seen = [_rows(sample), *_meanings(roles)]
-    notes = [f"{name} is not used" for name in others]
+    notes = [*unread, *(f"{other.file} is not used" for other in samples if other.file not in used)]
+    if more := [file for file in alike if file not in same]:
+        notes.append(f"{listed(more)} has the same columns: add it to `table` if it is more of the same")
     if roles.left:
         notes.append(f"columns that are left out: {listed(list(roles.left))} (`item: {{keep: [...]}}` keeps them)")
     if judged and any(domain.field["type"] == "scale" for domain in judged.domains.values()):
@@ -78,16 +126,20 @@ def _table(sample: Sample, same: Sequence[str], roles: Roles, others: Sequence[s
         return Contents({"files": [*same]}, ("post",), has_words=True, seen=tuple(seen), notes=tuple(notes))
     item = {"id": roles.key, "media": roles.media, "text": roles.text, "speaker": roles.speaker}
     table: dict[str, Any] = {"table": same[0] if len(same) == 1 else [*same]}
-    if judged is not None and judged.form == "long" and roles.text is None and roles.media is None:
-        unit = "post"
-    table["item"] = {name: value for name, value in item.items() if value is not None}
+    tables = [table]
+    if texts is not None:
+        seen.append(f"the texts are in {texts[0].file}, column {texts[1].text}")
+        tables.insert(0, {"table": texts[0].file, "item": {"id": texts[1].key, "text": texts[1].text}})
+        table["item_id"] = roles.key
+    else:
+        table["item"] = {name: value for name, value in item.items() if value is not None}
     if judged is not None:
         table |= {"rater": roles.rater} if roles.rater else {}
         table[judged.form] = judged.mapping
     units = (unit,) if judged is not None or roles.media_kind is None else _units_of(roles.media_kind)
     labels = "image_emotion.v1" if unit == "image" else _UTTERANCES
     return Contents(
-        {"tables": [table]},
+        {"tables": tables},
         units,
         labels,
         preprocess if judged is not None else {},

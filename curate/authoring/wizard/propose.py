@@ -9,7 +9,7 @@ import yaml
 
 from curate.authoring.wizard.columns import Judged
 from curate.authoring.wizard.contents import Contents, recognise
-from curate.authoring.wizard.sample import read_sample
+from curate.authoring.wizard.sample import read_samples
 from curate.authoring.wizard.survey import kind_of, survey
 from curate.errors import InvalidInput
 from curate.labels import load_labels
@@ -56,7 +56,8 @@ def propose(
                 f"{path} is not a table", hint="name a .csv, .tsv, .json, .jsonl or .parquet file, or a folder"
             )
         files.files["table"] = (path.name,)
-    contents = recognise(files, [read_sample(folder, table) for table in files.files["table"]], classes=classes)
+    samples, unread = read_samples(folder, files.of("table"))
+    contents = recognise(files, samples, unread, classes=classes)
     slug = _slug(name or (path.stem if path.is_file() else folder.name))
     if name is not None and name != slug:
         raise InvalidInput(f"{name!r} cannot name a recipe", hint=f"small letters, digits, - and _, such as {slug}")
@@ -68,7 +69,8 @@ def propose(
         else (*contents.notes, "no licence is named: `publish` needs one (--licence CC-BY-4.0)")
     )
     recipe = {"recipe": slug, "labels": schema, "stages": _stages(contents, licence)}
-    text = _HEADER.format(seen="\n".join(f"# - {line}" for line in (*seen, *contents.notes))) + _dump(recipe)
+    comments = "\n".join(f"# - {_plain(line)}" for line in (*seen, *contents.notes))
+    text = _HEADER.format(seen=comments) + _dump(recipe)
     return Proposal(folder, slug, schema, licence, {f"{slug}.yaml": text, **written}, seen, notes)
 
 
@@ -115,6 +117,11 @@ def _stages(contents: Contents, licence: str | None) -> list[dict[str, Any]]:
         {"stage": "aggregate", "method": "majority"},
         {"stage": "export", "split": _SPLIT},
     ]
+
+
+def _plain(text: str) -> str:
+    """Return text that ends no comment: names of files and columns may hold any character."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _slug(text: str) -> str:

@@ -1,6 +1,7 @@
 """The columns and cells of a table, as far as a proposal looks at them."""
 
 import json
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +32,17 @@ class Sample(NamedTuple):
     def values(self, column: str) -> list[str]:
         """Return the cells of a column that are not blank."""
         return [cell for cell in self.cells[column] if cell]
+
+
+def read_samples(folder: Path, files: Sequence[str]) -> tuple[list[Sample], list[str]]:
+    """Return the tables that can be read, and a sentence for each of the others."""
+    samples, problems = [], []
+    for file in files:
+        try:
+            samples.append(read_sample(folder, file))
+        except InvalidInput as error:
+            problems.append(f"{error.message}: {error.hint}")
+    return samples, problems
 
 
 def read_sample(folder: Path, file: str) -> Sample:

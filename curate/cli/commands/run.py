@@ -11,6 +11,7 @@ from curate.cli.options import (
     WORKSPACE,
     Executor,
     Json,
+    PrivateLinks,
     RawFolders,
     RayAddress,
     RecipeFile,
@@ -37,10 +38,11 @@ def run_command(
     max_rejected: Annotated[
         float, typer.Option(min=0, max=1, help="Share of a stage's inputs that may be rejected before exit code 3.")
     ] = 0.5,
+    private_links: PrivateLinks = False,
     json: Json = False,
 ) -> None:
     """Run what is missing of a recipe; run it again at any time to go on."""
-    run = _Options(settings, until, only, workers, executor, ray_address, max_rejected, json, raw)
+    run = _Options(settings, until, only, workers, executor, ray_address, max_rejected, json, raw, private_links)
     _run(recipe, workspace, run)
 
 
@@ -63,6 +65,7 @@ class _Options(NamedTuple):
     max_rejected: float = 1.0
     json: bool = False
     raw: list[Path] | None = None
+    private_links: bool = False
 
 
 def _run(recipe: Path, workspace: str, options: _Options) -> None:
@@ -109,6 +112,7 @@ def _attempt(recipe: Path, workspace: str, options: _Options) -> "Run":
                 ray_address=options.ray_address,
                 listener=progress,
                 stop=stop,
+                private_links=options.private_links,
                 check=False,
             )
     except KeyboardInterrupt as error:

@@ -33,7 +33,8 @@ def verify_command(
         for damage in result.damages:
             say(f"damaged: {damage.place}: {damage.problem}")
             say(f"         next: {damage.next_step}")
-        found = counted({"damages": len(result.damages)}) if result.damages else "no damage"
+        releases = ", every byte and row of releases as it was made" if result.checked.get("releases") else ""
+        found = counted({"damages": len(result.damages)}) if result.damages else f"no damage{releases}"
         say(f"{result.location}: verified {counted(result.checked)}; {found}")
     if result.damages:
         raise typer.Exit(_DAMAGED)

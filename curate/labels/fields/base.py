@@ -49,10 +49,14 @@ class Field(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     name: str = Setting(pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    """The field's name: the key under ``fields``."""
     type: str
     question: Words | None = None
+    """What raters are asked; by language: ``{en: …, de: …}``."""
     help: Words | None = None
+    """An explanation below the question; also by language."""
     required: bool = False
+    """Whether a form can only be submitted with an answer."""
     when: dict[str, LabelNames] = Setting(default={}, max_length=1)
     """The field is asked only if the field of this name has one of these labels."""
 

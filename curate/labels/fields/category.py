@@ -33,7 +33,9 @@ class Category(Field):
 
     type: Literal["category"]
     taxonomy: Taxonomy
+    """The taxonomy with the labels, by name."""
     multiple: bool = False
+    """Whether a value may hold several labels."""
     intensity: Intensity | None = None
 
     @model_validator(mode="after")

@@ -31,8 +31,11 @@ class OpenSet(Field):
 
     type: Literal["open_set"]
     max_words: int = Setting(default=8, ge=1, le=100)
+    """The most words or phrases in a value."""
     max_chars: int = Setting(default=40, ge=1, le=200)
+    """The longest of them."""
     taxonomy: Taxonomy | None = None
+    """A taxonomy by name, whose labels and their synonyms count as the same word."""
 
     def check(self, value: Any, item: ItemContext | None = None) -> list[str]:
         if not isinstance(value, list | tuple) or not value:

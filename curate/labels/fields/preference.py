@@ -33,9 +33,13 @@ class Preference(Field):
 
     type: Literal["preference"]
     grades: int = Setting(default=2, ge=1, le=4)
+    """How many degrees of preference there are for each side."""
     tie: bool = True
+    """Whether both sides may be equally good."""
     reason: bool = False
+    """Whether a reason is asked for."""
     max_chars: int = Setting(default=600, ge=1, le=20_000)
+    """The longest reason."""
 
     @property
     def units(self) -> frozenset[Unit]:

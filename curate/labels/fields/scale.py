@@ -37,12 +37,17 @@ class Scale(Field):
 
     type: Literal["scale"]
     level: Literal["ordinal", "interval"] = "interval"
+    """``ordinal`` for whole numbers whose distances mean nothing, ``interval`` for others."""
     minimum: float
+    """The lower end."""
     maximum: float
+    """The upper end."""
     step: float | None = None
+    """The distance of values on an interval scale; by default 1/200 of the range."""
     low: Words | None = None
     """What the lower end means, such as calm."""
     high: Words | None = None
+    """What the upper end means, such as excited."""
 
     @model_validator(mode="after")
     def _check_range(self) -> "Scale":

@@ -24,6 +24,7 @@ class Text(Field):
 
     type: Literal["text"]
     max_chars: int = Setting(default=600, ge=1, le=20_000)
+    """The longest text."""
 
     def check(self, value: Any, item: ItemContext | None = None) -> str:
         return checked_text(value, self.max_chars)

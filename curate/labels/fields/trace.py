@@ -36,10 +36,15 @@ class Trace(Field):
 
     type: Literal["trace"]
     minimum: float
+    """The lower end."""
     maximum: float
+    """The upper end."""
     step: float | None = None
+    """The distance of values."""
     step_s: float = Setting(default=0.04, ge=0.001, le=60)
+    """Seconds between samples."""
     max_s: float = Setting(default=600, gt=0, le=MAX_S)
+    """The longest trace."""
     max_changes: int = Setting(default=2_000, ge=1, le=20_000)
     """The most stretches of constant value that a value may have."""
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from curate.corpus.archives.unpack import discard
 from curate.corpus.errata import FILE as ERRATA
-from curate.corpus.sources import MEMBER, RawFolders, is_fetched
+from curate.corpus.fetched import FETCHED, LINKS, FetchRecord, link_key
+from curate.corpus.sources import LINK_STARTS, MEMBER, RawFolders, is_fetched
 from curate.files import PARTIAL
 from curate.pipeline.forget.rows import Traces, present_in, spellings
 from curate.release.memo import FILE as MEMO
@@ -57,7 +58,11 @@ def remove_unpacked(workspace: Workspace, names: Iterable[str]) -> None:
     if workspace.recipe_file is None:
         return
     recipe = Path(workspace.recipe_file)
-    raw = RawFolders(recipe.parent, workspace.raw_folders(recipe))
+    fetched = workspace.local / FETCHED
+    raw = RawFolders(recipe.parent, workspace.raw_folders(recipe), fetched=fetched)
+    if links := {_ROW.sub("", name) for name in names if name.startswith(LINK_STARTS)}:
+        record = FetchRecord(workspace.local_file(FETCHED))
+        record.put(LINKS, {link_key(url): {"outcome": "forgotten", "detail": "it was forgotten"} for url in links})
     for archive in {_ROW.sub("", name.partition(MEMBER)[0]) for name in names if MEMBER in name or is_fetched(name)}:
         path = raw.on_disk(archive)
         discard(path)

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.annotation.importing.items import CONTENT, KEPT
-from curate.corpus.sources import MEMBER, RawFolders
+from curate.corpus.sources import MEMBER, RawFolders, is_fetched
 from curate.media.words.sidecars import SUFFIXES
 from curate.stages.ingest.archived import match_members, refused_members
 from curate.stages.ingest.exclusion import outside_workspaces
@@ -124,6 +124,8 @@ def _files_in(folder: Path, pattern: str, may_read: Callable[[str], bool]) -> li
 
 
 def _file(name: str) -> str:
+    if is_fetched(name):
+        return name
     return Path(name).as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -42,14 +42,22 @@ def is_at_hand(table: Table, tools: Tools | None) -> bool:
 
 
 def hub_notices(tables: Sequence[Table], tools: Tools) -> Iterator[str]:
-    """Yield for each data set which commit was read, or that none was yet."""
-    for place in dict.fromkeys(table.hub for table in tables if table.hub is not None):
-        listing = _stored(place, tools)
-        if listing is None:
-            yield f"data set {place.dataset} is read at {place.revision} by the first run, which downloads it"
-        else:
-            branch = "" if listing.branch == listing.commit else f" (then the head of {listing.branch})"
+    """Yield for each data set that was read at which commit."""
+    for place in _datasets(tables):
+        if (listing := _stored(place, tools)) is not None:
+            branch = "" if listing.branch == listing.commit else f", then the head of {listing.branch}"
             yield f"data set {place.dataset} was read at commit {listing.commit}{branch}"
+
+
+def unread_datasets(tables: Sequence[Table], tools: Tools) -> Iterator[str]:
+    """Yield the data sets that a run would have to ask the Hub for."""
+    for table in tables:
+        if table.hub is not None and not is_at_hand(table, tools):
+            yield f"data set {table.hub.dataset} is to be downloaded"
+
+
+def _datasets(tables: Sequence[Table]) -> Sequence[HubTable]:
+    return list(dict.fromkeys(table.hub for table in tables if table.hub is not None))
 
 
 def _listing(place: HubTable, tools: Tools) -> Listing:

@@ -30,12 +30,14 @@ from curate.stages.ingest.finding import (
     list_raw_files,
     list_refused,
 )
-from curate.stages.ingest.hub import hub_notices
+from curate.stages.ingest.hub import hub_notices, unread_datasets
 from curate.stages.ingest.licences import licence_notice
 from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.ingest.participants import check_participant_pattern, participants_of
 from curate.stages.ingest.posts import parse_post
 from curate.stages.ingest.tables import absent_media, find_tables, paths_of, read_tables, record_sources, table_inputs
+from curate.stages.ingest.urls.listing import LinkInputs, link_findings, link_inputs, unread_links, url_problems
+from curate.stages.ingest.urls.settings import Urls
 from curate.stages.tables.mapped import table_problems
 from curate.storage.delta import fill_columns
 
@@ -58,6 +60,8 @@ class Ingest(Discovered, Judged):
     and .zst). Workers elsewhere read the same paths."""
     tables: tuple[Table, ...] = ()
     """Tables of items and of judgements that others made, and what their columns mean."""
+    urls: Urls | None = None
+    """Links to files, which are fetched."""
     licence: str | None = None
     """The SPDX name of the licence, such as CC-BY-4.0; terms of one's own as LicenseRef-<name>."""
     collection: str | None = None
@@ -71,8 +75,8 @@ class Ingest(Discovered, Judged):
 
     @model_validator(mode="after")
     def _check_sources(self) -> "Ingest":
-        if self.files is None and not self.tables:
-            raise ValueError("name `files`, `tables` or both")
+        if self.files is None and not self.tables and self.urls is None:
+            raise ValueError("name `files`, `tables`, `urls` or several of them")
         return self
 
     def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
@@ -101,8 +105,11 @@ class Ingest(Discovered, Judged):
                     yield ("files",), _no_match(pattern, raw)
             except LeadsOutside as error:
                 yield ("files",), _refusal(pattern, error)
-        for number, sentence in table_problems(self.tables, partial(find_tables, raw=raw)):
+        find = partial(find_tables, raw=raw)
+        for number, sentence in table_problems(self.tables, find):
             yield ("tables", number), sentence
+        for sentence in url_problems(self.urls, find) if self.urls is not None else ():
+            yield ("urls",), sentence
 
     def discover(self, tools: Tools) -> pa.Table:
         """Return one row a file, a line of a file of posts and an item of a table, in order of their names.
@@ -119,6 +126,9 @@ class Ingest(Discovered, Judged):
                 problems += [] if files or list_refused([pattern], tools.raw) else [_no_match(pattern, tools.raw)]
             refused = list_refused(self._patterns(), tools.raw)
             if not problems:
+                links = LinkInputs([], []) if self.urls is None else link_inputs(self.urls, tools)
+                names.update(links.names)
+                refused += links.problems
                 in_tables = self._table_inputs(tools)
                 shown = set(in_tables.filter(in_tables["path"].is_valid())["file"].to_pylist())
                 inputs = list_inputs(names - shown, tools.raw)
@@ -172,7 +182,7 @@ class Ingest(Discovered, Judged):
 
     def raw_files(self, tools: Tools) -> Iterable[Path] | None:
         """See ``Discovered.raw_files``."""
-        if any(table.item is not None and table.item.media for table in self.tables):
+        if self.urls is not None or any(table.item is not None and table.item.media for table in self.tables):
             return None
         try:
             names = {name for pattern in self._patterns() for name in find_files(pattern, tools.raw)}
@@ -181,9 +191,26 @@ class Ingest(Discovered, Judged):
             return None
         return chain(list_raw_files(names, tools.raw), in_tables)
 
+    def unlisted(self, tools: Tools) -> Iterable[str]:
+        """See ``Discovered.unlisted``: data sets and links that no run has read yet."""
+        yield from unread_datasets(self.tables, tools)
+        if self.urls is not None:
+            yield from unread_links(self.urls, tools)
+
+    def findings(self, tools: Tools) -> Iterable[str]:
+        """See ``Discovered.findings``: what became of links."""
+        return link_findings(self.urls, tools) if self.urls is not None else ()
+
     @property
     def has_judgements(self) -> bool:
         return any(table.has_judgements for table in self.tables)
+
+    def judgement_files(self, tools: Tools) -> Iterable[Path] | None:
+        """See ``Judged.judgement_files``."""
+        try:
+            return list(paths_of(self.tables, tools))
+        except InvalidRow:
+            return None
 
     def judgements(self, tools: Tools) -> pa.Table | None:
         """See ``Judged.judgements``."""

@@ -13,7 +13,7 @@ from curate.annotation.importing.items import CONTENT, KEPT, MEDIA
 from curate.annotation.importing.rows import KEY, LINE
 from curate.annotation.importing.settings import FILE_COLUMN, HubTable, Table
 from curate.corpus.identity import json_rows
-from curate.corpus.sources import MEMBER, RawFolders, allowing, is_fetched, outside
+from curate.corpus.sources import LINK_STARTS, MEMBER, RawFolders, allowing, is_fetched, outside
 from curate.errors import InvalidRow
 from curate.files import sha256_of
 from curate.labels import LabelSchema
@@ -172,7 +172,7 @@ def _present(paths: Sequence[str | None], raw: RawFolders, may_read: Callable[[s
         is_outside = pure.is_absolute() or ".." in pure.parts or "\0" in name
         if is_fetched(name):
             # No table may make curate download what another one holds.
-            is_outside = is_outside or not name.startswith(f"{table}{MEMBER}")
+            is_outside = is_outside or not name.startswith((f"{table}{MEMBER}", *LINK_STARTS))
         elif not is_outside:
             path = raw.on_disk(name)
             if not path.is_file():

@@ -35,7 +35,7 @@ def json_rows(path: Path, columns: Collection[str]) -> Iterator[Row]:
     """
     for number, row in _objects(path):
         if isinstance(row, dict):
-            cells: list[Any] = [_to_text(row.get(name)) for name in columns]
+            cells: list[Any] = [to_text(row.get(name)) for name in columns]
             yield Row(number, cells, None)
         else:
             yield Row(number, [], row if isinstance(row, str) else "it is not a JSON object")
@@ -83,7 +83,8 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _to_text(value: Any) -> str | None:
+def to_text(value: Any) -> str | None:
+    """Return a value of JSON as the text of a cell; lists and objects as JSON."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -178,5 +179,5 @@ def _column_to_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_dictionary(kind):
         return _column_to_text(column.cast(kind.value_type))
     if pa.types.is_nested(kind) or pa.types.is_boolean(kind):
-        return pa.chunked_array([pa.array([_to_text(value) for value in column.to_pylist()], pa.string())])
+        return pa.chunked_array([pa.array([to_text(value) for value in column.to_pylist()], pa.string())])
     return column.cast(pa.string())

@@ -13,6 +13,8 @@ from curate.errors import InvalidRow
 from curate.stages.tables.delimited import Row, Rows, listed, open_rows
 from curate.stages.tables.documents import json_columns, json_rows, parquet_columns, read_parquet
 from curate.stages.tables.plain import read_plain
+from curate.stages.tables.shards import SUFFIXES as SHARDS
+from curate.stages.tables.shards import is_shard, shard_columns, shard_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,9 +34,11 @@ def columns_of(path: Path, table: Table | Join, wanted: Collection[str]) -> list
             return rows.names
     if suffix == ".parquet":
         return parquet_columns(path)
+    if is_shard(path):
+        return shard_columns(path)
     if suffix in SUFFIXES:
         return json_columns(path)
-    raise InvalidRow(f"it is none of {', '.join(SUFFIXES)}")
+    raise InvalidRow(f"it is none of {', '.join((*SUFFIXES, *SHARDS))}")
 
 
 def missing_columns(path: Path, file: str, table: Table | Join, wanted: Collection[str]) -> str | None:
@@ -77,7 +81,7 @@ def read_file(path: Path, file: str, table: Table | Join, wanted: Sequence[str])
             else:
                 frame = _to_frame(opened.rows, indices, columns, file, problems)
     else:
-        rows = json_rows(path, columns)
+        rows = shard_rows(path, file, columns) if is_shard(path) else json_rows(path, columns)
         frame = _to_frame(rows, list(range(len(columns))), columns, file, problems)
     blank = [pl.when(pl.col(name).str.strip_chars() == "").then(None).otherwise(pl.col(name)) for name in columns]
     frame = frame.with_columns([cell.alias(name) for cell, name in zip(blank, columns, strict=True)])

@@ -1,16 +1,21 @@
 """Store judgements of tables as acts in ``annotations``."""
 
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate import __version__
 from curate.annotation.importing.acts import ORIGIN, NewActs, new_acts
 from curate.annotation.importing.rows import KEY
 from curate.corpus.tombstones import Tombstones
 from curate.corpus.view import Corpus
+from curate.errors import StorageFailed
+from curate.files import digest, read_json_object, sha256_of_file, write_whole
 from curate.sentences import count_of, verb_of
 from curate.stages.capabilities import Judged
 from curate.stages.contract import Receipt, Tools
@@ -19,15 +24,45 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+_NOTE = ".judgements.json"
+
+
 def store_judgements(corpus: Corpus, tools: Tools) -> Receipt:
-    """Bring ``annotations`` to what the tables of the recipe hold now, in one transaction."""
-    tables = [
-        (stage.collection, judgements)
-        for stage in tools.stages
-        if isinstance(stage, Judged) and (judgements := stage.judgements(tools)) is not None
-    ]
-    if not tables:
+    """Bring ``annotations`` to what the tables of the recipe hold now, in one transaction.
+
+    Tables that are as they were last time are not read again, unless items or judgements have changed since.
+    """
+    stages = [stage for stage in tools.stages if isinstance(stage, Judged) and stage.has_judgements]
+    if not stages:
         return Receipt(False, {})
+    path = corpus.workspace.local / _NOTE
+    note = read_json_object(path)
+    if note.get("key") is not None and note.get("key") == _key(stages, corpus, tools):
+        return Receipt(False, {"judgements": note["judgements"], "new": 0}, note["message"])
+    receipt = _store(stages, corpus, tools)
+    with suppress(StorageFailed):  # then the next run only takes longer
+        state = {"key": _key(stages, corpus, tools), "message": receipt.message}
+        write_whole(path, json.dumps({**state, "judgements": receipt.counts["judgements"]}))
+    return receipt
+
+
+def _key(stages: Sequence[Judged], corpus: Corpus, tools: Tools) -> str | None:
+    """Return a hash of all that decides what ``_store`` does; None if it cannot be known."""
+    files = [stage.judgement_files(tools) for stage in stages]
+    try:
+        hashes = [[sha256_of_file(path) for path in paths] for paths in files if paths is not None]
+    except OSError:
+        return None
+    if len(hashes) < len(files):
+        return None
+    identities = [stage.identity(tools) for stage in stages]
+    state = corpus.table("annotations").state()
+    return digest([__version__, corpus.labels.sha256, identities, hashes, corpus.fingerprint(), state])
+
+
+def _store(stages: Sequence[Judged], corpus: Corpus, tools: Tools) -> Receipt:
+    found = [(stage.collection, stage.judgements(tools)) for stage in stages]
+    tables = [(collection, judgements) for collection, judgements in found if judgements is not None]
     changes = [
         changes_of(
             corpus,

@@ -40,9 +40,13 @@ class Boxes(Field):
 
     type: Literal["boxes"]
     over: Literal["image", "video"] = "image"
+    """Boxes in a picture, or boxes that move in a video."""
     taxonomy: Taxonomy
+    """The taxonomy with the labels of boxes, by name."""
     max_boxes: int = Setting(default=50, ge=1, le=1_000)
+    """The most boxes in a value."""
     max_keyframes: int = Setting(default=500, ge=1, le=10_000)
+    """The most frames with a box of its own in a track."""
 
     @property
     def units(self) -> frozenset[Unit]:

@@ -36,10 +36,15 @@ class Spans(Field):
 
     type: Literal["spans"]
     over: Literal["utterance", "dialogue"]
+    """Whether words of an utterance or of a whole dialogue are marked."""
     taxonomy: Taxonomy
+    """The taxonomy with the labels of spans, by name."""
     relations: Annotated[LabelNames, Setting(max_length=50)] = ()
+    """Names of relations between spans; without any, there are none."""
     max_spans: int = Setting(default=50, ge=1, le=1_000)
+    """The most spans in a value."""
     max_chars: int = Setting(default=2_000, ge=1, le=100_000)
+    """The longest span."""
 
     @model_validator(mode="after")
     def _check_relations(self) -> "Spans":

@@ -34,9 +34,13 @@ class Timeline(Field):
 
     type: Literal["timeline"]
     taxonomy: Taxonomy
+    """The taxonomy with the labels of stretches, by name."""
     over: Literal["video", "audio"] | None = None
+    """What is marked: the video's or the sound's timeline; by default the one that there is."""
     overlap: bool = True
+    """Whether a stretch may start before the one before it has ended."""
     max_segments: int = Setting(default=100, ge=1, le=10_000)
+    """The most stretches in a value."""
 
     @property
     def units(self) -> frozenset[Unit]:

@@ -1,0 +1,55 @@
+"""The hash of a content: of columns and rows, whatever wrote their bytes, and read back from the shards."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
+
+from curate.corpus.identity import join_objects, json_rows, json_values
+from curate.files import canonical_json
+from curate.labels import Feature
+from curate.release.diff import read_shards
+from curate.release.features import MEDIA
+from curate.release.manifest import Manifest, content_hash
+from curate.release.shards import SPLIT_COLUMN
+
+
+def content_header(
+    features: Mapping[str, Feature], label_schema_sha256: str, raters: pa.Table | None
+) -> dict[str, Any]:
+    """Return what the hash of a content covers besides the rows of items."""
+    header: dict[str, Any] = {"features": dict(features), "labels": label_schema_sha256}
+    return header if raters is None else header | {"raters": list(json_rows(raters))}
+
+
+def content_line(split: str, row: str) -> bytes:
+    """Return the bytes that are hashed for a row in canonical JSON."""
+    return f"[{canonical_json(split).decode()},{row}]".encode("utf-8", "surrogatepass")
+
+
+def read_content_hash(folder: Path, manifest: Manifest) -> str:
+    """Return the hash of the content that the shards in a folder have now.
+
+    Raises ``WorkspaceUnusable`` for a shard that cannot be read.
+    """
+    table, features = read_shards(folder, manifest.files)
+    raters = [parquet.read_table(folder / file.path) for file in manifest.files if file.path.startswith("raters/")]
+    header = content_header(features, manifest.label_schema_sha256, pa.concat_tables(raters) if raters else None)
+    return content_hash(header, _lines(table, features, manifest))
+
+
+def _lines(table: pa.Table, features: Mapping[str, Feature], manifest: Manifest) -> Iterator[bytes]:
+    names = sorted(features)
+    for split in manifest.splits:
+        rows = table.filter(pc.equal(table[SPLIT_COLUMN], split)).sort_by("item_id")
+        columns = [json_values(_blob_names(rows[name]) if name in MEDIA else rows[name]) for name in names]
+        yield from (content_line(split, row) for row in join_objects(rows.num_rows, names, columns))
+
+
+def _blob_names(paths: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the names of blobs, which begin with a folder, of released files."""
+    names = pc.struct_field(paths, "path")
+    return pc.binary_join_element_wise(pc.utf8_slice_codeunits(names, 0, 2), names, "/")

@@ -1,0 +1,1 @@
+"""Links as raw files: fetched politely, once, and with an outcome for each."""

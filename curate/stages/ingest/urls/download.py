@@ -1,0 +1,195 @@
+"""Fetch one link into a file: resumed where it ended, checked, and within limits of size and time."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+
+from curate.errors import StorageFailed
+from curate.files import read_json_object, sha256_of_file
+from curate.stages.ingest.urls.outcomes import LinkFailed
+from curate.stages.ingest.urls.replies import BUSY, REDIRECTS, check_reply, check_url, is_too_long, redirected, wait_of
+from curate.stages.ingest.urls.robots import RobotRules
+from curate.stages.ingest.urls.settings import Urls
+
+_MAX_REDIRECTS = 8
+_ATTEMPTS = 3
+_PIECE_BYTES = 2**16
+_MAX_RULES_BYTES = 500_000
+
+
+class Stopped(Exception):
+    """The user stopped the run."""
+
+
+class Fetched(NamedTuple):
+    """A file that was fetched."""
+
+    sha256: str
+    size_bytes: int
+
+
+class Downloader:
+    """Fetches links; may be used by several threads. ``pause`` waits, and raises ``Stopped`` if the run ends."""
+
+    def __init__(
+        self,
+        client: httpx.Client,
+        settings: Urls,
+        *,
+        pause: Callable[[float], None],
+        before: Callable[[str, float], None] = lambda url, delay_s: None,
+    ) -> None:
+        self._client, self._settings, self._pause, self._before = client, settings, pause, before
+        self._rules = RobotRules(self._ask_rules)
+
+    def fetch(self, url: str, target: Path, sha256: str | None = None) -> Fetched:
+        """Fetch a link into ``target``, whole or not at all. Raises ``LinkFailed`` with the outcome, and ``Stopped``.
+
+        What has come of it is kept next to ``target``, and asked for no second time if the server can resume. A target
+        that is there already, with this checksum if one is given, is asked for no more.
+        """
+        if target.is_file() and (digest := sha256_of_file(target)) and sha256 in (None, digest):
+            return Fetched(digest, target.stat().st_size)
+        partial = target.with_name(target.name + ".part")
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        end = time.monotonic() + self._settings.max_s
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._transfer(check_url(url), partial, end)
+                break
+            except LinkFailed as error:
+                if error.outcome != "unavailable" or attempt == _ATTEMPTS - 1:
+                    if error.outcome not in ("unavailable", "timeout"):
+                        _discard(partial)
+                    raise
+                self._pause(0.2 * 2**attempt)
+        return self._keep(partial, target, sha256)
+
+    def _keep(self, partial: Path, target: Path, sha256: str | None) -> Fetched:
+        digest = sha256_of_file(partial)
+        if sha256 and digest != sha256:
+            _discard(partial)
+            raise LinkFailed("checksum", f"its SHA-256 is {digest}, not {sha256[:64]}")
+        # Its time of change follows from its content, so that what was made of it holds if it is fetched again.
+        moment = int(digest[:15], 16)
+        os.utime(partial, ns=(moment, moment))
+        partial.replace(target)
+        _note(partial).unlink(missing_ok=True)
+        return Fetched(digest, target.stat().st_size)
+
+    def _transfer(self, url: str, partial: Path, end: float) -> None:
+        for _ in range(_MAX_REDIRECTS):
+            delay_s = self._rules.check(url) if self._settings.robots else 0.0
+            self._before(url, delay_s)
+            try:
+                following = self._request(url, partial, end)
+            except httpx.TimeoutException as error:
+                raise LinkFailed("timeout", f"the server said nothing for {self._settings.timeout_s:g} s") from error
+            except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+                raise LinkFailed(
+                    "unavailable", f"it cannot be reached: {str(error)[:200] or type(error).__name__}"
+                ) from error
+            if following is None:
+                return
+            url = following
+        raise LinkFailed("unavailable", f"it redirects more than {_MAX_REDIRECTS} times")
+
+    def _request(self, url: str, partial: Path, end: float) -> str | None:
+        """Fetch a URL, and return where to go on: after a redirect elsewhere, after a wait at the same."""
+        size, headers = self._resumed(partial, url)
+        with self._client.stream("GET", url, headers=headers) as response:
+            if response.status_code in REDIRECTS:
+                return redirected(url, response)
+            if response.status_code in BUSY and "retry-after" in response.headers:
+                wait_s = wait_of(response)
+                if is_too_long(wait_s) or time.monotonic() + wait_s > end:
+                    raise LinkFailed("throttled", f"the server asks to wait for {wait_s:,.0f} s")
+                self._pause(wait_s)
+                return url
+            if response.status_code == 416:
+                _discard(partial)
+                return url
+            check_reply(response, self._settings.types)
+            begin = size if response.status_code == 206 and _begins_at(response) == size else 0
+            if response.status_code == 206 and begin != size:
+                _discard(partial)
+                return url
+            self._write(response, partial, begin, url, end)
+        return None
+
+    def _write(self, response: httpx.Response, partial: Path, begin: int, url: str, end: float) -> None:
+        limit = int(self._settings.max_mb * 1e6)
+        length = response.headers.get("content-length", "")
+        if length.isdecimal() and begin + int(length) > limit:
+            raise LinkFailed("too_large", f"it has {begin + int(length):,} bytes, more than max_mb allows")
+        validator = response.headers.get("etag") or response.headers.get("last-modified") or ""
+        is_encoded = response.headers.get("content-encoding", "identity") != "identity"
+        note = {} if is_encoded or validator.startswith("W/") else {"url": url, "validator": validator}
+        size = begin
+        try:
+            _note(partial).write_text(json.dumps(note))
+            with partial.open("ab" if begin else "wb") as file:
+                pieces = response.iter_bytes() if is_encoded else response.iter_raw()
+                for piece in pieces:
+                    size += len(piece)
+                    if size > limit:
+                        raise LinkFailed("too_large", f"it has more than the {limit:,} bytes that max_mb allows")
+                    if time.monotonic() > end:
+                        raise LinkFailed("timeout", f"it takes longer than {self._settings.max_s:g} s")
+                    file.write(piece)
+                    self._pause(0)
+        except OSError as error:
+            hint = "free some space, or choose another workspace with -w"
+            raise StorageFailed(f"cannot write {partial}: {error.strerror or error}", hint=hint) from error
+        if not size:
+            _discard(partial)
+            raise LinkFailed("unavailable", "the server sends nothing")
+
+    def _resumed(self, partial: Path, url: str) -> tuple[int, dict[str, str]]:
+        """Return how much of a file is there, and the headers that ask for the rest if it has not changed."""
+        note = read_json_object(_note(partial))
+        if note.get("url") != url or not note.get("validator") or not partial.is_file():
+            return 0, {}
+        size = partial.stat().st_size
+        return size, {"Range": f"bytes={size}-", "If-Range": note["validator"]} if size else {}
+
+    def _ask_rules(self, url: str) -> tuple[int, bytes]:
+        """Return status and content of robots.txt; see ``RobotRules``."""
+        for _ in range(_MAX_REDIRECTS):
+            try:
+                with self._client.stream("GET", url) as response:
+                    if response.status_code in REDIRECTS:
+                        url = redirected(url, response)
+                        continue
+                    body = bytearray()
+                    for piece in response.iter_bytes(_PIECE_BYTES):
+                        body += piece
+                        if len(body) > _MAX_RULES_BYTES:
+                            break
+                    return response.status_code, bytes(body)
+            except httpx.TimeoutException as error:
+                raise LinkFailed("timeout", f"{url} does not come") from error
+            except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+                raise LinkFailed("unavailable", f"{url} cannot be reached: {str(error)[:200]}") from error
+        return 404, b""
+
+
+def _begins_at(response: httpx.Response) -> int:
+    stated = response.headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
+    return int(stated) if stated.isdecimal() else -1
+
+
+def _note(partial: Path) -> Path:
+    return partial.with_name(partial.name + ".json")
+
+
+def _discard(partial: Path) -> None:
+    for path in (partial, _note(partial)):
+        with suppress(OSError):
+            path.unlink()

@@ -1,0 +1,163 @@
+"""Fetch many links at a time, no more from one server than it should bear, and store what became of each."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from curate import __version__
+from curate.corpus.fetched import FetchRecord
+from curate.stages.ingest.urls.addresses import make_client
+from curate.stages.ingest.urls.download import Downloader, Stopped
+from curate.stages.ingest.urls.outcomes import LinkFailed, Result
+from curate.stages.ingest.urls.robots import NAME
+from curate.stages.ingest.urls.settings import Urls
+
+_AGENT = f"{NAME}/{__version__} (builds data sets for research)"
+_STORE_EVERY_S = 2.0
+_MAX_DELAY_S = 30.0
+
+
+class Link(NamedTuple):
+    """A link to fetch: its URL, the key of its record, where its file goes, and its checksum if that is known."""
+
+    url: str
+    key: str
+    target: Path
+    sha256: str | None
+
+
+def fetch_links(
+    links: Sequence[Link],
+    settings: Urls,
+    record: FetchRecord,
+    *,
+    kind: str,
+    basis: str,
+    day: str,
+    allows_private: bool,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Fetch links, and store the outcome of each under ``kind``. Stopped or killed, the next call goes on."""
+    ended = threading.Event()
+    hosts = _Hosts(settings.per_host)
+
+    def pause(seconds: float) -> None:
+        if ended.wait(seconds) if seconds else ended.is_set():
+            raise Stopped
+
+    client = make_client(
+        connections=settings.connections,
+        timeout_s=settings.timeout_s,
+        allows_private=allows_private,
+        agent=_AGENT,
+        pause=pause,
+    )
+    with client, ThreadPoolExecutor(settings.connections, thread_name_prefix="curate-link") as pool:
+        downloader = Downloader(client, settings, pause=pause, before=lambda url, s: pause(hosts.turn(url, s)))
+        try:
+            results = _Results(record, kind)
+            open_links: dict[Future[Result], Link] = {}
+            hosts.add(links)
+            while (hosts.is_waiting or open_links) and not stop():
+                while len(open_links) < settings.connections and (link := hosts.take()) is not None:
+                    open_links[pool.submit(_fetch, downloader, link, basis, day)] = link
+                done, _ = wait(open_links, timeout=0.2, return_when=FIRST_COMPLETED)
+                for future in done:
+                    link = open_links.pop(future)
+                    hosts.give_back(link)
+                    results.add(link.key, future.result())
+        finally:
+            ended.set()
+            pool.shutdown(cancel_futures=True)
+            results.store()
+
+
+def _fetch(downloader: Downloader, link: Link, basis: str, day: str) -> Result:
+    try:
+        file = downloader.fetch(link.url, link.target, link.sha256)
+    except LinkFailed as error:
+        return Result(error.outcome, error.detail, settings=basis, day=day)
+    return Result("ok", "", file.sha256, file.size_bytes, basis, day)
+
+
+class _Results:
+    """Stores outcomes some at a time."""
+
+    def __init__(self, record: FetchRecord, kind: str) -> None:
+        self._record, self._kind = record, kind
+        self._waiting: dict[str, Mapping[str, object]] = {}
+        self._stored_at = time.monotonic()
+
+    def add(self, key: str, result: Result) -> None:
+        self._waiting[key] = result._asdict()
+        if time.monotonic() - self._stored_at > _STORE_EVERY_S:
+            self.store()
+
+    def store(self) -> None:
+        if self._waiting:
+            self._record.put(self._kind, self._waiting)
+        self._waiting, self._stored_at = {}, time.monotonic()
+
+
+class _Hosts:
+    """Which link is next, so that each server has at most some open, and its own pace."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._queues: dict[str, deque[Link]] = {}
+        self._open: dict[str, int] = {}
+        self._order: deque[str] = deque()
+        self._guard = threading.Lock()
+        self._next: dict[str, float] = {}
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._queues)
+
+    def add(self, links: Iterable[Link]) -> None:
+        for link in links:
+            host = _host(link.url)
+            if host not in self._queues:
+                self._queues[host] = deque()
+                self._order.append(host)
+            self._queues[host].append(link)
+
+    def take(self) -> Link | None:
+        for _ in range(len(self._order)):
+            host = self._order.popleft()
+            if self._open.get(host, 0) >= self._limit:
+                self._order.append(host)
+                continue
+            link = self._queues[host].popleft()
+            self._open[host] = self._open.get(host, 0) + 1
+            if self._queues[host]:
+                self._order.append(host)
+            else:
+                del self._queues[host]
+            return link
+        return None
+
+    def give_back(self, link: Link) -> None:
+        self._open[_host(link.url)] -= 1
+
+    def turn(self, url: str, delay_s: float) -> float:
+        """Return how long to wait until a request to a server may begin, which asks for a pause between any two."""
+        if not delay_s:
+            return 0.0
+        host, now = _host(url), time.monotonic()
+        with self._guard:
+            begin = max(self._next.get(host, now), now)
+            self._next[host] = begin + min(delay_s, _MAX_DELAY_S)
+        return begin - now
+
+
+def _host(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return ""
