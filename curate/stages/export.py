@@ -230,6 +230,11 @@ class Export(DriverStage, Dividing):
         if not lacking:
             note(corpus.workspace.local, self._inputs(corpus, tools, schemes), plan.content_sha256)
 
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """See ``Dividing.held_out``."""
+        return tuple(dict.fromkeys(("test", *self.hidden)))
+
     def split_settings(self, tools: Tools) -> SplitSettings:
         """See ``Dividing.split_settings``."""
         return next(iter(self.schemes.values())).settings(tools.seed, tools.raw)

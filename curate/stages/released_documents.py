@@ -87,7 +87,7 @@ def _agreement(tools: Tools, judgements: pa.Table) -> list[AgreementRow]:
     return rows
 
 
-def _audit(corpus: Corpus, released: pa.Table, judgements: pa.Table, sources: pa.Table, tools: Tools) -> dict[str, Any]:
+def _audit(corpus: Corpus, items: pa.Table, judgements: pa.Table, sources: pa.Table, tools: Tools) -> dict[str, Any]:
     """Return the audit of the proposals, or how many judgements are too many for it."""
     blind = int((~is_prefilled(judgements)).sum())
     prelabels = corpus.read("prelabels", [*PRELABEL_COLUMNS, *tools.labels.fields] if blind else ["item_id"])
