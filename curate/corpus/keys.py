@@ -30,6 +30,14 @@ def with_participants(items: pa.Table, sources: pa.Table) -> pa.Table:
     return with_columns(items, sources, ["participant"])
 
 
+def speakers_of(items: pa.Table, sources: pa.Table) -> pa.Table:
+    """Return the ``item_id`` of items, and as ``speaker`` who speaks: else their participant, else their source."""
+    participants = with_participants(items, sources)["participant"]
+    return pa.table(
+        {"item_id": items["item_id"], "speaker": pc.coalesce(items["speaker"], participants, items["source_id"])}
+    )
+
+
 def with_columns(items: pa.Table, sources: pa.Table, names: Iterable[str]) -> pa.Table:
     """Return the items with these columns besides their own: of their sources, or kept of their sources' tables.
 

@@ -9,6 +9,7 @@ import yaml
 
 from curate.document import parse_value
 from curate.errors import InvalidInput
+from curate.hub.card_audit import audit_section
 from curate.hub.card_errata import errata_section
 from curate.hub.card_facts import CardFacts, Counts
 from curate.hub.card_people import (
@@ -80,6 +81,7 @@ def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
         "provenance": provenance_section(facts, counts),
         "description": escape(facts.credits.description, max_chars=_MAX_DESCRIPTION),
         "agreement": agreement_section(facts),
+        "audit": audit_section(facts.audit, facts.unaudited),
         "instructions": instructions_section(facts, counts),
         "models": models_section(facts),
         "consent": consent_section(facts, counts),

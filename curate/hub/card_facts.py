@@ -90,6 +90,25 @@ class AgreementFigure(Protocol):
     def note(self) -> str: ...
 
 
+class AuditFigure(NamedTuple):
+    """One figure on the model's proposals: see ``curate.consensus.audit.rows``.
+
+    ``topic`` and ``name`` say what it is.
+    """
+
+    topic: str
+    field: str
+    group: Mapping[str, Any]
+    measure: str
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    items: int
+    raters: int
+    note: str
+
+
 class ModelUse(NamedTuple):
     """A model that proposed labels: its labeller, prompt with hash, and the number of items it was asked about."""
 
@@ -139,6 +158,10 @@ class CardFacts(NamedTuple):
     credits: Credits = Credits()
     agreement: Sequence[AgreementFigure] = ()
     """Agreement on the released items, over all judgements and, where there are several, by arm"""
+    audit: Sequence[AuditFigure] = ()
+    """The proposals for released items against people who saw none; no figure is of one person"""
+    unaudited: int = 0
+    """Judgements without a proposal in the form, if they are too many to be audited"""
     instructions: str = ""
     """The guideline that raters had, in Markdown; empty if it is not known"""
     other_guidelines: int = 0

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curate.consensus.audit.bias import bias_rows
 from curate.consensus.audit.evidence import PRELABEL_COLUMNS
 from curate.consensus.audit.model import audit_rows
 from curate.consensus.audit.rows import DEFAULTS, AuditRow, Options
+from curate.consensus.audit.summary import summary_rows
 from curate.corpus.judgements import current_judgements
-from curate.corpus.keys import with_participants
+from curate.corpus.keys import speakers_of
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.pipeline.grouping import with_column
@@ -49,7 +49,7 @@ def audit_model(
     options: Options = DEFAULTS,
 ) -> Audit:
     """Return whether a model may replace a rater, and what its proposals say of all items; see ``audit_rows``."""
-    inputs = _read(loaded, workspace)
+    inputs = _read(loaded, open_corpus(loaded, workspace))
     rows = audit_rows(
         loaded.labels,
         inputs.judgements,
@@ -77,7 +77,7 @@ def audit_bias(
 
     ``by`` names columns of items or sources, or ``split``. Raises ``InvalidInput`` for any other name.
     """
-    inputs = _read(loaded, workspace)
+    inputs = _read(loaded, open_corpus(loaded, workspace))
     rows = bias_rows(
         loaded.labels,
         inputs.judgements,
@@ -92,14 +92,19 @@ def audit_bias(
     return Audit(rows, inputs.judgements.num_rows, inputs.prelabels.num_rows)
 
 
-def _read(loaded: LoadedRecipe, workspace: Workspace) -> _Inputs:
-    corpus = open_corpus(loaded, workspace)
+def audit_summary(loaded: LoadedRecipe, corpus: Corpus, *, draws: int) -> list[AuditRow]:
+    """Return what a report says of the audit of the model; see ``summary_rows``."""
+    inputs = _read(loaded, corpus)
+    options = Options(draws, seed=loaded.recipe.seed)
+    return summary_rows(loaded.labels, inputs.judgements, inputs.prelabels, speakers=inputs.speakers, options=options)
+
+
+def _read(loaded: LoadedRecipe, corpus: Corpus) -> _Inputs:
     judgements = current_judgements(corpus.read("annotations"))
     prelabels = corpus.read("prelabels", [*PRELABEL_COLUMNS, *loaded.labels.fields])
     items = corpus.read("items", ["item_id", "source_id", "speaker"])
-    participants = with_participants(items, corpus.read("sources", ["source_id", "participant"]))["participant"]
-    speakers = pc.coalesce(items["speaker"], participants, items["source_id"])
-    return _Inputs(corpus, judgements, prelabels, pa.table({"item_id": items["item_id"], "speaker": speakers}))
+    speakers = speakers_of(items, corpus.read("sources", ["source_id", "participant"]))
+    return _Inputs(corpus, judgements, prelabels, speakers)
 
 
 def _groupings(loaded: LoadedRecipe, inputs: _Inputs, by: Sequence[str]) -> dict[str, pa.Table]:

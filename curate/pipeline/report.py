@@ -8,15 +8,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.consensus.agreement.design import has_arms
+from curate.consensus.audit.rows import figure_name, topic_of
 from curate.corpus.set_aside import set_aside
 from curate.corpus.view import Corpus
 from curate.pipeline.agreement import measure_corpus
+from curate.pipeline.audit import audit_summary
 from curate.pipeline.status import last_run
 from curate.pipeline.walk import make_tools, open_corpus
 from curate.recipe import LoadedRecipe
-from curate.report.findings import AgreementRow, Findings
+from curate.report.findings import Figure, Findings, NamedFigure
 from curate.report.run import write_report
-from curate.stages.divide import planned_splits
+from curate.stages.divide import current_release, planned_splits
 from curate.storage.folder import DiskFolder
 from curate.storage.workspace import Workspace
 
@@ -40,7 +43,13 @@ def write_corpus_report(
     record = {**(last_run(workspace) or {}), **_title(loaded)}
     agreement = _agreement(loaded, corpus, draws=draws, groups=("rater", "arm"))
     findings = Findings(
-        agreement, _splits(loaded, corpus), _notices(corpus), media_mb * MEGABYTE, _blobs(corpus, place)
+        agreement,
+        _audit(loaded, corpus, draws=draws),
+        _splits(loaded, corpus),
+        current_release(corpus, make_tools(loaded, workspace)),
+        _notices(corpus),
+        media_mb * MEGABYTE,
+        _blobs(corpus, place),
     )
     return write_report(place, corpus, record, findings)
 
@@ -51,10 +60,12 @@ def write_run_report(loaded: LoadedRecipe, corpus: Corpus, path: Path, record: M
     is_small = max(judgements, corpus.read("items", ["item_id"]).num_rows) <= _QUICK
     notices = _notices(corpus)
     if not is_small:
-        notices.append("`curate report` adds agreement and splits, which take long for a corpus of this size")
+        notices.append("`curate report` adds agreement, audit and splits, which take long for a corpus of this size")
     findings = Findings(
         _agreement(loaded, corpus, draws=0, groups=("rater", "arm")) if is_small else {},
+        _audit(loaded, corpus, draws=0) if is_small else (),
         _splits(loaded, corpus) if is_small else None,
+        current_release(corpus, make_tools(loaded, corpus.workspace)),
         notices,
         blobs_path=_blobs(corpus, path),
     )
@@ -68,15 +79,19 @@ def _title(loaded: LoadedRecipe) -> dict[str, str]:
 
 def _agreement(
     loaded: LoadedRecipe, corpus: Corpus, *, draws: int, groups: Sequence[str]
-) -> dict[str, Sequence[AgreementRow]]:
+) -> dict[str, Sequence[Figure]]:
     """Return the agreement of all judgements, and in those groups of which there are several and not too many."""
-    acts = corpus.read("annotations", ["annotator", "arm"])
-    counts = {"rater": _distinct(acts["annotator"]), "arm": _distinct(acts["arm"])}
-    rows: dict[str, Sequence[AgreementRow]] = {"": measure_corpus(loaded, corpus, draws=draws).rows}
+    acts = corpus.read("annotations", ["annotator", "arm", "origins", "prelabel_id"])
+    counts = {"rater": _distinct(acts["annotator"]), "arm": _distinct(acts["arm"]) if has_arms(acts) else 0}
+    rows: dict[str, Sequence[Figure]] = {"": measure_corpus(loaded, corpus, draws=draws).rows}
     for by in groups:
         if 1 < counts[by] <= _MAX_RATERS:
             rows[by] = measure_corpus(loaded, corpus, by=by, draws=draws).rows
     return {by: found for by, found in rows.items() if found}
+
+
+def _audit(loaded: LoadedRecipe, corpus: Corpus, *, draws: int) -> list[NamedFigure]:
+    return [NamedFigure(topic_of(row), figure_name(row), row) for row in audit_summary(loaded, corpus, draws=draws)]
 
 
 def _distinct(values: pa.ChunkedArray) -> int:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 
 
-class AgreementRow(Protocol):
-    """One figure of agreement: see ``curate.consensus.agreement.rows``."""
+class Figure(Protocol):
+    """One figure of agreement or of an audit: see ``curate.consensus.agreement.rows`` and ``…audit.rows``."""
 
     @property
     def field(self) -> str: ...
@@ -31,13 +31,25 @@ class AgreementRow(Protocol):
     def note(self) -> str: ...
 
 
+class NamedFigure(NamedTuple):
+    """A figure, and in words what it is about and what it is."""
+
+    topic: str
+    name: str
+    row: Figure
+
+
 class Findings(NamedTuple):
     """What a report shows besides the tables of the corpus."""
 
-    agreement: Mapping[str, Sequence[AgreementRow]] = {}
+    agreement: Mapping[str, Sequence[Figure]] = {}
     """Figures by what they are grouped by: an empty text for all judgements together, ``rater`` and ``arm``"""
+    audit: Sequence[NamedFigure] = ()
+    """Figures on the proposals against people who saw none; no figure is of one person"""
     splits: pa.Table | None = None
     """``item_id`` and the ``split`` that the next release puts it into; null where it is withheld"""
+    release: str | None = None
+    """The version that holds all that the tables do; empty if none does, None if the recipe makes no releases"""
     notices: Sequence[str] = ()
     """Sentences on what a reader has to know"""
     media_bytes: int = 12 * 2**20

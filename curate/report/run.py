@@ -13,6 +13,7 @@ from curate.report.findings import Findings
 from curate.report.page import render_page, show_duration, write_page
 from curate.report.sections.affect import affect_plot
 from curate.report.sections.agreement import ZERO, agreement_group
+from curate.report.sections.audit import audit_tables
 from curate.report.sections.confusion import compare_with_people
 from curate.report.sections.funnel import funnel
 from curate.report.sections.gallery import PAGE_ITEMS, gallery
@@ -76,12 +77,13 @@ def render_report(corpus: Corpus, run_record: Mapping[str, Any], findings: Findi
         proposals=proposal_outcomes(tables["prelabels"]),
         accounts=accounts(stages),
         costs=costs(tables["prelabels"]),
-        steps=_next_steps(tables, judged),
+        steps=_next_steps(tables, judged, findings.release),
         distributions=label_distributions(schema, tables["labels"]),
         soft=soft_labels(schema, tables["labels"]),
         affect=affect_plot(schema, tables["labels"]),
         against=compare_with_people(schema, {**tables, "annotations": judgements}),
         agreement={by: agreement_group(rows, by) for by, rows in findings.agreement.items() if rows},
+        audit=audit_tables(findings.audit),
         zero=ZERO,
         pace=pace(judgements),
         balance=split_balance(schema, tables["labels"], findings.splits),
@@ -120,7 +122,14 @@ def _labelled_by_people(labels: pa.Table) -> int:
     return int(labels.filter(pc.equal(labels["label_source"], "human")).num_rows)
 
 
-def _next_steps(tables: Mapping[str, pa.Table], judged: int) -> list[str]:
+def _released(release: str | None) -> str:
+    """Return what is to do for a release; see ``Findings.release``."""
+    if release is None:
+        return ""
+    return f", and release {release} holds all of it" if release else ". Run the recipe again to release what is new"
+
+
+def _next_steps(tables: Mapping[str, pa.Table], judged: int, release: str | None) -> list[str]:
     labels, items, prelabels = tables["labels"], tables["items"], tables["prelabels"]
     by_model = labels.num_rows - _labelled_by_people(labels)
     waiting = items.num_rows - judged
@@ -133,7 +142,7 @@ def _next_steps(tables: Mapping[str, pa.Table], judged: int) -> list[str]:
             "`curate annotate pull` fetches the judgements; run the recipe again to release them.",
         ]
     elif judged:
-        steps.append("Every item has been judged. Run the recipe again to release what is new.")
+        steps.append(f"Every item has been judged{_released(release)}.")
     if failed:
         steps.append(
             f"An answer is missing for {count_of(failed, 'item')} (`error`). Run the recipe again to ask again."

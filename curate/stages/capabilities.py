@@ -148,6 +148,15 @@ class Dividing(Stage):
     def split_settings(self, tools: Tools) -> SplitSettings:
         """Return how items are divided into the splits that a release is loaded by."""
 
+    @abstractmethod
+    def current_release(self, corpus: Corpus, tools: Tools) -> str | None:
+        """Return the version of the newest release if it holds all that the tables do now; else None."""
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """The splits that models are tested on: none of their items is shown to a model as an example."""
+        return ("test",)
+
 
 class Priced(BatchStage):
     """Can say beforehand what its work would cost."""

@@ -18,12 +18,22 @@ _OF_ITEMS = ("item_id", "source_id", "speaker", "group", "face_identity")
 _NEAR = COLUMNS["near_duplicate"]
 
 
+def current_release(corpus: Corpus, tools: Tools) -> str | None:
+    """Return the version that holds all that the tables do; empty if none does, None if a recipe makes no releases."""
+    stage = _dividing(tools)
+    return None if stage is None else stage.current_release(corpus, tools) or ""
+
+
+def _dividing(tools: Tools) -> Dividing | None:
+    return next((stage for stage in tools.stages if isinstance(stage, Dividing)), None)
+
+
 def planned_splits(corpus: Corpus, tools: Tools) -> pa.Table | None:
     """Return the columns ``item_id`` and ``split`` as the next release would have them; None if a recipe makes none.
 
     The split of an item is null if it would join splits, and, under a stratified scheme, before its first release.
     """
-    stage = next((stage for stage in tools.stages if isinstance(stage, Dividing)), None)
+    stage = _dividing(tools)
     if stage is None:
         return None
     settings = stage.split_settings(tools)

@@ -230,9 +230,21 @@ class Export(DriverStage, Dividing):
         if not lacking:
             note(corpus.workspace.local, self._inputs(corpus, tools, schemes), plan.content_sha256)
 
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """See ``Dividing.held_out``."""
+        return tuple(dict.fromkeys(("test", *self.hidden)))
+
     def split_settings(self, tools: Tools) -> SplitSettings:
         """See ``Dividing.split_settings``."""
         return next(iter(self.schemes.values())).settings(tools.seed, tools.raw)
+
+    def current_release(self, corpus: Corpus, tools: Tools) -> str | None:
+        """See ``Dividing.current_release``; it goes by the note of the last export, and opens no file of a release."""
+        content = recall(corpus.workspace.local, self._inputs(corpus, tools, self._schemes(tools)))
+        releases, recipe = Releases(corpus.workspace.releases), corpus.workspace.recipe or "corpus"
+        same = self._equal(releases, recipe, content, read_errata(corpus.workspace)) if content else None
+        return same.version if same else None
 
     def _schemes(self, tools: Tools) -> dict[str, SplitSettings]:
         return {name: scheme.settings(tools.seed, tools.raw) for name, scheme in self.schemes.items()}
@@ -267,14 +279,20 @@ class Export(DriverStage, Dividing):
         return digest([header, states, corpus.fingerprint()])
 
     def _same(self, releases: Releases, recipe: str, content_sha256: str, errata: Sequence[Erratum]) -> Manifest | None:
+        """Return what ``_equal`` does, once its files are checked."""
+        same = self._equal(releases, recipe, content_sha256, errata)
+        if same is not None:
+            releases.check(same)
+        return same
+
+    def _equal(
+        self, releases: Releases, recipe: str, content_sha256: str, errata: Sequence[Erratum]
+    ) -> Manifest | None:
         """Return the release with this content and these errata, if it is the newest or the one that is named."""
         manifests = releases.manifests(recipe)
         candidates = [m for m in manifests if m.version == self.release] if self.release else manifests[-1:]
         noted = sha256_of(to_lines(errata)) if errata else None
-        same = next((m for m in candidates if (m.content_sha256, m.errata_sha256) == (content_sha256, noted)), None)
-        if same is not None:
-            releases.check(same)
-        return same
+        return next((m for m in candidates if (m.content_sha256, m.errata_sha256) == (content_sha256, noted)), None)
 
     def _message(self, releases: Releases, manifest: Manifest, withheld: Sequence[str], lacking: Sequence[str]) -> str:
         location = releases.location(manifest.version)

@@ -8,12 +8,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.annotation.guideline import find_guideline
+from curate.consensus.agreement.design import has_arms
+from curate.consensus.agreement.judged import is_prefilled
 from curate.consensus.agreement.rows import AgreementRow, agreement_rows
+from curate.consensus.audit.evidence import PRELABEL_COLUMNS
+from curate.consensus.audit.rows import Options, figure_name, topic_of
+from curate.consensus.audit.summary import summary_rows
 from curate.corpus.judgements import current_judgements
+from curate.corpus.keys import speakers_of
 from curate.corpus.view import Corpus
 from curate.hub import citation, croissant
 from curate.hub.card import render_card
-from curate.hub.card_facts import CardFacts, ModelUse
+from curate.hub.card_facts import AuditFigure, CardFacts, ModelUse
 from curate.labels import DEFAULT_LANGUAGE
 from curate.release.manifest import CARD
 from curate.release.rows import ReleaseTables
@@ -22,7 +28,7 @@ from curate.release.write import Plan, Written
 from curate.stages.contract import Tools
 
 DRAWS, MAX_DRAWN = 200, 200_000
-"""Bootstrap draws for the intervals of agreement, and the judgements up to which there are intervals"""
+"""Bootstrap draws for intervals, and the judgements up to which there are intervals and audits"""
 _ACTS = (
     *("annotation_id", "judgement_id", "item_id", "annotator", "arm", "action", "acted_at", "origins"),
     *("prelabel_id", "guideline_sha256", "server"),
@@ -58,12 +64,14 @@ def people_facts(corpus: Corpus, tables: ReleaseTables, plan: Plan, tools: Tools
     released = tables.items.take(pa.array(np.concatenate(list(plan.splits.values()))))
     acts = corpus.read("annotations", [*_ACTS, *tools.labels.fields])
     shown = [pa.array(items) for split, items in plan.splits.items() if split not in plan.hidden]
-    shown_ids = tables.items["item_id"].take(pa.chunked_array(shown, pa.int64()))
+    visible = tables.items.take(pa.chunked_array(shown, pa.int64()))
+    shown_ids = visible["item_id"]
     judgements = current_judgements(acts.filter(pc.is_in(acts["item_id"], value_set=shown_ids)))
-    sources = corpus.read("sources", ["source_id", "consent"])
+    sources = corpus.read("sources", ["source_id", "consent", "participant"])
     consents = sources.filter(pc.is_in(sources["source_id"], value_set=released["source_id"]))["consent"].to_pylist()
     return {
         "agreement": _agreement(tools, judgements),
+        **_audit(corpus, visible, judgements, sources, tools),
         "platforms": ("Label Studio",) if judgements["server"].null_count < judgements.num_rows else (),
         "models": _models(corpus, shown_ids),
         "consents": dict(Counter(consent or "" for consent in consents)),
@@ -74,9 +82,32 @@ def people_facts(corpus: Corpus, tables: ReleaseTables, plan: Plan, tools: Tools
 def _agreement(tools: Tools, judgements: pa.Table) -> list[AgreementRow]:
     draws = DRAWS if judgements.num_rows <= MAX_DRAWN else 0
     rows = list(agreement_rows(tools.labels, judgements, draws=draws, seed=tools.seed))
-    if pc.count_distinct(judgements["arm"]).as_py() > 1:
+    if has_arms(judgements):
         rows += agreement_rows(tools.labels, judgements, by="arm", draws=draws, seed=tools.seed)
     return rows
+
+
+def _audit(corpus: Corpus, items: pa.Table, judgements: pa.Table, sources: pa.Table, tools: Tools) -> dict[str, Any]:
+    """Return the audit of the proposals, or how many judgements are too many for it."""
+    blind = int((~is_prefilled(judgements)).sum())
+    prelabels = corpus.read("prelabels", [*PRELABEL_COLUMNS, *tools.labels.fields] if blind else ["item_id"])
+    prelabels = prelabels.filter(pc.is_in(prelabels["item_id"], value_set=items["item_id"]))
+    if not blind or not prelabels.num_rows:
+        return {}
+    if judgements.num_rows > MAX_DRAWN:
+        return {"unaudited": blind}
+    options = Options(DRAWS, seed=tools.seed)
+    rows = summary_rows(tools.labels, judgements, prelabels, speakers=speakers_of(items, sources), options=options)
+    return {
+        "audit": [
+            AuditFigure(
+                topic_of(row),
+                row.field, row.group, row.measure, figure_name(row), row.value, row.low, row.high, row.items,
+                row.raters, row.note,
+            )
+            for row in rows
+        ]
+    }  # fmt: skip
 
 
 def _models(corpus: Corpus, items: pa.ChunkedArray) -> list[ModelUse]:

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from curate.cli.app import app
+from curate.consensus.agreement.design import has_arms
 from curate.consensus.agreement.measures import MEASURES
 from curate.consensus.agreement.rows import agreement_rows
 from curate.corpus.judgements import Judgement
@@ -36,7 +37,7 @@ def schema(tmp_path):
     return load_labels("rated.v1", tmp_path)
 
 
-def rows_of(schema, judgements, **options):
+def table_of(schema, judgements):
     made = [
         Judgement(
             item_id=item,
@@ -49,7 +50,11 @@ def rows_of(schema, judgements, **options):
         for n, (item, rater, more) in enumerate(judgements)
     ]
     table = pa.Table.from_pylist(made, schema=table_spec("annotations", schema).schema)
-    return list(agreement_rows(schema, table.sort_by([("item_id", "ascending"), ("acted_at", "ascending")]), **options))
+    return table.sort_by([("item_id", "ascending"), ("acted_at", "ascending")])
+
+
+def rows_of(schema, judgements, **options):
+    return list(agreement_rows(schema, table_of(schema, judgements), **options))
 
 
 def emotions(*labels, rater="ab", **more):
@@ -104,6 +109,8 @@ def test_arms_are_apart_or_said_to_be_mixed(schema):
     mixed = value(rows_of(schema, [*voice, *face]), "krippendorff_alpha_nominal")
     assert mixed.judgements == 12
     assert "arms face, voice are mixed" in mixed.note
+    assert has_arms(table_of(schema, [*voice, *face]))
+    assert not has_arms(table_of(schema, [*voice, *emotions("jj", arm="seen", prelabel_id="p")])), "of each, one"
     elsewhere = [(f"other {item}", *rest) for item, *rest in face]
     assert "mixed" not in value(rows_of(schema, [*voice, *elsewhere]), "krippendorff_alpha_nominal").note
 

@@ -13,7 +13,8 @@ from curate.consensus.audit.calibration import brier_terms, calibrate
 from curate.consensus.audit.corrections import benjamini_yekutieli, holm
 from curate.consensus.audit.model import audit_rows
 from curate.consensus.audit.prediction_powered import expected_width, items_needed, prediction_powered_mean
-from curate.consensus.audit.rows import TOPICS, Options
+from curate.consensus.audit.rows import TOPICS, Options, figure_name, topic_of
+from curate.consensus.audit.summary import summary_rows
 from curate.corpus.judgements import Judgement
 from curate.corpus.spec import table_spec
 from curate.errors import InvalidInput
@@ -369,3 +370,20 @@ def test_command(tmp_path, monkeypatch):
     fear = [row for row in rows if row["measure"] == "share_people" and row["group"] == {"label": "fear"}]
     assert [(row["value"], row["low"], row["items"], row["judgements"]) for row in fear] == [(1.0, None, 12, 24)]
     assert {row["measure"] for row in rows} <= {measure for words in TOPICS.values() for measure in words}
+
+
+def test_a_summary_names_nobody_and_is_of_fields_that_were_judged_blind(schema):
+    rows, proposals = simulated(schema, items=60, judged=60)
+    proposals = {item: {**answer, "strength": 1.0} for item, answer in proposals.items()}
+    seen = [(item, rater, {"strength": 1.0}, {"prelabel_id": f"p{item}"}) for item, rater, _, _ in rows]
+    prelabels = to_prelabels(schema, proposals)
+    both = to_judgements(schema, [*rows, *seen])
+    summary = summary_rows(schema, both, prelabels, options=Options(0))
+    every = list(audit_rows(schema, both, prelabels, options=Options(0)))
+    assert {"emotion", "strength"} == {row.field for row in every}
+    assert summary == [row for row in every if row.field == "emotion" and "rater" not in row.group]
+    assert any("rater" in row.group for row in every)
+    assert all(topic_of(row) in TOPICS and figure_name(row) for row in every)
+    assert not any(name in f"{row}" for row in summary for name in ("r0", "r1", "r2"))
+    assert summary_rows(schema, to_judgements(schema, seen), prelabels) == []
+    assert summary_rows(schema, both, prelabels.slice(0, 0)) == []

@@ -9,7 +9,8 @@ import yaml
 
 from curate.corpus.credits import Credits
 from curate.errors import InvalidInput
-from curate.hub.card_facts import ModelUse
+from curate.hub.card_audit import audit_section
+from curate.hub.card_facts import AuditFigure, ModelUse
 from curate.hub.card_people import (
     agreement_section,
     citation_section,
@@ -73,6 +74,29 @@ def test_agreement_has_intervals_and_undefined_figures_have_reasons():
     assert "- too few (emotion)\n- no variance (valence blind)" in text
     assert "No interval could be computed." not in text
     assert "No interval could be computed." in agreement_section(facts(agreement=rows[1:]))
+
+
+def test_proposals_are_audited_where_somebody_saw_none():
+    def audited(measure, name, value, *, topic="distances", note="the model is m", **group):
+        return AuditFigure(topic, "emotion", group, measure, name, value, 0.25, 0.75, 1_009, 2, note)
+
+    assert audit_section([], 0) == ""
+    assert audit_section([], 300_000).endswith("300,000 judgements are too many to be audited here.")
+    text = audit_section(
+        [
+            audited("distance_people", "two halves <of> people", 0.5),
+            audited("distance_model", "model", None, note="the model is m; why; not"),
+            audited("share_people", "fear: share by people", 0.4, topic="over all items", label="fear"),
+            audited("share_model", "fear: by the model alone", 0.3, topic="over all items", label="fear"),
+            audited("reliability", "bins", 0.1, topic="bins"),
+        ],
+        0,
+    )
+    assert "Distances:\n\n| field |  | value | 95 % interval | items | raters |" in text
+    assert "| `emotion` | two halves &lt;of&gt; people | 0.500 | 0.250 to 0.750 | 1,009 | 2 |" in text
+    assert "| `emotion` | fear | 0.400 (0.250 to 0.750) |  | 0.300 (0.250 to 0.750) |" in text
+    assert text.endswith("- the model is m (emotion)\n- why; not (emotion: model)")
+    assert "bins" not in text.lower()
 
 
 def test_instructions_are_shown_if_raters_had_them():

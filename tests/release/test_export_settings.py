@@ -60,3 +60,9 @@ def test_a_list_of_ids_that_is_not_there_is_found_before_anything_runs(tmp_path)
     assert [place for place, _ in export.problems(tmp_path)] == [("split",)]
     (tmp_path / "ids.txt").write_text("a")
     assert not list(export.problems(tmp_path))
+
+
+def test_hidden_splits_are_held_out_like_the_test_split():
+    split = {"train": 0.5, "test": 0.2, "final": 0.3}
+    assert Export(stage="export", split=split, hidden="final").held_out == ("test", "final")
+    assert Export(stage="export").held_out == ("test",)

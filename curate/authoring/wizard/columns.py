@@ -1,6 +1,7 @@
 """What the columns of a table mean: what is judged, who judged, and how the judgements are laid out."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ _NUMBERED = re.compile(r"(?P<stem>.*?)[ _.-]?(?P<number>\d{1,3})")
 _MIN_MATCHING = 0.8
 _MIN_TEXT_CHARS = 12
 _MIN_VOTED = 3
+_MIN_DIGITS = 3
 _FIELD = re.compile(r"[^a-z0-9_]+")
 
 
@@ -121,12 +123,32 @@ def _votes(sample: Sample, columns: Sequence[str]) -> Judged | None:
     if known is None or len(known[1]) < _MIN_VOTED:
         return None
     taxonomy, labels = known
+    if others := _completing(sample, list(labels), [column for column in counted if column not in labels]):
+        names = [*labels, *others]
+        domain = Domain({"type": "category"}, labels=tuple(names))
+        return Judged("votes", {"emotion": {name: name for name in names}}, {"emotion": domain}, tuple(names))
     is_ticked = all(cell in ("0", "1") for column in labels for cell in sample.values(column))
     field: dict[str, Any] = {"type": "category", "taxonomy": taxonomy.taxonomy}
     if is_ticked:
         domain = Domain({**field, "multiple": True})
         return Judged("ticks", {"emotion": {"columns": labels}}, {"emotion": domain}, tuple(labels))
     return Judged("votes", {"emotion": labels}, {"emotion": Domain(field)}, tuple(labels))
+
+
+def _completing(sample: Sample, labels: Sequence[str], others: Sequence[str]) -> Sequence[str]:
+    """Return the columns with further votes: with them, and not without, most rows have equally many votes."""
+    if not others:
+        return ()
+    totals = [Counter(_totals(sample, columns)).most_common(1)[0] for columns in (labels, [*labels, *others])]
+    (_, without), (votes, together) = totals
+    is_complete = votes > 1 and together > without and together >= _MIN_MATCHING * sample.height
+    return others if is_complete else ()
+
+
+def _totals(sample: Sample, columns: Sequence[str]) -> list[float]:
+    return [
+        sum(float(cell or 0) for cell in row) for row in zip(*(sample.cells[name] for name in columns), strict=True)
+    ]
 
 
 def _long(sample: Sample, columns: Sequence[str]) -> Judged | None:
@@ -213,7 +235,9 @@ def _media(sample: Sample, files: Collection[str]) -> tuple[str | None, str | No
     for file in files:
         path = PurePosixPath(file)
         for name in {file, path.name, path.stem, path.with_suffix("").as_posix()}:
-            by_name.setdefault(name, []).append(file)
+            # A short number is more likely a number than a name.
+            if not (name.isdecimal() and len(name) < _MIN_DIGITS):
+                by_name.setdefault(name, []).append(file)
     for column in sample.cells:
         values = list(dict.fromkeys(sample.values(column)))
         there = [(value, by_name[value][0]) for value in values if len(by_name.get(value, ())) == 1]

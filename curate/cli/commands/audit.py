@@ -8,7 +8,7 @@ from curate.cli.help import WholeHelp
 from curate.cli.options import WORKSPACE, Json, OptionalRecipe, Workspace, next_command, recipe_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from curate.cli.figures import Figures, Line
     from curate.consensus.audit.rows import AuditRow
@@ -22,8 +22,6 @@ _INLINE = frozenset(
     {"judgements_needed", "small_groups", "reliability", "advantage", "model_error", "model_shift", "rater_shift"}
 )
 """Measures whose notes are short, and stand next to them"""
-_BARE = frozenset({"label", "values"})
-
 Labeller = Annotated[
     str | None,
     typer.Option(
@@ -142,7 +140,7 @@ def _tables(rows: "Sequence[AuditRow]") -> "Iterator[Figures]":
             about = [row for row in of_field if row.measure in words]
             if about:
                 title, repeated = f"{field}: {topic}", shared if about[0] is not of_field[0] else []
-                lines = [_line(row, words, repeated) for row in about]
+                lines = [_line(row, repeated) for row in about]
                 yield Figures(title, _columns(about[0]), lines, inline=about[0].measure in _INLINE)
 
 
@@ -158,14 +156,14 @@ def _columns(row: "AuditRow") -> list[str]:
             return ["", "value", "95 % interval", "p", "items"]
 
 
-def _line(row: "AuditRow", words: "Mapping[str, str]", repeated: "Sequence[str]") -> "Line":
+def _line(row: "AuditRow", repeated: "Sequence[str]") -> "Line":
     from curate.cli.figures import Line, interval_cell
+    from curate.consensus.audit.rows import figure_name
 
     note = "; ".join(note for note in row.note.split("; ") if note not in repeated)
     value = "-" if row.value is None else f"{row.value:.3f}"
     count = "-" if row.value is None else f"{row.value:,.0f}"
-    named = ", ".join(str(name) if key in _BARE else f"{key} {name}" for key, name in row.group.items())
-    name = ": ".join(filter(None, (named if "label" in row.group else "", words[row.measure]))) or named
+    name = figure_name(row)
     match row.measure:
         case "judgements_needed":
             return Line((name, count), note)

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from curate.consensus.agreement.judged import Judged, encode
+from curate.consensus.agreement.judged import Judged, encode, is_prefilled
 from curate.consensus.agreement.ratings import Integers
 
 _MIN_ITEMS = 30
@@ -47,6 +48,13 @@ def mixed_arms_note(judgements: pa.Table, rows: Integers) -> str:
     if len(names) < 2:
         return ""
     return f"arms {', '.join(names)} are mixed, of one rater only the newest judgement: group them with --by arm"
+
+
+def has_arms(judgements: pa.Table) -> bool:
+    """Return whether people were shown different things, besides with and without a proposal."""
+    prefilled = is_prefilled(judgements)
+    parts = (judgements["arm"].filter(pa.array(chosen)) for chosen in (prefilled, ~prefilled))
+    return any(pc.count_distinct(arms).as_py() > 1 for arms in parts)
 
 
 def _association(group: Integers, codes: Integers) -> float:

@@ -75,6 +75,26 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
 """The measures by what they are about, and each in words where the topic has several."""
 
 
+_BARE = frozenset({"label", "values"})
+
+
+def group_name(row: AuditRow) -> str:
+    """Return what a row is about, such as ``fear`` or ``speaker Ann``."""
+    return ", ".join(str(name) if key in _BARE else f"{key} {name}" for key, name in row.group.items())
+
+
+def topic_of(row: AuditRow) -> str:
+    """Return the topic that a measure belongs to."""
+    return next(topic for topic, measures in TOPICS.items() if row.measure in measures)
+
+
+def figure_name(row: AuditRow) -> str:
+    """Return what a figure is, in words, such as ``fear: share by people``."""
+    words = TOPICS[topic_of(row)][row.measure]
+    group = group_name(row)
+    return ": ".join(filter(None, (group if "label" in row.group else "", words))) or group
+
+
 def joined(*notes: str) -> str:
     """Return notes as one text."""
     return "; ".join(note for note in notes if note)

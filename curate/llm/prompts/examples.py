@@ -84,7 +84,7 @@ def build_pool(
     examples = []
     for item in sorted(items, key=lambda item: str(item["item_id"])):
         row = by_item.get(item["item_id"])
-        if row is None or (splits is not None and (splits.get(item["item_id"]) or held_out[0]) in held_out):
+        if row is None or (splits is not None and splits.get(item["item_id"]) in (None, *held_out)):
             continue
         values = {name: row.get(name) for name in labels.fields}
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from curate.report.findings import AgreementRow
+from curate.report.findings import Figure
 
 _MAIN = ("krippendorff_alpha", "label_alpha", "gwet", "ccc", "icc_2_1", "detection_f1", "boundary_f1", "percent")
 """Which measure of a field is its main one: the first that it has"""
@@ -14,7 +14,7 @@ class AgreementFigure(NamedTuple):
     """The main figure of a field or group; positions from 0 to 100 on a scale from ``SCALE[0]`` to ``SCALE[1]``."""
 
     name: str
-    row: AgreementRow
+    row: Figure
     dot: float
     line: tuple[float, float] | None
 
@@ -23,16 +23,16 @@ class AgreementGroup(NamedTuple):
     """The main figures that are defined, and every figure with the words of its group."""
 
     figures: list[AgreementFigure]
-    rows: list[tuple[str, AgreementRow]]
+    rows: list[tuple[str, Figure]]
 
 
 SCALE = (-0.2, 1.0)
 ZERO = 100 * (0 - SCALE[0]) / (SCALE[1] - SCALE[0])
 
 
-def agreement_group(rows: Sequence[AgreementRow], by: str = "") -> AgreementGroup:
+def agreement_group(rows: Sequence[Figure], by: str = "") -> AgreementGroup:
     """Return the plot and the table of some agreement rows, which are grouped by ``by``."""
-    keyed: dict[tuple[Any, ...], list[AgreementRow]] = {}
+    keyed: dict[tuple[Any, ...], list[Figure]] = {}
     for row in rows:
         outer = {key: value for key, value in row.group.items() if key in (by, "values", "arm")}
         keyed.setdefault((row.field, *sorted((k, str(v)) for k, v in outer.items())), []).append(row)
@@ -45,7 +45,7 @@ def agreement_group(rows: Sequence[AgreementRow], by: str = "") -> AgreementGrou
     return AgreementGroup(figures, [(_words(row.group), row) for row in rows])
 
 
-def _main(rows: Iterable[AgreementRow]) -> AgreementRow | None:
+def _main(rows: Iterable[Figure]) -> Figure | None:
     rows = list(rows)
     for start in _MAIN:
         for row in rows:
@@ -54,7 +54,7 @@ def _main(rows: Iterable[AgreementRow]) -> AgreementRow | None:
     return rows[0] if rows else None
 
 
-def _name(row: AgreementRow, by: str) -> str:
+def _name(row: Figure, by: str) -> str:
     return ", ".join([row.field, *(words for words in (_words(_only(row.group, (by, "values"))),) if words)])
 
 

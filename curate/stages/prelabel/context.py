@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from curate.corpus.view import Corpus
 from curate.llm.prompts.examples import ExamplePool, build_pool
+from curate.stages.capabilities import Dividing
 from curate.stages.contract import Tools
 from curate.stages.divide import planned_splits
 from curate.stages.prelabel.settings import ContextSettings
@@ -61,6 +62,7 @@ def open_pool(corpus: Corpus, tools: Tools) -> ExamplePool:
         return build_pool(tools.labels, (), ())
     items, sources = corpus.read("items"), corpus.read("sources")
     planned = planned_splits(corpus, tools)
+    held_out = next((stage.held_out for stage in tools.stages if isinstance(stage, Dividing)), ())
     splits = None
     if planned is not None:
         splits = dict(zip(planned["item_id"].to_pylist(), planned["split"].to_pylist(), strict=True))
@@ -68,4 +70,4 @@ def open_pool(corpus: Corpus, tools: Tools) -> ExamplePool:
     labelled = items.filter(pc.is_in(items["item_id"], value_set=labelled_ids)).to_pylist()
     participants = dict(zip(sources["source_id"].to_pylist(), sources["participant"].to_pylist(), strict=True))
     with_participants = [{**row, "participant": participants.get(row["source_id"])} for row in labelled]
-    return build_pool(tools.labels, with_participants, label_rows, splits=splits)
+    return build_pool(tools.labels, with_participants, label_rows, splits=splits, held_out=held_out)
