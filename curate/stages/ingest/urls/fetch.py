@@ -4,7 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -57,24 +57,32 @@ def fetch_links(
         agent=_AGENT,
         pause=pause,
     )
+    results = _Results(record, kind)
+    hosts.add(links)
+
+    def work() -> None:
+        while (link := hosts.take()) is not None:
+            try:
+                results.add(link.key, _fetch(downloader, link, basis, day))
+            except Stopped:
+                return
+            finally:
+                hosts.give_back(link)
+
     with client, ThreadPoolExecutor(settings.connections, thread_name_prefix="curate-link") as pool:
         downloader = Downloader(client, settings, pause=pause, before=lambda url, s: pause(hosts.turn(url, s)))
+        workers = [pool.submit(work) for _ in range(min(settings.connections, len(links)))]
         try:
-            results = _Results(record, kind)
-            open_links: dict[Future[Result], Link] = {}
-            hosts.add(links)
-            while (hosts.is_waiting or open_links) and not stop():
-                while len(open_links) < settings.connections and (link := hosts.take()) is not None:
-                    open_links[pool.submit(_fetch, downloader, link, basis, day)] = link
-                done, _ = wait(open_links, timeout=0.2, return_when=FIRST_COMPLETED)
-                for future in done:
-                    link = open_links.pop(future)
-                    hosts.give_back(link)
-                    results.add(link.key, future.result())
+            done, waiting = wait(workers, timeout=0)
+            while waiting and not stop() and not any(worker.exception() for worker in done):
+                done, waiting = wait(workers, timeout=0.2, return_when=FIRST_EXCEPTION)
         finally:
             ended.set()
-            pool.shutdown(cancel_futures=True)
+            hosts.clear()
+            wait(workers)
             results.store()
+        for worker in workers:
+            worker.result()
 
 
 def _fetch(downloader: Downloader, link: Link, basis: str, day: str) -> Result:
@@ -86,19 +94,25 @@ def _fetch(downloader: Downloader, link: Link, basis: str, day: str) -> Result:
 
 
 class _Results:
-    """Stores outcomes some at a time."""
+    """Stores outcomes some at a time; may be used by several threads."""
 
     def __init__(self, record: FetchRecord, kind: str) -> None:
         self._record, self._kind = record, kind
         self._waiting: dict[str, Mapping[str, object]] = {}
         self._stored_at = time.monotonic()
+        self._guard = threading.Lock()
 
     def add(self, key: str, result: Result) -> None:
-        self._waiting[key] = result._asdict()
-        if time.monotonic() - self._stored_at > _STORE_EVERY_S:
-            self.store()
+        with self._guard:
+            self._waiting[key] = result._asdict()
+            if time.monotonic() - self._stored_at > _STORE_EVERY_S:
+                self._store()
 
     def store(self) -> None:
+        with self._guard:
+            self._store()
+
+    def _store(self) -> None:
         if self._waiting:
             self._record.put(self._kind, self._waiting)
         self._waiting, self._stored_at = {}, time.monotonic()
@@ -112,12 +126,8 @@ class _Hosts:
         self._queues: dict[str, deque[Link]] = {}
         self._open: dict[str, int] = {}
         self._order: deque[str] = deque()
-        self._guard = threading.Lock()
+        self._changed = threading.Condition()
         self._next: dict[str, float] = {}
-
-    @property
-    def is_waiting(self) -> bool:
-        return bool(self._queues)
 
     def add(self, links: Iterable[Link]) -> None:
         for link in links:
@@ -128,6 +138,28 @@ class _Hosts:
             self._queues[host].append(link)
 
     def take(self) -> Link | None:
+        """Return the next link, as soon as its server has few enough open; None if there is none left."""
+        with self._changed:
+            while self._queues:
+                if (link := self._choose()) is not None:
+                    return link
+                self._changed.wait()
+        return None
+
+    def give_back(self, link: Link) -> None:
+        """Let another link of the same server begin."""
+        with self._changed:
+            self._open[_host(link.url)] -= 1
+            self._changed.notify()
+
+    def clear(self) -> None:
+        """Leave the links that were not taken."""
+        with self._changed:
+            self._queues.clear()
+            self._order.clear()
+            self._changed.notify_all()
+
+    def _choose(self) -> Link | None:
         for _ in range(len(self._order)):
             host = self._order.popleft()
             if self._open.get(host, 0) >= self._limit:
@@ -139,18 +171,17 @@ class _Hosts:
                 self._order.append(host)
             else:
                 del self._queues[host]
+                if not self._queues:
+                    self._changed.notify_all()
             return link
         return None
-
-    def give_back(self, link: Link) -> None:
-        self._open[_host(link.url)] -= 1
 
     def turn(self, url: str, delay_s: float) -> float:
         """Return how long to wait until a request to a server may begin, which asks for a pause between any two."""
         if not delay_s:
             return 0.0
         host, now = _host(url), time.monotonic()
-        with self._guard:
+        with self._changed:
             begin = max(self._next.get(host, now), now)
             self._next[host] = begin + min(delay_s, _MAX_DELAY_S)
         return begin - now
