@@ -36,8 +36,13 @@ def meanings(model: type[BaseModel]) -> dict[str, str]:
             if isinstance(setting, ast.AnnAssign) and isinstance(setting.target, ast.Name):
                 match text:
                     case ast.Expr(value=ast.Constant(value=str(meaning))):
-                        texts[setting.target.id] = " ".join(meaning.split())
+                        texts[setting.target.id] = _line(meaning)
     return texts
+
+
+def _line(docstring: str) -> str:
+    """Return a docstring on one line, with names as Markdown has them."""
+    return " ".join(docstring.split()).replace("``", "`")
 
 
 class _Described(GenerateJsonSchema):
@@ -49,5 +54,5 @@ class _Described(GenerateJsonSchema):
             if name in written.get("properties", {}):
                 written["properties"][name]["description"] = meaning
         if "description" in written:
-            written["description"] = " ".join(written["description"].split())
+            written["description"] = _line(written["description"])
         return written

@@ -14,6 +14,7 @@ from curate.stages import STAGES
 REQUIRED = "required"
 _MAX_DEFAULT_CHARS = 40
 _SCALARS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+_UNQUOTED = ("whole number", "number", "true or false")
 _REFERENCE = "#/$defs/"
 
 
@@ -100,6 +101,9 @@ def _type(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     if "anyOf" in schema or "oneOf" in schema:
         options = schema.get("anyOf") or schema["oneOf"]
         parts = [_type(part, definitions) for part in options if part.get("type") != "null"]
+        # Where a text may be written without quotation marks, YAML makes numbers of some.
+        if {"text", "whole number", "number"} <= {*parts}:
+            parts = [part for part in parts if part not in _UNQUOTED]
         return " or ".join(dict.fromkeys(parts))
     if "enum" in schema or "const" in schema:
         values = schema.get("enum", [schema.get("const")])

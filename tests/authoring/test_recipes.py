@@ -56,6 +56,7 @@ def test_no_setting_lacks_a_type_or_a_meaning(stage):
     for group in groups:
         assert group.meaning, (stage, group.place)
         for row in group.settings:
+            assert "``" not in row.meaning
             assert row.meaning.strip(), f"{stage}: {group.place} {row.name} has no meaning"
             assert "any value" not in row.type, f"{stage}: {group.place} {row.name} has the type {row.type}"
 
@@ -75,7 +76,7 @@ def test_settings_are_those_of_the_code():
     assert groups["filters"]["min_brightness"].default == ""
     assert {row.name: row.default for row in stage_settings("publish")[0].settings}["repo"] == REQUIRED
     tables = {group.place: {row.name: row for row in group.settings} for group in stage_settings("ingest")}
-    assert tables["tables.item"]["text"].type == "text or whole number or number or settings"
+    assert tables["tables.item"]["text"].type == "text or settings"
     assert {row.name for row in recipe_settings().settings} >= {"recipe", "title", "access", "labels", "stages"}
     assert "max_pause_s" in invoke("settings", "preprocess")
     assert json.loads(invoke("settings", "--json"))[0]["settings"][0]["name"] == "recipe"

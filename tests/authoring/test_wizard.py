@@ -140,6 +140,17 @@ def test_what_was_seen_and_left_out_is_said(tmp_path):
     assert fields["label"]["type"] == "category"
 
 
+def test_a_table_that_is_named_is_the_one_to_take(tmp_path):
+    make_classes(tmp_path)
+    make_long(tmp_path)
+    (tmp_path / "sizes.csv").write_text("name,size\na,1\n")
+    assert "files" in yaml.safe_load(propose(tmp_path, name="a").files["a.yaml"])["stages"][0]["tables"][0]
+    named = propose(tmp_path / "long.csv", name="a")
+    assert yaml.safe_load(named.files["a.yaml"])["stages"][0]["tables"][0]["table"] == "long.csv"
+    with pytest.raises(InvalidInput, match=r"sizes.csv is not used: its columns are name, size"):
+        propose(tmp_path / "sizes.csv", name="a")
+
+
 def test_votes_for_what_no_taxonomy_has_are_votes(tmp_path):
     rows = ["a,3,1,0,1,7", "b,0,0,5,0,9", "c,1,0,0,4,2"]
     (tmp_path / "v.csv").write_text("id,anger,happiness,sadness,NF,age\n" + "\n".join(rows[:2]) + "\n")

@@ -3,12 +3,14 @@
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from datetime import date, timedelta
 from pathlib import Path
 
+import httpcore
 import pytest
 
 from curate.corpus.fetched import FETCHED, LINKS, FetchRecord, link_copy, link_key
@@ -158,14 +160,14 @@ def test_private_addresses_are_refused_however_they_are_reached(server, inputs, 
     here = server.url.rpartition(":")[2]
     links = [f"{server.url}/a.wav", f"http://localhost:{here}/a.wav", f"http://2130706433:{here}/a.wav"]
     links += [f"http://[::ffff:127.0.0.1]:{here}/a.wav", f"http://public.example:{here}/to"]
-    real = __import__("socket").getaddrinfo
+    real = socket.getaddrinfo
     answers = {"public.example": "8.8.8.8", "inside.example": "10.0.0.7"}
 
     def resolve(host, port, *arguments, **options):
         return real(answers.get(host, host), port, *arguments, **options)
 
     monkeypatch.setattr("socket.getaddrinfo", resolve)
-    connect = __import__("httpcore").SyncBackend.connect_tcp
+    connect = httpcore.SyncBackend.connect_tcp
 
     def to_server(self, host, port, *arguments, **options):
         # What was checked to be public is served here.
@@ -181,6 +183,33 @@ def test_private_addresses_are_refused_however_they_are_reached(server, inputs, 
     # Allowed, they are asked for again at once.
     monkeypatch.undo()
     assert inputs.list(links[0]) == {links[0]: "ok"}
+
+
+def test_the_next_address_is_tried(server, inputs, sound, monkeypatch):
+    server.pages = {"/a.wav": sound}
+    port = int(server.url.rpartition(":")[2])
+    answers = [(None, None, None, None, (address, port)) for address in ("2606:4700::1111", "8.8.8.8")]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: answers)
+    connect, tried = httpcore.SyncBackend.connect_tcp, []
+
+    def to_server(self, host, port, *arguments, **options):
+        tried.append(host)
+        if ":" in host:
+            raise httpcore.ConnectError("Network is unreachable")
+        return connect(self, "127.0.0.1", port, *arguments, **options)
+
+    monkeypatch.setattr("httpcore.SyncBackend.connect_tcp", to_server)
+    monkeypatch.setattr("socket.create_connection", lambda address, *_, **__: _connected(address))
+    link = f"http://public.example:{port}/a.wav"
+    assert inputs.list(link, tools={"private_links": False}, robots=False) == {link: "ok"}
+    assert tried == ["2606:4700::1111", "8.8.8.8"]
+
+
+def _connected(address: tuple[str, int]) -> socket.socket:
+    """Connect without asking for names."""
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    connection.connect(address)
+    return connection
 
 
 def test_robots_txt(server, inputs, sound):

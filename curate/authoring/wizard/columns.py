@@ -32,6 +32,7 @@ _NUMBERED = re.compile(r"(?P<stem>.*?)[ _.-]?(?P<number>\d{1,3})")
 _MIN_MATCHING = 0.8
 _MIN_TEXT_CHARS = 12
 _MIN_VOTED = 3
+_MIN_DIGITS = 3
 _FIELD = re.compile(r"[^a-z0-9_]+")
 
 
@@ -234,7 +235,9 @@ def _media(sample: Sample, files: Collection[str]) -> tuple[str | None, str | No
     for file in files:
         path = PurePosixPath(file)
         for name in {file, path.name, path.stem, path.with_suffix("").as_posix()}:
-            by_name.setdefault(name, []).append(file)
+            # A short number is more likely a number than a name.
+            if not (name.isdecimal() and len(name) < _MIN_DIGITS):
+                by_name.setdefault(name, []).append(file)
     for column in sample.cells:
         values = list(dict.fromkeys(sample.values(column)))
         there = [(value, by_name[value][0]) for value in values if len(by_name.get(value, ())) == 1]

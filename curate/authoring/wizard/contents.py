@@ -51,14 +51,21 @@ def recognise(files: Survey, samples: Sequence[Sample], unread: Sequence[str], *
     usable = [
         (_worth(sample, roles, texts), index, texts)
         for index, (sample, roles) in enumerate(tables)
-        if not media or roles.media
+        if not media or roles.media or files.named
         for texts in [None if roles.is_shown else _texts_of(sample, roles, tables)]
         if roles.is_shown or (roles.key and roles.judged)
     ]
     if usable:
         _, index, texts = max(usable, key=lambda table: table[0])
         return _table(*tables[index], samples, texts, notes)
-    notes += [f"{sample.file} is not used: its columns are {listed(list(sample.cells))}" for sample in samples]
+    columns = [
+        f"{sample.file} is not used: its columns are {listed(list(sample.cells)) or 'none'}" for sample in samples
+    ]
+    notes += columns
+    if files.named and columns:
+        raise InvalidInput(
+            columns[0], hint="it needs a column with a text, or with the names of media files that are there"
+        )
     if contents := _classes(files, is_certain=classes) or _media(files):
         return contents._replace(notes=(*contents.notes, *notes))
     # Texts next to a table that cannot be read are rather about it, such as the names of its labels.

@@ -55,7 +55,7 @@ def propose(
             raise InvalidInput(
                 f"{path} is not a table", hint="name a .csv, .tsv, .json, .jsonl or .parquet file, or a folder"
             )
-        files.files["table"] = (path.name,)
+        files = files._replace(files={**files.files, "table": (path.name,)}, named=path.name)
     samples, unread = read_samples(folder, files.of("table"))
     contents = recognise(files, samples, unread, classes=classes)
     slug = _slug(name or (path.stem if path.is_file() else folder.name))

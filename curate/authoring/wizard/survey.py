@@ -36,6 +36,8 @@ class Survey(NamedTuple):
     with_subtitles: int = 0
     other: Mapping[str, int] = MappingProxyType({})
     """Files that curate reads nothing from, by suffix"""
+    named: str | None = None
+    """The table that the user named; None if it was the folder"""
 
     def of(self, *kinds: str) -> tuple[str, ...]:
         """Return the names of the files of these kinds."""

@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import httpcore
@@ -32,13 +33,13 @@ def make_client(
     return httpx.Client(transport=transport, timeout=timeout, headers=headers, trust_env=False, follow_redirects=False)
 
 
-def check_public(host: str, port: int) -> str:
-    """Return an address of a host. Raises ``LinkFailed`` if any of its addresses is not public, or it has none."""
+def check_public(host: str, port: int) -> list[str]:
+    """Return the addresses of a host. Raises ``LinkFailed`` if any of its addresses is not public, or it has none."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise LinkFailed("unavailable", f"{host} has no address: {error}") from error
-    addresses = [str(info[4][0]) for info in found]
+    addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
     for address in addresses:
         if not is_public(address):
             raise LinkFailed(
@@ -46,7 +47,7 @@ def check_public(host: str, port: int) -> str:
                 f"{host} {'is' if host == address else f'is at {address},'} an address of a private network or of this "
                 "machine: if that is meant, `curate run --private-links` allows it",
             )
-    return addresses[0]
+    return addresses
 
 
 def is_public(address: str) -> bool:
@@ -75,8 +76,13 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        address = host if self._allows_private else check_public(host, port)
-        stream = self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+        # A machine may reach only some of them, such as those of IPv4.
+        *others, last = [host] if self._allows_private else check_public(host, port)
+        for address in others:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                stream = self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+                return _Stream(stream, self._pause)
+        stream = self._inner.connect_tcp(last, port, timeout, local_address, socket_options)
         return _Stream(stream, self._pause)
 
 

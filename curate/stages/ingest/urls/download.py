@@ -20,6 +20,7 @@ from curate.stages.ingest.urls.settings import Urls
 _MAX_REDIRECTS = 8
 _ATTEMPTS = 3
 _PIECE_BYTES = 2**16
+_WORTH_BYTES = 2**18
 _MAX_RULES_BYTES = 500_000
 
 
@@ -133,7 +134,8 @@ class Downloader:
         note = {} if is_encoded or validator.startswith("W/") else {"url": url, "validator": validator}
         size = begin
         try:
-            _note(partial).write_text(json.dumps(note))
+            if not begin:
+                _note(partial).unlink(missing_ok=True)
             with partial.open("ab" if begin else "wb") as file:
                 pieces = response.iter_bytes() if is_encoded else response.iter_raw()
                 for piece in pieces:
@@ -143,6 +145,9 @@ class Downloader:
                     if time.monotonic() > end:
                         raise LinkFailed("timeout", f"it takes longer than {self._settings.max_s:g} s")
                     file.write(piece)
+                    if note and size >= _WORTH_BYTES:  # a small file is sooner fetched again
+                        _note(partial).write_text(json.dumps(note))
+                        note = {}
                     self._pause(0)
         except OSError as error:
             hint = "free some space, or choose another workspace with -w"
