@@ -24,18 +24,22 @@ def audit_section(figures: Sequence[AuditFigure], unaudited: int) -> str:
         return ""
     parts = [_HEADING, "The model's proposals, measured against judgements of people who did not see them."]
     defined = [figure for figure in figures if figure.value is not None]
-    topics = sorted({figure.topic for figure in defined}, key=[figure.topic for figure in defined].index)
+    topics = list(dict.fromkeys(figure.topic for figure in defined))
     for topic in topics:
         members = [figure for figure in defined if figure.topic == topic]
         if shares := _shares(members):
             parts += [_title(topic), table(["field", "of", *_OF_ALL.values()], shares)]
-        elif rows := [_row(figure) for figure in members if figure.measure != _TOO_FINE]:
+        if rows := [_row(figure) for figure in members if _kind(figure) not in (*_KINDS, _TOO_FINE)]:
             parts += [_title(topic), table(["field", "", "value", "95 % interval", "items", "raters"], rows)]
     return "\n\n".join([*parts, "\n".join(_notes(figures))])
 
 
 def _title(topic: str) -> str:
     return f"{topic[:1].upper()}{topic[1:]}{'' if topic.endswith('?') else ':'}"
+
+
+def _kind(figure: AuditFigure) -> str:
+    return figure.measure.partition("_")[0]
 
 
 def _row(figure: AuditFigure) -> list[str]:
@@ -46,17 +50,23 @@ def _row(figure: AuditFigure) -> list[str]:
 
 
 def _shares(figures: Sequence[AuditFigure]) -> list[list[str]]:
-    """Return a row for each label or number, with its share or mean by each way to tell it."""
+    """Return a row for each label or number with an interval, and its share or mean by each way to tell it.
+
+    Without an interval, too few items were judged to say anything of the others.
+    """
     cells: dict[tuple[str, str], dict[str, str]] = {}
+    bounded: set[tuple[str, str]] = set()
     for figure in figures:
-        kind, _, way = figure.measure.partition("_")
+        kind, way = _kind(figure), figure.measure.partition("_")[2]
         if kind in _KINDS and way in _OF_ALL:
             interval = "" if figure.low is None or figure.high is None else f" ({figure.low:.3f} to {figure.high:.3f})"
             of = str(figure.group.get("label", kind))
+            bounded |= {(figure.field, of)} if interval else set()
             cells.setdefault((figure.field, of), {})[way] = f"{figure.value:.3f}{interval}"
     return [
         [f"`{code(field)}`", escape(of), *(by_way.get(way, "") for way in _OF_ALL)]
         for (field, of), by_way in cells.items()
+        if (field, of) in bounded
     ]
 
 

@@ -77,8 +77,8 @@ def test_agreement_has_intervals_and_undefined_figures_have_reasons():
 
 
 def test_proposals_are_audited_where_somebody_saw_none():
-    def audited(measure, name, value, *, topic="distances", note="the model is m", **group):
-        return AuditFigure(topic, "emotion", group, measure, name, value, 0.25, 0.75, 1_009, 2, note)
+    def audited(measure, name, value, *, topic="distances", note="the model is m", low=0.25, **group):
+        return AuditFigure(topic, "emotion", group, measure, name, value, low, 0.75, 1_009, 2, note)
 
     assert audit_section([], 0) == ""
     assert audit_section([], 300_000).endswith("300,000 judgements are too many to be audited here.")
@@ -87,14 +87,16 @@ def test_proposals_are_audited_where_somebody_saw_none():
             audited("distance_people", "two halves <of> people", 0.5),
             audited("distance_model", "model", None, note="the model is m; why; not"),
             audited("share_people", "fear: share by people", 0.4, topic="over all items", label="fear"),
-            audited("share_model", "fear: by the model alone", 0.3, topic="over all items", label="fear"),
+            audited("share_model", "fear: by the model alone", 0.3, topic="over all items", low=None, label="fear"),
+            audited("share_people", "joy: share by people", 1.0, topic="over all items", low=None, label="joy"),
             audited("reliability", "bins", 0.1, topic="bins"),
         ],
         0,
     )
     assert "Distances:\n\n| field |  | value | 95 % interval | items | raters |" in text
     assert "| `emotion` | two halves &lt;of&gt; people | 0.500 | 0.250 to 0.750 | 1,009 | 2 |" in text
-    assert "| `emotion` | fear | 0.400 (0.250 to 0.750) |  | 0.300 (0.250 to 0.750) |" in text
+    assert "| `emotion` | fear | 0.400 (0.250 to 0.750) |  | 0.300 |" in text
+    assert "joy" not in text, "without an interval, a share says nothing of other items"
     assert text.endswith("- the model is m (emotion)\n- why; not (emotion: model)")
     assert "bins" not in text.lower()
 

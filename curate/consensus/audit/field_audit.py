@@ -10,6 +10,7 @@ from curate.consensus.agreement.sums import ItemSums, by_cluster, estimate, to_s
 from curate.consensus.audit.evidence import Answers, Compared
 from curate.consensus.audit.rows import AuditRow, Options, joined
 from curate.labels import Field
+from curate.sentences import count_of, verb_of
 
 
 class FieldAudit:
@@ -68,8 +69,11 @@ def _left_out(compared: Compared) -> str:
     """Return which judgements count, and which do not."""
     blind, started = len(compared.labelled), len(compared.prefilled.items)
     labellers = f"the model is {', '.join(compared.labellers)}"
-    counted = f"only the {blind:,} items that people judged without a proposal count as judged"
-    prefilled = f"{started:,} judgements that started from a proposal are left out" if started else ""
+    judged = f"only the {count_of(blind, 'item')} that people judged without a proposal"
+    counted = f"{judged} {verb_of(blind, 'counts', 'count')} as judged"
+    from_proposal = f"{count_of(started, 'judgement')} that started from a proposal"
+    prefilled = f"{from_proposal} {verb_of(started, 'is', 'are')} left out" if started else ""
     without = compared.without_proposal
-    unanswered = f"{without:,} items judged blind for which the model has no answer are left out" if without else ""
+    no_answer = f"{count_of(without, 'item')} judged blind for which the model has no answer"
+    unanswered = f"{no_answer} {verb_of(without, 'is', 'are')} left out" if without else ""
     return joined(labellers, counted, prefilled, unanswered)
