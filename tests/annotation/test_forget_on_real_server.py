@@ -1,20 +1,35 @@
 """What was forgotten leaves a real Label Studio, and its files."""
 
+import shutil
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from curate.annotation.local_server import server
 from curate.annotation.local_server.connection import connection
 from curate.pipeline.forget import Scope, forget, plan_forgetting
 from curate.stages.annotate import Annotate, pull, push
+from curate.storage.workspace import Workspace
 from tests.annotation.annotation_builders import make_clip, make_corpus, make_item, make_prelabel, make_tools
+from tests.annotation.conftest import Served
 
 pytestmark = pytest.mark.label_studio
 
 
-def test_no_byte_stays_in_the_files_of_the_workspaces_own_server(served: Any, request: pytest.FixtureRequest) -> None:
+@pytest.fixture
+def served(make_root: Any) -> Served:
+    """A server of its own: what is forgotten leaves its database, and the workspace's tables."""
+    root = make_root()
+    shutil.move(root / "label_studio", root.with_suffix(".golden"))
+    Workspace(root)
+    shutil.move(root.with_suffix(".golden"), root / "label_studio")
+    server.up(root)
+    return Served(root)
+
+
+def test_no_byte_stays_in_the_files_of_the_workspaces_own_server(served: Served) -> None:
     root: Path = served.root
     corpus = make_corpus(root, [], recipe="forget_all")
     image = corpus.workspace.blobs.put(make_clip("jpg"), "jpg")

@@ -42,7 +42,7 @@ def make_sources(folder: Path, *files: str, stage: Preprocess | None = None) -> 
     rows = ingest.apply(ingest.discover(tools), tools).dicts("sources")
     sources = pa.Table.from_pylist(rows, schema=table_spec("sources", labels).schema)
     stage = stage or Preprocess()
-    return stage.inputs(sources, tools).select([*stage.columns_used(), *POST_COLUMNS])
+    return stage.inputs(sources, tools).select(list(dict.fromkeys([*stage.columns_used(), *POST_COLUMNS])))
 
 
 def preprocess(folder: Path, *files: str, blobs: Path, units: tuple[str, ...] = UNITS, **settings) -> Preprocessed:
