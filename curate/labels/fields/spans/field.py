@@ -147,8 +147,9 @@ class Spans(Field):
         return [span["label"] for span in value["spans"]]
 
     def relabelled(self, value: Any, names: Mapping[str, str | None]) -> Any:
-        spans = super().relabelled(value["spans"], names)
-        if spans is None:
+        relabelled = super().relabelled
+        spans = [span for stored in value["spans"] if (span := relabelled(stored, names)) is not None]
+        if not spans:
             return None
         kept = {span["id"] for span in spans}
         relations = [link for link in value["relations"] or () if {link["from"], link["to"]} <= kept]
