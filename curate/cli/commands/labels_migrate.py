@@ -76,7 +76,8 @@ def _show(plan: "Migration", workspace: str, *, dry_run: bool) -> None:
         say(f"not covered: {problem}")
     if plan.reopened:
         noun = f"{count_of(plan.reopened, 'judgement')} {verb_of(plan.reopened, 'has', 'have')}"
-        say(f"{noun} a part to be judged again: {next_command('annotate pull', workspace)} lists each with its address")
+        pull, trace = (next_command(command, workspace) for command in ("annotate pull", "trace ITEM"))
+        say(f"{noun} a part to be judged again: {pull} lists those on its server, {trace} shows why")
     if not plan.acts.num_rows:
         say("Nothing to migrate: this map was applied already, or changes nothing.")
     elif dry_run:
