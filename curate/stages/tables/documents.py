@@ -42,12 +42,11 @@ def json_rows(path: Path, columns: Collection[str], names: Sequence[str] = ()) -
     list of lists, whose members are called ``names``.
     """
     for number, row in _objects(path):
-        if isinstance(row, dict):
-            cells: list[Any] = [to_text(row.get(name)) for name in columns]
+        is_named = isinstance(row, list) and len(row) == len(names)
+        members = dict(zip(names, row, strict=True)) if is_named else row
+        if isinstance(members, dict):
+            cells: list[Any] = [to_text(members.get(name)) for name in columns]
             yield Row(number, cells, None)
-        elif isinstance(row, list) and len(row) == len(names):
-            members = dict(zip(names, row, strict=True))
-            yield Row(number, [to_text(members[name]) for name in columns], None)
         elif isinstance(row, list) and names:
             yield Row(number, [], f"the row has {len(row)} members, `columns` names {len(names)}")
         else:
