@@ -67,6 +67,7 @@ PUBLISHED = {
     "ferplus10": "neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, no face",
     "affectnet8": "neutral, happy, sad, surprise, fear, disgust, anger, contempt",
     "rafdb7": "surprise, fear, disgust, happiness, sadness, anger, neutral",
+    "maha11": "happiness, sadness, respect, anger, fear, surprise, disgust, excitement, pride, sarcasm, neutral",
     "leia5": "happiness, affection, sadness, anger, fear",
     "sentiment3": "positive, neutral, negative",
     "cause_types": "no-context, inter-personal, self-contagion, hybrid, latent",

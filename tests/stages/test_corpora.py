@@ -3,6 +3,7 @@
 import csv
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -133,6 +134,115 @@ def test_goemotions_as_they_are_written(tmp_path):
     assert rejected(corpus)["dev.tsv#2:emotions"][1] == (
         "dev.tsv#2:emotions: '28' is not a label of goemotions.v2: map it"
     )
+
+
+SMALL: dict[str, tuple[dict[str, Any], dict[str, tuple[str, str]]]] = {
+    "emodb": (
+        {"03a01Fa": "happiness", "03a01Nc": "neutral", "16b10Lb": "boredom"},
+        {"wav/speech.wav#1": ("invalid", "does not fit")},
+    ),
+    "ravdess": (
+        {"03-01-02-01-01-01-01": "calm", "03-02-06-02-02-02-24": "fearful"},
+        {
+            "copy/Actor_01/03-01-02-01-01-01-01.wav#1": ("duplicate", "has another media here than in Actor_01/"),
+            "Actor_01/03-01-09-01-01-01-01.wav#1": ("invalid", "does not fit"),
+        },
+    ),
+    "beat": (
+        {
+            "1_wayne_0_1_8": "neutral",
+            "1_wayne_0_65_72": "happy",
+            "2_scott_0_111_118": "disgust",
+            "2_scott_1_103_103": "neutral",
+        },
+        {"2/2_scott_0_119_119.wav#1:emotion": ("invalid", "'000119' is in none of the ranges")},
+    ),
+    "meld": (
+        {
+            "train/dia0_utt1": ("anger", "negative"),
+            "train/dia1_utt1": ("joy", "positive"),
+            "test/dia1_utt1": ("neutral", "neutral"),
+        },
+        {
+            "train_sent_emo.csv#4:again": ("duplicate", "judged item 'train/dia1_utt1' before"),
+            "dev_sent_emo.csv#2:emotion": ("invalid", "'surprised' is not a label of meld7.v1: map it"),
+        },
+    ),
+    "mahaemotions": (
+        {"एक": "neutral", "दोन": "anger", "तीन\nचार": "respect", "पाच": "happiness", "सहा": "sarcasm"},
+        {
+            "train.csv#3": ("duplicate", "has another columns kept here than in test.csv, line 3"),
+            "train.csv#4:again": ("duplicate", "before, in train.csv, line 2"),
+            "train.csv#5:emotion": ("invalid", "'Anger/Disgust' is not a label of maha11.v1: map it"),
+        },
+    ),
+    "emoset": (
+        {
+            "amusement_12865": "amusement",
+            "fear_00007": "fear",
+            "contentment_00003": "contentment",
+            "awe_00004": "awe",
+        },
+        {"train.json#3": ("invalid", "the row has 3 members, `columns` names 4")},
+    ),
+    "emo8": (
+        {
+            "train/awe/1.jpg": "awe",
+            "train/fear/1.jpg": "fear",
+            "val/Sadness/2.jpg": "sadness",
+            "test/anger/3.jpg": "anger",
+        },
+        {"test/joy/4.jpg#1:emotion": ("invalid", "'joy' is not a label of mikels8.v1: map it")},
+    ),
+    "se_emotions": (
+        {
+            "angular/angular/issue/1": ["love", "joy"],
+            "angular/angular/issue/2": None,
+            "angular/angular/issue/3": ["anger", "sadness"],
+        },
+        {
+            "ann-test.csv#2:Fear": ("invalid", "'maybe' is neither true nor false"),
+            "ann-test.csv#3": ("duplicate", "has another text here than in ann-train.csv, line 3"),
+        },
+    ),
+}
+"""By recipe: the answer for each item, by its id or its text, and what is wrong with which row."""
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_labels_of_names_folders_lists_and_rows(tmp_path, name):
+    corpus = make_corpus(name, tmp_path)
+    texts = {row["item_id"]: row["text"] for row in corpus.read("items").to_pylist()}
+    answers, problems = SMALL[name]
+    fields = load_recipe(Path(name), check_sources=False).recipe.stages[0].tables[0].fields
+    for table in ("annotations", "labels"):
+        given = {
+            texts[row["item_id"]] if key.startswith("sha256:") else key: tuple(row[field] for field in fields)
+            for key, (row,) in by_key(corpus, table).items()
+        }
+        assert given == {key: answer if isinstance(answer, tuple) else (answer,) for key, answer in answers.items()}
+    wrong = {subject: problem for subject, problem in rejected(corpus).items() if problem[0] != "no_face"}
+    assert wrong.keys() == problems.keys()
+    for subject, (reason, sentence) in problems.items():
+        assert wrong[subject][0] == reason
+        assert sentence in wrong[subject][1]
+
+
+def test_who_judged_and_in_which_split(tmp_path):
+    corpus = make_corpus("mahaemotions", tmp_path)
+    splits = {
+        row["source_id"]: {entry["name"]: entry["value"] for entry in row["columns"]}["official_split"]
+        for row in corpus.read("sources").to_pylist()
+    }
+    items = {row["item_id"]: (row["text"], splits[row["source_id"]]) for row in corpus.read("items").to_pylist()}
+    judged = {(*items[row["item_id"]], row["annotator"]) for row in corpus.read("annotations").to_pylist()}
+    assert judged == {
+        ("एक", "test", "people"),
+        ("दोन", "test", "people"),
+        ("तीन\nचार", "validation", "people"),
+        ("पाच", "validation", "people"),
+        ("सहा", "train", "gpt-4"),
+    }
 
 
 def test_again_nothing_is_new_and_what_changes_in_a_table_follows(tmp_path, monkeypatch):
@@ -291,6 +401,16 @@ def test_real_emonet_face(shared_data):
     assert len(set(judgements["annotator"].to_pylist())) == 7
     expected = krippendorff.alpha(value_counts=np.array(list(counts.values())), level_of_measurement="nominal")
     assert alphas(labels, judgements)["shown", None] == pytest.approx(expected, abs=1e-9)
+
+
+def test_real_emodb(shared_data):
+    folder = shared_data / "media/emodb"
+    mapped, judgements, _ = read_corpus("emodb", folder)
+    names = ("anger", "boredom", "disgust", "fear", "happiness", "sadness", "neutral")
+    words = dict(zip("WLEAFTN", names, strict=True))
+    expected = {path.stem: words[path.stem[5]] for path in folder.glob("*.wav")}
+    assert dict(zip(judgements[KEY].to_pylist(), judgements["emotion"].to_pylist(), strict=True)) == expected
+    assert (mapped.items.height, mapped.problems.height) == (16, 0)
 
 
 def test_real_goemotions(shared_data):

@@ -149,6 +149,19 @@ def test_formats_and_joins_say_the_same(tmp_path):
     ]
 
 
+def test_rows_that_are_lists(tmp_path):
+    rows = [["anger", "a", "One."], ["fear", "b"], ["joy", "c", None]]
+    mapping = {"table": "t.json", "item": ITEM, "long": {"emotion": "said"}}
+    mapped = read(tmp_path, {"t.json": json.dumps(rows)}, {**mapping, "columns": ["said", "id", "text"]})
+    assert judged(mapped, "emotion") == [("a", None, None, ["anger"])]
+    assert problems(mapped) == [
+        "t.json#2: the row has 2 members, `columns` names 3",
+        "t.json#3:emotion: 'joy' is not a label of ekman7.v1: map it",
+    ]
+    with pytest.raises(InvalidInput, match=r"its rows are lists, whose members have no names: name them in `columns`"):
+        read(tmp_path, {}, mapping)
+
+
 EMOTION = {"item": ITEM, "rater": "who", "long": {"emotion": {"column": "said", "map": {"A": "anger"}}}}
 HEADER = b"id,text,who,said\n"
 BAD_ROWS = {

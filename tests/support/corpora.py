@@ -1,7 +1,13 @@
 """Small files in the formats of published corpora, with the dirt that the real ones have."""
 
+import json
+import wave
 from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
+
+from tests.support.release_builders import make_jpeg
 
 CREMAD_CLIPS = ("1001_IEO_NEU_XX", "1001_IEO_HAP_LO", "1002_DFA_ANG_XX")
 CREMAD_VOTES = {
@@ -76,6 +82,97 @@ def make_goemotions(folder: Path) -> None:
         (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def make_emodb(folder: Path) -> None:
+    """A recording for each of three letters, and one whose name says nothing."""
+    for name in ("03a01Fa", "03a01Nc", "16b10Lb", "speech"):
+        _write_tone(folder / f"wav/{name}.wav", name)
+
+
+def make_ravdess(folder: Path) -> None:
+    """Speech and song, and a folder with a copy, as in one archive."""
+    for name in ("Actor_01/03-01-02-01-01-01-01", "Actor_24/03-02-06-02-02-02-24", "Actor_01/03-01-09-01-01-01-01"):
+        _write_tone(folder / f"{name}.wav", name)
+    _write_tone(folder / "copy/Actor_01/03-01-02-01-01-01-01.wav", "Actor_01/03-01-02-01-01-01-01")
+
+
+def make_beat(folder: Path) -> None:
+    """First and last sequences of emotions, a conversation, another language, and a sequence that there is not."""
+    for name in ("1_wayne_0_1_8", "1_wayne_0_65_72", "2_scott_0_111_118", "2_scott_1_103_103", "2_scott_0_119_119"):
+        _write_tone(folder / f"{name[0]}/{name}.wav", name)
+    _write_tone(folder / "12/12_zhao_2_1_1.wav", "zh")
+
+
+def make_meld(folder: Path) -> None:
+    """Curly quotation marks, a label with a space, a row twice, an utterance that ends before it starts."""
+    header = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
+    said = '"Oh. That\u2019s so Monica, \u2018Where\u2019s 27?!\u2019"'
+    push = '2,Push!,Joey,joy,positive,1,1,1,23,"0:10:46,146","0:10:46,833"'
+    rows = {
+        "train": [f'1,{said},Rachel,anger ,negative,0,1,3,19,"00:14:40,629","00:14:47,385"', push, push],
+        "dev": ['1,Oh!,Phoebe,surprised,positive,0,1,4,14,"00:08:42,271","00:08:43,271"'],
+        "test": ['1,Bye!,Joey,neutral,neutral,1,1,5,20,"0:13:24,929","0:13:24,386"'],
+    }
+    for name, lines in rows.items():
+        (folder / f"{name}_sent_emo.csv").write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+
+
+def make_mahaemotions(folder: Path) -> None:
+    """Labels in lower case and with a space, columns without a name, a cell of two lines, tweets in several files."""
+    (folder / "test.csv").write_text("Tweet,Label\nएक,Neutral\nदोन,Anger\n", encoding="utf-8")
+    (folder / "validation.csv").write_text('Tweet,Label,,\n"तीन\nचार",respect,,\nपाच,Happiness ,,\n', encoding="utf-8")
+    train = "Tweet,Label\nसहा,Sarcasm\nदोन,Disgust\nसहा,Sarcasm\nसात,Anger/Disgust\n"
+    (folder / "train.csv").write_text(train, encoding="utf-8")
+
+
+def make_emoset(folder: Path) -> None:
+    """Rows that are lists, one of them without its id."""
+    rows = {
+        "train": [("amusement", 12865), ("fear", 7)],
+        "val": [("contentment", 3)],
+        "test": [("awe", 4)],
+    }
+    for name, pairs in rows.items():
+        lists = [
+            [label, f"{label}_{n:05}", f"image/{label}/{label}_{n:05}.jpg", f"annotation/{label}/{label}_{n:05}.json"]
+            for label, n in pairs
+        ]
+        if name == "train":
+            lists.append(lists[0][1:])
+        (folder / f"{name}.json").write_text(json.dumps(lists))
+
+
+def make_emo8(folder: Path) -> None:
+    """A folder for each class; one name in two of them, and a folder that is no class."""
+    places = ("train/awe/1.jpg", "train/fear/1.jpg", "val/Sadness/2.jpg", "test/anger/3.jpg", "test/joy/4.jpg")
+    for number, place in enumerate(places):
+        path = folder / place
+        path.parent.mkdir(parents=True)
+        path.write_bytes(make_jpeg(number))
+
+
+def make_se_emotions(folder: Path) -> None:
+    """Ticks as 0 and 1, as X, x and blank cells, one that is neither, a comment of two lines, one without emotions."""
+    header = "repo,type,id,created_at,user,comment,modified_comment,Anger,Love,Fear,Joy,Sadness,Surprise,Emotion 2"
+    start = "angular/angular,issue,{},2021-07-29 21:59:28,ann,raw"
+    train = [
+        start.format(1) + ',"[USER] Well done,\nthank you!",0,1,0,1,0,0,None',
+        start.format(2) + ",Use the parser.,0,0,0,0,0,0,None",
+        start.format(3) + ",This is broken again.,X,,,,x,,",
+    ]
+    test = [start.format(4) + ",Hm.,0,0,maybe,0,0,0,None", start.format(1) + ",Odd.,0,0,0,0,0,1,None"]
+    for name, lines in (("train", train), ("test", test)):
+        (folder / f"ann-{name}.csv").write_text("\n".join([header, *lines]) + "\n")
+
+
+def _write_tone(path: Path, name: str) -> None:
+    """Write half a second of sound, another one for each name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(list(name.encode()))
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(rng.integers(-3000, 3000, 8_000, dtype=np.int16).tobytes())
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "cremad": make_cremad,
     "ferplus": make_ferplus,
@@ -83,5 +180,13 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "emobank_writers": make_emobank,
     "emonet_face": make_emonet_face,
     "goemotions": make_goemotions,
+    "emodb": make_emodb,
+    "ravdess": make_ravdess,
+    "beat": make_beat,
+    "meld": make_meld,
+    "mahaemotions": make_mahaemotions,
+    "emoset": make_emoset,
+    "emo8": make_emo8,
+    "se_emotions": make_se_emotions,
 }
 """What writes a small corpus, by the name of its shipped recipe."""

@@ -218,7 +218,7 @@ class Table(_Settings):
     """Instead of ``table``: raw files (globs) whose folders and names say something. Each is a row with the column
     ``<file>`` only, which ``extract`` takes apart."""
     columns: tuple[str, ...] = ()
-    """Names of the columns, if the first line has none."""
+    """Names of the columns, if the first line has none, or of the members of rows that are JSON lists."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
     """What separates cells; by default the character that gives most of the columns used."""
     quotes: bool = True

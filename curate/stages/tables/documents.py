@@ -1,7 +1,7 @@
 """Tables in JSON, JSON lines and Parquet: rows of text with the number of each."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +20,35 @@ KEY, VALUE = "key", "value"
 
 
 def json_columns(path: Path) -> list[str]:
-    """Return the names of the members that rows of a JSON or JSON lines file have."""
+    """Return the names of the members that rows of a JSON or JSON lines file have.
+
+    Raises ``InvalidRow`` if its rows are lists, whose members have no names.
+    """
     names: dict[str, None] = {}
+    has_lists = False
     for _, row in _objects(path):
+        has_lists = has_lists or isinstance(row, list)
         if isinstance(row, dict):
             names.update(dict.fromkeys(row))
+    if has_lists and not names:
+        raise InvalidRow("its rows are lists, whose members have no names: name them in `columns`")
     return list(names)
 
 
-def json_rows(path: Path, columns: Collection[str]) -> Iterator[Row]:
+def json_rows(path: Path, columns: Collection[str], names: Sequence[str] = ()) -> Iterator[Row]:
     """Yield the rows of a JSON or JSON lines file, with cells as text and None for what a row does not have.
 
-    A file in JSON is a list of objects, or an object of lists, whose rows have the columns ``key`` and ``value``.
+    A file in JSON is a list of objects, an object of lists, whose rows have the columns ``key`` and ``value``, or a
+    list of lists, whose members are called ``names``.
     """
     for number, row in _objects(path):
-        if isinstance(row, dict):
-            cells: list[Any] = [to_text(row.get(name)) for name in columns]
+        is_named = isinstance(row, list) and len(row) == len(names)
+        members = dict(zip(names, row, strict=True)) if is_named else row
+        if isinstance(members, dict):
+            cells: list[Any] = [to_text(members.get(name)) for name in columns]
             yield Row(number, cells, None)
+        elif isinstance(row, list) and names:
+            yield Row(number, [], f"the row has {len(row)} members, `columns` names {len(names)}")
         else:
             yield Row(number, [], row if isinstance(row, str) else "it is not a JSON object")
 
@@ -67,7 +79,7 @@ def _json_list(path: Path) -> list[Any]:
     if isinstance(content, dict) and content and all(isinstance(members, list) for members in content.values()):
         return [{KEY: name, VALUE: member} for name, members in content.items() for member in members]
     if not isinstance(content, list):
-        raise InvalidRow("it is neither a list of objects nor an object of lists")
+        raise InvalidRow("it is neither a list of objects or lists nor an object of lists")
     return content
 
 

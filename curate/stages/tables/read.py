@@ -81,7 +81,7 @@ def read_file(path: Path, file: str, table: Table | Join, wanted: Sequence[str])
             else:
                 frame = _to_frame(opened.rows, indices, columns, file, problems)
     else:
-        rows = shard_rows(path, file, columns) if is_shard(path) else json_rows(path, columns)
+        rows = shard_rows(path, file, columns) if is_shard(path) else json_rows(path, columns, table.columns)
         frame = _to_frame(rows, list(range(len(columns))), columns, file, problems)
     blank = [pl.when(pl.col(name).str.strip_chars() == "").then(None).otherwise(pl.col(name)) for name in columns]
     frame = frame.with_columns([cell.alias(name) for cell, name in zip(blank, columns, strict=True)])
