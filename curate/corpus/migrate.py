@@ -46,8 +46,8 @@ class Migration(NamedTuple):
             raise InvalidInput(
                 "the map leaves answers that do not fit the label schema; nothing was changed",
                 problems=self.problems,
-                hint="add what becomes of them (`rounded: true` where numbers must be whole), or `again: true` to a field "
-                "whose answers are to be judged again",
+                hint="add what becomes of them (`rounded: true` where numbers must be whole), or `again: true` to a "
+                "field whose answers are to be judged again",
             )
         self.table.commit(self.acts, metadata={"stage": "migrate", "source": self.source})
 

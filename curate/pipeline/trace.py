@@ -1,6 +1,6 @@
 """Everything that led to the label of one item."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from curate.corpus.judgements import ACTIONS
@@ -74,4 +74,4 @@ def _first(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 def _age(act: Mapping[str, Any]) -> tuple[str, int]:
     """Return what acts are in order by: their times, and what they did."""
-    return str(act["acted_at"] or ""), ACTIONS.index(act["action"])
+    return str(act["acted_at"] or ""), ACTIONS.index(act["action"]) if act["action"] in ACTIONS else -1
