@@ -99,7 +99,7 @@ WRONG = {
     "{stage: ingest, files: 3}": "files must be a text or a list such as [a, b], not 3",
     "{stage: ingest, files: [1]}": "files, number 1 must be a text, not 1",
     "{stage: ingest, files: []}": "files needs at least 1 entry",
-    "{stage: ingest, files: }": "ingest: name `files`, `tables` or both",
+    "{stage: ingest, files: }": "ingest: name `files`, `tables`, `urls` or several of them",
     "{stage: ingest, files: {a: b}}": "files must be a text or a list such as [a, b], not a group of settings",
     "{stage: preprocess, max_pause_s: long}": "max_pause_s must be a number, not 'long'",
     "{stage: preprocess, faces: 3}": "faces must be a group of settings, not 3",

@@ -47,7 +47,12 @@
     event.preventDefault()
     event.stopImmediatePropagation()
     players().filter((button) => button !== chosen && isPlaying(button)).forEach(press)
+    // At the moment when a clip begins anew, its button may still say the contrary of what the video does.
+    const place = players().indexOf(chosen)
+    const video = document.querySelectorAll('video')[place]
+    const shouldPause = video && (!video.paused || video.ended)
     press(chosen)
+    if (video) setTimeout(() => video.paused !== shouldPause && players()[place] && press(players()[place]), 100)
   }, true)
 
   // Tab goes straight to the first degree or text that is still to be given, and on from text to text.
