@@ -16,6 +16,7 @@ from curate.cli.commands import (
     errata,
     forget,
     labels,
+    labels_migrate,
     plan,
     preview,
     recipes,
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.add_typer(annotate.app, name="annotate")
 app.add_typer(audit.app, name="audit")
 app.add_typer(errata.app, name="errata")
+labels.app.command("migrate")(labels_migrate.migrate_command)
 app.add_typer(labels.app, name="labels")
 app.add_typer(recipes.app, name="recipes")
 app.command("run")(run.run_command)

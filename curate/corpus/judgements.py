@@ -13,8 +13,11 @@ import pyarrow.compute as pc
 from curate.files import sha256_of
 from curate.labels import LabelSchema
 
-ACTIONS = ("created", "updated", "skipped", "cannot_judge", "restored", "deleted")
-"""What an act can do to a judgement; of two at the same time, the later in this order counts."""
+ACTIONS = ("created", "updated", "skipped", "cannot_judge", "restored", "migrated", "deleted")
+"""What an act can do to a judgement; of two at the same time, the later in this order counts.
+
+``migrated`` is the one that no rater does: the same judgement in the terms of a changed label schema.
+"""
 
 FROM_PROPOSAL = frozenset({"prediction", "prediction-changed"})
 """The origins of values that a proposal had filled in."""

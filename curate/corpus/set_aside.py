@@ -2,11 +2,14 @@
 
 from typing import NamedTuple
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.judgements import current_judgements
+from curate.corpus.schema_fit import open_stored
 from curate.corpus.view import Corpus
 from curate.sentences import count_of, verb_of
+from curate.storage.workspace import Workspace
 
 _ACTS = ("annotation_id", "judgement_id", "item_id", "action", "acted_at")
 _LOG = "_delta_log/*.json"
@@ -32,7 +35,10 @@ class SetAside(NamedTuple):
             )
         if self.other_schemas:
             names = ", ".join(self.other_schemas)
-            lines.append(f"judgements under label schema {names} are set aside: this recipe uses another label schema")
+            lines.append(
+                f"judgements under label schema {names} are set aside: this recipe uses another label schema "
+                "(`curate labels migrate --from` carries them over)"
+            )
         return lines
 
     def forecast(self) -> str:
@@ -50,15 +56,30 @@ class SetAside(NamedTuple):
 def set_aside(corpus: Corpus) -> SetAside:
     """Return which judgements of a workspace the recipe leaves out."""
     table = corpus.table("annotations")
-    schemas = {
-        name.partition("/")[0]
-        for name in corpus.workspace.folder.child("tables").child("annotations").glob(f"*/{_LOG}")
-    }
-    others = tuple(sorted(schemas - {corpus.labels.name}))
     acts = table.read(list(_ACTS))
+    others = tuple(
+        name
+        for name in judged_schemas(corpus.workspace)
+        if name != corpus.labels.name and not _is_carried_over(corpus, name, acts["judgement_id"])
+    )
     if not acts.num_rows:
         return SetAside(0, 0, others)
     judgements = current_judgements(acts)
     made = corpus.read("items", ["item_id"])["item_id"]
     lost = judgements.filter(pc.invert(pc.is_in(judgements["item_id"], value_set=made)))
     return SetAside(len(lost["item_id"].unique()), lost.num_rows, others)
+
+
+def judged_schemas(workspace: Workspace) -> tuple[str, ...]:
+    """Return the names of the label schemas under which a workspace holds acts."""
+    names = workspace.folder.child("tables").child("annotations").glob(f"*/{_LOG}")
+    return tuple(sorted({name.partition("/")[0] for name in names}))
+
+
+def _is_carried_over(corpus: Corpus, schema_name: str, judgement_ids: pa.ChunkedArray) -> bool:
+    """Return whether every judgement under another label schema has an act under the recipe's."""
+    stored = open_stored(corpus.workspace, corpus.labels, schema_name)
+    if stored is None:
+        return True
+    judgements = current_judgements(stored.table.read(list(_ACTS)), with_skipped=True)["judgement_id"]
+    return bool(pc.all(pc.is_in(judgements, value_set=judgement_ids), min_count=0).as_py())

@@ -6,6 +6,7 @@ from curate.labels.fields.base import AggregationRule
 from curate.labels.fields.phrases import DEFAULT_LANGUAGE, Language
 from curate.labels.layout import Layout, parse_layout
 from curate.labels.markup import control_field
+from curate.labels.migration import FieldMap, Undecided, load_migration
 from curate.labels.schema import LabelSchema, load_labels
 from curate.labels.strict import strict_problems
 from curate.labels.targets.card import compile_card
@@ -26,6 +27,7 @@ __all__ = [
     "AggregationRule",
     "Feature",
     "Field",
+    "FieldMap",
     "ItemContext",
     "Label",
     "LabelSchema",
@@ -33,6 +35,7 @@ __all__ = [
     "Layout",
     "Taxonomy",
     "Turn",
+    "Undecided",
     "arrow_type",
     "check_config",
     "compile_arrow",
@@ -44,6 +47,7 @@ __all__ = [
     "describe_labels",
     "find_layout",
     "load_labels",
+    "load_migration",
     "load_taxonomy",
     "parse_layout",
     "strict_problems",

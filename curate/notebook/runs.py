@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from curate.corpus.schema_fit import refuse_misfits
 from curate.errors import InvalidInput
 from curate.executors.open import open_executor
 from curate.llm.money.account import UsageTotals
@@ -84,6 +85,13 @@ def plan_loaded(loaded: LoadedRecipe, workspace: str | Path) -> list[StagePlan]:
     """Return what a run of a recipe would do. Makes no workspace."""
     with _existing_or_empty(workspace) as root:
         return plan_stages(loaded, Workspace(root))
+
+
+def check_stored(loaded: LoadedRecipe, workspace: str | Path) -> None:
+    """Raise ``InvalidInput`` if a workspace of this recipe holds judgements that do not fit its label schema."""
+    opened = Workspace(workspace, create=False) if Workspace.is_at(workspace) else None
+    if opened is not None and opened.recipe == loaded.recipe.recipe:
+        refuse_misfits(opened, loaded.labels)
 
 
 def load(

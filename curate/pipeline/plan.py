@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.schema_fit import refuse_misfits
 from curate.corpus.set_aside import set_aside
 from curate.corpus.spec import parent_column
 from curate.corpus.view import Corpus
@@ -36,9 +37,11 @@ class StagePlan(NamedTuple):
 def plan(loaded: LoadedRecipe, workspace: Workspace) -> list[StagePlan]:
     """Return what a run would do, without doing it.
 
-    Raises ``WorkspaceUnusable`` for the workspace of another recipe.
+    Raises ``WorkspaceUnusable`` for the workspace of another recipe, and ``InvalidInput`` for stored judgements that do
+    not fit the label schema.
     """
     workspace.check_recipe(loaded.recipe.recipe)
+    refuse_misfits(workspace, loaded.labels)
     corpus = Corpus(workspace, loaded.labels, {})
     answers = workspace.local / ANSWERS
     tools = make_tools(loaded, workspace, answers=answers if answers.is_file() else None)

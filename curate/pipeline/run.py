@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Protocol
 
 from curate.corpus.live import hash_works
+from curate.corpus.schema_fit import refuse_misfits
 from curate.corpus.stored import remove_unused_blobs
 from curate.corpus.tombstones import Tombstones
 from curate.corpus.view import Corpus
@@ -79,6 +80,8 @@ def attempt(
             raise InvalidInput(f"{option} {name}: the recipe has no such stage{nearest(name, names)}")
     with workspace.lock(), collecting_garbage_less():
         Tombstones.read(workspace).check_finished()
+        workspace.check_recipe(loaded.recipe.recipe)
+        refuse_misfits(workspace, loaded.labels)
         workspace.claim(loaded.recipe.recipe, loaded.path, loaded.raw)
         record = RunRecord(loaded, workspace)
         corpus = Corpus(workspace, loaded.labels, {})

@@ -1,8 +1,9 @@
 """Everything that led to the label of one item."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
+from curate.corpus.judgements import ACTIONS
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.pipeline.walk import open_corpus
@@ -44,7 +45,7 @@ def trace(loaded: LoadedRecipe, workspace: Workspace, item: str) -> Trace:
         source=_first(_rows(corpus, "sources", "source_id", row["source_id"])),
         face=_first(_rows(corpus, "faces", "face_id", row["face_id"])) if row["face_id"] else None,
         prelabels=sorted(_rows(corpus, "prelabels", "item_id", item_id), key=lambda proposal: bool(proposal["final"])),
-        acts=sorted(_rows(corpus, "annotations", "item_id", item_id), key=lambda act: str(act["acted_at"] or "")),
+        acts=sorted(_rows(corpus, "annotations", "item_id", item_id), key=_age),
         label=_first(_rows(corpus, "labels", "item_id", item_id)),
         releases={version: by_item[item_id] for version, by_item in splits.items() if item_id in by_item},
     )
@@ -69,3 +70,8 @@ def _rows(corpus: Corpus, table: str, column: str, value: str) -> list[dict[str,
 
 def _first(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     return rows[0] if rows else None
+
+
+def _age(act: Mapping[str, Any]) -> tuple[str, int]:
+    """Return what acts are in order by: their times, and what they did."""
+    return str(act["acted_at"] or ""), ACTIONS.index(act["action"]) if act["action"] in ACTIONS else -1

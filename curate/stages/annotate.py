@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
+import pyarrow.compute as pc
 from pydantic import Field
 
 from curate.annotation.guideline import find_guideline
@@ -99,6 +100,8 @@ def _waiting(corpus: Corpus, stage: Annotate) -> str:
     """Return how many items still need judgements where no server is running; empty if none do."""
     items = set(corpus.read("items", ["item_id"])["item_id"].to_pylist())
     acts = current_judgements(corpus.read("annotations"))
+    is_reopened = pc.and_(pc.equal(acts["action"], "migrated"), pc.greater(pc.list_value_length(acts["misfits"]), 0))
+    acts = acts.filter(pc.invert(pc.fill_null(is_reopened, False)))
     raters = Counter(acts["item_id"].to_pylist())
     waiting = sum(raters[item] < stage.raters_per_item for item in items)
     verb = verb_of(waiting, "waits", "wait")

@@ -96,6 +96,11 @@ class Table:
         wrong = [name for name, count in nulls.items() if count not in (None, rows[name].null_count)]
         return f"has other values of {wrong[0]} than were written" if wrong else None
 
+    def stored_schema(self) -> pa.Schema | None:
+        """Return the columns that are stored, whatever the spec says; None if nothing was committed yet."""
+        delta = self._open()
+        return None if delta is None else _stored_schema(delta)
+
     def read_stored(self) -> pa.Table:
         """Read all rows with the columns that are stored, whatever the spec says."""
         from pyarrow import dataset
@@ -238,11 +243,12 @@ class Table:
             return
         stored = _stored_schema(delta)
         for field in self.spec.schema:
-            if field.name in stored.names and not _is_same_type(stored.field(field.name).type, field.type):
+            if field.name in stored.names and not is_same_type(stored.field(field.name).type, field.type):
                 raise WorkspaceUnusable(
                     f"table {self.spec.name} holds {field.name} as {stored.field(field.name).type}, "
                     f"and the label schema now says {field.type}",
-                    hint="a published label schema is never edited: give the new one a new version (.v2)",
+                    hint="a published label schema is never edited: give the new one a new version (.v2), and carry "
+                    "judgements over with `curate labels migrate --from`",
                 )
 
     @contextmanager
@@ -298,11 +304,12 @@ def _file_names(delta: Any) -> list[str]:
     return [PurePosixPath(uri).name for uri in delta.file_uris()]
 
 
-def _is_same_type(first: pa.DataType, second: pa.DataType) -> bool:
+def is_same_type(first: pa.DataType, second: pa.DataType) -> bool:
+    """Return whether two types hold the same values, whatever they call the members of a list."""
     # Delta names the members of a list "element" where Arrow says "item".
     if pa.types.is_list(first) and pa.types.is_list(second):
-        return _is_same_type(first.value_type, second.value_type)
+        return is_same_type(first.value_type, second.value_type)
     if pa.types.is_struct(first) and pa.types.is_struct(second):
         names = [field.name for field in first] == [field.name for field in second]
-        return names and all(_is_same_type(a.type, b.type) for a, b in zip(first, second, strict=True))
+        return names and all(is_same_type(a.type, b.type) for a, b in zip(first, second, strict=True))
     return bool(first == second)

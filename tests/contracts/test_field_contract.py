@@ -71,6 +71,23 @@ def test_value_survives_arrow_and_release(kind, data):
 
 
 @kinds
+@slow
+@given(data=st.data())
+def test_value_is_carried_over_to_other_labels_and_ends(kind, data):
+    field, _, value = draw_case(data, kind)
+    if field.labels:
+        assert field.relabelled(value, {}) == value
+        assert field.relabelled(value, dict.fromkeys(field.labels)) is None
+        names = {label: f"new {label}" for label in field.labels}
+        assert field.relabelled(field.relabelled(value, names), {new: old for old, new in names.items()}) == value
+    if field.ends:
+        assert field.check(field.rescaled(value, field.ends, rounded=False)) == value
+    else:
+        with pytest.raises(ValueError, match="has no scale"):
+            field.rescaled(value, (0, 1), rounded=False)
+
+
+@kinds
 @few
 @given(data=st.data())
 def test_value_survives_a_table(kind, data):

@@ -40,7 +40,8 @@ def test_judgements_under_another_label_schema_are_named(tmp_path):
     result = set_aside(made.corpus)
     assert result.other_schemas == ("text_quality.v1",)
     assert result.sentences() == [
-        "judgements under label schema text_quality.v1 are set aside: this recipe uses another label schema"
+        "judgements under label schema text_quality.v1 are set aside: this recipe uses another label schema "
+        "(`curate labels migrate --from` carries them over)"
     ]
 
 

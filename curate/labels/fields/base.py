@@ -105,6 +105,33 @@ class Field(BaseModel, ABC):
         """Return the number that stands for a value in histograms and means, or None if the type has none."""
         return None
 
+    # Migrated: stored values under a label schema that has changed.
+
+    def relabelled(self, value: Any, names: Mapping[str, str | None]) -> Any:
+        """Return a stored value with other labels; None as a name removes the label with what it marks.
+
+        Labels that ``names`` lacks stay. Returns None if nothing is left. The result is not checked.
+        """
+        if isinstance(value, str):
+            return names.get(value, value)
+        if isinstance(value, Mapping):
+            label = names.get(value["label"], value["label"])
+            return None if label is None else {**value, "label": label}
+        parts = [part for entry in value if (part := self.relabelled(entry, names)) is not None]
+        return parts or None
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The lowest and the highest number of a value that is numbers on a scale; None for other types."""
+        return None
+
+    def rescaled(self, value: Any, ends: tuple[float, float], *, rounded: bool) -> Any:
+        """Return a value from a scale with other ``ends``, converted linearly; with ``rounded``, to whole numbers.
+
+        Raises ``ValueError`` for a number outside of ``ends``, and for a field without a scale.
+        """
+        raise ValueError(f"a field of type {self.type} has no scale")
+
     # Answered: what a model or another labeller has to know, and what it returns.
 
     @abstractmethod

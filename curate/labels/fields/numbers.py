@@ -32,6 +32,16 @@ def grid_step(minimum: float, maximum: float, step: float | None) -> float:
     return step if step is not None else (maximum - minimum) / _STEPS
 
 
+def rescaled_number(value: Any, old: tuple[float, float], new: tuple[float, float], *, rounded: bool = False) -> float:
+    """Return a number of one scale on another, such that the ends become the ends; ``rounded`` moves halves up.
+
+    Raises ``ValueError`` for a number outside of the old scale.
+    """
+    share = (checked_number(value, *old) - old[0]) / (old[1] - old[0])
+    number = round(new[0] + share * (new[1] - new[0]), _DIGITS)
+    return float(math.floor(number + 0.5)) if rounded else number
+
+
 def spaced(minimum: float, maximum: float, step: float) -> list[float]:
     """Return values on the grid from ``minimum`` to ``maximum``, evenly spaced: all if they are at most 11.
 

@@ -16,7 +16,7 @@ from curate.labels.fields.base import (
     Comparison,
     Field,
 )
-from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid, spaced
+from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid, rescaled_number, spaced
 from curate.labels.fields.phrases import DEFAULT_LANGUAGE, Words, in_language, phrase
 from curate.labels.fields.results import Result, collect, value_of
 from curate.labels.layout import Layout
@@ -76,6 +76,13 @@ class Scale(Field):
 
     def number_of(self, value: Any) -> float:
         return float(value)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self.minimum, self.maximum
+
+    def rescaled(self, value: Any, ends: tuple[float, float], *, rounded: bool) -> float:
+        return rescaled_number(value, ends, self.ends, rounded=rounded)
 
     def json_schema(self) -> dict[str, Any]:
         if self.level == "ordinal":

@@ -14,7 +14,7 @@ from curate.labels.features import Feature, list_of, scalar
 from curate.labels.fields.base import Aggregate, AggregationRule, Comparison, Field
 from curate.labels.fields.checks import is_settled, members, unanimous
 from curate.labels.fields.clock import MAX_S, is_cut, region_times
-from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid
+from curate.labels.fields.numbers import check_range, checked_number, grid_step, mean, on_grid, rescaled_number
 from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.fields.results import Result, control_suffix, value_of
 from curate.labels.layout import Layout
@@ -95,6 +95,17 @@ class Trace(Field):
     @property
     def arrow_type(self) -> pa.DataType:
         return pa.struct({"step_s": pa.float64(), "values": pa.list_(pa.float64())})
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self._bounds
+
+    def rescaled(self, value: Any, ends: tuple[float, float], *, rounded: bool) -> dict[str, Any]:
+        samples = [
+            None if sample is None else rescaled_number(sample, ends, self._bounds, rounded=rounded)
+            for sample in value["values"]
+        ]
+        return {**value, "values": samples}
 
     @property
     def feature(self) -> Feature:

@@ -33,7 +33,7 @@ _COLUMNS = (
 )
 _MEDIA = ("video", "video_b", "audio", "audio_b")
 _ACTS = ("annotation_id", "judgement_id", "item_id", "annotator", "arm", "action", "acted_at", "cannot_judge")
-_SHOWN_ACTS = ("created", "updated", "restored", "cannot_judge")
+_SHOWN_ACTS = ("created", "updated", "restored", "migrated", "cannot_judge")
 
 OUTCOMES = (
     "labelled by people",

@@ -146,6 +146,15 @@ class Spans(Field):
     def labels_of(self, value: Any) -> list[str]:
         return [span["label"] for span in value["spans"]]
 
+    def relabelled(self, value: Any, names: Mapping[str, str | None]) -> Any:
+        relabelled = super().relabelled
+        spans = [span for stored in value["spans"] if (span := relabelled(stored, names)) is not None]
+        if not spans:
+            return None
+        kept = {span["id"] for span in spans}
+        relations = [link for link in value["relations"] or () if {link["from"], link["to"]} <= kept]
+        return {"spans": spans, "relations": relations}
+
     def json_schema(self) -> dict[str, Any]:
         span = quotations.quotation_schema(self.labels, max_chars=self.max_chars, has_turns=self.over == "dialogue")
         parts: dict[str, Any] = {"spans": {"type": "array", "items": span, "maxItems": self.max_spans}}
