@@ -228,6 +228,37 @@ def test_labels_of_names_folders_lists_and_rows(tmp_path, name):
         assert sentence in wrong[subject][1]
 
 
+def test_wrime_strengths_by_rater(tmp_path):
+    corpus = make_corpus("wrime", tmp_path)
+    texts = {row["item_id"]: row["text"] for row in corpus.read("items").to_pylist()}
+
+    def strengths(row: dict[str, Any]) -> dict[str, str]:
+        return {entry["label"]: entry["intensity"] for entry in row["emotion"] or ()}
+
+    acts = corpus.read("annotations").to_pylist()
+    given = {(texts[row["item_id"]][0], row["arm"], row["annotator"]): strengths(row) for row in acts}
+    first = {"sadness": "strong", "surprise": "strong", "anger": "weak", "fear": "medium", "disgust": "weak"}
+    assert given == {
+        ("車", "writer", "writer-1"): {"sadness": "strong", "surprise": "weak", "anger": "strong"},
+        ("車", "reader", "reader1"): first,
+        ("車", "reader", "reader2"): {"sadness": "medium", "surprise": "medium"},
+        ("車", "reader", "reader3"): {"sadness": "medium", "surprise": "medium", "fear": "weak", "disgust": "weak"},
+        ("眠", "writer", "writer-2"): {},
+        ("眠", "reader", "reader1"): {"joy": "weak"},
+        ("眠", "reader", "reader2"): {},
+        ("眠", "reader", "reader3"): {},
+    }
+    labels = {texts[row["item_id"]][0]: strengths(row) for row in corpus.read("labels").to_pylist()}
+    medians = {"sadness": "medium", "surprise": "medium", "anger": "weak", "fear": "weak", "disgust": "weak"}
+    assert labels == {"車": medians, "眠": {"joy": "weak"}}
+    wrong = rejected(corpus)
+    assert {subject: reason for subject, (reason, _) in wrong.items()} == {
+        "wrime-ver2.tsv#4:Reader2_Joy": "invalid",
+        "wrime-ver2.tsv#5:again": "duplicate",
+    }
+    assert "'4' is not one of weak, medium, strong" in wrong["wrime-ver2.tsv#4:Reader2_Joy"][1]
+
+
 def test_who_judged_and_in_which_split(tmp_path):
     corpus = make_corpus("mahaemotions", tmp_path)
     splits = {

@@ -11,8 +11,9 @@ import polars as pl
 import pytest
 import yaml
 
+from curate.annotation.importing.check import mapping_problems
 from curate.annotation.importing.rows import KEY
-from curate.annotation.importing.settings import Table
+from curate.annotation.importing.settings import Table, Ticks
 from curate.corpus.judgements import current_judgements
 from curate.corpus.sources import RawFolders
 from curate.errors import InvalidInput
@@ -147,6 +148,43 @@ def test_formats_and_joins_say_the_same(tmp_path):
         [{"name": "split", "value": "train"}, {"name": "old", "value": "True"}],
         [{"name": "split", "value": "test"}, {"name": "old", "value": None}],
     ]
+
+
+GRADED = "name: graded.v1\nunit: post\nfields:\n  emotion: {type: category, taxonomy: ekman6.v1, multiple: true, %s}\n"
+WORDS, NUMBERS = "intensity: [weak, strong]", "intensity: {minimum: 0, maximum: 4, step: 1}"
+STRENGTHS = {
+    "words": (
+        WORDS,
+        {"0": None, "1": "weak", "2": "strong"},
+        [("anger", "strong"), ("fear", "weak")],
+        "'9' is not one of",
+    ),
+    "numbers": (NUMBERS, {"0": None}, [("anger", 2.0), ("fear", 1.0)], "9 is not within 0 to 4"),
+}
+
+
+@pytest.mark.parametrize("kind", STRENGTHS)
+def test_ticks_that_say_how_strong_each_label_is(tmp_path, kind):
+    field, grades, expected, sentence = STRENGTHS[kind]
+    (tmp_path / "graded.v1.yaml").write_text(GRADED % field)
+    (tmp_path / "t.csv").write_text("id,text,who,A,F\na,One.,ann,2,1\na,One.,ben,0,\na,One.,cem,9,1\na,One.,dan,x,0\n")
+    ticks = {"emotion": {"columns": {"A": "anger", "F": "fear"}, "intensity": grades}}
+    table = Table.model_validate({"table": "t.csv", "item": ITEM, "rater": "who", "ticks": ticks})
+    labels = load_labels("graded.v1", tmp_path)
+    assert list(mapping_problems(table, labels)) == []
+    mapped = read_tables([table], RawFolders(tmp_path), labels)
+    given = [{"label": label, "intensity": strength} for label, strength in expected]
+    assert judged(mapped, "emotion") == [("a", "ann", None, given), ("a", "ben", None, None)]
+    first, second = problems(mapped)
+    assert first.startswith("t.csv#4:A: the intensity of 'anger': ")
+    assert first.endswith(sentence) or sentence in first
+    assert "'x'" in second
+    rows = table.model_copy(update={"ticks": {"emotion": Ticks(label="A", value="F")}})
+    bad = table.model_copy(update={"ticks": {"emotion": Ticks(columns={"A": "anger"}, intensity={"1": "huge"})}})
+    assert [sentence for _, sentence in mapping_problems(rows, labels)] == [
+        "emotion asks how strong each label is: name a column for each in `columns`"
+    ]
+    assert "'huge'" in next(sentence for _, sentence in mapping_problems(bad, labels))
 
 
 def test_rows_that_are_lists(tmp_path):
@@ -288,6 +326,10 @@ BAD_SETTINGS = [
     (
         "{table: t.csv, item: {id: id}, votes: {valence: {A: x}}}",
         "valence has no labels, so it cannot come from votes: use long or wide",
+    ),
+    (
+        "{table: t.csv, item: {id: id}, ticks: {emotion: {columns: {said: fear}, intensity: {1: weak}}}}",
+        "emotion does not ask how strong a label is: remove intensity",
     ),
     (
         "{table: t.csv, item: {id: id}, extract: {id: '(?P<a>x)(?=y)'}}",

@@ -164,6 +164,25 @@ def make_se_emotions(folder: Path) -> None:
         (folder / f"ann-{name}.csv").write_text("\n".join([header, *lines]) + "\n")
 
 
+def make_wrime(folder: Path) -> None:
+    """A post of two lines, one sent twice, a strength that the scale does not have, an emotion for one of three."""
+    emotions = ("Joy", "Sadness", "Anticipation", "Surprise", "Anger", "Fear", "Disgust", "Trust", "Sentiment")
+    raters = ("Writer", "Reader1", "Reader2", "Reader3", "Avg. Readers")
+    names = [f"{rater}_{emotion}" for rater in raters for emotion in emotions]
+    flat = (0, 3, 0, 1, 3, 0, 0, 0, 0)
+    readers = ((0, 3, 0, 3, 1, 2, 1, 0, -1), (0, 2, 0, 2, 0, 0, 0, 0, -1), (0, 2, 0, 2, 0, 1, 1, 0, -2))
+    numbers = [*flat, *(number for reader in readers for number in reader), *readers[1]]
+    odd = [{"Reader1_Joy": 1, "Reader2_Joy": 4}.get(name, 0) for name in names]
+    rows = [
+        ('"車のタイヤが\nパンクしてた"', 1, "train", numbers),
+        ("眠い", 2, "test", odd),
+        ("眠い", 2, "test", [0] * len(names)),
+    ]
+    lines = ["\t".join(["Sentence", "UserID", "Datetime", "Train/Dev/Test", *names])]
+    lines += ["\t".join([text, str(user), "2012/07/31", split, *map(str, row)]) for text, user, split, row in rows]
+    (folder / "wrime-ver2.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def _write_tone(path: Path, name: str) -> None:
     """Write half a second of sound, another one for each name."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -188,5 +207,6 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "emoset": make_emoset,
     "emo8": make_emo8,
     "se_emotions": make_se_emotions,
+    "wrime": make_wrime,
 }
 """What writes a small corpus, by the name of its shipped recipe."""

@@ -1,7 +1,7 @@
 """Cells as answers to a field of the label schema: labels, numbers and texts in their canonical form."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -38,6 +38,21 @@ def to_labels(labels: Sequence[str], field: Field) -> Any:
     return field.check(list(dict.fromkeys(labels)) if field.is_multiple or len(labels) > 1 else labels[0])
 
 
+def to_graded(
+    text: str, *, label: str, grades: Mapping[str, str | None], field: Field
+) -> dict[str, str | float] | None:
+    """Return a label with the intensity that a cell gives it; None if it says that the label is not there.
+
+    Raises ``ValueError``.
+    """
+    meaning = translate(text, Value(constant=label, map=dict(grades)))
+    if meaning is None:
+        return None
+    is_number = pa.types.is_floating(field.arrow_type.value_type.field("intensity").type)
+    (entry,) = field.check([{"label": label, "intensity": _to_number(meaning) if is_number else meaning}])
+    return dict(entry)
+
+
 def find_label(text: str, taxonomy: "Taxonomy") -> str:
     """Return the label that a text names or is the code of; case and spaces around it do not matter if it is clear.
 
@@ -68,10 +83,7 @@ def _parts(text: str, value: Value, *, is_multiple: bool) -> list[str]:
 
 
 def _number(text: str, value: Value, field: Field) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise ValueError(f"{text[:MAX_QUOTED]!r} is not a number") from None
+    number = _to_number(text)
     if value.scale is None:
         return number
     first, last = value.scale
@@ -80,6 +92,13 @@ def _number(text: str, value: Value, field: Field) -> float:
     bounds = field.json_schema()
     low, high = float(bounds["minimum"]), float(bounds["maximum"])
     return low + (number - first) * (high - low) / (last - first)
+
+
+def _to_number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text[:MAX_QUOTED]!r} is not a number") from None
 
 
 def _json(text: str) -> Any:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from curate.annotation.importing.answers import find_label
-from curate.annotation.importing.settings import Table
-from curate.labels import LabelSchema
+from curate.annotation.importing.answers import find_label, to_graded
+from curate.annotation.importing.settings import Table, Ticks
+from curate.labels import Field, LabelSchema
 from curate.sentences import nearest
 
 _Place = tuple[str | int, ...]
@@ -22,12 +22,14 @@ def mapping_problems(table: Table, labels: LabelSchema | None) -> Iterator[tuple
                 fields = tuple(labels.fields) if labels is not None else ()
                 yield (form, name), f"{name} is not a field of {labels and labels.name}{nearest(name, fields)}"
                 continue
-            taxonomy = field.scored_taxonomy
+            taxonomy = field.scored_taxonomy or (field.graded_taxonomy if form == "ticks" else None)
             if form in ("votes", "ticks") and taxonomy is None:
                 yield (form, name), f"{name} has no labels, so it cannot come from {form}: use long or wide"
                 continue
             if taxonomy is None:
                 continue
+            if isinstance(entry, Ticks) and (problem := _intensity_problem(entry, field)):
+                yield (form, name, "intensity"), problem
             named = {"long": "map", "wide": None, "votes": "", "ticks": "columns"}[form]
             targets = entry if named == "" else getattr(entry, named) if named else {}
             for column, label in targets.items():
@@ -36,6 +38,20 @@ def mapping_problems(table: Table, labels: LabelSchema | None) -> Iterator[tuple
                         find_label(label, taxonomy)
                 except ValueError as error:
                     yield (form, name, *([named] if named else []), column), f"{error}{nearest(label, taxonomy.names)}"
+
+
+def _intensity_problem(ticks: Ticks, field: Field) -> str | None:
+    """Return why what is ticked cannot be read with the intensities that the field has, or lacks."""
+    if field.graded_taxonomy is None:
+        return f"{field.name} does not ask how strong a label is: remove intensity" if ticks.intensity else None
+    if not ticks.columns:
+        return f"{field.name} asks how strong each label is: name a column for each in `columns`"
+    for grade in filter(None, ticks.intensity.values()):
+        try:
+            to_graded(grade, label=field.labels[0], grades={}, field=field)
+        except ValueError as error:
+            return str(error)
+    return None
 
 
 def _pattern_problem(pattern: str) -> str | None:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
-from curate.annotation.importing.answers import find_label, to_answer, to_column, to_labels
+from curate.annotation.importing.answers import find_label, to_answer, to_column, to_graded, to_labels
 from curate.annotation.importing.rows import KEY, LINE, problems_of, quoted
 from curate.annotation.importing.settings import FILE_COLUMN, Table, Ticks, Value
 from curate.annotation.importing.values import Coded, read_texts, read_values, text_of, translate
@@ -14,6 +14,8 @@ from curate.labels import Field, LabelSchema
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from curate.labels.taxonomy import Taxonomy
 
 FACTS = (KEY, FILE_COLUMN, LINE, "annotator", "arm")
 """What a judgement has besides its answers."""
@@ -144,6 +146,8 @@ def _ticks(frame: "pl.DataFrame", field: Field, ticks: Ticks) -> JudgementRows:
     """Return the judgements whose answers are ticked labels; one without any tick has none."""
     import polars as pl
 
+    if field.graded_taxonomy is not None:
+        return _graded(frame, field, ticks, field.graded_taxonomy)
     taxonomy = field.scored_taxonomy
     if taxonomy is None:
         raise ValueError(f"{field.name} has no labels to tick")
@@ -183,6 +187,26 @@ def _ticks(frame: "pl.DataFrame", field: Field, ticks: Ticks) -> JudgementRows:
     )
     problems = pl.concat([problems, coded.problems])
     return _assembled(together, {field.name: coded}, {field.name: field}, problems, with_empty=True)
+
+
+def _graded(frame: "pl.DataFrame", field: Field, ticks: Ticks, taxonomy: "Taxonomy") -> JudgementRows:
+    """Return the judgements whose answers are labels with the intensities in their columns."""
+    import polars as pl
+
+    coded: list[Coded] = []
+    for column, name in ticks.columns.items():
+        read = partial(to_graded, label=find_label(name, taxonomy), grades=ticks.intensity, field=field)
+        coded.append(read_values(frame, frame[column], column or "''", read))
+    entries = [pl.format(f"{index}:{{}}", column.codes) for index, column in enumerate(coded)]
+    texts = frame.select(pl.concat_str(entries, separator=_SEPARATOR, ignore_nulls=True)).to_series()
+
+    def join(text: str) -> Any:
+        places = [map(int, entry.split(":")) for entry in text.split(_SEPARATOR) if entry]
+        return field.check([coded[index].values[code] for index, code in places]) if places else None
+
+    together = read_values(frame, texts, field.name, join)
+    problems = pl.concat([*(column.problems for column in coded), together.problems])
+    return _assembled(frame, {field.name: together}, {field.name: field}, problems, with_empty=True)
 
 
 def _is_true(text: str) -> bool:

@@ -49,6 +49,10 @@ Names = Annotated[
     BeforeValidator(_with_text_keys, json_schema_input_type=str | list[Scalar] | dict[Scalar, Scalar]),
 ]
 """Columns and what each stands for; a column or a list of columns stands for itself."""
+Map = Annotated[
+    dict[str, Text | None],
+    BeforeValidator(_with_text_keys, json_schema_input_type=dict[Scalar, Scalar | None]),
+]
 
 
 class _Settings(BaseModel):
@@ -64,10 +68,7 @@ class Value(_Settings):
     """A text with columns in braces, such as ``{actor}_{take}``."""
     constant: Text | None = None
     """The same value for every row."""
-    map: Annotated[
-        dict[str, Text | None],
-        BeforeValidator(_with_text_keys, json_schema_input_type=dict[Scalar, Scalar | None]),
-    ] = Field(default={}, max_length=10_000)
+    map: Map = Field(default={}, max_length=10_000)
     """What the table's values are called here. Null: no value. Values that are not listed stay as they are."""
     ranges: Annotated[dict[str, Text], BeforeValidator(_with_text_keys, json_schema_input_type=dict[str, Scalar])] = {}
     """What numbers mean, ends included, such as ``65-72: happiness``."""
@@ -142,6 +143,10 @@ class Ticks(_Settings):
     """Whether it is ticked: true, yes, 1 or x."""
     columns: Names = {}
     """Columns that are ticked or not, and the labels they are for."""
+    intensity: Map = {}
+    """If the field asks how strong each label is: what the cells of ``columns`` say of it, such as
+    ``{0: null, 1: weak}``. Null or a blank cell: the label is not there. Cells that are not listed stay as
+    they are."""
 
     @model_validator(mode="after")
     def _check(self) -> "Ticks":

@@ -160,6 +160,11 @@ class Field(BaseModel, ABC):
         return None
 
     @property
+    def graded_taxonomy(self) -> Taxonomy | None:
+        """The taxonomy of a field whose value is labels, each with how strong it is."""
+        return None
+
+    @property
     def is_multiple(self) -> bool:
         """Whether a value may contain several labels."""
         return False

@@ -144,6 +144,10 @@ class Category(Field):
         return self.taxonomy if self.intensity is None else None
 
     @property
+    def graded_taxonomy(self) -> Taxonomy | None:
+        return self.taxonomy if self.intensity is not None else None
+
+    @property
     def is_multiple(self) -> bool:
         return self.multiple
 
