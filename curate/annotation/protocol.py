@@ -80,7 +80,7 @@ class AnnotationServer(Protocol):
     def delete_annotations(self, annotation_ids: Iterable[int]) -> None:
         """Delete annotations; one that does not exist is no error."""
 
-    def remove_media(self, blobs: Blobs, kept: Container[str]) -> int:
+    def remove_media(self, blobs: Blobs, kept_blobs: Container[str]) -> int:
         """Remove shared media other than the blobs of these names, and return how many files were removed."""
 
     def replace_predictions(self, project_id: int, by_task: Mapping[int, Mapping[str, Any] | None]) -> None:

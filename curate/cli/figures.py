@@ -30,9 +30,9 @@ def show_figures(tables: Iterable[Figures]) -> None:
         shared = [note for note in _notes(lines[0]) if all(note in _notes(line) for line in lines)]
         rows = []
         for line in lines:
-            own = [note for note in _notes(line) if note not in shared]
-            marks = [f"[{footnotes.setdefault(note, len(footnotes) + 1)}]" for note in own if not table.inline]
-            rows.append((*line.cells, "; ".join(own) if table.inline else " ".join(marks)))
+            line_notes = [note for note in _notes(line) if note not in shared]
+            marks = [f"[{footnotes.setdefault(note, len(footnotes) + 1)}]" for note in line_notes if not table.inline]
+            rows.append((*line.cells, "; ".join(line_notes) if table.inline else " ".join(marks)))
         if number:
             say("")
         say(table.title)
@@ -46,9 +46,9 @@ def show_figures(tables: Iterable[Figures]) -> None:
         say(f"[{mark}] {text}")
 
 
-def interval_cell(low: float | None, high: float | None) -> str:
+def interval_cell(lower: float | None, upper: float | None) -> str:
     """Return an interval in words, empty for none."""
-    return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+    return "" if lower is None or upper is None else f"{lower:.3f} to {upper:.3f}"
 
 
 def _notes(line: Line) -> list[str]:

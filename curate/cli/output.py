@@ -181,8 +181,8 @@ def show_missing(results: Iterable["StageResult"], *, workspace: str) -> None:
             say(f"note:    {result.stage} rejected {rejected}, most often {shorten(result.rejection)}")
             say(f"         `{rest}` lists every rejection")
         if result.crashed:
-            what = f"{count_of(result.crashed, 'input')} of {result.stage} missing (crashed)"
-            say(f"warning: {what}: the worker was killed, often for lack of memory; run again with --workers 1")
+            crashed = f"{count_of(result.crashed, 'input')} of {result.stage} missing (crashed)"
+            say(f"warning: {crashed}: the worker was killed, often for lack of memory; run again with --workers 1")
         total = sum(result.counts.values())
         missing = total - result.counts.get("ok", 0)
         if result.reason and 2 * missing > total:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from curate.corpus.components import Numbers
 
 
-def place(
+def place_components(
     components: Numbers, strata: Numbers, order: Sequence[float], shares: NDArray[np.float64], placed: NDArray[np.int64]
 ) -> Numbers:
     """Return the split of each component.
@@ -26,7 +26,7 @@ def place(
     totals = placed.sum(axis=0) + np.bincount(strata, minlength=kinds)
     missing = shares[:, None] * totals - placed
     weights = 1 / np.maximum(totals, 1)
-    whole = 1 / max(int(totals.sum()), 1)
+    total_weight = 1 / max(int(totals.sum()), 1)
     sizes = np.bincount(components, minlength=count)
     targets = np.zeros(count, np.int64)
     by_component = np.argsort(components, kind="stable")
@@ -36,7 +36,7 @@ def place(
         members = by_component[ends[component] - sizes[component] : ends[component]]
         counts = np.bincount(strata[members], minlength=kinds)
         gain = (2 * missing * counts - counts**2) @ weights
-        gain += (2 * missing.sum(axis=1) * len(members) - len(members) ** 2) * whole
+        gain += (2 * missing.sum(axis=1) * len(members) - len(members) ** 2) * total_weight
         targets[component] = int(np.argmax(gain))
         missing[targets[component]] -= counts
     single = np.flatnonzero(sizes == 1)

@@ -52,7 +52,7 @@ def add_erratum(workspace: Workspace, text: str, *, item_id: str | None, release
         raise InvalidInput(f"the erratum {problem}", hint=f"say in at most {MAX_CHARS:,} characters what is wrong")
     erratum = Erratum(digest([item_id, release, line])[:12], item_id, release, line, day)
     errata = read_errata(workspace)
-    same = next((known for known in errata if known.erratum_id == erratum.erratum_id), None)
+    same = next((earlier for earlier in errata if earlier.erratum_id == erratum.erratum_id), None)
     if same is None:
         _write(workspace, [*errata, erratum])
     return same or erratum
@@ -61,9 +61,9 @@ def add_erratum(workspace: Workspace, text: str, *, item_id: str | None, release
 def drop_errata(workspace: Workspace, item_ids: Collection[str]) -> None:
     """Remove the errata of items that are forgotten. The caller holds the workspace's lock."""
     errata = read_errata(workspace)
-    kept = [erratum for erratum in errata if erratum.item_id not in item_ids]
-    if len(kept) < len(errata):
-        _write(workspace, kept)
+    remaining = [erratum for erratum in errata if erratum.item_id not in item_ids]
+    if len(remaining) < len(errata):
+        _write(workspace, remaining)
 
 
 def to_lines(errata: Iterable[Erratum]) -> str:

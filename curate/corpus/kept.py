@@ -6,19 +6,19 @@ import pyarrow.compute as pc
 
 from curate.corpus.view import Corpus
 
-KEPT = "columns"
+KEPT_COLUMNS = "columns"
 """The column of ``sources`` with what a recipe keeps of its tables, as names and values"""
 
 
 def kept_names(corpus: Corpus) -> tuple[str, ...]:
     """Return the names of the columns that any source keeps."""
-    return names_kept(corpus.read("sources", [KEPT])[KEPT])
+    return names_kept(corpus.read("sources", [KEPT_COLUMNS])[KEPT_COLUMNS])
 
 
 def kept_column(corpus: Corpus, name: str) -> pa.Table | None:
     """Return ``item_id`` and the values of a column that is kept (null: none); None if no source has it."""
-    sources = corpus.read("sources", ["source_id", KEPT])
-    values = kept_values(sources[KEPT], name)
+    sources = corpus.read("sources", ["source_id", KEPT_COLUMNS])
+    values = kept_values(sources[KEPT_COLUMNS], name)
     if values is None:
         return None
     items = corpus.read("items", ["item_id", "source_id"])

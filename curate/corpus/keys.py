@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.kept import KEPT, kept_values, names_kept
+from curate.corpus.kept import KEPT_COLUMNS, kept_values, names_kept
 from curate.document import nearest
 from curate.errors import InvalidInput
 
@@ -53,14 +53,14 @@ def with_columns(items: pa.Table, sources: pa.Table, names: Iterable[str]) -> pa
 
 
 def _source_column(items: pa.Table, sources: pa.Table, name: str) -> pa.Array | pa.ChunkedArray:
-    if name in sources.column_names and name != KEPT:
+    if name in sources.column_names and name != KEPT_COLUMNS:
         return sources[name]
-    values = kept_values(sources[KEPT], name) if KEPT in sources.column_names else None
+    values = kept_values(sources[KEPT_COLUMNS], name) if KEPT_COLUMNS in sources.column_names else None
     if values is None:
-        known = names_kept(sources[KEPT]) if KEPT in sources.column_names else ()
-        own = [column for column in (*items.column_names, *sources.column_names) if column != KEPT]
+        kept_columns = names_kept(sources[KEPT_COLUMNS]) if KEPT_COLUMNS in sources.column_names else ()
+        stored_columns = [column for column in (*items.column_names, *sources.column_names) if column != KEPT_COLUMNS]
         raise InvalidInput(
-            f"no item has a column {name!r}{nearest(name, [*COLUMNS, *known, *own])}",
+            f"no item has a column {name!r}{nearest(name, [*COLUMNS, *kept_columns, *stored_columns])}",
             hint="name a column of items or sources, or one that `ingest` keeps of its tables",
         )
     return values

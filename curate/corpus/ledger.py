@@ -131,12 +131,14 @@ class Ledger:
         rejected: list[tuple[str, str, str, str]] = []
         if owners or pc.count_distinct(rows[key]).as_py() < rows.num_rows:
             rows, rejected, superseded = self._drop_duplicates(rows, owners)
-        kept = rows[parent]
-        others = {name: _with_parents(table, parent_column(name), kept) for name, table in batch.rows.items()}
-        self._owners.append(_named(kept, pa.nulls(len(kept), pa.string())).append_column("key", rows[key]))
+        parents = rows[parent]
+        derived_tables = {
+            name: _with_parents(table, parent_column(name), parents) for name, table in batch.rows.items()
+        }
+        self._owners.append(_named(parents, pa.nulls(len(parents), pa.string())).append_column("key", rows[key]))
         if len(self._owners) > _PARTS_BEFORE_JOINING:
             self._owners = [pa.concat_tables(self._owners).combine_chunks()]
-        batch = batch._replace(rows={**others, self.first: rows}, rejected=[*batch.rejected, *rejected])
+        batch = batch._replace(rows={**derived_tables, self.first: rows}, rejected=[*batch.rejected, *rejected])
         return batch, superseded
 
     def _owners_of(self, keys: pa.ChunkedArray) -> dict[str, tuple[str, str | None]]:
@@ -148,7 +150,7 @@ class Ledger:
         self, rows: pa.Table, owners: dict[str, tuple[str, str | None]]
     ) -> tuple[pa.Table, list[tuple[str, str, str, str]], set[str]]:
         live = self.live.among({work for _, work in owners.values() if work is not None})
-        kept: list[int] = []
+        positions: list[int] = []
         keepers: set[str] = set()
         superseded: set[str] = set()
         duplicates: dict[str, dict[str, str]] = {}
@@ -162,13 +164,13 @@ class Ledger:
                 superseded.add(work)
             owners[key] = (parent, None)
             keepers.add(parent)
-            kept.append(index)
+            positions.append(index)
         rejected = [
             (parent, subject if parent in keepers else parent, "duplicate", detail)
             for parent, details in duplicates.items()
             for subject, detail in (details.items() if parent in keepers else list(details.items())[:1])
         ]
-        return rows.take(pa.array(kept, pa.int64())), rejected, superseded
+        return rows.take(pa.array(positions, pa.int64())), rejected, superseded
 
     def _rejections(self, batch: Batch) -> pa.Table:
         works = _by_input(batch) if batch.rejected else {}
@@ -202,8 +204,8 @@ class Ledger:
             live = self.live.among({pair["work"] for pair in pairs})
             replacing |= {p["work"] for p in pairs if p["work"] == works[p["parent"]] or p["work"] not in live}
         works_of_rows = batch.works.take(pc.index_in(rows[parent_column(name)], value_set=batch.input_ids))
-        others = [column for column in rows.column_names if column != "work"]
-        rows = rows.select(others).append_column("work", works_of_rows)
+        data_columns = [column for column in rows.column_names if column != "work"]
+        rows = rows.select(data_columns).append_column("work", works_of_rows)
         table.commit(rows, replacing=replacing, metadata=metadata)
 
     def _count_retried(self, batch: Batch) -> int:

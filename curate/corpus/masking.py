@@ -34,8 +34,8 @@ def mask_rows(table: str, rows: pa.Table, tombstones: Tombstones) -> pa.Table:
     near = np.asarray(is_near)
     # In the same order as before, which callers rely on.
     positions = np.where(near, np.cumsum(near) - 1 + np.count_nonzero(~near), np.cumsum(~near) - 1)
-    others = rows.filter(pc.invert(is_near))
-    return pa.concat_tables([others, pa.Table.from_pylist(after, schema=rows.schema)]).take(pa.array(positions))
+    unaffected = rows.filter(pc.invert(is_near))
+    return pa.concat_tables([unaffected, pa.Table.from_pylist(after, schema=rows.schema)]).take(pa.array(positions))
 
 
 def _speakers(rows: pa.Table, tombstones: Tombstones) -> frozenset[str]:
@@ -86,6 +86,6 @@ def _mask_track(row: Row, stones: Sequence[Tombstone], speakers: frozenset[str])
     if row["frames"]:
         masked["frames"] = [frame for frame in row["frames"] if is_seen(frame["time_s"])]
     if row["times_s"]:
-        kept = [index for index, time_s in enumerate(row["times_s"]) if is_seen(time_s)]
-        masked |= {name: [row[name][index] for index in kept] for name in _TIMED if row[name]}
+        visible = [index for index, time_s in enumerate(row["times_s"]) if is_seen(time_s)]
+        masked |= {name: [row[name][index] for index in visible] for name in _TIMED if row[name]}
     return masked

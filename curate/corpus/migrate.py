@@ -95,8 +95,8 @@ def _plan_edited(
     rows, changed, unasked = leave_out_unasked(labels, rows, is_changed)
     rows = _with_acts(rows, changed, "unasked", now, parts)
     reopened = _count_reopened(rows, begun)
-    whole = pa.concat_tables(parts) if parts else rows.slice(0, 0)
-    return Migration(labels.name, table, whole, counts, reopened, unasked, tuple(problems))
+    migrated = pa.concat_tables(parts) if parts else rows.slice(0, 0)
+    return Migration(labels.name, table, migrated, counts, reopened, unasked, tuple(problems))
 
 
 def _plan_new_name(
@@ -104,16 +104,16 @@ def _plan_new_name(
 ) -> Migration:
     source, target = stored.table.spec.variant or "", open_table(workspace, "annotations", labels)
     key = digest([source, *(_field_key(labels, name, maps.get(name, FieldMap())) for name in stored.fields)])
-    there = target.read(["annotation_id", "judgement_id", "item_id", "action", "acted_at"])
+    target_acts = target.read(["annotation_id", "judgement_id", "item_id", "action", "acted_at"])
     newest = newest_acts(stored.table.read())
     derived = pa.array([_derived(act, key) for act in newest["annotation_id"].to_pylist()], pa.string())
-    is_done = pc.is_in(derived, value_set=there["annotation_id"].combine_chunks())
-    is_unknown = pc.invert(pc.is_in(newest["judgement_id"], value_set=there["judgement_id"]))
+    is_done = pc.is_in(derived, value_set=target_acts["annotation_id"].combine_chunks())
+    is_unknown = pc.invert(pc.is_in(newest["judgement_id"], value_set=target_acts["judgement_id"]))
     is_left = pc.or_(is_done, pc.and_(pc.equal(newest["action"], "deleted"), is_unknown))
     begun = newest.filter(pc.invert(is_left))
     conversion = convert(labels, maps, list(stored.fields), begun, begun, is_whole=True)
     rows, _, unasked = leave_out_unasked(labels, conversion.rows, pa.array([True] * begun.num_rows, pa.bool_()))
-    latest = {act["judgement_id"]: act for act in newest_acts(there).to_pylist()}
+    latest = {act["judgement_id"]: act for act in newest_acts(target_acts).to_pylist()}
     now = datetime.now(UTC)
     facts = rows.select(["judgement_id", "annotation_id", "action", "acted_at"]).to_pylist()
     times = [_time_among(act, latest.get(act["judgement_id"]), now) for act in facts]

@@ -30,13 +30,13 @@ class StoredJudgements(NamedTuple):
 def open_stored(workspace: Workspace, labels: LabelSchema, schema_name: str) -> StoredJudgements | None:
     """Open the acts under label schema ``schema_name``, which need not exist any more; None if there are none."""
     spec = table_spec("annotations", labels)
-    own = pa.schema([column for column in spec.schema if column.name not in labels.fields])
-    stored = workspace.table(TableSpec(spec.name, own, spec.key, schema_name)).stored_schema()
+    fixed_schema = pa.schema([column for column in spec.schema if column.name not in labels.fields])
+    stored = workspace.table(TableSpec(spec.name, fixed_schema, spec.key, schema_name)).stored_schema()
     if stored is None:
         return None
-    fields = {column.name: column.type for column in stored if column.name not in own.names}
-    whole = pa.schema([*own, *(pa.field(name, kind) for name, kind in fields.items())])
-    return StoredJudgements(workspace.table(TableSpec(spec.name, whole, spec.key, schema_name)), fields)
+    fields = {column.name: column.type for column in stored if column.name not in fixed_schema.names}
+    full_schema = pa.schema([*fixed_schema, *(pa.field(name, kind) for name, kind in fields.items())])
+    return StoredJudgements(workspace.table(TableSpec(spec.name, full_schema, spec.key, schema_name)), fields)
 
 
 def list_misfits(workspace: Workspace, labels: LabelSchema) -> list[str]:

@@ -57,17 +57,17 @@ def set_aside(corpus: Corpus) -> SetAside:
     """Return which judgements of a workspace the recipe leaves out."""
     table = corpus.table("annotations")
     acts = table.read(list(_ACTS))
-    others = tuple(
+    unused_schemas = tuple(
         name
         for name in judged_schemas(corpus.workspace)
         if name != corpus.labels.name and not _is_carried_over(corpus, name, acts["judgement_id"])
     )
     if not acts.num_rows:
-        return SetAside(0, 0, others)
+        return SetAside(0, 0, unused_schemas)
     judgements = current_judgements(acts)
     made = corpus.read("items", ["item_id"])["item_id"]
     lost = judgements.filter(pc.invert(pc.is_in(judgements["item_id"], value_set=made)))
-    return SetAside(len(lost["item_id"].unique()), lost.num_rows, others)
+    return SetAside(len(lost["item_id"].unique()), lost.num_rows, unused_schemas)
 
 
 def judged_schemas(workspace: Workspace) -> tuple[str, ...]:

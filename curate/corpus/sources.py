@@ -86,10 +86,10 @@ class RawFolders(NamedTuple):
         if name.startswith(LINK_STARTS):
             return link_copy(self.fetched or Path("nowhere"), name), None
         if is_fetched(name):
-            whole, _, inner = name.partition(MEMBER)
-            hub_file = parse_hub_name(whole)
+            file_name, _, inner = name.partition(MEMBER)
+            hub_file = parse_hub_name(file_name)
             if not hub_file.copy.is_file() and self.fetch is not None:
-                self.fetch(whole)
+                self.fetch(file_name)
             return hub_file.copy, inner or None
         paths = [folder / name for folder in self]
         existing = next((path for path in paths if os.path.lexists(path)), None)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.balance import place
+from curate.corpus.balance import place_components
 from curate.corpus.components import Numbers, anchors, connect, draw, marks, numbered, seeded_fraction
 from curate.corpus.keys import COLUMNS, column_of, with_columns
 from curate.errors import InvalidInput
@@ -46,14 +46,14 @@ class SplitSettings:
     @property
     def identity(self) -> str:
         """A hash of the settings."""
-        others = {
+        optional = {
             "ids": {name: sorted(ids) for name, ids in self.ids.items()},
             "column": self.column,
             "leave_one_out": self.leave_one_out,
             "balanced": self.balanced,
             "stratify_by": self.stratify_by,
         }
-        stated = {name: value for name, value in others.items() if value}
+        stated = {name: value for name, value in optional.items() if value}
         return digest(
             {"format": 1, "split": [list(self.ratios.items()), sorted(self.disjoint_by), self.seed], **stated}
         )
@@ -63,8 +63,8 @@ class SplitSettings:
         """What no two splits share. Groups of items never part, unless their splits are given."""
         if self.leave_one_out:
             return (self.leave_one_out,)
-        given = self.column or self.ids
-        return tuple(dict.fromkeys((*self.disjoint_by, *([] if given and not self.disjoint_by else ["group"]))))
+        assigned = self.column or self.ids
+        return tuple(dict.fromkeys((*self.disjoint_by, *([] if assigned and not self.disjoint_by else ["group"]))))
 
     @property
     def names(self) -> list[str]:
@@ -141,11 +141,13 @@ def split_rows(
         chosen[:] = [numbers.get(previous.get(item_id) or "", -1) for item_id in items["item_id"].to_pylist()]
     new = np.flatnonzero(chosen < 0)
     if len(new):
-        chosen[new] = _place(items, settings, chosen, new, strata)
+        chosen[new] = _assign(items, settings, chosen, new, strata)
     return pa.array(names).take(pa.array(chosen, mask=chosen < 0))
 
 
-def _place(items: pa.Table, settings: SplitSettings, chosen: Numbers, new: Numbers, strata: pa.Array | None) -> Numbers:
+def _assign(
+    items: pa.Table, settings: SplitSettings, chosen: Numbers, new: Numbers, strata: pa.Array | None
+) -> Numbers:
     """Return the split of each new item; -1 for those that would join splits."""
     keys = {kind: items[column_of(kind)] for kind in (settings.keys or ("source",))}
     values = [numbered(column) if settings.keys else np.full(items.num_rows, -1) for column in keys.values()]
@@ -199,7 +201,7 @@ def _balance(
     members = is_open[components]
     order = [seeded_fraction(texts[index], settings.seed) for index in np.flatnonzero(is_open)]
     shares = np.array(list(settings.ratios.values())) / sum(settings.ratios.values())
-    return place((np.cumsum(is_open) - 1)[components[members]], kinds[new[members]], order, shares, placed)
+    return place_components((np.cumsum(is_open) - 1)[components[members]], kinds[new[members]], order, shares, placed)
 
 
 def _values(items: pa.Table, settings: SplitSettings, secret: bytes) -> pa.Array:
@@ -217,20 +219,20 @@ def _hidden(value: str, secret: bytes) -> str:
     return hmac.new(secret, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:8]
 
 
-def _keep(items: pa.Table, given: pa.Array, previous: Mapping[str, str]) -> pa.Array:
+def _keep(items: pa.Table, assigned: pa.Array, previous: Mapping[str, str]) -> pa.Array:
     """Return the splits that are given, and earlier ones where none is. Raises ``InvalidInput`` if they contradict."""
     if not previous:
-        return given
+        return assigned
     ids = items["item_id"].to_pylist()
     earlier = pa.array([previous.get(item_id) for item_id in ids], pa.string())
-    moved = pc.indices_nonzero(pc.fill_null(pc.not_equal(given, earlier), False)).to_pylist()
+    moved = pc.indices_nonzero(pc.fill_null(pc.not_equal(assigned, earlier), False)).to_pylist()
     if moved:
         raise InvalidInput(
             f"{len(moved):,} items are to be in another split than in an earlier release, and items never move",
-            problems=tuple(f"{ids[row]}: from {earlier[row]} to {given[row]}" for row in moved[:_MAX_PROBLEMS]),
+            problems=tuple(f"{ids[row]}: from {earlier[row]} to {assigned[row]}" for row in moved[:_MAX_PROBLEMS]),
             hint="correct what gives their split, or give the scheme another `seed` to divide all items anew",
         )
-    return pc.coalesce(given, earlier)
+    return pc.coalesce(assigned, earlier)
 
 
 def _listed(items: pa.Table, sources: pa.Table, settings: SplitSettings) -> pa.Array | None:
@@ -248,14 +250,14 @@ def _listed(items: pa.Table, sources: pa.Table, settings: SplitSettings) -> pa.A
             ids = sources[column].take(rows)
         else:
             continue
-        found = _one_array(values.take(pc.index_in(ids, value_set=names)))
-        several = pc.indices_nonzero(pc.fill_null(pc.not_equal(found, splits), False)).to_pylist()
+        listed = _one_array(values.take(pc.index_in(ids, value_set=names)))
+        several = pc.indices_nonzero(pc.fill_null(pc.not_equal(listed, splits), False)).to_pylist()
         if several:
             raise InvalidInput(
-                f"item {items['item_id'][several[0]]} is listed for {splits[several[0]]} and for {found[several[0]]}",
+                f"item {items['item_id'][several[0]]} is listed for {splits[several[0]]} and for {listed[several[0]]}",
                 hint="list each item, or its source, for one split",
             )
-        splits = pc.coalesce(splits, found)
+        splits = pc.coalesce(splits, listed)
     if splits.null_count == len(splits):
         raise InvalidInput(
             f"none of the {len(named):,} ids listed for {' and '.join(settings.ids)} is in the corpus",

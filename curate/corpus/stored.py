@@ -15,15 +15,15 @@ BLOB = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}\.[a-z0-9]{1,8}")
 
 
 def stored_tables(workspace: Workspace) -> dict[str, Table]:
-    """Return every stored table by its place below ``tables``: ``items``, or ``labels/utterance_emotion.v1``."""
+    """Return every stored table by its path below ``tables``: ``items``, or ``labels/utterance_emotion.v1``."""
     folder = workspace.folder.child("tables")
-    places = sorted({name.partition("/_delta_log/")[0] for name in folder.sizes() if "/_delta_log/" in name})
+    paths = sorted({name.partition("/_delta_log/")[0] for name in folder.sizes() if "/_delta_log/" in name})
     tables = {}
-    for place in places:
+    for path in paths:
         child: Folder = folder
-        for part in place.split("/"):
+        for part in path.split("/"):
             child = child.child(part)
-        tables[place] = Table(child, TableSpec(place, pa.schema([]), ""))
+        tables[path] = Table(child, TableSpec(path, pa.schema([]), ""))
     return tables
 
 

@@ -172,8 +172,8 @@ class Tombstones:
         candidates = np.flatnonzero(pc.is_in(rows["source_id"], value_set=pa.array(sorted(parts), pa.string())))
         is_part = np.zeros(rows.num_rows, np.bool_)
         for index in candidates.tolist():
-            place = [rows[name][index].as_py() if name in rows.column_names else None for name in columns]
-            is_part[index] = any(is_cut_from(stone, *place) for stone in parts[rows["source_id"][index].as_py()])
+            extent = [rows[name][index].as_py() if name in rows.column_names else None for name in columns]
+            is_part[index] = any(is_cut_from(stone, *extent) for stone in parts[rows["source_id"][index].as_py()])
         return is_part
 
 

@@ -40,18 +40,18 @@ class Corpus:
         columns: Sequence[str] | None = None,
         *,
         with_repeats: bool = False,
-        where: tuple[str, Collection[str]] | None = None,
+        matching: tuple[str, Collection[str]] | None = None,
     ) -> pa.Table:
         """Read the current rows of a table, sorted by key; rows that repeat others only ``with_repeats``.
 
-        With ``where``, only those with certain values of a column.
+        With ``matching``, only those with certain values of a column.
         """
         stored = self.table(table)
         owner = "work" if "work" in stored.spec.schema.names else "item_id"
         repeats = None if with_repeats else repeats_column(table)
         hidden = [owner, stored.spec.key, *([repeats] if repeats else [])]
         names = list(columns) if columns else stored.spec.schema.names
-        rows = stored.read(list(dict.fromkeys([*names, *hidden])), where=where)
+        rows = stored.read(list(dict.fromkeys([*names, *hidden])), matching=matching)
         is_wanted = self._is_current(table, rows[owner], owner)
         if repeats:
             is_wanted = pc.and_(is_wanted, pc.is_null(rows[repeats]))

@@ -88,7 +88,7 @@ class RayExecutor:
         if imported is not None and imported.is_initialized():
             return imported
         with ExitStack() as settings:
-            settings.enter_context(ray_settings(own=not self.address))
+            settings.enter_context(ray_settings(is_local=not self.address))
             try:
                 import ray
             except ImportError as error:
@@ -135,11 +135,11 @@ class RayExecutor:
 
 
 @contextmanager
-def ray_settings(own: bool) -> Iterator[None]:
+def ray_settings(is_local: bool) -> Iterator[None]:
     """Set what Ray reads from the environment, for a cluster of one's own or another; put all of it back afterwards."""
     # Otherwise Ray reports usage over the network and warns of how it hides GPUs.
     settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-    if own:
+    if is_local:
         # Otherwise Ray leaves a token in the home folder, which clusters started later would ask for.
         settings |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     # Ray itself sets the last two.

@@ -49,10 +49,10 @@ def write_answers(loaded: LoadedRecipe, workspace: Workspace, path: Path, *, ver
         )
     ids = pa.array([item for item, split in releases.splits(manifest).items() if split in hidden], pa.string())
     rows = ReleaseRows(read_tables(corpus, loaded.labels, []), loaded.labels, secret=workspace.secret)
-    found = find_rows(pa.chunked_array([ids.sort()]), rows.item_ids)
-    own = {*loaded.labels.fields, *(f"{name}_soft" for name in loaded.labels.fields), *EVIDENCE_COLUMNS, "item_id"}
-    features = {name: feature for name, feature in rows.features.items() if name in own}
-    table = rows.table(found[found >= 0]).select(list(features)).cast(arrow_schema(features))
+    positions = find_rows(pa.chunked_array([ids.sort()]), rows.item_ids)
+    exported = {*loaded.labels.fields, *(f"{name}_soft" for name in loaded.labels.fields), *EVIDENCE_COLUMNS, "item_id"}
+    features = {name: feature for name, feature in rows.features.items() if name in exported}
+    table = rows.table(positions[positions >= 0]).select(list(features)).cast(arrow_schema(features))
     with replace_whole(path, mode=0o600) as partial:
         parquet.write_table(table, partial, compression="zstd")
     labelled = pc.sum(table["label_source"].is_valid()).as_py() or 0

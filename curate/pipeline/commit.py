@@ -83,8 +83,8 @@ class Commits:
             self._summary.add(batch.rows[self._work.stage.writes[0]])
             result.counts, result.reason = dict(self._summary.counts), self._summary.reason
             result.failed = self._summary.failed
-        shown = {"inputs": len(batch.works), "rows": counts.rows, "rejected": counts.rejected}
-        self._record.log("commit", stage=result.stage, **shown, fingerprint=fingerprint)
+        figures = {"inputs": len(batch.works), "rows": counts.rows, "rejected": counts.rejected}
+        self._record.log("commit", stage=result.stage, **figures, fingerprint=fingerprint)
 
 
 def batch_of(work: BatchWork, done: Sequence[Done], labels: LabelSchema) -> Batch:
@@ -109,8 +109,8 @@ def without_forgotten(batch: Batch, first: str, tombstones: Tombstones) -> tuple
     """Return the batch with rejections in place of the rows that are forgotten, and the blobs that these name."""
     parent, rows = parent_column(first), mask_rows(first, batch.rows[first], tombstones)
     is_forgotten = tombstones.forgotten_rows(rows)
-    dropped, kept = rows.filter(is_forgotten), rows.filter(pc.invert(is_forgotten))
-    gone = set(dropped[parent].to_pylist()) - set(kept[parent].to_pylist())
+    dropped, remaining = rows.filter(is_forgotten), rows.filter(pc.invert(is_forgotten))
+    gone = set(dropped[parent].to_pylist()) - set(remaining[parent].to_pylist())
     # Nothing of a forgotten item gets into the workspace again, its id included.
     rejected = [
         (name, name if name in gone else f"{name}#part", "forgotten", "it was removed for good by `curate forget`")
@@ -118,17 +118,17 @@ def without_forgotten(batch: Batch, first: str, tombstones: Tombstones) -> tuple
     ]
     named = {subject: subject.partition("#")[0] for _, subject, *_ in batch.rejected}
     hidden = tombstones.holds("item", set(named.values()))
-    others = [row for row in batch.rejected if row[0] == row[1] or named[row[1]] not in hidden]
-    tables, blobs = {first: kept}, all_blob_names(dropped)
+    unaffected = [row for row in batch.rejected if row[0] == row[1] or named[row[1]] not in hidden]
+    tables, blobs = {first: remaining}, all_blob_names(dropped)
     for name, table in batch.rows.items():
         if name != first:
             is_gone = pc.is_in(table[parent_column(name)], value_set=pa.array(sorted(gone), pa.string()))
             is_gone = pc.or_(is_gone, tombstones.forgotten_rows(table))
             blobs |= all_blob_names(table.filter(is_gone))
-            shown = table.filter(pc.invert(is_gone))
-            tables[name] = mask_rows(name, shown, tombstones)
-            blobs |= all_blob_names(shown) - all_blob_names(tables[name])
-    return batch._replace(rows=tables, rejected=[*others, *rejected]), blobs
+            visible = table.filter(pc.invert(is_gone))
+            tables[name] = mask_rows(name, visible, tombstones)
+            blobs |= all_blob_names(visible) - all_blob_names(tables[name])
+    return batch._replace(rows=tables, rejected=[*unaffected, *rejected]), blobs
 
 
 def _to_table(parts: Iterable[Rows], schema: pa.Schema) -> pa.Table:
@@ -149,8 +149,8 @@ def _check(
         unknown = ids.filter(pc.invert(pc.is_in(ids, value_set=input_ids)))
         if len(unknown):
             raise RuntimeError(f"stage {stage} returned something of {unknown[0]}, which it was not given")
-    whole = pa.array([parent for parent, subject, *_ in rejected if parent == subject], pa.string())
-    is_settled = pc.or_(pc.is_in(input_ids, value_set=parents[first]), pc.is_in(input_ids, value_set=whole))
+    rejected_inputs = pa.array([parent for parent, subject, *_ in rejected if parent == subject], pa.string())
+    is_settled = pc.or_(pc.is_in(input_ids, value_set=parents[first]), pc.is_in(input_ids, value_set=rejected_inputs))
     missing = input_ids.filter(pc.invert(is_settled))
     if len(missing):
         raise RuntimeError(f"stage {stage} neither kept nor rejected {missing[0]}")

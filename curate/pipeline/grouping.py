@@ -19,8 +19,10 @@ def with_column(loaded: LoadedRecipe, corpus: Corpus, judgements: pa.Table, by: 
     Raises ``InvalidInput`` if there is no such column, or if it holds lists.
     """
     items, sources = corpus.table("items").spec.schema, corpus.table("sources").spec.schema
-    own = [name for name in judgements.column_names if not pa.types.is_nested(judgements.schema.field(name).type)]
-    if by in own and by not in loaded.labels.fields:
+    judgement_columns = [
+        name for name in judgements.column_names if not pa.types.is_nested(judgements.schema.field(name).type)
+    ]
+    if by in judgement_columns and by not in loaded.labels.fields:
         return judgements
     if by == "split":
         table, column = _splits(loaded, corpus), "split"
@@ -30,10 +32,10 @@ def with_column(loaded: LoadedRecipe, corpus: Corpus, judgements: pa.Table, by: 
         of_items = corpus.read("items", ["item_id", "source_id"])
         joined = of_items.join(corpus.read("sources", ["source_id", by]), "source_id")
         table, column = joined.select(["item_id", by]), by
-    elif (kept := kept_column(corpus, by)) is not None:
-        table, column = kept, by
+    elif (kept_table := kept_column(corpus, by)) is not None:
+        table, column = kept_table, by
     else:
-        names = dict.fromkeys((*_OWN_GROUPS, *kept_names(corpus), *own, *items.names, *sources.names))
+        names = dict.fromkeys((*_OWN_GROUPS, *kept_names(corpus), *judgement_columns, *items.names, *sources.names))
         raise InvalidInput(
             f"--by {by}: there is no such column{nearest(by, tuple(names))}",
             hint="name rater, label, split, or a column of annotations, items, sources or the corpus's tables",

@@ -26,11 +26,15 @@ def store_listing(workspace: Workspace, stage: str, works: Mapping[str, pa.Chunk
     """Replace the work of all stages of one name, by identity. The caller holds the workspace's lock."""
     before = _read(workspace)
     rows = [row for row in _rows(before) if row[0] != stage]
-    rows += [(stage, identity, pa.chunked_array([*found.chunks], pa.string())) for identity, found in works.items()]
+    rows += [
+        (stage, identity, pa.chunked_array([*work_ids.chunks], pa.string())) for identity, work_ids in works.items()
+    ]
     offsets = [0]
-    for _, _, found in rows:
-        offsets.append(offsets[-1] + len(found))
-    flat = pa.chunked_array([chunk for _, _, found in rows for chunk in found.chunks], pa.string()).combine_chunks()
+    for _, _, work_ids in rows:
+        offsets.append(offsets[-1] + len(work_ids))
+    flat = pa.chunked_array(
+        [chunk for _, _, work_ids in rows for chunk in work_ids.chunks], pa.string()
+    ).combine_chunks()
     columns = [[name for name, *_ in rows], [identity for _, identity, _ in rows]]
     lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat)
     now = pa.Table.from_arrays([*(pa.array(column, pa.string()) for column in columns), lists], schema=_SCHEMA)

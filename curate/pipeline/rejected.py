@@ -29,8 +29,8 @@ class RejectedInputs(NamedTuple):
 def sum_up_rejections(corpus: Corpus, stage: str, works: pa.ChunkedArray) -> RejectedInputs:
     """Return the summary of the rejected inputs among those with these identities of their work."""
     rows = corpus.table("rejections").read(["stage", "parent_id", "subject", "reason", "detail", "work"])
-    whole = pc.and_(pc.equal(rows["stage"], stage), pc.equal(rows["parent_id"], rows["subject"]))
-    rows = rows.filter(pc.and_(whole, pc.is_in(rows["work"], value_set=works)))
+    is_rejected_input = pc.and_(pc.equal(rows["stage"], stage), pc.equal(rows["parent_id"], rows["subject"]))
+    rows = rows.filter(pc.and_(is_rejected_input, pc.is_in(rows["work"], value_set=works)))
     by_work = dict(zip(rows["work"].to_pylist(), rows.select(["reason", "detail"]).to_pylist(), strict=True))
     repeats = sum(row["reason"] in REPEATS for row in by_work.values())
     forgotten = sum(row["reason"] == FORGOTTEN for row in by_work.values())

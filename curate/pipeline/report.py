@@ -39,7 +39,7 @@ def write_corpus_report(
     if it lies in the workspace, links lead to the rest. Raises ``StorageFailed`` if it cannot be written.
     """
     corpus = open_corpus(loaded, workspace)
-    place = path or workspace.local / FILE
+    destination = path or workspace.local / FILE
     record = {**(last_run(workspace) or {}), **_title(loaded)}
     agreement = _agreement(loaded, corpus, draws=draws, groups=("rater", "arm"))
     findings = Findings(
@@ -49,9 +49,9 @@ def write_corpus_report(
         current_release(corpus, make_tools(loaded, workspace)),
         _notices(corpus),
         media_mb * MEGABYTE,
-        _blobs(corpus, place),
+        _blobs(corpus, destination),
     )
-    return write_report(place, corpus, record, findings)
+    return write_report(destination, corpus, record, findings)
 
 
 def write_run_report(loaded: LoadedRecipe, corpus: Corpus, path: Path, record: Mapping[str, Any]) -> Path:
@@ -87,7 +87,7 @@ def _agreement(
     for by in groups:
         if 1 < counts[by] <= _MAX_RATERS:
             rows[by] = measure_corpus(loaded, corpus, by=by, draws=draws).rows
-    return {by: found for by, found in rows.items() if found}
+    return {by: figures for by, figures in rows.items() if figures}
 
 
 def _audit(loaded: LoadedRecipe, corpus: Corpus, *, draws: int) -> list[NamedFigure]:

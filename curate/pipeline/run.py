@@ -113,19 +113,19 @@ def _perform_stages(
     names = [stage.stage for stage in stages]
     last = len(names) - 1 if until is None else max(i for i, name in enumerate(names) if name == until)
     settled = Settled(stages, corpus, performer.tools)
-    known = settled.read() if only is None else {}
+    settled_stages = settled.read() if only is None else {}
     steps = walk(
         loaded,
         corpus,
         discovers=lambda name: only in (None, name),
         stores=True,
         stop=performer.stop,
-        settled=known,
+        settled=settled_stages,
     )
     for index, step in enumerate(steps):
         if only in (None, step.stage.stage):
             done = performer.perform(step)
-            if done is not None and only is None and not known:
+            if done is not None and only is None and not settled_stages:
                 settled.add(index, done)
         if index == last:
             break

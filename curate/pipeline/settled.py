@@ -46,8 +46,8 @@ class Settled:
         note = read_json_object(self._path)
         if not note or self._raw is None or note.get("files") != self._raw or note.get("key") != self._key():
             return {}
-        found = {stage.identity(self._tools) for stage in self._stages.values() if isinstance(stage, Discovered)}
-        if not found <= listed_stages(self._corpus.workspace):
+        identities = {stage.identity(self._tools) for stage in self._stages.values() if isinstance(stage, Discovered)}
+        if not identities <= listed_stages(self._corpus.workspace):
             return {}
         try:
             if any(sha256_of_file(Path(path)) != sha256 for path, sha256 in note["fresh"].items()):

@@ -101,7 +101,7 @@ def last_run(workspace: Workspace) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         # A damaged record of a run says nothing about the corpus.
         record, stages = {}, []
-    told = {key: record[key] for key in ("recipe", "ended") if isinstance(record.get(key), str)}
+    summary = {key: record[key] for key in ("recipe", "ended") if isinstance(record.get(key), str)}
     versions = record.get("versions")
-    told |= {"versions": versions} if isinstance(versions, dict) else {}
-    return {**told, "run_id": run_id, "report": report, "stages": stages}
+    summary |= {"versions": versions} if isinstance(versions, dict) else {}
+    return {**summary, "run_id": run_id, "report": report, "stages": stages}

@@ -64,7 +64,7 @@ def match_item(ids: Collection[str], name: str, *, holder: str = "the workspace 
 
 
 def _rows(corpus: Corpus, table: str, column: str, value: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = corpus.read(table, with_repeats=True, where=(column, [value])).to_pylist()
+    rows: list[dict[str, Any]] = corpus.read(table, with_repeats=True, matching=(column, [value])).to_pylist()
     return rows
 
 

@@ -65,10 +65,10 @@ def verify(path: str | Path, *, workspace: str | Path | None = None) -> Verifica
 
 def _verify_on_hub(address: str, workspace: str | Path | None) -> Verification:
     with fetched_release(address) as (path, unlisted):
-        found = list(_verify_releases({path.name: DiskFolder(path)}, _tombstones_for(path, workspace)))
+        damages = list(_verify_releases({path.name: DiskFolder(path)}, _tombstones_for(path, workspace)))
     step = "publish the release again under another tag, and delete this one"
     steps = {"takedown": "`curate forget --published` removes it there"}
-    damages = [damage._replace(place=address, next_step=steps.get(damage.kind, step)) for damage in found]
+    damages = [damage._replace(place=address, next_step=steps.get(damage.kind, step)) for damage in damages]
     damages += [Damage("release", address, f"{name} is not part of the release", step) for name in unlisted]
     return Verification(address, {"releases": 1}, damages)
 
@@ -76,8 +76,8 @@ def _verify_on_hub(address: str, workspace: str | Path | None) -> Verification:
 def _verify_workspace(workspace: Workspace) -> Verification:
     tables = stored_tables(workspace)
     damages = [damage for table in tables.values() for damage in _verify_table(table)]
-    whole = {name: table for name, table in tables.items() if not any(damage.place == name for damage in damages)}
-    users = _users_of_blobs(whole)
+    intact = {name: table for name, table in tables.items() if not any(damage.place == name for damage in damages)}
+    users = _users_of_blobs(intact)
     stored = workspace.blobs.stored()
     damages += _verify_blobs(workspace, sorted({*users, *stored}), users)
     damages += _verify_replies(workspace)
@@ -93,23 +93,23 @@ def _verify_workspace(workspace: Workspace) -> Verification:
 
 
 def _verify_table(table: Table) -> Iterator[Damage]:
-    place = table.spec.name
-    redone = place.partition("/")[0] != "annotations"
+    table_name = table.spec.name
+    redone = table_name.partition("/")[0] != "annotations"
     makes = "delete this table and run again" if redone else "pull the judgements again into a new workspace"
     for problem in table.damages():
-        yield Damage("table", place, problem, f"restore tables/{place} from a copy, or {makes}")
+        yield Damage("table", table_name, problem, f"restore tables/{table_name} from a copy, or {makes}")
 
 
 def _users_of_blobs(tables: Mapping[str, Table]) -> dict[str, list[str]]:
     """Return the blobs that rows name, each with the keys of some of these rows."""
     users: dict[str, list[str]] = defaultdict(list)
-    for place, table in tables.items():
+    for path, table in tables.items():
         rows = table.read_stored()
         key = rows.column(0)
         for column in rows.columns:
             for row, name in blob_names(column):
                 if len(users[name]) < _MAX_USERS:
-                    users[name].append(f"{place} {key[row].as_py()}")
+                    users[name].append(f"{path} {key[row].as_py()}")
     return dict(users)
 
 

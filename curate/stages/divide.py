@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from curate.corpus.kept import KEPT
+from curate.corpus.kept import KEPT_COLUMNS
 from curate.corpus.keys import COLUMNS
 from curate.corpus.splits import SplitSettings, split_items
 from curate.corpus.view import Corpus
@@ -13,7 +13,7 @@ from curate.stages import near_duplicates
 from curate.stages.capabilities import Dividing
 from curate.stages.contract import Tools
 
-_OF_SOURCES = ("source_id", "file", "key", "participant", KEPT)
+_OF_SOURCES = ("source_id", "file", "key", "participant", KEPT_COLUMNS)
 _OF_ITEMS = ("item_id", "source_id", "speaker", "group", "face_identity")
 _NEAR = COLUMNS["near_duplicate"]
 
@@ -59,4 +59,4 @@ def read_sources(corpus: Corpus, columns: Sequence[str], schemes: Sequence[Split
 
 
 def _named(schemes: Sequence[SplitSettings]) -> list[str]:
-    return [name for scheme in schemes for name in scheme.columns if name != KEPT]
+    return [name for scheme in schemes for name in scheme.columns if name != KEPT_COLUMNS]

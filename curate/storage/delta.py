@@ -39,7 +39,7 @@ class Table:
         self.spec = spec
 
     def read(
-        self, columns: Sequence[str] | None = None, *, where: tuple[str, Collection[str]] | None = None
+        self, columns: Sequence[str] | None = None, *, matching: tuple[str, Collection[str]] | None = None
     ) -> pa.Table:
         """Read all rows, or those with certain values of a column, with ``columns`` in the given order.
 
@@ -59,8 +59,8 @@ class Table:
             stored_columns = [name for name in schema.names if name in live.schema.names]
             table = (
                 live.to_table(columns=stored_columns, **_READ_AHEAD)
-                if where is None
-                else _select(live, stored_columns, *where)
+                if matching is None
+                else _select(live, stored_columns, *matching)
             )
         return fill_columns(table, schema)
 
@@ -176,10 +176,10 @@ class Table:
         with self._errors():
             delta.create_checkpoint()
             version = f"{delta.version():020d}"
-            kept = {*_file_names(delta), f"{_LOG}/_last_checkpoint"}
+            live_files = {*_file_names(delta), f"{_LOG}/_last_checkpoint"}
             for name in sorted(self.folder.sizes()):
                 is_own = "/" not in name or name.startswith(f"{_LOG}/")
-                if is_own and name not in kept and not name.startswith(f"{_LOG}/{version}."):
+                if is_own and name not in live_files and not name.startswith(f"{_LOG}/{version}."):
                     self.folder.remove(name)
             self.folder.keep_copies(_file_names(delta))
 

@@ -115,7 +115,7 @@ def test_ray_workers_share_no_disk_with_the_driver(undisturbed, here, url, tmp_p
     workers = here("workers")
     workers.mkdir()
     monkeypatch.chdir(workers)
-    with ray_settings(own=True):
+    with ray_settings(is_local=True):
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
         try:
             driver = here("driver")

@@ -81,7 +81,7 @@ def new_acts(
 def _identified(judged: pa.Table, item_ids: Any, labels: LabelSchema, origin: str) -> pa.Table:
     """Return judgements as rows of ``annotations``."""
     values = list(json_rows(judged.select(list(labels.fields))))
-    seen: dict[str, int] = {}
+    repeat_counts: dict[str, int] = {}
     judgement_ids, annotation_ids = [], []
     facts = zip(
         item_ids.to_pylist(),
@@ -94,7 +94,7 @@ def _identified(judged: pa.Table, item_ids: Any, labels: LabelSchema, origin: st
     for item_id, rater, arm, fields, value in facts:
         if rater is None:
             name = f"{origin}\n{item_id}\n\n{arm or ''}\n{fields}\n{value}"
-            number = seen[name] = seen.get(name, 0) + 1
+            number = repeat_counts[name] = repeat_counts.get(name, 0) + 1
             judgement_id = sha256_of(f"{name}\n{number}")
         else:
             judgement_id = sha256_of(f"{origin}\n{item_id}\n{rater}\n{arm or ''}\n{fields}")

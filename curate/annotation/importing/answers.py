@@ -90,8 +90,8 @@ def _number(text: str, value: Value, field: Field) -> float:
     if not min(first, last) <= number <= max(first, last):
         raise ValueError(f"{number:g} is not on the table's scale from {first:g} to {last:g}")
     bounds = field.json_schema()
-    low, high = float(bounds["minimum"]), float(bounds["maximum"])
-    return low + (number - first) * (high - low) / (last - first)
+    lower, upper = float(bounds["minimum"]), float(bounds["maximum"])
+    return lower + (number - first) * (upper - lower) / (last - first)
 
 
 def _to_number(text: str) -> float:

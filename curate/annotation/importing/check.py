@@ -7,10 +7,10 @@ from curate.annotation.importing.settings import Table, Ticks
 from curate.labels import Field, LabelSchema
 from curate.sentences import nearest
 
-_Place = tuple[str | int, ...]
+_SettingPath = tuple[str | int, ...]
 
 
-def mapping_problems(table: Table, labels: LabelSchema | None) -> Iterator[tuple[_Place, str]]:
+def mapping_problems(table: Table, labels: LabelSchema | None) -> Iterator[tuple[_SettingPath, str]]:
     """Yield the settings that do not fit the label schema or are no usable pattern, and a sentence."""
     for column, pattern in table.extract.items():
         if problem := _pattern_problem(pattern):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 CONTENT = ("text", "text_b", "statement", "speaker", "participant", "title")
-MEDIA, KEPT = "media", "columns"
+MEDIA, KEPT_COLUMNS = "media", "columns"
 MAX_TEXT_BYTES = 1_000_000
 
 
@@ -36,7 +36,8 @@ def items_of(rows: TableRows, item: Item, *, is_once: bool) -> "tuple[pl.DataFra
     """Return the items of rows that have keys, in order of their first rows, and the rows without those in conflict.
 
     With ``is_once``, an item has one row only, since nothing but the item is in it.
-    An item has the columns ``KEY``, file, line, those of ``CONTENT``, ``MEDIA`` (paths by preference) and ``KEPT``.
+    An item has the columns ``KEY``, file, line, those of ``CONTENT``, ``MEDIA`` (paths by preference), and
+    ``KEPT_COLUMNS``.
     """
     import polars as pl
 
@@ -53,14 +54,14 @@ def items_of(rows: TableRows, item: Item, *, is_once: bool) -> "tuple[pl.DataFra
         pl.struct(pl.lit(name).alias("name"), pl.col(column).alias("value")) for column, name in item.keep.items()
     ]
     kept_type = pl.List(pl.Struct({"name": pl.String, "value": pl.String}))
-    kept = pl.concat_list(entries) if entries else pl.lit(None, kept_type)
+    kept_columns = pl.concat_list(entries) if entries else pl.lit(None, kept_type)
     content = [columns.get(name, pl.lit(None, pl.String).alias(name)) for name in CONTENT]
-    items = frame.select(KEY, FILE_COLUMN, LINE, *content, lists.alias(MEDIA), kept.alias(KEPT))
+    items = frame.select(KEY, FILE_COLUMN, LINE, *content, lists.alias(MEDIA), kept_columns.alias(KEPT_COLUMNS))
     bad = items.filter(pl.col("text").str.len_bytes() > MAX_TEXT_BYTES)
     problems.append(problems_of(bad, f"the text is longer than {MAX_TEXT_BYTES} bytes"))
-    known = pl.concat(problems[1:]).select(FILE_COLUMN, LINE)
+    rejected = pl.concat(problems[1:]).select(FILE_COLUMN, LINE)
     items, frame = (
-        part.join(known, on=[FILE_COLUMN, LINE], how="anti", maintain_order="left") for part in (items, frame)
+        part.join(rejected, on=[FILE_COLUMN, LINE], how="anti", maintain_order="left") for part in (items, frame)
     )
     items, conflicts = unique_items(items, is_once=is_once)
     if conflicts.height:
@@ -79,23 +80,24 @@ def unique_items(items: "pl.DataFrame", *, is_once: bool = False) -> "tuple[pl.D
     first = items.unique(KEY, keep="first", maintain_order=True)
     if first.height == items.height:
         return first, problems_of(items.clear(), "")
-    names = (*CONTENT, MEDIA, KEPT)
+    names = (*CONTENT, MEDIA, KEPT_COLUMNS)
     pairs = items.join(first, on=KEY, how="left", suffix=" of first", maintain_order="left")
     differs = [pl.col(name).ne_missing(pl.col(f"{name} of first")) for name in names]
     is_first = pl.struct(FILE_COLUMN, LINE) == pl.struct(
         pl.col(f"{FILE_COLUMN} of first").alias(FILE_COLUMN), pl.col(f"{LINE} of first").alias(LINE)
     )
-    others = pairs.filter(~is_first if is_once else pl.any_horizontal(differs))
+    duplicates = pairs.filter(~is_first if is_once else pl.any_horizontal(differs))
     named = zip(differs, names, strict=True)
-    which = pl.coalesce(
-        [pl.when(differ).then(pl.lit("columns kept" if name == KEPT else name)) for differ, name in named]
+    part_name = pl.coalesce(
+        [pl.when(differ).then(pl.lit("columns kept" if name == KEPT_COLUMNS else name)) for differ, name in named]
     )
-    where = pl.format("in {}, line {}", pl.col(f"{FILE_COLUMN} of first"), pl.col(f"{LINE} of first"))
+    first_location = pl.format("in {}, line {}", pl.col(f"{FILE_COLUMN} of first"), pl.col(f"{LINE} of first"))
     item = pl.format("item '{}'", pl.col(KEY).str.slice(0, MAX_QUOTED))
     sentence = pl.coalesce(
-        pl.format("{} has another {} here than {}", item, which, where), pl.format("{} is {} already", item, where)
+        pl.format("{} has another {} here than {}", item, part_name, first_location),
+        pl.format("{} is {} already", item, first_location),
     )
-    return first, problems_of(others, sentence, reason="duplicate")
+    return first, problems_of(duplicates, sentence, reason="duplicate")
 
 
 def _content_keys(frame: "pl.DataFrame", item: Item) -> "pl.Series":

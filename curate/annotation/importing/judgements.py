@@ -49,11 +49,11 @@ def judgements_of(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> J
         if wrong is not None:
             problems.append(wrong)
             blank = frame.filter(texts.is_null()).join(wrong, on=[FILE_COLUMN, LINE], how="anti")
-            what = "rater" if name == "annotator" else name
-            problems.append(problems_of(blank, f"the row does not say which {what} it is of", part=what))
+            part_name = "rater" if name == "annotator" else name
+            problems.append(problems_of(blank, f"the row does not say which {part_name} it is of", part=part_name))
     frame = frame.with_columns(*named.values())
-    known = pl.concat([*problems, problems_of(frame.clear(), "")])
-    frame = _without(frame, known)
+    rejected = pl.concat([*problems, problems_of(frame.clear(), "")])
+    frame = _without(frame, rejected)
     fields = labels.fields
     if table.votes:
         parts = [part for name, columns in table.votes.items() for part in _votes(frame, fields[name], columns)]
@@ -65,7 +65,7 @@ def judgements_of(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> J
         parts = [_long(frame, table.long, fields)]
     kinds = {name: fields[name].arrow_type for name in table.fields}
     tables = [_filled(part.table, kinds) for part in parts]
-    return JudgementRows(pa.concat_tables(tables), pl.concat([known, *(part.problems for part in parts)]))
+    return JudgementRows(pa.concat_tables(tables), pl.concat([rejected, *(part.problems for part in parts)]))
 
 
 def _long(frame: "pl.DataFrame", values: Mapping[str, Value], fields: Mapping[str, Field]) -> JudgementRows:
@@ -104,26 +104,26 @@ def _votes(frame: "pl.DataFrame", field: Field, columns: Mapping[str, str]) -> I
     numbers: dict[str, pl.Series] = {}
     problems = [problems_of(frame.clear(), "")]
     for column in columns:
-        whole = frame[column].str.strip_chars().str.replace(r"\.0+$", "").fill_null("0").cast(pl.Int64, strict=False)
-        fits = whole.is_between(0, MAX_VOTES).fill_null(False)
+        votes = frame[column].str.strip_chars().str.replace(r"\.0+$", "").fill_null("0").cast(pl.Int64, strict=False)
+        fits = votes.is_between(0, MAX_VOTES).fill_null(False)
         sentence = pl.format("{} in column {} is not a number of votes", quoted(column), pl.lit(column or "''"))
         problems.append(problems_of(frame.filter(~fits), sentence, part=column or "''"))
-        numbers[column] = whole
+        numbers[column] = votes
     problems.append(_repeated(frame))
-    known = pl.concat(problems)
+    rejected = pl.concat(problems)
     usable = _without(
-        frame.with_columns(pl.Series(f"<votes {name}>", counts) for name, counts in numbers.items()), known
+        frame.with_columns(pl.Series(f"<votes {name}>", counts) for name, counts in numbers.items()), rejected
     )
     if sum(int(usable[f"<votes {name}>"].sum()) for name in columns) > MAX_JUDGEMENTS:
         raise ValueError(f"it holds more than {MAX_JUDGEMENTS:,} votes")
     nobody = usable.filter(pl.sum_horizontal([f"<votes {name}>" for name in columns]) == 0)
-    yield JudgementRows(_empty(frame), pl.concat([known, problems_of(nobody, "the row has no votes", part="votes")]))
+    yield JudgementRows(_empty(frame), pl.concat([rejected, problems_of(nobody, "the row has no votes", part="votes")]))
     for column, label in columns.items():
         rows = pl.int_range(usable.height, eager=True).repeat_by(usable[f"<votes {column}>"]).explode().drop_nulls()
         answer = to_answer(label, Value(constant=label), field)
         codes = pl.repeat(0, len(rows), dtype=pl.Int64, eager=True)
-        coded = {field.name: Coded(codes, [answer], known.clear())}
-        yield _assembled(usable[rows], coded, {field.name: field}, known.clear())
+        coded = {field.name: Coded(codes, [answer], rejected.clear())}
+        yield _assembled(usable[rows], coded, {field.name: field}, rejected.clear())
 
 
 def _repeated(frame: "pl.DataFrame") -> "pl.DataFrame":

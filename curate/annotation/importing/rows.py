@@ -66,13 +66,13 @@ def prepare(rows: TableRows, table: Table, joined: "Sequence[pl.DataFrame]") -> 
     late = {column: pattern for column, pattern in table.extract.items() if column not in early}
     frame, unfit = _extract(rows.frame, early)
     problems = [rows.problems, unfit]
-    for join, other in zip(table.join, joined, strict=True):
-        own, theirs = list(join.by), list(join.by.values())
-        if not other.select(theirs).is_duplicated().any():
-            frame = frame.join(other, left_on=own, right_on=theirs, how="left", maintain_order="left")
+    for join, lookup in zip(table.join, joined, strict=True):
+        left_keys, right_keys = list(join.by), list(join.by.values())
+        if not lookup.select(right_keys).is_duplicated().any():
+            frame = frame.join(lookup, left_on=left_keys, right_on=right_keys, how="left", maintain_order="left")
             continue
-        twice = other.filter(other.select(theirs).is_duplicated()).row(0, named=True)
-        raise ValueError(f"{join.table} has several rows for {', '.join(f'{n} {twice[n]!r}' for n in theirs)}")
+        twice = lookup.filter(lookup.select(right_keys).is_duplicated()).row(0, named=True)
+        raise ValueError(f"{join.table} has several rows for {', '.join(f'{n} {twice[n]!r}' for n in right_keys)}")
     frame, unfit = _extract(frame, late)
     problems.append(unfit)
     for bad in table.known_bad:
@@ -88,12 +88,12 @@ def _extract(frame: "pl.DataFrame", patterns: Mapping[str, str]) -> "tuple[pl.Da
 
     problems = [no_problems()]
     for column, pattern in patterns.items():
-        whole = f"^(?:{pattern})$"
-        fits = frame[column].str.contains(whole).fill_null(False)
+        anchored = f"^(?:{pattern})$"
+        fits = frame[column].str.contains(anchored).fill_null(False)
         sentence = pl.concat_str(quoted(column), pl.lit(f" in column {column or repr(column)} does not fit {pattern}"))
         problems.append(problems_of(frame.filter(~fits), sentence))
         frame = frame.filter(fits)
-        groups = frame[column].str.extract_groups(whole).struct.unnest()
+        groups = frame[column].str.extract_groups(anchored).struct.unnest()
         if taken := [name for name in groups.columns if name in frame.columns]:
             raise ValueError(f"the pattern for {column!r} makes a column {taken[0]}, which there is already")
         frame = frame.with_columns(groups.get_columns())

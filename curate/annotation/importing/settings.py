@@ -302,13 +302,13 @@ class Table(_Settings):
         values += [(f"long.{name}", value) for name, value in self.long.items()]
         for name, ticks in self.ticks.items():
             values += [(f"ticks.{name}.label", ticks.label), (f"ticks.{name}.value", ticks.value)]
-        names = [(column, place) for place, value in values if value is not None for column in value.columns]
+        names = [(column, setting) for setting, value in values if value is not None for column in value.columns]
         names += [(column, f"{form}.{name}") for form, name, columns in self._column_maps() for column in columns]
         names += [(column, "item.keep") for column in (self.item.keep if self.item else ())]
         names += [(column, "known_bad") for bad in self.known_bad for column in bad.when]
         names += [(column, "join") for join in self.join for column in join.by]
-        for column, place in names:
-            used.setdefault(column, place)
+        for column, setting in names:
+            used.setdefault(column, setting)
         for name in self.extracted:
             used.pop(name, None)
         for column in self.extract:

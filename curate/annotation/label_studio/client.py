@@ -160,14 +160,14 @@ class LabelStudioServer:
         for annotation_id in annotation_ids:
             self._call("DELETE", f"api/annotations/{annotation_id}/", missing_ok=True)
 
-    def remove_media(self, blobs: Blobs, kept: Container[str]) -> int:
+    def remove_media(self, blobs: Blobs, kept_blobs: Container[str]) -> int:
         if self.connection.local:
-            return remove_shared(blobs, kept)
+            return remove_shared(blobs, kept_blobs)
         store = [project.project_id for project in self.projects() if project.is_own and _is_media_store(project)]
         removed = 0
         for file in (file for project_id in store for file in self._uploads(project_id)):
             match = _UPLOADED.fullmatch(str(file.get("file")))
-            if match and is_id(file.get("id")) and f"{match[2]}/{match[1]}" not in kept:
+            if match and is_id(file.get("id")) and f"{match[2]}/{match[1]}" not in kept_blobs:
                 self._call("DELETE", f"api/import/file-upload/{file['id']}", missing_ok=True)
                 removed += 1
         return removed
@@ -317,12 +317,12 @@ class LabelStudioServer:
         return value
 
     def _refused(self, detail: str) -> ServiceRefused:
-        place = (
+        setting = (
             "LABEL_STUDIO_API_KEY" if not self.connection.local else "label_studio/credentials.json of the workspace"
         )
         return ServiceRefused(
             f"Label Studio at {self.connection.url} refuses the key: {detail}",
-            hint=f"check {place}; Label Studio shows a key under Account & Settings",
+            hint=f"check {setting}; Label Studio shows a key under Account & Settings",
         )
 
     def _failure(self, answer: Any, path: str) -> CurateError:

@@ -60,9 +60,9 @@ class Notes:
     def add_guideline(self, key: ProjectKey, sha256: str) -> None:
         """Note that annotators of a project have other instructions from now on."""
         stored = self.read(key).get("guidelines")
-        shown = stored if isinstance(stored, list) else []
-        if sha256 != (shown[-1][1] if shown else ""):
-            self.write(key, guidelines=[*shown, [datetime.now(UTC).isoformat(), sha256]])
+        guidelines = stored if isinstance(stored, list) else []
+        if sha256 != (guidelines[-1][1] if guidelines else ""):
+            self.write(key, guidelines=[*guidelines, [datetime.now(UTC).isoformat(), sha256]])
 
     def guidelines(self, key: ProjectKey) -> list[tuple[datetime, str]]:
         """Return the hashes of the instructions that a project has had, each with the time of its first."""
@@ -168,11 +168,11 @@ def ensure_project(
 
 def _short_title(title: str, key: ProjectKey) -> str:
     """Return a title of at most 50 characters: what is judged, of which recipe, and in which layout."""
-    place = f"{key.recipe} · {key.layout}"[:50]
-    room = _MAX_TITLE - len(place) - 3
+    suffix = f"{key.recipe} · {key.layout}"[:50]
+    room = _MAX_TITLE - len(suffix) - 3
     if not title or room < _MIN_TITLE:
-        return place
-    return f"{title if len(title) <= room else title[: room - 1].rstrip() + '…'} · {place}"
+        return suffix
+    return f"{title if len(title) <= room else title[: room - 1].rstrip() + '…'} · {suffix}"
 
 
 def _check_gone(server: AnnotationServer, key: ProjectKey, notes: Notes) -> None:

@@ -160,9 +160,9 @@ def status(corpus: Corpus, server: AnnotationServer, name: str) -> list[ProjectS
     users = server.users()
     progress: list[ProjectStatus] = []
     notes = Notes(corpus.workspace.local, name)
-    found = find_projects(server, corpus.workspace.recipe or "", corpus.labels.name, notes)
-    acts = corpus.read("annotations", (*UNJUDGED_COLUMNS, "server", "project_id")) if found else None
-    for key, project in sorted(found.items()):
+    projects = find_projects(server, corpus.workspace.recipe or "", corpus.labels.name, notes)
+    acts = corpus.read("annotations", (*UNJUDGED_COLUMNS, "server", "project_id")) if projects else None
+    for key, project in sorted(projects.items()):
         states = server.scan(project.project_id)
         people = Counter(users.get(i, f"user {i}") for state in states for i in state.annotators)
         annotated = sum(bool(state.annotation_ids) for state in states)

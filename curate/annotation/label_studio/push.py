@@ -112,9 +112,9 @@ def _push_layout(
     predictions = {item_id: prediction for item_id, prediction in predictions.items() if item_id not in blind}
     problems = _import(job, project_id, key.layout, new, variables, predictions, blind)
     new = [item for item in new if item["item_id"] not in problems]
-    there = [item for item in items if item["item_id"] in states]
-    job.server.share_media(project_id, job.corpus.workspace.blobs, _media_names(there, variables), job.say)
-    present = [states[item["item_id"]] for item in there]
+    present_items = [item for item in items if item["item_id"] in states]
+    job.server.share_media(project_id, job.corpus.workspace.blobs, _media_names(present_items, variables), job.say)
+    present = [states[item["item_id"]] for item in present_items]
     refilled = _refill(job, project_id, present, predictions, all_of_them=present_project.is_form_changed)
     untouched = {state.item_id for state in present if not _is_begun(state)} | {item["item_id"] for item in new}
     _choose_labeller(
@@ -123,7 +123,7 @@ def _push_layout(
     judged = sum(bool(state.annotation_ids) for state in present)
     reasons = Counter(problems.values())
     summary = tuple(f"{count} of the items: {reason}" for reason, count in reasons.items())
-    shown_blind = sum(item["item_id"] in blind for item in (*new, *there))
+    shown_blind = sum(item["item_id"] in blind for item in (*new, *present_items))
     return PushCounts(len(new), refilled, len(new) + len(present) - judged, judged, shown_blind, summary)
 
 
@@ -170,14 +170,14 @@ def _with_copies(
     """Return the items that can be shown, with their viewing copies, and why others cannot, by their id."""
     copies = job.make_copies([item for item in items if lacks_copy(item)]) if is_video_shown else {}
     left_out = {item_id: copy.message for item_id, copy in copies.items() if isinstance(copy, CurateError)}
-    shown = [item for item in items if item["item_id"] not in left_out]
-    return [{**item, "video": copies.get(item["item_id"], item["video"])} for item in shown], left_out
+    included = [item for item in items if item["item_id"] not in left_out]
+    return [{**item, "video": copies.get(item["item_id"], item["video"])} for item in included], left_out
 
 
 def _media_names(items: Iterable[Mapping[str, Any]], variables: Iterable[str]) -> list[str]:
     """Return the blobs that tasks of these items show, as far as they are known."""
-    shown = set(variables)
-    return [item[column] for item in items for column in MEDIA if column in shown and item[column]]
+    used_variables = set(variables)
+    return [item[column] for item in items for column in MEDIA if column in used_variables and item[column]]
 
 
 def _refill(

@@ -42,8 +42,8 @@ class Origin(NamedTuple):
 
     def guideline_at(self, time: datetime) -> str | None:
         """Return the hash of the instructions that people had at a time; None without any."""
-        shown = [sha256 for since, sha256 in self.guidelines if since <= time]
-        return (shown[-1] if shown else None) or None
+        versions = [sha256 for start, sha256 in self.guidelines if start <= time]
+        return (versions[-1] if versions else None) or None
 
 
 def variables_of(layout: str) -> frozenset[str]:
@@ -91,9 +91,9 @@ def to_task(
 
 def _modalities(item: Mapping[str, Any], variables: Iterable[str]) -> str:
     """Return which media a layout shows of an item, such as ``video+text``; the second of a pair is like the first."""
-    shown = [name for name in variables if item.get(name)]
-    media = [name for name in MEDIA if name in shown and not name.endswith("_b")]
-    return "+".join([*media, *(["text"] if set(shown).intersection(_WORDS) else [])])
+    filled = [name for name in variables if item.get(name)]
+    media = [name for name in MEDIA if name in filled and not name.endswith("_b")]
+    return "+".join([*media, *(["text"] if set(filled).intersection(_WORDS) else [])])
 
 
 def _texts(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -301,12 +301,12 @@ def _filled_by(annotation: Mapping[str, Any], task: Mapping[str, Any], results: 
     return min((result_id.partition(".")[0] for result_id in ids if "." in result_id), default=None)
 
 
-def _arm(shown: Any, judgement: Judgement) -> str | None:
+def _arm(modalities: Any, judgement: Judgement) -> str | None:
     """Return what the rater was shown, such as ``video+text blind``; None for a task that does not say."""
-    if not isinstance(shown, str) or len(shown) > _MAX_MODALITIES or not _MODALITIES.fullmatch(shown):
+    if not isinstance(modalities, str) or len(modalities) > _MAX_MODALITIES or not _MODALITIES.fullmatch(modalities):
         return None
     has_proposal = judgement.prelabel_id is not None or not FROM_PROPOSAL.isdisjoint(judgement.origins.values())
-    return f"{shown} {'pre-filled' if has_proposal else 'blind'}"
+    return f"{modalities} {'pre-filled' if has_proposal else 'blind'}"
 
 
 def _before(prediction: Mapping[str, Any], annotation: Mapping[str, Any]) -> bool:

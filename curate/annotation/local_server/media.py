@@ -12,11 +12,11 @@ def shared_folder(blobs: Blobs) -> Path:
     return blobs.root.parent.resolve() / "label_studio" / MEDIA / blobs.root.name
 
 
-def remove_shared(blobs: Blobs, kept: Container[str]) -> int:
+def remove_shared(blobs: Blobs, kept_blobs: Container[str]) -> int:
     """Remove shared media other than the blobs of these names, and return how many files were removed."""
     folder, removed = shared_folder(blobs), 0
     for path in folder.rglob("*") if folder.is_dir() else ():
-        if not path.is_dir() and path.relative_to(folder).as_posix() not in kept:
+        if not path.is_dir() and path.relative_to(folder).as_posix() not in kept_blobs:
             path.unlink()
             removed += 1
     return removed

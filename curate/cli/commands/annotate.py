@@ -196,8 +196,8 @@ def status_command(
     if json:
         show_json({"url": reach.shown_url, "local": reach.local, "projects": [p._asdict() for p in projects]})
         return
-    own = state(opened.local) if reach.local else None
-    say(f"Label Studio at {reach.shown_url}" + (f", process {own.pid}" if own else "") + "\n")
+    process = state(opened.local) if reach.local else None
+    say(f"Label Studio at {reach.shown_url}" + (f", process {process.pid}" if process else "") + "\n")
     rows = [
         (
             p.layout,

@@ -104,13 +104,13 @@ def bias_command(
     opened = Opened(workspace, create=False)
     audit = audit_bias(loaded, opened, by=by or (), labeller=labeller, field=field, arm=arm, options=Options(bootstrap))
     # Raters, groups and labels multiply: of raters, only differences are shown here, all of them with --json.
-    shown = [row for row in audit.rows if row.measure != "rater_shift" or (row.p is not None and row.p <= LEVEL)]
-    _show(audit, workspace, shown, json=json)
+    reported = [row for row in audit.rows if row.measure != "rater_shift" or (row.p is not None and row.p <= LEVEL)]
+    _show(audit, workspace, reported, json=json)
     if not json and audit.rows:
         _summarise(audit.rows)
 
 
-def _show(audit: "Audit", workspace: str, shown: "Sequence[AuditRow]", *, json: bool) -> None:
+def _show(audit: "Audit", workspace: str, rows: "Sequence[AuditRow]", *, json: bool) -> None:
     from curate.cli.figures import show_figures
     from curate.cli.output import say, show_json
 
@@ -123,7 +123,7 @@ def _show(audit: "Audit", workspace: str, shown: "Sequence[AuditRow]", *, json: 
     elif not audit.rows:
         say("Nothing to compare: there is no item that people judged and a labeller has an answer for.")
     else:
-        show_figures(_tables(shown))
+        show_figures(_tables(rows))
 
 
 def _tables(rows: "Sequence[AuditRow]") -> "Iterator[Figures]":
@@ -137,11 +137,11 @@ def _tables(rows: "Sequence[AuditRow]") -> "Iterator[Figures]":
         of_field = list(members)
         shared = [note for note in of_field[0].note.split("; ") if all(note in row.note for row in of_field)]
         for topic, words in TOPICS.items():
-            about = [row for row in of_field if row.measure in words]
-            if about:
-                title, repeated = f"{field}: {topic}", shared if about[0] is not of_field[0] else []
-                lines = [_line(row, repeated) for row in about]
-                yield Figures(title, _columns(about[0]), lines, inline=about[0].measure in _INLINE)
+            topic_rows = [row for row in of_field if row.measure in words]
+            if topic_rows:
+                title, repeated = f"{field}: {topic}", shared if topic_rows[0] is not of_field[0] else []
+                lines = [_line(row, repeated) for row in topic_rows]
+                yield Figures(title, _columns(topic_rows[0]), lines, inline=topic_rows[0].measure in _INLINE)
 
 
 def _columns(row: "AuditRow") -> list[str]:
@@ -170,8 +170,8 @@ def _line(row: "AuditRow", repeated: "Sequence[str]") -> "Line":
         case "small_groups":
             return Line((", ".join(row.group), count, row.items), note)
         case "reliability":
-            low, high, score = (row.group[key] for key in ("from", "to", "score"))
-            return Line((f"{low:.3f} to {high:.3f}", f"{score:.3f}", value), note)
+            lower, upper, score = (row.group[key] for key in ("from", "to", "score"))
+            return Line((f"{lower:.3f} to {upper:.3f}", f"{score:.3f}", value), note)
         case _:
             p = "" if row.p is None else "< 0.001" if row.p < 0.001 else f"{row.p:.3f}"
             return Line((name, value, interval_cell(row.low, row.high), p, row.items), note)
@@ -184,7 +184,7 @@ def _summarise(rows: "Sequence[AuditRow]") -> None:
     say("")
     for noun, measures in (("the model", ("model_error", "model_shift")), ("raters", ("rater_shift",))):
         p_values = [row.p for row in rows if row.measure in measures and row.p is not None]
-        found = sum(p <= LEVEL for p in p_values)
+        significant = sum(p <= LEVEL for p in p_values)
         if p_values:
-            counted = f"{found:,} of {len(p_values):,} comparisons of {noun}"
+            counted = f"{significant:,} of {len(p_values):,} comparisons of {noun}"
             say(f"{counted} show a difference (p at most {LEVEL:g} after Holm)")

@@ -44,7 +44,10 @@ def list_command(workspace: Workspace = WORKSPACE, json: Json = False) -> None:
     if json:
         show_json([erratum._asdict() for erratum in errata])
     elif errata:
-        rows = [(one.erratum_id, one.item_id or f"release {one.release}", one.added_on, one.text) for one in errata]
+        rows = [
+            (erratum.erratum_id, erratum.item_id or f"release {erratum.release}", erratum.added_on, erratum.text)
+            for erratum in errata
+        ]
         show_table(["erratum", "about", "added", "what is wrong"], rows)
     else:
         say("no erratum yet")

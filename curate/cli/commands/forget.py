@@ -92,17 +92,17 @@ def forget_command(
 def _scope(named: dict[str, str | None], expired: bool, unlink: bool) -> "Scope":
     from curate.pipeline.forget import Scope
 
-    given = {kind: name for kind, name in named.items() if name is not None}
-    if len(given) + expired != 1:
+    chosen = {kind: name for kind, name in named.items() if name is not None}
+    if len(chosen) + expired != 1:
         raise InvalidInput(
             "say what to forget, one thing at a time",
             hint="--participant, --source, --item, --annotator or --expired",
         )
-    if unlink and "annotator" not in given:
+    if unlink and "annotator" not in chosen:
         raise InvalidInput("--unlink keeps the judgements of a rater", hint="use it with --annotator")
     if expired:
         return Scope("expired")
-    ((kind, name),) = given.items()
+    ((kind, name),) = chosen.items()
     if not name.strip():
         raise InvalidInput(f"--{kind} is empty", hint="name what is to be forgotten")
     return Scope(kind, name, unlink)  # type: ignore[arg-type]
@@ -136,9 +136,9 @@ def _forget_published(opened: "Opened", tombstones: "Tombstones", *, dry_run: bo
         return
     if not yes and not _agrees():
         raise InvalidInput("nothing was changed on the Hub", hint="add --yes, or --dry-run only to look")
-    left = forget_published(opened, repo, tombstones, today=today(), say=note)
+    retrievable = forget_published(opened, repo, tombstones, today=today(), say=note)
     say(f"{plan.url}: every tag was fetched again, and none holds anything that was forgotten")
-    for line in left:
+    for line in retrievable:
         say(f"ask support: {line}")
 
 
@@ -176,10 +176,10 @@ def _show(plan: "ForgetPlan") -> None:
     if not plan.stones:
         say("Nothing has expired.")
         return
-    places = dict.fromkeys((*plan.rows, *plan.masked))
+    paths = dict.fromkeys((*plan.rows, *plan.masked))
     show_table(
         ["table", "rows removed", "rows changed"],
-        [(place, plan.rows.get(place, 0), plan.masked.get(place, 0)) for place in places],
+        [(path, plan.rows.get(path, 0), plan.masked.get(path, 0)) for path in paths],
     )
     say(f"media     {count_of(plan.media, 'file')} of it, and {count_of(plan.unused_media, 'file')} that no row uses")
     cost = f"; asking for them again would cost about {plan.replies.usd:.2f} USD" if plan.replies.usd else ""

@@ -45,8 +45,8 @@ def migrate_command(
         schemas = judged_schemas(opened)
         stored = open_stored(opened, loaded.labels, name) if name in schemas else None
         if stored is None:
-            others = ", ".join(schemas)
-            hint = f"name one with --from: {others}" if others else "there is nothing to migrate"
+            schema_names = ", ".join(schemas)
+            hint = f"name one with --from: {schema_names}" if schema_names else "there is nothing to migrate"
             raise InvalidInput(f"workspace {workspace} holds no judgements under label schema {name}", hint=hint)
         plan = plan_migration(opened, loaded.labels, load_migration(file, loaded.labels, tuple(stored.fields)), stored)
         if not dry_run:

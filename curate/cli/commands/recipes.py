@@ -28,14 +28,14 @@ def list_command(json: Json = False) -> None:
         return
     rows = [
         (
-            shown.name,
-            ", ".join(shown.units),
-            ", ".join(shown.fields),
-            ", ".join(shown.licences),
-            shown.recipe.access,
-            shown.recipe.title,
+            entry.name,
+            ", ".join(entry.units),
+            ", ".join(entry.fields),
+            ", ".join(entry.licences),
+            entry.recipe.access,
+            entry.recipe.title,
         )
-        for shown in recipes
+        for entry in recipes
     ]
     show_table(["recipe", "unit", "fields", "licence", "access", "what"], rows)
     say("\ncurate recipes show NAME prints one, and where to get its raw data.")
@@ -48,13 +48,13 @@ def show_command(name: RecipeFile, json: Json = False) -> None:
     from curate.cli.options import program
     from curate.cli.output import note, say, show_json
 
-    shown, text = show_recipe(name)
+    entry, text = show_recipe(name)
     if json:
-        show_json({**shown.facts(), "text": text})
+        show_json({**entry.facts(), "text": text})
         return
     say(text.rstrip())
-    if shown.recipe.source:
-        note(f"\nraw data: {' '.join(shown.recipe.source.split())}")
+    if entry.recipe.source:
+        note(f"\nraw data: {' '.join(entry.recipe.source.split())}")
         note(f"then:     {program()} run {name} --raw FOLDER")
 
 

@@ -55,8 +55,8 @@ def diff_command(
         write_diff(page, difference)
     if json:
         relabelled = {name: [change._asdict() for change in changes] for name, changes in difference.relabelled.items()}
-        others = {name: [c._asdict() for c in getattr(difference, name)] for name in ("resplit", "changed_texts")}
-        show_json(difference._asdict() | {"relabelled": relabelled} | others)
+        item_changes = {name: [c._asdict() for c in getattr(difference, name)] for name in ("resplit", "changed_texts")}
+        show_json(difference._asdict() | {"relabelled": relabelled} | item_changes)
     else:
         _show(difference)
         if page is not None:
@@ -87,7 +87,7 @@ def _show(difference: "Difference") -> None:
     for name in difference.relabelled:
         steps = difference.steps(name)
         say("")
-        shown = [(before or "none", after or "none", count) for before, after, count in steps[:_MAX_ROWS]]
-        show_table([f"{name} from", "to", "items"], shown)
+        rows = [(before or "none", after or "none", count) for before, after, count in steps[:_MAX_ROWS]]
+        show_table([f"{name} from", "to", "items"], rows)
         if len(steps) > _MAX_ROWS:
             say(f"and {len(steps) - _MAX_ROWS:,} more; --json shows all")

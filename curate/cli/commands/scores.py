@@ -42,8 +42,8 @@ def scores_command(
         say("Nobody has compared a pair yet.")
         return
     sizes = Counter((row.field, row.group) for row in rows)
-    shown = [row for row in rows if sizes[row.field, row.group] > 2]
-    show_figures(_tables(shown))
+    comparable = [row for row in rows if sizes[row.field, row.group] > 2]
+    show_figures(_tables(comparable))
     if alone := sum(size == 2 for size in sizes.values()):
         of_pairs = "their scores repeat the preference, and --json has them"
         say(f"{count_of(alone, 'pair')} with nothing that occurs in another pair: {of_pairs}")

@@ -45,8 +45,8 @@ def _lines(traced: "Trace", labels: "LabelSchema") -> Iterator[str]:
     if item["speaker"]:
         yield f"  speaker    {item['speaker']} from {item['speaker_source'] or 'an unknown place'}"
     if traced.face is not None:
-        whose = item["face_outcome"] or "of nobody who speaks"
-        yield f"  face       {traced.face['face_id']} by {traced.face['detector']}; {whose}"
+        outcome = item["face_outcome"] or "of nobody who speaks"
+        yield f"  face       {traced.face['face_id']} by {traced.face['detector']}; {outcome}"
     for proposal in traced.prelabels:
         yield from _proposal(proposal, labels)
     for act in traced.acts:

@@ -34,7 +34,7 @@ def verify_command(
             say(f"damaged: {damage.place}: {damage.problem}")
             say(f"         next: {damage.next_step}")
         releases = ", every byte and row of releases as it was made" if result.checked.get("releases") else ""
-        found = counted({"damages": len(result.damages)}) if result.damages else f"no damage{releases}"
-        say(f"{result.location}: verified {counted(result.checked)}; {found}")
+        outcome = counted({"damages": len(result.damages)}) if result.damages else f"no damage{releases}"
+        say(f"{result.location}: verified {counted(result.checked)}; {outcome}")
     if result.damages:
         raise typer.Exit(_DAMAGED)

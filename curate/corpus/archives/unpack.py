@@ -80,8 +80,8 @@ def _unpack_into(folder: Path, archive: Path, state: os.stat_result) -> None:
     with lock:
         if (folder / _INDEX).is_file():
             return
-        for other in folder.parent.iterdir():
-            shutil.rmtree(other, ignore_errors=True)
+        for stale_copy in folder.parent.iterdir():
+            shutil.rmtree(stale_copy, ignore_errors=True)
         with _disk_errors(folder):
             staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
             (staging / _FILES).mkdir(mode=0o700)

@@ -87,9 +87,9 @@ def _words(traces: Traces) -> tuple[str, ...]:
 def _replace(text: str, words: tuple[str, ...], replacement: "str | Callable[[re.Match[str]], str]") -> str:
     """Return a text without any of many words, where these stand alone."""
     # Most of them are in no given text, and a pattern of all of them would be slow.
-    found = present_in(words, [text])
-    pattern = "|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in found)
-    return re.sub(pattern, replacement, text) if found else text
+    present_words = present_in(words, [text])
+    pattern = "|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in present_words)
+    return re.sub(pattern, replacement, text) if present_words else text
 
 
 def _redact(folder: Folder, name: str, words: tuple[str, ...]) -> None:

@@ -53,12 +53,12 @@ class PublishedPlan(NamedTuple):
 
 def plan_published(workspace: Workspace, repo: str, tombstones: Tombstones) -> PublishedPlan:
     """Return what the tags of a data set hold of what was forgotten; every tag is downloaded. Changes nothing."""
-    found = list_tags(repo, workspace.recipe or "corpus", _order)
+    published = list_tags(repo, workspace.recipe or "corpus", _order)
     held = {}
-    for tag in found.tags:
+    for tag in published.tags:
         with TemporaryDirectory(prefix="curate-published-") as temporary:
-            held[tag.name] = held_in_release(*_fetch(found, tag, Path(temporary)), tombstones)
-    return PublishedPlan(found.url, held, _only_support(found))
+            held[tag.name] = held_in_release(*_fetch(published, tag, Path(temporary)), tombstones)
+    return PublishedPlan(published.url, held, _only_support(published))
 
 
 def forget_published(
@@ -75,14 +75,14 @@ def forget_published(
         state = _prepare(workspace, repo, tombstones, folder, today, say)
     cuts = {tag: folder / tag for tag in state["cuts"]}
     name = state["name"]
-    left = replace_tags(name, cuts, old_commits=state["commits"], old_hashes=state["hashes"], say=say)
+    retrievable = replace_tags(name, cuts, old_commits=state["commits"], old_hashes=state["hashes"], say=say)
     plan = plan_published(workspace, repo, tombstones)
     shutil.rmtree(folder)
     if plan.is_needed or list(plan.tags) != list(cuts):
         raise ServiceConflict(
             f"{plan.url} changed while it was cut again, or more was forgotten since", hint="run the same command again"
         )
-    return left
+    return retrievable
 
 
 def is_begun(workspace: Workspace) -> bool:
@@ -95,12 +95,12 @@ def _prepare(
 ) -> dict[str, object]:
     """Make the cuts in ``folder``, and note what they replace."""
     shutil.rmtree(folder, ignore_errors=True)
-    found = list_tags(repo, workspace.recipe or "corpus", _order)
+    published = list_tags(repo, workspace.recipe or "corpus", _order)
     cuts = []
-    for tag in found.tags:
+    for tag in published.tags:
         say(f"fetching {tag.name}")
         with TemporaryDirectory(prefix="curate-published-") as temporary:
-            source, manifest = _fetch(found, tag, Path(temporary))
+            source, manifest = _fetch(published, tag, Path(temporary))
             if held_in_release(source, manifest, tombstones).raters:
                 continue
             target = folder / tag.name
@@ -109,23 +109,29 @@ def _prepare(
             else:
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns(".cache"))
             cuts.append(tag.name)
-    hashes = sorted({content for tag in found.tags for content in tag.files.values()})
-    commits = sorted({found.head, *(tag.commit for tag in found.tags)})
-    state: dict[str, object] = {"repo": repo, "name": found.repo, "cuts": cuts, "commits": commits, "hashes": hashes}
+    hashes = sorted({content for tag in published.tags for content in tag.files.values()})
+    commits = sorted({published.head, *(tag.commit for tag in published.tags)})
+    state: dict[str, object] = {
+        "repo": repo,
+        "name": published.repo,
+        "cuts": cuts,
+        "commits": commits,
+        "hashes": hashes,
+    }
     folder.mkdir(exist_ok=True)
     write_whole(folder / _STATE, json.dumps(state), mode=0o600, sync=True)
     return state
 
 
-def _fetch(found: Tags, tag: Tag, folder: Path) -> tuple[Path, Manifest]:
+def _fetch(published: Tags, tag: Tag, folder: Path) -> tuple[Path, Manifest]:
     if MANIFEST not in tag.files:
         raise ServiceConflict(
-            f"tag {tag.name} of {found.url} holds no release, so that nobody can say what is in it",
+            f"tag {tag.name} of {published.url} holds no release, so that nobody can say what is in it",
             hint="look at it, delete it there if it is not needed, then run the same command again",
         )
-    fetch_tag(found.repo, tag, folder, [MANIFEST])
-    manifest = read_manifest(folder, location=f"{found.url} {tag.name}")
-    fetch_tag(found.repo, tag, folder, [file.path for file in manifest.files])
+    fetch_tag(published.repo, tag, folder, [MANIFEST])
+    manifest = read_manifest(folder, location=f"{published.url} {tag.name}")
+    fetch_tag(published.repo, tag, folder, [file.path for file in manifest.files])
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     return folder, manifest
 
@@ -142,6 +148,6 @@ def _step(tag: str, held: HeldInRelease) -> str:
     return f"{tag}: stays as it is, in a new commit"
 
 
-def _only_support(found: Tags) -> tuple[str, ...]:
-    converted = ", ".join(found.converted) or "refs/convert/parquet"
+def _only_support(published: Tags) -> tuple[str, ...]:
+    converted = ", ".join(published.converted) or "refs/convert/parquet"
     return tuple(line.format(converted=converted) for line in ONLY_SUPPORT)

@@ -24,9 +24,9 @@ _LINKS = ("server", "project_id", "task_id", "server_annotation_id")
 class TableChange(NamedTuple):
     """What forgetting does to one table."""
 
-    place: str
+    path: str
     table: Table
-    kept: pa.Table
+    remaining: pa.Table
     removed: pa.Table
     masked: int
     """Rows that stay without what they quoted, or under another name"""
@@ -45,10 +45,10 @@ def table_changes(workspace: Workspace, tombstones: Tombstones) -> list[TableCha
     """Return what the tombstones do to each stored table, in the order in which tables are to be rewritten."""
     stored = stored_tables(workspace)
     order = {name: index for index, name in enumerate(_ORDER)}
-    places = sorted(stored, key=lambda place: (order.get(place.partition("/")[0], -1), place))
-    rows = {place: stored[place].read_stored() for place in places}
+    paths = sorted(stored, key=lambda path: (order.get(path.partition("/")[0], -1), path))
+    rows = {path: stored[path].read_stored() for path in paths}
     context = _Context.of(rows, tombstones)
-    return [_change(place, stored[place], rows[place], context) for place in places]
+    return [_change(path, stored[path], rows[path], context) for path in paths]
 
 
 class _Context(NamedTuple):
@@ -71,13 +71,13 @@ class _Context(NamedTuple):
     @classmethod
     def of(cls, rows: Mapping[str, pa.Table], tombstones: Tombstones) -> "_Context":
         items, sources = _split(rows.get("items"), tombstones), _split(rows.get("sources"), tombstones)
-        gone, kept = (_values(part, "face_id") for part in items)
+        gone, remaining = (_values(part, "face_id") for part in items)
         tracks = rows.get("faces")
-        faces = gone - kept
+        faces = gone - remaining
         if tracks is not None:
             gone_tracks = tracks.filter(tombstones.forgotten_rows(tracks))
-            faces |= set(gone_tracks["face_id"].to_pylist()) | _within(items[0], tracks, kept)
-        acts = [table for place, table in rows.items() if place.partition("/")[0] == "annotations"]
+            faces |= set(gone_tracks["face_id"].to_pylist()) | _within(items[0], tracks, remaining)
+        acts = [table for path, table in rows.items() if path.partition("/")[0] == "annotations"]
         annotations = {name for table in acts for name in _values(_forgotten_acts(table, tombstones), "annotation_id")}
         names = {name for part in (items[0], sources[0]) for column in _IDS for name in _values(part, column)}
         partly = _values(items[0], "source_id") - _values(sources[0], "source_id")
@@ -114,7 +114,7 @@ def _values(rows: pa.Table, column: str) -> set[str]:
     return set(rows[column].drop_null().unique().to_pylist()) if column in rows.column_names else set()
 
 
-def _within(items: pa.Table, tracks: pa.Table, shown: set[str]) -> set[str]:
+def _within(items: pa.Table, tracks: pa.Table, remaining_ids: set[str]) -> set[str]:
     """Return the tracks that lie within the seconds of a forgotten item and that no other item shows."""
     if "start_s" not in items.column_names:
         return set()
@@ -126,7 +126,7 @@ def _within(items: pa.Table, tracks: pa.Table, shown: set[str]) -> set[str]:
     return {
         row["face_id"]
         for row in near.select(["face_id", "source_id", "start_s", "end_s"]).to_pylist()
-        if row["face_id"] not in shown
+        if row["face_id"] not in remaining_ids
         and any(start <= row["start_s"] and row["end_s"] <= end for start, end in spans[row["source_id"]])
     }
 
@@ -146,11 +146,11 @@ def _forgotten_acts(table: pa.Table, tombstones: Tombstones) -> pa.Table:
     return table.filter(tombstones.forgotten_rows(table))
 
 
-def _change(place: str, table: Table, rows: pa.Table, context: _Context) -> TableChange:
-    kind = place.partition("/")[0]
+def _change(path: str, table: Table, rows: pa.Table, context: _Context) -> TableChange:
+    kind = path.partition("/")[0]
     if kind == "annotations":
         aliases = context.tombstones.aliases(rows["annotator"].drop_null().unique().to_pylist())
-        kept, removed, masked = _annotations(rows, aliases, context)
+        remaining, removed, masked = _annotations(rows, aliases, context)
     else:
         aliases = {}
         is_gone = context.tombstones.forgotten_rows(rows)
@@ -160,11 +160,11 @@ def _change(place: str, table: Table, rows: pa.Table, context: _Context) -> Tabl
             is_gone = pc.or_(is_gone, _names_any(rows, context.names))
         if "face_id" in rows.column_names and kind == "faces":
             is_gone = pc.or_(is_gone, pc.is_in(rows["face_id"], value_set=context.faces))
-        kept, removed, masked = rows.filter(pc.invert(is_gone)), rows.filter(is_gone), 0
-    hidden = _rename_people(mask_rows(kind, kept, context.tombstones), context)
-    masked += _count_differing(kept, hidden)
+        remaining, removed, masked = rows.filter(pc.invert(is_gone)), rows.filter(is_gone), 0
+    hidden = _rename_people(mask_rows(kind, remaining, context.tombstones), context)
+    masked += _count_differing(remaining, hidden)
     hidden, quoting = _mask_texts(kind, hidden, context)
-    return TableChange(place, table, hidden, removed, masked + quoting, frozenset(aliases))
+    return TableChange(path, table, hidden, removed, masked + quoting, frozenset(aliases))
 
 
 def _annotations(rows: pa.Table, aliases: Mapping[str, str], context: _Context) -> tuple[pa.Table, pa.Table, int]:
@@ -173,12 +173,14 @@ def _annotations(rows: pa.Table, aliases: Mapping[str, str], context: _Context) 
     is_renamed = pc.is_in(rows["annotator"], value_set=pa.array(sorted(aliases), pa.string()))
     is_rater = context.tombstones.forgotten_rows(rows.select(["annotator"]))
     is_gone = pc.or_(context.tombstones.forgotten_rows(items), pc.and_(is_rater, pc.invert(is_renamed)))
-    kept = rows.filter(pc.invert(is_gone))
+    remaining = rows.filter(pc.invert(is_gone))
     is_renamed = is_renamed.filter(pc.invert(is_gone))
-    renamed = [_unlinked(row, aliases) for row in kept.filter(is_renamed).to_pylist()]
-    others = kept.filter(pc.invert(is_renamed))
-    kept = pa.concat_tables([others, pa.Table.from_pylist(renamed, schema=rows.schema)]) if renamed else kept
-    return kept, rows.filter(is_gone), len(renamed)
+    renamed = [_unlinked(row, aliases) for row in remaining.filter(is_renamed).to_pylist()]
+    unchanged = remaining.filter(pc.invert(is_renamed))
+    remaining = (
+        pa.concat_tables([unchanged, pa.Table.from_pylist(renamed, schema=rows.schema)]) if renamed else remaining
+    )
+    return remaining, rows.filter(is_gone), len(renamed)
 
 
 def _unlinked(row: dict[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
@@ -241,8 +243,8 @@ def _mask_texts(kind: str, rows: pa.Table, context: _Context) -> tuple[pa.Table,
     count = sum(old != new for old, new in zip(before, after, strict=True))
     if not count:
         return rows, 0
-    others = rows.filter(pc.invert(is_near))
-    return pa.concat_tables([others, pa.Table.from_pylist(after, schema=rows.schema)]), count
+    unaffected = rows.filter(pc.invert(is_near))
+    return pa.concat_tables([unaffected, pa.Table.from_pylist(after, schema=rows.schema)]), count
 
 
 def present_in(words: Sequence[str], texts: Iterable[str]) -> tuple[str, ...]:
@@ -265,9 +267,9 @@ def _quoting(rows: pa.Table, words: Sequence[str]) -> pa.Array:
     if words and {"detail", "extras"} <= set(rows.column_names):
         lengths = pc.fill_null(pc.list_value_length(rows["extras"]), 0)
         candidates = pc.indices_nonzero(pc.or_(pc.is_valid(rows["detail"]), pc.greater(lengths, 0))).to_pylist()
-        said = rows.select(["detail", "extras"]).take(pa.array(candidates, pa.int64())).to_pylist()
-        words = present_in(words, (text for row in said for text in _strings(row)))
-        for index, row in zip(candidates, said, strict=True) if words else ():
+        candidate_rows = rows.select(["detail", "extras"]).take(pa.array(candidates, pa.int64())).to_pylist()
+        words = present_in(words, (text for row in candidate_rows for text in _strings(row)))
+        for index, row in zip(candidates, candidate_rows, strict=True) if words else ():
             quoting[index] = any(word in text for text in _strings(row) for word in words)
     return pa.array(quoting)
 

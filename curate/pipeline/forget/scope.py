@@ -85,8 +85,8 @@ def tombstones_for(
     Raises ``InvalidInput`` if the workspace holds nothing of that name.
     """
     chosen = _choose(scope, holdings, today)
-    about = {"reason": reason, "scope": scope.kind, "forgotten_at": now()}
-    stones = [_stone(tombstones, kind, name, about) for kind, name in chosen]
+    shared_fields = {"reason": reason, "scope": scope.kind, "forgotten_at": now()}
+    stones = [_stone(tombstones, kind, name, shared_fields) for kind, name in chosen]
     if scope.kind == "annotator":
         alias = f"unlinked-{secrets.token_hex(6)}" if scope.unlink else None
         return [stone.model_copy(update={"alias": alias}) for stone in stones]
@@ -98,15 +98,17 @@ def tombstones_for(
     stones = [s for s in stones if s.kind != "item"]
     for name in sorted(names):
         part = _part(tombstones, parts[name], texts) if name in parts else {}
-        stones.append(_stone(tombstones, "item", name, {**about, **part}))
+        stones.append(_stone(tombstones, "item", name, {**shared_fields, **part}))
         if name in parts and not set(part) & {"start_s", "turn", "chars"}:
             # The item is all that there is of its source.
-            stones.append(_stone(tombstones, "source", parts[name]["source_id"], about))
+            stones.append(_stone(tombstones, "source", parts[name]["source_id"], shared_fields))
     covered = holdings.sources.filter(Tombstones(tombstones.secret, stones).forgotten_rows(holdings.sources))
-    own = {stone.key for stone in stones}
-    found = (_stone(tombstones, "source", name, about) for name in sorted(set(covered["source_id"].to_pylist())))
-    stones += [stone for stone in found if stone.key not in own]
-    return _with_items(stones, holdings.items, tombstones, about)
+    stone_keys = {stone.key for stone in stones}
+    source_stones = (
+        _stone(tombstones, "source", name, shared_fields) for name in sorted(set(covered["source_id"].to_pylist()))
+    )
+    stones += [stone for stone in source_stones if stone.key not in stone_keys]
+    return _with_items(stones, holdings.items, tombstones, shared_fields)
 
 
 def _choose(scope: Scope, holdings: Holdings, today: date) -> list[tuple[Kind, str]]:
@@ -126,21 +128,21 @@ def _choose(scope: Scope, holdings: Holdings, today: date) -> list[tuple[Kind, s
         if by_file := set(sources.filter(pc.fill_null(pc.or_(is_file, is_part), False))["source_id"].to_pylist()):
             return [("source", name) for name in sorted(by_file)]
     column = f"{scope.kind}_id"
-    known = {
+    ids = {
         name
         for table in (sources, holdings.items)
         if column in table.column_names
         for name in table[column].to_pylist()
     }
-    return [(scope.kind, _whole_id(scope, known))]
+    return [(scope.kind, _whole_id(scope, ids))]
 
 
-def _whole_id(scope: Scope, known: Iterable[str]) -> str:
+def _whole_id(scope: Scope, ids: Iterable[str]) -> str:
     """Return the id that begins with the name of the scope; a name that is none of them as it is."""
-    known = set(known)
-    if scope.name in known or len(scope.name) < _SHORTEST_PREFIX:
+    ids = set(ids)
+    if scope.name in ids or len(scope.name) < _SHORTEST_PREFIX:
         return scope.name
-    matches = sorted(name for name in known if name and name.startswith(scope.name))
+    matches = sorted(name for name in ids if name and name.startswith(scope.name))
     if len(matches) > 1:
         raise InvalidInput(
             f"{len(matches)} {scope.kind}s begin with {scope.name!r}",
@@ -151,7 +153,7 @@ def _whole_id(scope: Scope, known: Iterable[str]) -> str:
 
 
 def _with_items(
-    stones: list[Tombstone], items: pa.Table, tombstones: Tombstones, about: Mapping[str, str]
+    stones: list[Tombstone], items: pa.Table, tombstones: Tombstones, shared_fields: Mapping[str, str]
 ) -> list[Tombstone]:
     """Return the tombstones with those of every item that they cover, and of the items that repeat one of these."""
     covered: set[str] = set()
@@ -163,9 +165,11 @@ def _with_items(
         names |= set(items.filter(pc.fill_null(same, False))["item_id"].to_pylist())
         if names <= covered:
             return stones
-        own = {stone.key for stone in stones if stone.kind == "item"}
+        item_keys = {stone.key for stone in stones if stone.kind == "item"}
         keys = {name: tombstones.key("item", name) for name in sorted(names)}
-        stones += [_stone(tombstones, "item", name, about) for name, key in keys.items() if key not in own]
+        stones += [
+            _stone(tombstones, "item", name, shared_fields) for name, key in keys.items() if key not in item_keys
+        ]
         covered |= names
 
 
@@ -173,12 +177,12 @@ def _part(tombstones: Tombstones, row: Mapping[str, object], texts: Mapping[str,
     """Return which part of its source an item is."""
     source_id = str(row["source_id"])
     part = {name: row[name] for name in ("start_s", "end_s", "channel", "turn") if row[name] is not None}
-    text, whole = row["text"], texts.get(source_id)
-    if not part and isinstance(text, str) and whole and text != whole and text in whole:
-        start = whole.index(text)
+    text, source_text = row["text"], texts.get(source_id)
+    if not part and isinstance(text, str) and source_text and text != source_text and text in source_text:
+        start = source_text.index(text)
         part["chars"] = (start, start + len(text))
     return {**part, "source": tombstones.key("source", source_id)} if part else {}
 
 
-def _stone(tombstones: Tombstones, kind: Kind, name: str, about: Mapping[str, object]) -> Tombstone:
-    return Tombstone.model_validate({"kind": kind, "key": tombstones.key(kind, name), **about})
+def _stone(tombstones: Tombstones, kind: Kind, name: str, fields: Mapping[str, object]) -> Tombstone:
+    return Tombstone.model_validate({"kind": kind, "key": tombstones.key(kind, name), **fields})

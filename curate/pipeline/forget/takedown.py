@@ -71,15 +71,15 @@ def plan_forgetting(workspace: Workspace, scope: Scope, reason: str, *, today: d
     tombstones = before.changed(stones)
     changes = table_changes(workspace, tombstones)
     removed = set().union(*(all_blob_names(change.removed) for change in changes))
-    kept = set().union(*(all_blob_names(change.kept) for change in changes))
+    remaining = set().union(*(all_blob_names(change.remaining) for change in changes))
     files = _files_of(changes)
     plan = ForgetPlan(
         scope=scope,
         stones=tuple(stones),
-        rows={change.place: change.removed.num_rows for change in changes if change.removed.num_rows},
-        masked={change.place: change.masked for change in changes if change.masked},
-        media=len(removed - kept),
-        unused_media=len(workspace.blobs.stored() - removed - kept),
+        rows={change.path: change.removed.num_rows for change in changes if change.removed.num_rows},
+        masked={change.path: change.masked for change in changes if change.masked},
+        media=len(removed - remaining),
+        unused_media=len(workspace.blobs.stored() - removed - remaining),
         replies=count_unused(workspace.local / ANSWERS, _used_requests(changes), _quoted(changes, tombstones)),
         releases=tuple(_held(workspace, tombstones)),
         pages=tuple(pages(workspace)),
@@ -133,17 +133,17 @@ def _remove(workspace: Workspace, tombstones: Tombstones, say: Say) -> Tombstone
     say("removing replies")
     forget_unused(workspace.local_file(ANSWERS), _used_requests(changes), _quoted(changes, tombstones))
     for change in changes:
-        say(f"removing it from table {change.place}")
+        say(f"removing it from table {change.path}")
         with workspace.folder.errors():
             if change.removed.num_rows or change.masked:
-                change.table.rewrite(change.kept)
+                change.table.rewrite(change.remaining)
             else:
                 change.table.purge()
     say("removing media")
-    kept: set[str] = set().union(*(all_blob_names(change.kept) for change in changes))
-    for name in sorted(workspace.blobs.stored() - kept):
+    remaining: set[str] = set().union(*(all_blob_names(change.remaining) for change in changes))
+    for name in sorted(workspace.blobs.stored() - remaining):
         workspace.blobs.remove(name)
-    remove_shared(workspace.blobs, kept)
+    remove_shared(workspace.blobs, remaining)
     remove_leftovers(workspace)
     done = [stone.model_copy(update={"alias": None}) for stone in tombstones.stones]
     waits = tombstones.server_waits or _has_server(workspace)
@@ -170,19 +170,19 @@ def finish_on_server(workspace: Workspace, tombstones: Tombstones, *, say: Say =
 
 def _files_of(changes: list[TableChange]) -> set[str]:
     """Return the names of the raw files of which all or a part is forgotten."""
-    by_place = {change.place: change for change in changes}
-    if "sources" not in by_place:
+    by_path = {change.path: change for change in changes}
+    if "sources" not in by_path:
         return set()
-    sources, items = by_place["sources"], by_place.get("items")
-    parts = sources.kept.slice(0, 0)
+    sources, items = by_path["sources"], by_path.get("items")
+    parts = sources.remaining.slice(0, 0)
     if items is not None:
-        parts = sources.kept.filter(pc.is_in(sources.kept["source_id"], value_set=items.removed["source_id"]))
+        parts = sources.remaining.filter(pc.is_in(sources.remaining["source_id"], value_set=items.removed["source_id"]))
     return {name for rows in (sources.removed, parts) for name in rows["file"].drop_null().to_pylist() if name}
 
 
 def _used_requests(changes: list[TableChange]) -> set[str]:
     """Return the requests that the proposals of all label schemas rest on."""
-    tables = [change.kept for change in changes if "request_key" in change.kept.column_names]
+    tables = [change.remaining for change in changes if "request_key" in change.remaining.column_names]
     return {key for table in tables for key in table["request_key"].drop_null().unique().to_pylist()}
 
 

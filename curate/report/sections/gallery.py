@@ -139,15 +139,15 @@ class _CardMaker:
         self.unplayed = 0
         fields, where = tuple(corpus.labels.fields), ("item_id", ids)
         columns = (*_COLUMNS, *_MEDIA, "face", "image")
-        self._items = {row["item_id"]: row for row in corpus.read("items", columns, where=where).to_pylist()}
+        self._items = {row["item_id"]: row for row in corpus.read("items", columns, matching=where).to_pylist()}
         label_columns = ("item_id", "label_source", "raters", "agreement", "decisions", *fields)
-        self._labels = {row["item_id"]: row for row in corpus.read("labels", label_columns, where=where).to_pylist()}
-        prelabels = corpus.read("prelabels", ("item_id", "final", "outcome", "detail", *fields), where=where)
+        self._labels = {row["item_id"]: row for row in corpus.read("labels", label_columns, matching=where).to_pylist()}
+        prelabels = corpus.read("prelabels", ("item_id", "final", "outcome", "detail", *fields), matching=where)
         failures = prelabels.filter(pc.fill_null(prelabels["final"], False)).to_pylist()
         usable = reversed(final_proposals(prelabels).to_pylist())
         self._proposals = {row["item_id"]: row for row in [*failures, *usable]}
         self._acts: dict[str, list[Row]] = defaultdict(list)
-        acts = corpus.read("annotations", (*_ACTS, *fields), where=where)
+        acts = corpus.read("annotations", (*_ACTS, *fields), matching=where)
         for act in current_judgements(acts, with_skipped=True).to_pylist():
             if act["action"] in _SHOWN_ACTS:
                 self._acts[act["item_id"]].append(act)

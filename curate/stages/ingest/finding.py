@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.annotation.importing.items import CONTENT, KEPT
+from curate.annotation.importing.items import CONTENT, KEPT_COLUMNS
 from curate.corpus.sources import MEMBER, RawFolders, is_fetched
 from curate.media.words.sidecars import SUFFIXES
 from curate.stages.ingest.archived import match_members, refused_members
@@ -29,7 +29,7 @@ _SIDECAR = pa.struct(
 )
 RECORD = "record"
 _KEPT = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
-_RECORD = pa.struct([*((name, pa.string()) for name in ("key", *CONTENT, "media", "absent")), (KEPT, _KEPT)])
+_RECORD = pa.struct([*((name, pa.string()) for name in ("key", *CONTENT, "media", "absent")), (KEPT_COLUMNS, _KEPT)])
 INPUTS = pa.schema(
     [
         ("file", pa.string()),

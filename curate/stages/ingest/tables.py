@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.annotation.importing.items import CONTENT, KEPT, MEDIA
+from curate.annotation.importing.items import CONTENT, KEPT_COLUMNS, MEDIA
 from curate.annotation.importing.rows import KEY, LINE
 from curate.annotation.importing.settings import FILE_COLUMN, HubTable, Table
 from curate.corpus.identity import json_rows
@@ -92,7 +92,7 @@ def record_sources(batch: pa.Table, origin: dict[str, str | None]) -> pa.Table:
     columns |= {name: rows[name] for name in (KEY_NAME, *CONTENT)}
     columns |= {name: pa.array([value] * rows.num_rows, pa.string()) for name, value in origin.items()}
     columns["size_bytes"] = pc.fill_null(pc.binary_length(rows["text"]), 0).cast(pa.int64())
-    return pa.table({**columns, KEPT: batch[RECORD].combine_chunks().field(KEPT)})
+    return pa.table({**columns, KEPT_COLUMNS: batch[RECORD].combine_chunks().field(KEPT_COLUMNS)})
 
 
 def absent_media(batch: pa.Table) -> list[Rejection]:
@@ -115,7 +115,7 @@ def _record_inputs(items: "pl.DataFrame") -> pa.Table:
     nulls = [pl.lit(None, pl.String).alias(name) for name in ("media", "absent")]
     is_path = items.schema[MEDIA] == pl.String
     items = items if is_path else items.with_columns(nulls)
-    names = (*CONTENT, "media", "absent", KEPT)
+    names = (*CONTENT, "media", "absent", KEPT_COLUMNS)
     record = pa.StructArray.from_arrays(
         [_plain(items[KEY].to_arrow()), *(_plain(items[name].to_arrow()) for name in names)], [KEY_NAME, *names]
     )

@@ -91,7 +91,7 @@ def changes_of(corpus: Corpus, judgements: pa.Table, items: pa.Table, *, origin:
 
     ``items`` has ``item_id`` and ``key``.
     """
-    stored = corpus.table("annotations").read(where=("server", [origin]))
+    stored = corpus.table("annotations").read(matching=("server", [origin]))
     now = datetime.now(UTC)
     is_forgotten = Tombstones.read(corpus.workspace).forgotten_rows(judgements.select(["annotator"]))
     judgements = judgements.filter(pc.invert(is_forgotten))
