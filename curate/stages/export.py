@@ -108,9 +108,9 @@ class Export(DriverStage, Dividing):
     def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
         """See ``Stage.problems``."""
         for name, scheme in self.schemes.items():
-            place: tuple[str, ...] = ("splits", name) if self.splits else ("split",)
+            setting: tuple[str, ...] = ("splits", name) if self.splits else ("split",)
             if problem := scheme.problem(folder):
-                yield place, problem
+                yield setting, problem
         if isinstance(self.raters, str) and not (folder / self.raters).is_file():
             yield ("raters",), f"there is no file {self.raters}; name a CSV file with a column `rater`, or write true"
 

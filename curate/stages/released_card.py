@@ -76,9 +76,9 @@ def losses(corpus: Corpus) -> list[str]:
     sources = corpus.read("sources", ["source_id", "file"]).to_pydict()
     files = dict(zip(sources["source_id"], sources["file"], strict=True))
     names = sorted({f"{files.get(row['parent_id']) or row['parent_id']} ({row['stage']})" for row in lost})
-    shown = ", ".join(names[:_MAX_NAMED]) + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
+    quoted = ", ".join(names[:_MAX_NAMED]) + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
     missing = f"{count_of(len(names), 'input')} {verb_of(len(names), 'is', 'are')} missing (crashed)"
-    return [f"Incomplete: {missing}, because their worker was killed: {shown}."]
+    return [f"Incomplete: {missing}, because their worker was killed: {quoted}."]
 
 
 def withheld_items(count: int, column: str | None = None) -> list[str]:

@@ -28,8 +28,8 @@ _SIDECAR = pa.struct(
     ]
 )
 RECORD = "record"
-_KEPT = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
-_RECORD = pa.struct([*((name, pa.string()) for name in ("key", *CONTENT, "media", "absent")), (KEPT, _KEPT)])
+_KEPT_COLUMNS = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
+_RECORD = pa.struct([*((name, pa.string()) for name in ("key", *CONTENT, "media", "absent")), (KEPT, _KEPT_COLUMNS)])
 INPUTS = pa.schema(
     [
         ("file", pa.string()),
