@@ -56,8 +56,8 @@ class Document(NamedTuple):
             if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
                 node = node.value[step]
                 line = node.start_mark.line
-            elif isinstance(node, yaml.MappingNode) and (found := _entries(node).get(str(step))):
-                node, line = found
+            elif isinstance(node, yaml.MappingNode) and (entry := _entries(node).get(str(step))):
+                node, line = entry
         return f"{self.path}:{line + 1}"
 
 
@@ -181,7 +181,7 @@ def _join_alternatives(errors: Sequence[Any], data: Mapping[str, Any]) -> list[A
     """Return the errors with locations that the data have, and those of a value of several types as one."""
     joined: dict[tuple[Any, ...], Any] = {}
     for details in errors:
-        loc = _given(details, data)
+        loc = _location_in_data(details, data)
         is_type = details["type"] in TYPES
         key = (loc, "type") if is_type else (loc, details["type"], details["msg"])
         if is_type and key in joined:
@@ -195,7 +195,7 @@ def _join_alternatives(errors: Sequence[Any], data: Mapping[str, Any]) -> list[A
     return [details for (loc, kind, *_), details in joined.items() if kind != "type" or loc not in wrong_inside]
 
 
-def _given(details: Any, data: Mapping[str, Any]) -> Location:
+def _location_in_data(details: Any, data: Mapping[str, Any]) -> Location:
     """Return the location of an error within the data, without the names of types that pydantic puts into it."""
     value: Any = data
     loc: list[int | str] = []

@@ -174,7 +174,7 @@ def _order_problems(stages: Mapping[int, Stage], document: Document, *, complete
             yield f"{location}: {stage.stage} reads {table}, which no stage writes{step}"
         if complete and isinstance(stage, Judged) and stage.has_judgements:
             takes_in = writer_of("annotations")
-            if takes_in is not None and not any(isinstance(other, takes_in) for other in stages.values()):
+            if takes_in is not None and not any(isinstance(candidate, takes_in) for candidate in stages.values()):
                 name = takes_in.kind()
                 yield f"{location}: its tables hold judgements that no stage takes in; add {name}"
         before.append(stage)

@@ -106,8 +106,8 @@ def _show(value: Any) -> str:
         return "a group of settings"
     if isinstance(value, list | tuple):
         return "a list"
-    shown = repr(value)
-    return shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}…"
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _settings_of(loc: tuple[int | str, ...], model: "type[BaseModel]") -> tuple[str, list[str]]:

@@ -62,8 +62,8 @@ def _groups(schema: Mapping[str, Any]) -> Iterator[SettingGroup]:
     """Yield the groups of a schema, each once, where it is first used."""
     definitions: Mapping[str, Any] = schema.get("$defs", {})
     groups = [("", schema)]
-    known: set[str] = set()
-    for place, group in groups:
+    seen_references: set[str] = set()
+    for path, group in groups:
         settings = []
         for name, value in group.get("properties", {}).items():
             if "const" in value:
@@ -74,10 +74,10 @@ def _groups(schema: Mapping[str, Any]) -> Iterator[SettingGroup]:
             default = REQUIRED if is_required else _default(value.get("default"), has_settings=bool(inner))
             settings.append(Setting(name, _type(value, definitions), default, meaning))
             for reference in inner:
-                if reference not in known:
-                    known.add(reference)
-                    groups.append((f"{place}.{name}".lstrip("."), definitions[reference]))
-        yield SettingGroup(place, group.get("description", ""), tuple(settings))
+                if reference not in seen_references:
+                    seen_references.add(reference)
+                    groups.append((f"{path}.{name}".lstrip("."), definitions[reference]))
+        yield SettingGroup(path, group.get("description", ""), tuple(settings))
 
 
 def _references(schema: Any) -> Iterator[str]:
@@ -123,12 +123,12 @@ def _type(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
 
 
 def _range(schema: Mapping[str, Any]) -> str:
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if low is not None and high is not None:
-        return f", {low:g} to {high:g}"
+    lower, upper = schema.get("minimum"), schema.get("maximum")
+    if lower is not None and upper is not None:
+        return f", {lower:g} to {upper:g}"
     limits = {
-        "from": low,
-        "up to": high,
+        "from": lower,
+        "up to": upper,
         "above": schema.get("exclusiveMinimum"),
         "below": schema.get("exclusiveMaximum"),
     }

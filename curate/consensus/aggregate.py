@@ -88,7 +88,7 @@ def _assembled(
     of_people: NDArray[np.bool_],
     method: str,
 ) -> pa.Table:
-    asked = _asked(labels, evidence, columns)
+    applicable = _applicable_items(labels, evidence, columns)
     answers = {
         name: np.bincount(evidence.items[np.asarray(evidence.column(name).is_valid())], minlength=evidence.item_count)
         for name in labels.fields
@@ -111,7 +111,7 @@ def _assembled(
         block = {name: column[part] for name, column in table.items()}
         lists: dict[str, list[pa.Array]] = {"soft": [], "agreement": [], "decisions": []}
         for name, field_columns in columns.items():
-            of_item = np.where(asked[name][part], field_columns.pattern_of_item[part], -1)
+            of_item = np.where(applicable[name][part], field_columns.pattern_of_item[part], -1)
             block[name] = per_item(field_columns.values, of_item)
             agreement, facts = (per_item(column, of_item) for column in (field_columns.agreement, field_columns.facts))
             lists["soft"].append(per_item(field_columns.soft, of_item))
@@ -125,22 +125,22 @@ def _assembled(
     return pa.concat_tables(blocks)
 
 
-def _asked(
+def _applicable_items(
     labels: LabelSchema, evidence: Evidence, columns: Mapping[str, FieldColumns]
 ) -> dict[str, NDArray[np.bool_]]:
     """Return for each field the items whose labels say that it is asked."""
-    asked: dict[str, NDArray[np.bool_]] = {}
+    applicable: dict[str, NDArray[np.bool_]] = {}
 
     def is_asked(name: str) -> NDArray[np.bool_]:
-        if name not in asked:
-            asked[name] = np.ones(evidence.item_count, dtype=np.bool_)
+        if name not in applicable:
+            applicable[name] = np.ones(evidence.item_count, dtype=np.bool_)
             for condition, wanted in labels.fields[name].when.items():
                 values = columns[condition].values.to_pylist()
                 labels_of = labels.fields[condition].labels_of
                 met = [value is not None and not set(wanted).isdisjoint(labels_of(value)) for value in values]
                 of_item = columns[condition].pattern_of_item
-                asked[name] = is_asked(condition) & np.array([*met, False], np.bool_)[of_item]
-        return asked[name]
+                applicable[name] = is_asked(condition) & np.array([*met, False], np.bool_)[of_item]
+        return applicable[name]
 
     return {name: is_asked(name) for name in labels.fields}
 

@@ -143,14 +143,14 @@ def _sets(field: Field, ratings: Ratings, shares: Floats) -> pa.Array:
         for item, code in zip(ratings.items.tolist(), ratings.codes.tolist(), strict=True):
             members[item].append(ratings.values[code])
     values = []
-    known: dict[bytes, Any] = {}
+    by_row: dict[bytes, Any] = {}
     for item, row in enumerate(chosen):
         key = row.tobytes()
-        if key not in known or members:
+        if key not in by_row or members:
             labels = [field.labels[column] for column in np.flatnonzero(row)]
             soft = dict(zip(field.labels, shares[item].tolist(), strict=True))
-            known[key] = field.select(labels, members[item], soft)
-        values.append(known[key])
+            by_row[key] = field.select(labels, members[item], soft)
+        values.append(by_row[key])
     return pa.array(values, field.arrow_type)
 
 

@@ -86,11 +86,11 @@ def _scores(name: str, field: Field, judgements: pa.Table, items: pa.Table, blin
     totals = np.bincount(pairs.ravel(), minlength=len(number))
     for thing, index in number.items():
         error, score = errors.get(thing), strengths[thing]
-        low, high = (None, None) if error is None else (score - _Z * error, score + _Z * error)
+        lower, upper = (None, None) if error is None else (score - _Z * error, score + _Z * error)
         count, won, tied = int(totals[index]), int(wins[index]), int(ties[index])
         note = _note(count, won, tied)
         best_worst = counting[thing]
-        yield ScoreRow(name, str(thing), score, low, high, best_worst, count, won, tied, groups[index], note)
+        yield ScoreRow(name, str(thing), score, lower, upper, best_worst, count, won, tied, groups[index], note)
 
 
 def _sides(item: dict[str, Any]) -> tuple[str, str] | None:

@@ -66,17 +66,17 @@ class FieldSettings(BaseModel):
 
 def problems_of(labels: LabelSchema, settings: FieldSettings, by_field: Mapping[str, FieldSettings]) -> Iterator[str]:
     """Yield what does not fit together, such as a method for numbers on a field of labels."""
-    for name, own in by_field.items():
+    for name, field_settings in by_field.items():
         if name not in labels.fields:
             yield f"{name} is not a field of {labels.name}; its fields are {', '.join(labels.fields)}"
             continue
         fitting = FITTING[labels.fields[name].comparison]
-        if own.method not in fitting:
-            yield f"{own.method} does not fit field {name}; what fits is {', '.join(fitting)}"
+        if field_settings.method not in fitting:
+            yield f"{field_settings.method} does not fit field {name}; what fits is {', '.join(fitting)}"
     if not any(settings.method in FITTING[field.comparison] for field in labels.fields.values()):
         yield f"{settings.method} fits no field of {labels.name}"
-    for own in (settings, *by_field.values()):
-        if own.method == "gold_weighted" and not own.experts:
+    for field_settings in (settings, *by_field.values()):
+        if field_settings.method == "gold_weighted" and not field_settings.experts:
             yield "gold_weighted needs `experts`: the raters whose judgements are taken as the truth"
 
 
@@ -86,7 +86,7 @@ def settings_of(
     """Return the settings of every field; a method that does not fit a field leaves it to the majority."""
     chosen = {}
     for name, field in labels.fields.items():
-        own = by_field.get(name, settings)
-        fits = own.method in FITTING[field.comparison]
-        chosen[name] = own if fits else own.model_copy(update={"method": "majority"})
+        field_settings = by_field.get(name, settings)
+        fits = field_settings.method in FITTING[field.comparison]
+        chosen[name] = field_settings if fits else field_settings.model_copy(update={"method": "majority"})
     return chosen

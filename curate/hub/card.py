@@ -124,25 +124,28 @@ def _header(facts: CardFacts, counts: Counts) -> str:
         "size_categories": [next((name for limit, name in _SIZES if total < limit), "n>1M")],
         "configs": [
             {
-                "config_name": one.name,
-                "data_files": [{"split": split, "path": f"{one.folder}/{split}-*.parquet"} for split in one.rows],
+                "config_name": configuration.name,
+                "data_files": [
+                    {"split": split, "path": f"{configuration.folder}/{split}-*.parquet"}
+                    for split in configuration.rows
+                ],
             }
-            for one in facts.configurations
+            for configuration in facts.configurations
         ],
         "dataset_info": [
             {
-                "config_name": one.name,
+                "config_name": configuration.name,
                 # Readers cache a folder by this block and by its name, so whatever differs in content must differ here.
                 "description": f"Content hash {facts.content_sha256}",
-                "features": [dict(feature) for feature in one.card_features],
+                "features": [dict(feature) for feature in configuration.card_features],
                 "splits": [
-                    {"name": split, "num_bytes": one.row_bytes.get(split, 0), "num_examples": count}
-                    for split, count in one.rows.items()
+                    {"name": split, "num_bytes": configuration.row_bytes.get(split, 0), "num_examples": count}
+                    for split, count in configuration.rows.items()
                 ],
-                "download_size": sum(one.file_bytes.values()),
-                "dataset_size": sum(one.row_bytes.values()),
+                "download_size": sum(configuration.file_bytes.values()),
+                "dataset_size": sum(configuration.row_bytes.values()),
             }
-            for one in facts.configurations
+            for configuration in facts.configurations
         ],
     }
     text: str = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=120)

@@ -57,31 +57,31 @@ def _shares(figures: Sequence[AuditFigure]) -> list[list[str]]:
     cells: dict[tuple[str, str], dict[str, str]] = {}
     bounded: set[tuple[str, str]] = set()
     for figure in figures:
-        kind, way = _kind(figure), figure.measure.partition("_")[2]
-        if kind in _KINDS and way in _OF_ALL:
+        kind, estimator = _kind(figure), figure.measure.partition("_")[2]
+        if kind in _KINDS and estimator in _OF_ALL:
             interval = "" if figure.low is None or figure.high is None else f" ({figure.low:.3f} to {figure.high:.3f})"
             of = str(figure.group.get("label", kind))
             bounded |= {(figure.field, of)} if interval else set()
-            cells.setdefault((figure.field, of), {})[way] = f"{figure.value:.3f}{interval}"
+            cells.setdefault((figure.field, of), {})[estimator] = f"{figure.value:.3f}{interval}"
     return [
-        [f"`{code(field)}`", escape(of), *(by_way.get(way, "") for way in _OF_ALL)]
-        for (field, of), by_way in cells.items()
+        [f"`{code(field)}`", escape(of), *(by_estimator.get(estimator, "") for estimator in _OF_ALL)]
+        for (field, of), by_estimator in cells.items()
         if (field, of) in bounded
     ]
 
 
 def _notes(figures: Sequence[AuditFigure]) -> Iterator[str]:
     """Yield each note once: first those of all figures of a field, then others with what they are about."""
-    about: dict[str, list[str]] = {}
+    fields_of_note: dict[str, list[str]] = {}
     single: dict[str, list[str]] = {}
     for field, members in groupby(figures, key=lambda figure: figure.field):
         rows = [figure for figure in members if figure.measure != _TOO_FINE]
         shared = set.intersection(*(set(figure.note.split("; ")) for figure in rows)) if rows else set()
         for note in (note for note in (rows[0].note.split("; ") if rows else ()) if note in shared):
-            about.setdefault(note, []).append(code(field))
+            fields_of_note.setdefault(note, []).append(code(field))
         for figure in rows:
-            own = "; ".join(note for note in figure.note.split("; ") if note not in shared)
-            single.setdefault(own, []).append(f"{code(field)}: {escape(figure.name.rpartition(': ')[2])}")
-    for note, names in (*about.items(), *single.items()):
+            remainder = "; ".join(note for note in figure.note.split("; ") if note not in shared)
+            single.setdefault(remainder, []).append(f"{code(field)}: {escape(figure.name.rpartition(': ')[2])}")
+    for note, names in (*fields_of_note.items(), *single.items()):
         if note:
             yield f"- {escape(note)} ({', '.join(dict.fromkeys(names))})"

@@ -38,8 +38,8 @@ def agreement_section(facts: CardFacts) -> str:
         for note in filter(None, row.note.split("; ")):
             reasons.setdefault(note, []).append(f"{code(row.field)} {_values(row)}".strip())
     notes = [f"- {escape(note)} ({', '.join(dict.fromkeys(fields))})" for note, fields in reasons.items()]
-    way = "" if any(row.low is not None for row in facts.agreement) else "\n\nNo interval could be computed."
-    return "\n\n".join(filter(None, [text + way, "\n".join(notes)]))
+    caveat = "" if any(row.low is not None for row in facts.agreement) else "\n\nNo interval could be computed."
+    return "\n\n".join(filter(None, [text + caveat, "\n".join(notes)]))
 
 
 def agreement_sentences(facts: CardFacts) -> list[str]:
@@ -101,46 +101,46 @@ def _consents(facts: CardFacts) -> str:
 
 def limitations(facts: CardFacts, counts: Counts) -> list[str]:
     """Return what limits the use of a release, a sentence for each figure that shows it."""
-    sources, found = total_label_sources(counts), []
+    sources, sentences = total_label_sources(counts), []
     total = sum(sources.values())
     if sources["model"]:
-        found.append(f"{sources['model']:,} of {count_of(total, 'label')} are a model's, reviewed by nobody.")
+        sentences.append(f"{sources['model']:,} of {count_of(total, 'label')} are a model's, reviewed by nobody.")
     alone, reviewed = counts.raters[1], sum(counts.raters.values())
     if alone:
-        found.append(
+        sentences.append(
             f"{alone:,} of {count_of(reviewed, 'reviewed item')} {verb_of(alone, 'has', 'have')} one rater only."
         )
-    found += [
+    sentences += [
         f"Raters agree little on {_name(row)}: {row.measure} is {row.value:.2f}{_in_brackets(row)}, below {LOW_ALPHA}."
         for row in _main_figures(facts.agreement)
         if row.value is not None and row.measure.startswith("krippendorff") and row.value < LOW_ALPHA
     ]
     copied, answers = sum(counts.copied.values()), sum(counts.answers.values())
     if copied:
-        found.append(f"{copied:,} of {count_of(answers, 'answer')} of people are the pre-label's, left as it was.")
+        sentences.append(f"{copied:,} of {count_of(answers, 'answer')} of people are the pre-label's, left as it was.")
     for name, labels in facts.labels.items():
         by_split = counts.classes.get(name) or {}
         rare = [label for label in labels if sum(split[label] for split in by_split.values()) < FEW_ITEMS]
         if rare:
             more = f" and {len(rare) - _MAX_NAMED} more" if len(rare) > _MAX_NAMED else ""
-            found.append(
+            sentences.append(
                 f"Fewer than {FEW_ITEMS} items have these labels of {name}: {', '.join(rare[:_MAX_NAMED])}{more}."
             )
-    found += [
+    sentences += [
         f"The {separation.key} is unknown for {separation.total - separation.known:,} of "
         f"{count_of(separation.total, 'item')}, and may be in several splits."
         for separation in facts.separations
         if len(counts.rows) > 1 and separation.key != "group" and separation.known < separation.total
     ]
     if len(facts.languages) == 1:
-        found.append(f"All texts whose language is known are in one language: {facts.languages[0]}.")
-    return found
+        sentences.append(f"All texts whose language is known are in one language: {facts.languages[0]}.")
+    return sentences
 
 
 def limitations_section(facts: CardFacts, counts: Counts) -> str:
     """Return the limits as a list; what nobody computes, such as who is missing from the corpus, is not in it."""
-    found = limitations(facts, counts)
-    lines = [f"- {escape(sentence, max_chars=_MAX_LINE_CHARS)}" for sentence in found]
+    sentences = limitations(facts, counts)
+    lines = [f"- {escape(sentence, max_chars=_MAX_LINE_CHARS)}" for sentence in sentences]
     return (
         "\n".join(lines)
         if lines

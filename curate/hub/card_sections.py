@@ -133,8 +133,8 @@ def review_section(facts: CardFacts, counts: Counts) -> str:
     number = len(counts.annotators)
     people = f"{count_of(number, 'person')} took part, {verb_of(number, 'by a pseudonym', 'by pseudonyms')}"
     days = sorted(counts.judged_on)
-    when = "" if not days else f", on {days[0]}" if len(days) == 1 else f", between {days[0]} and {days[-1]}"
-    text = f"{people}{when}.\n\n" + table(["raters of an item", "items"], rows)
+    period = "" if not days else f", on {days[0]}" if len(days) == 1 else f", between {days[0]} and {days[-1]}"
+    text = f"{people}{period}.\n\n" + table(["raters of an item", "items"], rows)
     shares = [
         [f"`{name}`", f"{counts.answers[name]:,}", f"{counts.copied[name]:,}", _share(counts.copied[name], total)]
         for name in facts.fields
@@ -200,8 +200,8 @@ def _proposer(model: str, outcomes: Mapping[str, int]) -> str:
     return f"{escape(model)} ({parts})"
 
 
-def _share(part: float, whole: float) -> str:
-    return f"{part / whole:.0%}" if whole else "0%"
+def _share(part: float, total: float) -> str:
+    return f"{part / total:.0%}" if total else "0%"
 
 
 def _duration(seconds: float) -> str:

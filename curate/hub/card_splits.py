@@ -15,12 +15,16 @@ def schemes_section(schemes: Mapping[str, Mapping[str, Any]]) -> str:
     ``schemes`` holds the facts of each as the manifest does (see ``curate.release.schemes``).
     """
     parts = [text for facts in schemes.values() if facts["primary"] for text in _primary(facts)]
-    others = {name: facts for name, facts in schemes.items() if not facts["primary"]}
-    if others:
-        rows = [[f"`split_{code(name)}`", escape(facts["rule"]), _sizes(facts)] for name, facts in others.items()]
+    secondary = {name: facts for name, facts in schemes.items() if not facts["primary"]}
+    if secondary:
+        rows = [[f"`split_{code(name)}`", escape(facts["rule"]), _sizes(facts)] for name, facts in secondary.items()]
         parts.append("Further ways to divide the same items are columns:")
         parts.append(table(["column", "how", "items"], rows))
-        parts += [f"`split_{code(name)}`: {' '.join(said)}" for name, facts in others.items() if (said := _said(facts))]
+        parts += [
+            f"`split_{code(name)}`: {' '.join(sentences)}"
+            for name, facts in secondary.items()
+            if (sentences := _sentences(facts))
+        ]
     return "".join(f"\n\n{part}" for part in parts)
 
 
@@ -35,25 +39,27 @@ def _primary(facts: Mapping[str, Any]) -> Iterator[str]:
     if balance := _balance(facts):
         yield balance
     for name in facts["hidden"]:
-        what = "The labels, judgements and pre-labels"
-        yield f"{what} of split `{code(name)}` are withheld: this release has its items only."
+        withheld = "The labels, judgements and pre-labels"
+        yield f"{withheld} of split `{code(name)}` are withheld: this release has its items only."
 
 
-def _said(facts: Mapping[str, Any]) -> list[str]:
+def _sentences(facts: Mapping[str, Any]) -> list[str]:
     """Return sentences on a scheme that is a column."""
-    apart = [key for key, known in facts["keys"].items() if known["disjoint"] and known["known"]]
-    said = [f"{' and '.join(apart)} never occur in two splits." if len(apart) > 1 else ""]
+    apart = [key for key, separation in facts["keys"].items() if separation["disjoint"] and separation["known"]]
+    sentences = [f"{' and '.join(apart)} never occur in two splits." if len(apart) > 1 else ""]
     if len(apart) == 1:
-        said = [f"No {apart[0]} occurs in two splits."]
+        sentences = [f"No {apart[0]} occurs in two splits."]
     total = sum(facts["splits"].values()) + sum(facts["sizes"])
-    for key, known in facts["keys"].items():
-        if known["shared"]:
-            said.append(f"{known['shared']:,} values of {key} occur in more than one split.")
-        if known["disjoint"] and known["known"] < total and key != "group":
-            said.append(f"The {key} of {total - known['known']:,} items is unknown, and may occur in several splits.")
+    for key, separation in facts["keys"].items():
+        if separation["shared"]:
+            sentences.append(f"{separation['shared']:,} values of {key} occur in more than one split.")
+        if separation["disjoint"] and separation["known"] < total and key != "group":
+            sentences.append(
+                f"The {key} of {total - separation['known']:,} items is unknown, and may occur in several splits."
+            )
     if facts["without"]:
-        said.append(f"{facts['without']:,} items have no split.")
-    return [escape(text) for text in [*said, _balance(facts)] if text]
+        sentences.append(f"{facts['without']:,} items have no split.")
+    return [escape(text) for text in [*sentences, _balance(facts)] if text]
 
 
 def _balance(facts: Mapping[str, Any]) -> str:
@@ -64,10 +70,10 @@ def _balance(facts: Mapping[str, Any]) -> str:
     ]
     if not worst:
         return ""
-    shown = ", ".join(f"{name} {distance:.2f} ({split})" for distance, name, split in worst)
+    listing = ", ".join(f"{name} {distance:.2f} ({split})" for distance, name, split in worst)
     return (
         "Labels by split are at most this far from those of all items (total variation distance, 0: alike, 1: "
-        f"nothing in common): {shown}."
+        f"nothing in common): {listing}."
     )
 
 

@@ -43,5 +43,5 @@ def contact_of(contact: str, *, address: str) -> dict[str, str]:
 
 
 def _author(name: str) -> dict[str, str]:
-    family, comma, given = (part.strip() for part in name.partition(","))
-    return {"family-names": family, "given-names": given} if comma and family and given else {"name": name}
+    family, comma, given_names = (part.strip() for part in name.partition(","))
+    return {"family-names": family, "given-names": given_names} if comma and family and given_names else {"name": name}

@@ -215,16 +215,16 @@ class Hub:
 
     def _to_error(self, error: Exception, repo: str) -> Exception:
         status = _status(error)
-        place = f"the Hub at {self._api.endpoint}"
+        service = f"the Hub at {self._api.endpoint}"
         detail = _detail(error, str(self._api.token))
         if status in (401, 403, 404) and self._is_reader:
             return ServiceRefused(
-                f"{place} does not give {repo} to this reader ({detail})",
+                f"{service} does not give {repo} to this reader ({detail})",
                 hint="check its name and revision; what is private or gated needs a key that may read it (HF_TOKEN)",
             )
         if status in (401, 403, 404):
             return ServiceRefused(
-                f"{place} refuses access to {repo} with this key ({detail})",
+                f"{service} refuses access to {repo} with this key ({detail})",
                 hint="use a key (HF_TOKEN) with write access to that name",
             )
         if status in (409, 412):
@@ -233,11 +233,11 @@ class Hub:
                 hint="wait until that has ended, then publish again",
             )
         if status == 400 or (isinstance(error, ValueError) and not _is_transient(error)):
-            return InvalidInput(f"{place} does not accept this: {detail}", hint="fix what it names")
+            return InvalidInput(f"{service} does not accept this: {detail}", hint="fix what it names")
         hint = "check the network and HF_ENDPOINT, then try again"
         if re.search(r"\b(xet|cas)", detail, re.IGNORECASE):
             hint += "; HF_HUB_DISABLE_XET=1 uploads without Xet"
-        return ServiceUnavailable(f"{place} cannot be reached or failed: {detail}", hint=hint)
+        return ServiceUnavailable(f"{service} cannot be reached or failed: {detail}", hint=hint)
 
 
 def _retry(call: Callable[[], Result], *, also: tuple[int, ...] = ()) -> Result:

@@ -81,23 +81,30 @@ def croissant_file(facts: CardFacts, counts: Counts, files: Sequence[ShardFile])
     There is a record set for each split of each configuration. Columns of nested values, such as ``judgements``, are in
     the files and only named in the description.
     """
-    configurations = list({one.folder: one for one in reversed(facts.configurations)}.values())[::-1]
+    configurations = list(
+        {configuration.folder: configuration for configuration in reversed(facts.configurations)}.values()
+    )[::-1]
     nested = [name for name, feature in facts.configurations[0].features.items() if not _data_type(feature)]
-    sets = [(one, split, count) for one in configurations for split, count in one.rows.items()]
-    about = facts.credits.description or f"{facts.name}: {count_of(sum(counts.rows.values()), 'item')}."
+    sets = [
+        (configuration, split, count) for configuration in configurations for split, count in configuration.rows.items()
+    ]
+    description = facts.credits.description or f"{facts.name}: {count_of(sum(counts.rows.values()), 'item')}."
     document = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": _CONFORMS_TO,
         "name": facts.name,
-        "description": f"{about} Columns of nested values are not described field by field: {', '.join(nested)}.",
+        "description": f"{description} Columns of nested values are not described field by field: {', '.join(nested)}.",
         "version": facts.version,
         **_credits(facts),
         **({"license": facts.licence_url or facts.licence} if facts.licence else {}),
         **({"inLanguage": list(facts.languages)} if facts.languages else {}),
         "keywords": ["affective computing", "emotion"],
         **dict(_responsible(facts, counts)),
-        "distribution": [*map(_file_object, files), *(_file_set(one, split) for one, split, _ in sets)],
+        "distribution": [
+            *map(_file_object, files),
+            *(_file_set(configuration, split) for configuration, split, _ in sets),
+        ],
         "recordSet": [_record_set(*described) for described in sets],
     }
     text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
@@ -107,15 +114,15 @@ def croissant_file(facts: CardFacts, counts: Counts, files: Sequence[ShardFile])
 
 def _credits(facts: CardFacts) -> dict[str, Any]:
     makers = facts.credits
-    found: dict[str, Any] = {}
+    properties: dict[str, Any] = {}
     if makers.authors:
-        found["creator"] = [{"@type": "sc:Organization", "name": name} for name in makers.authors]
+        properties["creator"] = [{"@type": "sc:Organization", "name": name} for name in makers.authors]
     if makers.citation:
-        found["citeAs"] = makers.citation
+        properties["citeAs"] = makers.citation
     if makers.contact:
         name = {"name": f"The makers of {facts.name}"}
-        found["publisher"] = [{"@type": "sc:Organization", **name, **contact_of(makers.contact, address="url")}]
-    return found
+        properties["publisher"] = [{"@type": "sc:Organization", **name, **contact_of(makers.contact, address="url")}]
+    return properties
 
 
 def _responsible(facts: CardFacts, counts: Counts) -> Iterator[tuple[str, Any]]:
@@ -128,16 +135,16 @@ def _responsible(facts: CardFacts, counts: Counts) -> Iterator[tuple[str, Any]]:
     if analysis := agreement_sentences(facts):
         yield "rai:dataAnnotationAnalysis", analysis
     if counts.raters:
-        shown = (
+        raters_of_items = (
             f"{count_of(items, 'item')}: {count_of(raters, 'rater')}" for raters, items in sorted(counts.raters.items())
         )
-        yield "rai:annotationsPerItem", "; ".join(shown)
+        yield "rai:annotationsPerItem", "; ".join(raters_of_items)
     if counts.proposals:
         yield "rai:machineAnnotationTools", sorted(counts.proposals)
     if days := sorted(counts.judged_on):
         yield "rai:dataCollectionTimeFrame", [days[0], days[-1]] if len(days) > 1 else [days[0]]
-    if found := limitations(facts, counts):
-        yield "rai:dataLimitations", found
+    if limits := limitations(facts, counts):
+        yield "rai:dataLimitations", limits
     sensitive = [
         words
         for words, is_so in (

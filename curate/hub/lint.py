@@ -46,13 +46,13 @@ def lint_release(
         return ["README.md does not begin with a block of YAML"]
     footers = {path: _read_footer(folder / path) for path in shards}
     problems = [f"{path} {footer}" for path, footer in footers.items() if isinstance(footer, str)]
-    whole = {path: footer for path, footer in footers.items() if not isinstance(footer, str)}
-    for path, footer in whole.items():
+    readable = {path: footer for path, footer in footers.items() if not isinstance(footer, str)}
+    for path, footer in readable.items():
         if footer.rows != shards[path]:
             problems.append(f"{path} has {footer.rows:,} rows, and the manifest says {shards[path]:,}")
         if footer.largest_group > MAX_ROW_GROUP_BYTES:
             problems.append(f"{path} has a row group of {footer.largest_group:,} bytes, above the Hub's 300,000,000")
-    return [*_metadata_problems(header), *problems, *_config_problems(header, whole, to_card)]
+    return [*_metadata_problems(header), *problems, *_config_problems(header, readable, to_card)]
 
 
 class _Footer(NamedTuple):
@@ -97,8 +97,10 @@ def _config_problems(
             claimed.update(paths)
             rows[str(entry.get("split"))] = sum(footers[path].rows for path in paths)
             expected = infos.get(name, {}).get("features")
-            others = [p for p in paths if expected is not None and to_card(footers[p].features) != expected]
-            problems += [f"{p} has other features than README.md says of {name}: loaders refuse that" for p in others]
+            deviating = [p for p in paths if expected is not None and to_card(footers[p].features) != expected]
+            problems += [
+                f"{p} has other features than README.md says of {name}: loaders refuse that" for p in deviating
+            ]
         stated = {
             str(split.get("name")): split.get("num_examples") for split in _objects(infos.get(name, {}).get("splits"))
         }

@@ -50,9 +50,9 @@ def list_dataset(dataset: str, revision: str) -> Listing:
     with hub.errors(dataset):
         commit = hub.commit_of(dataset, revision)
         paths = sorted(hub.files(dataset, commit))
-        if own := [path for path in paths if path.endswith(".parquet")]:
+        if parquet_paths := [path for path in paths if path.endswith(".parquet")]:
             card = _configurations(_read_card(hub, dataset, commit)) if _CARD in paths else []
-            return Listing(commit, revision, _by_card(own, card) or _by_name(own))
+            return Listing(commit, revision, _by_card(parquet_paths, card) or _by_name(parquet_paths))
         if CONVERTED in hub.converted(dataset):
             commit = hub.commit_of(dataset, CONVERTED)
             paths = [path for path in sorted(hub.files(dataset, commit)) if path.endswith(".parquet")]
@@ -128,17 +128,17 @@ def _by_name(paths: Sequence[str]) -> dict[str, dict[str, list[str]]]:
     files: dict[str, dict[str, list[str]]] = {}
     for path in paths:
         *folders, name = path.split("/")
-        own = [folder for folder in folders if folder != "data" and folder.lower() not in _SPLITS]
-        config = own[0] if own else _DEFAULT
+        config_folders = [folder for folder in folders if folder != "data" and folder.lower() not in _SPLITS]
+        config = config_folders[0] if config_folders else _DEFAULT
         files.setdefault(config, {}).setdefault(_split_in(folders, name.removesuffix(".parquet")), []).append(path)
     return files
 
 
 def _split_in(folders: Sequence[str], stem: str) -> str:
     words = [word for part in (stem, *reversed(folders)) for word in re.split(r"[-_./ ]", part.lower())]
-    known = next((_SPLITS[word] for word in words if word in _SPLITS), None)
+    split = next((_SPLITS[word] for word in words if word in _SPLITS), None)
     shard = _SHARD.fullmatch(stem)
-    return known or (shard[1] if shard else "train")
+    return split or (shard[1] if shard else "train")
 
 
 def _by_folder(paths: Iterable[str]) -> dict[str, dict[str, list[str]]]:

@@ -85,15 +85,15 @@ def replace_tags(
             if tag not in hub.tags(repo):
                 say(f"cutting {tag} again")
                 set_tag(hub, repo, tag, _put(hub, repo, tag, folder))
-        kept = {file.hash for tag in cuts for file in hub.files(repo, tag).values()}
-        gone = [content for content in old_hashes if content not in kept]
+        current_hashes = {file.hash for tag in cuts for file in hub.files(repo, tag).values()}
+        gone = [content for content in old_hashes if content not in current_hashes]
         say("deleting the content that was replaced")
         hub.delete_content(repo, gone)
         readable = [
             f"commit {commit} can still be read by its number" for commit in old_commits if hub.can_read(repo, commit)
         ]
-        left = hub.find_content(repo, gone)
-        return [*readable, *(f"content {content} is still stored" for content in left)]
+        undeleted = hub.find_content(repo, gone)
+        return [*readable, *(f"content {content} is still stored" for content in undeleted)]
 
 
 def _begin_anew(hub: Hub, repo: str, cuts: Mapping[str, Path], say: Callable[[str], None]) -> None:

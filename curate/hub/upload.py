@@ -245,8 +245,8 @@ def is_of_release(path: str) -> bool:
 
 def _stale(current: Mapping[str, StoredFile], wanted: Iterable[str]) -> list[str]:
     """Return the shards of an earlier release that this one does not have."""
-    kept = set(wanted)
-    return sorted(path for path in current if _SHARD.fullmatch(path) and path not in kept)
+    current_paths = set(wanted)
+    return sorted(path for path in current if _SHARD.fullmatch(path) and path not in current_paths)
 
 
 def is_same(current: Mapping[str, StoredFile], wanted: Mapping[str, Hashes]) -> bool:

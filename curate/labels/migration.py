@@ -115,8 +115,8 @@ def _problems(
         if name not in stored:
             yield (name,), f"no judgement has a field {name}{nearest(name, tuple(stored))}"
         elif rules.drop == "all":
-            if others := rules.model_fields_set - {"drop"}:
-                yield (name,), f"drop: all leaves out the field, so there is nothing to {sorted(others)[0]}"
+            if surplus := rules.model_fields_set - {"drop"}:
+                yield (name,), f"drop: all leaves out the field, so there is nothing to {sorted(surplus)[0]}"
         elif target not in fields:
             yield (name, "to"), f"label schema {labels.name} has no field {target}{nearest(target, fields)}"
         elif targets.count(target) > 1:
@@ -142,8 +142,8 @@ def _field_problems(
         )
     for label, split in rules.split.items():
         if split.by not in stored or split.by == name:
-            others = tuple(other for other in stored if other != name)
-            yield (name, "split", label, "by"), f"{split.by} is not another stored field{nearest(split.by, others)}"
+            candidates = tuple(field_name for field_name in stored if field_name != name)
+            yield (name, "split", label, "by"), f"{split.by} is not another stored field{nearest(split.by, candidates)}"
         for target in split.to:
             if target not in field.labels:
                 sentence = f"{target!r} is not a label of {field.name}{nearest(target, field.labels)}"

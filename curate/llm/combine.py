@@ -21,7 +21,7 @@ class CombinedProposal(NamedTuple):
 def combine(
     labels: LabelSchema,
     proposals: Sequence[Mapping[str, Any]],
-    how: AggregationRule,
+    rule: AggregationRule,
     *,
     scores: Sequence[Mapping[str, Mapping[str, float]]] | None = None,
 ) -> CombinedProposal:
@@ -51,7 +51,7 @@ def combine(
         answers = [vote for vote in votes if vote is not None]
         if not answers or not labels.is_asked(name, values):
             continue
-        values[name] = _settle(field, answers, open_count=len(votes) - len(answers), how=how)
+        values[name] = _settle(field, answers, open_count=len(votes) - len(answers), rule=rule)
         if field.soft_labels:
             by_proposal = [
                 score.get(name) or _votes_as_scores(field, record[name])
@@ -70,13 +70,13 @@ def _mean_scores(field: Field, by_proposal: Sequence[Mapping[str, float]]) -> di
     return {label: mean for label, mean in means.items() if mean > 0}
 
 
-def _settle(field: Field, answers: Sequence[Any], *, open_count: int, how: AggregationRule) -> Any:
+def _settle(field: Field, answers: Sequence[Any], *, open_count: int, rule: AggregationRule) -> Any:
     """Return the value of a field; ``open_count`` proposals leave it open."""
-    is_open = {"union": False, "intersection": open_count > 0}.get(how, open_count >= len(answers))
+    is_open = {"union": False, "intersection": open_count > 0}.get(rule, open_count >= len(answers))
     if is_open and not field.required:
         return None
     try:
-        value = field.aggregate(answers, how).value
+        value = field.aggregate(answers, rule).value
         checked = None if value is None else field.check(value)
     except ValueError:  # together they are more, or longer, than one value may be
         return _nearest(field, answers)
@@ -85,7 +85,7 @@ def _settle(field: Field, answers: Sequence[Any], *, open_count: int, how: Aggre
 
 def _nearest(field: Field, answers: Sequence[Any]) -> Any:
     """Return the first answer with the smallest sum of distances to all."""
-    distances = [sum(field.distance(answer, other) or 0.0 for other in answers) for answer in answers]
+    distances = [sum(field.distance(answer, vote) or 0.0 for vote in answers) for answer in answers]
     return answers[distances.index(min(distances))]
 
 

@@ -59,9 +59,9 @@ def read_completion(body: str | bytes) -> Completion:
     if finish & _FILTERED or (not choices and any(page.get(name) for name in _PROMPT_FILTERS)):
         return Completion("filtered", text or "", *source, "the service filtered the answer")
     if refusal or "refusal" in finish:
-        said = (refusal or text or "").strip()
-        detail = f"the model refused: {replace_surrogates(said[:300])}" if said else "the model refused"
-        return Completion("refused", said, *source, detail)
+        refusal_text = (refusal or text or "").strip()
+        detail = f"the model refused: {replace_surrogates(refusal_text[:300])}" if refusal_text else "the model refused"
+        return Completion("refused", refusal_text, *source, detail)
     if finish & _CUT_OFF:
         return Completion("truncated", text or "", *source, "the answer was cut off at the limit of tokens")
     if text is None or not (text.strip() or not any(message.get(name) for name in _REASONING)):

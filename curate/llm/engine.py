@@ -126,7 +126,11 @@ class Engine:
     async def close(self) -> None:
         """Wait for requests in flight, so that what was paid for is stored, and close all connections."""
         self._fatal = self._fatal or Interrupted("the run is being stopped")
-        transports = list({id(each): each for each in (self._transport, self._online) if each is not None}.values())
+        transports = list(
+            {
+                id(transport): transport for transport in (self._transport, self._online) if transport is not None
+            }.values()
+        )
         await asyncio.gather(*(transport.drain(self._grace_s) for transport in transports))
         late = list(self._in_flight.values())
         for task in late:

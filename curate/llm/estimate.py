@@ -63,7 +63,9 @@ def estimate(
     waiting = [request for request in sample if request.key not in stored and request.key in under_way]
     remaining = [request for request in sample if request.key not in stored and request.key not in under_way]
     correction = _input_correction(sample, stored, prices)
-    means = {model: store.mean_tokens_out(model) if store else None for model in {each.model for each in remaining}}
+    means = {
+        model: store.mean_tokens_out(model) if store else None for model in {request.model for request in remaining}
+    }
     costs = [
         _cost_of(request, prices, correction, means[request.model] or _typical_out(request), batch=batch)
         for request in remaining

@@ -315,6 +315,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat("T", "milliseconds")
 
 
-def seconds_since(at: str) -> float:
+def seconds_since(stored_time: str) -> float:
     """Return the seconds since a time as the tables store it."""
-    return (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()
+    return (datetime.now(UTC) - datetime.fromisoformat(stored_time)).total_seconds()

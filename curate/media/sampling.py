@@ -75,7 +75,7 @@ def choose_frames(candidates: Sequence[FrameCandidate], count: int) -> list[int]
     chosen = set(best.values())
     while len(chosen) < count:  # one candidate with much motion can fill several stretches
         remaining = sorted(set(range(len(candidates))) - chosen)
-        chosen.add(max(remaining, key=lambda index: min(abs(index - other) for other in chosen)))
+        chosen.add(max(remaining, key=lambda index: min(abs(index - chosen_index) for chosen_index in chosen)))
     return sorted(chosen)
 
 

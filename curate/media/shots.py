@@ -120,8 +120,8 @@ def _has_moved(a: NDArray[np.int16], b: NDArray[np.int16], change: float) -> boo
     down, right = _REACH_PX
     padded = np.pad(a, ((down, down), (right, right)), mode="edge")
     shifted = (padded[y : y + height, x : x + width] for y in range(2 * down + 1) for x in range(2 * right + 1))
-    left = np.minimum.reduce([_block_means(np.abs(b - picture), 12, 16) for picture in shifted]).mean() / change
-    return any(left <= most and same_share >= least for most, least in _MOVED)
+    residual = np.minimum.reduce([_block_means(np.abs(b - picture), 12, 16) for picture in shifted]).mean() / change
+    return any(residual <= max_residual and same_share >= min_share for max_residual, min_share in _MOVED)
 
 
 def _block_means(picture: NDArray[np.int16], height: int, width: int) -> NDArray[np.float64]:

@@ -72,7 +72,9 @@ def aggregate(
     schema = open_schema(labels)
     try:
         chosen = FieldSettings.model_validate({"method": method, **settings})
-        by_field = {name: FieldSettings.model_validate(own) for name, own in (fields or {}).items()}
+        by_field = {
+            name: FieldSettings.model_validate(field_settings) for name, field_settings in (fields or {}).items()
+        }
     except ValidationError as error:
         wrong = ", ".join(f"{'.'.join(map(str, details['loc']))} = {details['input']!r}" for details in error.errors())
         valid = ", ".join(FieldSettings.model_fields)
@@ -146,8 +148,8 @@ def to_annotations(
             columns[name] = _checked(schema.fields[name], table[name], field.type)
         else:
             columns[name] = _cast(name, table[name], field.type)
-    kept = {str(name): table[str(name)] for name in keep if name not in spec.names}
-    return pa.table(columns | kept)
+    kept_columns = {str(name): table[str(name)] for name in keep if name not in spec.names}
+    return pa.table(columns | kept_columns)
 
 
 def _default(name: str, kind: pa.DataType, count: int) -> pa.Array:

@@ -54,5 +54,5 @@ def find_release(release: str | Path, workspace: str | Path | Workspace) -> Path
             return releases.fetch(manifests[name])
         versions = ", ".join(manifests) or "none"
         raise InvalidInput(f"there is no release {name} in {opened.location}", hint=f"its releases: {versions}")
-    place = opened.location if opened else workspace
-    raise InvalidInput(f"{name} is neither a release folder nor a version in {place}", hint="see curate releases")
+    location = opened.location if opened else workspace
+    raise InvalidInput(f"{name} is neither a release folder nor a version in {location}", hint="see curate releases")

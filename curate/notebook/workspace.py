@@ -161,8 +161,8 @@ class CorpusFrames:
 
         ``draws`` are those of the intervals of agreement, and ``media_mb`` what the page holds of sound and video.
         """
-        place = None if path is None else Path(path)
-        return write_corpus_report(self._loaded, self._workspace, place, draws=draws, media_mb=media_mb)
+        output = None if path is None else Path(path)
+        return write_corpus_report(self._loaded, self._workspace, output, draws=draws, media_mb=media_mb)
 
     def releases(self) -> list[str]:
         """Return the versions of the releases, oldest first."""

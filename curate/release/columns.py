@@ -51,11 +51,11 @@ class DistinctValues:
         by_row: list[Indices] = [np.zeros(0, np.int64)]
         converted: list[Any] = []
         for start in range(0, len(values), _ROWS):
-            part, known = values.slice(start, _ROWS), len(numbers)
+            part, previous_count = values.slice(start, _ROWS), len(numbers)
             keys = json_values(part)
             by_row.append(np.array([-1 if key == "null" else numbers.setdefault(key, len(numbers)) for key in keys]))
             new, first = np.unique(by_row[-1], return_index=True)
-            converted += [convert(value) for value in part.take(first[new >= known]).to_pylist()]
+            converted += [convert(value) for value in part.take(first[new >= previous_count]).to_pylist()]
         self._numbers: Indices = np.concatenate(by_row)
         by_kind = list(zip(*converted, strict=True)) or [()] * len(kinds)
         self._values = [pa.array(made, kind) for made, kind in zip(by_kind, kinds, strict=True)]
@@ -76,8 +76,8 @@ class DistinctValues:
 
 def find_rows(keys: pa.ChunkedArray, among: pa.ChunkedArray) -> Indices:
     """Return for each key the index of its first occurrence in ``among``, or -1."""
-    found: Indices = combined(pc.fill_null(pc.index_in(keys, value_set=among), -1)).to_numpy().astype(np.int64)
-    return found
+    rows: Indices = combined(pc.fill_null(pc.index_in(keys, value_set=among), -1)).to_numpy().astype(np.int64)
+    return rows
 
 
 def combined(values: pa.Array | pa.ChunkedArray) -> pa.Array:

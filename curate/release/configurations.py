@@ -75,16 +75,16 @@ class Writer:
             self._add("labels", "data", rows.features, self.configurations[0].rows, size)
             return
         features = {name: feature for name, feature in rows.features.items() if name not in MEDIA}
-        whole = ((split, rows.table(items).drop_columns(list(MEDIA))) for split, items in splits.items())
-        self._write_whole("labels", whole, features)
+        without_media = ((split, rows.table(items).drop_columns(list(MEDIA))) for split, items in splits.items())
+        self._write_whole("labels", without_media, features)
 
     def write_judgements(self, rows: ReleaseRows, splits: Mapping[str, Indices], labels: LabelSchema) -> None:
         """Write ``judgements`` unless there are none."""
-        whole = (
+        tables = (
             (split, judgement_rows(*rows.acts(items), labels.fields, labels.name)) for split, items in splits.items()
         )
         self._write_whole(
-            "judgements", ((split, table) for split, table in whole if table.num_rows), JUDGEMENT_FEATURES
+            "judgements", ((split, table) for split, table in tables if table.num_rows), JUDGEMENT_FEATURES
         )
 
     def write_raters(

@@ -85,11 +85,11 @@ class Difference(NamedTuple):
             if items
         )
         of_items = sorted(self.changed, key=lambda name: name not in ITEM_COLUMNS)
-        others = [f"{count_of(len(self.changed[name]), 'item')} with other {name}" for name in of_items]
+        reasons = [f"{count_of(len(self.changed[name]), 'item')} with other {name}" for name in of_items]
         count = sum(name in ITEM_COLUMNS for name in of_items)
-        yield from others[:count]
+        yield from reasons[:count]
         yield from (f"{count_of(len(changes), 'label')} of {name}" for name, changes in self.relabelled.items())
-        yield from others[count:]
+        yield from reasons[count:]
 
 
 class Content(NamedTuple):
@@ -124,7 +124,7 @@ def compare(old: Content, new: Content) -> Difference:
     shared = [name for name in new.features if name in old.features and name != "item_id"]
     fields = [name for name in label_fields(new.features) if name in shared]
     relabelled = {name: changes for name in fields if (changes := pairs.changes(name))}
-    others = [name for name in shared if name not in {*fields, "text"}]
+    attributes = [name for name in shared if name not in {*fields, "text"}]
     difference = Difference(
         before=old.version,
         after=new.version,
@@ -136,7 +136,7 @@ def compare(old: Content, new: Content) -> Difference:
         resplit=pairs.changes(SPLIT_COLUMN),
         relabelled=relabelled,
         changed_texts=pairs.changes("text") if "text" in shared else [],
-        changed={name: items for name in others if (items := pairs.differing(name))},
+        changed={name: items for name in attributes if (items := pairs.differing(name))},
         columns_added=[name for name in new.features if name not in old.features],
         columns_removed=[name for name in old.features if name not in new.features],
         columns_changed=[name for name in shared if old.features[name] != new.features[name]],
@@ -145,15 +145,22 @@ def compare(old: Content, new: Content) -> Difference:
     return difference._replace(kind=_kind(difference))
 
 
-def _kind(found: Difference) -> Kind:
+def _kind(difference: Difference) -> Kind:
     # A further way to divide the items changes no column that others read.
-    added = [name for name in found.columns_added if not name.startswith(SPLIT_PREFIX)]
-    if found.is_other_schema or added or found.columns_removed or found.columns_changed:
+    added = [name for name in difference.columns_added if not name.startswith(SPLIT_PREFIX)]
+    if difference.is_other_schema or added or difference.columns_removed or difference.columns_changed:
         return "major"
-    described = [name for name in found.changed if name in ITEM_COLUMNS or name.startswith(SPLIT_PREFIX)]
-    if found.added or found.removed or found.resplit or found.changed_texts or described or found.columns_added:
+    described = [name for name in difference.changed if name in ITEM_COLUMNS or name.startswith(SPLIT_PREFIX)]
+    if (
+        difference.added
+        or difference.removed
+        or difference.resplit
+        or difference.changed_texts
+        or described
+        or difference.columns_added
+    ):
         return "minor"
-    return "patch" if found.relabelled or found.changed else "none"
+    return "patch" if difference.relabelled or difference.changed else "none"
 
 
 def label_fields(features: Mapping[str, Feature]) -> list[str]:
@@ -207,11 +214,15 @@ class _Pairs(NamedTuple):
         old, new = self.old_features[name], self.new_features[name]
         if old == new:
             values = zip(json_values(before), json_values(after), strict=True)
-            return [row for row, (one, other) in enumerate(values) if one != other]
+            return [row for row, (value, new_value) in enumerate(values) if value != new_value]
         # Labels were renumbered, or members came and went: the names of what both have are compared.
-        kept, kept_too = _common(old, new), _common(new, old)
+        old_common, new_common = _common(old, new), _common(new, old)
         pairs = zip(before.to_pylist(), after.to_pylist(), strict=True)
-        return [row for row, (one, other) in enumerate(pairs) if _key(one, kept) != _key(other, kept_too)]
+        return [
+            row
+            for row, (value, new_value) in enumerate(pairs)
+            if _key(value, old_common) != _key(new_value, new_common)
+        ]
 
 
 def _key(value: Any, feature: Feature) -> bytes:
@@ -220,13 +231,13 @@ def _key(value: Any, feature: Feature) -> bytes:
     return canonical_json(sorted(named) if several and named is not None else named)
 
 
-def _common(feature: Feature, other: Feature) -> Feature:
+def _common(feature: Feature, reference: Feature) -> Feature:
     """Return the feature without those members of structs that the other one lacks."""
-    if "feature" in feature and feature.get("_type") == "List" == other.get("_type"):
-        return feature | {"feature": _common(feature["feature"], other["feature"])}
-    if isinstance(feature.get("_type"), str) or isinstance(other.get("_type"), str):
+    if "feature" in feature and feature.get("_type") == "List" == reference.get("_type"):
+        return feature | {"feature": _common(feature["feature"], reference["feature"])}
+    if isinstance(feature.get("_type"), str) or isinstance(reference.get("_type"), str):
         return feature
-    return {name: _common(member, other[name]) for name, member in sorted(feature.items()) if name in other}
+    return {name: _common(member, reference[name]) for name, member in sorted(feature.items()) if name in reference}
 
 
 def _named(value: Any, feature: Feature) -> Any:

@@ -15,7 +15,7 @@ from curate.errors import InvalidInput
 
 NOT_STATED = "not stated"
 _CREATIVE_COMMONS = re.compile(r"cc-by(?P<nc>-nc)?(?P<nd>-nd)?(?P<sa>-sa)?-(?P<version>[1-4]\.[05])(-[a-z]+)?")
-_OTHERS = {
+_PERMISSIVE = {
     **dict.fromkeys(("cc0-1.0", "pddl-1.0", "unlicense", "0bsd"), 0),
     **dict.fromkeys(("mit", "bsd-2-clause", "bsd-3-clause", "cdla-permissive-1.0", "cdla-permissive-2.0"), 1),
     **dict.fromkeys(("apache-2.0", "odc-by-1.0"), 2),
@@ -63,7 +63,7 @@ class Combination(NamedTuple):
 def combine_licences(licences: Iterable[str | None]) -> Combination:
     """Return the most restrictive of the licences (SPDX names, None if not stated), or why they exclude each other."""
     names = sorted({(licence or "").strip() or NOT_STATED for licence in licences})
-    terms = {name: found for name in names if (found := terms_of(name)) is not None}
+    terms = {name: licence_terms for name in names if (licence_terms := terms_of(name)) is not None}
     unknown = tuple(name for name in names if name not in terms)
     problems = [
         f"{name} forbids adaptations, and a release is one: its sources are cut and labelled"
@@ -94,8 +94,8 @@ def check_licences(combination: Combination) -> None:
 def terms_of(licence: str) -> Terms | None:
     """Return what a licence asks for, by its SPDX name in any case; None if it is not known."""
     plain = licence.strip().lower()
-    if plain in _OTHERS:
-        return Terms(_OTHERS[plain])
+    if plain in _PERMISSIVE:
+        return Terms(_PERMISSIVE[plain])
     if plain in _COPYLEFT:
         return Terms(5, _COPYLEFT[plain] or plain)
     match = _CREATIVE_COMMONS.fullmatch(plain)
@@ -112,7 +112,7 @@ def _conflict(first: Terms, second: Terms) -> str:
         return ""
     if first.family and second.family and first.family != second.family:
         return "each wants the whole under itself"
-    for copyleft, other in ((first, second), (second, first)):
-        if copyleft.family and not copyleft.non_commercial and other.non_commercial:
+    for copyleft, partner in ((first, second), (second, first)):
+        if copyleft.family and not copyleft.non_commercial and partner.non_commercial:
             return "one wants the whole to be free for commercial use, the other forbids that"
     return ""

@@ -72,8 +72,8 @@ def positions_of(acts: pa.Table) -> pa.Array:
     """Return for each act which judgement of its rater it was, from 1; null where the time or the rater is unknown."""
     keys = ["annotator", "acted_at", "judgement_id"]
     numbered = acts.select(keys).append_column("row", pa.array(range(acts.num_rows), pa.int64()))
-    known = numbered.filter(pc.and_(acts["annotator"].is_valid(), acts["acted_at"].is_valid()))
-    ordered = known.sort_by([(name, "ascending") for name in keys])
+    dated = numbered.filter(pc.and_(acts["annotator"].is_valid(), acts["acted_at"].is_valid()))
+    ordered = dated.sort_by([(name, "ascending") for name in keys])
     positions = np.zeros(acts.num_rows, np.int64)
     if len(ordered):
         raters = combined(ordered["annotator"]).dictionary_encode().indices.to_numpy(False)
@@ -95,15 +95,17 @@ def rater_rows(items: pa.Array, raters_of: pa.Array, attributes: Mapping[str, Ma
     counts = counts.sort_by("rater")
     raters = counts["rater"].to_pylist()
     names = list(dict.fromkeys(name for rater in raters for name in attributes.get(rater, {})))
-    said = {rater: tuple(attributes.get(rater, {}).get(name) or None for name in names) for rater in raters}
-    sizes = Counter(said.values())
-    shown = {rater: values if sizes[values] >= MIN_GROUP else (None,) * len(names) for rater, values in said.items()}
+    profiles = {rater: tuple(attributes.get(rater, {}).get(name) or None for name in names) for rater in raters}
+    sizes = Counter(profiles.values())
+    published = {
+        rater: values if sizes[values] >= MIN_GROUP else (None,) * len(names) for rater, values in profiles.items()
+    }
     return pa.table(
         {
             "rater": counts["rater"],
             "judgements": counts["item_count"].cast(pa.int64()),
             "items": counts["item_count_distinct"].cast(pa.int64()),
-            **{name: pa.array([shown[r][n] for r in raters], pa.string()) for n, name in enumerate(names)},
+            **{name: pa.array([published[r][n] for r in raters], pa.string()) for n, name in enumerate(names)},
         }
     )
 
@@ -114,13 +116,13 @@ def rater_features(table: pa.Table) -> dict[str, Feature]:
 
 
 def _answers(acts: pa.Table, name: str, field: Field, number: int) -> pa.Table:
-    given: Indices = np.flatnonzero(combined(acts[name].is_valid()).to_numpy(False))
-    distinct = DistinctValues(acts[name], lambda value: _shown(field, value), [pa.string(), pa.float64()])
-    value, numeric = (column.values for column in distinct.take(given, with_json=False))
+    answered: Indices = np.flatnonzero(combined(acts[name].is_valid()).to_numpy(False))
+    distinct = DistinctValues(acts[name], lambda value: _as_text_and_number(field, value), [pa.string(), pa.float64()])
+    value, numeric = (column.values for column in distinct.take(answered, with_json=False))
     return _part(
-        given,
+        answered,
         number,
-        {"field": [name] * len(given), "value": value, "number": numeric, "origin": _origins(acts, name, given)},
+        {"field": [name] * len(answered), "value": value, "number": numeric, "origin": _origins(acts, name, answered)},
     )
 
 
@@ -139,18 +141,18 @@ def _part(act: Indices, order: int, columns: Mapping[str, Any]) -> pa.Table:
     )
 
 
-def _shown(field: Field, value: Any) -> tuple[str, float | None]:
+def _as_text_and_number(field: Field, value: Any) -> tuple[str, float | None]:
     number = None if field.labels else field.number_of(value)
     if isinstance(value, str):
         return value, number
     return canonical_json(value).decode(), None if number is None else float(number)
 
 
-def _origins(acts: pa.Table, name: str, given: Indices) -> pa.Array:
+def _origins(acts: pa.Table, name: str, answered: Indices) -> pa.Array:
     """Return where the answers of a field come from: typed, or taken over from the pre-label."""
     origins = combined(acts["origins"])
     entries = pc.list_flatten(origins)
     is_wanted = pc.equal(entries.field("field"), name)
     owners = pc.list_parent_indices(origins).filter(is_wanted)
     values = entries.field("origin").filter(is_wanted)
-    return values.take(pc.index_in(pa.array(given, owners.type), value_set=owners))
+    return values.take(pc.index_in(pa.array(answered, owners.type), value_set=owners))

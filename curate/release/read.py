@@ -70,7 +70,7 @@ def _check_struct(feature: Any, kind: pa.StructType, name: str) -> None:
     stored = [field.name for field in kind]
     if list(feature) != stored:
         differing = sorted(set(feature) ^ set(stored)) or ["the order"]
-        raise _Refused(f"{name} does not describe its columns: {_shown(differing[0])} differs")
+        raise _Refused(f"{name} does not describe its columns: {_shortened(differing[0])} differs")
     for field in kind:
         _check(feature[field.name], field.type, field.name)
 
@@ -78,33 +78,33 @@ def _check_struct(feature: Any, kind: pa.StructType, name: str) -> None:
 def _check(feature: Any, kind: pa.DataType, name: str) -> None:
     """Raise ``_Refused`` unless the feature is one that we write, and ``kind`` the type that it is stored as."""
     if not isinstance(feature, dict):
-        raise _Refused(f"column {_shown(name)} has {_shown(feature)} as its feature")
+        raise _Refused(f"column {_shortened(name)} has {_shortened(feature)} as its feature")
     type_name = feature.get("_type")
     if type_name is None or isinstance(type_name, dict):
         if not pa.types.is_struct(kind):
-            raise _Refused(f"column {_shown(name)} is not stored as its feature says")
-        _check_struct(feature, kind, f"column {_shown(name)}")
+            raise _Refused(f"column {_shortened(name)} is not stored as its feature says")
+        _check_struct(feature, kind, f"column {_shortened(name)}")
     elif type_name == "List":
         if not (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)):
-            raise _Refused(f"column {_shown(name)} is not stored as its feature says")
+            raise _Refused(f"column {_shortened(name)} is not stored as its feature says")
         _check(feature.get("feature"), kind.value_type, name)
     elif type_name not in ("Value", "ClassLabel", "Audio", "Image", "Video"):
-        raise _Refused(f"column {_shown(name)} has the unknown feature type {_shown(type_name)}")
+        raise _Refused(f"column {_shortened(name)} has the unknown feature type {_shortened(type_name)}")
     elif type_name == "ClassLabel" and not _are_texts(feature.get("names")):
-        raise _Refused(f"column {_shown(name)} has labels without names")
+        raise _Refused(f"column {_shortened(name)} has labels without names")
     elif type_name == "Value" and not isinstance(feature.get("dtype"), str):
-        raise _Refused(f"column {_shown(name)} has no type")
+        raise _Refused(f"column {_shortened(name)} has no type")
     elif not arrow_type(feature).equals(kind):
-        raise _Refused(f"column {_shown(name)} is not stored as its feature says")
+        raise _Refused(f"column {_shortened(name)} is not stored as its feature says")
 
 
 def _are_texts(names: Any) -> bool:
     return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
-def _shown(value: Any) -> str:
-    shown = value if isinstance(value, str) else repr(value)
-    return shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}…"
+def _shortened(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _unreadable(release: str, path: Path, error: Exception) -> WorkspaceUnusable:

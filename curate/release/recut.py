@@ -53,8 +53,8 @@ def recut(folder: Path, manifest: Manifest, tombstones: Tombstones, target: Path
         elif file.path != CARD:
             shutil.copy(folder / file.path, target / file.path)
         files.append((file, rows))
-    whole = manifest.model_copy(update={"files": tuple(f._replace(rows=rows) for f, rows in files)})
-    content = read_content_hash(target, whole)
+    recut_manifest = manifest.model_copy(update={"files": tuple(f._replace(rows=rows) for f, rows in files)})
+    content = read_content_hash(target, recut_manifest)
     shards = {file.path: rows for file, rows in files if rows is not None}
     card = _card((folder / CARD).read_text(encoding="utf-8"), target, shards, content, day, len(removed))
     (target / CARD).write_text(card, encoding="utf-8")

@@ -90,12 +90,12 @@ class Statistics:
         self.annotators.update(acts.field("annotator").drop_null().unique().to_pylist())
         self._count_answers(acts)
         prelabels = combined(rows["prelabel"].drop_null())
-        shown = (
+        names = (
             pc.if_else(pc.equal(prelabels.field(name), ""), None, prelabels.field(name))
             for name in ("model", "labeller")
         )
         proposals = pa.table(
-            {"model": pc.fill_null(pc.coalesce(*shown), "not stated"), "outcome": prelabels.field("outcome")}
+            {"model": pc.fill_null(pc.coalesce(*names), "not stated"), "outcome": prelabels.field("outcome")}
         )
         for entry in proposals.group_by(["model", "outcome"]).aggregate([([], "count_all")]).to_pylist():
             self.proposals[entry["model"]][entry["outcome"] or "not stated"] += entry["count_all"]

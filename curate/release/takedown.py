@@ -72,11 +72,11 @@ def read_ids(path: Path) -> tuple[pa.Table, set[str]]:
 
 def _raters(judgements: pa.ChunkedArray) -> set[str]:
     members = pc.list_flatten(judgements)
-    found: set[str] = set()
+    raters: set[str] = set()
     for name in _RATERS:
         if pa.types.is_struct(members.type) and members.type.get_field_index(name) >= 0:
-            found.update(pc.struct_field(members, name).drop_null().unique().to_pylist())
-    return found
+            raters.update(pc.struct_field(members, name).drop_null().unique().to_pylist())
+    return raters
 
 
 def withdraw(releases: Releases, manifest: Manifest, tombstones: Tombstones) -> None:
@@ -84,14 +84,14 @@ def withdraw(releases: Releases, manifest: Manifest, tombstones: Tombstones) -> 
 
     May be killed and repeated at any time.
     """
-    kept: set[str] = set()
+    remaining: set[str] = set()
     for file in manifest.files:
         if file.split is not None:
             (path,) = releases.folder.child(manifest.version).fetch([file.path])
             ids, _ = read_ids(path)
-            kept.update(ids.filter(pc.invert(tombstones.forgotten_rows(ids)))["item_id"].to_pylist())
+            remaining.update(ids.filter(pc.invert(tombstones.forgotten_rows(ids)))["item_id"].to_pylist())
     by_scheme = {name: releases.splits(manifest, name) for name in manifest.schemes}
-    releases.note_withdrawn(manifest, {name: _only(splits, kept) for name, splits in by_scheme.items()})
+    releases.note_withdrawn(manifest, {name: _only(splits, remaining) for name, splits in by_scheme.items()})
     folder = releases.folder.child(manifest.version)
     # Without its manifest it is no release any more, and nothing reads what is left of it.
     for name in sorted(folder.sizes(), key=lambda name: name != FILE):
@@ -104,9 +104,9 @@ def forget_in_withdrawn(releases: Releases, tombstones: Tombstones) -> None:
     for entry in releases.withdrawn():
         items = {item for splits in entry.splits.values() for item in splits}
         if held := tombstones.holds("item", items):
-            kept = items - held
+            remaining = items - held
             releases.note_withdrawn(
-                entry.manifest, {name: _only(splits, kept) for name, splits in entry.splits.items()}
+                entry.manifest, {name: _only(splits, remaining) for name, splits in entry.splits.items()}
             )
 
 

@@ -60,10 +60,10 @@ def _with_rows(folder: Folder, manifest: Manifest, damages: list[str]) -> list[s
         return damages  # what cannot be read has been named
     if not damages:
         return [] if is_same else [f"its rows are not those that were released: {FILE} has another content hash"]
-    found = f"every row is as it was, only its bytes are not those that {manifest.writer} wrote"
-    found = found if is_same else "rows are not those that were released"
+    finding = f"every row is as it was, only its bytes are not those that {manifest.writer} wrote"
+    finding = finding if is_same else "rows are not those that were released"
     changed = {f"{file.path} {_CHANGED}" for file in manifest.files if file.split is not None}
-    return [f"{damage}: {found}" if damage in changed else damage for damage in damages]
+    return [f"{damage}: {finding}" if damage in changed else damage for damage in damages]
 
 
 def _manifest_damages(manifest: Manifest, folder: Folder) -> list[str]:

@@ -64,8 +64,8 @@ class Releases:
             if sizes.get(file.path) != file.size_bytes:
                 damage = "is missing" if file.path not in sizes else "was changed"
                 raise damaged_release(folder.location, file.path, damage)
-        here = tuple(file for file in manifest.files if (folder.path / file.path).exists())
-        check_files(folder.path, manifest.model_copy(update={"files": here}))
+        present = tuple(file for file in manifest.files if (folder.path / file.path).exists())
+        check_files(folder.path, manifest.model_copy(update={"files": present}))
 
     def manifests(self, recipe: str | None = None) -> list[Manifest]:
         """Return the manifests of all releases, or of those of one recipe, oldest first."""
@@ -144,8 +144,11 @@ class Releases:
         for manifest in self.used():
             name = next((name for name, facts in manifest.schemes.items() if facts.identity == identity), None)
             if name is not None and manifest.recipe == recipe:
-                kept = withdrawn.get(manifest.version)
-                splits = {**(splits or {}), **(self.splits(manifest, name) if kept is None else kept.get(name, {}))}
+                archived = withdrawn.get(manifest.version)
+                splits = {
+                    **(splits or {}),
+                    **(self.splits(manifest, name) if archived is None else archived.get(name, {})),
+                }
         return splits
 
     @contextmanager

@@ -41,7 +41,7 @@ class Plan:
     """The splits whose labels and judgements are left out"""
 
 
-class About(NamedTuple):
+class ManifestHeader(NamedTuple):
     """What a manifest says besides the content; ``version`` is the one that the user named, if any."""
 
     version: str | None
@@ -106,7 +106,7 @@ def write_release(
     blobs: Blobs,
     *,
     releases: Releases,
-    about: About,
+    header: ManifestHeader,
     max_shard_bytes: int,
     documents: Callable[[Written], Mapping[str, str]],
     errata: Sequence[Erratum] = (),
@@ -114,13 +114,13 @@ def write_release(
 ) -> Manifest:
     """Write the planned release and return its manifest.
 
-    Its version is proposed by what differs from the newest release of the recipe, unless ``about`` names one.
+    Its version is proposed by what differs from the newest release of the recipe, unless ``header`` names one.
     ``documents`` makes the files beside the shards by name, the card among them. ``raters`` holds what raters, by
     pseudonym, say of themselves; None leaves them out. Raises ``InvalidInput`` if the version named is not greater than
     every version in use.
     """
-    if about.version is not None:
-        releases.check_new(about.version)
+    if header.version is not None:
+        releases.check_new(header.version)
     with releases.building() as build:
         writer = Writer(folder := build.folder, blobs)
         writer.write_items(rows, plan.splits, plan.sizes, max_shard_bytes)
@@ -129,7 +129,7 @@ def write_release(
             writer.write_raters(rows, plan.splits, raters)
         files = writer.files
         content = Content("", labels.sha256, *read_shards(folder, files))
-        history = next_history(releases, about.recipe, content, version=about.version, errata=len(errata))
+        history = next_history(releases, header.recipe, content, version=header.version, errata=len(errata))
         build.version = history[-1].version
         texts = {**documents(Written(history, writer.configurations, tuple(files))), CHANGES: change_log(history)}
         texts |= {ERRATA: to_lines_of(errata)} if errata else {}
@@ -137,15 +137,15 @@ def write_release(
             (folder / name).write_text(text, encoding="utf-8")
         manifest = Manifest(
             version=build.version,
-            recipe=about.recipe,
+            recipe=header.recipe,
             label_schema=labels.name,
             label_schema_sha256=labels.sha256,
             content_sha256=plan.content_sha256,
-            schemes=dict(about.schemes),
+            schemes=dict(header.schemes),
             splits={split: len(items) for split, items in plan.splits.items()},
             files=(*(describe_file(folder, name) for name in sorted(texts)), *files),
             history=history,
-            tool=about.tool,
+            tool=header.tool,
             writer=f"pyarrow {pa.__version__}",
         )
         manifest.write(folder)
@@ -165,7 +165,7 @@ def next_history(
         version = version or (str(parse_version(used[-1].version).after("major")) if used else None)
         return (first_step(content.table.num_rows, version=version).model_copy(update={"errata": errata}),)
     if newest.version not in {manifest.version for manifest in releases.manifests(recipe)}:
-        kept = next(
+        remaining = next(
             max(map(len, entry.splits.values()), default=0)
             for entry in releases.withdrawn()
             if entry.manifest.version == newest.version
@@ -173,7 +173,7 @@ def next_history(
         rows = content.table.num_rows
         is_same_schema = newest.label_schema_sha256 == content.label_schema_sha256
         step = step_after_withdrawal(newest.version, used[-1].version, rows, is_same_schema=is_same_schema)
-        gone = sum(newest.splits.values()) - kept
+        gone = sum(newest.splits.values()) - remaining
         return *newest.history, step.model_copy(update={"removed": gone} | ({"version": version} if version else {}))
     difference = compare(read_content(releases.fetch(newest)), content)
     new = max(0, errata - sum(step.errata for step in newest.history))

@@ -185,11 +185,11 @@ def _item_card(
     face = f"face {numbers[row['face_id']]}" if row["face_id"] in numbers else ""
     score = f" ({row['face_score']:.2f})" if row.get("face_score") is not None else ""
     outcome = f"{row['face_outcome']}{score}" if row.get("face_outcome") else ""
-    place = [part for part in (show_span(row), row["speaker"], face, outcome) if part]
+    context = [part for part in (show_span(row), row["speaker"], face, outcome) if part]
     label, proposal = (rows.get(row["item_id"], {}) for rows in (preview.labels, preview.proposals))
     return {
         "picture": thumbnail(row["face"], blobs),
-        "place": place,
+        "place": context,
         "text": row["text"],
         "sound": media_uri(row.get("audio"), blobs, room),
         "source": label.get("label_source") or "none",

@@ -28,7 +28,7 @@ from curate.release.rows import ReleaseRows, ReleaseTables
 from curate.release.schemes import SPLIT_PREFIX
 from curate.release.semver import FIRST, VersionName
 from curate.release.versions import Releases
-from curate.release.write import About, Plan, plan_release, write_release
+from curate.release.write import ManifestHeader, Plan, plan_release, write_release
 from curate.sentences import count_of, verb_of
 from curate.stages.capabilities import Discovered, Dividing
 from curate.stages.contract import DriverStage, Forecast, Problem, Receipt, Tools
@@ -108,9 +108,9 @@ class Export(DriverStage, Dividing):
     def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
         """See ``Stage.problems``."""
         for name, scheme in self.schemes.items():
-            place: tuple[str, ...] = ("splits", name) if self.splits else ("split",)
+            setting: tuple[str, ...] = ("splits", name) if self.splits else ("split",)
             if problem := scheme.problem(folder):
-                yield place, problem
+                yield setting, problem
         if isinstance(self.raters, str) and not (folder / self.raters).is_file():
             yield ("raters",), f"there is no file {self.raters}; name a CSV file with a column `rater`, or write true"
 
@@ -151,7 +151,7 @@ class Export(DriverStage, Dividing):
         if same := self._same(releases, recipe, plan.content_sha256, errata):
             self._note(corpus, tools, schemes, plan, lacking)
             return _unchanged(same, expired)
-        about = About(self.release, recipe, facts, f"curate {__version__}")
+        header = ManifestHeader(self.release, recipe, facts, f"curate {__version__}")
         withheld = withheld_items(divided.withheld, next(iter(schemes.values())).column)
         licence = self.licence_override.licence if self.licence_override else combination.licence
         template, lost = _read_template(self.card, tools), losses(corpus)
@@ -172,13 +172,13 @@ class Export(DriverStage, Dividing):
             tools.labels,
             tools.blobs,
             releases=releases,
-            about=about,
+            header=header,
             errata=errata,
             raters=raters,
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
             documents=lambda written: release_documents(
                 template,
-                card_facts(about, plan, tools.labels, tables, separated, written, notices, tools.credits)._replace(
+                card_facts(header, plan, tools.labels, tables, separated, written, notices, tools.credits)._replace(
                     **people, **licence_facts(licence), errata=[erratum._asdict() for erratum in errata]
                 ),
                 plan.statistics,

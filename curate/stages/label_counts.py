@@ -58,8 +58,8 @@ class ItemLabels:
             return pa.array(rarest, pa.string()).take(pa.array(self._numbers))
         numbers = [None if value is None else self._field.number_of(value) for value in self._values]
         by_item = np.array([np.nan if number is None else number for number in numbers], np.float64)[self._numbers]
-        known = by_item[~np.isnan(by_item)]
-        edges = np.quantile(known, np.arange(1, _BINS) / _BINS) if len(known) else np.zeros(0)
+        valid_numbers = by_item[~np.isnan(by_item)]
+        edges = np.quantile(valid_numbers, np.arange(1, _BINS) / _BINS) if len(valid_numbers) else np.zeros(0)
         bins = np.searchsorted(edges, by_item, side="right")
         return pa.array(bins, pa.int64(), mask=np.isnan(by_item)).cast(pa.string())
 

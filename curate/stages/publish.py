@@ -125,9 +125,9 @@ def _foretell(plan: UploadPlan, manifest: Manifest, target: Target) -> str:
         return f"dry run: {plan.url} has release {manifest.version} as tag {target.tag} already"
     size_mb = sum(plan.added.values()) / 1e6
     access = "private" if target.private else "gated" if target.gated else "public"
-    where = plan.url if plan.exists else f"{plan.url}, a new {access} repository"
+    destination = plan.url if plan.exists else f"{plan.url}, a new {access} repository"
     parts = [
-        f"dry run: would upload {count_of(len(plan.added), 'file')} ({size_mb:.1f} MB) to {where}",
+        f"dry run: would upload {count_of(len(plan.added), 'file')} ({size_mb:.1f} MB) to {destination}",
         *([f"delete {count_of(len(plan.deleted), 'shard')} of an earlier release"] if plan.deleted else []),
         f"set tag {target.tag}",
     ]

@@ -15,7 +15,7 @@ from curate.labels.fields.phrases import Words
 from curate.media.faces.insightface import licence_note
 from curate.release.features import MEDIA
 from curate.release.rows import ReleaseTables
-from curate.release.write import About, Plan, Written
+from curate.release.write import ManifestHeader, Plan, Written
 from curate.sentences import count_of, verb_of
 
 _MAX_NAMED = 3
@@ -23,7 +23,7 @@ _ISO_639_1 = 2
 
 
 def card_facts(
-    about: About,
+    header: ManifestHeader,
     plan: Plan,
     labels: LabelSchema,
     tables: ReleaseTables,
@@ -37,15 +37,15 @@ def card_facts(
     taxonomies = [field.scored_taxonomy for field in fields.values() if field.scored_taxonomy is not None]
     languages = _released(tables, plan)["language"].drop_null().unique().to_pylist()
     return CardFacts(
-        name=makers.title or about.recipe.replace("_", " "),
+        name=makers.title or header.recipe.replace("_", " "),
         version=written.history[-1].version,
         changes=written.history[-1].reason,
         content_sha256=plan.content_sha256,
-        recipe=about.recipe,
+        recipe=header.recipe,
         label_schema=labels.name,
         fields={name: field.describe() for name, field in fields.items()},
-        schemes={name: scheme.model_dump() for name, scheme in about.schemes.items()},
-        tool=about.tool,
+        schemes={name: scheme.model_dump() for name, scheme in header.schemes.items()},
+        tool=header.tool,
         separations=separated,
         configurations=written.configurations,
         languages=sorted(language for language in languages if len(language) == _ISO_639_1),
@@ -76,9 +76,9 @@ def losses(corpus: Corpus) -> list[str]:
     sources = corpus.read("sources", ["source_id", "file"]).to_pydict()
     files = dict(zip(sources["source_id"], sources["file"], strict=True))
     names = sorted({f"{files.get(row['parent_id']) or row['parent_id']} ({row['stage']})" for row in lost})
-    shown = ", ".join(names[:_MAX_NAMED]) + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
+    quoted = ", ".join(names[:_MAX_NAMED]) + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
     missing = f"{count_of(len(names), 'input')} {verb_of(len(names), 'is', 'are')} missing (crashed)"
-    return [f"Incomplete: {missing}, because their worker was killed: {shown}."]
+    return [f"Incomplete: {missing}, because their worker was killed: {quoted}."]
 
 
 def withheld_items(count: int, column: str | None = None) -> list[str]:

@@ -63,17 +63,17 @@ def people_facts(corpus: Corpus, tables: ReleaseTables, plan: Plan, tools: Tools
     """Return the facts of a card on agreement, instructions, models and consent, about the released items alone."""
     released = tables.items.take(pa.array(np.concatenate(list(plan.splits.values()))))
     acts = corpus.read("annotations", [*_ACTS, *tools.labels.fields])
-    shown = [pa.array(items) for split, items in plan.splits.items() if split not in plan.hidden]
-    visible = tables.items.take(pa.chunked_array(shown, pa.int64()))
-    shown_ids = visible["item_id"]
-    judgements = current_judgements(acts.filter(pc.is_in(acts["item_id"], value_set=shown_ids)))
+    visible_indices = [pa.array(items) for split, items in plan.splits.items() if split not in plan.hidden]
+    visible = tables.items.take(pa.chunked_array(visible_indices, pa.int64()))
+    visible_ids = visible["item_id"]
+    judgements = current_judgements(acts.filter(pc.is_in(acts["item_id"], value_set=visible_ids)))
     sources = corpus.read("sources", ["source_id", "consent", "participant"])
     consents = sources.filter(pc.is_in(sources["source_id"], value_set=released["source_id"]))["consent"].to_pylist()
     return {
         "agreement": _agreement(tools, judgements),
         **_audit(corpus, visible, judgements, sources, tools),
         "platforms": ("Label Studio",) if judgements["server"].null_count < judgements.num_rows else (),
-        "models": _models(corpus, shown_ids),
+        "models": _models(corpus, visible_ids),
         "consents": dict(Counter(consent or "" for consent in consents)),
         **_instructions(judgements["guideline_sha256"], tools),
     }

@@ -35,11 +35,11 @@ class ReleasedMedia:
         self._shown: dict[tuple[str, str], frozenset[str]] = {}
         for pair in items.select(["unit", "layout"]).group_by(["unit", "layout"]).aggregate([]).to_pylist():
             unit, layout = pair["unit"], pair["layout"]
-            shown = frozenset[str]()
+            layout_variables = frozenset[str]()
             if unit is not None and layout is not None:
                 path = find_layout(tools.labels, unit, layout, user_folder=tools.folder)
-                shown = variables_of(read_text(path))
-            self._shown[unit, layout] = self._media & (shown | _ALWAYS)
+                layout_variables = variables_of(read_text(path))
+            self._shown[unit, layout] = self._media & (layout_variables | _ALWAYS)
 
     def make_copies(self, corpus: Corpus, items: pa.Table, tools: Tools) -> MadeCopies:
         """Make the viewing copies that ``items`` lack and a release holds."""
@@ -61,7 +61,7 @@ class ReleasedMedia:
 
     def _shows(self, items: pa.Table, name: str) -> pa.ChunkedArray:
         """Return for each item whether a column of media is released with it."""
-        pairs = [pair for pair, shown in self._shown.items() if name in shown]
+        pairs = [pair for pair, released_columns in self._shown.items() if name in released_columns]
         is_shown = pa.chunked_array([pa.repeat(False, items.num_rows)])
         for unit, layout in pairs:
             is_pair = pc.and_(_is(items["unit"], unit), _is(items["layout"], layout))

@@ -111,14 +111,16 @@ def prove(
         separated = separations(rows, splits, watched)
         prefix = "" if len(schemes) == 1 else f"{name}: "
         problems += [f"{prefix}{leak}" for leak in _leaks(separated, settings)]
-        shown = pc.if_else(is_hidden, pa.scalar(None, pa.string()), splits)
-        facts[name] = _facts(settings, rules[name], splits, separated, divided, fields, shown, hidden)
-        of_primary = of_primary or [one for one in separated if one.key in settings.keys or settings.column]
+        visible_splits = pc.if_else(is_hidden, pa.scalar(None, pa.string()), splits)
+        facts[name] = _facts(settings, rules[name], splits, separated, divided, fields, visible_splits, hidden)
+        of_primary = of_primary or [
+            separation for separation in separated if separation.key in settings.keys or settings.column
+        ]
     if problems:
-        given = any(settings.column or settings.ids for settings in schemes.values())
+        is_divided_by_user = any(settings.column or settings.ids for settings in schemes.values())
         reason = (
             "splits share what `disjoint_by` keeps apart"
-            if given
+            if is_divided_by_user
             else "earlier releases put items apart that now belong together, and items never move between splits"
         )
         raise InvalidInput(
@@ -136,13 +138,13 @@ def _facts(
     separated: Sequence[Separation],
     divided: DividedRelease,
     fields: Mapping[str, ItemLabels],
-    shown: pa.Array,
+    visible_splits: pa.Array,
     hidden: Collection[str],
 ) -> SchemeFacts:
     counts = {entry["values"]: entry["counts"] for entry in splits.drop_null().value_counts().to_pylist()}
     primary = splits is divided.primary
     is_balanced = settings.leave_one_out is None and len(counts) <= MAX_SPLITS
-    balance = {name: values.distances(shown) for name, values in fields.items()} if is_balanced else {}
+    balance = {name: values.distances(visible_splits) for name, values in fields.items()} if is_balanced else {}
     return SchemeFacts(
         identity=settings.identity,
         rule=rule,
@@ -152,8 +154,10 @@ def _facts(
         wanted=dict(settings.ratios),
         without=divided.withheld if primary else _released(divided) - sum(counts.values()),
         keys={
-            one.key: KeyFacts(disjoint=one.key in settings.keys, known=one.known, shared=len(one.leaks))
-            for one in separated
+            separation.key: KeyFacts(
+                disjoint=separation.key in settings.keys, known=separation.known, shared=len(separation.leaks)
+            )
+            for separation in separated
         },
         balance={name: distances for name, distances in balance.items() if len(distances) > 1},
         hidden=tuple(sorted(set(hidden) & set(counts))) if primary else (),

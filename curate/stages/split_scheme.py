@@ -45,14 +45,14 @@ class Scheme(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> "Scheme":
         splits = self.__pydantic_extra__ or {}
-        ways = [way for way in _WAYS if getattr(self, way) is not None]
-        if len(ways) + bool(splits) > 1:
-            names = [*ways, *(["splits by name"] if splits else [])]
+        settings = [setting for setting in _WAYS if getattr(self, setting) is not None]
+        if len(settings) + bool(splits) > 1:
+            names = [*settings, *(["splits by name"] if splits else [])]
             raise ValueError(f"{' and '.join(names)} exclude each other: give each its own scheme in `splits`")
         if self.leave_one_out and self.disjoint_by:
             raise ValueError("leave_one_out parts items by what it leaves out, and cannot be disjoint_by anything else")
         if self.stratify_by and (self.column or self.leave_one_out):
-            raise ValueError(f"stratify_by has no effect on {ways[0]}, which says where each item belongs")
+            raise ValueError(f"stratify_by has no effect on {settings[0]}, which says where each item belongs")
         for name in splits:
             if not is_split_name(name):
                 raise ValueError(f"{name!r} cannot name a split: use letters, digits and underscores, and not 'all'")
@@ -90,18 +90,18 @@ class Scheme(BaseModel):
     def rule(self) -> str:
         """Return how the scheme divides items, in words."""
         if self.column is not None:
-            way = f"as column {self.column} says"
+            division = f"as column {self.column} says"
         elif self.leave_one_out is not None:
-            way = f"each {self.leave_one_out} is a split of its own"
+            division = f"each {self.leave_one_out} is a split of its own"
         elif self.folds is not None:
-            way = f"{self.folds} folds of equal size"
+            division = f"{self.folds} folds of equal size"
         else:
             listed = [f"{name} by a list of ids" for name in self.lists]
             drawn = [f"{name} {share:.0%}" for name, share in self.shares.items()]
-            way = ", ".join([*listed, *drawn])
+            division = ", ".join([*listed, *drawn])
         alike = f"; stratified by {self.stratify_by}" if self.stratify_by else ""
         apart = f"; apart by {', '.join(self.disjoint_by)}" if self.disjoint_by else ""
-        return f"{way}{alike}{apart}"
+        return f"{division}{alike}{apart}"
 
     def problem(self, folder: Path) -> str | None:
         """Return what is wrong with the files that the scheme names in the recipe's folder, if anything."""

@@ -110,6 +110,9 @@ def test_why_figures_are_undefined():
     constant = to_ratings([1, 1, 2, 2], ["a", "b", "a", "b"], [3.0] * 4)
     for measure in (krippendorff_alpha(constant.counts(), "ordinal"), icc(constant), icc(constant, "1_1")):
         assert estimate(measure).value is None
+    crossed = icc(to_ratings([1, 1, 2, 2], ["a", "b", "a", "b"], [1.0, 2.0, 2.0, 1.0]), "2_k")
+    assert estimate(crossed).value is None
+    assert "raters differ within items more than items differ" in estimate(crossed).note
     with pytest.raises(ValueError, match="below 0"):
         krippendorff_alpha(to_ratings([1, 1], None, [-1.0, 2.0]).counts(), "ratio")
 

@@ -56,7 +56,7 @@ class Roles(NamedTuple):
     rater: str | None
     speaker: str | None
     judged: Judged | None
-    left: tuple[str, ...]
+    unused_columns: tuple[str, ...]
 
     @property
     def is_shown(self) -> bool:
@@ -119,12 +119,12 @@ def _wide(sample: Sample, columns: Sequence[str]) -> Judged | None:
 def _votes(sample: Sample, columns: Sequence[str]) -> Judged | None:
     """Return the judgements of a table with a column for each label, with counts or ticks."""
     counted = [column for column in columns if _are_counts(sample.values(column))]
-    known = known_names(counted)
-    if known is None or len(known[1]) < _MIN_VOTED:
+    matched = known_names(counted)
+    if matched is None or len(matched[1]) < _MIN_VOTED:
         return None
-    taxonomy, labels = known
-    if others := _completing(sample, list(labels), [column for column in counted if column not in labels]):
-        names = [*labels, *others]
+    taxonomy, labels = matched
+    if further_columns := _completing(sample, list(labels), [column for column in counted if column not in labels]):
+        names = [*labels, *further_columns]
         domain = Domain({"type": "category"}, labels=tuple(names))
         return Judged("votes", {"emotion": {name: name for name in names}}, {"emotion": domain}, tuple(names))
     is_ticked = all(cell in ("0", "1") for column in labels for cell in sample.values(column))
@@ -135,14 +135,14 @@ def _votes(sample: Sample, columns: Sequence[str]) -> Judged | None:
     return Judged("votes", {"emotion": labels}, {"emotion": Domain(field)}, tuple(labels))
 
 
-def _completing(sample: Sample, labels: Sequence[str], others: Sequence[str]) -> Sequence[str]:
+def _completing(sample: Sample, labels: Sequence[str], further_columns: Sequence[str]) -> Sequence[str]:
     """Return the columns with further votes: with them, and not without, most rows have equally many votes."""
-    if not others:
+    if not further_columns:
         return ()
-    totals = [Counter(_totals(sample, columns)).most_common(1)[0] for columns in (labels, [*labels, *others])]
+    totals = [Counter(_totals(sample, columns)).most_common(1)[0] for columns in (labels, [*labels, *further_columns])]
     (_, without), (votes, together) = totals
     is_complete = votes > 1 and together > without and together >= _MIN_MATCHING * sample.height
-    return others if is_complete else ()
+    return further_columns if is_complete else ()
 
 
 def _totals(sample: Sample, columns: Sequence[str]) -> list[float]:
@@ -240,10 +240,10 @@ def _media(sample: Sample, files: Collection[str]) -> tuple[str | None, str | No
                 by_name.setdefault(name, []).append(file)
     for column in sample.cells:
         values = list(dict.fromkeys(sample.values(column)))
-        there = [(value, by_name[value][0]) for value in values if len(by_name.get(value, ())) == 1]
-        if values and len(there) >= _MIN_MATCHING * len(values):
-            parts = {(file[: file.rindex(value)], file[file.rindex(value) + len(value) :]) for value, file in there}
+        matches = [(value, by_name[value][0]) for value in values if len(by_name.get(value, ())) == 1]
+        if values and len(matches) >= _MIN_MATCHING * len(values):
+            parts = {(file[: file.rindex(value)], file[file.rindex(value) + len(value) :]) for value, file in matches}
             if len(parts) == 1:
                 ((before, after),) = parts
-                return column, f"{before}{{{column}}}{after}", kind_of(there[0][1])
+                return column, f"{before}{{{column}}}{after}", kind_of(matches[0][1])
     return None, None, None

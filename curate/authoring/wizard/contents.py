@@ -18,7 +18,7 @@ from curate.stages.tables.documents import KEY, VALUE
 
 _UNITS = {"film": "clip", "sound": "clip", "picture": "image", "text": "post"}
 _UTTERANCES = "utterance_emotion.v1"
-_SHOWN = 12
+_MAX_COLUMNS = 12
 _MIN_KNOWN = 0.9
 _CLASS = r"(?:.*/)?(?P<folder>[^/]+)/[^/]+"
 _PART = re.compile(r"train(ing)?|dev|valid(ation)?|val|test|\d+", re.IGNORECASE)
@@ -34,7 +34,7 @@ class Contents(NamedTuple):
     preprocess: Mapping[str, Any] = {}
     judged: Judged | None = None
     has_words: bool = False
-    seen: tuple[str, ...] = ()
+    observations: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -73,9 +73,12 @@ def recognise(files: Survey, samples: Sequence[Sample], unread: Sequence[str], *
         return Contents({"files": globs_for(texts_alone)}, ("post",), has_words=True, notes=tuple(notes))
     if len(unread) == 1 and not samples:
         raise InvalidInput(unread[0])
-    seen = "; ".join([*files.described(), *(f"{count} {suffix}" for suffix, count in files.other.items() if suffix)])
+    observations = "; ".join(
+        [*files.described(), *(f"{count} {suffix}" for suffix, count in files.unread_by_suffix.items() if suffix)]
+    )
     raise InvalidInput(
-        f"{files.folder} holds no media, no texts and no table of items" + (f", but {seen}" if seen else ""),
+        f"{files.folder} holds no media, no texts and no table of items"
+        + (f", but {observations}" if observations else ""),
         problems=tuple(notes),
         hint="a table needs a column with a text, or with the names of media files that are there",
     )
@@ -92,17 +95,17 @@ def _worth(sample: Sample, roles: Roles, texts: object) -> tuple[bool, bool, boo
 
 def _texts_of(sample: Sample, roles: Roles, tables: Sequence[tuple[Sample, Roles]]) -> tuple[Sample, Roles] | None:
     """Return the table that has the texts of the items of another, under the same name of the key."""
-    for other, others in tables:
-        if others.text and others.key == roles.key and roles.key is not None:
-            known = set(other.cells[roles.key])
-            if sum(key in known for key in sample.values(roles.key)) >= _MIN_KNOWN * sample.height:
-                return other, others
+    for text_sample, text_roles in tables:
+        if text_roles.text and text_roles.key == roles.key and roles.key is not None:
+            keys = set(text_sample.cells[roles.key])
+            if sum(key in keys for key in sample.values(roles.key)) >= _MIN_KNOWN * sample.height:
+                return text_sample, text_roles
     return None
 
 
-def _is_part(file: str, other: str) -> bool:
+def _is_part(file: str, second: str) -> bool:
     """Whether two files with the same columns are parts of one table, by their names."""
-    return _PART.sub("", file) == _PART.sub("", other)
+    return _PART.sub("", file) == _PART.sub("", second)
 
 
 def _table(
@@ -112,30 +115,36 @@ def _table(
     texts: tuple[Sample, Roles] | None,
     unread: Sequence[str],
 ) -> Contents:
-    alike = [other.file for other in samples if other.cells.keys() == sample.cells.keys()]
+    alike = [candidate.file for candidate in samples if candidate.cells.keys() == sample.cells.keys()]
     same = [file for file in alike if _is_part(file, sample.file)]
     used = [*same, *([texts[0].file] if texts else [])]
     unit = _UNITS[roles.media_kind or "text"]
     judged = roles.judged
     is_posts = (
-        judged is None and roles.text == "text" and {*sample.cells} - {*roles.left} <= {*_POST_COLUMNS, roles.key}
+        judged is None
+        and roles.text == "text"
+        and {*sample.cells} - {*roles.unused_columns} <= {*_POST_COLUMNS, roles.key}
     )
-    seen = [_rows(sample), *_meanings(roles)]
-    notes = [*unread, *(f"{other.file} is not used" for other in samples if other.file not in used)]
+    observations = [_rows(sample), *_meanings(roles)]
+    notes = [*unread, *(f"{candidate.file} is not used" for candidate in samples if candidate.file not in used)]
     if more := [file for file in alike if file not in same]:
         notes.append(f"{listed(more)} has the same columns: add it to `table` if it is more of the same")
-    if roles.left:
-        notes.append(f"columns that are left out: {listed(list(roles.left))} (`item: {{keep: [...]}}` keeps them)")
+    if roles.unused_columns:
+        notes.append(
+            f"columns that are left out: {listed(list(roles.unused_columns))} (`item: {{keep: [...]}}` keeps them)"
+        )
     if judged and any(domain.field["type"] == "scale" for domain in judged.domains.values()):
         notes.append("the ends of scales are those of the numbers in the table: correct them if the scale is wider")
     preprocess = {"unit": "clip"} if unit == "clip" else {}
     if is_posts and all(name.endswith((".csv", ".jsonl")) for name in same):
-        return Contents({"files": [*same]}, ("post",), has_words=True, seen=tuple(seen), notes=tuple(notes))
+        return Contents(
+            {"files": [*same]}, ("post",), has_words=True, observations=tuple(observations), notes=tuple(notes)
+        )
     item = {"id": roles.key, "media": roles.media, "text": roles.text, "speaker": roles.speaker}
     table: dict[str, Any] = {"table": same[0] if len(same) == 1 else [*same]}
     tables = [table]
     if texts is not None:
-        seen.append(f"the texts are in {texts[0].file}, column {texts[1].text}")
+        observations.append(f"the texts are in {texts[0].file}, column {texts[1].text}")
         tables.insert(0, {"table": texts[0].file, "item": {"id": texts[1].key, "text": texts[1].text}})
         table["item_id"] = roles.key
     else:
@@ -152,7 +161,7 @@ def _table(
         preprocess if judged is not None else {},
         judged,
         roles.text is not None,
-        tuple(seen),
+        tuple(observations),
         tuple(notes),
     )
 
@@ -163,16 +172,16 @@ def _meanings(roles: Roles) -> list[str]:
     lines = [f"{meaning}: {column}" for meaning, column in words.items() if column]
     for field, domain in roles.judged.domains.items() if roles.judged else ():
         if domain.field["type"] == "scale":
-            what = f"numbers from {domain.field['minimum']:g} to {domain.field['maximum']:g}"
+            values = f"numbers from {domain.field['minimum']:g} to {domain.field['maximum']:g}"
         else:
-            what = f"labels of {domain.field['taxonomy']}" if domain.is_shipped else f"labels {listed(domain.labels)}"
-        lines.append(f"judgements ({roles.judged.form if roles.judged else ''}) of {field}: {what}")
+            values = f"labels of {domain.field['taxonomy']}" if domain.is_shipped else f"labels {listed(domain.labels)}"
+        lines.append(f"judgements ({roles.judged.form if roles.judged else ''}) of {field}: {values}")
     return lines
 
 
 def _rows(sample: Sample) -> str:
     more = "" if sample.is_whole else "more than "
-    return f"{sample.file}: {more}{count_of(sample.height, 'row')}, columns {listed(list(sample.cells)[:_SHOWN])}"
+    return f"{sample.file}: {more}{count_of(sample.height, 'row')}, columns {listed(list(sample.cells)[:_MAX_COLUMNS])}"
 
 
 def _classes(files: Survey, *, is_certain: bool) -> Contents | None:
@@ -194,13 +203,13 @@ def _classes(files: Survey, *, is_certain: bool) -> Contents | None:
         "long": judged.mapping,
     }
     unit = _UNITS[kinds[0]]
-    what = f"labels of {domain.field['taxonomy']}" if domain.is_shipped else "labels"
+    values = f"labels of {domain.field['taxonomy']}" if domain.is_shipped else "labels"
     return Contents(
         {"tables": [table]},
         (unit,),
         preprocess={"unit": "clip"} if unit == "clip" else {},
         judged=judged,
-        seen=(f"the folders {listed(sorted(parents))} are {what}",),
+        observations=(f"the folders {listed(sorted(parents))} are {values}",),
     )
 
 
@@ -250,6 +259,9 @@ def _dialogues(dialogues: Sequence[Sample], samples: Sequence[Sample]) -> Conten
         {"files": used},
         ("utterance", "post", "dialogue"),
         has_words=True,
-        seen=(*map(_rows, dialogues), f"{count_of(turns, 'turn')} of dialogue, each an item with the turns around it"),
+        observations=(
+            *map(_rows, dialogues),
+            f"{count_of(turns, 'turn')} of dialogue, each an item with the turns around it",
+        ),
         notes=tuple(notes),
     )

@@ -153,12 +153,12 @@ def _are_whole(numbers: Sequence[float]) -> bool:
 
 def _scale(numbers: Sequence[float]) -> dict[str, Any]:
     """Return a scale that holds the numbers: a usual one if there is."""
-    low, high = min(numbers), max(numbers)
-    if _are_whole(numbers) and low <= 0:
-        ends = (min(low, -high), max(-low, high)) if low < 0 else (0.0, high)
+    lower, upper = min(numbers), max(numbers)
+    if _are_whole(numbers) and lower <= 0:
+        ends = (min(lower, -upper), max(-lower, upper)) if lower < 0 else (0.0, upper)
     else:
-        usual = (ends for ends in _USUAL_SCALES if ends[0] <= low and high <= ends[1])
-        ends = next(usual, (float(math.floor(low)), float(math.ceil(high))))
+        usual = (ends for ends in _USUAL_SCALES if ends[0] <= lower and upper <= ends[1])
+        ends = next(usual, (float(math.floor(lower)), float(math.ceil(upper))))
     if ends[0] == ends[1]:
         ends = (ends[0], ends[1] + 1)
     is_ordinal = _are_whole(numbers) and ends[1] - ends[0] < _MAX_GRADES

@@ -62,16 +62,16 @@ def propose(
     if name is not None and name != slug:
         raise InvalidInput(f"{name!r} cannot name a recipe", hint=f"small letters, digits, - and _, such as {slug}")
     written, schema = _labels(contents, slug, folder, labels)
-    seen = (*files.described(), *contents.seen)
+    observations = (*files.described(), *contents.observations)
     notes = (
         contents.notes
         if licence
         else (*contents.notes, "no licence is named: `publish` needs one (--licence CC-BY-4.0)")
     )
     recipe = {"recipe": slug, "labels": schema, "stages": _stages(contents, licence)}
-    comments = "\n".join(f"# - {_plain(line)}" for line in (*seen, *contents.notes))
+    comments = "\n".join(f"# - {_plain(line)}" for line in (*observations, *contents.notes))
     text = _HEADER.format(seen=comments) + _dump(recipe)
-    return Proposal(folder, slug, schema, licence, {f"{slug}.yaml": text, **written}, seen, notes)
+    return Proposal(folder, slug, schema, licence, {f"{slug}.yaml": text, **written}, observations, notes)
 
 
 def _labels(contents: Contents, slug: str, folder: Path, labels: str | None) -> tuple[dict[str, str], str]:

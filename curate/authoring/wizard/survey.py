@@ -23,7 +23,7 @@ _KINDS = {
     "table": ".csv .tsv .jsonl .ndjson .json .parquet",
 }
 _KIND_OF = {suffix: kind for kind, suffixes in _KINDS.items() for suffix in suffixes.split()}
-_ABOUT = frozenset({"readme", "license", "licence", "changelog", "notes", "requirements"})
+_DOCUMENT_STEMS = frozenset({"readme", "license", "licence", "changelog", "notes", "requirements"})
 _NOT_DATA = (".schema.json",)
 MEDIA = ("film", "sound", "picture")
 
@@ -34,7 +34,7 @@ class Survey(NamedTuple):
     folder: Path
     files: dict[str, tuple[str, ...]]
     with_subtitles: int = 0
-    other: Mapping[str, int] = MappingProxyType({})
+    unread_by_suffix: Mapping[str, int] = MappingProxyType({})
     """Files that curate reads nothing from, by suffix"""
     named: str | None = None
     """The table that the user named; None if it was the folder"""
@@ -64,19 +64,19 @@ def survey(folder: Path) -> Survey:
     except LeadsOutside as error:
         raise InvalidInput(outside(error.path, error.real), hint="remove that link") from error
     files: dict[str, list[str]] = {kind: [] for kind in _KINDS}
-    other: Counter[str] = Counter()
+    unread_by_suffix: Counter[str] = Counter()
     for name in sorted(names):
         path = PurePosixPath(name)
         kind = kind_of(name)
-        if kind in ("text", "table") and (path.stem.casefold() in _ABOUT or name.endswith(_NOT_DATA)):
+        if kind in ("text", "table") and (path.stem.casefold() in _DOCUMENT_STEMS or name.endswith(_NOT_DATA)):
             continue
         if kind:
             files[kind].append(name)
         else:
-            other[path.suffix.lower()] += 1
+            unread_by_suffix[path.suffix.lower()] += 1
     stems = {name.split(".", 1)[0] if "/" not in name else _stem(name) for name in subtitles}
     titled = sum(_stem(name) in stems for kind in ("film", "sound") for name in files[kind])
-    return Survey(folder, {kind: tuple(names_of) for kind, names_of in files.items()}, titled, dict(other))
+    return Survey(folder, {kind: tuple(names_of) for kind, names_of in files.items()}, titled, dict(unread_by_suffix))
 
 
 def kind_of(name: str) -> str | None:

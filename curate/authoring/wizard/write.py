@@ -19,9 +19,9 @@ def write_proposal(proposal: Proposal) -> list[Path]:
     """
     folder = proposal.folder
     paths = [folder / name for name in proposal.files]
-    if there := [path for path in paths if path.exists() or path.is_symlink()]:
+    if existing := [path for path in paths if path.exists() or path.is_symlink()]:
         raise InvalidInput(
-            f"{there[0]} exists already and is not overwritten", hint="choose another --name, or remove it"
+            f"{existing[0]} exists already and is not overwritten", hint="choose another --name, or remove it"
         )
     written: list[Path] = []
     try:

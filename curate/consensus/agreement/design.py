@@ -42,9 +42,9 @@ def mixed_arms_note(judgements: pa.Table, rows: Integers) -> str:
     codes, arms = encode(judgements["arm"])
     items, _ = encode(judgements["item_id"])
     named = rows[codes[rows] >= 0]
-    shown = np.unique(items[named] * max(len(arms), 1) + codes[named])
-    _, numbers, counts = np.unique(shown // max(len(arms), 1), return_inverse=True, return_counts=True)
-    names = sorted(str(arms[code]) for code in np.unique(shown[counts[numbers] >= 2] % max(len(arms), 1)))
+    item_arms = np.unique(items[named] * max(len(arms), 1) + codes[named])
+    _, numbers, counts = np.unique(item_arms // max(len(arms), 1), return_inverse=True, return_counts=True)
+    names = sorted(str(arms[code]) for code in np.unique(item_arms[counts[numbers] >= 2] % max(len(arms), 1)))
     if len(names) < 2:
         return ""
     return f"arms {', '.join(names)} are mixed, of one rater only the newest judgement: group them with --by arm"

@@ -9,7 +9,9 @@ from curate.consensus.agreement.ratings import UNNAMED, Floats, Ratings
 from curate.consensus.agreement.sums import ItemSums, to_sums, undefined
 
 _MAX_COLUMNS = 200_000
+_TINY = 1e-12
 _CONSTANT = "all numbers are equal: nothing varies that people could agree on"
+_NO_ITEM_EFFECT = "raters differ within items more than items differ: the mean of raters does not tell items apart"
 
 
 def icc(ratings: Ratings, form: Literal["1_1", "2_1", "2_k"] = "2_1") -> ItemSums:
@@ -67,10 +69,11 @@ def _two_way(table: Floats, form: str) -> ItemSums:
         error = np.maximum(squares - correction - rows - of_raters, 0) / ((items - 1) * (raters - 1))
         shift = (mean_raters - error) / items
         if form == "2_k":
-            return _share(mean_rows - error, mean_rows + shift)
+            # Below 0 the quotient exceeds 1 and means nothing.
+            return _share(mean_rows - error, np.maximum(mean_rows + shift, 0.0))
         return _share(mean_rows - error, mean_rows + (raters - 1) * error + raters * shift)
 
-    return ItemSums(statistics, solve, lambda total: _CONSTANT)
+    return ItemSums(statistics, solve, lambda total: _NO_ITEM_EFFECT if total[1] > _TINY else _CONSTANT)
 
 
 def ccc(ratings: Ratings) -> ItemSums:
@@ -137,6 +140,5 @@ def _moments(first: Floats, second: Floats) -> Any:
 
 
 def _share(numerator: Floats, denominator: Floats) -> Floats:
-    return np.where(
-        np.abs(denominator) > 1e-12, numerator / np.where(np.abs(denominator) > 1e-12, denominator, 1.0), np.nan
-    )
+    is_defined = np.abs(denominator) > _TINY
+    return np.where(is_defined, numerator / np.where(is_defined, denominator, 1.0), np.nan)

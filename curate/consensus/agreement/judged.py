@@ -131,8 +131,8 @@ def is_prefilled(judgements: pa.Table) -> NDArray[np.bool_]:
     prefilled = np.array(judgements["prelabel_id"].is_valid())
     entries = origins.flatten()
     if len(entries):
-        kept = pc.is_in(entries.field("origin"), value_set=pa.array(sorted(FROM_PROPOSAL)))
-        prefilled[np.asarray(pc.list_parent_indices(origins))[np.asarray(kept)]] = True
+        is_from_proposal = pc.is_in(entries.field("origin"), value_set=pa.array(sorted(FROM_PROPOSAL)))
+        prefilled[np.asarray(pc.list_parent_indices(origins))[np.asarray(is_from_proposal)]] = True
     return prefilled
 
 

@@ -17,8 +17,8 @@ _ONE_VALUE = "every judgement is the same value: people agree, but nothing shows
 def percent(counts: Counts) -> ItemSums:
     """Return the share (0-1) of pairs of judgements that are equal: the mean over items with at least two."""
     paired = counts.paired()
-    ones = np.ones(paired.matrix.shape[0])
-    statistics = to_sums(_agreement_of_items(paired), ones)
+    weights = np.ones(paired.matrix.shape[0])
+    statistics = to_sums(_agreement_of_items(paired), weights)
     return ItemSums(statistics, lambda sums: sums[:, 0] / sums[:, 1], lambda sums: _NO_PAIR)
 
 
@@ -151,14 +151,14 @@ def _pair_columns(first: Any, second: Any, numbers: Floats, size: int, quadratic
     if not len(items):
         return None
     a, b = first[items], second[items]
-    ones = np.ones(len(items))
+    weights = np.ones(len(items))
     if quadratic:
         x, y = (numbers[codes] - numbers.mean() for codes in (a, b))
-        dense = np.column_stack([ones, (x - y) ** 2, x, y, x**2, y**2])
+        dense = np.column_stack([weights, (x - y) ** 2, x, y, x**2, y**2])
         columns = np.tile(np.arange(6), len(items))
         rows = np.repeat(items, 6)
         return sparse.csr_matrix((dense.ravel(), (rows, columns)), shape=(len(first), 6))
     rows = np.concatenate([items, items, items, items])
     columns = np.concatenate([np.zeros_like(items), np.ones_like(items), a + 2, b + size + 2])
-    data = np.concatenate([ones, (a == b).astype(np.float64), ones, ones])
+    data = np.concatenate([weights, (a == b).astype(np.float64), weights, weights])
     return sparse.csr_matrix((data, (rows, columns)), shape=(len(first), 2 * size + 2))

@@ -31,7 +31,7 @@ def region_measures(part: Judged, comparison: str) -> Iterator[Entry]:
     marks = [Marks(item, rater, ratings.values[code]) for item, rater, code in columns]
     pairs = pair_regions(marks)
     yield table.DETECTION.name, detection_f1(pairs), {}
-    yield table.PLACE.name, place_iou(pairs), {}
+    yield table.LOCALISATION.name, place_iou(pairs), {}
     yield table.LABEL_PERCENT.name, label_percent(pairs), {}
     yield table.LABEL_ALPHA.name, label_alpha(pairs), {}
     tolerances = {"ranges": SECONDS, "spans": CHARACTERS}.get(comparison, ())

@@ -100,7 +100,7 @@ _SIDE_ALPHA = Measure(
 )
 
 DETECTION = Measure("detection_f1", "share of marked regions that overlap one of another rater")
-PLACE = Measure("place_iou", "mean intersection over union of regions that overlap")
+LOCALISATION = Measure("place_iou", "mean intersection over union of regions that overlap")
 LABEL_PERCENT = Measure("label_percent", "share of overlapping regions with equal labels")
 LABEL_ALPHA = Measure(
     "label_alpha_nominal", "labels of overlapping regions beyond chance, as Krippendorff's nominal alpha"
@@ -127,9 +127,9 @@ MEASURES: Mapping[Comparison, tuple[Measure, ...]] = {
         _ORDINAL,
     ),
     "trace": (TRACE_CCC, TRACE_ALIGNED, TRACE_LAG, TRACE_ALPHA),
-    "ranges": (DETECTION, PLACE, LABEL_PERCENT, LABEL_ALPHA, BOUNDARY),
-    "spans": (DETECTION, PLACE, LABEL_PERCENT, LABEL_ALPHA, BOUNDARY),
-    "boxes": (DETECTION, PLACE, LABEL_PERCENT, LABEL_ALPHA),
+    "ranges": (DETECTION, LOCALISATION, LABEL_PERCENT, LABEL_ALPHA, BOUNDARY),
+    "spans": (DETECTION, LOCALISATION, LABEL_PERCENT, LABEL_ALPHA, BOUNDARY),
+    "boxes": (DETECTION, LOCALISATION, LABEL_PERCENT, LABEL_ALPHA),
     "text": (NONE,),
 }
 """The measures that fit each kind of value, in the order in which they are reported."""

@@ -34,8 +34,8 @@ class Ratings(NamedTuple):
         from scipy import sparse
 
         shape = (self.item_count, max(len(self.values), 1))
-        ones = np.ones(len(self.items))
-        matrix = sparse.coo_matrix((ones, (self.items, self.codes)), shape=shape).tocsr()
+        weights = np.ones(len(self.items))
+        matrix = sparse.coo_matrix((weights, (self.items, self.codes)), shape=shape).tocsr()
         return Counts(matrix, self.values)
 
     def why_no_pairs(self) -> str:

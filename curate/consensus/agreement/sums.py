@@ -68,8 +68,8 @@ def estimate(sums: ItemSums, *, draws: int = 0, seed: int = 0) -> Estimate:
     if len(defined) < _MIN_DEFINED * draws:
         note = "too few items vary for an interval"
         return Estimate(value, note="; ".join(filter(None, (sums.note, note))))
-    low, high = np.quantile(defined, (0.025, 0.975))
-    return Estimate(value, float(low), float(high), sums.note)
+    lower, upper = np.quantile(defined, (0.025, 0.975))
+    return Estimate(value, float(lower), float(upper), sums.note)
 
 
 def resample(sums: ItemSums, draws: int, seed: int) -> Floats:

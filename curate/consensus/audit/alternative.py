@@ -67,9 +67,9 @@ def alternative_test(compared: Compared, *, epsilon: float = EPSILON) -> Alterna
     tested = {rater: of_rater for rater, of_rater in differences.items() if len(of_rater.person) >= MIN_ITEMS}
     too_few = len(raters) - len(tested)
     if len(tested) < MIN_RATERS:
-        most = max((len(of_rater.person) for of_rater in differences.values()), default=0)
+        largest = max((len(of_rater.person) for of_rater in differences.values()), default=0)
         return _undefined(
-            f"it needs {MIN_RATERS} people with {MIN_ITEMS} items that others judged blind, too; the most is {most}"
+            f"it needs {MIN_RATERS} people with {MIN_ITEMS} items that others judged blind, too; the most is {largest}"
             if not tested
             else f"only {len(tested)} of {len(raters)} people have {MIN_ITEMS} items that others judged blind, too",
             too_few,
@@ -110,10 +110,10 @@ def _differences(compared: Compared, named: Answers) -> dict[int, _Indicators]:
 
 def _losses(compared: Compared, named: Answers, pairs: Pairs) -> tuple[Floats, Floats]:
     """Return how far each judgement, and the model's answer in its place, is from the others of its item."""
-    others = named.codes[pairs.second]
+    peer_codes = named.codes[pairs.second]
     distances = (
-        code_distances(compared, named.codes[pairs.first], others),
-        code_distances(compared, compared.model[named.items[pairs.first]], others),
+        code_distances(compared, named.codes[pairs.first], peer_codes),
+        code_distances(compared, compared.model[named.items[pairs.first]], peer_codes),
     )
     power = 2 if compared.field.comparison in NUMBERS else 1
     counts = np.bincount(pairs.first, minlength=len(named.items))

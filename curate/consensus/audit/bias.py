@@ -42,7 +42,7 @@ def bias_rows(
     arguments and errors are those of ``audit_rows``.
     """
     judgements, proposals = chosen_tables(judgements, prelabels, labeller=labeller, arm=arm)
-    found: list[_Comparison] = []
+    comparisons: list[_Comparison] = []
     mixed = mixed_arms_note(judgements, np.flatnonzero(~is_prefilled(judgements)))
     for name in chosen_fields(labels, field):
         compared = compare(labels.fields[name], judgements, proposals)
@@ -51,10 +51,10 @@ def bias_rows(
         units = [*_model_units(compared), *_rater_units(compared)]
         for column, table in columns.items():
             grouping = _grouping(compared, column, table, speakers)
-            found += grouping.small(compared)
+            comparisons += grouping.small(compared)
             for unit in units:
-                found += grouping.comparisons(compared, unit, options)
-    return _corrected(found, mixed)
+                comparisons += grouping.comparisons(compared, unit, options)
+    return _corrected(comparisons, mixed)
 
 
 class _Unit(NamedTuple):
@@ -89,10 +89,10 @@ def _model_units(compared: Compared) -> Iterator[_Unit]:
         return
     judged = np.bincount(blind.items, minlength=size)[items]
     for column, label in enumerate(compared.field.labels or ("",)):
-        given = np.bincount(blind.items, profiles[blind.codes, column], size)[items] / judged
+        share = np.bincount(blind.items, profiles[blind.codes, column], size)[items] / judged
         proposed = profiles[compared.model[items], column]
-        if not label or int(((given > 0) | (proposed > 0)).sum()) >= _MIN_GIVEN:
-            yield _Unit("model_shift", items, proposed - given, blind, {"label": label} if label else {}, model)
+        if not label or int(((share > 0) | (proposed > 0)).sum()) >= _MIN_GIVEN:
+            yield _Unit("model_shift", items, proposed - share, blind, {"label": label} if label else {}, model)
 
 
 def _rater_units(compared: Compared) -> Iterator[_Unit]:
@@ -103,16 +103,16 @@ def _rater_units(compared: Compared) -> Iterator[_Unit]:
     size = len(compared.item_ids)
     counts = np.bincount(blind.items, minlength=size)
     for column, label in enumerate(compared.field.labels or ("",)):
-        given = profiles[blind.codes, column]
-        totals = np.bincount(blind.items, given, size)
+        answers = profiles[blind.codes, column]
+        totals = np.bincount(blind.items, answers, size)
         for rater in np.unique(blind.raters[blind.raters != UNNAMED]).tolist():
             rows = (blind.raters == rater) & (counts[blind.items] >= 2)
-            items, own = blind.items[rows], given[rows]
-            others = (totals[items] - own) / np.maximum(counts[items] - 1, 1)
-            if label and int(((own > 0) | (others > 0)).sum()) < _MIN_GIVEN:
+            items, rater_answers = blind.items[rows], answers[rows]
+            peer_means = (totals[items] - rater_answers) / np.maximum(counts[items] - 1, 1)
+            if label and int(((rater_answers > 0) | (peer_means > 0)).sum()) < _MIN_GIVEN:
                 continue
             group = {"rater": str(compared.rater_names[rater])} | ({"label": label} if label else {})
-            yield _Unit("rater_shift", items, own - others, blind.select(rows), group)
+            yield _Unit("rater_shift", items, rater_answers - peer_means, blind.select(rows), group)
 
 
 class _Grouping(NamedTuple):
@@ -127,14 +127,14 @@ class _Grouping(NamedTuple):
     def comparisons(self, compared: Compared, unit: _Unit, options: Options) -> Iterator[_Comparison]:
         """Yield the difference of each group that is large enough from all others."""
         codes = self.codes[unit.items]
-        known = codes >= 0
-        codes, clusters, values = codes[known], self.clusters[unit.items[known]], unit.values[known]
+        has_group = codes >= 0
+        codes, clusters, values = codes[has_group], self.clusters[unit.items[has_group]], unit.values[has_group]
         groups = [code for code in self._order() if is_large_enough(codes == code, clusters)]
         # Of two groups, each is the mirror image of the other.
         for code in groups[:1] if len(np.unique(codes)) == 2 else groups:
             in_group = codes == code
             result = compare_group(values, in_group, clusters, draws=options.draws, seed=options.seed)
-            members = unit.items[known][in_group]
+            members = unit.items[has_group][in_group]
             part = unit.judgements.select(np.isin(unit.judgements.items, members))
             note = joined(f"{result.inside:.3f} here, {result.outside:.3f} elsewhere", unit.note)
             yield _Comparison(_row(compared, unit, part, {self.column: self.names[code]}, result, note), result.p)
@@ -187,16 +187,16 @@ def _row(
 ) -> AuditRow:
     raters: NDArray[np.int64] = np.unique(part.raters[part.raters != UNNAMED])
     facts = (len(np.unique(part.items)), len(part.items), len(raters))
-    value, low, high = (result.value, result.low, result.high) if result else (None, None, None)
-    return AuditRow(compared.field.name, group | unit.group, unit.measure, value, low, high, None, *facts, note)
+    value, lower, upper = (result.value, result.low, result.high) if result else (None, None, None)
+    return AuditRow(compared.field.name, group | unit.group, unit.measure, value, lower, upper, None, *facts, note)
 
 
-def _corrected(found: Sequence[_Comparison], shared: str) -> list[AuditRow]:
+def _corrected(comparisons: Sequence[_Comparison], shared: str) -> list[AuditRow]:
     """Return the rows with corrected p-values, one family for the model and one for raters, and a note for all."""
-    rows = [comparison.row for comparison in found]
+    rows = [comparison.row for comparison in comparisons]
     for measures in (("model_error", "model_shift"), ("rater_shift",)):
-        family = [index for index, (row, p) in enumerate(found) if row.measure in measures and p is not None]
-        corrected = holm(np.array([found[index].p for index in family], np.float64)).tolist()
+        family = [index for index, (row, p) in enumerate(comparisons) if row.measure in measures and p is not None]
+        corrected = holm(np.array([comparisons[index].p for index in family], np.float64)).tolist()
         count = f"p is corrected for {len(family):,} comparisons after Holm"
         for index, p in zip(family, corrected, strict=True):
             verdict = "" if p <= LEVEL else "no finding"

@@ -56,13 +56,13 @@ def calibrate(scores: Floats, agreed: Floats, judgements: Integers, *, seed: int
     return Calibration(value, float(np.mean(perfect)), bins)
 
 
-def brier_terms(scores: Floats, given: Floats, *, multiple: bool) -> Floats:
+def brier_terms(scores: Floats, answers: Floats, *, multiple: bool) -> Floats:
     """Return the Brier score of each row: scores and answers (0 or 1) by label.
 
     The sum over labels (0-2), or the mean (0-1) where labels do not exclude each other. Source: G. Brier, Verification
     of forecasts expressed in terms of probability, Monthly Weather Review 78 (1950).
     """
-    squares = (scores - given) ** 2
+    squares = (scores - answers) ** 2
     return np.asarray(squares.mean(axis=1) if multiple else squares.sum(axis=1))
 
 

@@ -51,8 +51,8 @@ def compare_group(
     value = inside - outside
     freedom = min(len(np.unique(numbers[part])) for part in (in_group, ~in_group)) - 1
     p = float(2 * stdtr(freedom, -abs(value) / error)) if error > _TOLERANCE else float(abs(value) <= _TOLERANCE)
-    low, high = _interval(values, in_group, numbers, draws, seed)
-    return Difference(value, low, high, p, inside, outside)
+    lower, upper = _interval(values, in_group, numbers, draws, seed)
+    return Difference(value, lower, upper, p, inside, outside)
 
 
 def _interval(

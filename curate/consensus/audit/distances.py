@@ -97,11 +97,11 @@ class _ProfileDistances:
         """Return for each item how far the two halves are apart, and the labeller from a half, on average."""
         if self._profiles is None:
             across = is_first[self._pairs.first] & ~is_first[self._pairs.second]
-            between = _means(self._rows[self._pairs.first[across]], self._between[across], self._size)
+            distances = _means(self._rows[self._pairs.first[across]], self._between[across], self._size)
             to_halves = [_means(self._rows[half], self._to_model[half], self._size) for half in (is_first, ~is_first)]
-            return between, (to_halves[0] + to_halves[1]) / 2
-        given = self._profiles[self._part.codes]
-        halves = [_profile_means(self._rows[half], given[half], self._size) for half in (is_first, ~is_first)]
+            return distances, (to_halves[0] + to_halves[1]) / 2
+        answers = self._profiles[self._part.codes]
+        halves = [_profile_means(self._rows[half], answers[half], self._size) for half in (is_first, ~is_first)]
         model = self._profiles[self._model]
         to_halves = [self._apart(half, model) for half in halves]
         return self._apart(*halves), (to_halves[0] + to_halves[1]) / 2
@@ -125,8 +125,8 @@ def value_profiles(compared: Compared) -> Floats | None:
         return numbers_of(compared)[:, None]
     if field.comparison not in ("label", "labels") or not field.labels:
         return None
-    given = [[label in field.labels_of(value) for label in field.labels] for value in compared.values]
-    return np.array(given, np.float64).reshape(len(given), len(field.labels))
+    indicators = [[label in field.labels_of(value) for label in field.labels] for value in compared.values]
+    return np.array(indicators, np.float64).reshape(len(indicators), len(field.labels))
 
 
 def _means(groups: Integers, values: Floats, size: int) -> Floats:
@@ -149,6 +149,6 @@ def _distance(field: Field, a: object, b: object) -> float:
 def _range_of(compared: Compared) -> float:
     """Return the largest difference that two values of a field of numbers can have."""
     numbers = numbers_of(compared)
-    low, high = int(numbers.argmin()), int(numbers.argmax())
-    share = _distance(compared.field, compared.values[low], compared.values[high])
-    return float((numbers[high] - numbers[low]) / share) if share else 1.0
+    smallest, largest = int(numbers.argmin()), int(numbers.argmax())
+    share = _distance(compared.field, compared.values[smallest], compared.values[largest])
+    return float((numbers[largest] - numbers[smallest]) / share) if share else 1.0

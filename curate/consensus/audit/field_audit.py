@@ -30,8 +30,8 @@ class FieldAudit:
         measure: str,
         value: float | None,
         *,
-        low: float | None = None,
-        high: float | None = None,
+        lower: float | None = None,
+        upper: float | None = None,
         p: float | None = None,
         note: str = "",
         of: Answers | None = None,
@@ -42,7 +42,7 @@ class FieldAudit:
         named = np.unique(part.raters[part.raters >= 0])
         facts = (len(np.unique(part.items)), len(part.items), len(named))
         note = joined(note, self._shared)
-        return AuditRow(self.field.name, dict(group or {}), measure, value, low, high, p, *facts, note)
+        return AuditRow(self.field.name, dict(group or {}), measure, value, lower, upper, p, *facts, note)
 
     def mean_row(
         self,
@@ -62,7 +62,7 @@ class FieldAudit:
         _, clusters = np.unique(numbers, return_inverse=True)
         result = estimate(by_cluster(sums, clusters), draws=self.options.draws, seed=self.options.seed)
         note = joined(note, result.note)
-        return self.row(measure, result.value, low=result.low, high=result.high, note=note, of=of, group=group)
+        return self.row(measure, result.value, lower=result.low, upper=result.high, note=note, of=of, group=group)
 
 
 def _left_out(compared: Compared) -> str:

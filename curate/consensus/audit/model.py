@@ -104,10 +104,10 @@ def _distances(audit: FieldAudit) -> Iterator[AuditRow]:
         )
         for measure, values in figures:
             yield audit.mean_row(measure, halves.items, values, of=part)
-    yield _each(audit, "distance_each", compared.blind)
+    yield _distance_row(audit, "distance_each", compared.blind)
 
 
-def _each(
+def _distance_row(
     audit: FieldAudit, measure: str, answers: Answers, note: str = "", group: Mapping[str, Any] | None = None
 ) -> AuditRow:
     distances = code_distances(audit.compared, answers.codes, audit.compared.model[answers.items])
@@ -118,6 +118,6 @@ def _each(
 
 
 def _prefilled(audit: FieldAudit) -> Iterator[AuditRow]:
-    kept = f"{audit.compared.untouched} of {len(audit.compared.prefilled.items)} are proposals left as they were"
-    note = f"{kept}; no independent evidence, and counted nowhere else"
-    yield _each(audit, "distance_prefilled", audit.compared.prefilled, note, group={"values": "pre-filled"})
+    unchanged = f"{audit.compared.untouched} of {len(audit.compared.prefilled.items)} are proposals left as they were"
+    note = f"{unchanged}; no independent evidence, and counted nowhere else"
+    yield _distance_row(audit, "distance_prefilled", audit.compared.prefilled, note, group={"values": "pre-filled"})

@@ -74,14 +74,14 @@ def items_needed(judged: Floats, proposed: Floats, proposed_elsewhere: Floats, *
     total = len(judged) + len(proposed_elsewhere)
     if expected_width(judged, proposed, proposed_elsewhere, count=total) > width:
         return None
-    low, high = min(MIN_ITEMS, total), total
-    while low < high:
-        middle = (low + high) // 2
+    lower, upper = min(MIN_ITEMS, total), total
+    while lower < upper:
+        middle = (lower + upper) // 2
         if expected_width(judged, proposed, proposed_elsewhere, count=middle) <= width:
-            high = middle
+            upper = middle
         else:
-            low = middle + 1
-    return low
+            lower = middle + 1
+    return lower
 
 
 def expected_width(judged: Floats, proposed: Floats, proposed_elsewhere: Floats, *, count: int) -> float:

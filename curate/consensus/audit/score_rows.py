@@ -31,9 +31,9 @@ def score_rows(audit: FieldAudit) -> Iterator[AuditRow]:
     part = compared.blind.select(np.isin(compared.blind.items, chosen))
     yield from _reliability(audit, part, chosen, profiles, source)
     if chosen is scored:
-        given = profiles[part.codes]
-        terms = brier_terms(compared.scores[part.items], given, multiple=audit.field.is_multiple)
-        plain = brier_terms(np.tile(given.mean(axis=0), (len(given), 1)), given, multiple=audit.field.is_multiple)
+        answers = profiles[part.codes]
+        terms = brier_terms(compared.scores[part.items], answers, multiple=audit.field.is_multiple)
+        plain = brier_terms(np.tile(answers.mean(axis=0), (len(answers), 1)), answers, multiple=audit.field.is_multiple)
         note = f"the shares of all people as scores would have {plain.mean():.3f}"
         yield audit.mean_row("brier", part.items, terms, of=part, note=note)
 

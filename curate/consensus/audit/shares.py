@@ -28,8 +28,8 @@ def mean_rows(audit: FieldAudit) -> Iterator[AuditRow]:
     counts = np.bincount(audit.compared.blind.items, minlength=len(audit.compared.item_ids))[items]
     chosen = _how_chosen(audit, profiles[audit.compared.model])
     for column, label in enumerate(columns):
-        given = profiles[audit.compared.blind.codes, column]
-        judged = np.bincount(audit.compared.blind.items, given, len(audit.compared.item_ids))[items] / counts
+        answers = profiles[audit.compared.blind.codes, column]
+        judged = np.bincount(audit.compared.blind.items, answers, len(audit.compared.item_ids))[items] / counts
         proposed = profiles[audit.compared.model, column]
         if label and not judged.any() and not proposed.any():
             continue
@@ -48,8 +48,8 @@ def mean_rows(audit: FieldAudit) -> Iterator[AuditRow]:
 
 
 def _estimate(audit: FieldAudit, measure: str, mean: Mean, note: str, group: dict[str, str]) -> AuditRow:
-    value, low, high = (_as_share(number) if audit.field.labels else number for number in mean[:3])
-    return audit.row(measure, value, low=low, high=high, note=note, group=group)
+    value, lower, upper = (_as_share(number) if audit.field.labels else number for number in mean[:3])
+    return audit.row(measure, value, lower=lower, upper=upper, note=note, group=group)
 
 
 def _as_share(number: float | None) -> float | None:

@@ -92,15 +92,15 @@ def best_worst_scores(
     In a tie, best and worst are None. Source: B. Orme, MaxDiff analysis: simple counting, Sawtooth Software (2009).
     Raises ``ValueError`` for a best or worst that was not shown.
     """
-    shown: dict[Hashable, int] = {}
+    exposures: dict[Hashable, int] = {}
     balance: dict[Hashable | None, int] = {}
     for things, best, worst in choices:
         is_tie = best is None and worst is None
         if not is_tie and (best not in things or worst not in things or best == worst):
             raise ValueError(f"{best!r} and {worst!r} must be two of the things that were shown")
         for thing in things:
-            shown[thing] = shown.get(thing, 0) + 1
+            exposures[thing] = exposures.get(thing, 0) + 1
         if not is_tie:
             balance[best] = balance.get(best, 0) + 1
             balance[worst] = balance.get(worst, 0) - 1
-    return {thing: balance.get(thing, 0) / count for thing, count in shown.items()}
+    return {thing: balance.get(thing, 0) / count for thing, count in exposures.items()}

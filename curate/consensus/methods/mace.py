@@ -27,13 +27,13 @@ def mace(ratings: Ratings, *, tolerance: float = TOLERANCE, max_rounds: int = MA
     while change >= tolerance and rounds < max_rounds:
         rounds += 1
         guessed = (1 - knows)[:, None] * guesses
-        known = knows[:, None] + guessed
+        correct = knows[:, None] + guessed
         # The logarithm for a value that was voted for, and for all others; columns are true values.
         logs = np.repeat(np.log(guessed)[:, :, None], size, axis=2)
-        logs[:, np.arange(size), np.arange(size)] = np.log(known)
+        logs[:, np.arange(size), np.arange(size)] = np.log(correct)
         updated = normalised(np.asarray(votes.matrix @ logs.reshape(-1, size)))
         right = np.einsum("rcc->rc", votes.by_rater(updated))
-        knew = right * knows[:, None] / known
+        knew = right * knows[:, None] / correct
         knows = (knew.sum(axis=1) + _SMOOTHING) / (total + 2 * _SMOOTHING)
         guessing = answers - knew + _SMOOTHING
         guesses = guessing / guessing.sum(axis=1, keepdims=True)

@@ -22,8 +22,8 @@ def gold_weighted(ratings: Ratings, truth: Integers) -> Posterior:
     weights = np.maximum(np.log(quality * max(size - 1, 1) / (1 - quality)), 0)
     scores = np.asarray(votes.matrix @ np.kron(weights[:, None], np.eye(size)))
     probabilities = normalised(scores)
-    known = np.flatnonzero(truth >= 0)
-    probabilities[known] = np.eye(size)[truth[known]]
+    gold_items = np.flatnonzero(truth >= 0)
+    probabilities[gold_items] = np.eye(size)[truth[gold_items]]
     return Posterior(probabilities, quality, 1)
 
 

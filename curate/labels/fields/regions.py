@@ -14,7 +14,7 @@ class Region(Protocol):
     @property
     def bounds(self) -> tuple[float, float] | None: ...
 
-    def overlap(self, other: "Region") -> float:
+    def overlap(self, region: "Region") -> float:
         """Return the intersection over union (0-1) of the places, whatever the labels."""
 
 
@@ -31,10 +31,10 @@ class Interval(NamedTuple):
         """Start and end."""
         return self.start, self.end
 
-    def overlap(self, other: "Region") -> float:
+    def overlap(self, region: "Region") -> float:
         """Return intersection over union; an instant counts as a millisecond."""
-        if not isinstance(other, Interval) or self.part != other.part:
+        if not isinstance(region, Interval) or self.part != region.part:
             return 0.0
-        ends = max(self.end, self.start + _SHORTEST), max(other.end, other.start + _SHORTEST)
-        shared = min(ends) - max(self.start, other.start)
-        return max(shared, 0.0) / (max(ends) - min(self.start, other.start))
+        ends = max(self.end, self.start + _SHORTEST), max(region.end, region.start + _SHORTEST)
+        shared = min(ends) - max(self.start, region.start)
+        return max(shared, 0.0) / (max(ends) - min(self.start, region.start))

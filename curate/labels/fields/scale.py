@@ -120,10 +120,10 @@ class Scale(Field):
         choices = [choice("Choice", f"{value:g}") for value in buttons]
         if len(buttons) > round((self.maximum - self.minimum) / step):
             return [element("Choices", {**common, "choice": "single-radio", "layout": "inline"}, choices)]
-        other = phrase("other", language)
-        condition = {"visibleWhen": "choice-selected", "whenTagName": self.name, "whenChoiceValue": other}
+        label = phrase("other", language)
+        condition = {"visibleWhen": "choice-selected", "whenTagName": self.name, "whenChoiceValue": label}
         number = ET.Element("Number", {**common, **bounds, "name": f"{self.name}-other", "required": "true"})
-        choices.append(choice("Choice", OTHER, other, other="true"))
+        choices.append(choice("Choice", OTHER, label, other="true"))
         return [
             element("Choices", {**common, "choice": "single-radio", "layout": "inline"}, choices),
             element("View", condition, [number]),

@@ -58,8 +58,8 @@ class _Keyboard:
 
     def assign(self, labels: Sequence[ET.Element]) -> None:
         """Give keys to the labels of a control, as far as there are any."""
-        own = [key for label in labels if (key := label.get("hotkey"))]
-        if len(set(own)) < len(own) or not self._used.isdisjoint(own):
+        preset = [key for label in labels if (key := label.get("hotkey"))]
+        if len(set(preset)) < len(preset) or not self._used.isdisjoint(preset):
             for label in labels:
                 label.attrib.pop("hotkey", None)
         self._used.update(key for label in labels if (key := label.get("hotkey")))

@@ -37,8 +37,8 @@ class Vocabulary:
         """Return the share of words (0-1) that occur in the texts that the model was trained on; 0 without words."""
         ngrams = count_ngrams(words)
         is_word = ngrams.buckets * 2 // BUCKETS == 1
-        known = ngrams.texts[is_word & (self._rows[ngrams.buckets] >= 0)]
-        return len(np.unique(known)) / len(words) if words else 0.0
+        matched_words = ngrams.texts[is_word & (self._rows[ngrams.buckets] >= 0)]
+        return len(np.unique(matched_words)) / len(words) if words else 0.0
 
     def vectors(self, texts: Sequence[str]) -> SparseVectors:
         """Return ``(1 + log count) * idf`` of the n-grams, words and characters each scaled to Euclidean length 1."""

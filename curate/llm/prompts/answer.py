@@ -88,8 +88,8 @@ def _usable_value(field: Field, value: Any, item: ItemContext) -> tuple[Any, str
         spans = value.get("spans") if isinstance(value, dict) else None
         if isinstance(spans, list) and len(spans) > 1:
             for index in range(len(spans)):
-                kept = [*spans[:index], *spans[index + 1 :]]
-                rest, _ = _usable_value(field, {**value, "spans": kept, "relations": []}, item)
+                remaining = [*spans[:index], *spans[index + 1 :]]
+                rest, _ = _usable_value(field, {**value, "spans": remaining, "relations": []}, item)
                 if rest is not None:
                     return rest, f"left out a quotation ({error})"[:200]
         if field.required or not isinstance(value, dict):

@@ -90,19 +90,19 @@ class _HeaderCheck(NamedTuple):
 
     def _misplaced(self, tag: Placeholder | Section, sigil: str, *, is_system: bool) -> Iterator[str]:
         if tag.name not in self._needs:
-            yield f"{self._place(tag, sigil)} is not declared in the header{nearest(tag.name, tuple(self._needs))}"
+            yield f"{self._locate(tag, sigil)} is not declared in the header{nearest(tag.name, tuple(self._needs))}"
         elif is_system and tag.name != "labels":
-            yield f"{self._place(tag, sigil)} changes from item to item: it belongs under # user"
+            yield f"{self._locate(tag, sigil)} changes from item to item: it belongs under # user"
 
     def _unguarded(self, tag: Placeholder, section: Section | None) -> Iterator[str]:
         is_guarded = section is not None and (section.kind, section.name) == ("#", tag.name)
         if self._needs.get(tag.name) == "optional" and not is_guarded:
-            yield f"{self._place(tag, '')} may be missing: put it between {{{{#{tag.name}}}}} and {{{{/{tag.name}}}}}"
+            yield f"{self._locate(tag, '')} may be missing: put it between {{{{#{tag.name}}}}} and {{{{/{tag.name}}}}}"
 
     def _pointless(self, tag: Section) -> Iterator[str]:
         if self._needs.get(tag.name) == "required":
             hint = f"declare {tag.name} optional, or drop the section"
-            yield f"{self._place(tag, tag.kind)} depends on something required; {hint}"
+            yield f"{self._locate(tag, tag.kind)} depends on something required; {hint}"
 
     def _unused_names(self, templates: Iterable[Template]) -> Iterator[str]:
         used = set()
@@ -118,5 +118,5 @@ class _HeaderCheck(NamedTuple):
     def _needs(self) -> dict[str, str]:
         return {**self.header.variables, **self.header.modalities}
 
-    def _place(self, tag: Placeholder | Section, sigil: str) -> str:
+    def _locate(self, tag: Placeholder | Section, sigil: str) -> str:
         return f"{self.document.path}:{tag.line}: {{{{{sigil}{tag.name}}}}}"

@@ -35,7 +35,7 @@ def _mend(value: Any, schema: Mapping[str, Any], name: str, notes: list[str]) ->
     if options:
         if value is None:
             return None
-        return _mend(value, next((each for each in options if each.get("type") != "null"), {}), name, notes)
+        return _mend(value, next((option for option in options if option.get("type") != "null"), {}), name, notes)
     kind = schema.get("type")
     if kind == "array" and value is not None:
         if not isinstance(value, list):
@@ -78,11 +78,11 @@ def _mend_number(value: Any, schema: Mapping[str, Any], name: str, notes: list[s
         number = int(number) if number.is_integer() else number
     if isinstance(number, bool) or not isinstance(number, int | float):
         return value
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if low is not None and high is not None:
-        slack = _BEYOND * (high - low) + 1e-9
-        if low - slack <= number <= high + slack:
-            number = min(max(number, low), high)
+    minimum, maximum = schema.get("minimum"), schema.get("maximum")
+    if minimum is not None and maximum is not None:
+        slack = _BEYOND * (maximum - minimum) + 1e-9
+        if minimum - slack <= number <= maximum + slack:
+            number = min(max(number, minimum), maximum)
     if type(number) is not type(value) or number != value:
         notes.append(f"{name}: {str(value)[:40]!r} read as {number:g}")
     return number

@@ -52,12 +52,12 @@ class WakeTimer:
     def set(self, wait_s: float) -> None:
         """Call in ``wait_s`` seconds at the latest."""
         loop = asyncio.get_running_loop()
-        when = loop.time() + wait_s
+        due_time = loop.time() + wait_s
         if self._timer is not None:
-            if self._timer.when() <= when + _TIMER_SLACK_S:
+            if self._timer.when() <= due_time + _TIMER_SLACK_S:
                 return
             self._timer.cancel()
-        self._timer = loop.call_at(when, self._fire)
+        self._timer = loop.call_at(due_time, self._fire)
 
     def _fire(self) -> None:
         self._timer = None

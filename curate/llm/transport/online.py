@@ -77,8 +77,8 @@ class OnlineTransport:
             for path in (_CHAT, _EMBEDDINGS)
         }
         self._deadline = None if settings.deadline_s is None else time.monotonic() + settings.deadline_s
-        known = store.has_replies(self._endpoint.url)
-        self._breaker = CircuitBreaker(self._endpoint.url, settings.breaker, has_replied_before=known)
+        has_replied = store.has_replies(self._endpoint.url)
+        self._breaker = CircuitBreaker(self._endpoint.url, settings.breaker, has_replied_before=has_replied)
         self._storing = 0
         # Media are large, so they are encoded only for requests that are sent soon, on no more threads than cores:
         # more would keep the event loop waiting.
@@ -127,7 +127,7 @@ class OnlineTransport:
         """See ``Transport.drain``."""
         self._breaker.trip(Interrupted("the run is being stopped"))
         end = time.monotonic() + grace_s
-        while (self._storing or any(each.flying for each in self._limiters.values())) and time.monotonic() < end:
+        while (self._storing or any(limiter.flying for limiter in self._limiters.values())) and time.monotonic() < end:
             await asyncio.sleep(_CHECK_EVERY_S)
 
     async def close(self) -> None:
@@ -179,10 +179,10 @@ class OnlineTransport:
         usage: UsageCounter,
     ) -> _CallResult[R]:
         """Make one attempt: reserve its cost, send it, and store the reply or close the reservation."""
-        price, most = self._prices.of(call.model), call.max_usage
+        price, max_usage = self._prices.of(call.model), call.max_usage
         attempt, entry = await self._send(call, labeller, usage)
         if attempt.reply is not None and attempt.is_answered:
-            paid = price_reply(attempt, attempt.reply, most, price)
+            paid = price_reply(attempt, attempt.reply, max_usage, price)
             replies = to_stored(paid)
             await self._commit(replies, paid, entry)
             usage.add_reply(paid.usage.tokens_in, paid.usage.tokens_out, paid.usd)
@@ -204,8 +204,8 @@ class OnlineTransport:
     async def _send(self, call: ApiCall[R], labeller: str, usage: UsageCounter) -> tuple[Attempt[R], BudgetEntry]:
         """Wait for a turn, reserve the cost and send, keeping the rate limiter up to date."""
         limiter = self._limiters[call.path].of(call.model)
-        price, most = self._prices.of(call.model), call.max_usage
-        reserved = most.tokens_in + most.tokens_out
+        price, max_usage = self._prices.of(call.model), call.max_usage
+        reserved = max_usage.tokens_in + max_usage.tokens_out
         await limiter.enter(reserved)
         try:
             self._check_open()  # much may have happened while it waited
@@ -213,9 +213,9 @@ class OnlineTransport:
             entry = await self._budget.reserve(
                 labeller,
                 call.key,
-                usd=None if price is None else price.usd(most),
-                tokens_in=most.tokens_in,
-                tokens_out=most.tokens_out,
+                usd=None if price is None else price.usd(max_usage),
+                tokens_in=max_usage.tokens_in,
+                tokens_out=max_usage.tokens_out,
             )
         except (asyncio.CancelledError, CurateError):
             limiter.leave(reserved)
@@ -259,9 +259,9 @@ class OnlineTransport:
         except ValueError as error:
             return Attempt(judge_unreadable(reply.headers, reply.body, error, self._endpoint.mask), reply)
 
-    def _oversized(self, error: NoReply, most: TokenUsage) -> Attempt[Any]:
+    def _oversized(self, error: NoReply, max_usage: TokenUsage) -> Attempt[Any]:
         """Return a reply without its body: stored, because the same request would be charged again for the same."""
-        usage = TokenUsage(most.tokens_in, error.size_bytes // _BYTES_PER_TOKEN)
+        usage = TokenUsage(max_usage.tokens_in, error.size_bytes // _BYTES_PER_TOKEN)
         content = Completion("invalid", "", None, usage, error.detail)
         failure = Failure("invalid", error.detail, charged=True, is_own=True, usage=usage)
         return Attempt(failure, HttpReply(200, {}, b"", 0.0, self._endpoint.url), content)

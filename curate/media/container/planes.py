@@ -176,9 +176,9 @@ def _cut(picture: Plane, region: Region, step: int = 1) -> Plane:
         return picture[y0 : region.y1 : step, x0 : region.x1 : step]
     rows = np.clip(np.arange(y0, max(region.y1, y0 + 1), step), 0, height - 1)
     columns = np.clip(np.arange(x0, max(region.x1, x0 + 1), step), 0, width - 1)
-    left, right = columns[0], columns[-1] + 1
-    part = picture[rows, left:right]
-    return part if right - left == len(columns) else part.take(columns - left, axis=1)
+    first, end = columns[0], columns[-1] + 1
+    part = picture[rows, first:end]
+    return part if end - first == len(columns) else part.take(columns - first, axis=1)
 
 
 def _resize(plane: Plane, width: int, height: int) -> Image.Image:

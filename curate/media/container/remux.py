@@ -81,10 +81,10 @@ def _packets(media: MediaFile, start_s: float, end_s: float) -> list[Any]:
 
 def _with_dts(packets: list[Any]) -> list[Any]:
     """Return the packets with the decoding times that Matroska leaves out after seeking; none if they stay unknown."""
-    known = next((index for index, packet in enumerate(packets) if packet.dts is not None), None)
-    if known is None or any(packet.dts is None for packet in packets[known:]):
+    first_dated = next((index for index, packet in enumerate(packets) if packet.dts is not None), None)
+    if first_dated is None or any(packet.dts is None for packet in packets[first_dated:]):
         return []
-    for index in reversed(range(known)):
+    for index in reversed(range(first_dated)):
         packets[index].dts = packets[index + 1].dts - (packets[index].duration or 1)
     return packets
 
@@ -121,15 +121,15 @@ def _limit_duration(mp4: bytearray, seconds: float) -> bytes:
     inside = {name: (start, end) for name, start, end in _boxes(mp4, *moov[1:]) if name == b"mvhd"}
     mvhd = inside[b"mvhd"][0]
     limit = round(seconds * struct.unpack_from(">I", mp4, mvhd + 12)[0])
-    places = [mvhd + 16]
+    offsets = [mvhd + 16]
     for track in (box for box in _boxes(mp4, *moov[1:]) if box[0] == b"trak"):
         for name, start, end in _boxes(mp4, *track[1:]):
             if name == b"tkhd":
-                places.append(start + 20)
+                offsets.append(start + 20)
             elif name == b"edts":
-                places.append(next(_boxes(mp4, start, end))[1] + 8)
-    for place in places:
-        struct.pack_into(">I", mp4, place, min(limit, struct.unpack_from(">I", mp4, place)[0]))
+                offsets.append(next(_boxes(mp4, start, end))[1] + 8)
+    for offset in offsets:
+        struct.pack_into(">I", mp4, offset, min(limit, struct.unpack_from(">I", mp4, offset)[0]))
     return bytes(mp4)
 
 

@@ -77,12 +77,12 @@ def _transcode(path: Path, span: Span, sound: Samples | None, shape: ViewingForm
 
     size, rate = (shape.width_px, shape.height_px), shape.frame_rate_hz
     with tempfile.TemporaryDirectory(prefix="curate-") as folder:
-        pictures, heard, target = (Path(folder) / name for name in ("pictures.mp4", "sound.wav", "copy.mp4"))
+        pictures, audio, target = (Path(folder) / name for name in ("pictures.mp4", "sound.wav", "copy.mp4"))
         pictures.write_bytes(encode_steady(steady_pictures(path, span, rate=rate, size=size), rate))
         streams = [open_input(pictures)["v:0"]]
         if sound is not None:
-            _segment(sound).export(str(heard), format="wav").close()
-            streams.append(open_input(heard)["a:0"])
+            _segment(sound).export(str(audio), format="wav").close()
+            streams.append(open_input(audio)["a:0"])
         graph = ffmpeg.output(
             *streams,
             f"file:{target}",

@@ -204,10 +204,10 @@ def describe_mix(weights: Weights) -> str:
     for shares in weights.values():
         silent = [str(number) for number, share in enumerate(shares, 1) if not share]
         inverted = [str(number) for number, share in enumerate(shares, 1) if share < 0]
-        for numbers, what in (
+        for numbers, treatment in (
             (silent, "silent and left out of the mix"),
             (inverted, "of opposite phase and inverted in the mix"),
         ):
             if numbers:
-                parts.append(f"channel {' and '.join(numbers)} of {len(shares)} is {what}")
+                parts.append(f"channel {' and '.join(numbers)} of {len(shares)} is {treatment}")
     return "; ".join(parts)

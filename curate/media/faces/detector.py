@@ -59,9 +59,9 @@ def intersection_over_union(a: NDArray[np.float32], b: NDArray[np.float32]) -> N
 
 def non_max_suppression(boxes: NDArray[np.float32], limit: float = 0.3) -> list[int]:
     """Return the indices of the boxes, sorted best first, that no better one overlaps by ``limit`` or more."""
-    kept: list[int] = []
+    selected: list[int] = []
     overlap = intersection_over_union(boxes, boxes)
     for index in range(len(boxes)):
-        if all(overlap[index, better] < limit for better in kept):
-            kept.append(index)
-    return kept
+        if all(overlap[index, better] < limit for better in selected):
+            selected.append(index)
+    return selected

@@ -138,7 +138,7 @@ class FaceSearch:
             if track.times_s[0] - time_s > MAX_GAP_S:
                 return
             box = track.predict_before(time_s)
-            faces_of_others = [other.face_at(time_s) for other in tracks if other is not track]
+            faces_of_others = [rival.face_at(time_s) for rival in tracks if rival is not track]
             if _overlaps(box, [face for face in faces_of_others if face is not None]):
                 return
             faces = [face for face in self._search_around(planes, [box]) if _overlaps(box, [face])]

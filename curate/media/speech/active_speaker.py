@@ -143,8 +143,8 @@ def _analyse(samples: Samples, span: Span) -> _Sound:
     frames = padded.reshape(count, _HOP)
     loudness = _smooth(np.sqrt(np.sqrt((frames**2).mean(axis=1))))
     onsets = np.maximum(np.gradient(loudness), 0)
-    low, high = (round(hz * _HOP / AUDIO_RATE_HZ) for hz in _SPEECH_HZ)
-    power = (np.abs(np.fft.rfft(frames * np.hanning(_HOP), axis=1)[:, low:high]) ** 2).sum(axis=1)
+    lower, upper = (round(hz * _HOP / AUDIO_RATE_HZ) for hz in _SPEECH_HZ)
+    power = (np.abs(np.fft.rfft(frames * np.hanning(_HOP), axis=1)[:, lower:upper]) ** 2).sum(axis=1)
     voice = _smooth(power**0.25)
     times_s = span.start_s - _REACH_S + (np.arange(count) + 0.5) / _RATE_HZ
     return _Sound(times_s, _smooth(onsets), voice, _smooth(np.abs(np.gradient(voice))))
@@ -173,8 +173,8 @@ def _log_ratio(track: FaceTrack, sound: _Sound, span: Span) -> float | None:
         ]
         fit = (max(_correlation(motion, lagged) for lagged in onsets) + max(opening)) / 2
     share = len(grid) / (3.0 * _RATE_HZ)
-    others, deviation = _FIT_OF_OTHERS / share**0.5, _DEVIATION / share**0.5
-    ratio = (_FIT_OF_SPEAKERS - others) / deviation**2 * (fit - (others + _FIT_OF_SPEAKERS) / 2)
+    silent_fit, deviation = _FIT_OF_OTHERS / share**0.5, _DEVIATION / share**0.5
+    ratio = (_FIT_OF_SPEAKERS - silent_fit) / deviation**2 * (fit - (silent_fit + _FIT_OF_SPEAKERS) / 2)
     return float(np.clip(ratio, -_MAX_RATIO * share, _MAX_RATIO * share))
 
 

@@ -48,8 +48,8 @@ def _changes(span: Span, turns: Sequence[SpeakerTurn], min_s: float) -> list[flo
         shortest = lengths.index(min(lengths))
         if lengths[shortest] >= min_s:
             break
-        beside = [index for index in (shortest - 1, shortest + 1) if 0 <= index < len(stretches)]
-        longer = max(beside, key=lambda index: lengths[index])
+        neighbours = [index for index in (shortest - 1, shortest + 1) if 0 <= index < len(stretches)]
+        longer = max(neighbours, key=lambda index: lengths[index])
         stretches[shortest] = stretches[shortest]._replace(speaker=stretches[longer].speaker)
         stretches = _joined(stretches)
     return [turn.span.start_s for turn in stretches[1:]]

@@ -88,7 +88,7 @@ def load_turns(
         by_file.setdefault(file, []).append(turn)
     full = {media, str(Path(media).with_suffix(""))}
     short = {Path(media).name, Path(media).stem} - full
-    rivals = [] if is_only_of_media else [other for other in namesakes if other != media]
+    rivals = [] if is_only_of_media else [namesake for namesake in namesakes if namesake != media]
     ambiguous = sorted(name for name in by_file if name in short) if rivals else []
     if rivals and None in by_file and path.stem == Path(media).stem:
         ambiguous.append(path.stem)
@@ -99,9 +99,11 @@ def load_turns(
     names = full if rivals else full | short
     turns = sorted(turn for name, of_file in by_file.items() if name is None or name in names for turn in of_file)
     if not turns and not ambiguous:
-        others = sorted(name for name in by_file if name is not None)
-        which = f"it names {', '.join(others[:_MAX_NAMED])}" if others else "it has no turn that can be read"
-        problems.append(f"{path.name} names no turn of {Path(media).name}: {which}")
+        named_files = sorted(name for name in by_file if name is not None)
+        content = (
+            f"it names {', '.join(named_files[:_MAX_NAMED])}" if named_files else "it has no turn that can be read"
+        )
+        problems.append(f"{path.name} names no turn of {Path(media).name}: {content}")
     return SpeakerTurns(turns, problems)
 
 
@@ -163,9 +165,9 @@ def _csv(path: Path, lines: Sequence[str], problems: list[str]) -> Iterator[tupl
         raise InvalidRow(f"{path.name} cannot be read as CSV: {error}", reason="invalid") from error
 
 
-def _listed(what: str, problems: Sequence[str]) -> str:
+def _listed(subject: str, problems: Sequence[str]) -> str:
     more = f"; and {len(problems) - _MAX_NAMED} more" if len(problems) > _MAX_NAMED else ""
-    return f"{what}: {'; '.join(problems[:_MAX_NAMED])}{more}"
+    return f"{subject}: {'; '.join(problems[:_MAX_NAMED])}{more}"
 
 
 def _is_number(text: str) -> bool:

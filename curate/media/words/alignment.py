@@ -52,7 +52,9 @@ def align_english(samples: Samples, span: Span, text: str) -> list[Word] | None:
     is_known = [bool(parts) and all(decoder.lookup_word(part) is not None for part in parts) for parts in tokens]
     if sum(is_known) < len(pieces) * (1 - MAX_UNKNOWN_SHARE) or not any(is_known):
         return None
-    known_tokens = [part for parts, known in zip(tokens, is_known, strict=True) if known for part in parts]
+    known_tokens = [
+        part for parts, is_word_known in zip(tokens, is_known, strict=True) if is_word_known for part in parts
+    ]
     times = _token_times(decoder, cut_audio(samples, span), known_tokens)
     if times is None:
         return None
@@ -91,14 +93,14 @@ def _dithered(sound: Samples) -> Samples:
     return np.clip(padded + noise, -32768, 32767).astype(np.int16)
 
 
-def _with_unknown(pieces: Sequence[str], known: Sequence[tuple[int, float, float]], span: Span) -> list[Word]:
+def _with_unknown(pieces: Sequence[str], timed_pieces: Sequence[tuple[int, float, float]], span: Span) -> list[Word]:
     """Return all words with times: an unknown word shares the time of the known one before it, up to the next."""
     words: list[Word] = []
-    for number, (index, start_s, end_s) in enumerate(known):
+    for number, (index, start_s, end_s) in enumerate(timed_pieces):
         first = 0 if number == 0 else index
-        last = known[number + 1][0] if number + 1 < len(known) else len(pieces)
+        last = timed_pieces[number + 1][0] if number + 1 < len(timed_pieces) else len(pieces)
         if last > index + 1:
-            end_s = known[number + 1][1] if number + 1 < len(known) else span.end_s - span.start_s
+            end_s = timed_pieces[number + 1][1] if number + 1 < len(timed_pieces) else span.end_s - span.start_s
         if first < index:
             start_s = 0.0
         within = Span(span.start_s + max(0.0, start_s), min(span.start_s + end_s, span.end_s))

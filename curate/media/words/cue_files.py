@@ -151,13 +151,13 @@ class _Reader:
         else:
             self.keep(f"line {number}", start_s, end_s, markup)
 
-    def keep(self, place: str, start_s: float, end_s: float, markup: str, name: str = "") -> None:
+    def keep(self, location: str, start_s: float, end_s: float, markup: str, name: str = "") -> None:
         if not markup:
             return
         if len(markup) > MAX_CUE_CHARS:
-            self.problems.append(f"{place}: a cue of {len(markup)} characters; at most {MAX_CUE_CHARS} are read")
+            self.problems.append(f"{location}: a cue of {len(markup)} characters; at most {MAX_CUE_CHARS} are read")
         elif not 0 <= start_s < end_s:
-            self.problems.append(f"{place}: a cue from {start_s:g} to {end_s:g} s has no length")
+            self.problems.append(f"{location}: a cue from {start_s:g} to {end_s:g} s has no length")
         else:
             self.events.append(CueEvent(start_s, end_s, markup, name))
 
@@ -165,5 +165,5 @@ class _Reader:
 def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float | None:
     if int(seconds) > 59 or (hours is not None and int(minutes) > 59):
         return None
-    whole = (int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)
-    return whole + int((fraction or "").ljust(3, "0")) / 1000
+    whole_s = (int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)
+    return whole_s + int((fraction or "").ljust(3, "0")) / 1000

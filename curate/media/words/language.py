@@ -96,12 +96,12 @@ class _Arrays(NamedTuple):
         letters = np.ascontiguousarray(np.frombuffer(padded, np.uint8).reshape(len(texts), sizes[0]).T)
         running = np.searchsorted(-sizes, -np.arange(sizes[0]))
         states = np.zeros(len(texts), np.int64)
-        found = np.full(letters.shape, -1, np.int64)
+        features = np.full(letters.shape, -1, np.int64)
         for step, count in enumerate(running):
             states[:count] = self.next_states[self.row_starts[states[:count]] + letters[step, :count]]
-            found[step, :count] = self.features[states[:count]]
-        steps, owners = np.nonzero(found >= 0)
-        return owners, found[steps, owners]
+            features[step, :count] = self.features[states[:count]]
+        steps, owners = np.nonzero(features >= 0)
+        return owners, features[steps, owners]
 
 
 @functools.cache

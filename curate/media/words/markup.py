@@ -139,13 +139,13 @@ def _unroll(events: Sequence[CueEvent], *, is_ass: bool) -> list[CueEvent]:
     Captions roll if at least half of the events begin with lines of the event that ends there: as the upper of
     several lines, or shown again for a moment.
     """
-    shown = [_lines(event, is_ass=is_ass) for event in events]
+    lines_of_events = [_lines(event, is_ass=is_ass) for event in events]
     repeated = [0] * len(events)
     rolling = 0
     for index, (before, event) in enumerate(pairwise(events), start=1):
         if not -_TOUCHING_S <= event.start_s - before.end_s <= _TOUCHING_S:
             continue
-        earlier, lines = ([line for line, _ in pair] for pair in (shown[index - 1], shown[index]))
+        earlier, lines = ([line for line, _ in pair] for pair in (lines_of_events[index - 1], lines_of_events[index]))
         is_plain_again = _STAMPED.search(before.markup) is not None and not _STAMPED.search(event.markup)
         is_glimpse = event.end_s - event.start_s <= _GLIMPSE_S or is_plain_again
         longest = min(len(earlier), len(lines) if is_glimpse else len(lines) - 1)
@@ -157,7 +157,7 @@ def _unroll(events: Sequence[CueEvent], *, is_ass: bool) -> list[CueEvent]:
         return list(events)
     return [
         event._replace(markup="\n".join(markup for _, markup in lines[count:]))
-        for event, lines, count in zip(events, shown, repeated, strict=True)
+        for event, lines, count in zip(events, lines_of_events, repeated, strict=True)
     ]
 
 

@@ -47,7 +47,7 @@ def find_sidecars(media: Path) -> list[Sidecar]:
         names = sorted(path.name for path in media.parent.iterdir() if path.name.startswith(media.stem + "."))
     except OSError:
         return []
-    others = {Path(name).stem for name in names if Path(name).suffix.lower() in _MEDIA} - {media.stem}
+    other_stems = {Path(name).stem for name in names if Path(name).suffix.lower() in _MEDIA} - {media.stem}
     ranked: list[tuple[tuple[int, bool, int, str], Sidecar]] = []
     for name in names:
         stem, suffix = name[: -len(Path(name).suffix)], Path(name).suffix.lower()
@@ -55,7 +55,7 @@ def find_sidecars(media: Path) -> list[Sidecar]:
             continue
         tags = "" if name.startswith(media.name + ".") else stem[len(media.stem) :]
         described = _describe(tags)
-        if described is None or (tags and stem in others):
+        if described is None or (tags and stem in other_stems):
             continue
         language, rank = described
         key = rank, bool(tags), SUFFIXES.index(suffix), name

@@ -27,11 +27,11 @@ def describe_misfit(cues: Sequence[Span], speech: Sequence[Span]) -> str | None:
         return None
     size = 1 << (2 * length - 1).bit_length()
     products = np.fft.irfft(np.fft.rfft(speech_mask, size) * np.conj(np.fft.rfft(cue_mask, size)), size) / shorter
-    most = min(int(_MAX_SHIFT_S / _STEP_S), length - 1)
-    overlaps = np.concatenate([products[size - most :], products[: most + 1]])
-    overlap = float(overlaps[most])
-    best = max(range(len(overlaps)), key=lambda index: (round(float(overlaps[index]), 2), -abs(index - most)))
-    shift_s, shifted = (best - most) * _STEP_S, float(overlaps[best])
+    max_shift = min(int(_MAX_SHIFT_S / _STEP_S), length - 1)
+    overlaps = np.concatenate([products[size - max_shift :], products[: max_shift + 1]])
+    overlap = float(overlaps[max_shift])
+    best = max(range(len(overlaps)), key=lambda index: (round(float(overlaps[index]), 2), -abs(index - max_shift)))
+    shift_s, shifted = (best - max_shift) * _STEP_S, float(overlaps[best])
     is_shifted = shifted - overlap >= MIN_GAIN and abs(shift_s) >= MIN_SHIFT_S
     if overlap >= MIN_OVERLAP and not is_shifted:
         return None

@@ -50,8 +50,8 @@ class SidecarSubtitles(NamedTuple):
         return "subtitles"
 
     def transcribe(self, samples: Samples | None, spans: Sequence[Span], *, language: str | None) -> Transcript:
-        found = load_cues(self.path, language=self.language or language)
-        return Transcript(found.cues, self.language, found.problems)
+        cues_file = load_cues(self.path, language=self.language or language)
+        return Transcript(cues_file.cues, self.language, cues_file.problems)
 
 
 class EmbeddedSubtitles(NamedTuple):

@@ -28,8 +28,8 @@ def write_chat(release: ReleasedRows, folder: Path) -> Written:
     labels, written = release.need_labels(), Written()
 
     def lines(row: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
-        shown, media = describe_item(row), release.media(row)
-        if not shown and not media:
+        description, media = describe_item(row), release.media(row)
+        if not description and not media:
             written.left_out["items without text and media"] += 1
             return
         values = release.answers(row, labels)
@@ -42,7 +42,7 @@ def write_chat(release: ReleasedRows, folder: Path) -> Written:
             for kind, names in _MEDIA.items()
         }
         for task, name, question, answer in _chats(labels, values):
-            content = "\n\n".join(filter(None, (shown, question)))
+            content = "\n\n".join(filter(None, (description, question)))
             messages = [{"role": "user", "content": content}, {"role": "assistant", "content": answer}]
             facts = {"item_id": row["item_id"], "field": name, "task": task, "reviewed": bool(row["reviewed"])}
             written.counts[task] += 1

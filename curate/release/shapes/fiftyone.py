@@ -39,8 +39,10 @@ def write_fiftyone(release: ReleasedRows, folder: Path) -> Written:
             f"label schema {release.manifest.label_schema} has no field of labels, and FiftyOne classifies pictures",
             hint="choose another shape, such as webdataset",
         )
-    if other := [name for name in release.fields if name not in fields and not _is_number(release.features[name])]:
-        written.left_out[f"fields that are not labels or numbers ({', '.join(other)})"] = len(other)
+    if unsupported := [
+        name for name in release.fields if name not in fields and not _is_number(release.features[name])
+    ]:
+        written.left_out[f"fields that are not labels or numbers ({', '.join(unsupported)})"] = len(unsupported)
     for split in release.splits:
         targets: dict[str, dict[str, Any]] = defaultdict(dict)
         for row in release.rows(split):

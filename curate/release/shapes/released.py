@@ -76,13 +76,13 @@ class ReleasedRows:
         columns = list(self.features)
         if not with_media:
             columns = [f"{name}.path" if name in MEDIA else name for name in columns]
-        seen: set[str | None] = {None}
+        seen_ids: set[str | None] = {None}
         for shard in self._shards[split]:
             for table in shard.batches(columns):
                 for row in table.to_pylist():
-                    if row["item_id"] in seen:
+                    if row["item_id"] in seen_ids:
                         raise _damaged(self.manifest, f"item {row['item_id']} is not there once and with an id")
-                    seen.add(row["item_id"])
+                    seen_ids.add(row["item_id"])
                     if self.reviewed_only and not row["reviewed"]:
                         self.not_reviewed += 1
                     else:

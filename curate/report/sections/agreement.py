@@ -40,8 +40,8 @@ def agreement_group(rows: Sequence[Figure], by: str = "") -> AgreementGroup:
     for members in keyed.values():
         main = _main(members)
         if main is not None and main.value is not None:
-            line = None if main.low is None or main.high is None else (_place(main.low), _place(main.high))
-            figures.append(AgreementFigure(_name(main, by), main, _place(main.value), line))
+            line = None if main.low is None or main.high is None else (_x_position(main.low), _x_position(main.high))
+            figures.append(AgreementFigure(_name(main, by), main, _x_position(main.value), line))
     return AgreementGroup(figures, [(_words(row.group), row) for row in rows])
 
 
@@ -63,10 +63,12 @@ def _only(group: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 
 
 def _words(group: Mapping[str, Any]) -> str:
-    shown = ((key, "not stated" if value is None else str(value)) for key, value in group.items())
-    return ", ".join(value if key in ("values", "arm", "rater", "label") else f"{key} {value}" for key, value in shown)
+    entries = ((key, "not stated" if value is None else str(value)) for key, value in group.items())
+    return ", ".join(
+        value if key in ("values", "arm", "rater", "label") else f"{key} {value}" for key, value in entries
+    )
 
 
-def _place(value: float) -> float:
+def _x_position(value: float) -> float:
     share = (value - SCALE[0]) / (SCALE[1] - SCALE[0])
     return round(_WIDTH * min(1.0, max(0.0, share)), 2)

@@ -28,8 +28,8 @@ class AuditTable(NamedTuple):
 
 def audit_tables(figures: Sequence[NamedFigure]) -> list[AuditTable]:
     """Return the figures of an audit by field, without the bins of reliability diagrams."""
-    shown = [figure for figure in figures if figure.row.measure not in _TOO_FINE]
-    return [_table(field, list(members)) for field, members in groupby(shown, key=lambda figure: figure.row.field)]
+    listed = [figure for figure in figures if figure.row.measure not in _TOO_FINE]
+    return [_table(field, list(members)) for field, members in groupby(listed, key=lambda figure: figure.row.field)]
 
 
 def _table(field: str, figures: Sequence[NamedFigure]) -> AuditTable:
@@ -43,8 +43,8 @@ def _table(field: str, figures: Sequence[NamedFigure]) -> AuditTable:
             figure.topic if figure.topic != before else "",
             figure.name,
             figure.row,
-            "; ".join(note for note in own if note not in shared),
+            "; ".join(note for note in row_notes if note not in shared),
         )
-        for figure, own, before in zip(figures, notes, topics, strict=False)
+        for figure, row_notes, before in zip(figures, notes, topics, strict=False)
     ]
     return AuditTable(field, [note for note in notes[0] if note and note in shared], rows)

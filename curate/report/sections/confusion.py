@@ -68,8 +68,8 @@ def compare_with_people(schema: LabelSchema, tables: dict[str, pa.Table]) -> Mod
         elif field.comparison in ("ordinal", "interval"):
             numbers.append(_number_error(field, pairs))
     acts = tables["annotations"]
-    shown = acts.filter(pc.is_valid(acts["prelabel_id"]))["item_id"].unique()
-    prefilled = pc.sum(pc.is_in(people["item_id"], value_set=shown)).as_py() or 0
+    prefilled_ids = acts.filter(pc.is_valid(acts["prelabel_id"]))["item_id"].unique()
+    prefilled = pc.sum(pc.is_in(people["item_id"], value_set=prefilled_ids)).as_py() or 0
     return ModelAgainstPeople(confusions, numbers, people.num_rows, prefilled)
 
 
@@ -84,13 +84,13 @@ def _confusion(field: Field, pairs: Iterable[tuple[Any, Any, int]]) -> Confusion
     of_people, of_model, of_both = Counter[str](), Counter[str](), Counter[str]()
     items = 0
     for people, model, times in pairs:
-        given, proposed = set(field.labels_of(people)), set(field.labels_of(model))
+        judged, proposed = set(field.labels_of(people)), set(field.labels_of(model))
         items += times
-        for counter, labels in ((of_people, given), (of_model, proposed), (of_both, given & proposed)):
+        for counter, labels in ((of_people, judged), (of_model, proposed), (of_both, judged & proposed)):
             counter.update(dict.fromkeys(labels, times))
-        if len(given) == len(proposed) == 1:
-            cells[given.copy().pop(), proposed.copy().pop()] += times
-    seen = [label for label in field.labels if of_people[label] or of_model[label]]
+        if len(judged) == len(proposed) == 1:
+            cells[judged.copy().pop(), proposed.copy().pop()] += times
+    used_labels = [label for label in field.labels if of_people[label] or of_model[label]]
     per_label = [
         (
             label,
@@ -99,15 +99,21 @@ def _confusion(field: Field, pairs: Iterable[tuple[Any, Any, int]]) -> Confusion
             of_both[label],
             *_shares(of_both[label], of_model[label], of_people[label]),
         )
-        for label in seen
+        for label in used_labels
     ]
-    shown = seen[:_MAX_LABELS]
-    totals = {row: sum(cells[row, column] for column in seen) for row in shown}
+    matrix_labels = used_labels[:_MAX_LABELS]
+    totals = {row: sum(cells[row, column] for column in used_labels) for row in matrix_labels}
     matrix = [
-        (row, [(cells[row, column], cells[row, column] / totals[row] if totals[row] else 0.0) for column in shown])
-        for row in shown
+        (
+            row,
+            [
+                (cells[row, column], cells[row, column] / totals[row] if totals[row] else 0.0)
+                for column in matrix_labels
+            ],
+        )
+        for row in matrix_labels
     ]
-    return Confusion(field.name, items, cells.total(), shown, matrix, per_label)
+    return Confusion(field.name, items, cells.total(), matrix_labels, matrix, per_label)
 
 
 def _shares(both: int, model: int, people: int) -> tuple[float | None, float | None]:
@@ -117,8 +123,8 @@ def _shares(both: int, model: int, people: int) -> tuple[float | None, float | N
 def _number_error(field: Field, pairs: Iterable[tuple[Any, Any, int]]) -> NumberError:
     items, total, distance = 0, 0.0, 0.0
     for people, model, times in pairs:
-        given, proposed = field.number_of(people), field.number_of(model)
-        if given is not None and proposed is not None:
-            items, total = items + times, total + times * (proposed - given)
-            distance += times * abs(proposed - given)
+        judged, proposed = field.number_of(people), field.number_of(model)
+        if judged is not None and proposed is not None:
+            items, total = items + times, total + times * (proposed - judged)
+            distance += times * abs(proposed - judged)
     return NumberError(field.name, items, total / max(items, 1), distance / max(items, 1))

@@ -71,10 +71,10 @@ def gallery(corpus: Corpus, tables: Mapping[str, pa.Table], findings: Findings) 
     """
     keys, order = _in_order(tables)
     disputed = _most_disputed(tables["labels"])
-    position = {item: place for place, item in enumerate(keys["id"].take(order).to_pylist())} if len(disputed) else {}
+    position = {item: index for index, item in enumerate(keys["id"].take(order).to_pylist())} if len(disputed) else {}
     first = sorted(position[item] for item in disputed if item in position)
-    others = np.setdiff1d(np.arange(len(order)), first)
-    places = sorted([*first, *others[_spread(len(others), MAX_ITEMS - len(first))].tolist()])
+    undisputed = np.setdiff1d(np.arange(len(order)), first)
+    places = sorted([*first, *undisputed[_spread(len(undisputed), MAX_ITEMS - len(first))].tolist()])
     chosen = keys.take(order.take(pa.array(places, pa.int64())))
     maker = _CardMaker(corpus, chosen["id"].to_pylist(), findings)
     cards = [
@@ -137,17 +137,19 @@ class _CardMaker:
         self._room = MediaBudget(findings.media_bytes)
         self._numbers: dict[tuple[str, str], int] = {}
         self.unplayed = 0
-        fields, where = tuple(corpus.labels.fields), ("item_id", ids)
+        fields, selection = tuple(corpus.labels.fields), ("item_id", ids)
         columns = (*_COLUMNS, *_MEDIA, "face", "image")
-        self._items = {row["item_id"]: row for row in corpus.read("items", columns, matching=where).to_pylist()}
+        self._items = {row["item_id"]: row for row in corpus.read("items", columns, matching=selection).to_pylist()}
         label_columns = ("item_id", "label_source", "raters", "agreement", "decisions", *fields)
-        self._labels = {row["item_id"]: row for row in corpus.read("labels", label_columns, matching=where).to_pylist()}
-        prelabels = corpus.read("prelabels", ("item_id", "final", "outcome", "detail", *fields), matching=where)
+        self._labels = {
+            row["item_id"]: row for row in corpus.read("labels", label_columns, matching=selection).to_pylist()
+        }
+        prelabels = corpus.read("prelabels", ("item_id", "final", "outcome", "detail", *fields), matching=selection)
         failures = prelabels.filter(pc.fill_null(prelabels["final"], False)).to_pylist()
         usable = reversed(final_proposals(prelabels).to_pylist())
         self._proposals = {row["item_id"]: row for row in [*failures, *usable]}
         self._acts: dict[str, list[Row]] = defaultdict(list)
-        acts = corpus.read("annotations", (*_ACTS, *fields), matching=where)
+        acts = corpus.read("annotations", (*_ACTS, *fields), matching=selection)
         for act in current_judgements(acts, with_skipped=True).to_pylist():
             if act["action"] in _SHOWN_ACTS:
                 self._acts[act["item_id"]].append(act)
@@ -201,7 +203,7 @@ class _CardMaker:
         return clips
 
     def _judgement(self, act: Row) -> Row:
-        said = [
+        answers = [
             {"name": name, "label": field.show(act[name])}
             for name, field in self._schema.fields.items()
             if act[name] is not None
@@ -210,17 +212,17 @@ class _CardMaker:
             "rater": act["annotator"] or "not named",
             "arm": act["arm"],
             "cannot": act["cannot_judge"],
-            "said": said,
+            "said": answers,
         }
 
     def _label_numbers(self, label: Row) -> list[int]:
-        given = [
+        pairs = [
             (name, value)
             for name, field in self._schema.fields.items()
             if field.labels and label.get(name) is not None
             for value in field.labels_of(label[name])
         ]
-        return sorted({self._numbers.setdefault(pair, len(self._numbers)) for pair in given})
+        return sorted({self._numbers.setdefault(pair, len(self._numbers)) for pair in pairs})
 
     def _outcomes(self, label: Row, proposal: Row, acts: Sequence[Row]) -> list[int]:
         source = label.get("label_source")

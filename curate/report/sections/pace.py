@@ -63,8 +63,10 @@ def pace(judgements: pa.Table) -> Pace | None:
 
 def _rater(name: str, rows: pa.Table) -> RaterPace:
     origins = pc.list_flatten(rows["origins"])
-    kept = pc.sum(pc.equal(pc.struct_field(origins, "origin"), "prediction")).as_py() if len(origins) else None
-    unchanged = None if kept is None else kept / len(origins)
+    unchanged_count = (
+        pc.sum(pc.equal(pc.struct_field(origins, "origin"), "prediction")).as_py() if len(origins) else None
+    )
+    unchanged = None if unchanged_count is None else unchanged_count / len(origins)
     return RaterPace(name, rows.num_rows, len(rows) - rows["cannot_judge"].null_count, *_seconds(rows), unchanged)
 
 

@@ -35,9 +35,9 @@ def soft_labels(schema: LabelSchema, labels: pa.Table) -> dict[str, SoftLabels]:
         answered = people.num_rows - people[name].null_count
         decided = max(answered, _decided(people, name))
         shares = [(label, by_label[label] / decided, hard[name][label] / decided) for label in field.labels]
-        shown = sorted((entry for entry in shares if entry[1] or entry[2]), key=lambda entry: -entry[1])
+        ranked = sorted((entry for entry in shares if entry[1] or entry[2]), key=lambda entry: -entry[1])
         bars = histogram(entropies[name]) if len(set(entropies[name])) > 1 else []
-        result[name] = SoftLabels(decided, shown, bars)
+        result[name] = SoftLabels(decided, ranked, bars)
     return result
 
 

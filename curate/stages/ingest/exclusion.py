@@ -18,7 +18,7 @@ def outside_workspaces(names: Iterable[str], folder: Path, *, may_read: Callable
     # Paths are texts and nothing recurses here: folders may be thousands deep.
     real: dict[str, str] = {}
     inside: dict[str, bool] = {}
-    kept = []
+    outside = []
     for name in names:
         path = os.path.join(folder, name)  # noqa: PTH118
         if ".." in name or os.path.islink(path):  # noqa: PTH114
@@ -29,8 +29,8 @@ def outside_workspaces(names: Iterable[str], folder: Path, *, may_read: Callable
         if not may_read(target):
             raise LeadsOutside(path, target)
         if not _is_inside(os.path.dirname(target), inside):  # noqa: PTH120
-            kept.append(name)
-    return kept
+            outside.append(name)
+    return outside
 
 
 def _resolve(path: str, real: dict[str, str]) -> str:

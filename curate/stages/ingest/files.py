@@ -80,12 +80,12 @@ def share_sidecars(rows: Sequence[dict[str, Any]], raw: RawFolders) -> None:
         for row in same_size:
             by_content.setdefault(_excerpt(raw.join(os.fsdecode(row["path"]))), []).append(row)
         for copies in by_content.values():
-            found = [row["sidecars"] for row in copies if row["sidecars"]][:_MAX_COPIES]
+            sidecar_lists = [row["sidecars"] for row in copies if row["sidecars"]][:_MAX_COPIES]
             for row in copies:
-                own = row["sidecars"]
+                own_sidecars = row["sidecars"]
                 row["sidecars"] = [
-                    *own,
-                    *(sidecar for sidecars in found if sidecars is not own for sidecar in sidecars),
+                    *own_sidecars,
+                    *(sidecar for sidecars in sidecar_lists if sidecars is not own_sidecars for sidecar in sidecars),
                 ]
 
 
@@ -125,10 +125,10 @@ def _subtitles(row: dict[str, Any], source_id: str, raw: RawFolders) -> dict[str
     digests = {row["path"]: source_id}
     subtitles = []
     for sidecar in row["sidecars"] or ():
-        beside = sidecar["beside"]
-        if beside not in digests:
-            digests[beside] = sha256_of_file(raw.join(os.fsdecode(beside)))
-        if digests[beside] == source_id:
+        media_path = sidecar["beside"]
+        if media_path not in digests:
+            digests[media_path] = sha256_of_file(raw.join(os.fsdecode(media_path)))
+        if digests[media_path] == source_id:
             digest = sha256_of_file(raw.join(sidecar["file"]))
             subtitles.append({"file": sidecar["file"], "sha256": digest, "language": sidecar["language"]})
     if not subtitles:

@@ -28,8 +28,10 @@ _SIDECAR = pa.struct(
     ]
 )
 RECORD = "record"
-_KEPT = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
-_RECORD = pa.struct([*((name, pa.string()) for name in ("key", *CONTENT, "media", "absent")), (KEPT_COLUMNS, _KEPT)])
+_KEPT_TYPE = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
+_RECORD = pa.struct(
+    [*((name, pa.string()) for name in ("key", *CONTENT, "media", "absent")), (KEPT_COLUMNS, _KEPT_TYPE)]
+)
 INPUTS = pa.schema(
     [
         ("file", pa.string()),

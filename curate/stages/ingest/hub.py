@@ -12,30 +12,34 @@ from curate.stages.contract import Tools
 _KIND = "dataset"
 
 
-def find_hub_files(place: HubTable, tools: Tools) -> list[tuple[str, Path]]:
+def find_hub_files(table: HubTable, tools: Tools) -> list[tuple[str, Path]]:
     """Return names and copies of a data set's files. Raises ``InvalidRow`` with a sentence.
 
     The first run stores the commit and what it has; later ones, and other commands, read what is stored.
     """
     try:
-        files = choose_files(_listing(place, tools), place.dataset, place.config, place.split)
+        files = choose_files(_listing(table, tools), table.dataset, table.config, table.split)
         for file in files:
             if not file.copy.is_file() and tools.fetches:
                 fetch_copy(file.name)
     except (ServiceRefused, ServiceUnavailable) as error:
         hint = f"; {error.hint}" if error.hint else ""
-        raise InvalidRow(f"{place} cannot be read: {error.message}{hint}", reason="unavailable") from error
+        raise InvalidRow(f"{table} cannot be read: {error.message}{hint}", reason="unavailable") from error
     return [(file.name, file.copy) for file in files]
 
 
 def is_at_hand(table: Table, tools: Tools | None) -> bool:
     """Whether a table can be read now: always, unless it is a data set of which there are no copies yet."""
-    place = table.hub
-    if place is None or tools is None or tools.fetches:
-        return place is None or tools is not None
+    dataset_table = table.hub
+    if dataset_table is None or tools is None or tools.fetches:
+        return dataset_table is None or tools is not None
     try:
-        listing = _stored(place, tools)
-        files = [] if listing is None else choose_files(listing, place.dataset, place.config, place.split)
+        listing = _stored(dataset_table, tools)
+        files = (
+            []
+            if listing is None
+            else choose_files(listing, dataset_table.dataset, dataset_table.config, dataset_table.split)
+        )
     except InvalidRow:
         return True
     return bool(files) and all(file.copy.is_file() for file in files)
@@ -43,10 +47,10 @@ def is_at_hand(table: Table, tools: Tools | None) -> bool:
 
 def hub_notices(tables: Sequence[Table], tools: Tools) -> Iterator[str]:
     """Yield for each data set that was read at which commit."""
-    for place in _datasets(tables):
-        if (listing := _stored(place, tools)) is not None:
+    for table in _datasets(tables):
+        if (listing := _stored(table, tools)) is not None:
             branch = "" if listing.branch == listing.commit else f", then the head of {listing.branch}"
-            yield f"data set {place.dataset} was read at commit {listing.commit}{branch}"
+            yield f"data set {table.dataset} was read at commit {listing.commit}{branch}"
 
 
 def unread_datasets(tables: Sequence[Table], tools: Tools) -> Iterator[str]:
@@ -60,21 +64,21 @@ def _datasets(tables: Sequence[Table]) -> Sequence[HubTable]:
     return list(dict.fromkeys(table.hub for table in tables if table.hub is not None))
 
 
-def _listing(place: HubTable, tools: Tools) -> Listing:
-    stored = _stored(place, tools)
+def _listing(table: HubTable, tools: Tools) -> Listing:
+    stored = _stored(table, tools)
     if stored is not None:
         return stored
     if not tools.fetches or tools.fetched is None:
-        raise InvalidRow(f"{place} was not read yet: `curate run` reads it", reason="unavailable")
-    listing = list_dataset(place.dataset, place.revision)
-    FetchRecord(tools.fetched).put(_KIND, {str(place): listing._asdict()})
+        raise InvalidRow(f"{table} was not read yet: `curate run` reads it", reason="unavailable")
+    listing = list_dataset(table.dataset, table.revision)
+    FetchRecord(tools.fetched).put(_KIND, {str(table): listing._asdict()})
     return listing
 
 
-def _stored(place: HubTable, tools: Tools) -> Listing | None:
+def _stored(table: HubTable, tools: Tools) -> Listing | None:
     if tools.fetched is None:
         return None
-    value = FetchRecord(tools.fetched).get(_KIND, str(place))
+    value = FetchRecord(tools.fetched).get(_KIND, str(table))
     try:
         return None if value is None else Listing(**value)
     except TypeError as error:

@@ -20,9 +20,9 @@ def licence_notice(licence: str | None) -> str | None:
         return None
     similar = difflib.get_close_matches(_plain(licence), [_plain(name) for name in _COMMON], n=1, cutoff=0.6)
     names = {_plain(name): name for name in _COMMON}
-    meant = f"; did you mean {names[similar[0]]}?" if similar else ""
-    own = "" if similar else "; terms of one's own are written LicenseRef-<name>"
-    return f"licence {licence[:_MAX_CHARS]!r} is not an SPDX name{meant}{own}"
+    similar_hint = f"; did you mean {names[similar[0]]}?" if similar else ""
+    custom_hint = "" if similar else "; terms of one's own are written LicenseRef-<name>"
+    return f"licence {licence[:_MAX_CHARS]!r} is not an SPDX name{similar_hint}{custom_hint}"
 
 
 def _is_spdx(licence: str) -> bool:

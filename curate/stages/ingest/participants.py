@@ -29,5 +29,5 @@ def participants_of(files: Iterable[str], pattern: str | None) -> list[str | Non
     names = list(files)
     if pattern is None:
         return [None] * len(names)
-    found: list[str | None] = pl.Series(names, dtype=pl.String).str.extract(pattern, 1).to_list()
-    return [name or None for name in found]
+    participants: list[str | None] = pl.Series(names, dtype=pl.String).str.extract(pattern, 1).to_list()
+    return [name or None for name in participants]

@@ -25,8 +25,8 @@ def post_inputs(path: Path, file: str) -> pa.Table:
     parts = []
     try:
         lines = _READERS[path.suffix.lower()](path)
-        while some := list(islice(lines, _ROWS)):
-            parts.append(_to_inputs(file, some))
+        while posts := list(islice(lines, _ROWS)):
+            parts.append(_to_inputs(file, posts))
     except (OSError, csv.Error, InvalidRow) as error:
         return pa.table({"file": [file], "problem": [f"it cannot be read as posts: {error}"]})
     return pa.concat_tables(parts) if parts else pa.table({"file": [file], "problem": ["it holds no post"]})

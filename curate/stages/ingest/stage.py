@@ -130,8 +130,8 @@ class Ingest(Discovered, Judged):
                 names.update(links.names)
                 refused += links.problems
                 in_tables = self._table_inputs(tools)
-                shown = set(in_tables.filter(in_tables["path"].is_valid())["file"].to_pylist())
-                inputs = list_inputs(names - shown, tools.raw)
+                media_files = set(in_tables.filter(in_tables["path"].is_valid())["file"].to_pylist())
+                inputs = list_inputs(names - media_files, tools.raw)
                 return pa.concat_tables([inputs, pa.Table.from_pylist(refused, schema=INPUTS), in_tables])
         except LeadsOutside as error:
             raise InvalidInput(outside(error.path, error.real), hint=allowing(error.real)) from error
@@ -148,11 +148,11 @@ class Ingest(Discovered, Judged):
         is_record = np.asarray(_is_record(inputs))
         records = [index for index in todo if is_record[index]]
         yield from (records[start : start + _BATCH_RECORDS] for start in range(0, len(records), _BATCH_RECORDS))
-        others = [index for index in todo if not is_record[index]] if records else todo
-        if others:
+        files_and_posts = [index for index in todo if not is_record[index]] if records else todo
+        if files_and_posts:
             post_bytes = pc.fill_null(pc.binary_length(inputs["post"]), 0)
             sizes = pc.if_else(inputs["path"].is_valid(), _BATCH_BYTES // _BATCH_FILES, post_bytes).to_pylist()
-            yield from cut_by_size(others, sizes, rows=_BATCH_POSTS, size=_BATCH_BYTES)
+            yield from cut_by_size(files_and_posts, sizes, rows=_BATCH_POSTS, size=_BATCH_BYTES)
 
     def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
         until = None if self.consent_until is None else self.consent_until.isoformat()
@@ -162,18 +162,18 @@ class Ingest(Discovered, Judged):
         if pc.all(is_record).as_py():
             return Outcome({"sources": record_sources(batch, origin)}, absent_media(batch))
         if pc.any(is_record).as_py():
-            others = self.apply(batch.filter(pc.invert(is_record)), tools)
+            media_outcome = self.apply(batch.filter(pc.invert(is_record)), tools)
             records = record_sources(batch.filter(is_record), origin)
             schema = table_spec("sources", tools.labels).schema
-            rows = [fill_columns(table, schema) for table in (others.rows["sources"], records)]
-            return Outcome({"sources": pa.concat_tables(rows)}, [*others.rejections, *absent_media(batch)])
+            rows = [fill_columns(table, schema) for table in (media_outcome.rows["sources"], records)]
+            return Outcome({"sources": pa.concat_tables(rows)}, [*media_outcome.rejections, *absent_media(batch)])
         sources: list[dict[str, Any]] = []
         rejections: list[Rejection] = []
         people = participants_of(batch["file"].to_pylist(), self.participant)
         for row, person in zip(batch.to_pylist(), people, strict=True):
-            known = {"file": row["file"], **origin, **({"participant": person} if person else {})}
+            shared_columns = {"file": row["file"], **origin, **({"participant": person} if person else {})}
             try:
-                sources.append({**known, **_source(row, tools.raw), **_recorded(row)})
+                sources.append({**shared_columns, **_source(row, tools.raw), **_recorded(row)})
             except InvalidRow as error:
                 rejections.append(Rejection(row["file"], row["file"], error.reason, error.message))
         return Outcome({"sources": sources}, rejections).by_column(

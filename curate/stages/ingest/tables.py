@@ -29,23 +29,23 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def find_tables(place: str | HubTable, raw: RawFolders, tools: Tools | None = None) -> list[tuple[str, Path]]:
+def find_tables(location: str | HubTable, raw: RawFolders, tools: Tools | None = None) -> list[tuple[str, Path]]:
     """Return names and paths of the tables that a glob matches, or of a data set's. Raises ``InvalidRow``.
 
     Without ``tools``, no data set is read, and none of their files are returned.
     """
-    if isinstance(place, HubTable):
-        return find_hub_files(place, tools) if tools is not None else []
+    if isinstance(location, HubTable):
+        return find_hub_files(location, tools) if tools is not None else []
     try:
-        files = sorted(find_files(place, raw))
-        refused = list_refused([place], raw)
+        files = sorted(find_files(location, raw))
+        refused = list_refused([location], raw)
     except LeadsOutside as error:
         raise InvalidRow(f"{outside(error.path, error.real)}; {allowing(error.real)}") from error
     if refused:
         raise InvalidRow(f"{refused[0]['file']}: {refused[0]['problem']}")
     if not files:
         folders = " or ".join(str(folder.resolve()) for folder in raw)
-        raise InvalidRow(f"there is no file {place!r} in {folders}")
+        raise InvalidRow(f"there is no file {location!r} in {folders}")
     return [(name, raw.join(name)) for name in files]
 
 
@@ -69,9 +69,9 @@ def table_inputs(mapped: Mapped, raw: RawFolders) -> pa.Table:
             with_files, problems, items = _media_inputs(items, raw)
             parts += [with_files, problems]
             first = pl.col(MEDIA).list.drop_nulls().list.first()
-            others = with_files.num_rows > 0
+            has_media = with_files.num_rows > 0
             items = items.with_columns(
-                first.alias("media"), (first if others else pl.lit(None, pl.String)).alias("absent")
+                first.alias("media"), (first if has_media else pl.lit(None, pl.String)).alias("absent")
             )
         parts.append(_record_inputs(items))
     return pa.concat_tables([fill_columns(part, INPUTS) for part in parts if part.num_rows] or [INPUTS.empty_table()])
@@ -139,25 +139,25 @@ def _media_inputs(items: "pl.DataFrame", raw: RawFolders) -> "tuple[pa.Table, pa
     inputs: list[dict[str, Any]] = []
     problems: list[dict[str, Any]] = []
     without: list[int] = []
-    shown: dict[str, str] = {}
+    key_by_file: dict[str, str] = {}
     records = _record_inputs(items)
     may_read = raw.boundary()
     for index, (paths, table) in enumerate(zip(items[MEDIA].to_list(), items[FILE_COLUMN].to_list(), strict=True)):
-        place = records["file"][index].as_py()
+        item_name = records["file"][index].as_py()
         try:
             name = _present(paths or (), raw, may_read, table)
         except InvalidRow as error:
-            problems.append({"file": place, "problem": error.message, "reason": "invalid"})
+            problems.append({"file": item_name, "problem": error.message, "reason": "invalid"})
             continue
         if name is None:
             without.append(index)
         else:
-            if name in shown:
-                sentence = f"{name} is the file of item {shown[name]!r} already"
-                problems.append({"file": place, "problem": sentence, "reason": "duplicate"})
+            if name in key_by_file:
+                sentence = f"{name} is the file of item {key_by_file[name]!r} already"
+                problems.append({"file": item_name, "problem": sentence, "reason": "duplicate"})
                 continue
             record = records[RECORD][index].as_py()
-            shown[name] = record[KEY_NAME]
+            key_by_file[name] = record[KEY_NAME]
             inputs.append({**file_input(name, name, raw), RECORD: record})
     tables = (pa.Table.from_pylist(rows, schema=INPUTS) for rows in (inputs, problems))
     return (*tables, items[without])
@@ -204,5 +204,5 @@ def paths_of(tables: Sequence[Table], tools: Tools) -> Iterator[Path]:
     """Yield the files of tables and of those joined to them. Raises ``InvalidRow``."""
     find = partial(find_tables, raw=tools.raw, tools=tools)
     for table in tables:
-        for place in (*table.places, *table.files, *(join.table for join in table.join)):
-            yield from (tools.raw.on_disk(name) for name, _ in find(place))
+        for location in (*table.places, *table.files, *(join.table for join in table.join)):
+            yield from (tools.raw.on_disk(name) for name, _ in find(location))

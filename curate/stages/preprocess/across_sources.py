@@ -44,7 +44,8 @@ def namesakes(sources: pa.Table) -> list[list[str] | None]:
         if kind in ("video", "audio"):
             by_stem.setdefault(Path(file).stem, []).append(file)
     return [
-        sorted(other for other in by_stem.get(Path(file).stem, ()) if Path(other).parent != Path(file).parent) or None
+        sorted(namesake for namesake in by_stem.get(Path(file).stem, ()) if Path(namesake).parent != Path(file).parent)
+        or None
         for file in files
     ]
 
@@ -138,8 +139,10 @@ def _replace_rejections(
     table = corpus.table("rejections")
     stored = table.read()
     stored = stored.filter(pc.is_in(stored["work"], value_set=pa.array(sorted(works), pa.string())))
-    kept = [row for row in stored.to_pylist() if row["subject"] not in item_ids or row["reason"] != "near_duplicate"]
-    table.commit([*kept, *rejected], replacing=works, metadata={"stage": stage})
+    remaining = [
+        row for row in stored.to_pylist() if row["subject"] not in item_ids or row["reason"] != "near_duplicate"
+    ]
+    table.commit([*remaining, *rejected], replacing=works, metadata={"stage": stage})
 
 
 def _rejection(item: dict[str, Any], detail: str, stage: str) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def _failed_need(item: dict[str, Any], filters: Filters) -> tuple[str, str] | No
 def _repetition(item: dict[str, Any], earlier: Sequence[dict[str, Any]]) -> tuple[str, str] | None:
     for column, share in (("sound_hash", NEAR_SOUND_SHARE), ("picture_hash", NEAR_PICTURE_SHARE)):
         perceptual_hash: str | None = item.get(column)
-        for other in earlier if perceptual_hash else ():
-            if perceptual_hash and other.get(column) and is_near(perceptual_hash, other[column], share):
-                return "near_duplicate", f"{column} is near that of item {other['item_id']}"
+        for earlier_item in earlier if perceptual_hash else ():
+            if perceptual_hash and earlier_item.get(column) and is_near(perceptual_hash, earlier_item[column], share):
+                return "near_duplicate", f"{column} is near that of item {earlier_item['item_id']}"
     return None

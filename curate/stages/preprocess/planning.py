@@ -144,10 +144,10 @@ def _item_spans(
 
 def _load_turns(row: dict[str, Any], settings: PreprocessSettings, tools: Tools, rows: SourceRows) -> list[SpeakerTurn]:
     folder = turns_path(tools.raw, settings.speakers.file)
-    found = None if folder is None else find_turn_file(folder, row["file"])
-    if found is None:
+    turn_file = None if folder is None else find_turn_file(folder, row["file"])
+    if turn_file is None:
         return []
-    file, is_only_of_media = found
+    file, is_only_of_media = turn_file
     try:
         turns, problems = load_turns(
             file, row["file"], namesakes=row["namesakes"] or (), is_only_of_media=is_only_of_media

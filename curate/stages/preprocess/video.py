@@ -104,9 +104,11 @@ def assign_faces(
 
 def _most_overlapping(span: Span, ordered: Sequence[Span]) -> int | None:
     """Return the index of the span, of those in order and without overlap, that this one overlaps most, or None."""
-    first = bisect_right(ordered, span.start_s, key=lambda other: other.end_s)
-    last = bisect_left(ordered, span.end_s, key=lambda other: other.start_s)
-    overlaps = [min(span.end_s, other.end_s) - max(span.start_s, other.start_s) for other in ordered[first:last]]
+    first = bisect_right(ordered, span.start_s, key=lambda candidate: candidate.end_s)
+    last = bisect_left(ordered, span.end_s, key=lambda candidate: candidate.start_s)
+    overlaps = [
+        min(span.end_s, candidate.end_s) - max(span.start_s, candidate.start_s) for candidate in ordered[first:last]
+    ]
     return first + overlaps.index(max(overlaps)) if overlaps else None
 
 

@@ -77,8 +77,8 @@ def open_rows(
 
 def listed(names: Sequence[str]) -> str:
     """Return the names of columns in words; quoted if they are blank."""
-    shown = [name[:_MAX_QUOTED] if name.strip() else repr(name) for name in names[:_MAX_NAMED]]
-    return ", ".join(shown) + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
+    quoted = [name[:_MAX_QUOTED] if name.strip() else repr(name) for name in names[:_MAX_NAMED]]
+    return ", ".join(quoted) + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
 
 
 def _encoding(path: Path) -> str:
@@ -134,11 +134,11 @@ def _rows(names: list[str], rows: Iterator[list[str]], lines: "_RowLines", used:
             return
         except csv.Error:
             is_open = lines.is_exhausted
-            what = "a quotation mark that begins in this row is never closed" if is_open else _BAD_QUOTES
+            problem = "a quotation mark that begins in this row is never closed" if is_open else _BAD_QUOTES
             if is_open or lines.number > first:
-                yield Row(first, [], f"{what}; lines {first} to {lines.count_rest()} are not read")
+                yield Row(first, [], f"{problem}; lines {first} to {lines.count_rest()} are not read")
                 return
-            yield Row(first, [], what)
+            yield Row(first, [], problem)
             continue
         if cells:
             yield Row(lines.number, cells, _row_problem(names, cells, first, lines, columns))
@@ -158,9 +158,9 @@ def _row_problem(
     if "\0" in content:
         return "the row contains a NUL byte"
     if not content.isascii() and not is_unicode(content):
-        found = _NOT_DECODED.search(content)
-        where = f": byte {ord(found[2]) & 0xFF:#04x} after {found[1]!r}" if found else ""
-        return f"the row is not UTF-8 text{where}; save the file as UTF-8"
+        match = _NOT_DECODED.search(content)
+        position = f": byte {ord(match[2]) & 0xFF:#04x} after {match[1]!r}" if match else ""
+        return f"the row is not UTF-8 text{position}; save the file as UTF-8"
     if len(lines.row) > 1 and (swallowed := _swallowed_row(names, cells, lines)):
         return f"the quoted text in lines {first} to {lines.number} contains what looks like a row: {swallowed!r}"
     return None

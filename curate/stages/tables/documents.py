@@ -146,10 +146,10 @@ def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
     """Return the names of class labels by column, as ``datasets`` writes them into a file; empty if it did not."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        found = {name: _class_feature(feature) for name, feature in features.items()}
+        names_by_column = {name: _class_feature(feature) for name, feature in features.items()}
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         return {}
-    return {name: names for name, names in found.items() if names}
+    return {name: names for name, names in names_by_column.items() if names}
 
 
 def _class_feature(feature: Any) -> list[str] | None:
@@ -176,8 +176,8 @@ def _named(column: pa.ChunkedArray, names: list[str] | None) -> pa.ChunkedArray:
     if not pa.types.is_integer(column.type):
         return column
     is_named = pc.and_(pc.greater_equal(column, 0), pc.less(column, len(names)))
-    known = pa.array(names, pa.string()).take(pc.if_else(is_named, column, None))
-    return pc.coalesce(known, pc.if_else(pc.equal(column, -1), None, column.cast(pa.string())))
+    label_names = pa.array(names, pa.string()).take(pc.if_else(is_named, column, None))
+    return pc.coalesce(label_names, pc.if_else(pc.equal(column, -1), None, column.cast(pa.string())))
 
 
 def _name(number: int | None, names: list[str]) -> str | None:

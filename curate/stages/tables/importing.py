@@ -48,8 +48,8 @@ def import_table(
     if not table.is_file():
         raise InvalidInput(f"there is no table {table}", hint="check the path")
 
-    def find(place: str | HubTable) -> Sequence[tuple[str, Path]]:
-        return [(table.name, table)] if place == table.name else _beside(str(place), table.parent)
+    def find(location: str | HubTable) -> Sequence[tuple[str, Path]]:
+        return [(table.name, table)] if location == table.name else _sibling_table(str(location), table.parent)
 
     mapped = map_tables([settings], find, corpus.labels, named=named_items(corpus))
     problems = [
@@ -70,7 +70,7 @@ def load_mapping(path: Path, table: str, labels: LabelSchema) -> Table:
     """Return the mapping of judgements in a YAML file. Raises ``InvalidInput`` with file and line of every mistake."""
     document = load_document(path)
     settings = parse_model(Table, {"table": table, **document.data}, document)
-    problems = [f"{document.location(place)}: {sentence}" for place, sentence in mapping_problems(settings, labels)]
+    problems = [f"{document.location(setting)}: {sentence}" for setting, sentence in mapping_problems(settings, labels)]
     if settings.item is not None:
         sentence = "items come from the recipe's ingest: name `item_id`, the column with the ids of what is judged"
         problems.append(f"{document.location(('item',))}: {sentence}")
@@ -81,7 +81,7 @@ def load_mapping(path: Path, table: str, labels: LabelSchema) -> Table:
     return settings
 
 
-def _beside(pattern: str, folder: Path) -> Sequence[tuple[str, Path]]:
+def _sibling_table(pattern: str, folder: Path) -> Sequence[tuple[str, Path]]:
     path = folder / pattern
     if ".." in PurePosixPath(pattern).parts or PurePosixPath(pattern).is_absolute() or not path.is_file():
         raise InvalidRow(f"there is no table {pattern!r} beside the table in {folder}")

@@ -37,7 +37,7 @@ def table_problems(tables: Sequence[Table], find: Find) -> Iterator[tuple[int, s
     for number, table in enumerate(tables):
         try:
             joined = [find(join.table) for join in table.join]
-            files = [file for place in table.places for file in find(place)]
+            files = [file for location in table.places for file in find(location)]
             if table.files:
                 _listed(table, find)
         except InvalidRow as error:
@@ -61,15 +61,15 @@ def map_tables(
     import polars as pl
 
     if problems := tuple(sentence for _, sentence in table_problems(tables, find)):
-        others = problems if len(problems) > 1 else ()
-        raise InvalidInput(problems[0], problems=others, hint="correct the mapping, or the table")
+        all_problems = problems if len(problems) > 1 else ()
+        raise InvalidInput(problems[0], problems=all_problems, hint="correct the mapping, or the table")
     items: list[pl.DataFrame] = []
     keyed: list[tuple[Table, TableRows]] = []
     for table in tables:
         rows = with_keys(_prepared(table, find), table)
         if table.item is not None:
-            some, rows = items_of(rows, table.item, is_once=not table.has_judgements)
-            items.append(some)
+            table_items, rows = items_of(rows, table.item, is_once=not table.has_judgements)
+            items.append(table_items)
         keyed.append((table, rows))
     every, conflicts = unique_items(pl.concat(items)) if items else (None, no_problems())
     problem_parts = [conflicts]
@@ -120,13 +120,13 @@ def _prepared(table: Table, find: Find) -> TableRows:
         return rows._replace(frame=rows.frame.select(FILE_COLUMN, LINE, *columns))
     parts = []
     joined = [find(join.table) for join in table.join]
-    for name, path in (file for place in table.places for file in find(place)):
-        own, others = _columns(name, path, table, joined)
+    for name, path in (file for location in table.places for file in find(location)):
+        own_columns, joined_columns = _columns(name, path, table, joined)
         try:
-            rows = read_file(path, name, table, own)
+            rows = read_file(path, name, table, own_columns)
             tables = []
-            for join, files, wanted in zip(table.join, joined, others, strict=True):
-                frames = [read_file(other_path, other, join, wanted).frame for other, other_path in files]
+            for join, files, wanted in zip(table.join, joined, joined_columns, strict=True):
+                frames = [read_file(joined_path, joined_name, join, wanted).frame for joined_name, joined_path in files]
                 tables.append(pl.concat(frames).select(wanted))
             rows = prepare(rows, table, tables)
         except (InvalidRow, ValueError, OSError) as error:
@@ -139,8 +139,8 @@ def _listed(table: Table, find: Find) -> "pl.DataFrame":
     """Return the files of a mapping as rows. Raises ``InvalidRow`` if there are none, or it reads another column."""
     import polars as pl
 
-    if other := [column for column in table.columns_used() if column != FILE_COLUMN]:
-        raise InvalidRow(f"files have no column {listed(other[:1])}: take it out of {FILE_COLUMN} by `extract`")
+    if cell_columns := [column for column in table.columns_used() if column != FILE_COLUMN]:
+        raise InvalidRow(f"files have no column {listed(cell_columns[:1])}: take it out of {FILE_COLUMN} by `extract`")
     names = dict.fromkeys(name for pattern in table.files for name, _ in find(pattern))
     return pl.DataFrame({FILE_COLUMN: list(names), LINE: 1}, schema={FILE_COLUMN: pl.String, LINE: pl.Int64})
 
@@ -158,24 +158,24 @@ def _columns(
             raise InvalidRow(problem)
         return [*used, FILE_COLUMN], []
     names = _names(path, name, table, used)
-    own = [column for column in used if column in names]
-    left = [column for column in used if column not in names]
-    others = []
+    own_columns = [column for column in used if column in names]
+    missing = [column for column in used if column not in names]
+    joined_columns = []
     for join, files in zip(table.join, joined, strict=True):
         keys = list(join.by.values())
-        have: list[str] = []
-        for other, other_path in files:
-            if problem := missing_columns(other_path, other, join, keys):
+        available: list[str] = []
+        for joined_name, joined_path in files:
+            if problem := missing_columns(joined_path, joined_name, join, keys):
                 raise InvalidRow(problem)
-            have += _names(other_path, other, join, [*keys, *left])
-        others.append([*keys, *(column for column in left if column in have)])
-        left = [column for column in left if column not in have]
-    left = [column for column in left if column not in table.extracted]
-    if left:
-        what = "column" if len(left) == 1 else "columns"
+            available += _names(joined_path, joined_name, join, [*keys, *missing])
+        joined_columns.append([*keys, *(column for column in missing if column in available)])
+        missing = [column for column in missing if column not in available]
+    missing = [column for column in missing if column not in table.extracted]
+    if missing:
+        noun = "column" if len(missing) == 1 else "columns"
         also = " or ".join(["", *(f"{join.table}" for join in table.join)])
-        raise InvalidRow(f"{name}{also} has no {what} {listed(left)}; the columns of {name} are {listed(names)}")
-    return [*own, FILE_COLUMN], others
+        raise InvalidRow(f"{name}{also} has no {noun} {listed(missing)}; the columns of {name} are {listed(names)}")
+    return [*own_columns, FILE_COLUMN], joined_columns
 
 
 def _names(path: Path, name: str, table: object, wanted: Sequence[str]) -> list[str]:
@@ -206,20 +206,22 @@ def _unique(judged: "tuple[pa.Table, pl.DataFrame]", table: Table) -> "tuple[pa.
     if first.height == named.height:
         return judgements, problems
     pairs = named.join(first, on=keys, how="left", suffix=" of first", nulls_equal=True)
-    others = pairs.filter(pl.col("<row>") != pl.col("<row> of first"))
+    repetitions = pairs.filter(pl.col("<row>") != pl.col("<row> of first"))
     sentence = pl.format(
         "rater '{}' judged item '{}' before, in {}, line {}",
         *("annotator", KEY, f"{FILE_COLUMN} of first", f"{LINE} of first"),
     )
-    again = problems_of(others, sentence, part="again", reason="duplicate")
-    kept = facts.with_row_index("<row>").join(others.select("<row>"), on="<row>", how="anti", maintain_order="left")
-    return judgements.take(kept["<row>"].to_arrow()), pl.concat([problems, again])
+    again = problems_of(repetitions, sentence, part="again", reason="duplicate")
+    first_rows = facts.with_row_index("<row>").join(
+        repetitions.select("<row>"), on="<row>", how="anti", maintain_order="left"
+    )
+    return judgements.take(first_rows["<row>"].to_arrow()), pl.concat([problems, again])
 
 
 def _with_all_fields(judgements: pa.Table, table: Table, labels: LabelSchema) -> pa.Table:
-    about = ",".join(sorted(table.fields))
+    field_names = ",".join(sorted(table.fields))
     rows = judgements.append_column(
-        FIELDS, pa.array([about], pa.string()).take(pa.array([0] * judgements.num_rows, pa.int8()))
+        FIELDS, pa.array([field_names], pa.string()).take(pa.array([0] * judgements.num_rows, pa.int8()))
     )
     for name, field in labels.fields.items():
         if name not in rows.column_names:

@@ -78,22 +78,22 @@ def _is_plain(block: NDArray[np.uint8], delimiter: int, count: int, *, quotes: b
         ends = np.append(ends, len(block))
     marks = np.flatnonzero(block == delimiter)
     if quotes:
-        at = np.flatnonzero(block == _QUOTE)
-        if len(at) % 2 or not _are_boundaries(block, at, delimiter):
+        quote_positions = np.flatnonzero(block == _QUOTE)
+        if len(quote_positions) % 2 or not _are_boundaries(block, quote_positions, delimiter):
             return False
-        if (np.searchsorted(at, ends) % 2).any():
+        if (np.searchsorted(quote_positions, ends) % 2).any():
             return False
-        marks = marks[np.searchsorted(at, marks) % 2 == 0]
+        marks = marks[np.searchsorted(quote_positions, marks) % 2 == 0]
     starts = np.append(0, ends[:-1] + 1)
     is_blank = (ends == starts) | ((ends == starts + 1) & (block[np.minimum(starts, len(block) - 1)] == _RETURN))
     per_line = np.diff(np.append(0, np.searchsorted(marks, ends)))
     return bool(not is_blank.any() and (per_line == count - 1).all())
 
 
-def _are_boundaries(block: NDArray[np.uint8], at: NDArray[Any], delimiter: int) -> bool:
-    """Return whether quotation marks, at these places in pairs, enclose whole cells; two are one in the cell."""
+def _are_boundaries(block: NDArray[np.uint8], quote_positions: NDArray[Any], delimiter: int) -> bool:
+    """Return whether quotation marks, at these positions in pairs, enclose whole cells; two are one in the cell."""
     padded = np.concatenate([[_NEWLINE], block, [_NEWLINE]]).astype(np.uint8)
-    opening, closing = at[0::2], at[1::2]
+    opening, closing = quote_positions[0::2], quote_positions[1::2]
     before, after = padded[opening], padded[closing + 2]
     is_second = np.append(False, closing[:-1] + 1 == opening[1:])
     is_first = np.append(closing[:-1] + 1 == opening[1:], False)

@@ -53,8 +53,8 @@ def missing_columns(path: Path, file: str, table: Table | Join, wanted: Collecti
         return f"{file} is empty: its first line names no columns"
     absent = [name for name in wanted if name not in names and name != FILE_COLUMN]
     if absent:
-        what = "column" if len(absent) == 1 else "columns"
-        return f"{file} has no {what} {listed(absent)}; its columns are {listed(names)}"
+        noun = "column" if len(absent) == 1 else "columns"
+        return f"{file} has no {noun} {listed(absent)}; its columns are {listed(names)}"
     twice = [name for name in wanted if names.count(name) > 1]
     return f"{file} has {names.count(twice[0])} columns named {listed(twice[:1])}" if twice else None
 
@@ -126,9 +126,9 @@ def _to_frame(
 
     schema = {LINE: pl.Int64, **dict.fromkeys(columns, pl.String)}
     parts = [pl.DataFrame(schema=schema)]
-    while some := list(islice(rows, _ROWS)):
-        usable = [row for row in some if row.problem is None]
-        problems += [(file, row.line, "", "invalid", row.problem) for row in some if row.problem is not None]
+    while block := list(islice(rows, _ROWS)):
+        usable = [row for row in block if row.problem is None]
+        problems += [(file, row.line, "", "invalid", row.problem) for row in block if row.problem is not None]
         cells = {name: [row.cells[index] for row in usable] for name, index in zip(columns, indices, strict=True)}
         parts.append(pl.DataFrame({LINE: [row.line for row in usable], **cells}, schema=schema))
     return pl.concat(parts, rechunk=True)

@@ -62,9 +62,9 @@ def shard_rows(path: Path, file: str, columns: Collection[str]) -> Iterator[Row]
         cells: list[Any] = [values.get(name) for name in columns]
         yield Row(number, cells)
     for refusal in unpack(path).refusals:
-        what = "the archive" if refusal.name == REST else refusal.name
+        member_name = "the archive" if refusal.name == REST else refusal.name
         number += 1
-        yield Row(number, [], f"{what}: {refusal.problem}")
+        yield Row(number, [], f"{member_name}: {refusal.problem}")
 
 
 def _samples(path: Path) -> Iterator[tuple[str, dict[str, Path]]]:

@@ -61,8 +61,8 @@ def _key(stages: Sequence[Judged], corpus: Corpus, tools: Tools) -> str | None:
 
 
 def _store(stages: Sequence[Judged], corpus: Corpus, tools: Tools) -> Receipt:
-    found = [(stage.collection, stage.judgements(tools)) for stage in stages]
-    tables = [(collection, judgements) for collection, judgements in found if judgements is not None]
+    judgements_by_stage = [(stage.collection, stage.judgements(tools)) for stage in stages]
+    tables = [(collection, judgements) for collection, judgements in judgements_by_stage if judgements is not None]
     changes = [
         changes_of(
             corpus,
@@ -109,9 +109,12 @@ def keyed_items(corpus: Corpus, collection: str | None) -> pa.Table:
     sources = corpus.read("sources", ["source_id", "key", "file", "collection"])
     is_own = pc.is_null(sources["collection"]) if collection is None else pc.equal(sources["collection"], collection)
     named = _named(corpus, sources.filter(pc.fill_null(is_own, False)), ("key", "file"))
-    one = named.filter(named["items"] == 1)
+    unambiguous = named.filter(named["items"] == 1)
     return pa.table(
-        {name: one[column].to_arrow().cast(pa.string()) for name, column in (("item_id", "item_id"), ("key", KEY))}
+        {
+            name: unambiguous[column].to_arrow().cast(pa.string())
+            for name, column in (("item_id", "item_id"), ("key", KEY))
+        }
     )
 
 
@@ -124,8 +127,8 @@ def named_items(corpus: Corpus) -> "pl.DataFrame":
 
     named = _named(corpus, corpus.read("sources", ["source_id", "key", "file"]), ("key", "file", "name"))
     ids = pl.DataFrame(corpus.read("items", ["item_id"]))
-    own = ids.select(pl.col("item_id").alias(KEY), "item_id", pl.lit(1, pl.UInt32).alias("items"))
-    return pl.concat([own, named.join(own, on=KEY, how="anti")])
+    by_id = ids.select(pl.col("item_id").alias(KEY), "item_id", pl.lit(1, pl.UInt32).alias("items"))
+    return pl.concat([by_id, named.join(by_id, on=KEY, how="anti")])
 
 
 def _named(corpus: Corpus, sources: pa.Table, kinds: Sequence[str]) -> "pl.DataFrame":

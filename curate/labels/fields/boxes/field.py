@@ -229,7 +229,9 @@ class Boxes(Field):
         """Return the value with the smallest total distance to the others; the first of equally close ones."""
         if unanimous(values):
             return Aggregate(values[0], {})
-        return Aggregate(min(values, key=lambda value: sum(self.distance(value, other) or 0.0 for other in values)), {})
+        return Aggregate(
+            min(values, key=lambda value: sum(self.distance(value, candidate) or 0.0 for candidate in values)), {}
+        )
 
     def describe(self) -> str:
         names = ", ".join(f"`{name}`" for name in self.labels)

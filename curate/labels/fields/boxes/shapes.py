@@ -61,9 +61,9 @@ class TrackRegion(NamedTuple):
         """None: a box has no two ends."""
         return None
 
-    def overlap(self, other: Region) -> float:
+    def overlap(self, region: Region) -> float:
         """Return the mean intersection over union at all keyframe times."""
-        return _overlap(self.keyframes, other.keyframes) if isinstance(other, TrackRegion) else 0.0
+        return _overlap(self.keyframes, region.keyframes) if isinstance(region, TrackRegion) else 0.0
 
 
 def shared_area(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> float:

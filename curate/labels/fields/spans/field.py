@@ -151,8 +151,8 @@ class Spans(Field):
         spans = [span for stored in value["spans"] if (span := relabelled(stored, names)) is not None]
         if not spans:
             return None
-        kept = {span["id"] for span in spans}
-        relations = [link for link in value["relations"] or () if {link["from"], link["to"]} <= kept]
+        span_ids = {span["id"] for span in spans}
+        relations = [link for link in value["relations"] or () if {link["from"], link["to"]} <= span_ids]
         return {"spans": spans, "relations": relations}
 
     def json_schema(self) -> dict[str, Any]:

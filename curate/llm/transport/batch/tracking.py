@@ -101,7 +101,9 @@ class Queue:
         if not self._pending:
             return []
         kind = (self._pending[0].request.model, self._pending[0].labeller)
-        return [each for each in self._pending if (each.request.model, each.labeller) == kind][:max_requests]
+        return [pending for pending in self._pending if (pending.request.model, pending.labeller) == kind][
+            :max_requests
+        ]
 
     def remove(self, group: list[PendingRequest]) -> None:
         """Take requests out."""

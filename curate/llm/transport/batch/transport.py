@@ -224,13 +224,13 @@ class BatchTransport:
         entries: list[BudgetEntry] = []
         for pending in group:
             tokens_out = pending.request.max_tokens_out or self._settings.tokens_out
-            most = TokenUsage(estimate_tokens_in(pending.request, price), tokens_out)
+            max_usage = TokenUsage(estimate_tokens_in(pending.request, price), tokens_out)
             entry = self._budget.try_reserve(
                 pending.labeller,
                 pending.key,
-                usd=None if price is None else price.usd(most, batch=True),
-                tokens_in=most.tokens_in,
-                tokens_out=most.tokens_out,
+                usd=None if price is None else price.usd(max_usage, batch=True),
+                tokens_in=max_usage.tokens_in,
+                tokens_out=max_usage.tokens_out,
                 batch=record.id,
             )
             if entry is None:

@@ -36,10 +36,10 @@ def make_client(
 def check_public(host: str, port: int) -> list[str]:
     """Return the addresses of a host. Raises ``LinkFailed`` if any of its addresses is not public, or it has none."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        address_infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise LinkFailed("unavailable", f"{host} has no address: {error}") from error
-    addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+    addresses = list(dict.fromkeys(str(info[4][0]) for info in address_infos))
     for address in addresses:
         if not is_public(address):
             raise LinkFailed(
@@ -77,8 +77,8 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         # A machine may reach only some of them, such as those of IPv4.
-        *others, last = [host] if self._allows_private else check_public(host, port)
-        for address in others:
+        *earlier, last = [host] if self._allows_private else check_public(host, port)
+        for address in earlier:
             with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
                 stream = self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
                 return _Stream(stream, self._pause)

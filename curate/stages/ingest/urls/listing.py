@@ -75,8 +75,8 @@ def link_findings(settings: Urls, tools: Tools) -> Iterator[str]:
         listed = _listed(settings, tools)
     except InvalidInput:
         return
-    known = (results.get(link_key(url)) for url in listed.links)
-    outcomes = [result.outcome for result in known if result is not None]
+    link_results = (results.get(link_key(url)) for url in listed.links)
+    outcomes = [result.outcome for result in link_results if result is not None]
     if sentence := describe_outcomes(outcomes):
         waiting = len(listed.links) - len(outcomes)
         yield (

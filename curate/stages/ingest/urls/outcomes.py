@@ -72,6 +72,6 @@ def describe_outcomes(outcomes: Iterable[str]) -> str:
     total, fetched = counts.total(), counts.pop("ok", 0)
     if not total:
         return ""
-    others = ", ".join(f"{count:,} {_WORDS[name]}" for name, count in counts.most_common())
+    failures = ", ".join(f"{count:,} {_WORDS[name]}" for name, count in counts.most_common())
     sentence = f"of {count_of(total, 'link')}, {fetched:,} {verb_of(fetched, 'was', 'were')} fetched"
-    return f"{sentence}; {total - fetched:,} gave no file ({others})" if others else sentence
+    return f"{sentence}; {total - fetched:,} gave no file ({failures})" if failures else sentence
