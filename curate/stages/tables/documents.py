@@ -71,7 +71,7 @@ def _objects(path: Path) -> Iterator[tuple[int, Any]]:
             if not text:
                 continue
             try:
-                yield number, _parse(text) if len(text) <= _MAX_LINE_BYTES else "the line is longer than 8 MB"
+                yield number, parse_json(text) if len(text) <= _MAX_LINE_BYTES else "the line is longer than 8 MB"
             except (ValueError, RecursionError) as error:
                 yield number, f"it is not JSON: {error}"
 
@@ -80,7 +80,7 @@ def _json_list(path: Path) -> list[Any]:
     if path.stat().st_size > _MAX_JSON_BYTES:
         raise InvalidRow(f"it is longer than {_MAX_JSON_BYTES // 10**6} MB: use JSON lines (.jsonl)")
     try:
-        content = _parse(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+        content = parse_json(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
     except (ValueError, RecursionError) as error:
         raise InvalidRow(f"it is not JSON: {error}") from error
     if isinstance(content, dict) and content and all(isinstance(members, list) for members in content.values()):
@@ -90,7 +90,8 @@ def _json_list(path: Path) -> list[Any]:
     return content
 
 
-def _parse(text: bytes) -> Any:
+def parse_json(text: bytes) -> Any:
+    """Return what JSON says. Raises ``ValueError``, also for two members of one name, and ``RecursionError``."""
     return json.loads(text, object_pairs_hook=_unique_members)
 
 
