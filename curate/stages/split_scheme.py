@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curate.corpus.sources import RawFolders
-from curate.corpus.splits import MAX_SPLITS, SplitSettings
+from curate.corpus.splitting.splits import MAX_SPLITS, SplitSettings
 from curate.document import read_text
 
 _SPLIT = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)
