@@ -15,11 +15,13 @@ from typer.testing import CliRunner
 from curate.assets import shipped_folder
 from curate.authoring.wizard import propose, write_proposal
 from curate.cli.app import app
+from curate.corpus.sources import RawFolders
 from curate.errors import InvalidInput
 from curate.labels import load_labels
 from curate.pipeline import open_corpus
 from curate.pipeline.notices import list_notices
 from curate.recipe import load_recipe
+from curate.stages.ingest.finding import find_files
 from curate.storage.workspace import Workspace
 from tests.support.runs import run_quietly
 
@@ -161,6 +163,21 @@ def test_votes_for_what_no_taxonomy_has_are_votes(tmp_path):
     table = yaml.safe_load(proposal.files["v.yaml"])["stages"][0]["tables"][0]
     assert list(table["votes"]["emotion"]) == ["anger", "happiness", "sadness", "NF"]
     assert yaml.safe_load(proposal.files["v_emotion.v1.yaml"])["labels"] == ["anger", "happiness", "sadness", "NF"]
+
+
+def test_names_with_brackets_are_no_patterns(tmp_path):
+    rows = "id,text,rater,label\n1,Hello there you,ann,joy\n2,Not today I fear,ann,anger\n"
+    for name in ("data[1].csv", "data1.csv"):
+        (tmp_path / name).write_text(rows if "[" in name else rows.replace("joy", "fear"))
+    path = write_proposal(propose(tmp_path / "data[1].csv", name="one"))[0]
+    (table,) = yaml.safe_load(path.read_text())["stages"][0]["tables"]
+    assert find_files(table["table"], RawFolders(tmp_path)) == ["data[1].csv"]
+
+
+def test_a_dialogue_that_is_none_is_counted_as_none(tmp_path):
+    rows = [{"dialogue": [{"speaker": "A", "text": "Hello"}]}, {"dialogue": 5}]
+    (tmp_path / "talks.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert "1 turn of dialogue, each an item with the turns around it" in propose(tmp_path).seen
 
 
 def test_names_from_files_end_no_comment(tmp_path):

@@ -257,6 +257,58 @@ def test_only_the_rows_that_are_wrong_are_left_out(tmp_path, case):
     assert all(line.startswith(f"t.csv{start}") for line, start in zip(found, sentences, strict=True)), found
 
 
+LONG_ROWS = {"item": ITEM, "rater": "who", "long": {"emotion": "said"}}
+DOUBTFUL = {
+    "a rater says two things in two tables": (
+        {"t.csv": "id,text,who,said\na,One.,ann,anger\n", "u.csv": "id,text,who,said\na,One.,ann,fear\n"},
+        [{"table": name, **LONG_ROWS} for name in ("t.csv", "u.csv")],
+        [("a", "ann", None, ["anger"])],
+        ["u.csv#2:again: rater 'ann' judged item 'a' before, in t.csv, line 2"],
+    ),
+    "a tick that cannot be read": (
+        {"t.csv": "id,text,who,label,on\na,One.,ann,anger,1\na,One.,ann,fury,1\na,One.,ben,fear,1\n"},
+        [{"table": "t.csv", "item": ITEM, "rater": "who", "ticks": {"emotion": {"label": "label", "value": "on"}}}],
+        [("a", "ben", None, ["fear"])],
+        [
+            "t.csv#2:emotion: another tick of the same judgement cannot be read, so that it is left out",
+            "t.csv#3:emotion label: 'fury' is not a label of ekman7.v1: map it",
+        ],
+    ),
+    "half a character": (
+        {
+            "t.jsonl": '{"id": "a", "text": "\\ud83d", "who": "ann", "said": "fear"}\n'
+            '{"id": "b", "who": "ann", "said": "fear"}'
+        },
+        [{"table": "t.jsonl", **LONG_ROWS}],
+        [("b", "ann", None, ["fear"])],
+        [r"t.jsonl#1: the row is not Unicode text: it has half of a pair such as \ud83d\ude00"],
+    ),
+    "a number with an underscore": (
+        {"t.csv": "id,text,who,strong\na,One.,ann,0_3\n"},
+        [{"table": "t.csv", "item": ITEM, "rater": "who", "long": {"intensity": "strong"}}],
+        [],
+        ["t.csv#2:intensity: '0_3' is not a number"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DOUBTFUL)
+def test_what_is_not_certain_is_no_judgement(tmp_path, case):
+    files, tables, judgements, sentences = DOUBTFUL[case]
+    mapped = read(tmp_path, files, *tables)
+    assert judged(mapped, "emotion") == judgements
+    assert problems(mapped) == sentences
+
+
+def test_groups_without_a_name_are_no_columns(tmp_path):
+    patterns = {"text": r"(One|Two)\. (?P<speaker>\w+)", "who": r"(a|b)(?P<number>\d)"}
+    mapping = {"table": "t.csv", "item": {"id": "id", "keep": ["speaker", "number"]}, "extract": patterns}
+    mapped = read(tmp_path, {"t.csv": "id,text,who\nx,One. Ann,a1\n"}, mapping)
+    kept = [{"name": "speaker", "value": "Ann"}, {"name": "number", "value": "1"}]
+    assert mapped.items is not None
+    assert mapped.items["columns"].to_list() == [kept]
+
+
 @pytest.mark.parametrize(
     ("cells", "sentence"),
     [
@@ -315,6 +367,14 @@ def test_tables_that_cannot_be_read_are_a_sentence(tmp_path, case):
 
 
 BAD_SETTINGS = [
+    (
+        "{table: t.csv, item: {id: id}, wide: {emotion: {id: ann, text: ann}}}",
+        "two columns of emotion are judgements of rater 'ann': a rater judges once",
+    ),
+    (
+        "{table: t.csv, item: {id: id, keep: {text: words, who: words}}}",
+        "two columns are kept as 'words': give each a name of its own",
+    ),
     (
         "{table: t.csv, item: {id: id}, long: {emotio: said}}",
         "emotio is not a field of utterance_emotion.v1; did you mean emotion?",

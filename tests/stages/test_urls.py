@@ -7,10 +7,12 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from datetime import date, timedelta
 from pathlib import Path
 
 import httpcore
+import httpx
 import pytest
 
 from curate.corpus.fetched import FETCHED, LINKS, FetchRecord, link_copy, link_key
@@ -23,8 +25,10 @@ from curate.pipeline.walk import make_tools
 from curate.recipe import load_recipe
 from curate.stages.contract import REASONS
 from curate.stages.ingest.urls.addresses import is_public
+from curate.stages.ingest.urls.download import Downloader
 from curate.stages.ingest.urls.listing import link_inputs
-from curate.stages.ingest.urls.outcomes import OUTCOMES, describe_outcomes
+from curate.stages.ingest.urls.outcomes import OUTCOMES, LinkFailed, describe_outcomes
+from curate.stages.ingest.urls.robots import check_page
 from curate.stages.ingest.urls.settings import Urls
 from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe
@@ -149,6 +153,7 @@ def test_one_outcome_for_each_link(server, inputs):
         *(("169.254.169.254", False), ("0.0.0.0", False), ("100.64.0.1", False), ("192.168.0.1", False)),
         *(("::ffff:127.0.0.1", False), ("fe80::1%eth0", False), ("fc00::1", False), ("64:ff9b::7f00:1", False)),
         *(("2002:7f00:1::", False), ("224.0.0.1", False), ("::ffff:8.8.8.8", True)),
+        *(("fec0::1", False), ("::127.0.0.1", False), ("64:ff9b:1::7f00:1", False), ("4000::1", False)),
     ],
 )
 def test_public_addresses(address, expected):
@@ -220,12 +225,56 @@ def test_robots_txt(server, inputs, sound):
     assert (server.asked("/robots.txt"), server.asked("/closed/a.wav")) == (1, 0)
     assert server.requests[-1][1]["User-Agent"].startswith("curate/")
     assert list(inputs.list(*links, robots=False).values()) == ["ok", "ok"]
+    server.pages["/open/noai.wav"] = (200, {"X-Robots-Tag": "noai"}, sound)
+    noai = [f"{server.url}/open/noai.wav"]
+    assert [*inputs.list(*noai).values(), *inputs.list(*noai, robots=False).values()] == ["robots", "ok"]
     other = [f"{server.url}/open/a.wav?2"]
     server.pages[other[0].removeprefix(server.url)] = sound
     server.pages["/robots.txt"] = (503, {}, b"")
     assert list(inputs.list(*other).values()) == ["unavailable"]
     server.pages["/robots.txt"] = (403, {}, b"")
     assert list(inputs.list(*other).values()) == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("page", "is_refused"),
+    [
+        (b"<META NAME = 'curate' content='noai'>", True),
+        (b"<meta content='a < b, noimageai' name=robots>", True),
+        (b"<meta name=viewport content=noai><p>noai", False),
+        # A page that is made to take long
+        (b"<meta name=robots" * 1_000, False),
+    ],
+)
+def test_what_a_page_asks_is_seen_at_once(page, is_refused):
+    begin = time.process_time()
+    with pytest.raises(LinkFailed) if is_refused else nullcontext():
+        check_page(page)
+    assert time.process_time() - begin < 0.5
+
+
+class Trickle(httpx.SyncByteStream):
+    """A reply that comes byte by byte."""
+
+    def __iter__(self):
+        for _ in range(40):
+            time.sleep(0.01)
+            yield b"x"
+
+
+@pytest.mark.parametrize("slow_path", ["/robots.txt", "/page"])
+def test_no_reply_may_come_for_longer_than_a_file(tmp_path, slow_path):
+    def reply(request):
+        if request.url.path == slow_path:
+            return httpx.Response(200, headers=PAGE, stream=Trickle())
+        return httpx.Response(404)
+
+    url = "https://a.example/page"
+    with httpx.Client(transport=httpx.MockTransport(reply)) as client:
+        downloader = Downloader(client, Urls(links=(url,), max_s=0.1), pause=lambda seconds: None)
+        with pytest.raises(LinkFailed) as raised:
+            downloader.fetch(url, tmp_path / "page")
+    assert raised.value.outcome == "timeout"
 
 
 def test_limits_and_pace(server, inputs, sound):

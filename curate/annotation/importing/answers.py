@@ -96,7 +96,8 @@ def _number(text: str, value: Value, field: Field) -> float:
 
 def _to_number(text: str) -> float:
     try:
-        return float(text)
+        # Python reads 1_2 as twelve.
+        return float(text.replace("_", "?"))
     except ValueError:
         raise ValueError(f"{text[:MAX_QUOTED]!r} is not a number") from None
 

@@ -163,6 +163,7 @@ def _ticks(frame: "pl.DataFrame", field: Field, ticks: Ticks) -> JudgementRows:
         ticked = pl.Series(values.values, dtype=pl.Boolean).gather(values.codes)
         names = pl.Series(labels.values, dtype=pl.String).gather(labels.codes)
         problems = pl.concat([values.problems, labels.problems])
+        problems = pl.concat([problems, _incomplete(frame, problems, field.name)])
         rows = _without(frame.with_columns(ticked.alias("<ticked>"), names.alias("<label>")), problems)
         together = rows.group_by(KEY, "annotator", "arm", maintain_order=True).agg(
             pl.col(FILE_COLUMN, LINE).first(), pl.col("<label>").filter(pl.col("<ticked>"))
@@ -187,6 +188,16 @@ def _ticks(frame: "pl.DataFrame", field: Field, ticks: Ticks) -> JudgementRows:
     )
     problems = pl.concat([problems, coded.problems])
     return _assembled(together, {field.name: coded}, {field.name: field}, problems, with_empty=True)
+
+
+def _incomplete(frame: "pl.DataFrame", problems: "pl.DataFrame", name: str) -> "pl.DataFrame":
+    """Return the problems of further ticks of judgements of which some tick cannot be read: labels would be missing."""
+    if not problems.height:
+        return problems
+    keys = [KEY, "annotator", "arm"]
+    unreadable = frame.join(problems, on=[FILE_COLUMN, LINE], how="semi").select(keys)
+    rest = _without(frame, problems).join(unreadable, on=keys, how="semi", nulls_equal=True, maintain_order="left")
+    return problems_of(rest, "another tick of the same judgement cannot be read, so that it is left out", part=name)
 
 
 def _graded(frame: "pl.DataFrame", field: Field, ticks: Ticks, taxonomy: "Taxonomy") -> JudgementRows:

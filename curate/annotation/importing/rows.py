@@ -1,5 +1,6 @@
 """Rows of a table as text: columns that patterns and joins add, and rows that cannot be used."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -93,7 +94,8 @@ def _extract(frame: "pl.DataFrame", patterns: Mapping[str, str]) -> "tuple[pl.Da
         sentence = pl.concat_str(quoted(column), pl.lit(f" in column {column or repr(column)} does not fit {pattern}"))
         problems.append(problems_of(frame.filter(~fits), sentence))
         frame = frame.filter(fits)
-        groups = frame[column].str.extract_groups(anchored).struct.unnest()
+        names = list(re.compile(pattern).groupindex)
+        groups = frame[column].str.extract_groups(anchored).struct.unnest().select(names)
         if taken := [name for name in groups.columns if name in frame.columns]:
             raise ValueError(f"the pattern for {column!r} makes a column {taken[0]}, which there is already")
         frame = frame.with_columns(groups.get_columns())

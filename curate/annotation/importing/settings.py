@@ -1,7 +1,8 @@
 """The mapping language: what the columns of a table mean, as settings of a recipe."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -182,6 +183,12 @@ class Item(_Settings):
     keep: Names = {}
     """Columns to keep, under names of one's own if they are to have others."""
 
+    @model_validator(mode="after")
+    def _check(self) -> "Item":
+        if (name := _repeated(self.keep.values())) is not None:
+            raise ValueError(f"two columns are kept as {name!r}: give each a name of its own")
+        return self
+
     def values(self) -> Iterator[tuple[str, Value]]:
         """Yield what an item has, by the name of the column of ``sources``."""
         for name in ("text", "text_b", "statement", "speaker", "participant", "title"):
@@ -268,6 +275,9 @@ class Table(_Settings):
             raise ValueError("name the rater: a row for each label says which ticks are one judgement only with them")
         if not forms and self.item is None:
             raise ValueError("the table gives neither items nor judgements: add long, wide, votes or ticks")
+        for field, columns in self.wide.items():
+            if (rater := _repeated(columns.values())) is not None:
+                raise ValueError(f"two columns of {field} are judgements of rater {rater!r}: a rater judges once")
         for column, pattern in self.extract.items():
             _check_pattern(column, pattern)
         return self
@@ -319,6 +329,11 @@ class Table(_Settings):
         yield from (("wide", name, columns) for name, columns in self.wide.items())
         yield from (("votes", name, columns) for name, columns in self.votes.items())
         yield from (("ticks", name, ticks.columns) for name, ticks in self.ticks.items())
+
+
+def _repeated(names: Iterable[str]) -> str | None:
+    """Return the first name that comes twice; None if none does."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def _check_pattern(column: str, pattern: str) -> None:

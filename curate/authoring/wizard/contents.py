@@ -1,5 +1,6 @@
 """What a folder holds as a corpus: a table of items or judgements, folders for classes, media, posts or dialogues."""
 
+import glob
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -138,14 +139,19 @@ def _table(
     preprocess = {"unit": "clip"} if unit == "clip" else {}
     if is_posts and all(name.endswith((".csv", ".jsonl")) for name in same):
         return Contents(
-            {"files": [*same]}, ("post",), has_words=True, observations=tuple(observations), notes=tuple(notes)
+            {"files": [*map(glob.escape, same)]},
+            ("post",),
+            has_words=True,
+            observations=tuple(observations),
+            notes=tuple(notes),
         )
     item = {"id": roles.key, "media": roles.media, "text": roles.text, "speaker": roles.speaker}
-    table: dict[str, Any] = {"table": same[0] if len(same) == 1 else [*same]}
+    globs = [*map(glob.escape, same)]
+    table: dict[str, Any] = {"table": globs[0] if len(globs) == 1 else globs}
     tables = [table]
     if texts is not None:
         observations.append(f"the texts are in {texts[0].file}, column {texts[1].text}")
-        tables.insert(0, {"table": texts[0].file, "item": {"id": texts[1].key, "text": texts[1].text}})
+        tables.insert(0, {"table": glob.escape(texts[0].file), "item": {"id": texts[1].key, "text": texts[1].text}})
         table["item_id"] = roles.key
     else:
         table["item"] = {name: value for name, value in item.items() if value is not None}
@@ -254,9 +260,10 @@ def _dialogues(dialogues: Sequence[Sample], samples: Sequence[Sample]) -> Conten
         )
     used = [sample.file for sample in dialogues]
     notes = [f"{sample.file} is not used" for sample in samples if sample.file not in used]
-    turns = sum(len(parsed(cell) or ()) for sample in dialogues for cell in sample.values("dialogue"))
+    cells = (parsed(cell) for sample in dialogues for cell in sample.values("dialogue"))
+    turns = sum(len(cell) for cell in cells if isinstance(cell, list))
     return Contents(
-        {"files": used},
+        {"files": [*map(glob.escape, used)]},
         ("utterance", "post", "dialogue"),
         has_words=True,
         observations=(

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from curate.corpus.archives.cells import media_columns, parquet_errors, read_cells
 from curate.corpus.sources import MEMBER
 from curate.errors import InvalidRow
+from curate.media.words.encodings import is_unicode
 from curate.stages.tables.delimited import Row
 
 _MAX_JSON_BYTES = 500_000_000
@@ -45,12 +46,18 @@ def json_rows(path: Path, columns: Collection[str], names: Sequence[str] = ()) -
         is_named = isinstance(row, list) and len(row) == len(names)
         members = dict(zip(names, row, strict=True)) if is_named else row
         if isinstance(members, dict):
-            cells: list[Any] = [to_text(members.get(name)) for name in columns]
-            yield Row(number, cells, None)
+            yield text_row(number, [to_text(members.get(name)) for name in columns])
         elif isinstance(row, list) and names:
             yield Row(number, [], f"the row has {len(row)} members, `columns` names {len(names)}")
         else:
             yield Row(number, [], row if isinstance(row, str) else "it is not a JSON object")
+
+
+def text_row(number: int, cells: list[Any]) -> Row:
+    """Return a row of texts; one with a problem if JSON escapes made of them what is no text."""
+    if all(cell is None or cell.isascii() or is_unicode(cell) for cell in cells):
+        return Row(number, cells)
+    return Row(number, [], r"the row is not Unicode text: it has half of a pair such as \ud83d\ude00")
 
 
 def _objects(path: Path) -> Iterator[tuple[int, Any]]:

@@ -83,10 +83,11 @@ def map_tables(
             problem_parts.append(unknown)
         problem_parts.append(rows.problems)
         if table.has_judgements:
-            judgements, wrong = _unique(_judgements(frame, table, labels), table)
+            judgements, wrong = _judgements(frame, table, labels)
             problem_parts.append(wrong)
             judged.append(_with_all_fields(judgements, table, labels))
-    return Mapped(every, _concatenated(judged, labels), pl.concat(problem_parts))
+    judgements, again = _unique(_concatenated(judged, labels))
+    return Mapped(every, judgements, pl.concat([*problem_parts, again]))
 
 
 def _of_known_items(
@@ -194,17 +195,16 @@ def _judgements(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> "tu
         raise InvalidInput(f"{', '.join(map(str, (*table.places, *table.files)))}: {error}") from error
 
 
-def _unique(judged: "tuple[pa.Table, pl.DataFrame]", table: Table) -> "tuple[pa.Table, pl.DataFrame]":
-    """Return the first judgement of each named rater on each item under each arm, and problems with the others."""
+def _unique(judgements: pa.Table) -> "tuple[pa.Table, pl.DataFrame]":
+    """Return the first judgement of each named rater on each item, arm and fields, and problems with the others."""
     import polars as pl
 
-    judgements, problems = judged
-    facts = pl.DataFrame(judgements.select(list(FACTS)))
+    facts = pl.DataFrame(judgements.select([*FACTS, FIELDS]))
     named = facts.with_row_index("<row>").filter(pl.col("annotator").is_not_null())
-    keys = (KEY, "annotator", "arm")
+    keys = (KEY, "annotator", "arm", FIELDS)
     first = named.unique(keys, keep="first", maintain_order=True)
     if first.height == named.height:
-        return judgements, problems
+        return judgements, no_problems()
     pairs = named.join(first, on=keys, how="left", suffix=" of first", nulls_equal=True)
     repetitions = pairs.filter(pl.col("<row>") != pl.col("<row> of first"))
     sentence = pl.format(
@@ -215,7 +215,7 @@ def _unique(judged: "tuple[pa.Table, pl.DataFrame]", table: Table) -> "tuple[pa.
     first_rows = facts.with_row_index("<row>").join(
         repetitions.select("<row>"), on="<row>", how="anti", maintain_order="left"
     )
-    return judgements.take(first_rows["<row>"].to_arrow()), pl.concat([problems, again])
+    return judgements.take(first_rows["<row>"].to_arrow()), again
 
 
 def _with_all_fields(judgements: pa.Table, table: Table, labels: LabelSchema) -> pa.Table:

@@ -11,7 +11,7 @@ from curate.corpus.archives.unpack import REST, unpack
 from curate.corpus.sources import MEMBER
 from curate.errors import InvalidRow
 from curate.stages.tables.delimited import Row
-from curate.stages.tables.documents import to_text
+from curate.stages.tables.documents import text_row, to_text
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 KEY = "__key__"
@@ -59,8 +59,7 @@ def shard_rows(path: Path, file: str, columns: Collection[str]) -> Iterator[Row]
         except (InvalidRow, UnicodeDecodeError) as error:
             yield Row(number, [], f"sample {key}: {error}")
             continue
-        cells: list[Any] = [values.get(name) for name in columns]
-        yield Row(number, cells)
+        yield text_row(number, [values.get(name) for name in columns])
     for refusal in unpack(path).refusals:
         member_name = "the archive" if refusal.name == REST else refusal.name
         number += 1

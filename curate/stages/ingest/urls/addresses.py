@@ -14,6 +14,7 @@ import httpx
 from curate.stages.ingest.urls.outcomes import LinkFailed
 
 _CONNECT_S = 10.0
+_UNICAST, _NAT64 = ipaddress.IPv6Network("2000::/3"), ipaddress.IPv6Network("64:ff9b::/96")
 _SLICE_S = 0.5
 
 
@@ -55,10 +56,11 @@ def is_public(address: str) -> bool:
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address):
         inner = parsed.ipv4_mapped or parsed.sixtofour or (parsed.teredo or (None, None))[1]
-        nat64 = ipaddress.IPv6Network("64:ff9b::/96")
-        inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF) if parsed in nat64 else inner
+        inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF) if parsed in _NAT64 else inner
         if inner is not None:
             return is_public(str(inner))
+        if parsed not in _UNICAST:  # such as fec0::1, which older networks use within
+            return False
     return parsed.is_global and not parsed.is_multicast
 
 

@@ -13,15 +13,23 @@ import httpx
 from curate.errors import StorageFailed
 from curate.files import read_json_object, sha256_of_file
 from curate.stages.ingest.urls.outcomes import LinkFailed
-from curate.stages.ingest.urls.replies import BUSY, REDIRECTS, check_reply, check_url, is_too_long, redirected, wait_of
+from curate.stages.ingest.urls.replies import (
+    BUSY,
+    REDIRECTS,
+    check_reply,
+    check_url,
+    is_too_long,
+    read_start,
+    redirected,
+    wait_of,
+)
 from curate.stages.ingest.urls.robots import RobotRules
 from curate.stages.ingest.urls.settings import Urls
 
 _MAX_REDIRECTS = 8
 _ATTEMPTS = 3
-_PIECE_BYTES = 2**16
 _WORTH_BYTES = 2**18
-_MAX_RULES_BYTES = 500_000
+_MAX_RULES_BYTES, _MAX_RULES_S = 500_000, 60.0
 
 
 class Stopped(Exception):
@@ -116,7 +124,7 @@ class Downloader:
             if response.status_code == 416:
                 _discard(partial)
                 return url
-            check_reply(response, self._settings.types)
+            check_reply(response, self._settings.types, robots=self._settings.robots, end=end)
             begin = size if response.status_code == 206 and _begins_at(response) == size else 0
             if response.status_code == 206 and begin != size:
                 _discard(partial)
@@ -166,18 +174,14 @@ class Downloader:
 
     def _ask_rules(self, url: str) -> tuple[int, bytes]:
         """Return status and content of robots.txt; see ``RobotRules``."""
+        end = time.monotonic() + min(_MAX_RULES_S, self._settings.max_s)
         for _ in range(_MAX_REDIRECTS):
             try:
                 with self._client.stream("GET", url) as response:
                     if response.status_code in REDIRECTS:
                         url = redirected(url, response)
                         continue
-                    body = bytearray()
-                    for piece in response.iter_bytes(_PIECE_BYTES):
-                        body += piece
-                        if len(body) > _MAX_RULES_BYTES:
-                            break
-                    return response.status_code, bytes(body)
+                    return response.status_code, read_start(response, _MAX_RULES_BYTES, end)
             except httpx.TimeoutException as error:
                 raise LinkFailed("timeout", f"{url} does not come") from error
             except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:

@@ -1,6 +1,7 @@
 """What the reply of a server means: a file, a redirect, or one of the outcomes of a link."""
 
 import re
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,6 +16,7 @@ REDIRECTS = (301, 302, 303, 307, 308)
 BUSY = (429, 503)
 _MAX_URL_CHARS = 8_000
 _MAX_WAIT_S = 120.0
+_PAGE_BYTES = 65_536
 _CHALLENGE = re.compile(
     rb"captcha|cf-chl|challenge-platform|just a moment|are you a (?:human|robot)|unusual traffic", re.IGNORECASE
 )
@@ -62,14 +64,17 @@ def is_too_long(wait_s: float) -> bool:
     return wait_s > _MAX_WAIT_S
 
 
-def check_reply(response: httpx.Response, types: Sequence[str]) -> None:
-    """Raise ``LinkFailed`` unless a reply is a file of one of the types. Reads the start of a page that is not."""
+def check_reply(response: httpx.Response, types: Sequence[str], *, robots: bool, end: float) -> None:
+    """Raise ``LinkFailed`` unless a reply is a file of one of the types; with ``robots``, also if it says ``noai``.
+
+    Reads the start of a page that is not one, until ``end`` of the monotonic clock.
+    """
     status = response.status_code
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_page = kind in ("text/html", "application/xhtml+xml")
     if response.headers.get("cf-mitigated") == "challenge":
         raise LinkFailed("bot_check", f"the server checks for bots (status {status})")
-    start = _start(response) if is_page and (status >= 400 or not _is_of(kind, types)) else b""
+    start = read_start(response, _PAGE_BYTES, end) if is_page and (status >= 400 or not _is_of(kind, types)) else b""
     if start and (_CHALLENGE.search(start) and (status >= 400 or len(start) < 30_000)):
         raise LinkFailed("bot_check", f"the server shows a check for bots (status {status})")
     if status in (404, 410):
@@ -82,8 +87,8 @@ def check_reply(response: httpx.Response, types: Sequence[str]) -> None:
         raise LinkFailed("throttled", "the server answers 429: too many requests")
     if status >= 500 or status not in (200, 206):
         raise LinkFailed("unavailable", f"the server answers {status}")
-    check_headers(response.headers)
-    if is_page:
+    if robots:
+        check_headers(response.headers)
         check_page(start)
     if kind and not _is_of(kind, types):
         raise LinkFailed("wrong_type", f"its type is {kind[:80]}")
@@ -93,10 +98,13 @@ def _is_of(kind: str, types: Sequence[str]) -> bool:
     return any(kind == name or (name.endswith("/*") and kind.startswith(name[:-1])) for name in types)
 
 
-def _start(response: httpx.Response) -> bytes:
+def read_start(response: httpx.Response, size: int, end: float) -> bytes:
+    """Return the first bytes of a reply, ``size`` or some more. Raises ``LinkFailed`` at ``end`` (monotonic clock)."""
     start = bytearray()
-    for piece in response.iter_bytes(16_384):
+    for piece in response.iter_bytes():
         start += piece
-        if len(start) >= 65_536:
+        if len(start) >= size:
             break
+        if time.monotonic() > end:
+            raise LinkFailed("timeout", "the server sends it too slowly")
     return bytes(start)
