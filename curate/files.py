@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, SHA-256 hashes, and the canonical JSON behind identities."""
 
+import errno
 import hashlib
 import json
 import os
@@ -26,6 +27,8 @@ def replace_whole(
     Missing folders are made. ``mode`` is that of the file from its first byte on. With ``sync``, the file survives a
     power cut once the block has ended. Raises ``StorageFailed`` for an ``OSError``, the block's own included.
     """
+    if not path.name:
+        raise StorageFailed(f"cannot write {path}: {os.strerror(errno.EISDIR)}", hint=hint)
     partial = path.with_name(f".{path.name}.{os.getpid()}-{next(_serial)}{PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

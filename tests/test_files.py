@@ -59,6 +59,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("path", [".", "/"])
+def test_a_path_without_a_name_is_refused_in_a_sentence(path: str) -> None:
+    with pytest.raises(StorageFailed, match="Is a directory"):
+        write_whole(Path(path), "x")
+
+
 @pytest.mark.parametrize("content", [None, "", "[1]", "{", "\xff", "[" * 100_000])
 def test_what_is_not_a_json_object_reads_as_empty(tmp_path: Path, content: str | None) -> None:
     if content is not None:

@@ -80,8 +80,11 @@ class AnnotationServer(Protocol):
     def delete_annotations(self, annotation_ids: Iterable[int]) -> None:
         """Delete annotations; one that does not exist is no error."""
 
-    def remove_media(self, blobs: Blobs, kept_blobs: Container[str]) -> int:
-        """Remove shared media other than the blobs of these names, and return how many files were removed."""
+    def remove_media(self, blobs: Blobs, kept_blobs: Container[str], project_ids: Container[int]) -> int:
+        """Remove shared media other than the blobs of these names, and return how many files were removed.
+
+        What is shown by a project other than those of ``project_ids`` stays: it is another workspace's.
+        """
 
     def replace_predictions(self, project_id: int, by_task: Mapping[int, Mapping[str, Any] | None]) -> None:
         """Replace the predictions of tasks by another one each, or by none."""

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curate.consensus.agreement.judged import encode, is_prefilled
+from curate.consensus.agreement.judged import encode
 from curate.consensus.agreement.ratings import Integers
-from curate.corpus.judgements import current_judgements
+from curate.corpus.judgements import current_judgements, is_prefilled
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from curate.files import sha256_of
 from curate.labels import LabelSchema
@@ -132,6 +133,17 @@ def _newest_rows(annotations: pa.Table) -> pa.ChunkedArray:
     newest = pa.table({"judgement_id": ids, "position": pa.array(np.arange(len(order)))})
     positions = newest.group_by("judgement_id").aggregate([("position", "max")])["position_max"]
     return pa.chunked_array([order]).take(positions.take(pc.sort_indices(positions)))
+
+
+def is_prefilled(judgements: pa.Table) -> NDArray[np.bool_]:
+    """Return which judgements were made with a proposal in the form."""
+    origins = judgements["origins"].combine_chunks()
+    prefilled = np.array(judgements["prelabel_id"].is_valid())
+    entries = origins.flatten()
+    if len(entries):
+        is_from_proposal = pc.is_in(entries.field("origin"), value_set=pa.array(sorted(FROM_PROPOSAL)))
+        prefilled[np.asarray(pc.list_parent_indices(origins))[np.asarray(is_from_proposal)]] = True
+    return prefilled
 
 
 UNJUDGED_COLUMNS = ("item_id", "judgement_id", "annotation_id", "action", "acted_at", "cannot_judge")

@@ -117,9 +117,7 @@ def to_frame(table: pa.Table) -> "polars.DataFrame":
     """Return an Arrow table as a frame."""
     import polars
 
-    frame = polars.from_arrow(table)
-    assert isinstance(frame, polars.DataFrame)
-    return frame
+    return polars.DataFrame(table)
 
 
 def to_annotations(

@@ -9,13 +9,12 @@ import pyarrow.compute as pc
 
 from curate.annotation.guideline import find_guideline
 from curate.consensus.agreement.design import has_arms
-from curate.consensus.agreement.judged import is_prefilled
 from curate.consensus.agreement.rows import AgreementRow, agreement_rows
 from curate.consensus.audit.evidence import PRELABEL_COLUMNS
 from curate.consensus.audit.rows import Options, figure_name, topic_of
 from curate.consensus.audit.summary import summary_rows
-from curate.corpus.judgements import current_judgements
-from curate.corpus.keys import speakers_of
+from curate.corpus.judgements import current_judgements, is_prefilled
+from curate.corpus.splitting.keys import speakers_of
 from curate.corpus.view import Corpus
 from curate.hub import citation, croissant
 from curate.hub.card import render_card

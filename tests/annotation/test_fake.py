@@ -11,8 +11,7 @@ from curate.annotation.label_studio import client
 from curate.annotation.label_studio.pull import PullCounts
 from curate.annotation.label_studio.push import PushCounts
 from curate.annotation.local_server.connection import Connection
-from curate.consensus.agreement.judged import is_prefilled
-from curate.corpus.judgements import current_judgements
+from curate.corpus.judgements import current_judgements, is_prefilled
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.stages.annotate import Annotate, pull, push, status

@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 
 from curate.annotation.fake import KEY, FakeLabelStudio
+from curate.annotation.label_studio.client import LabelStudioServer
 from curate.annotation.local_server.connection import connection
 from curate.pipeline.forget import Scope, forget, plan_forgetting, resume
 from curate.stages.annotate import Annotate, pull, push
@@ -55,6 +56,23 @@ def test_tasks_media_and_judgements_leave_the_server_and_do_not_come_back(loop, 
     fake.judge(next(iter(fake.tasks)), RESULT, user_id=next(i for i, name in fake.users.items() if "ada" in name))
     assert pull(corpus, connection(tmp_path)).new == 0
     assert set(corpus.table("annotations").read()["annotator"].to_pylist()) == {"ben@example.org"}
+
+
+def test_media_of_another_workspace_on_the_same_server_stay(loop, tmp_path):
+    fake, corpus, ids = loop
+    other = make_corpus(tmp_path / "other", [], recipe="other")
+    image = other.workspace.blobs.put(b"another picture", "jpg")
+    shared = other.workspace.blobs.put(b"a picture", "jpg")
+    items = [make_item(number, layout="image", image=blob) for number, blob in enumerate((image, shared))]
+    other = make_corpus(tmp_path / "other", items, recipe="other")
+    push(other, make_tools(other, tmp_path), Annotate(), connection(tmp_path))
+    alone = corpus.workspace.blobs.put(b"shown by nobody", "jpg")
+    LabelStudioServer(connection(tmp_path)).share_media(0, corpus.workspace.blobs, [alone], print)
+    assert sum(len(files) for files in fake.uploads.values()) == 3
+    forget(corpus.workspace, plan_forgetting(corpus.workspace, Scope("item", ids[2]), "asked", today=TODAY))
+    assert ids[2] not in tasks(fake)
+    names = {path.rpartition("-")[2] for files in fake.uploads.values() for path in files}
+    assert names == {blob.partition("/")[2] for blob in (image, shared)}
 
 
 def test_a_server_out_of_reach_is_asked_later(loop, monkeypatch):

@@ -9,11 +9,12 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from curate.cli.app import app
+from curate.cli.commands.audit import _tables
 from curate.consensus.audit.calibration import brier_terms, calibrate
 from curate.consensus.audit.corrections import benjamini_yekutieli, holm
 from curate.consensus.audit.model import audit_rows
 from curate.consensus.audit.prediction_powered import expected_width, items_needed, prediction_powered_mean
-from curate.consensus.audit.rows import TOPICS, Options, figure_name, topic_of
+from curate.consensus.audit.rows import TOPICS, AuditRow, Options, figure_name, topic_of
 from curate.consensus.audit.summary import summary_rows
 from curate.corpus.judgements import Judgement
 from curate.corpus.spec import table_spec
@@ -293,6 +294,9 @@ def test_prefilled_judgements_are_no_evidence(schema):
     assert (apart.value, apart.judgements) == (0, 300)
     assert "300 of 300 are proposals left as they were" in apart.note
     assert all("300 judgements that started from a proposal are left out" in row.note for row in mixed)
+    fewer = to_prelabels(schema, {item: proposals[item] for item in ids[:10]})
+    (of_ten,) = list(audit_rows(schema, to_judgements(schema, kept), fewer, field="emotion"))[1:]
+    assert "30 of 30 are proposals left as they were" in of_ten.note, "only where the labeller has an answer"
     only = list(audit_rows(schema, to_judgements(schema, kept), table, field="emotion"))
     assert [row.measure for row in only] == ["none", "distance_prefilled"]
 
@@ -387,3 +391,15 @@ def test_a_summary_names_nobody_and_is_of_fields_that_were_judged_blind(schema):
     assert not any(name in f"{row}" for row in summary for name in ("r0", "r1", "r2"))
     assert summary_rows(schema, to_judgements(schema, seen), prelabels) == []
     assert summary_rows(schema, both, prelabels.slice(0, 0)) == []
+
+
+def test_a_note_is_stated_above_a_table_only_if_every_row_has_it():
+    def row(measure, note):
+        return AuditRow("emotion", {}, measure, 0.5, None, None, None, 1, 1, 1, note)
+
+    rows = [row("winning_rate", "1 item"), row("average_advantage", "1 item"), row("distance_each", "1 items more")]
+    assert [[line.note for line in table.lines] for table in _tables(rows)] == [["1 item", "1 item"], ["1 items more"]]
+    rows = [row("winning_rate", "all"), row("distance_each", "one; all"), row("brier", "all")]
+    assert [[line.note for line in table.lines] for table in _tables(rows)] == [["all"], ["one"], [""]]
+    rows = [row("winning_rate", "1 item"), row("distance_each", "1 item; more"), row("brier", "21 items; 1 item less")]
+    assert [[line.note for line in table.lines] for table in _tables(rows)][1] == ["1 item; more"]

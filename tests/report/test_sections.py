@@ -122,6 +122,9 @@ def test_confusion_counts_pairs_of_single_labels_and_every_label_by_itself():
     }
     result = compare_with_people(SCHEMA, tables)
     assert (result.items, result.prefilled) == (4, 1)
+    filled = [{"field": "emotion", "origin": "prediction-changed"}]
+    imported = rows_of("annotations", [{**acts[0], "prelabel_id": None, "origins": filled}])
+    assert compare_with_people(SCHEMA, {**tables, "annotations": imported}).prefilled == 1
     (table,) = result.confusions
     assert (table.field, table.items, table.counted, table.labels) == ("emotion", 4, 3, ["anger", "fear"])
     assert table.cells == [("anger", [(1, 0.5), (1, 0.5)]), ("fear", [(0, 0.0), (1, 1.0)])]
@@ -132,6 +135,13 @@ def test_confusion_counts_pairs_of_single_labels_and_every_label_by_itself():
     (valence,) = result.numbers
     assert (valence.field, valence.items, valence.bias, valence.distance) == ("valence", 4, -0.5, 0.5)
     assert compare_with_people(SCHEMA, tables | {"labels": tables["labels"].slice(4)}) is None
+
+
+def test_a_matrix_without_all_labels_says_so(tmp_path, monkeypatch):
+    corpus = make_corpus(tmp_path / "ws").corpus
+    assert "labels are shown" not in Page(render_report(corpus, RECORD)).text
+    monkeypatch.setattr("curate.report.sections.confusion._MAX_LABELS", 1)
+    assert "exactly one label. The first 1 of 2 labels are shown" in Page(render_report(corpus, RECORD)).text
 
 
 def figure(field, measure, value, low=None, high=None, **group):

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
@@ -103,20 +103,27 @@ class LabelStudioServer:
 
     def scan(self, project_id: int) -> list[TaskState]:
         states: dict[int, TaskState] = {}
+        for tasks in self._task_pages(project_id, _STATE):
+            states.update((state.task_id, state) for state in map(to_state, tasks) if state)
+        return [states[task_id] for task_id in sorted(states)]
+
+    def _task_pages(self, project_id: int, columns: str) -> Iterator[list[dict[str, Any]]]:
+        """Yield the tasks of a project page by page, with some of their columns."""
+        task_ids: set[int] = set()
         total, page = 1, 0
         while page * _PAGE < total and page < _MAX_PAGES:
             page += 1
-            params = {"project": project_id, "page": page, "page_size": _PAGE, "fields": "all", "include": _STATE}
+            params = {"project": project_id, "page": page, "page_size": _PAGE, "fields": "all", "include": columns}
             answer = self._call("GET", "api/tasks/", params=params, missing_ok=page > 1)
             if answer is None:
                 break
             if not isinstance(answer, dict) or not is_id(answer.get("total")):
                 raise self._nonsense("api/tasks/")
-            listed = [to_state(task) for task in records(self._list(answer, "tasks", "api/tasks/"))]
-            new = {state.task_id: state for state in listed if state and state.task_id not in states}
-            states.update((state.task_id, state) for state in listed if state)
-            total = answer["total"] if new else 0
-        return [states[task_id] for task_id in sorted(states)]
+            tasks = [task for task in records(self._list(answer, "tasks", "api/tasks/")) if is_id(task.get("id"))]
+            yield tasks
+            ids = {task["id"] for task in tasks}
+            total = answer["total"] if ids - task_ids else 0
+            task_ids |= ids
 
     def fetch(self, task_ids: Sequence[int], project_id: int) -> Fetched:
         fetched, has_failed = Fetched([], {}), False
@@ -160,17 +167,24 @@ class LabelStudioServer:
         for annotation_id in annotation_ids:
             self._call("DELETE", f"api/annotations/{annotation_id}/", missing_ok=True)
 
-    def remove_media(self, blobs: Blobs, kept_blobs: Container[str]) -> int:
+    def remove_media(self, blobs: Blobs, kept_blobs: Container[str], project_ids: Container[int]) -> int:
         if self.connection.local:
             return remove_shared(blobs, kept_blobs)
-        store = [project.project_id for project in self.projects() if project.is_own and _is_media_store(project)]
-        removed = 0
-        for file in (file for project_id in store for file in self._uploads(project_id)):
-            match = _UPLOADED.fullmatch(str(file.get("file")))
-            if match and is_id(file.get("id")) and f"{match[2]}/{match[1]}" not in kept_blobs:
-                self._call("DELETE", f"api/import/file-upload/{file['id']}", missing_ok=True)
-                removed += 1
-        return removed
+        projects = self.projects()
+        surplus: dict[str, int] = {}
+        for store in (project for project in projects if project.is_own and _is_media_store(project)):
+            for file in self._uploads(store.project_id):
+                match = _UPLOADED.fullmatch(str(file.get("file")))
+                if match and is_id(file.get("id")) and f"{match[2]}/{match[1]}" not in kept_blobs:
+                    surplus[match[0]] = file["id"]
+        # Workspaces that use the server with the same key keep their files in the same project.
+        for project in projects:
+            if surplus and project.project_id not in project_ids and not _is_media_store(project):
+                for path in self._media_of(project.project_id):
+                    surplus.pop(path, None)
+        for file_id in surplus.values():
+            self._call("DELETE", f"api/import/file-upload/{file_id}", missing_ok=True)
+        return len(surplus)
 
     def replace_predictions(self, project_id: int, by_task: Mapping[int, Mapping[str, Any] | None]) -> None:
         if by_task:
@@ -234,6 +248,13 @@ class LabelStudioServer:
         paths = (str(file.get("file")) for file in self._uploads(project_id))
         matches = ((_UPLOADED.fullmatch(path), path) for path in paths)
         return {f"{match[2]}/{match[1]}": path for match, path in matches if match}
+
+    def _media_of(self, project_id: int) -> Iterator[str]:
+        """Yield the uploaded files that the tasks of a project show."""
+        for task in (task for tasks in self._task_pages(project_id, "id,data") for task in tasks):
+            values = task["data"].values() if isinstance(task.get("data"), dict) else ()
+            matches = (_UPLOADED.search(value) for value in values if isinstance(value, str))
+            yield from (match[0] for match in matches if match)
 
     def _act(self, action: str, project_id: int, task_ids: Sequence[int]) -> None:
         for start in range(0, len(task_ids), _PAGE):

@@ -26,12 +26,13 @@ def forget_on_server(
     """Delete every task of a forgotten item and every annotation of a forgotten rater, and return how many.
 
     ``name`` is the server's permanent name. With ``dry_run`` they are only counted. Media that the workspace does not
-    hold any more are removed as well. May be killed and repeated at any time.
+    hold any more are removed as well, unless tasks of another recipe show them. May be killed and repeated at any time.
     """
     users = server.users()
     forgotten = {i for i, email in users.items() if tombstones.holds("annotator", [email])}
     tasks = annotations = 0
-    for project in recipe_projects(server, workspace.recipe or "", Notes(workspace.local, name)):
+    projects = recipe_projects(server, workspace.recipe or "", Notes(workspace.local, name))
+    for project in projects:
         states = server.scan(project.project_id)
         items = tombstones.holds("item", {state.item_id for state in states if state.item_id})
         task_ids = [state.task_id for state in states if state.item_id in items]
@@ -44,5 +45,6 @@ def forget_on_server(
             server.delete_annotations(annotation_ids)
         tasks, annotations = tasks + len(task_ids), annotations + len(annotation_ids)
     if not dry_run:
-        server.remove_media(workspace.blobs, workspace.blobs.stored())
+        project_ids = {project.project_id for project in projects}
+        server.remove_media(workspace.blobs, workspace.blobs.stored(), project_ids)
     return ServerCounts(tasks, annotations)

@@ -135,7 +135,8 @@ def _tables(rows: "Sequence[AuditRow]") -> "Iterator[Figures]":
 
     for field, members in groupby(rows, key=lambda row: row.field):
         of_field = list(members)
-        shared = [note for note in of_field[0].note.split("; ") if all(note in row.note for row in of_field)]
+        notes = [row.note.split("; ") for row in of_field]
+        shared = [note for note in notes[0] if all(note in row_notes for row_notes in notes)]
         for topic, words in TOPICS.items():
             topic_rows = [row for row in of_field if row.measure in words]
             if topic_rows:

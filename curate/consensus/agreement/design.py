@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.consensus.agreement.judged import Judged, encode, is_prefilled
+from curate.consensus.agreement.judged import Judged, encode
 from curate.consensus.agreement.ratings import Integers
+from curate.corpus.judgements import is_prefilled
 
 _MIN_ITEMS = 30
 _STRONG = 0.4

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate.consensus.agreement.ratings import UNNAMED, Integers, Ratings
-from curate.corpus.judgements import FROM_PROPOSAL
+from curate.corpus.judgements import is_prefilled
 from curate.labels import Field
 
 _SEPARATOR = "\x1f"
@@ -123,17 +123,6 @@ def _merge_equal(codes: Integers, values: Sequence[Any], categories: Sequence[An
 
 def _order(value: Any) -> tuple[Any, ...]:
     return tuple(sorted(value)) if isinstance(value, frozenset) else (value,)
-
-
-def is_prefilled(judgements: pa.Table) -> NDArray[np.bool_]:
-    """Return which judgements were made with a proposal in the form."""
-    origins = judgements["origins"].combine_chunks()
-    prefilled = np.array(judgements["prelabel_id"].is_valid())
-    entries = origins.flatten()
-    if len(entries):
-        is_from_proposal = pc.is_in(entries.field("origin"), value_set=pa.array(sorted(FROM_PROPOSAL)))
-        prefilled[np.asarray(pc.list_parent_indices(origins))[np.asarray(is_from_proposal)]] = True
-    return prefilled
 
 
 def _origins(name: str, judgements: pa.Table) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -8,7 +8,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate.consensus.agreement.design import mixed_arms_note
-from curate.consensus.agreement.judged import is_prefilled
 from curate.consensus.agreement.ratings import UNNAMED, Floats, Integers
 from curate.consensus.audit.chosen import chosen_fields, chosen_tables
 from curate.consensus.audit.corrections import LEVEL, holm
@@ -16,6 +15,7 @@ from curate.consensus.audit.differences import MIN_CLUSTERS, MIN_ITEMS, Differen
 from curate.consensus.audit.distances import code_distances, value_profiles
 from curate.consensus.audit.evidence import Answers, Compared, codes_by_item, compare, speakers_of
 from curate.consensus.audit.rows import DEFAULTS, AuditRow, Options, joined
+from curate.corpus.judgements import is_prefilled
 from curate.labels import LabelSchema
 
 _MIN_GIVEN = 10

@@ -95,6 +95,8 @@ def compare(field: Field, judgements: pa.Table, proposals: pa.Table) -> Compared
     blind, prefilled = every.select(is_blind).newest(), every.select(~is_blind).newest()
     has_proposal = owners[blind.rows] >= 0
 
+    prefilled = prefilled.select(owners[prefilled.rows] >= 0)
+
     def answers(part: Judged) -> Answers:
         part = part.select(owners[part.rows] >= 0)
         part = part.select(np.argsort(owners[part.rows], kind="stable"))

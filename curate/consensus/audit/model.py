@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 
 from curate.consensus.agreement.design import mixed_arms_note
-from curate.consensus.agreement.judged import is_prefilled
 from curate.consensus.agreement.ratings import Integers
 from curate.consensus.audit.alternative import alternative_test
 from curate.consensus.audit.chosen import chosen_fields, chosen_tables
@@ -17,6 +16,7 @@ from curate.consensus.audit.field_audit import FieldAudit
 from curate.consensus.audit.rows import DEFAULTS, AuditRow, Options, joined
 from curate.consensus.audit.score_rows import score_rows
 from curate.consensus.audit.shares import mean_rows
+from curate.corpus.judgements import is_prefilled
 from curate.labels import LabelSchema
 
 

@@ -2,9 +2,9 @@
 
 import pyarrow as pa
 
-from curate.consensus.agreement.judged import is_prefilled
 from curate.consensus.audit.model import audit_rows
 from curate.consensus.audit.rows import DEFAULTS, AuditRow, Options
+from curate.corpus.judgements import is_prefilled
 from curate.labels import LabelSchema
 
 _WITHOUT_BLIND = frozenset({"none", "distance_prefilled"})

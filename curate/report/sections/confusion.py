@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.identity import json_values
+from curate.corpus.judgements import is_prefilled
 from curate.labels import Field, LabelSchema
 from curate.report.sections.items import final_proposals
 
@@ -22,8 +23,9 @@ class Confusion(NamedTuple):
     items: int
     """Items with an answer of both"""
     counted: int
-    """Those for which both gave exactly one label: the cells add up to it"""
+    """Those for which both gave exactly one label: the cells of all labels add up to it"""
     labels: list[str]
+    """Those of the matrix: the first ``_MAX_LABELS`` of ``per_label``"""
     cells: list[tuple[str, list[tuple[int, float]]]]
     """By people's label: counts by the model's, and their share of the row (0-1)"""
     per_label: list[tuple[str, int, int, int, float | None, float | None]]
@@ -68,7 +70,7 @@ def compare_with_people(schema: LabelSchema, tables: dict[str, pa.Table]) -> Mod
         elif field.comparison in ("ordinal", "interval"):
             numbers.append(_number_error(field, pairs))
     acts = tables["annotations"]
-    prefilled_ids = acts.filter(pc.is_valid(acts["prelabel_id"]))["item_id"].unique()
+    prefilled_ids = acts.filter(pa.array(is_prefilled(acts)))["item_id"].unique()
     prefilled = pc.sum(pc.is_in(people["item_id"], value_set=prefilled_ids)).as_py() or 0
     return ModelAgainstPeople(confusions, numbers, people.num_rows, prefilled)
 
