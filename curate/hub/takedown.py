@@ -46,8 +46,10 @@ def list_tags(repo: str, recipe: str, order: Callable[[str], object]) -> Tags:
         name, state = hub.find_repo(repo)
         if state is None:
             raise ServiceConflict(f"{hub.url(name)} does not exist", hint="name the data set in stages.publish.repo")
-        check_owner(hub, name, state.head, recipe)
         names = hub.tags(name)
+        # Once all are removed, what is left is of others.
+        if names:
+            check_owner(hub, name, state.head, recipe)
         tags = [
             Tag(tag, names[tag], {path: file.hash for path, file in hub.files(name, names[tag]).items()})
             for tag in sorted(names, key=order)  # type: ignore[arg-type]
@@ -75,17 +77,20 @@ def replace_tags(
     """Make ``cuts`` (the folder of each tag, oldest first) all that the data set holds, and prove it.
 
     The main branch becomes one commit without history, then each cut a commit with its tag; tags that are not in
-    ``cuts`` are gone. Content with ``old_hashes`` that no cut has is deleted. Returns what of ``old_commits`` and of
-    that content can still be fetched, in sentences. May be killed and repeated at any time with the same arguments.
+    ``cuts`` are gone. Content with ``old_hashes`` is deleted unless a cut has it, or the main branch in a file that is
+    not of a release. Returns what of ``old_commits`` and of that content can still be fetched, in sentences. May be
+    killed and repeated at any time with the same arguments.
     """
     hub = Hub()
     with hub.errors(repo):
-        _begin_anew(hub, repo, cuts, say)
+        _begin_anew(hub, repo, cuts, old_commits, say)
         for tag, folder in cuts.items():
             if tag not in hub.tags(repo):
                 say(f"cutting {tag} again")
                 set_tag(hub, repo, tag, _put(hub, repo, tag, folder))
         current_hashes = {file.hash for tag in cuts for file in hub.files(repo, tag).values()}
+        head = hub.files(repo, hub.state(repo).head)
+        current_hashes |= {file.hash for path, file in head.items() if not is_of_release(path)}
         gone = [content for content in old_hashes if content not in current_hashes]
         say("deleting the content that was replaced")
         hub.delete_content(repo, gone)
@@ -96,9 +101,13 @@ def replace_tags(
         return [*readable, *(f"content {content} is still stored" for content in undeleted)]
 
 
-def _begin_anew(hub: Hub, repo: str, cuts: Mapping[str, Path], say: Callable[[str], None]) -> None:
+def _begin_anew(
+    hub: Hub, repo: str, cuts: Mapping[str, Path], old_commits: Sequence[str], say: Callable[[str], None]
+) -> None:
     """Make the main branch one commit, with the oldest cut or nothing, unless an earlier call has done so."""
-    title = f"Begin anew ({digest([sha256_of_file(folder / MANIFEST) for folder in cuts.values()])[:12]})"
+    # A later takedown may begin with the same cuts: what it replaces tells them apart.
+    began_with = [sha256_of_file(folder / MANIFEST) for folder in cuts.values()]
+    title = f"Begin anew ({digest([began_with, list(old_commits)])[:12]})"
     if title in hub.titles(repo):
         return
     say("replacing the history")

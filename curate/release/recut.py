@@ -23,6 +23,8 @@ from curate.release.takedown import read_ids
 from curate.sentences import count_of
 
 _CROISSANT = "croissant.json"
+_ERRATUM = re.compile(r"- item `([^`\n]*)`: [^\n]*\n?")
+"""The line of an erratum about an item in a card"""
 _FRONT_MATTER = re.compile(r"---\n(.*?)\n---\n", re.DOTALL)
 
 
@@ -56,7 +58,8 @@ def recut(folder: Path, manifest: Manifest, tombstones: Tombstones, target: Path
     recut_manifest = manifest.model_copy(update={"files": tuple(f._replace(rows=rows) for f, rows in files)})
     content = read_content_hash(target, recut_manifest)
     shards = {file.path: rows for file, rows in files if rows is not None}
-    card = _card((folder / CARD).read_text(encoding="utf-8"), target, shards, content, day, len(removed))
+    text = _without_errata((folder / CARD).read_text(encoding="utf-8"), tombstones)
+    card = _card(text, target, shards, content, day, len(removed))
     (target / CARD).write_text(card, encoding="utf-8")
     if (target / _CROISSANT).is_file():
         _correct_croissant(target, manifest, content)
@@ -101,6 +104,12 @@ def _copy_lines(source: Path, target: Path, tombstones: Tombstones) -> None:
         if not (isinstance(item, str) and tombstones.holds("item", [item])):
             lines.append(line)
     target.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _without_errata(card: str, tombstones: Tombstones) -> str:
+    """Return a card without the lines of errata about forgotten items."""
+    forgotten = tombstones.holds("item", {match[1] for match in _ERRATUM.finditer(card)})
+    return _ERRATUM.sub(lambda match: "" if match[1] in forgotten else match[0], card)
 
 
 def _correct_croissant(folder: Path, manifest: Manifest, content: str) -> None:

@@ -19,7 +19,11 @@ def read_raters(path: Path, secret: bytes) -> dict[str, dict[str, str]]:
 
     Raises ``InvalidInput`` for a file that is not such a table, naming the line.
     """
-    rows = list(csv.reader(io.StringIO(read_text(path))))
+    try:
+        # In texts of csv, lines end as they do in the file.
+        rows = list(csv.reader(io.StringIO(read_text(path), newline="")))
+    except csv.Error as error:
+        raise InvalidInput(f"{path} cannot be read as CSV: {error}", hint="save it as CSV again") from error
     head = [name.strip() for name in rows[0]] if rows else []
     if _NAME not in head or len(set(head)) < len(head) or len(head) > _MAX_COLUMNS or not all(head):
         raise InvalidInput(

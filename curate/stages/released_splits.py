@@ -6,10 +6,11 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.keys import column_of, with_columns
-from curate.corpus.separation import Separation, separations
-from curate.corpus.splits import MAX_SPLITS, SplitSettings, split_items
+from curate.corpus.splitting.keys import column_of, with_columns
+from curate.corpus.splitting.separation import Separation, separations
+from curate.corpus.splitting.splits import MAX_SPLITS, SplitSettings, split_items
 from curate.corpus.view import Corpus
+from curate.document import nearest
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema
 from curate.release.rows import ReleaseTables
@@ -95,8 +96,9 @@ def prove(
 ) -> tuple[dict[str, SchemeFacts], list[Separation]]:
     """Return the facts of every scheme, and how far the splits of the primary one are apart.
 
-    Raises ``InvalidInput`` if splits of any scheme share what they must not.
+    Raises ``InvalidInput`` if splits of any scheme share what they must not, and for a ``hidden`` split without items.
     """
+    _check_hidden(divided, next(iter(schemes.values())), hidden)
     fields = {
         name: ItemLabels(field, tables.items, tables.labels) for name, field in labels.fields.items() if field.labels
     }
@@ -129,6 +131,16 @@ def prove(
             hint="correct what they share, or give the scheme another `seed` to divide all items anew",
         )
     return facts, of_primary
+
+
+def _check_hidden(divided: DividedRelease, settings: SplitSettings, hidden: Collection[str]) -> None:
+    """Refuse to hide a split that the column which divides the files does not name: what was meant would be shown."""
+    unknown = sorted(set(hidden) - set(divided.names))
+    if settings.column is not None and unknown:
+        raise InvalidInput(
+            f"hidden: no item is in split {unknown[0]} of column {settings.column}{nearest(unknown[0], divided.names)}",
+            hint="correct `hidden` in the stage export, or leave the split out of it until it has items",
+        )
 
 
 def _facts(

@@ -1,5 +1,6 @@
 """``curate forget --published``: every tag is cut again, and nothing of the old ones can be fetched."""
 
+import hashlib
 import json
 from datetime import date
 
@@ -7,27 +8,17 @@ import pytest
 import yaml
 from pyarrow import parquet
 
+from curate.corpus.errata import add_erratum
 from curate.errors import ServiceConflict
 from curate.pipeline.forget import Scope, forget, plan_forgetting
 from curate.pipeline.forget.published import forget_published, is_begun, plan_published
 from curate.pipeline.verify import verify
 from curate.stages.export import Export
 from curate.stages.publish import Publish
-from tests.support.hub_double import TOKEN, Entry, HubDouble
+from tests.support.hub_double import Entry
 from tests.support.release_builders import make_corpus
 
 TODAY = date(2027, 3, 1)
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
-    monkeypatch.setattr("curate.hub.client._WAITS_S", (0.0, 0.0))
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    with HubDouble(tmp_path / "hub") as double:
-        monkeypatch.setenv("HF_ENDPOINT", double.url)
-        yield double
 
 
 @pytest.fixture
@@ -138,3 +129,45 @@ def test_tags_that_nobody_can_check_stop_it(hub, workspace):
     repo.tags["by-hand"] = repo.add("by hand", {"x.txt": Entry(b"x", None, 1)}, branch="other").oid
     with pytest.raises(ServiceConflict, match=r"by-hand of .* holds no release"):
         plan_published(workspace, "acme/clips", forget_item(workspace, "item-0001"))
+
+
+def test_errata_of_what_was_forgotten_are_in_no_file_of_a_tag(hub, tmp_path):
+    made = make_corpus(tmp_path / "w", items=4, sources=2)
+    workspace = made.corpus.workspace
+    for item, text in (("item-0001", "Bob says his name."), ("item-0002", "Cut too late.")):
+        add_erratum(workspace, text, item_id=item, release=None, day="2027-02-01")
+    Export(stage="export").perform(*made)
+    Publish(stage="publish", repo="acme/clips", read_back=False).perform(*made)
+    assert forget_published(workspace, "acme/clips", forget_item(workspace, "item-0001"), today=TODAY) == []
+    texts = {name: content_of(hub, entry) for name, entry in hub.repos["acme/clips"].head.files.items()}
+    assert [name for name, text in texts.items() if b"Bob" in text or b"item-0001" in text] == []
+    assert b"- item `item-0002`: Cut too late." in texts["README.md"]
+    assert len(texts["errata.jsonl"].splitlines()) == 1
+
+
+def test_a_later_takedown_that_leaves_the_same_cuts_begins_anew_as_well(hub, workspace):
+    repo = hub.repos["acme/clips"]
+    for rater in ("ada@example.org", "ben@example.org"):
+        made = make_corpus(workspace.local, items=0, sources=0)
+        Export(stage="export").perform(*made)
+        Publish(stage="publish", repo="acme/clips", read_back=False).perform(*made)
+        assert repo.tags
+        scope = Scope("annotator", rater)
+        tombstones = forget(workspace, plan_forgetting(workspace, scope, "asked", today=TODAY))
+        assert forget_published(workspace, "acme/clips", tombstones, today=TODAY) == []
+        assert repo.tags == {}
+        assert list(repo.head.files) == [".gitattributes"]
+        assert hub.objects == {}
+
+
+def test_files_of_others_stay_when_every_release_is_removed(hub, workspace):
+    repo, data = hub.repos["acme/clips"], b"a picture of somebody else"
+    picture = Entry(None, hashlib.sha256(data).hexdigest(), len(data))
+    hub.objects[picture.sha256] = data
+    repo.tags["1.1.0"] = repo.add("by hand", {**repo.head.files, "picture.png": picture}).oid
+    scope = Scope("annotator", "ada@example.org")
+    tombstones = forget(workspace, plan_forgetting(workspace, scope, "asked", today=TODAY))
+    assert forget_published(workspace, "acme/clips", tombstones, today=TODAY) == []
+    assert repo.tags == {}
+    assert sorted(repo.head.files) == [".gitattributes", "picture.png"]
+    assert hub.objects == {picture.sha256: data}

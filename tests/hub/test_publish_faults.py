@@ -15,7 +15,7 @@ from curate.release.features import card_features
 from curate.release.versions import Releases
 from curate.stages.export import Export
 from curate.stages.publish import Publish
-from tests.support.hub_double import TOKEN, Entry, HubDouble
+from tests.support.hub_double import Entry, HubDouble
 from tests.support.release_builders import Made, make_corpus
 
 
@@ -27,15 +27,8 @@ def made(tmp_path_factory) -> Made:
 
 
 @pytest.fixture(autouse=True)
-def hub(tmp_path, monkeypatch, made):
+def _nothing_published(hub, made):
     (made.corpus.workspace.local / ".published.json").unlink(missing_ok=True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
-    monkeypatch.setattr("curate.hub.client._WAITS_S", (0.0, 0.0))
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    with HubDouble(tmp_path / "hub") as double:
-        monkeypatch.setenv("HF_ENDPOINT", double.url)
-        yield double
 
 
 def publish(made: Made, **settings):

@@ -145,6 +145,8 @@ def test_raters_are_shown_only_on_request_and_where_five_say_the_same(tmp_path):
         "rater,items\na,1\n",
         "rater,age\na\n",
         "rater,age\na,1\na,2\n",
+        "rater,age\ra,1\ra,2\r",
+        f"rater,age\na,{'1' * 140_000}\n",
         "\udcff",
     ],
 )

@@ -268,6 +268,21 @@ def test_names_of_files_are_safe_and_different(release):
     assert len(set(keys)) == len(ids)
     assert not any(set("./ ") & set(key) for key in keys)
     assert [rows.key(item_id) for item_id in ids] == keys
+    assert rows.key("x" * 202) == f"{'x' * 60}_2"
+
+
+def test_names_of_files_are_found_at_once_among_many_that_begin_alike(release):
+    rows = ReleasedRows(release, read_manifest(release))
+    lookups = []
+
+    class Taken(set):
+        def __contains__(self, key):
+            lookups.append(key)
+            return super().__contains__(key)
+
+    rows._taken = Taken()
+    assert len({rows.key(f"{'x' * 60} {number}") for number in range(100)}) == 100
+    assert len(lookups) == 100
 
 
 def hostile(release, tmp_path, change):
@@ -306,7 +321,7 @@ def set_column(table, name, values):
 )
 def test_releases_that_somebody_changed_are_refused(release, tmp_path, change, message):
     folder = hostile(release, tmp_path, change)
-    for shape in ("webdataset", "csv", "chat"):
+    for shape in ("webdataset", "csv", "chat", "audformat", "fiftyone"):
         with pytest.raises(CurateError) as caught:
             convert_release(folder, shape, tmp_path / "deep" / "new", labels=make_labels())
         assert message in caught.value.message

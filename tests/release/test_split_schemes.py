@@ -147,6 +147,15 @@ def test_the_card_says_what_was_reached_and_what_is_unknown(tmp_path):
     assert "Labels by split are at most this far" in body
 
 
+def test_a_hidden_split_that_the_column_does_not_name_hides_nothing_and_is_refused(tmp_path):
+    made = make(tmp_path)
+    with pytest.raises(InvalidInput, match="no item is in split Dev of column language; did you mean dev"):
+        make_release(made, split={"column": "language"}, hidden="Dev")
+    assert not list(made.corpus.workspace.releases.path.glob("*"))
+    _, folder = make_release(made, split={"column": "language"}, hidden="dev")
+    assert read_manifest(folder).schemes["default"].hidden == ("dev",)
+
+
 def test_the_answers_of_a_hidden_test_split_are_not_in_the_release(tmp_path):
     made = make(tmp_path)
     _, folder = make_release(made, split=HALVES, hidden="test", reviewed_only=True)

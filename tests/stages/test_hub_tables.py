@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import time
 from datetime import date
 from pathlib import Path
 
@@ -88,6 +89,17 @@ def make(folder: Path, table: dict) -> Path:
     ingest = {"stage": "ingest", "tables": [table], "licence": "CC0-1.0", "collection": "clips"}
     stages = [ingest, {"stage": "preprocess", "unit": "clip"}, {"stage": "annotate", "server": False}]
     return make_recipe(folder, *stages, {"stage": "aggregate"}, {"stage": "export"}, labels="acted_emotion.v1")
+
+
+def test_no_pattern_of_a_card_takes_long():
+    path = "a" * 60
+    begun = time.process_time()
+    for pattern in ("*a" * 40 + "b", "**/*a" * 40 + "b", "*" * 1_001):
+        assert _by_card([path], [("default", [{"split": "train", "path": pattern}])]) == {}
+    assert time.process_time() - begun < 1
+    for pattern in ("**/*.parquet", "data/tr*", "data/**", "./data/[s-t]rain?0.parquet"):
+        files = _by_card(["data/train-0.parquet"], [("default", pattern)])
+        assert files == {"default": {"train": ["data/train-0.parquet"]}}, pattern
 
 
 def test_a_run_stays_at_the_commit_that_it_read(hub, tmp_path):

@@ -9,9 +9,8 @@ import yaml
 from pyarrow import parquet
 
 from curate.errors import InvalidInput
-from curate.labels import Feature
 from curate.release.shapes.csv import class_names, soft_labels
-from curate.release.shapes.released import ReleasedRows, to_plain
+from curate.release.shapes.released import ReleasedRows
 from curate.release.shapes.shape import Written
 
 _SPLITS = {"train": "train", "validation": "dev", "dev": "dev", "test": "test"}
@@ -57,8 +56,9 @@ def write_audformat(release: ReleasedRows, folder: Path) -> Written:
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(sound.data)
             values["file"].append(f"audio/{path.name}")
+            plain = release.plain(row)
             for name, column in columns.items():
-                values[name].append(_value(release.features[column.source], row[column.source], column))
+                values[name].append(_value(plain[column.source], column))
             written.counts["items"] += 1
             written.left_out["media other than sound"] += len(release.media(row)) - 1
             written.left_out["judgements of single people"] += len(row["judgements"] or ())
@@ -105,12 +105,11 @@ def _bounds(release: ReleasedRows, name: str) -> dict[str, float]:
     return {"minimum": minimum, "maximum": maximum} if minimum is not None and maximum is not None else {}
 
 
-def _value(feature: Feature, value: Any, column: _Column) -> Any:
-    if value is None:
+def _value(plain: Any, column: _Column) -> Any:
+    if plain is None:
         return None
     if column.position is not None:
-        return value[column.position]
-    plain = to_plain(feature, value)
+        return plain[column.position]
     return plain if column.label is None else column.label in plain
 
 

@@ -30,6 +30,7 @@ def write_csv(release: ReleasedRows, folder: Path) -> Written:
     """Write ``<split>.csv`` with a row for each item; ``<field>_soft`` is JSON with the share of each label."""
     written = Written()
     columns = [name for name in release.features if name not in (*MEDIA, *_LEFT_OUT)]
+    soft = soft_labels(release)
     for split in release.splits:
         path = folder / f"{split}.csv"
         with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
@@ -39,18 +40,18 @@ def write_csv(release: ReleasedRows, folder: Path) -> Written:
                 written.left_out["media"] += sum(row.get(name) is not None for name in MEDIA)
                 written.left_out["judgements of single people"] += len(row["judgements"] or ())
                 written.left_out["proposals of models"] += row["prelabel"] is not None
-                writer.writerow(_cells(release, columns, release.plain(row)))
+                writer.writerow(_cells(soft, columns, release.plain(row)))
                 written.counts["items"] += 1
         written.files = {**written.files, split: path.name}
-    lines = "\n".join(f"| `{name}` | {kind} |" for name, kind in _types(release, columns))
+    lines = "\n".join(f"| `{name}` | {kind} |" for name, kind in _types(release, columns, soft))
     written.guide = _GUIDE.format(columns=lines, file=next(iter(written.files.values()), "train.csv"))
     return written
 
 
-def _cells(release: ReleasedRows, columns: list[str], plain: Mapping[str, Any]) -> Iterator[Any]:
+def _cells(soft: Mapping[str, list[str]], columns: list[str], plain: Mapping[str, Any]) -> Iterator[Any]:
     for name in columns:
         value = plain[name]
-        if name in (soft := soft_labels(release)) and value is not None:
+        if name in soft and value is not None:
             value = dict(zip(soft[name], value, strict=True))
         yield value if value is None or isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
 
@@ -70,13 +71,13 @@ def class_names(feature: Feature) -> list[str]:
     return [] if "_type" in feature else class_names(feature.get("label", {"_type": "Value"}))
 
 
-def _types(release: ReleasedRows, columns: list[str]) -> Iterator[tuple[str, str]]:
+def _types(release: ReleasedRows, columns: list[str], soft: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
     for name in columns:
         feature = release.features[name]
         names = class_names(feature)
         kind = {"Value": feature.get("dtype", ""), "ClassLabel": "text", "List": "JSON list"}.get(
             feature.get("_type", ""), "JSON object"
         )
-        if name in soft_labels(release):
+        if name in soft:
             kind = "JSON object: share of raters by label"
         yield name, f"{kind}, of {', '.join(names)}" if names else kind

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import count
@@ -53,6 +54,7 @@ class ReleasedRows:
         """Rows of the splits read so far that ``reviewed_only`` left out"""
         self._keys: dict[str, str] = {}
         self._taken: set[str] = set()
+        self._next_numbers: Counter[str] = Counter()
 
     def _check_features(self) -> dict[str, Feature]:
         """Return the features of all shards. Raises ``WorkspaceUnusable`` if they differ or lack a column."""
@@ -112,9 +114,12 @@ class ReleasedRows:
         """Return a name for the files of an item: letters, digits, dashes and underscores, different for every item."""
         if item_id not in self._keys:
             name = _UNSAFE.sub("_", item_id)[:_MAX_KEY]
-            candidates = (f"{name}_{number}" if number else name for number in count())
-            self._keys[item_id] = next(made for made in candidates if made not in self._taken)
-            self._taken.add(self._keys[item_id])
+            for number in count(self._next_numbers[name]):
+                key = f"{name}_{number}" if number else name
+                if key not in self._taken:
+                    break
+            self._keys[item_id], self._next_numbers[name] = key, number + 1
+            self._taken.add(key)
         return self._keys[item_id]
 
     def media(self, row: Mapping[str, Any]) -> dict[str, MediaFile]:
