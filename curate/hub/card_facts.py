@@ -37,7 +37,7 @@ class Counts(Protocol):
 
 
 class Separation(Protocol):
-    """How far items that share a value are in one split: see ``curate.corpus.splits``."""
+    """How far items that share a value are in one split: see ``curate.corpus.splitting.splits``."""
 
     @property
     def key(self) -> str: ...
