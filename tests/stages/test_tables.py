@@ -271,8 +271,20 @@ DOUBTFUL = {
         [{"table": "t.csv", "item": ITEM, "rater": "who", "ticks": {"emotion": {"label": "label", "value": "on"}}}],
         [("a", "ben", None, ["fear"])],
         [
-            "t.csv#2:emotion: another tick of the same judgement cannot be read, so that it is left out",
+            "t.csv#2:emotion: another tick of the same judgement is not certain, so that it is left out",
             "t.csv#3:emotion label: 'fury' is not a label of ekman7.v1: map it",
+        ],
+    ),
+    "a label that is ticked and is not": (
+        {
+            "t.csv": "id,text,who,label,on\na,One.,ann,anger,1\na,One.,ann,anger,0\n"
+            "a,One.,ben,anger,1\na,One.,ben,Anger,1\n"
+        },
+        [{"table": "t.csv", "item": ITEM, "rater": "who", "ticks": {"emotion": {"label": "label", "value": "on"}}}],
+        [("a", "ben", None, ["anger"])],
+        [
+            f"t.csv#{line}:emotion label: anger is ticked in one row of this judgement and not in another"
+            for line in (2, 3)
         ],
     ),
     "half a character": (
