@@ -313,6 +313,7 @@ def set_column(table, name, values):
     [
         (lambda t: t.drop_columns(["reviewed"]), "lacks column reviewed"),
         (lambda t: t.drop_columns(["title"]), "lacks column title"),
+        (lambda t: t.drop_columns(["emotion"]), "lacks column emotion"),
         (lambda t: set_column(t, "item_id", ["same"] * t.num_rows), "item same is not there once"),
         (lambda t: set_column(t, "item_id", [None] * t.num_rows), "item None is not there once"),
         (lambda t: set_column(t, "emotion", [[-1]] * t.num_rows), "has a value that its column does not allow"),

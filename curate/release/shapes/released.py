@@ -64,7 +64,9 @@ class ReleasedRows:
     def _check_features(self) -> dict[str, Feature]:
         """Return the features of all shards. Raises ``WorkspaceUnusable`` if they differ or lack a column."""
         shards = [shard for shards in self._shards.values() for shard in shards]
-        names = (*ITEM_COLUMNS, *EVIDENCE_COLUMNS, "judgements", "prelabel")
+        fields = [name for shard in shards[:1] for name in shard.features.get("prelabel", ())]
+        fields = [name for name in fields if name not in PRELABEL_MEMBERS]
+        names = (*ITEM_COLUMNS, *EVIDENCE_COLUMNS, "judgements", "prelabel", *fields)
         lacking = [name for name in names if not shards or any(name not in shard.features for shard in shards)]
         if lacking or any(shard.features != shards[0].features for shard in shards):
             problem = f"lacks column {lacking[0]}" if lacking else "has shards with different columns"
