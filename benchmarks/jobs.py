@@ -30,7 +30,7 @@ def build(film: Path, minutes: str) -> dict[str, float]:
 
 
 def build_sound(path: Path, size_gib: str) -> dict[str, float]:
-    """A WAV file of 48 kHz stereo, with speech in its first and last minute; of 4 GiB, a little less: it holds no more."""
+    """A WAV file of 48 kHz stereo, with speech in its first and last minute; it holds a little less than 4 GiB."""
     speech = np.repeat(np.resize(make_speech(), 60 * AUDIO_RATE_HZ), 6).tobytes()
     size = min(int(float(size_gib) * 2**30), 2**32 - 2**20) // 4 * 4
     with path.open("wb") as file:
