@@ -72,4 +72,5 @@ def to_lines(errata: Iterable[Erratum]) -> str:
 
 
 def _write(workspace: Workspace, errata: Iterable[Erratum]) -> None:
-    workspace.folder.write(FILE, to_lines(errata).encode())
+    with workspace.folder.errors():
+        workspace.folder.write(FILE, to_lines(errata).encode())

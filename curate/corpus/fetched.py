@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -57,16 +57,9 @@ class FetchRecord:
         """Store values by key, in place of those that are stored under the same keys."""
         with closing(open_connection(self.path)) as connection, sqlite_errors(self.path):
             connection.execute(_SCHEMA)
+            # What is replaced may be of something forgotten.
+            connection.execute("PRAGMA secure_delete=ON")
             rows = [(kind, key, json.dumps(value)) for key, value in values.items()]
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", rows)
             connection.execute("COMMIT")
-
-    def remove(self, kind: str, keys: Iterable[str]) -> None:
-        """Remove what is stored under some keys, so that no byte of it stays."""
-        if self.path.is_file():
-            with closing(open_connection(self.path)) as connection, sqlite_errors(self.path):
-                connection.execute(_SCHEMA)
-                connection.execute("PRAGMA secure_delete=ON")
-                connection.executemany("DELETE FROM records WHERE kind = ? AND key = ?", [(kind, key) for key in keys])
-                connection.execute("VACUUM")

@@ -117,7 +117,7 @@ def _header(facts: CardFacts, counts: Counts) -> str:
     header: dict[str, Any] = {
         "pretty_name": facts.name,
         "license": licences if len(licences) > 1 else licences[0],
-        **({"license_name": "stated-for-each-source"} if "other" in licences else {}),
+        **({"license_name": _licence_name(facts.licence)} if "other" in licences else {}),
         **({"language": list(facts.languages)} if facts.languages else {}),
         **({"task_categories": tasks} if (tasks := _task_categories(facts, counts)) else {}),
         "tags": ["affective-computing", "emotion", *by_people],
@@ -150,6 +150,11 @@ def _header(facts: CardFacts, counts: Counts) -> str:
     }
     text: str = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=120)
     return text.rstrip("\n")
+
+
+def _licence_name(licence: str | None) -> str:
+    """Return what the Hub shows of a licence that it has no id for: the release's, if it has one as a whole."""
+    return re.sub(r"[^a-z0-9.]+", "-", (licence or "").lower()).strip("-") or "stated-for-each-source"
 
 
 def _task_categories(facts: CardFacts, counts: Counts) -> list[str]:

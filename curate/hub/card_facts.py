@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from curate.corpus.credits import Credits
+from curate.corpus.figures import Figure
 
 
 class Counts(Protocol):
@@ -36,7 +37,7 @@ class Counts(Protocol):
 
 
 class Separation(Protocol):
-    """How far items that share a value are in one split: see ``curate.corpus.splits``."""
+    """How far items that share a value are in one split: see ``curate.corpus.splitting.splits``."""
 
     @property
     def key(self) -> str: ...
@@ -65,29 +66,6 @@ class Configuration(Protocol):
     def row_bytes(self) -> Mapping[str, int]: ...
     @property
     def file_bytes(self) -> Mapping[str, int]: ...
-
-
-class AgreementFigure(Protocol):
-    """One figure of agreement: see ``curate.consensus.agreement.rows``."""
-
-    @property
-    def field(self) -> str: ...
-    @property
-    def group(self) -> Mapping[str, Any]: ...
-    @property
-    def measure(self) -> str: ...
-    @property
-    def value(self) -> float | None: ...
-    @property
-    def low(self) -> float | None: ...
-    @property
-    def high(self) -> float | None: ...
-    @property
-    def items(self) -> int: ...
-    @property
-    def raters(self) -> int: ...
-    @property
-    def note(self) -> str: ...
 
 
 class AuditFigure(NamedTuple):
@@ -156,7 +134,7 @@ class CardFacts(NamedTuple):
     notices: Sequence[str] = ()
     """Notices about the tools used, such as their licences."""
     credits: Credits = Credits()
-    agreement: Sequence[AgreementFigure] = ()
+    agreement: Sequence[Figure] = ()
     """Agreement on the released items, over all judgements and, where there are several, by arm"""
     audit: Sequence[AuditFigure] = ()
     """The proposals for released items against people who saw none; no figure is of one person"""

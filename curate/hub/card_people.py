@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from curate.hub.card_facts import AgreementFigure, CardFacts, Counts
+from curate.corpus.figures import Figure
+from curate.hub.card_facts import CardFacts, Counts
 from curate.hub.card_sections import code, escape, table, total_label_sources
 from curate.sentences import count_of, verb_of
 
@@ -164,9 +165,9 @@ def citation_section(facts: CardFacts) -> str:
     return "\n\n".join([*parts, "`CITATION.cff` holds this for programs, and `croissant.json` describes every file."])
 
 
-def _main_figures(rows: Sequence[AgreementFigure]) -> list[AgreementFigure]:
+def _main_figures(rows: Sequence[Figure]) -> list[Figure]:
     """Return the figure of each field, and of blind and pre-filled values apart, that says most."""
-    chosen: dict[tuple[str, str], AgreementFigure] = {}
+    chosen: dict[tuple[str, str], Figure] = {}
     for start in _MAIN:
         for row in rows:
             inner = set(row.group) - {"values"}
@@ -175,26 +176,26 @@ def _main_figures(rows: Sequence[AgreementFigure]) -> list[AgreementFigure]:
     return list(chosen.values())
 
 
-def _group(row: AgreementFigure) -> str:
+def _group(row: Figure) -> str:
     return (
         escape(", ".join(f"{key} {value}" if key != "values" else str(value) for key, value in row.group.items()))
         or "all"
     )
 
 
-def _values(row: AgreementFigure) -> str:
+def _values(row: Figure) -> str:
     """Return whether a figure is of blind or of pre-filled values, where these are apart."""
     return escape(str(row.group.get("values", "")))
 
 
-def _name(row: AgreementFigure) -> str:
+def _name(row: Figure) -> str:
     return f"{row.field} ({values})" if (values := _values(row)) else row.field
 
 
-def _interval(row: AgreementFigure) -> str:
+def _interval(row: Figure) -> str:
     return "" if row.low is None or row.high is None else f"{row.low:.3f} to {row.high:.3f}"
 
 
-def _in_brackets(row: AgreementFigure) -> str:
+def _in_brackets(row: Figure) -> str:
     interval = _interval(row)
     return f" ({interval})" if interval else ""

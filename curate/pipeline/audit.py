@@ -11,7 +11,7 @@ from curate.consensus.audit.model import audit_rows
 from curate.consensus.audit.rows import DEFAULTS, AuditRow, Options
 from curate.consensus.audit.summary import summary_rows
 from curate.corpus.judgements import current_judgements
-from curate.corpus.keys import speakers_of
+from curate.corpus.splitting.keys import speakers_of
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
 from curate.pipeline.grouping import with_column

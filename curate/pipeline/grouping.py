@@ -24,6 +24,9 @@ def with_column(loaded: LoadedRecipe, corpus: Corpus, judgements: pa.Table, by: 
     ]
     if by in judgement_columns and by not in loaded.labels.fields:
         return judgements
+    nested = {column.name for schema in (items, sources) for column in schema if pa.types.is_nested(column.type)}
+    if by in nested:
+        raise InvalidInput(f"--by {by}: its values are lists", hint="name a column with one value an item")
     if by == "split":
         table, column = _splits(loaded, corpus), "split"
     elif by in items.names:
@@ -37,11 +40,9 @@ def with_column(loaded: LoadedRecipe, corpus: Corpus, judgements: pa.Table, by: 
     else:
         names = dict.fromkeys((*_OWN_GROUPS, *kept_names(corpus), *judgement_columns, *items.names, *sources.names))
         raise InvalidInput(
-            f"--by {by}: there is no such column{nearest(by, tuple(names))}",
+            f"--by {by}: there is no such column{nearest(by, tuple(name for name in names if name not in nested))}",
             hint="name rater, label, split, or a column of annotations, items, sources or the corpus's tables",
         )
-    if pa.types.is_nested(table.schema.field(column).type):
-        raise InvalidInput(f"--by {by}: its values are lists", hint="name a column with one value an item")
     position = dict(zip(table["item_id"].to_pylist(), range(table.num_rows), strict=True))
     rows = pa.array([position.get(item_id) for item_id in judgements["item_id"].to_pylist()], pa.int64())
     return judgements.append_column(column, table[column].take(rows))

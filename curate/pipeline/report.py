@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from curate.consensus.agreement.design import has_arms
 from curate.consensus.audit.rows import figure_name, topic_of
+from curate.corpus.figures import Figure
 from curate.corpus.set_aside import set_aside
 from curate.corpus.view import Corpus
 from curate.pipeline.agreement import measure_corpus
@@ -17,7 +18,7 @@ from curate.pipeline.audit import audit_summary
 from curate.pipeline.status import last_run
 from curate.pipeline.walk import make_tools, open_corpus
 from curate.recipe import LoadedRecipe
-from curate.report.findings import Figure, Findings, NamedFigure
+from curate.report.findings import Findings, NamedFigure
 from curate.report.run import write_report
 from curate.stages.divide import current_release, planned_splits
 from curate.storage.folder import DiskFolder

@@ -164,6 +164,7 @@ def next_history(
     if newest is None:
         version = version or (str(parse_version(used[-1].version).after("major")) if used else None)
         return (first_step(content.table.num_rows, version=version).model_copy(update={"errata": errata}),)
+    new = max(0, errata - sum(step.errata for step in newest.history))
     if newest.version not in {manifest.version for manifest in releases.manifests(recipe)}:
         remaining = next(
             max(map(len, entry.splits.values()), default=0)
@@ -174,9 +175,9 @@ def next_history(
         is_same_schema = newest.label_schema_sha256 == content.label_schema_sha256
         step = step_after_withdrawal(newest.version, used[-1].version, rows, is_same_schema=is_same_schema)
         gone = sum(newest.splits.values()) - remaining
-        return *newest.history, step.model_copy(update={"removed": gone} | ({"version": version} if version else {}))
+        update = {"removed": gone, "errata": new} | ({"version": version} if version else {})
+        return *newest.history, step.model_copy(update=update)
     difference = compare(read_content(releases.fetch(newest)), content)
-    new = max(0, errata - sum(step.errata for step in newest.history))
     return *newest.history, next_step(difference, newest=used[-1].version, errata=new, version=version)
 
 

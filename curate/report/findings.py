@@ -1,34 +1,11 @@
 """What other rooms find out about a corpus, for its report."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import pyarrow as pa
 
-
-class Figure(Protocol):
-    """One figure of agreement or of an audit: see ``curate.consensus.agreement.rows`` and ``…audit.rows``."""
-
-    @property
-    def field(self) -> str: ...
-    @property
-    def group(self) -> Mapping[str, Any]: ...
-    @property
-    def measure(self) -> str: ...
-    @property
-    def value(self) -> float | None: ...
-    @property
-    def low(self) -> float | None: ...
-    @property
-    def high(self) -> float | None: ...
-    @property
-    def items(self) -> int: ...
-    @property
-    def judgements(self) -> int: ...
-    @property
-    def raters(self) -> int: ...
-    @property
-    def note(self) -> str: ...
+from curate.corpus.figures import Figure
 
 
 class NamedFigure(NamedTuple):

@@ -60,7 +60,7 @@ def render_report(corpus: Corpus, run_record: Mapping[str, Any], findings: Findi
     tables = {name: corpus.read(name, [*names, *_fields_of(name, corpus)]) for name, names in _COLUMNS.items()}
     judgements = current_judgements(tables["annotations"], with_skipped=True)
     unjudged = len(judgements) - judgements["cannot_judge"].null_count
-    judged = int(pc.count_distinct(tables["annotations"]["item_id"]).as_py())
+    judged = int(pc.count_distinct(judgements["item_id"]).as_py())
     faces = corpus.read("faces", ["face_id"]).num_rows
     stages = run_record.get("stages") or ()
     items = gallery(corpus, tables, findings)
@@ -72,7 +72,7 @@ def render_report(corpus: Corpus, run_record: Mapping[str, Any], findings: Findi
         ended=run_record.get("ended"),
         notices=findings.notices,
         tiles=_tiles(tables, faces, judged, unjudged),
-        funnel=funnel(tables, findings.splits),
+        funnel=funnel({**tables, "annotations": judgements}, findings.splits),
         stages=[{key: stage.get(key) for key in _STAGE_KEYS} for stage in stages],
         proposals=proposal_outcomes(tables["prelabels"]),
         accounts=accounts(stages),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from curate.corpus.splits import SplitSettings
+from curate.corpus.splitting.splits import SplitSettings
 from curate.corpus.view import Corpus
 from curate.stages.contract import BatchStage, Outcome, Rejection, Stage, Tools
 

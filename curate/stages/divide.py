@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from curate.corpus.kept import KEPT_COLUMNS
-from curate.corpus.keys import COLUMNS
-from curate.corpus.splits import SplitSettings, split_items
+from curate.corpus.splitting.keys import COLUMNS
+from curate.corpus.splitting.splits import SplitSettings, split_items
 from curate.corpus.view import Corpus
 from curate.release.versions import Releases
 from curate.stages import near_duplicates

@@ -15,7 +15,7 @@ from curate.corpus.consent import Expired
 from curate.corpus.errata import Erratum, read_errata, to_lines
 from curate.corpus.pseudonyms import pseudonym
 from curate.corpus.set_aside import set_aside
-from curate.corpus.splits import SplitSettings
+from curate.corpus.splitting.splits import SplitSettings
 from curate.corpus.view import Corpus
 from curate.document import nearest, read_text
 from curate.files import digest, sha256_of

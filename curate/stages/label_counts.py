@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curate.corpus.components import numbered
 from curate.corpus.identity import json_values
+from curate.corpus.splitting.components import numbered
 from curate.labels import Field
 
 _BINS = 5

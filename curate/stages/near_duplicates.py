@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from curate.corpus.components import Numbers, connect, numbered
+from curate.corpus.splitting.components import Numbers, connect, numbered
 from curate.media.duplicates import first_duplicates
 from curate.media.words.sentences import normalize_text
 

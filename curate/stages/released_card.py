@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.credits import Credits
-from curate.corpus.separation import Separation
+from curate.corpus.splitting.separation import Separation
 from curate.corpus.view import Corpus
 from curate.hub.card_facts import CardFacts
 from curate.labels import LabelSchema

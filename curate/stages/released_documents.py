@@ -14,7 +14,7 @@ from curate.consensus.audit.evidence import PRELABEL_COLUMNS
 from curate.consensus.audit.rows import Options, figure_name, topic_of
 from curate.consensus.audit.summary import summary_rows
 from curate.corpus.judgements import current_judgements, is_prefilled
-from curate.corpus.keys import speakers_of
+from curate.corpus.splitting.keys import speakers_of
 from curate.corpus.view import Corpus
 from curate.hub import citation, croissant
 from curate.hub.card import render_card

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.keys import column_of, with_columns
-from curate.corpus.separation import Separation, separations
-from curate.corpus.splits import MAX_SPLITS, SplitSettings, split_items
+from curate.corpus.splitting.keys import column_of, with_columns
+from curate.corpus.splitting.separation import Separation, separations
+from curate.corpus.splitting.splits import MAX_SPLITS, SplitSettings, split_items
 from curate.corpus.view import Corpus
 from curate.document import nearest
 from curate.errors import InvalidInput

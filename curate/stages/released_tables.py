@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from curate.corpus.splits import SplitSettings
+from curate.corpus.splitting.splits import SplitSettings
 from curate.corpus.view import Corpus
 from curate.labels import LabelSchema
 from curate.release.rows import ITEM_COLUMNS, PRELABEL_COLUMNS, SOURCE_COLUMNS, ReleaseTables

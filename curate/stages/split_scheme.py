@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curate.corpus.sources import RawFolders
-from curate.corpus.splits import MAX_SPLITS, SplitSettings
+from curate.corpus.splitting.splits import MAX_SPLITS, SplitSettings
 from curate.document import read_text
 
 _SPLIT = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)
@@ -51,6 +51,8 @@ class Scheme(BaseModel):
             raise ValueError(f"{' and '.join(names)} exclude each other: give each its own scheme in `splits`")
         if self.leave_one_out and self.disjoint_by:
             raise ValueError("leave_one_out parts items by what it leaves out, and cannot be disjoint_by anything else")
+        if self.column == "participant":
+            raise ValueError("splits of column participant would show people's names: use leave_one_out: participant")
         if self.stratify_by and (self.column or self.leave_one_out):
             raise ValueError(f"stratify_by has no effect on {settings[0]}, which says where each item belongs")
         for name in splits:

@@ -196,6 +196,15 @@ def test_a_parquet_table_is_looked_at(tmp_path):
     assert yaml.safe_load(proposal.files["posts.yaml"])["stages"][0]["tables"][0]["item"] == {"text": "post"}
 
 
+def test_what_cannot_be_written_whole_leaves_nothing(tmp_path):
+    make_posts(tmp_path)
+    proposal = propose(tmp_path, name="mine")
+    broken = proposal._replace(files={**proposal.files, "mine.v2.yaml": "half of a file \udcff"})
+    with pytest.raises(UnicodeEncodeError):
+        write_proposal(broken)
+    assert [path.name for path in tmp_path.iterdir()] == ["tweets.csv"]
+
+
 @pytest.mark.parametrize("there", ["mine.yaml", "mine.v1.yaml"])
 def test_nothing_is_overwritten(there, tmp_path):
     make_raters(tmp_path)

@@ -174,8 +174,11 @@ def test_a_workspace_by_split_and_by_columns(tmp_path):
     assert {row.group["kind"] for row in measure_agreement(loaded, workspace, by="kind").rows} == {"text"}
     with pytest.raises(InvalidInput, match=r"--by colection: .* did you mean collection"):
         measure_agreement(loaded, workspace, by="colection")
-    with pytest.raises(InvalidInput, match="lists"):
-        measure_agreement(loaded, workspace, by="words")
+    for nested in ("words", "columns"):
+        with pytest.raises(InvalidInput, match="lists"):
+            measure_agreement(loaded, workspace, by=nested)
+    with pytest.raises(InvalidInput, match=r"no such column; did you mean (?!columns)"):
+        measure_agreement(loaded, workspace, by="nocolumns")
     command = ["agreement", "-w", workspace.location]
     document = json.loads(CliRunner().invoke(app, [*command, "--bootstrap", "20", "--json"]).stdout)
     row = next(row for row in document["rows"] if row["measure"] == "percent" and row["field"] == "emotion")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.corpus.separation import separations
-from curate.corpus.splits import SplitSettings, split_items, split_rows
+from curate.corpus.splitting.separation import separations
+from curate.corpus.splitting.splits import SplitSettings, split_items, split_rows
 from curate.errors import InvalidInput
 
 RATIOS = {"train": 0.6, "validation": 0.2, "test": 0.2}
@@ -52,7 +52,7 @@ def make_tables(rows):
 def divide(tables, scheme, previous=None):
     items, sources = tables
     splits = split_items(items, sources, scheme, previous, strata=items["source_id"].combine_chunks())
-    from curate.corpus.keys import with_columns
+    from curate.corpus.splitting.keys import with_columns
 
     placed = with_columns(items, sources, scheme.columns)
     assert not any(separation.leaks for separation in separations(placed, splits, scheme.keys))

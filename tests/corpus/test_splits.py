@@ -4,8 +4,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.corpus.separation import separations
-from curate.corpus.splits import SplitSettings, assign_splits, split_items
+from curate.corpus.splitting.separation import separations
+from curate.corpus.splitting.splits import SplitSettings, assign_splits, split_items
 
 RATIOS = {"train": 0.6, "validation": 0.2, "test": 0.2}
 COLUMNS = ("item_id", "source_id", "speaker", "participant", "group", "face_identity")

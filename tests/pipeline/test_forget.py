@@ -1,5 +1,6 @@
 """``curate forget``: no byte of what was forgotten stays, and it never comes back."""
 
+import errno
 import json
 import shutil
 import sqlite3
@@ -330,6 +331,9 @@ MISTAKES = {
     "not agreed": ({"source": "source-0001"}, "nothing was removed"),
     "several": ({"item": "item-00"}, "items begin with"),
     "resume and more": ({"resume": True, "item": "x"}, "--resume only"),
+    "resume and only look": ({"resume": True, "dry_run": True}, "--resume only"),
+    "empty, on the Hub": ({"published": True, "item": "", "yes": True}, "--item is empty"),
+    "no data set": ({"published": True, "source": "source-0001", "yes": True}, "recipe"),
 }
 
 
@@ -340,6 +344,49 @@ def test_mistakes_are_one_sentence_and_remove_nothing(whole, name, monkeypatch):
     with pytest.raises((CurateError, typer.Exit), match=sentence):
         forget_command(**{"reason": "asked", "workspace": str(whole), **options})
     assert not (whole / "forgotten.json").exists()
+
+
+def test_what_failed_on_the_hub_is_done_when_nothing_more_has_expired(whole, monkeypatch, capsys):
+    from curate.pipeline.forget import published
+    from curate.release.takedown import HeldInRelease
+
+    plan = published.PublishedPlan("hub/acme/clips", {"1.0.0": HeldInRelease("1.0.0", 1, 0)}, ())
+    calls = []
+    monkeypatch.setattr("curate.cli.commands.forget._repo", lambda _: "acme/clips")
+    monkeypatch.setattr(published, "plan_published", lambda *_: plan)
+    monkeypatch.setattr(published, "forget_published", lambda *arguments, **_: calls.append(arguments[1]) or [])
+    options = {"expired": True, "published": True, "reason": "asked", "workspace": str(whole), "json": True}
+    forget_command(**options, dry_run=True)
+    assert calls == []
+    capsys.readouterr()
+    forget_command(**options, yes=True)
+    assert calls == ["acme/clips"]
+    output = capsys.readouterr()
+    assert json.loads(output.out)["scope"]["kind"] == "expired"
+    assert "1.0.0: cut again" in output.err
+
+
+def test_a_full_disk_is_one_sentence(workspace, monkeypatch):
+    from curate.corpus.errata import add_erratum
+
+    def write(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("curate.storage.folder.DiskFolder.write", write)
+    with pytest.raises(CurateError, match="No space left"):
+        add_erratum(workspace, "it is of another clip", item_id="item-0001", release=None, day="2027-03-01")
+
+
+def test_rejections_of_what_has_a_similar_name_stay(workspace):
+    name = "source-0001"
+    facts = {"stage": "ingest", "reason": "unreadable", "work": "ingest-work"}
+    subjects = {f"1{name}": f"1{name} is cut off", f"other {name}": f"it repeats {name}.", "x": None}
+    rejections = open_table(workspace, "rejections", make_labels())
+    added = [{**facts, "parent_id": s, "subject": s, "detail": detail} for s, detail in subjects.items()]
+    rejections.commit([{**row, rejections.spec.key: row["subject"]} for row in added], metadata={})
+    do_forget(workspace, "source", name)
+    after = {row["subject"]: row["detail"] for row in rows(workspace, "rejections") if row["work"] == "ingest-work"}
+    assert after == {**subjects, f"other {name}": f"it repeats {MASK * len(name)}."}
 
 
 def test_damaged_tombstones_stop_everything(workspace):

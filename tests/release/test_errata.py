@@ -7,11 +7,14 @@ from typer.testing import CliRunner
 
 from curate.cli.app import app
 from curate.corpus.errata import add_erratum, drop_errata, read_errata
+from curate.corpus.tombstones import Tombstones
 from curate.errors import InvalidInput, WorkspaceUnusable
 from curate.pipeline.errata import note_erratum
 from curate.pipeline.verify import verify
 from curate.recipe import load_recipe
 from curate.release.manifest import read_manifest
+from curate.release.takedown import withdraw
+from curate.release.versions import Releases
 from tests.release.test_export import make_release
 from tests.release.test_whole_rows import card_of
 from tests.support.release_builders import make_corpus
@@ -53,6 +56,19 @@ def test_an_erratum_makes_a_patch_that_says_it(tmp_path):
     add_erratum(workspace, "One more.", item_id="item-0001", release=None, day="2027-01-01")
     assert "release 1.0.2 (1 erratum added)" in make_release(made)[0].message
     assert read_manifest(folder).history[-1].errata == 2
+
+
+def test_errata_added_after_a_withdrawal_are_counted_once(tmp_path):
+    made, _ = make(tmp_path)
+    workspace = made.corpus.workspace
+    add_erratum(workspace, "Wrong.", item_id="item-0001", release=None, day="2027-01-01")
+    make_release(made)
+    releases = Releases(workspace.releases)
+    withdraw(releases, releases.manifests()[-1], Tombstones(workspace.secret))
+    for number, text in enumerate(("Also wrong.", "Cut too late.")):
+        add_erratum(workspace, text, item_id="item-0002", release=None, day="2027-01-02")
+        _, folder = make_release(made)
+        assert [step.errata for step in read_manifest(folder).history] == [1] * (number + 2)
 
 
 def test_damage_to_errata_and_changes_is_found(tmp_path):

@@ -16,6 +16,7 @@ from curate.stages.export import Export
         ({"train": True, "test": None}, "split.test"),
         ({"train": 0.5, "column": "split"}, "column and splits by name exclude each other"),
         ({"folds": 3, "column": "split"}, "column and folds exclude each other"),
+        ({"column": "participant"}, "would show people's names: use leave_one_out: participant"),
         ({"folds": 1}, "greater than or equal to 2"),
         ({"leave_one_out": "speaker"}, "too many splits to divide files"),
         ({"column": "split", "stratify_by": "emotion"}, "stratify_by has no effect on column"),

@@ -91,6 +91,17 @@ def test_an_export_stops_unless_the_recipe_says_why_it_may_go_on(tmp_path):
         Export(stage="export", licence_override={"licence": "MIT"})
 
 
+@pytest.mark.parametrize(
+    ("override", "name"), [(None, "stated-for-each-source"), ("LicenseRef-Film Lab (EU)", "licenseref-film-lab-eu")]
+)
+def test_a_licence_that_the_hub_does_not_know_is_named_for_what_it_is(tmp_path, override, name):
+    made = make_mixed(tmp_path, "LicenseRef-ours")
+    settings = {"licence_override": {"licence": override, "reason": "both owners agreed"}} if override else {}
+    Export(stage="export", **settings).perform(*made)
+    header, _ = card(made)
+    assert (header["license"], header["license_name"]) == ("other", name)
+
+
 def test_expired_consent_leaves_the_next_release_and_is_said_everywhere(tmp_path):
     made = make_mixed(tmp_path, "CC-BY-4.0", "CC-BY-4.0")
     make_corpus(tmp_path / "w", items=3, sources=1, first=20, media=False, consent_until="2027-01-31")

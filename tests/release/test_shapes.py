@@ -329,6 +329,12 @@ def test_releases_that_somebody_changed_are_refused(release, tmp_path, change, m
     assert not list((tmp_path / "deep").glob("*"))
 
 
+@pytest.mark.parametrize("shape", ["webdataset", "csv", "audformat", "fiftyone"])
+def test_shares_that_are_not_one_for_each_label_are_refused(release, tmp_path, shape):
+    folder = hostile(release, tmp_path, lambda table: set_column(table, "emotion_soft", [[0.5]] * table.num_rows))
+    assert "has a value that its column does not allow" in refused(folder, tmp_path / "new", shape)
+
+
 def test_a_split_cannot_name_a_place_outside(release, tmp_path):
     folder = hostile(release, tmp_path, lambda table: table)
     convert_release(folder, "csv", tmp_path / "deep" / "er" / "new", labels=make_labels())

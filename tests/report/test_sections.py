@@ -53,6 +53,21 @@ def test_the_funnel_counts_what_reaches_each_step(tmp_path):
     assert "in a split" not in Page(render_report(made.corpus, RECORD)).text
 
 
+def test_an_item_whose_judgements_were_deleted_waits_for_people_again(tmp_path):
+    corpus = make_corpus(tmp_path / "ws").corpus
+    acts = corpus.table("annotations").read().to_pylist()
+    deleted = [
+        {**act, "annotation_id": f"{act['annotation_id']}-deleted", "action": "deleted", "acted_at": act["acted_at"]}
+        for act in acts
+        if act["item_id"] == acts[0]["item_id"]
+    ]
+    assert "3 items have not been judged" in Page(render_report(corpus, RECORD)).text
+    corpus.table("annotations").commit(deleted, metadata={})
+    text = Page(render_report(corpus, RECORD)).text
+    assert "4 items have not been judged" in text
+    assert "seen by people 2" in text
+
+
 def test_soft_labels_are_means_over_the_items_that_people_labelled():
     def soft(**shares):
         return [{"field": "emotion", "label": name, "share": share} for name, share in shares.items()]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from curate.corpus.archives import unpack as unpacking
 from curate.corpus.sources import RawFolders, SourceMissing
@@ -202,6 +203,7 @@ def test_a_header_that_is_a_bomb(tmp_path):
         ("a.tar.gz", b"\x1f\x8b\x08\0", "no tar archive"),
         ("a.tar.zst", b"(\xb5/\xfd", "no tar archive"),
         ("a.rar", b"Rar!", "it is none of .zip"),
+        ("a.parquet", b"PAR1" + b"\xff" * 40 + b"\x14\0\0\0PAR1", "it cannot be read as Parquet"),
     ],
 )
 def test_files_that_are_no_archives(tmp_path, name, data, sentence):
@@ -211,6 +213,14 @@ def test_files_that_are_no_archives(tmp_path, name, data, sentence):
     assert [(place, sentence in problem) for place, problem in problems] == [(("files",), True)]
     with pytest.raises(InvalidInput, match=r"no file matches 'none\.zip!/x'"):
         Ingest(files="none.zip!/x").discover(make_tools(tmp_path))
+
+
+@pytest.mark.parametrize(("kind", "value"), [(pa.int64(), 3), (pa.binary(), b"a.wav"), (pa.string(), "a.wav")])
+def test_media_in_cells_whatever_their_names_are(tmp_path, kind, value):
+    cells = pa.array([{"bytes": b"RIFF....WAVE", "path": value}], pa.struct([("bytes", pa.binary()), ("path", kind)]))
+    parquet.write_table(pa.table({"sound": cells}), tmp_path / "a.parquet")
+    folder = unpacking.unpack(tmp_path / "a.parquet").folder
+    assert (folder / "sound" / "1.wav").read_bytes() == b"RIFF....WAVE"
 
 
 def test_archives_named_without_their_members(tmp_path):

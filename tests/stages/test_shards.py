@@ -32,6 +32,7 @@ def test_samples_and_what_cannot_be_read_of_a_shard(tmp_path, monkeypatch, suffi
         ("d/0004.txt", b"\xff\xfe\xfa"),
         ("d/0004.json", b"{}"),
     ]
+    members += [("d/0006.json", b'{"emotion": "anger", "emotion": "fear"}'), ("d/0006.txt", b"Well")]
     members += [(tar_member("d/0005.wav", tarfile.SYMTYPE, "/etc/passwd"), b"")]
     make_tar(tmp_path / f"in/s-0.{suffix}", members, "w" if suffix == "tar" else "w:gz")
     table = {
@@ -56,4 +57,5 @@ def test_samples_and_what_cannot_be_read_of_a_shard(tmp_path, monkeypatch, suffi
     details = "\n".join(row["detail"] for row in corpus.read("rejections").to_pylist())
     assert "sample d/0003: its .json is not JSON" in details
     assert "sample d/0004: " in details
+    assert "sample d/0006: its .json is not JSON: two members are named emotion" in details
     assert "d/0005.wav: it is a link" in details

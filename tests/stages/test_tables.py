@@ -3,6 +3,7 @@
 import json
 import random
 import wave
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -270,8 +271,20 @@ DOUBTFUL = {
         [{"table": "t.csv", "item": ITEM, "rater": "who", "ticks": {"emotion": {"label": "label", "value": "on"}}}],
         [("a", "ben", None, ["fear"])],
         [
-            "t.csv#2:emotion: another tick of the same judgement cannot be read, so that it is left out",
+            "t.csv#2:emotion: another tick of the same judgement is not certain, so that it is left out",
             "t.csv#3:emotion label: 'fury' is not a label of ekman7.v1: map it",
+        ],
+    ),
+    "a label that is ticked and is not": (
+        {
+            "t.csv": "id,text,who,label,on\na,One.,ann,anger,1\na,One.,ann,anger,0\n"
+            "a,One.,ben,anger,1\na,One.,ben,Anger,1\n"
+        },
+        [{"table": "t.csv", "item": ITEM, "rater": "who", "ticks": {"emotion": {"label": "label", "value": "on"}}}],
+        [("a", "ben", None, ["anger"])],
+        [
+            f"t.csv#{line}:emotion label: anger is ticked in one row of this judgement and not in another"
+            for line in (2, 3)
         ],
     ),
     "half a character": (
@@ -461,6 +474,19 @@ def test_judgements_of_items_that_a_later_stage_rejects_are_said(tmp_path):
     result = run_quietly(recipe, tmp_path / "w")
     assert result.stages[-1].counts == {"judgements": 1, "new": 0}
     assert "1 judgement in tables is of 1 item that no stage kept" in result.stages[-1].message
+
+
+def test_a_rater_who_judges_twice_in_two_stages_counts_once(tmp_path):
+    for name, emotion in (("t.csv", "anger"), ("u.csv", "fear")):
+        (tmp_path / name).write_text(f"id,text,who,said\na,One is enough.,ann,{emotion}\n")
+    tables = [{"table": name, **deepcopy(EMOTION)} for name in ("t.csv", "u.csv")]
+    stages = [{"stage": "ingest", "tables": [table]} for table in tables]
+    recipe = make_recipe(tmp_path, *stages, {"stage": "preprocess"}, {"stage": "annotate"})
+    result = run_quietly(recipe, tmp_path / "w")
+    assert result.stages[-1].counts == {"judgements": 1, "new": 1}
+    assert result.stages[-1].message == "1 judgement in tables repeats one of the same rater and item: the first counts"
+    acts = open_corpus(load_recipe(recipe), Workspace(tmp_path / "w")).read("annotations")
+    assert acts["emotion"].to_pylist() == [["anger"]]
 
 
 def make_import(folder: Path):

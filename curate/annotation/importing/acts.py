@@ -30,6 +30,8 @@ class NewActs(NamedTuple):
     without_item: int = 0
     items_without: int = 0
     """The ids in the tables that no item now has"""
+    repeated: int = 0
+    """Judgements of a named rater beyond the first of the same item, arm and fields"""
 
     @property
     def new(self) -> int:
@@ -50,15 +52,16 @@ def new_acts(
     """Return what to append so that ``annotations`` (``stored``) holds these judgements, and nothing twice.
 
     ``stored`` has the acts of ``origin``; ``items`` has the columns ``item_id`` and ``key``. A judgement is identified
-    by its item, rater, arm and fields; one
-    of an unnamed rater also by its answers, of which equal ones are counted. With ``withdraws``, judgements of the same
-    ``origin`` that are no longer there count as deleted, unless their item is gone.
+    by its item, rater, arm and fields, of which the first counts; one of an unnamed rater also by its answers, of which
+    equal ones are counted. With ``withdraws``, judgements of the same ``origin`` that are no longer there count as
+    deleted, unless their item is gone.
     """
     rows = pc.index_in(judgements[KEY], value_set=items["key"])
     lost = judgements.filter(pc.is_null(rows))
     judged = judgements.filter(pc.is_valid(rows))
     item_ids = items["item_id"].take(rows.drop_null())
-    acts = _identified(judged, item_ids, labels, origin)
+    identified = _identified(judged, item_ids, labels, origin)
+    acts = _first_of_each(identified)
     newest = newest_acts(stored)
     position = pc.index_in(acts["judgement_id"], value_set=newest["judgement_id"])
     is_new = pc.is_null(position)
@@ -75,7 +78,8 @@ def new_acts(
     deleted = _deletions(newest, acts, items, labels, now) if withdraws else acts.slice(0, 0)
     parts.append(deleted.cast(acts.schema))
     ids_without = len(lost[KEY].unique())
-    return NewActs(pa.concat_tables(parts), created, updated, deleted.num_rows, lost.num_rows, ids_without)
+    repeated = identified.num_rows - acts.num_rows
+    return NewActs(pa.concat_tables(parts), created, updated, deleted.num_rows, lost.num_rows, ids_without, repeated)
 
 
 def _identified(judged: pa.Table, item_ids: Any, labels: LabelSchema, origin: str) -> pa.Table:
@@ -113,6 +117,13 @@ def _identified(judged: pa.Table, item_ids: Any, labels: LabelSchema, origin: st
         **{name: judged[name] for name in labels.fields},
     }
     return pa.table(columns)
+
+
+def _first_of_each(acts: pa.Table) -> pa.Table:
+    """Return the first act upon each judgement: two would be one after the other in an order that nothing decides."""
+    import polars as pl
+
+    return acts.filter(pl.Series(acts["judgement_id"]).is_first_distinct().to_arrow())
 
 
 def _later(last: Mapping[str, Any], revision: str) -> str:

@@ -162,9 +162,14 @@ def _ticks(frame: "pl.DataFrame", field: Field, ticks: Ticks) -> JudgementRows:
         labels = read_values(frame, text_of(frame, value), f"{field.name} label", read)
         ticked = pl.Series(values.values, dtype=pl.Boolean).gather(values.codes)
         names = pl.Series(labels.values, dtype=pl.String).gather(labels.codes)
+        frame = frame.with_columns(ticked.alias("<ticked>"), names.alias("<label>"))
         problems = pl.concat([values.problems, labels.problems])
+        answers = pl.col("<ticked>").n_unique().over(KEY, "annotator", "arm", "<label>")
+        doubtful = _without(frame, problems).filter(pl.col("<label>").is_not_null() & (answers > 1))
+        sentence = pl.format("{} is ticked in one row of this judgement and not in another", "<label>")
+        problems = pl.concat([problems, problems_of(doubtful, sentence, part=f"{field.name} label")])
         problems = pl.concat([problems, _incomplete(frame, problems, field.name)])
-        rows = _without(frame.with_columns(ticked.alias("<ticked>"), names.alias("<label>")), problems)
+        rows = _without(frame, problems)
         together = rows.group_by(KEY, "annotator", "arm", maintain_order=True).agg(
             pl.col(FILE_COLUMN, LINE).first(), pl.col("<label>").filter(pl.col("<ticked>"))
         )
@@ -191,13 +196,13 @@ def _ticks(frame: "pl.DataFrame", field: Field, ticks: Ticks) -> JudgementRows:
 
 
 def _incomplete(frame: "pl.DataFrame", problems: "pl.DataFrame", name: str) -> "pl.DataFrame":
-    """Return the problems of further ticks of judgements of which some tick cannot be read: labels would be missing."""
+    """Return the problems of further ticks of judgements of which some tick is not certain: labels might be missing."""
     if not problems.height:
         return problems
     keys = [KEY, "annotator", "arm"]
     unreadable = frame.join(problems, on=[FILE_COLUMN, LINE], how="semi").select(keys)
     rest = _without(frame, problems).join(unreadable, on=keys, how="semi", nulls_equal=True, maintain_order="left")
-    return problems_of(rest, "another tick of the same judgement cannot be read, so that it is left out", part=name)
+    return problems_of(rest, "another tick of the same judgement is not certain, so that it is left out", part=name)
 
 
 def _graded(frame: "pl.DataFrame", field: Field, ticks: Ticks, taxonomy: "Taxonomy") -> JudgementRows:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from curate.annotation.label_studio.projects import Notes, ProjectKey, ensure_project, find_projects
 from curate.annotation.label_studio.tasks import MEDIA, has_all, lacks_copy, to_prediction, to_task, variables_of
 from curate.annotation.protocol import AnnotationServer, Project, Say, TaskState
-from curate.corpus.components import seeded_fraction
+from curate.corpus.splitting.components import seeded_fraction
 from curate.corpus.view import Corpus
 from curate.document import read_text
 from curate.errors import CurateError, InvalidInput

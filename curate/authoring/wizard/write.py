@@ -6,6 +6,7 @@ from pathlib import Path
 from curate.authoring.schema import recipe_schema
 from curate.authoring.wizard.propose import Proposal
 from curate.errors import InvalidInput
+from curate.files import write_whole
 from curate.recipe import load_recipe
 from curate.sentences import count_of
 
@@ -26,14 +27,17 @@ def write_proposal(proposal: Proposal) -> list[Path]:
     written: list[Path] = []
     try:
         for path, text in zip(paths, proposal.files.values(), strict=True):
-            _create(path, text)
-            written.append(path)
+            with path.open("x", encoding="utf-8") as file:
+                written.append(path)
+                file.write(text)
         load_recipe(paths[0])
-    except (OSError, InvalidInput) as error:
+    except BaseException as error:
         for path in written:
             path.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise InvalidInput(f"{folder} cannot be written to: {error.strerror}", hint="check the folder") from error
+        if not isinstance(error, InvalidInput):
+            raise
         raise InvalidInput(
             f"no recipe for {folder}: the proposal has {count_of(len(error.problems) or 1, 'problem')}",
             problems=error.problems or (error.message,),
@@ -41,10 +45,5 @@ def write_proposal(proposal: Proposal) -> list[Path]:
         ) from error
     schema = folder / SCHEMA
     if not schema.exists() and not schema.is_symlink():
-        _create(schema, json.dumps(recipe_schema(), indent=2, ensure_ascii=False) + "\n")
+        write_whole(schema, json.dumps(recipe_schema(), indent=2, ensure_ascii=False) + "\n")
     return paths
-
-
-def _create(path: Path, text: str) -> None:
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)

@@ -1,6 +1,7 @@
 """``curate forget``: remove a person, source, item or rater for good."""
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -50,20 +51,25 @@ def forget_command(
 
     named = {"participant": participant, "source": source, "item": item, "annotator": annotator}
     opened = Opened(workspace, create=False)
+    is_named = expired or any(name is not None for name in named.values())
     if resume:
-        _refuse_others(named, expired)
+        if is_named or unlink or published or dry_run:
+            raise InvalidInput("--resume only finishes what was begun", hint="use it alone")
         with opened.lock():
             waits = finish(opened, say=note).server_waits
         say("The annotation server still waits." if waits else "Nothing is left to forget.")
         return
-    if published and not expired and not any(named.values()):
+    tell = note if json else say
+    if published and not is_named:
+        repo = _repo(opened)
         with opened.lock():
             Tombstones.read(opened).check_finished()
-            _forget_published(opened, Tombstones.read(opened), dry_run=dry_run, yes=yes)
+            _forget_published(opened, repo, Tombstones.read(opened), dry_run=dry_run, yes=yes, tell=tell)
         return
     scope = _scope(named, expired, unlink)
     if not reason.strip() and not dry_run:
         raise InvalidInput("--reason is missing", hint="say why, without personal data: the reason is kept")
+    repo = _repo(opened) if published else ""
     with opened.lock():
         Tombstones.read(opened).check_finished()
         plan = plan_forgetting(opened, scope, reason.strip(), today=today())
@@ -73,13 +79,15 @@ def forget_command(
             _show(plan)
         if dry_run or not plan.stones:
             if published:
-                _forget_published(opened, Tombstones.read(opened).changed(plan.stones), dry_run=True, yes=yes)
+                # Also if nothing is left to forget here: the Hub may have failed after it was forgotten.
+                tombstones = Tombstones.read(opened).changed(plan.stones)
+                _forget_published(opened, repo, tombstones, dry_run=dry_run, yes=yes, tell=tell)
             return
         if not yes and not _agrees():
             raise InvalidInput("nothing was removed", hint="add --yes to remove it, or --dry-run only to look")
         tombstones = forget(opened, plan, say=note)
         if published:
-            _forget_published(opened, tombstones, dry_run=False, yes=yes)
+            _forget_published(opened, repo, tombstones, dry_run=False, yes=yes, tell=tell)
     if not json:
         say(f"Forgotten: {scope}." + (" The annotation server still waits." if tombstones.server_waits else ""))
         for name in plan.raw_files[:_MAX_NAMED]:
@@ -108,38 +116,34 @@ def _scope(named: dict[str, str | None], expired: bool, unlink: bool) -> "Scope"
     return Scope(kind, name, unlink)  # type: ignore[arg-type]
 
 
-def _refuse_others(named: dict[str, str | None], expired: bool) -> None:
-    if expired or any(name is not None for name in named.values()):
-        raise InvalidInput("--resume only finishes what was begun", hint="use it alone")
-
-
 def _agrees() -> bool:
     return sys.stdin.isatty() and typer.confirm("Remove all of this for good?")
 
 
-def _forget_published(opened: "Opened", tombstones: "Tombstones", *, dry_run: bool, yes: bool) -> None:
+def _forget_published(
+    opened: "Opened", repo: str, tombstones: "Tombstones", *, dry_run: bool, yes: bool, tell: Callable[[str], None]
+) -> None:
     """Show what is done on the Hub, and do it."""
-    from curate.cli.output import note, say
+    from curate.cli.output import note
     from curate.pipeline.forget.published import forget_published, is_begun, plan_published
     from curate.pipeline.forget.scope import today
 
-    repo = _repo(opened)
     plan = plan_published(opened, repo, tombstones)
     if not plan.is_needed and not is_begun(opened):
-        say(f"{plan.url}: no tag holds anything that was forgotten")
+        tell(f"{plan.url}: no tag holds anything that was forgotten")
         return
     for step in plan.steps():
-        say(f"hub       {step}")
+        tell(f"hub       {step}")
     for line in plan.only_support:
-        say(f"not here  {line}")
+        tell(f"not here  {line}")
     if dry_run:
         return
     if not yes and not _agrees():
         raise InvalidInput("nothing was changed on the Hub", hint="add --yes, or --dry-run only to look")
     retrievable = forget_published(opened, repo, tombstones, today=today(), say=note)
-    say(f"{plan.url}: every tag was fetched again, and none holds anything that was forgotten")
+    tell(f"{plan.url}: every tag was fetched again, and none holds anything that was forgotten")
     for line in retrievable:
-        say(f"ask support: {line}")
+        tell(f"ask support: {line}")
 
 
 def _repo(opened: "Opened") -> str:

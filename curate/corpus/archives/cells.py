@@ -3,10 +3,13 @@
 import io
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 from pyarrow import parquet
+
+from curate.errors import InvalidRow
 
 _BATCH_ROWS = 64
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
@@ -21,6 +24,18 @@ class Cell(NamedTuple):
 
     name: str | None
     data: bytes | None
+
+
+@contextmanager
+def parquet_errors() -> Iterator[None]:
+    """Raise ``InvalidRow`` for what pyarrow raises of a damaged file. An error of the system stays what it is."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        problem = f"it cannot be read as Parquet: {str(error).partition(chr(10))[0]}"
+        raise InvalidRow(problem, reason="unreadable") from error
 
 
 def is_media(kind: pa.DataType) -> bool:
@@ -43,6 +58,7 @@ def read_cells(file: parquet.ParquetFile, column: str) -> Iterator[Cell]:
             number += 1
             content = value.as_py() or {}
             data, path = content.get("bytes"), content.get("path")
+            path = path if isinstance(path, str) else None
             if data is None:
                 yield Cell(path or None, None)
             else:

@@ -15,7 +15,7 @@ from typing import IO, Any, BinaryIO, NamedTuple, cast
 import pyarrow as pa
 from pyarrow import parquet
 
-from curate.corpus.archives.cells import media_columns, read_files
+from curate.corpus.archives.cells import media_columns, parquet_errors, read_files
 from curate.errors import InvalidRow
 
 _ZIP, _PARQUET = (".zip",), (".parquet",)
@@ -110,11 +110,10 @@ def _tar_members(tar: tarfile.TarFile) -> Iterator[Member]:
 
 
 def _cells(file: BinaryIO) -> Iterator[Member]:
-    try:
+    with parquet_errors():
         table = parquet.ParquetFile(file)
-    except pa.ArrowException as error:
-        raise InvalidRow(f"it cannot be read as Parquet: {error}", reason="unreadable") from error
-    return (Member(name, content) for name, content in read_files(table, media_columns(table.schema_arrow)))
+        columns = media_columns(table.schema_arrow)
+    return (Member(name, content) for name, content in read_files(table, columns))
 
 
 class _Header(tarfile.TarInfo):

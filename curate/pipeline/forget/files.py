@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from curate.corpus.errata import FILE as ERRATA
 from curate.corpus.fetched import FETCHED, LINKS, FetchRecord, link_key
 from curate.corpus.sources import LINK_STARTS, MEMBER, RawFolders, is_fetched
 from curate.files import PARTIAL
-from curate.pipeline.forget.rows import Traces, present_in, spellings
+from curate.pipeline.forget.rows import Traces
+from curate.pipeline.forget.words import replace_words, spellings
 from curate.release.memo import FILE as MEMO
 from curate.storage.folder import Folder
 from curate.storage.workspace import Workspace
@@ -84,17 +85,9 @@ def _words(traces: Traces) -> tuple[str, ...]:
     return tuple(sorted(forms, key=len, reverse=True))
 
 
-def _replace(text: str, words: tuple[str, ...], replacement: "str | Callable[[re.Match[str]], str]") -> str:
-    """Return a text without any of many words, where these stand alone."""
-    # Most of them are in no given text, and a pattern of all of them would be slow.
-    present_words = present_in(words, [text])
-    pattern = "|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in present_words)
-    return re.sub(pattern, replacement, text) if present_words else text
-
-
 def _redact(folder: Folder, name: str, words: tuple[str, ...]) -> None:
     text = folder.read(name).decode("utf-8", "replace")
-    changed = _replace(text, words, FORGOTTEN)
+    changed = replace_words(text, words, FORGOTTEN)
     if changed != text:
         folder.write(name, changed.encode())
 
@@ -103,7 +96,7 @@ def _redact_log(path: Path, words: tuple[str, ...]) -> None:
     """Overwrite in place: a running server goes on writing at the end of the file."""
     with suppress(FileNotFoundError):
         text = path.read_text("utf-8", "surrogateescape")
-        changed = _replace(text, words, lambda match: "x" * len(match[0].encode("utf-8", "surrogateescape")))
+        changed = replace_words(text, words, lambda match: "x" * len(match[0].encode("utf-8", "surrogateescape")))
         if changed != text:
             with path.open("r+b") as file:
                 file.write(changed.encode("utf-8", "surrogateescape"))

@@ -1,6 +1,5 @@
 """Which rows of the tables are forgotten, and what other rows quote of them."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from curate.corpus.masking import mask_rows
 from curate.corpus.stored import all_blob_names, stored_tables
 from curate.corpus.tombstones import MASK, Tombstones
 from curate.files import sha256_of
+from curate.pipeline.forget.words import present_in, replace_words, spellings
 from curate.storage.delta import Table
 from curate.storage.workspace import Workspace
 
@@ -227,9 +227,8 @@ def _mask_texts(kind: str, rows: pa.Table, context: _Context) -> tuple[pa.Table,
     """Return the rows without texts and ids of what is forgotten, and how many quoted some."""
     words = context.quoted
     if kind == "rejections":
-        is_near = pc.is_valid(rows["detail"])
-        words = tuple(sorted(context.names.to_pylist(), key=len, reverse=True))
-    elif "source_id" in rows.column_names:
+        return _mask_details(rows, context.names.to_pylist())
+    if "source_id" in rows.column_names:
         is_near = pc.is_in(rows["source_id"], value_set=context.sources)
     elif "item_id" in rows.column_names:
         is_near = pc.is_in(rows["item_id"], value_set=context.siblings)
@@ -247,18 +246,14 @@ def _mask_texts(kind: str, rows: pa.Table, context: _Context) -> tuple[pa.Table,
     return pa.concat_tables([unaffected, pa.Table.from_pylist(after, schema=rows.schema)]), count
 
 
-def present_in(words: Sequence[str], texts: Iterable[str]) -> tuple[str, ...]:
-    """Return those of many words that occur in any of the texts."""
-    joined = "\n".join(texts)
-    return tuple(word for word in words if word in joined)
-
-
-def spellings(text: str) -> frozenset[str]:
-    """Return the ways in which a text may be written in JSON, also where that is itself a text in JSON."""
-    forms = {text}
-    for _ in range(2):
-        forms |= {json.dumps(form, ensure_ascii=is_ascii)[1:-1] for form in forms for is_ascii in (True, False)}
-    return frozenset(forms)
+def _mask_details(rows: pa.Table, names: Sequence[str]) -> tuple[pa.Table, int]:
+    """Return rejections whose sentences say none of the names, and how many did; ``1.wav`` is no part of ``11.wav``."""
+    before = rows["detail"].to_pylist()
+    words = present_in(sorted(names, key=len, reverse=True), (detail for detail in before if detail))
+    after = [detail and replace_words(detail, words, lambda match: MASK * len(match[0])) for detail in before]
+    count = sum(old != new for old, new in zip(before, after, strict=True))
+    index = rows.schema.get_field_index("detail")
+    return (rows.set_column(index, rows.schema.field(index), pa.array(after, pa.string())) if count else rows), count
 
 
 def _quoting(rows: pa.Table, words: Sequence[str]) -> pa.Array:

@@ -17,8 +17,9 @@ from curate.corpus.tombstones import Tombstone, Tombstones
 from curate.errors import InvalidInput, ServiceUnavailable
 from curate.llm.unused_replies import UnusedReplies, count_unused, forget_unused
 from curate.pipeline.forget.files import pages, remove_from_files, remove_leftovers, remove_unpacked
-from curate.pipeline.forget.rows import TableChange, spellings, table_changes, traces_of
+from curate.pipeline.forget.rows import TableChange, table_changes, traces_of
 from curate.pipeline.forget.scope import Holdings, Scope, tombstones_for
+from curate.pipeline.forget.words import spellings
 from curate.pipeline.walk import ANSWERS
 from curate.release.takedown import (
     HeldInRelease,
@@ -110,7 +111,8 @@ def resume(workspace: Workspace, *, say: Say = lambda _: None) -> Tombstones:
     """Finish what was interrupted, and what waited for the annotation server. The caller holds the lock."""
     tombstones = Tombstones.read(workspace)
     if tombstones.unfinished:
-        tombstones = _remove(workspace, tombstones, say)
+        with workspace.folder.errors():
+            tombstones = _remove(workspace, tombstones, say)
     if tombstones.server_waits:
         tombstones = finish_on_server(workspace, tombstones, say=say)
     return tombstones

@@ -9,8 +9,7 @@ import yaml
 from pyarrow import parquet
 
 from curate.errors import InvalidInput
-from curate.release.shapes.csv import class_names, soft_labels
-from curate.release.shapes.released import ReleasedRows
+from curate.release.shapes.released import ReleasedRows, class_names
 from curate.release.shapes.shape import Written
 
 _SPLITS = {"train": "train", "validation": "dev", "dev": "dev", "test": "test"}
@@ -92,7 +91,7 @@ def _columns(release: ReleasedRows) -> Iterator[tuple[str, _Column]]:
                 yield f"{name}.{label}", _Column({"dtype": "bool"}, name, label)
         elif feature.get("dtype") in _TYPES:
             yield name, _Column({"dtype": _TYPES[feature["dtype"]]} | _bounds(release, name), name)
-    for name, labels in soft_labels(release).items():
+    for name, labels in release.soft.items():
         field = name.removesuffix("_soft")
         for position, label in enumerate(labels):
             scheme = {"dtype": "float", "minimum": 0, "maximum": 1}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.labels import Field, LabelSchema
-from curate.release.shapes.lines import save_media, write_lines
+from curate.release.shapes.lines import save_media, turns_of, write_lines
 from curate.release.shapes.released import ReleasedRows
 from curate.release.shapes.shape import Written
 
@@ -48,17 +48,13 @@ def write_chat(release: ReleasedRows, folder: Path) -> Written:
             written.counts[task] += 1
             yield {"messages": messages, **paths, **facts}
 
-    write_lines(release, folder, written, lines)
-    written.guide = _GUIDE.format(split=next(iter(written.files), "train"))
+    write_lines(release, folder, written, lines, guide=_GUIDE)
     return written
 
 
 def describe_item(row: Mapping[str, Any]) -> str:
     """Return what there is to read of an item: its dialogue with the turn in question, texts and statement."""
-    parts = []
-    if row["dialogue"]:
-        turns = [f"{turn['speaker'] or 'Somebody'}: {turn['text']}" for turn in row["dialogue"]]
-        parts.append("\n".join(turns))
+    parts = [turns] if (turns := turns_of(row)) else []
     if row["text_b"] is not None:
         parts += [f"A: {row['text'] or ''}", f"B: {row['text_b']}"]
     elif row["text"]:

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from curate.labels import Feature
 from curate.release.features import MEDIA
-from curate.release.shapes.released import ReleasedRows
+from curate.release.shapes.released import ReleasedRows, class_names
 from curate.release.shapes.shape import Written
 
 _LEFT_OUT = ("judgements", "prelabel")
@@ -30,7 +29,6 @@ def write_csv(release: ReleasedRows, folder: Path) -> Written:
     """Write ``<split>.csv`` with a row for each item; ``<field>_soft`` is JSON with the share of each label."""
     written = Written()
     columns = [name for name in release.features if name not in (*MEDIA, *_LEFT_OUT)]
-    soft = soft_labels(release)
     for split in release.splits:
         path = folder / f"{split}.csv"
         with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
@@ -40,10 +38,10 @@ def write_csv(release: ReleasedRows, folder: Path) -> Written:
                 written.left_out["media"] += sum(row.get(name) is not None for name in MEDIA)
                 written.left_out["judgements of single people"] += len(row["judgements"] or ())
                 written.left_out["proposals of models"] += row["prelabel"] is not None
-                writer.writerow(_cells(soft, columns, release.plain(row)))
+                writer.writerow(_cells(release.soft, columns, release.plain(row)))
                 written.counts["items"] += 1
         written.files = {**written.files, split: path.name}
-    lines = "\n".join(f"| `{name}` | {kind} |" for name, kind in _types(release, columns, soft))
+    lines = "\n".join(f"| `{name}` | {kind} |" for name, kind in _types(release, columns))
     written.guide = _GUIDE.format(columns=lines, file=next(iter(written.files.values()), "train.csv"))
     return written
 
@@ -56,28 +54,13 @@ def _cells(soft: Mapping[str, list[str]], columns: list[str], plain: Mapping[str
         yield value if value is None or isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
 
 
-def soft_labels(release: ReleasedRows) -> dict[str, list[str]]:
-    """Return the labels of each column of shares, in the order of its numbers."""
-    labels = {name: class_names(release.features[name]) for name in release.fields}
-    return {f"{name}_soft": names for name, names in labels.items() if names and f"{name}_soft" in release.features}
-
-
-def class_names(feature: Feature) -> list[str]:
-    """Return the labels of a column of labels, however deep, or none."""
-    if feature.get("_type") == "ClassLabel":
-        return list(feature["names"])
-    if feature.get("_type") == "List":
-        return class_names(feature["feature"])
-    return [] if "_type" in feature else class_names(feature.get("label", {"_type": "Value"}))
-
-
-def _types(release: ReleasedRows, columns: list[str], soft: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
+def _types(release: ReleasedRows, columns: list[str]) -> Iterator[tuple[str, str]]:
     for name in columns:
         feature = release.features[name]
         names = class_names(feature)
         kind = {"Value": feature.get("dtype", ""), "ClassLabel": "text", "List": "JSON list"}.get(
             feature.get("_type", ""), "JSON object"
         )
-        if name in soft:
+        if name in release.soft:
             kind = "JSON object: share of raters by label"
         yield name, f"{kind}, of {', '.join(names)}" if names else kind

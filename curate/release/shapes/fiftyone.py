@@ -8,8 +8,7 @@ from typing import Any
 
 from curate.errors import InvalidInput
 from curate.labels import Feature
-from curate.release.shapes.csv import class_names
-from curate.release.shapes.released import ReleasedRows
+from curate.release.shapes.released import ReleasedRows, class_names
 from curate.release.shapes.shape import Written
 
 _PICTURES = ("image", "face")

@@ -14,8 +14,10 @@ def write_lines(
     folder: Path,
     written: Written,
     lines_of: Callable[[dict[str, Any]], Iterable[Mapping[str, Any]]],
+    *,
+    guide: str,
 ) -> None:
-    """Write ``<split>.jsonl`` with the lines of each row."""
+    """Write ``<split>.jsonl`` with the lines of each row; ``guide`` says how to load ``{split}``."""
     for split in release.splits:
         path, count = folder / f"{split}.jsonl", 0
         with path.open("w", encoding="utf-8") as stream:
@@ -30,6 +32,12 @@ def write_lines(
             written.files = {**written.files, split: path.name}
         else:
             path.unlink()
+    written.guide = guide.format(split=next(iter(written.files), "train"))
+
+
+def turns_of(row: Mapping[str, Any]) -> str:
+    """Return the dialogue of a row, a line for each turn; empty if it has none."""
+    return "\n".join(f"{turn['speaker'] or 'Somebody'}: {turn['text']}" for turn in row["dialogue"] or ())
 
 
 def save_media(folder: Path, file: MediaFile) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import InvalidInput
-from curate.release.shapes.lines import write_lines
+from curate.release.shapes.lines import turns_of, write_lines
 from curate.release.shapes.released import ReleasedRows
 from curate.release.shapes.shape import Written
 
@@ -54,12 +54,10 @@ def write_preference(release: ReleasedRows, folder: Path) -> Written:
                 "reviewed": bool(row["reviewed"]),
             }
 
-    write_lines(release, folder, written, lines)
-    written.guide = _GUIDE.format(split=next(iter(written.files), "train"))
+    write_lines(release, folder, written, lines, guide=_GUIDE)
     return written
 
 
 def _prompt(row: Mapping[str, Any], question: str) -> str:
     """Return the turns that both texts answer, or the question about them."""
-    turns = [f"{turn['speaker'] or 'Somebody'}: {turn['text']}" for turn in row["dialogue"] or ()]
-    return "\n".join(turns) or row["statement"] or question
+    return turns_of(row) or row["statement"] or question

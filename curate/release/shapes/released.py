@@ -50,6 +50,11 @@ class ReleasedRows:
                 self._shards.setdefault(file.split, []).append(shard)
         self.features = self._check_features()
         self.fields = [name for name in self.features["prelabel"] if name not in PRELABEL_MEMBERS]
+        names_of = {name: class_names(self.features[name]) for name in self.fields}
+        self.soft = {
+            f"{name}_soft": names for name, names in names_of.items() if f"{name}_soft" in self.features and names
+        }
+        """The labels of each column of shares, in the order of its numbers"""
         self.not_reviewed = 0
         """Rows of the splits read so far that ``reviewed_only`` left out"""
         self._keys: dict[str, str] = {}
@@ -93,7 +98,11 @@ class ReleasedRows:
     def plain(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return a row without its media, as JSON has it: labels by name, and times as text."""
         try:
-            return {name: to_plain(self.features[name], value) for name, value in row.items() if name not in MEDIA}
+            plain = {name: to_plain(self.features[name], value) for name, value in row.items() if name not in MEDIA}
+            for name in self.soft.keys() & plain.keys():
+                if plain[name] is not None and len(plain[name]) != len(self.soft[name]):
+                    raise IndexError(name)
+            return plain
         except (IndexError, KeyError, TypeError, AttributeError) as error:
             raise _damaged(
                 self.manifest, f"item {row['item_id']} has a value that its column does not allow"
@@ -139,6 +148,15 @@ class ReleasedRows:
                 hint="name the workspace that made the release with -w",
             )
         return self.labels
+
+
+def class_names(feature: Feature) -> list[str]:
+    """Return the labels of a column of labels, however deep, or none."""
+    if feature.get("_type") == "ClassLabel":
+        return list(feature["names"])
+    if feature.get("_type") == "List":
+        return class_names(feature["feature"])
+    return [] if "_type" in feature else class_names(feature.get("label", {"_type": "Value"}))
 
 
 def to_plain(feature: Feature, value: Any) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from curate.report.findings import Figure
+from curate.corpus.figures import Figure
 
 _MAIN = ("krippendorff_alpha", "label_alpha", "gwet", "ccc", "icc_2_1", "detection_f1", "boundary_f1", "percent")
 """Which measure of a field is its main one: the first that it has"""

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from curate.report.findings import Figure, NamedFigure
+from curate.corpus.figures import Figure
+from curate.report.findings import NamedFigure
 
 _TOO_FINE = frozenset({"reliability"})
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.archives.cells import media_columns, read_cells
+from curate.corpus.archives.cells import media_columns, parquet_errors, read_cells
 from curate.corpus.sources import MEMBER
 from curate.errors import InvalidRow
 from curate.media.words.encodings import is_unicode
@@ -71,7 +71,7 @@ def _objects(path: Path) -> Iterator[tuple[int, Any]]:
             if not text:
                 continue
             try:
-                yield number, _parse(text) if len(text) <= _MAX_LINE_BYTES else "the line is longer than 8 MB"
+                yield number, parse_json(text) if len(text) <= _MAX_LINE_BYTES else "the line is longer than 8 MB"
             except (ValueError, RecursionError) as error:
                 yield number, f"it is not JSON: {error}"
 
@@ -80,7 +80,7 @@ def _json_list(path: Path) -> list[Any]:
     if path.stat().st_size > _MAX_JSON_BYTES:
         raise InvalidRow(f"it is longer than {_MAX_JSON_BYTES // 10**6} MB: use JSON lines (.jsonl)")
     try:
-        content = _parse(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+        content = parse_json(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
     except (ValueError, RecursionError) as error:
         raise InvalidRow(f"it is not JSON: {error}") from error
     if isinstance(content, dict) and content and all(isinstance(members, list) for members in content.values()):
@@ -90,7 +90,8 @@ def _json_list(path: Path) -> list[Any]:
     return content
 
 
-def _parse(text: bytes) -> Any:
+def parse_json(text: bytes) -> Any:
+    """Return what JSON says. Raises ``ValueError``, also for two members of one name, and ``RecursionError``."""
     return json.loads(text, object_pairs_hook=_unique_members)
 
 
@@ -115,10 +116,8 @@ def parquet_columns(path: Path) -> list[str]:
     """Return the names of the columns of a Parquet file. Raises ``InvalidRow`` if it is not one."""
     from pyarrow import parquet
 
-    try:
+    with parquet_errors():
         return list(parquet.read_schema(path).names)
-    except pa.ArrowException as error:
-        raise InvalidRow(f"it cannot be read as Parquet: {str(error).partition(chr(10))[0]}") from error
 
 
 def read_parquet(path: Path, file: str, columns: Collection[str]) -> pa.Table:
@@ -129,16 +128,13 @@ def read_parquet(path: Path, file: str, columns: Collection[str]) -> pa.Table:
     """
     from pyarrow import parquet
 
-    try:
-        with parquet.ParquetFile(path) as opened:
-            media = set(media_columns(opened.schema_arrow))
-            table = opened.read(columns=[name for name in columns if name not in media])
-            names = _class_names(opened.schema_arrow)
-            texts = {name: _cell_names(opened, name, file) for name in columns if name in media}
+    with parquet_errors(), parquet.ParquetFile(path) as opened:
+        media = set(media_columns(opened.schema_arrow))
+        table = opened.read(columns=[name for name in columns if name not in media])
+        names = _class_names(opened.schema_arrow)
+        texts = {name: _cell_names(opened, name, file) for name in columns if name in media}
         texts |= {name: _column_to_text(_named(table[name], names.get(name))) for name in table.column_names}
         return pa.table({name: texts[name] for name in columns})
-    except pa.ArrowException as error:
-        raise InvalidRow(f"it cannot be read as Parquet: {str(error).partition(chr(10))[0]}") from error
 
 
 def _cell_names(opened: Any, column: str, file: str) -> pa.Array:

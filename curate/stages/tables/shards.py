@@ -1,6 +1,5 @@
 """Shards of WebDataset as tables: a row for each sample, the files of a tar archive that have a name in common."""
 
-import json
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
@@ -11,7 +10,7 @@ from curate.corpus.archives.unpack import REST, unpack
 from curate.corpus.sources import MEMBER
 from curate.errors import InvalidRow
 from curate.stages.tables.delimited import Row
-from curate.stages.tables.documents import text_row, to_text
+from curate.stages.tables.documents import parse_json, text_row, to_text
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 KEY = "__key__"
@@ -93,7 +92,7 @@ def _read(member: Path) -> bytes:
 def _members(content: bytes) -> Mapping[str, str | None]:
     """Return the members of a JSON object as columns. Raises ``InvalidRow`` if it is none."""
     try:
-        values = json.loads(content)
+        values = parse_json(content)
     except (ValueError, RecursionError) as error:
         raise InvalidRow(f"its .json is not JSON: {error}") from error
     if not isinstance(values, dict):

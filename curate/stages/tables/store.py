@@ -76,13 +76,18 @@ def _store(stages: Sequence[Judged], corpus: Corpus, tools: Tools) -> Receipt:
     append(corpus, changes)
     judged = sum(rows.num_rows for _, rows in tables)
     without = sum(change.without_item for change in changes)
-    counts = {"judgements": judged - without, "new": sum(change.new for change in changes)}
+    repeated = sum(change.repeated for change in changes)
+    counts = {"judgements": judged - without - repeated, "new": sum(change.new for change in changes)}
     messages = []
     if without:
         items = sum(change.items_without for change in changes)
         verb = verb_of(without, "is", "are")
         lost = f"{count_of(without, 'judgement')} in tables {verb} of {count_of(items, 'item')} that no stage kept"
         messages.append(f"{lost}: `curate status --rejected`")
+    if repeated:
+        verb = verb_of(repeated, "repeats", "repeat")
+        again = f"{count_of(repeated, 'judgement')} in tables {verb} one of the same rater and item"
+        messages.append(f"{again}: the first counts")
     return Receipt(bool(counts["new"]), counts, "; ".join(messages))
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.keys import column_of
+from curate.corpus.splitting.keys import column_of
 
 
 class Separation(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.corpus.components import Numbers
+from curate.corpus.splitting.components import Numbers
 
 
 def place_components(

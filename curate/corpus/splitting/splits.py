@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.balance import place_components
-from curate.corpus.components import Numbers, anchors, connect, draw, marks, numbered, seeded_fraction
-from curate.corpus.keys import COLUMNS, column_of, with_columns
+from curate.corpus.splitting.balance import place_components
+from curate.corpus.splitting.components import Numbers, anchors, connect, draw, marks, numbered, seeded_fraction
+from curate.corpus.splitting.keys import COLUMNS, column_of, with_columns
 from curate.errors import InvalidInput
 from curate.files import digest
 
@@ -30,7 +30,7 @@ class SplitSettings:
     ratios: Mapping[str, float]
     """The share of each split of the items that no list names"""
     disjoint_by: Sequence[str]
-    """What may not be in two splits: keys of ``curate.corpus.keys``"""
+    """What may not be in two splits: keys of ``curate.corpus.splitting.keys``"""
     seed: int
     ids: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The ids of items and sources that make up a split"""
