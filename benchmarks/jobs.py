@@ -30,9 +30,9 @@ def build(film: Path, minutes: str) -> dict[str, float]:
 
 
 def build_sound(path: Path, size_gib: str) -> dict[str, float]:
-    """A WAV file of 48 kHz stereo, with speech in its first and last minute."""
+    """A WAV file of 48 kHz stereo, with speech in its first and last minute; it holds a little less than 4 GiB."""
     speech = np.repeat(np.resize(make_speech(), 60 * AUDIO_RATE_HZ), 6).tobytes()
-    size = int(float(size_gib) * 2**30) // 4 * 4
+    size = min(int(float(size_gib) * 2**30), 2**32 - 2**20) // 4 * 4
     with path.open("wb") as file:
         header = (b"RIFF", size + 36, b"WAVE", b"fmt ", 16, 1, 2, 48_000, 192_000, 4, 16, b"data", size)
         file.write(struct.pack("<4sI4s4sIHHIIHH4sI", *header) + speech)
