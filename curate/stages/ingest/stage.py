@@ -35,7 +35,15 @@ from curate.stages.ingest.licences import licence_notice
 from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.ingest.participants import check_participant_pattern, participants_of
 from curate.stages.ingest.posts import parse_post
-from curate.stages.ingest.tables import absent_media, find_tables, paths_of, read_tables, record_sources, table_inputs
+from curate.stages.ingest.tables import (
+    absent_media,
+    find_tables,
+    paths_of,
+    read_tables,
+    record_sources,
+    sheet_notices,
+    table_inputs,
+)
 from curate.stages.ingest.urls.listing import LinkInputs, link_findings, link_inputs, unread_links, url_problems
 from curate.stages.ingest.urls.settings import Urls
 from curate.stages.tables.mapped import table_problems
@@ -92,6 +100,7 @@ class Ingest(Discovered, Judged):
         if self.consent_until is not None and self.consent_until < tools.today:
             yield f"consent ended on {self.consent_until}: these items are left out of releases"
         yield from hub_notices(self.tables, tools)
+        yield from sheet_notices(self.tables, tools)
 
     def missing(self, raw: RawFolders) -> Iterable[Problem]:
         """Yield the patterns that match no file or only broken archives, or lead out of the folders of raw files."""
