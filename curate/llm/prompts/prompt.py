@@ -191,7 +191,7 @@ def _render_system(template: Template, labels: str, rule: str) -> tuple[Message,
 
 def answer_schema(prompt: Prompt, labels: LabelSchema) -> dict[str, Any]:
     """Return the JSON schema of a reply in strict mode: the prompt's extras, then every field that it asks for."""
-    no_labels = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    no_labels: dict[str, Any] = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
     schema = labels.json_schema() if prompt.header.asks_labels else no_labels
     extra = {
         name: {"type": "string", "minLength": 1, "maxLength": MAX_EXTRA_CHARS, "description": description}
