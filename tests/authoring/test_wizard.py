@@ -24,6 +24,7 @@ from curate.recipe import load_recipe
 from curate.stages.ingest.finding import find_files
 from curate.storage.workspace import Workspace
 from tests.support.runs import run_quietly
+from tests.support.workbooks import make_workbook
 
 
 def make_interviews(folder: Path) -> None:
@@ -187,6 +188,17 @@ def test_names_from_files_end_no_comment(tmp_path):
     assert yaml.safe_load(proposal.files["good.yaml"])["recipe"] == "good"
 
 
+def test_an_excel_table_is_looked_at(tmp_path):
+    rows = [["id", "text", "emotion", "annotator"]]
+    rows += [[f"{i:03}", f"This is what post {i} says.", ("anger", "fear")[i % 2], "r1"] for i in range(8)]
+    make_workbook(tmp_path / "posts.xlsx", {"Posts": rows, "Old": rows}, hidden=["Old"])
+    table = yaml.safe_load(propose(tmp_path).files[f"{tmp_path.name}.yaml"])["stages"][0]["tables"][0]
+    assert table["table"] == "posts.xlsx"
+    assert table["item"] == {"id": "id", "text": "text"}
+    assert table["rater"] == "annotator"
+    assert table["long"] == {"emotion": "emotion"}
+
+
 def test_a_parquet_table_is_looked_at(tmp_path):
     table = pa.table({"post": ["I am so glad.", "Go away, all of you."], "sentiment": ["positive", "negative"]})
     pq.write_table(table, tmp_path / "posts.parquet")
@@ -222,7 +234,8 @@ def test_nothing_is_overwritten(there, tmp_path):
     ("files", "message"),
     [
         ({}, "holds no media, no texts and no table of items"),
-        ({"a.xlsx": "x"}, "but 1 .xlsx"),
+        ({"a.docx": "x"}, "but 1 .docx"),
+        ({"a.xlsx": "x"}, "a.xlsx cannot be read as a table: it is no workbook"),
         ({"a.csv": "x,y\n1,2\n"}, "holds no media"),
         (
             {"a.csv": "I love it so much that I could cry all day and night long my friends,4\nb,2\n"},

@@ -53,7 +53,7 @@ def propose(
     if path.is_file():
         if kind_of(path.name) != "table":
             raise InvalidInput(
-                f"{path} is not a table", hint="name a .csv, .tsv, .json, .jsonl or .parquet file, or a folder"
+                f"{path} is not a table", hint="name a .csv, .tsv, .json, .jsonl, .parquet or Excel file, or a folder"
             )
         files = files._replace(files={**files.files, "table": (path.name,)}, named=path.name)
     samples, unread = read_samples(folder, files.of("table"))

@@ -20,7 +20,7 @@ _KINDS = {
     "sound": ".wav .mp3 .flac .ogg .oga .m4a .opus .aac .aif .aiff .wma",
     "picture": ".jpg .jpeg .png .webp .bmp .tif .tiff",
     "text": ".txt",
-    "table": ".csv .tsv .jsonl .ndjson .json .parquet",
+    "table": ".csv .tsv .jsonl .ndjson .json .parquet .xlsx .xls .ods",
 }
 _KIND_OF = {suffix: kind for kind, suffixes in _KINDS.items() for suffix in suffixes.split()}
 _DOCUMENT_STEMS = frozenset({"readme", "license", "licence", "changelog", "notes", "requirements"})

@@ -38,7 +38,15 @@ from curate.stages.ingest.posts import parse_post
 from curate.stages.ingest.signals.discovering import find_signal_files, list_paths, with_signals
 from curate.stages.ingest.signals.rows import signal_rows
 from curate.stages.ingest.signals.settings import Signal
-from curate.stages.ingest.tables import absent_media, find_tables, paths_of, read_tables, record_sources, table_inputs
+from curate.stages.ingest.tables import (
+    absent_media,
+    find_tables,
+    paths_of,
+    read_tables,
+    record_sources,
+    sheet_notices,
+    table_inputs,
+)
 from curate.stages.ingest.urls.listing import LinkInputs, link_findings, link_inputs, unread_links, url_problems
 from curate.stages.ingest.urls.settings import Urls
 from curate.stages.tables.mapped import table_problems
@@ -100,6 +108,7 @@ class Ingest(Discovered, Judged):
         if self.consent_until is not None and self.consent_until < tools.today:
             yield f"consent ended on {self.consent_until}: these items are left out of releases"
         yield from hub_notices(self.tables, tools)
+        yield from sheet_notices(self.tables, tools)
 
     def missing(self, raw: RawFolders) -> Iterable[Problem]:
         """Yield the patterns that match no file or only broken archives, or lead out of the folders of raw files."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ from curate.stages.ingest.finding import INPUTS, RECORD, find_files, list_refuse
 from curate.stages.ingest.hub import find_hub_files, is_at_hand
 from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.tables.mapped import Mapped, map_tables
+from curate.stages.tables.sheets import SUFFIXES as SHEETS
+from curate.stages.tables.sheets import hidden_sheets
 from curate.storage.delta import fill_columns
 
 if TYPE_CHECKING:
@@ -198,6 +201,19 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_struct(kind):
         return pa.struct([(field.name, _plain_type(field.type)) for field in kind])
     return kind
+
+
+def sheet_notices(tables: Sequence[Table], tools: Tools) -> Iterator[str]:
+    """Yield a sentence for each hidden sheet of an Excel file that is not read."""
+    for table in tables:
+        patterns = [(pattern, table.sheet) for pattern in table.table]
+        for pattern, sheet in (*patterns, *((join.table, join.sheet) for join in table.join)):
+            if not pattern.lower().endswith(SHEETS):
+                continue
+            with suppress(InvalidRow):  # `missing` says so
+                for name, path in find_tables(pattern, tools.raw):
+                    for hidden in hidden_sheets(path, sheet):
+                        yield f"{name}: its hidden sheet {hidden} is not read"
 
 
 def paths_of(tables: Sequence[Table], tools: Tools) -> Iterator[Path]:
