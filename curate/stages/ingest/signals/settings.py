@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from curate.annotation.importing.settings import FILE_COLUMN, Globs, Template, Text, check_pattern
+from curate.annotation.importing.settings import FILE_COLUMN, check_pattern
+from curate.annotation.importing.value_settings import Globs, Template, Text
 from curate.sentences import nearest
 from curate.stages.ingest.patterns import check_pattern_runs
 
