@@ -50,6 +50,8 @@ class Tombstone(BaseModel):
     channel: int | None = None
     turn: int | None = None
     chars: tuple[int, int] | None = None
+    cuts: bool = True
+    """Whether no other item may be cut from that part; if not, only what was measured then is forgotten"""
 
 
 class Tombstones:
@@ -174,7 +176,13 @@ class Tombstones:
         return is_forgotten
 
     def parts_by_source(self, source_ids: pa.ChunkedArray) -> dict[str, list[Tombstone]]:
-        """Return the forgotten parts of these sources, by source."""
+        """Return the forgotten parts of these sources, by source, from which no item may be cut."""
+        parts = self.measured_parts_by_source(source_ids)
+        cut_parts = {source_id: [stone for stone in stones if stone.cuts] for source_id, stones in parts.items()}
+        return {source_id: stones for source_id, stones in cut_parts.items() if stones}
+
+    def measured_parts_by_source(self, source_ids: pa.ChunkedArray) -> dict[str, list[Tombstone]]:
+        """Return the parts of these sources, by source, of which nothing that was measured may stay."""
         if not self._parts:
             return {}
         keys = {source_id: self.key("source", source_id) for source_id in source_ids.drop_null().unique().to_pylist()}

@@ -31,6 +31,7 @@ REASONS = (
     "no_face",
     "no_unit",
     "no_subtitles",
+    "no_signal",
     "no_text",
     "too_short",
     "too_long",

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from curate.annotation.importing.answers import find_label, to_answer, to_column, to_graded, to_labels
 from curate.annotation.importing.rows import KEY, LINE, problems_of, quoted
-from curate.annotation.importing.settings import FILE_COLUMN, Table, Ticks, Value
+from curate.annotation.importing.settings import FILE_COLUMN, Table, Ticks
+from curate.annotation.importing.value_settings import Value
 from curate.annotation.importing.values import Coded, read_texts, read_values, text_of, translate
 from curate.labels import Field, LabelSchema
 

@@ -3,116 +3,30 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from curate.annotation.importing.paths import parse_path
+from curate.annotation.importing.value_settings import Column, Globs, Map, Names, Template, Texts, Value
 from curate.corpus.hub_names import DATASET
 
 FILE_COLUMN = "<file>"
 """A column that every table has: the name of its file."""
-_RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*-\s*(-?\d+(?:\.\d+)?)\s*")
-_BRACES = re.compile(r"\{([^{}]*)\}")
 _MAX_PATTERN_CHARS = 500
-
-
-def _text(value: Any) -> Any:
-    """Return the text that YAML made a number or a truth value of."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
-
-
-def _with_text_keys(value: Any) -> Any:
-    value = [value] if isinstance(value, str) else value
-    if isinstance(value, list | tuple):
-        return {_text(name): _text(name) for name in value if isinstance(name, str | int | float)}
-    return {_text(key): _text(member) for key, member in value.items()} if isinstance(value, Mapping) else value
-
-
-def _as_column(value: Any) -> Any:
-    return {"column": _text(value)} if isinstance(value, str | int | float) else value
-
-
-def _as_tuple(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-Globs = Annotated[tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])]
-Scalar = str | int | float | bool
-Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=Scalar)]
-Texts = Annotated[
-    tuple[Text, ...],
-    BeforeValidator(lambda v: v if isinstance(v, list | tuple) else (v,), json_schema_input_type=Scalar | list[Scalar]),
-]
-Names = Annotated[
-    dict[str, Text],
-    BeforeValidator(_with_text_keys, json_schema_input_type=str | list[Scalar] | dict[Scalar, Scalar]),
-]
-"""Columns and what each stands for; a column or a list of columns stands for itself."""
-Map = Annotated[
-    dict[str, Text | None],
-    BeforeValidator(_with_text_keys, json_schema_input_type=dict[Scalar, Scalar | None]),
-]
 
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Value(_Settings):
-    """A value of each row: a column, or a text with columns in braces, or a constant; a text alone names a column."""
-
-    column: Text | None = None
-    """The column whose cells are the values."""
-    template: str | None = None
-    """A text with columns in braces, such as ``{actor}_{take}``."""
-    constant: Text | None = None
-    """The same value for every row."""
-    map: Map = Field(default={}, max_length=10_000)
-    """What the table's values are called here. Null: no value. Values that are not listed stay as they are."""
-    ranges: Annotated[dict[str, Text], BeforeValidator(_with_text_keys, json_schema_input_type=dict[str, Scalar])] = {}
-    """What numbers mean, ends included, such as ``65-72: happiness``."""
-    split: str | None = Field(default=None, min_length=1)
-    """What separates several values in a cell."""
-    scale: tuple[float, float] | None = None
-    """The ends of the table's scale, if they are not those of the field: numbers are converted."""
-
-    @model_validator(mode="after")
-    def _check(self) -> "Value":
-        if sum(source is not None for source in (self.column, self.template, self.constant)) != 1:
-            raise ValueError("a value is a column, a template or a constant: name one of them")
-        if bad := [name for name in self.ranges if not _RANGE.fullmatch(name)]:
-            raise ValueError(f"{bad[0]!r} is not a range of numbers such as 65-72")
-        if self.scale is not None and self.scale[0] == self.scale[1]:
-            raise ValueError("the ends of a scale differ")
-        return self
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that the value depends on."""
-        if self.template is not None:
-            return tuple(_BRACES.findall(self.template))
-        return () if self.column is None else (self.column,)
-
-    @property
-    def number_ranges(self) -> Iterator[tuple[float, float, str]]:
-        """The first and last number of each range, and what they mean."""
-        for name, meaning in self.ranges.items():
-            if match := _RANGE.fullmatch(name):
-                yield float(match[1]), float(match[2]), meaning
+def _check_rows(path: str | None) -> str | None:
+    if path is not None:
+        parse_path(path)
+    return path
 
 
-Column = Annotated[Value, BeforeValidator(_as_column, json_schema_input_type=str | int | float | Value)]
-
-
-def _as_template(value: Any) -> Any:
-    if isinstance(value, str) and _BRACES.search(value):
-        return {"template": value}
-    return _as_column(value)
-
-
-Template = Annotated[Value, BeforeValidator(_as_template, json_schema_input_type=str | int | float | Value)]
+Rows = Annotated[str | None, AfterValidator(_check_rows)]
 
 
 class Join(_Settings):
@@ -124,6 +38,10 @@ class Join(_Settings):
     """Columns of this table and the columns of the other that hold the same."""
     columns: tuple[str, ...] = ()
     """Names of the other table's columns, if its first line has none."""
+    sheet: str | None = None
+    """The sheet of an Excel file or table of an audformat database, if it has several."""
+    rows: Rows = None
+    """Where the rows of a JSON file are, if they are not the file's own; see ``rows`` of tables."""
 
 
 class KnownBad(_Settings):
@@ -216,9 +134,11 @@ class Table(_Settings):
     """A table and what its columns mean: items, judgements of them, or both."""
 
     table: Globs = ()
-    """Files (globs) of one shape: .csv, .tsv, .json, .jsonl or .parquet; cells are read as text. A cell of a Parquet
-    file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar) have a row for each sample:
-    ``__key__``, a column for each suffix, and ``json.<name>``."""
+    """Files (globs) of one shape: .csv, .tsv, .json, .jsonl, .parquet, or Excel's .xlsx, .xls and .ods; cells are read
+    as text. A cell of a Parquet file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar)
+    have a row for each sample: ``__key__``, a column for each suffix, and ``json.<name>``. An audformat database is its
+    ``db.yaml``: it has columns ``file``, ``start_s`` and ``end_s``, ``<split>``, those of ``sheet``, and what is known
+    of labels, such as ``speaker.gender``."""
     hub: Annotated[
         HubTable | None,
         BeforeValidator(
@@ -231,6 +151,15 @@ class Table(_Settings):
     ``<file>`` only, which ``extract`` takes apart."""
     columns: tuple[str, ...] = ()
     """Names of the columns, if the first line has none, or of the members of rows that are JSON lists."""
+    sheet: str | None = None
+    """The sheet of an Excel file, or table of an audformat database, if it has several. Hidden sheets are read only if
+    they are named. An id with leading zeros keeps them if its cell is text or has a format such as 00000; the format
+    cannot be read in .xls files."""
+    rows: Rows = None
+    """Where the rows of a JSON, JSON lines or Parquet file are, as a path of JMESPath to lists within its objects, such
+    as ``dialogues[].turns[]``. Columns are then members of a row, paths in it such as ``speaker.name``, ``^id`` for the
+    member ``id`` of the object that holds the row, ``^^id`` of what holds that, ``<index>`` for its place in its list
+    from 0, ``<key>`` for the name of the member it is in, and ``<value>`` for a row that is a text or number."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
     """What separates cells; by default the character that gives most of the columns used."""
     quotes: bool = True
@@ -279,7 +208,7 @@ class Table(_Settings):
             if (rater := _repeated(columns.values())) is not None:
                 raise ValueError(f"two columns of {field} are judgements of rater {rater!r}: a rater judges once")
         for column, pattern in self.extract.items():
-            _check_pattern(column, pattern)
+            check_pattern(column, pattern)
         return self
 
     @property
@@ -336,7 +265,8 @@ def _repeated(names: Iterable[str]) -> str | None:
     return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
-def _check_pattern(column: str, pattern: str) -> None:
+def check_pattern(column: str, pattern: str) -> None:
+    """Raise ``ValueError`` unless a pattern for a column is a regular expression with named groups, and short."""
     if len(pattern) > _MAX_PATTERN_CHARS:
         raise ValueError(f"the pattern for {column!r} is longer than {_MAX_PATTERN_CHARS} characters")
     try:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.annotation.importing.rows import MAX_QUOTED, problems_of
-from curate.annotation.importing.settings import Value
+from curate.annotation.importing.value_settings import Value
 
 if TYPE_CHECKING:
     import polars as pl

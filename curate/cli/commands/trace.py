@@ -69,6 +69,8 @@ def _lines(traced: "Trace", labels: "LabelSchema") -> Iterator[str]:
 
 
 def _proposal(proposal: Mapping[str, Any], labels: "LabelSchema") -> Iterator[str]:
+    from curate.cli.output import shorten
+
     model = proposal["model_answered"] or proposal["model"] or "no model"
     cost = "" if proposal["usd"] is None else f", ${proposal['usd']:.6f}"
     yield f"{proposal['answered_at'] or 'pre-label'}  {proposal['labeller']} ({model}): {proposal['outcome']}{cost}"
@@ -77,6 +79,8 @@ def _proposal(proposal: Mapping[str, Any], labels: "LabelSchema") -> Iterator[st
         yield f"    prompt {prompt}, request {proposal['request_key']}"
     if proposal["detail"]:
         yield f"    {proposal['detail']}"
+    if proposal["outcome"] == "clue":
+        yield from (f"    {extra['name']}: {shorten(extra['text'])}" for extra in proposal["extras"] or ())
     yield from (f"    {line}" for _, line in _values(proposal, labels))
 
 

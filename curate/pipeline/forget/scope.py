@@ -193,11 +193,25 @@ def _with_items(
         if names <= covered:
             return stones
         item_keys = {stone.key for stone in stones if stone.kind == "item"}
-        keys = {name: tombstones.key("item", name) for name in sorted(names)}
-        stones += [
-            _stone(tombstones, "item", name, shared_fields) for name, key in keys.items() if key not in item_keys
-        ]
+        new = {name for name in names if tombstones.key("item", name) not in item_keys}
+        parts = _measured_parts(items, new, tombstones)
+        stones += [_stone(tombstones, "item", name, {**shared_fields, **parts.get(name, {})}) for name in sorted(new)]
         covered |= names
+
+
+def _measured_parts(items: pa.Table, names: set[str], tombstones: Tombstones) -> dict[str, dict[str, object]]:
+    """Return the seconds of items, from which others may be cut, but of which nothing that was measured may stay."""
+    rows = items.filter(pc.is_in(items["item_id"], value_set=pa.array(sorted(names), pa.string())))
+    rows = rows.filter(pc.and_(rows["start_s"].is_valid(), rows["end_s"].is_valid()))
+    return {
+        row["item_id"]: {
+            "source": tombstones.key("source", row["source_id"]),
+            "start_s": row["start_s"],
+            "end_s": row["end_s"],
+            "cuts": False,
+        }
+        for row in rows.select(["item_id", "source_id", "start_s", "end_s"]).to_pylist()
+    }
 
 
 def _part(tombstones: Tombstones, row: Mapping[str, object], texts: Mapping[str, str | None]) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,11 @@ from curate.stages.ingest.files import file_input
 from curate.stages.ingest.finding import INPUTS, RECORD, find_files, list_refused
 from curate.stages.ingest.hub import find_hub_files, is_at_hand
 from curate.stages.ingest.matching import LeadsOutside
+from curate.stages.tables.audformat import SUFFIXES as DATABASES
+from curate.stages.tables.audformat import database_files
 from curate.stages.tables.mapped import Mapped, map_tables
+from curate.stages.tables.sheets import SUFFIXES as SHEETS
+from curate.stages.tables.sheets import hidden_sheets
 from curate.storage.delta import fill_columns
 
 if TYPE_CHECKING:
@@ -200,9 +205,25 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
+def sheet_notices(tables: Sequence[Table], tools: Tools) -> Iterator[str]:
+    """Yield a sentence for each hidden sheet of an Excel file that is not read."""
+    for table in tables:
+        patterns = [(pattern, table.sheet) for pattern in table.table]
+        for pattern, sheet in (*patterns, *((join.table, join.sheet) for join in table.join)):
+            if not pattern.lower().endswith(SHEETS):
+                continue
+            with suppress(InvalidRow):  # `missing` says so
+                for name, path in find_tables(pattern, tools.raw):
+                    for hidden in hidden_sheets(path, sheet):
+                        yield f"{name}: its hidden sheet {hidden} is not read"
+
+
 def paths_of(tables: Sequence[Table], tools: Tools) -> Iterator[Path]:
     """Yield the files of tables and of those joined to them. Raises ``InvalidRow``."""
     find = partial(find_tables, raw=tools.raw, tools=tools)
     for table in tables:
         for location in (*table.places, *table.files, *(join.table for join in table.join)):
-            yield from (tools.raw.on_disk(name) for name, _ in find(location))
+            for name, path in find(location):
+                yield tools.raw.on_disk(name)
+                if path.suffix.lower() in DATABASES:
+                    yield from database_files(path)
