@@ -54,7 +54,11 @@ def to_inputs(made: Iterable[Derived | LeftOut], view: str, corpus: str, collect
             cut = {"start_s": None, "end_s": None, "still_s": result.still_s}
             if result.cut_s is not None:
                 cut |= dict(zip(("start_s", "end_s"), result.cut_s, strict=True))
-            rows[name] = {"file": name, RECORD: record, "cut": cut if any(cut.values()) else None}
+            rows[name] = {
+                "file": name,
+                RECORD: record,
+                "cut": None if set(cut.values()) == {None} else cut,
+            }
     for (reason, sentence), ids in left_out.items():
         named = ", ".join(sorted(set(ids))[:_MAX_NAMED])
         problem = f"{count_of(len(ids), 'item')} left out: {sentence} (such as {named})"

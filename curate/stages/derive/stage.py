@@ -162,7 +162,13 @@ class Derive(Discovered, Judged):
                 f"{self.corpus} is the workspace of this recipe itself",
                 hint="derive in a recipe of another name, with a workspace of its own",
             )
-        return read_parents(corpus, evidence=self.evidence, arms=self.arms)
+        parents = read_parents(corpus, evidence=self.evidence, arms=self.arms)
+        if not parents.items:
+            raise InvalidInput(
+                f"{self.corpus} holds no item that its recipe asks for now",
+                hint="run the recipe of that corpus again; its files, or this version of curate, may be others",
+            )
+        return parents
 
     def open_workspace(self, raw: RawFolders) -> Workspace:
         """Return the workspace of the other corpus. Raises ``InvalidInput`` if it is not there, or may not be read."""

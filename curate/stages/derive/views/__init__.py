@@ -10,7 +10,12 @@ from curate.stages.derive.views.dialogues import Dialogues
 from curate.stages.derive.views.difference import Difference
 from curate.stages.derive.views.pairs import Pairs
 from curate.stages.derive.views.shift import Shift
+from curate.stages.derive.views.statements import Statements
+from curate.stages.derive.views.stills import Stills
 from curate.stages.derive.views.windows import Windows
 
-AnyView = Annotated[Windows | Pairs | Dialogues | Conflict | Compound | Difference | Shift, Field(discriminator="view")]
+AnyView = Annotated[
+    Windows | Pairs | Dialogues | Conflict | Compound | Difference | Shift | Statements | Stills,
+    Field(discriminator="view"),
+]
 """The settings of any view."""
