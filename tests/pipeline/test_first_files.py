@@ -55,7 +55,11 @@ def test_files_that_the_label_schema_does_not_judge(tmp_path):
 
 def test_pairs_need_a_second_text(tmp_path):
     (tmp_path / "posts.jsonl").write_text(json.dumps({"text": "One."}) + "\n")
-    assert "posts.jsonl#1 has no text_b" in refusal(tmp_path, "posts.jsonl", labels="text_preference.v1")
+    sentence = refusal(tmp_path, "posts.jsonl", labels="text_preference.v1")
+    assert (
+        sentence
+        == "posts.jsonl#1 gives no item: the label schema asks for pair, which text cannot give: it has no text_b"
+    )
     (tmp_path / "posts.jsonl").write_text(json.dumps({"text": "One.", "text_b": "Two."}) + "\n")
     assert check(tmp_path, "posts.jsonl", labels="text_preference.v1") == []
 
