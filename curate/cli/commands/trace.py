@@ -35,9 +35,13 @@ def trace_command(
 def _lines(traced: "Trace", labels: "LabelSchema") -> Iterator[str]:
     item, source = traced.item, traced.source or {}
     yield f"item {item['item_id']} ({item['unit']})"
-    yield f"  raw file   {source.get('file') or 'not known'}{_span(item)}"
+    is_derived = source.get("kind") == "derived"
+    yield f"  {'derived as' if is_derived else 'raw file  '} {source.get('file') or 'not known'}{_span(item)}"
     yield f"  content    {item['source_id']}"
     yield f"  licence    {source.get('licence') or 'not stated'}; collection {source.get('collection') or 'not stated'}"
+    for parent in source.get("parents") or ():
+        judgements = f" (judgements {', '.join(parent['judgements'])})" if parent["judgements"] else ""
+        yield f"  made from  item {parent['item_id']} of corpus {parent['corpus']}{judgements}"
     if item["repeats"]:
         yield f"  left out   it repeats item {item['repeats']}"
     if item["text"]:
