@@ -208,7 +208,7 @@ class Table(_Settings):
             if (rater := _repeated(columns.values())) is not None:
                 raise ValueError(f"two columns of {field} are judgements of rater {rater!r}: a rater judges once")
         for column, pattern in self.extract.items():
-            _check_pattern(column, pattern)
+            check_pattern(column, pattern)
         return self
 
     @property
@@ -265,7 +265,8 @@ def _repeated(names: Iterable[str]) -> str | None:
     return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
-def _check_pattern(column: str, pattern: str) -> None:
+def check_pattern(column: str, pattern: str) -> None:
+    """Raise ``ValueError`` unless a pattern for a column is a regular expression with named groups, and short."""
     if len(pattern) > _MAX_PATTERN_CHARS:
         raise ValueError(f"the pattern for {column!r} is longer than {_MAX_PATTERN_CHARS} characters")
     try:
