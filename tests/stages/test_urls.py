@@ -382,7 +382,10 @@ def test_checksums_in_a_table(server, inputs, sound, tmp_path):
 
 def test_a_run_over_links(server, tmp_path, sound):
     signed = "X-Amz-Signature=0123abcd"
-    server.pages = {f"/a.wav?{signed}": sound, "/posts.jsonl": (200, {"Content-Type": "text/plain"}, b'{"text": "I am glad"}\n')}
+    server.pages = {
+        f"/a.wav?{signed}": sound,
+        "/posts.jsonl": (200, {"Content-Type": "text/plain"}, b'{"text": "I am glad"}\n'),
+    }
     links = [f"{server.url}/{name}" for name in (f"a.wav?{signed}", "posts.jsonl", "gone.wav")]
     (tmp_path / "in").mkdir()
     (tmp_path / "in/labels.csv").write_text(f"clip,emotion\n{links[0]},anger\nhttps://elsewhere.example/x,fear\n")
