@@ -72,24 +72,37 @@ def scores_command(
 
 
 def _show_words(rows: "Sequence[WordScore]", *, json: bool) -> None:
-    from curate.cli.output import say, show_json, show_table
+    from curate.cli.figures import show_figures
+    from curate.cli.output import say, show_json
 
     if json:
         show_json({"rows": [row._asdict() for row in rows]})
     elif not rows:
         say("No item has both free words of a model and of people.")
     else:
-        cells = [
-            (
-                *(row.field, row.labeller, row.wheel, row.items),
-                *(f"{value:.3f}" for value in (row.precision, row.recall, row.f)),
-                f"{row.low:.3f} to {row.high:.3f}",
-                row.unknown,
+        show_figures(_word_tables(rows))
+
+
+def _word_tables(rows: "Sequence[WordScore]") -> "Iterator[Figures]":
+    from curate.cli.figures import Figures, Line, interval_cell
+
+    columns = ["", "items", "precision", "recall", "F", "95 % interval of F"]
+    for (field, labeller), members in groupby(rows, key=lambda row: (row.field, row.labeller)):
+        lines = [
+            Line(
+                (
+                    row.wheel,
+                    row.items,
+                    *(f"{value:.3f}" for value in (row.precision, row.recall, row.f)),
+                    interval_cell(row.low, row.high),
+                ),
+                f"{count_of(row.unknown, 'word')} that it does not know, each of which counts as itself"
+                if row.unknown
+                else "",
             )
-            for row in rows
+            for row in members
         ]
-        columns = ["field", "labeller", "wheel", "items", "precision", "recall", "F", "95 % interval of F", "unknown"]
-        show_table(columns, cells, title="Free words against those of people; unknown words count as themselves")
+        yield Figures(f"{field} by {labeller} against the words of people", columns, lines)
 
 
 def _tables(rows: "Sequence[ScoreRow]") -> "Iterator[Figures]":
