@@ -1,8 +1,9 @@
 """The current tables that a release is joined from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.corpus.splitting.splits import SplitSettings
 from curate.corpus.view import Corpus
@@ -32,7 +33,7 @@ def read_tables(corpus: Corpus, labels: LabelSchema, schemes: Sequence[SplitSett
     return ReleaseTables(
         items=read_released_items(corpus, schemes),
         sources=read_sources(corpus, SOURCE_COLUMNS, schemes),
-        prelabels=corpus.read("prelabels", ["item_id", *PRELABEL_COLUMNS, *fields]),
+        prelabels=_read_proposals(corpus, fields),
         annotations=corpus.read("annotations", [*_ANNOTATION, *fields]),
         labels=corpus.read("labels", [*_LABEL, *fields]),
     )
@@ -41,3 +42,9 @@ def read_tables(corpus: Corpus, labels: LabelSchema, schemes: Sequence[SplitSett
 def read_released_items(corpus: Corpus, schemes: Sequence[SplitSettings]) -> pa.Table:
     """Return the current items with what decides their release."""
     return read_items(corpus, _ITEM, schemes)
+
+
+def _read_proposals(corpus: Corpus, fields: Iterable[str]) -> pa.Table:
+    """Return the pre-labels without clues, which propose nothing themselves."""
+    rows = corpus.read("prelabels", ["item_id", *PRELABEL_COLUMNS, *fields])
+    return rows.filter(pc.not_equal(rows["outcome"], "clue"))

@@ -23,6 +23,8 @@ from curate.pipeline.notices import list_notices
 from curate.recipe import load_recipe
 from curate.stages.ingest.finding import find_files
 from curate.storage.workspace import Workspace
+from tests.support.audio_database import make_database
+from tests.support.media_builders import make_tone, write_media
 from tests.support.runs import run_quietly
 from tests.support.workbooks import make_workbook
 
@@ -186,6 +188,28 @@ def test_names_from_files_end_no_comment(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps({"text": "I am so glad today.", name: "x"}) + "\n")
     proposal = propose(tmp_path, name="good")
     assert yaml.safe_load(proposal.files["good.yaml"])["recipe"] == "good"
+
+
+@pytest.mark.parametrize("raters", [True, False])
+def test_an_audformat_database(tmp_path, raters):
+    make_database(tmp_path / "emo", "csv", raters=raters)
+    for seed, name in enumerate(("audio/a.wav", "audio/b.wav", "c.wav")):
+        (tmp_path / "emo" / name).parent.mkdir(exist_ok=True)
+        write_media(tmp_path / "emo" / name, sound=make_tone(0.5, level=0.1 + seed / 10))
+    proposal = propose(tmp_path / "emo")
+    recipe, schema = (yaml.safe_load(proposal.files[name]) for name in ("emo.yaml", "emo.v1.yaml"))
+    (table,) = recipe["stages"][0]["tables"]
+    assert recipe["stages"][0]["licence"] == "CC-BY-4.0"
+    assert table["item"] == {"id": "file", "media": "file", "speaker": "speaker", "keep": {"<split>": "split"}}
+    assert schema["fields"]["valence"] == {"type": "scale", "minimum": 0.0, "maximum": 1.0, "level": "interval"}
+    assert yaml.safe_load(proposal.files["emo_emotion.v1.yaml"])["labels"] == ["A", "H"]
+    assert table["wide"]["emotion"] == (
+        {"emotion": "ann", "emotion.m": "machine"} if raters else {"emotion": "emotion", "emotion.m": "emotion.m"}
+    )
+    assert "table segments is not used: it is about segments of files" in proposal.notes
+    path, *_ = write_proposal(proposal)
+    result = run_quietly(path, tmp_path / "w", until="annotate")
+    assert result.stages[-1].counts["judgements"] == (7 if raters else 9)
 
 
 def test_an_excel_table_is_looked_at(tmp_path):

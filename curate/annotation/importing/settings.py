@@ -39,7 +39,7 @@ class Join(_Settings):
     columns: tuple[str, ...] = ()
     """Names of the other table's columns, if its first line has none."""
     sheet: str | None = None
-    """The sheet of an Excel file, if it has several."""
+    """The sheet of an Excel file or table of an audformat database, if it has several."""
     rows: Rows = None
     """Where the rows of a JSON file are, if they are not the file's own; see ``rows`` of tables."""
 
@@ -136,7 +136,9 @@ class Table(_Settings):
     table: Globs = ()
     """Files (globs) of one shape: .csv, .tsv, .json, .jsonl, .parquet, or Excel's .xlsx, .xls and .ods; cells are read
     as text. A cell of a Parquet file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar)
-    have a row for each sample: ``__key__``, a column for each suffix, and ``json.<name>``."""
+    have a row for each sample: ``__key__``, a column for each suffix, and ``json.<name>``. An audformat database is its
+    ``db.yaml``: it has columns ``file``, ``start_s`` and ``end_s``, ``<split>``, those of ``sheet``, and what is known
+    of labels, such as ``speaker.gender``."""
     hub: Annotated[
         HubTable | None,
         BeforeValidator(
@@ -150,8 +152,9 @@ class Table(_Settings):
     columns: tuple[str, ...] = ()
     """Names of the columns, if the first line has none, or of the members of rows that are JSON lists."""
     sheet: str | None = None
-    """The sheet of an Excel file, if it has several that are not hidden. An id with leading zeros keeps them if its
-    cell is text or has a format such as 00000; the format cannot be read in .xls files."""
+    """The sheet of an Excel file, or table of an audformat database, if it has several. Hidden sheets are read only if
+    they are named. An id with leading zeros keeps them if its cell is text or has a format such as 00000; the format
+    cannot be read in .xls files."""
     rows: Rows = None
     """Where the rows of a JSON, JSON lines or Parquet file are, as a path of JMESPath to lists within its objects, such
     as ``dialogues[].turns[]``. Columns are then members of a row, paths in it such as ``speaker.name``, ``^id`` for the
@@ -205,7 +208,7 @@ class Table(_Settings):
             if (rater := _repeated(columns.values())) is not None:
                 raise ValueError(f"two columns of {field} are judgements of rater {rater!r}: a rater judges once")
         for column, pattern in self.extract.items():
-            _check_pattern(column, pattern)
+            check_pattern(column, pattern)
         return self
 
     @property
@@ -262,7 +265,8 @@ def _repeated(names: Iterable[str]) -> str | None:
     return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
-def _check_pattern(column: str, pattern: str) -> None:
+def check_pattern(column: str, pattern: str) -> None:
+    """Raise ``ValueError`` unless a pattern for a column is a regular expression with named groups, and short."""
     if len(pattern) > _MAX_PATTERN_CHARS:
         raise ValueError(f"the pattern for {column!r} is longer than {_MAX_PATTERN_CHARS} characters")
     try:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from curate.annotation.importing.settings import FILE_COLUMN
 from curate.authoring.wizard.columns import Judged, Roles, read_roles
+from curate.authoring.wizard.databases import read_database
 from curate.authoring.wizard.domains import domain_of
 from curate.authoring.wizard.sample import Sample, parsed
 from curate.authoring.wizard.survey import MEDIA, Survey, globs_for
@@ -44,6 +45,8 @@ def recognise(files: Survey, samples: Sequence[Sample], unread: Sequence[str], *
 
     Raises ``InvalidInput`` if there is nothing that curate can take in.
     """
+    if databases := files.of("database"):
+        return _database(files, databases, [sample.file for sample in samples])
     notes = [*unread]
     if dialogues := [sample for sample in samples if _holds_dialogues(sample)]:
         return _dialogues(dialogues, samples)
@@ -82,6 +85,20 @@ def recognise(files: Survey, samples: Sequence[Sample], unread: Sequence[str], *
         + (f", but {observations}" if observations else ""),
         problems=tuple(notes),
         hint="a table needs a column with a text, or with the names of media files that are there",
+    )
+
+
+def _database(files: Survey, databases: Sequence[str], others: Sequence[str]) -> Contents:
+    database = read_database(files.folder, databases[0])
+    kinds = {kind for kind in MEDIA for name in files.of(kind) if name.startswith(database.prefix)}
+    unit = "image" if kinds == {"picture"} else "clip"
+    return Contents(
+        {"licence": database.licence, "tables": [*database.tables]},
+        (unit,),
+        preprocess={"unit": "clip"} if unit == "clip" else {},
+        judged=database.judged,
+        observations=database.observations,
+        notes=(*database.notes, *(f"{name} is not used" for name in (*databases[1:], *others))),
     )
 
 

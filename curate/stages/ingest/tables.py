@@ -23,6 +23,8 @@ from curate.stages.ingest.files import file_input
 from curate.stages.ingest.finding import INPUTS, RECORD, find_files, list_refused
 from curate.stages.ingest.hub import find_hub_files, is_at_hand
 from curate.stages.ingest.matching import LeadsOutside
+from curate.stages.tables.audformat import SUFFIXES as DATABASES
+from curate.stages.tables.audformat import database_files
 from curate.stages.tables.mapped import Mapped, map_tables
 from curate.stages.tables.sheets import SUFFIXES as SHEETS
 from curate.stages.tables.sheets import hidden_sheets
@@ -221,4 +223,7 @@ def paths_of(tables: Sequence[Table], tools: Tools) -> Iterator[Path]:
     find = partial(find_tables, raw=tools.raw, tools=tools)
     for table in tables:
         for location in (*table.places, *table.files, *(join.table for join in table.join)):
-            yield from (tools.raw.on_disk(name) for name, _ in find(location))
+            for name, path in find(location):
+                yield tools.raw.on_disk(name)
+                if path.suffix.lower() in DATABASES:
+                    yield from database_files(path)

@@ -31,15 +31,22 @@ from curate.stages.preprocess.filters import filter_items
 from curate.stages.preprocess.items import add_chunk
 from curate.stages.preprocess.pictures import add_picture
 from curate.stages.preprocess.planning import no_shots, no_unit, plan_source
-from curate.stages.preprocess.posts import COLUMNS_READ, batch_posts, post_items, record_items, set_languages
+from curate.stages.preprocess.posts import (
+    COLUMNS_READ,
+    batch_posts,
+    derived_items,
+    post_items,
+    record_items,
+    set_languages,
+)
 from curate.stages.preprocess.rows import SourceRows, shot_rows, tell_of_table, to_outcome
 from curate.stages.preprocess.settings import Filters, PreprocessSettings, resolve, turns_path
 
 _UNREAD = frozenset(
-    {"title", "collection", "licence", "consent", "consent_until", "size_bytes", "key", "columns", "work"}
+    {"title", "collection", "licence", "consent", "consent_until", "size_bytes", "key", "columns", "parents", "work"}
 )
 
-_WITHOUT_FILE = frozenset({"text", "record"})
+_WITHOUT_FILE = frozenset({"text", "record", "derived"})
 _CPU_S_PER_S = 200.0
 
 
@@ -113,11 +120,12 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
         """Return the sources, each with the others that matter for it.
 
-        These are the earlier one that it repeats if near-duplicates are dropped, and those with the same stem in other
-        folders if a file names speakers.
+        These are the earlier one that it repeats if near-duplicates are dropped, those with the same stem in other
+        folders if a file names speakers, and the group of a derived one, which follows from all that are derived.
         """
         repeats = repeated_sources(current) if self.filters.drop_near_duplicates else [None] * current.num_rows
         named = namesakes(current) if self.speakers.file else [None] * current.num_rows
+        named = [(row and [row["group"]]) or files for row, files in zip(_derived(current), named, strict=True)]
         current = current.append_column("repeats", pa.array(repeats, pa.string()))
         return current.append_column("namesakes", pa.array(named, pa.list_(pa.string())))
 
@@ -154,6 +162,8 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
                 _check_new(row)
                 if row["kind"] == "record":
                     rows.items = record_items(row, tools.labels.units)
+                elif row["kind"] == "derived":
+                    rows.items = derived_items(row, tools.labels.units)
                 else:
                     rows.items = post_items(row, tools.labels.units, self.posts)
             except InvalidRow as error:
@@ -235,6 +245,10 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
             raise no_shots(row["file"])
         if not rows.items:
             raise _all_filtered(row["file"])
+
+
+def _derived(sources: pa.Table) -> list[dict[str, Any] | None]:
+    return sources["derived"].to_pylist() if sources["derived"].null_count < len(sources) else [None] * len(sources)
 
 
 def _check_new(row: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -226,4 +227,11 @@ def _column_to_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return _column_to_text(column.cast(kind.value_type))
     if pa.types.is_nested(kind) or pa.types.is_boolean(kind):
         return pa.chunked_array([pa.array([to_text(value) for value in column.to_pylist()], pa.string())])
+    if pa.types.is_duration(kind):
+        nanoseconds = pc.cast(column.cast(pa.duration("ns")), pa.int64())
+        return pa.chunked_array([pa.array([_seconds(value) for value in nanoseconds.to_pylist()], pa.string())])
     return column.cast(pa.string())
+
+
+def _seconds(nanoseconds: int | None) -> str | None:
+    return None if nanoseconds is None else format(Decimal(nanoseconds).scaleb(-9).normalize(), "f")

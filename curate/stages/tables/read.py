@@ -10,6 +10,8 @@ from curate.annotation.importing.rows import LINE, TableRows, no_problems
 from curate.annotation.importing.settings import FILE_COLUMN, Join, Table
 from curate.corpus.sources import RawFolders
 from curate.errors import InvalidRow
+from curate.stages.tables.audformat import SUFFIXES as DATABASES
+from curate.stages.tables.audformat import database_columns, database_rows
 from curate.stages.tables.delimited import Row, Rows, listed, open_rows
 from curate.stages.tables.documents import json_columns, json_rows, parquet_columns, read_parquet
 from curate.stages.tables.nested import nested_columns, nested_rows
@@ -22,7 +24,7 @@ from curate.stages.tables.sheets import sheet_columns, sheet_rows
 if TYPE_CHECKING:
     import polars as pl
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", *SHEETS)
+SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", *SHEETS, *DATABASES)
 _NESTED = (".json", ".jsonl", ".ndjson", ".parquet")
 DELIMITED = (".csv", ".tsv", ".txt")
 _ROWS = 50_000
@@ -31,12 +33,14 @@ _ROWS = 50_000
 def columns_of(path: Path, table: Table | Join, wanted: Collection[str]) -> list[str]:
     """Return the names of the columns of a file. Raises ``InvalidRow`` or ``OSError`` if it cannot be read."""
     suffix = path.suffix.lower()
-    if table.sheet is not None and suffix not in SHEETS:
+    if table.sheet is not None and suffix not in (*SHEETS, *DATABASES):
         raise InvalidRow(f"it has no sheets, so it cannot have {table.sheet!r}")
     if table.rows is not None:
         if suffix not in _NESTED:
             raise InvalidRow(f"`rows` is a path in {', '.join(_NESTED)} files")
         return list(dict.fromkeys((*table.columns, *nested_columns(path, table.rows, wanted))))
+    if suffix in DATABASES:
+        return database_columns(path, table.sheet)
     if table.columns:
         return list(table.columns)
     if suffix in SHEETS:
@@ -108,6 +112,8 @@ def read_rows(path: Path, file: str, table: Table | Join, columns: Sequence[str]
     """
     if table.rows is not None:
         return nested_rows(path, table.rows, columns, table.columns)
+    if path.suffix.lower() in DATABASES:
+        return database_rows(path, file, table.sheet, columns)
     if path.suffix.lower() in SHEETS:
         return sheet_rows(path, table.sheet, columns, table.columns)
     return shard_rows(path, file, columns) if is_shard(path) else json_rows(path, columns, table.columns)
