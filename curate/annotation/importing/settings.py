@@ -86,8 +86,13 @@ class Item(_Settings):
         ),
     ] = ()
     """The raw file: the first of these paths that exists. Without any, the item is its text, or nothing is shown."""
+    start_s: Column | None = None
+    """Where the item begins in its media, in seconds or as h:mm:ss.mmm: rows are then stretches of recordings. What
+    ``participant`` and ``keep`` say is of the whole recording."""
+    end_s: Column | None = None
+    """Where it ends."""
     text: Column | None = None
-    """What is judged, if it is a text."""
+    """What is judged, if it is a text; what is said in a stretch."""
     text_b: Column | None = None
     """The second text of a pair."""
     statement: Template | None = None
@@ -105,7 +110,23 @@ class Item(_Settings):
     def _check(self) -> "Item":
         if (name := _repeated(self.keep.values())) is not None:
             raise ValueError(f"two columns are kept as {name!r}: give each a name of its own")
+        if (self.start_s is None) != (self.end_s is None):
+            raise ValueError("name both start_s and end_s, or neither")
+        if self.is_stretch and not self.media:
+            raise ValueError("start_s and end_s are of a recording: name it in `media`")
+        if self.is_stretch and (self.text_b is not None or self.title is not None):
+            raise ValueError("a stretch of a recording has neither text_b nor title: keep such columns in `keep`")
         return self
+
+    @property
+    def is_stretch(self) -> bool:
+        """Whether rows are stretches of recordings, not all of them."""
+        return self.start_s is not None and self.end_s is not None
+
+    @property
+    def times(self) -> tuple[Value, ...]:
+        """The values of the start and the end, if rows are stretches."""
+        return () if self.start_s is None or self.end_s is None else (self.start_s, self.end_s)
 
     def values(self) -> Iterator[tuple[str, Value]]:
         """Yield what an item has, by the name of the column of ``sources``."""
@@ -135,8 +156,11 @@ class Table(_Settings):
 
     table: Globs = ()
     """Files (globs) of one shape: .csv, .tsv, .json, .jsonl, .parquet, or Excel's .xlsx, .xls and .ods; cells are read
-    as text. A cell of a Parquet file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar)
-    have a row for each sample: ``__key__``, a column for each suffix, and ``json.<name>``. An audformat database is its
+    as text. Files of tiers (ELAN's .eaf, Praat's .TextGrid, .rttm, .ctm, NOVA's .annotation, .csv of CARMA) have a row
+    for each annotation, with the columns tier, tier_type, parent_tier, participant, annotator, start_s, end_s, text,
+    parent, id, confidence, media (the path of the recording that it names) and stem (its own path without suffix). A
+    cell of a Parquet file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar) have a row
+    for each sample: ``__key__``, a column for each suffix, and ``json.<name>``. An audformat database is its
     ``db.yaml``: it has columns ``file``, ``start_s`` and ``end_s``, ``<split>``, those of ``sheet``, and what is known
     of labels, such as ``speaker.gender``."""
     hub: Annotated[
@@ -164,6 +188,9 @@ class Table(_Settings):
     """What separates cells; by default the character that gives most of the columns used."""
     quotes: bool = True
     """Whether quotation marks enclose cells; if not, they are characters like any other."""
+    where: dict[str, Texts] = {}
+    """What columns hold in the rows that this mapping is about, such as ``{tier: [anger, joy*]}``: ``*`` stands for any
+    characters. Other rows are for other mappings."""
     extract: dict[str, str] = {}
     """Regular expressions on columns; each named group becomes a column."""
     join: tuple[Join, ...] = ()
@@ -238,12 +265,16 @@ class Table(_Settings):
         if self.item is not None:
             values += [("item.id", self.item.id), *(("item.media", value) for value in self.item.media)]
             values += [(f"item.{name}", value) for name, value in self.item.values()]
+            values += [
+                (f"item.{name}", value) for name, value in zip(("start_s", "end_s"), self.item.times, strict=False)
+            ]
         values += [(f"long.{name}", value) for name, value in self.long.items()]
         for name, ticks in self.ticks.items():
             values += [(f"ticks.{name}.label", ticks.label), (f"ticks.{name}.value", ticks.value)]
         names = [(column, setting) for setting, value in values if value is not None for column in value.columns]
         names += [(column, f"{form}.{name}") for form, name, columns in self._column_maps() for column in columns]
         names += [(column, "item.keep") for column in (self.item.keep if self.item else ())]
+        names += [(column, "where") for column in self.where]
         names += [(column, "known_bad") for bad in self.known_bad for column in bad.when]
         names += [(column, "join") for join in self.join for column in join.by]
         for column, setting in names:

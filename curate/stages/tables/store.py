@@ -140,6 +140,9 @@ def _named(corpus: Corpus, sources: pa.Table, kinds: Sequence[str]) -> "pl.DataF
     import polars as pl
 
     rows = pl.DataFrame(sources).with_columns(pl.col("file").str.split("/").list.last().alias("name"))
-    joined = pl.DataFrame(corpus.read("items", ["item_id", "source_id"])).join(rows, on="source_id")
+    items = pl.DataFrame(corpus.read("items", ["item_id", "source_id", "key"]))
+    joined = items.join(rows, on="source_id", suffix=" of source")
+    # A stretch of a recording has a key of its own; without one, an item has that of its source.
+    joined = joined.with_columns(pl.coalesce("key", "key of source").alias("key"))
     pairs = pl.concat([joined.select(pl.col(kind).alias(KEY), "item_id") for kind in kinds]).drop_nulls().unique()
     return pairs.group_by(KEY).agg(pl.col("item_id").min(), pl.len().cast(pl.UInt32).alias("items"))

@@ -1,19 +1,20 @@
 """Files of tiers as tables: a row for each annotation, with its tier, people, times and text."""
 
-from collections.abc import Collection, Iterator, Sequence
+import posixpath
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
-from curate.errors import InvalidRow
-from curate.media.tiers.contents import Annotation, TierFile
-from curate.media.tiers.open import SUFFIXES, is_tier_file, read_tier_file
-from curate.media.words.encodings import is_unicode
+from curate.media.tiers.contents import Annotation, Fault, TierFile
+from curate.media.tiers.open import read_tier_file
 from curate.stages.tables.delimited import Row
+from curate.stages.tables.documents import text_row
 
-COLUMNS = ("tier", "tier_type", "parent_tier", "participant", "annotator", "start_s", "end_s", "text", "parent", "id")
-COLUMNS += ("confidence", "media", "stem")
+COLUMNS = (
+    *("tier", "tier_type", "parent_tier", "participant", "annotator", "start_s", "end_s", "text", "parent", "id"),
+    *("confidence", "media", "stem"),
+)
 """The columns that every file of tiers has; ``media`` is the path of its recording, ``stem`` its own without suffix."""
 
-__all__ = ["COLUMNS", "SUFFIXES", "is_tier_file", "tier_rows"]
 _DIGITS = 6
 
 
@@ -23,15 +24,16 @@ def tier_rows(path: Path, file: str, columns: Collection[str]) -> Iterator[Row]:
     ``file`` is its name as a table. Raises ``InvalidRow`` if it cannot be read as a whole.
     """
     tiers = read_tier_file(path)
-    for annotation in tiers.annotations:
-        cells = _cells(annotation, tiers, file)
-        values = [cells[name] or None for name in columns]
-        if all(value is None or is_unicode(value) for value in values):
-            yield Row(annotation.line, values)  # type: ignore[arg-type]
-        else:
-            yield Row(annotation.line, [], "it is not Unicode text")
-    for fault in tiers.faults:
-        yield Row(fault.line, [], fault.sentence)
+    entries: list[Annotation | Fault] = sorted([*tiers.annotations, *tiers.faults], key=lambda entry: entry.line)
+    # Rows are told apart by their lines: where several are in one line, they are counted instead.
+    is_by_line = len({entry.line for entry in entries}) == len(entries)
+    for number, entry in enumerate(entries, start=1):
+        line = entry.line if is_by_line else number
+        if isinstance(entry, Fault):
+            yield Row(line, [], entry.sentence)
+            continue
+        cells = _cells(entry, tiers, file)
+        yield text_row(line, [cells[name] or None for name in columns])
 
 
 def _cells(annotation: Annotation, tiers: TierFile, file: str) -> dict[str, str]:
@@ -60,6 +62,4 @@ def _seconds(seconds: float) -> str:
 
 def _beside(media: str, file: str) -> str:
     """Return the path of a recording that is named as seen from the file; what leads outside is refused later."""
-    import posixpath
-
     return posixpath.normpath(posixpath.join(posixpath.dirname(file), media)) if media else ""
