@@ -3,8 +3,8 @@
 import re
 from typing import TYPE_CHECKING
 
+from curate.annotation.importing.item_settings import Item
 from curate.annotation.importing.rows import MAX_QUOTED, no_problems, problems_of
-from curate.annotation.importing.settings import Item
 from curate.annotation.importing.value_settings import Value
 from curate.annotation.importing.values import Coded, read_values, text_of, translate
 

@@ -45,7 +45,7 @@ def plan_source(row: dict[str, Any], path: Path, settings: PreprocessSettings, t
     Raises ``InvalidRow`` if there will be no items, such as without speech.
     """
     is_marked = bool(row["cuts"])
-    cut_by: ItemsFrom = "marked" if is_marked else _choose_cut(row["kind"], settings.unit, tools.labels.units)
+    cut_by: ItemsFrom = "marked" if is_marked else choose_cut(row["kind"], settings.unit, tools.labels.units)
     unit = marked_unit(row["file"], tools.labels.units, settings.unit) if cut_by == "marked" else _UNITS[cut_by]
     if (row["duration_s"] or 0.0) > _LONG_SOUND_S:
         release_memory()
@@ -105,7 +105,8 @@ def plan_source(row: dict[str, Any], path: Path, settings: PreprocessSettings, t
     )
 
 
-def _choose_cut(kind: str, unit: CutBy | None, wanted: Sequence[str]) -> CutBy:
+def choose_cut(kind: str, unit: CutBy | None, wanted: Sequence[str]) -> CutBy:
+    """Return how a source of sound or film is cut. Raises ``InvalidRow`` if the label schema has no such unit."""
     choices: tuple[CutBy, ...] = (unit,) if unit else ("speech", "window", "clip")
     for cut_by in choices:
         if _UNITS[cut_by] in wanted:

@@ -1,7 +1,7 @@
 """Preprocess: cut each source into items to annotate, with their sound, viewing copy, face and words."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +22,7 @@ from curate.media.speech.speakers import turn_files
 from curate.media.speech.voices import D_VECTORS
 from curate.media.words.alignment import is_wanted
 from curate.media.words.whisper import model_hash, model_problem
-from curate.stages.capabilities import Concluded, Parted, Parts
+from curate.stages.capabilities import Concluded, Divided, Parted, Parts
 from curate.stages.contract import Outcome, Problem, Rejection, Tools
 from curate.stages.preprocess.across_sources import compare_sources, namesakes, repeated_sources
 from curate.stages.preprocess.chunks import Chunk, discard, join_shots, split_source
@@ -30,7 +30,7 @@ from curate.stages.preprocess.cut_points import find_cut_points
 from curate.stages.preprocess.filters import filter_items
 from curate.stages.preprocess.items import add_chunk
 from curate.stages.preprocess.pictures import add_picture
-from curate.stages.preprocess.planning import no_shots, no_unit, plan_source
+from curate.stages.preprocess.planning import choose_cut, no_shots, no_unit, plan_source
 from curate.stages.preprocess.posts import (
     COLUMNS_READ,
     batch_posts,
@@ -50,7 +50,7 @@ _WITHOUT_FILE = frozenset({"text", "record", "derived"})
 _CPU_S_PER_S = 200.0
 
 
-class Preprocess(PreprocessSettings, Parted, Concluded):
+class Preprocess(PreprocessSettings, Parted, Concluded, Divided):
     """Cuts sound into utterances or other units, keeps pictures and posts whole, and detects and tracks faces.
 
     The sound of a long file is analysed as a whole; then any worker may process a chunk of it. A face track ends with
@@ -198,6 +198,20 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
             add_chunk(source, path, self, self.filters, tools, rows)
             tell_of_table(row, rows.items)
         return ()
+
+    def unsuited(self, source: Mapping[str, Any], labels: LabelSchema) -> str:
+        """See ``Divided.unsuited``."""
+        try:
+            if source["kind"] == "text":
+                post_items({"source_id": "", "file": "it", **source}, labels.units, self.posts)
+            elif source["kind"] == "image":
+                if "image" not in labels.units:
+                    raise no_unit("image", labels.units)
+            else:
+                choose_cut(source["kind"], self.unit, labels.units)
+        except InvalidRow as error:
+            return error.message
+        return ""
 
     def apply_part(self, part: Chunk, tools: Tools) -> Outcome:
         """Return the items, face tracks and shots of a chunk; near-duplicates are only found by ``join``."""

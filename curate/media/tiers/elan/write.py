@@ -63,7 +63,8 @@ def to_eaf(
             ET.SubElement(aligned, "ANNOTATION_VALUE").text = _clean(annotation.text)
     _add_types(root, vocabularies)
     ET.indent(root, "    ")
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="utf-8") + b"\n"
+    text = ET.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()
 
 
 def _header(recordings: Sequence[Recording], properties: Mapping[str, str]) -> ET.Element:
