@@ -68,7 +68,7 @@ def items_of(rows: TableRows, item: Item, *, is_once: bool) -> "tuple[pl.DataFra
         dialogue = [pl.lit(None, pl.String).alias(DIALOGUE), pl.lit(None, pl.Int64).alias(ITEM_TURN)]
     else:
         dialogue = [pl.col(DIALOGUE), pl.col(ITEM_TURN)]
-    others = (lists.alias(MEDIA), kept_columns.alias(KEPT_COLUMNS), *times)
+    others: list[pl.Expr | pl.Series] = [lists.alias(MEDIA), kept_columns.alias(KEPT_COLUMNS), *times]
     items = frame.select(KEY, FILE_COLUMN, LINE, *content, *dialogue, *others)
     bad = items.filter(pl.col("text").str.len_bytes() > MAX_TEXT_BYTES)
     problems.append(problems_of(bad, f"the text is longer than {MAX_TEXT_BYTES} bytes"))

@@ -213,11 +213,13 @@ class Table(_Settings):
     def columns_used(self) -> dict[str, str]:
         """Return the columns that the mapping reads after joins, each with the setting that names it first."""
         used: dict[str, str] = {}
-        values: list[tuple[str, Value | None]] = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.rater)]
+        facts = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.rater)]
+        names = [(column, setting) for setting, value in facts if value is not None for column in value.columns]
+        names += [*self.item.columns_read()] if self.item is not None else []
+        values: list[tuple[str, Value | None]] = []
         values += [(f"long.{name}", value) for name, value in self.long.items()]
         for name, ticks in self.ticks.items():
             values += [(f"ticks.{name}.label", ticks.label), (f"ticks.{name}.value", ticks.value)]
-        names = [*self.item.columns_read()] if self.item is not None else []
         names += [(column, setting) for setting, value in values if value is not None for column in value.columns]
         names += [(column, f"{form}.{name}") for form, name, columns in self._column_maps() for column in columns]
         names += [(column, f"spans.{name}") for name, marks in self.spans.items() for column in marks.columns_read]
