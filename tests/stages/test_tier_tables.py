@@ -1,13 +1,16 @@
 """Files of tiers as tables of a recipe: their annotations become items that are stretches of recordings."""
 
 import wave
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from curate.annotation.importing.check import mapping_problems
 from curate.annotation.importing.settings import Table
 from curate.annotation.importing.stretches import to_seconds
+from curate.corpus.judgements import current_judgements
 from curate.corpus.sources import RawFolders
 from curate.errors import InvalidInput
 from curate.labels import load_labels
@@ -18,7 +21,7 @@ from curate.stages.tables.tiers import COLUMNS
 from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe
 from tests.support.runs import run_quietly
-from tests.support.tiers import make_eaf
+from tests.support.tiers import make_eaf, make_nova
 
 STRETCHES = {
     "table": "*.eaf",
@@ -182,3 +185,128 @@ def test_rows_of_a_mapping_are_chosen_by_their_cells(tmp_path):
     )
     assert chosen.items["text"].to_list() == ["x", "z"]
     assert chosen.problems.height == 0
+
+
+MOODS = """taxonomy: moods.v1
+title: Moods
+labels: [joy, anger, {name: calm, code: "0"}]
+"""
+SCHEMA = """name: moods_over_time.v1
+title: Moods over time
+unit: {unit}
+fields:
+  mood: {{type: timeline, taxonomy: moods.v1, overlap: false}}
+  arousal: {{type: trace, minimum: -1, maximum: 1, step_s: 0.5}}
+"""
+
+
+def make_moods(folder: Path, unit: str = "clip") -> None:
+    (folder / "moods.v1.yaml").write_text(MOODS)
+    (folder / "moods_over_time.v1.yaml").write_text(SCHEMA.format(unit=unit))
+
+
+def corpus_of(folder: Path, *tables: dict, unit: str = "clip"):
+    make_moods(folder, unit)
+    stages = [{"stage": "ingest", "tables": list(tables), "licence": "CC0-1.0"}, {"stage": "preprocess"}]
+    recipe = make_recipe(folder, *stages, {"stage": "annotate", "server": False}, labels="moods_over_time.v1")
+    done = run_quietly(recipe, folder / "ws")
+    return open_corpus(load_recipe(recipe), Workspace(folder / "ws")), recipe, done
+
+
+def said(corpus, field: str) -> list[tuple]:
+    rows = current_judgements(corpus.read("annotations")).to_pylist()
+    return sorted((row["annotator"], row[field]) for row in rows if row[field] is not None)
+
+
+def segments(*parts: tuple) -> list[dict]:
+    return [{"start_s": start, "end_s": end, "label": label} for start, end, label in parts]
+
+
+def test_tiers_of_two_raters_are_two_judgements_of_one_item(tmp_path):
+    make_wav(tmp_path / "a.wav")
+    make_eaf(
+        tmp_path / "a.eaf",
+        {
+            "mood_ann": [(0.0, 1.5, "Joy"), (1.5, 3.0, "anger"), (2.0, 4.0, "joy"), (4.0, 5.0, "fury")],
+            "mood_ben": [(0.25, 3.1, "0"), (5.0, 7.0, "rage"), (8.0, 9.0, "joy")],
+            "words": [(0.0, 1.0, "hello")],
+        },
+    )
+    table = {
+        "table": "*.eaf",
+        "where": {"tier": "mood_*"},
+        "extract": {"tier": "mood_(?P<who>.+)"},
+        "item": {"id": "stem", "media": "{stem}.wav"},
+        "rater": "who",
+        "stretches": {"mood": {"label": {"column": "text", "map": {"rage": "anger", "0": "calm"}}}},
+    }
+    corpus, recipe, done = corpus_of(tmp_path, table)
+    assert said(corpus, "mood") == [
+        ("ann", segments((0.0, 1.5, "joy"), (1.5, 3.0, "anger"))),
+        ("ben", segments((0.25, 3.1, "calm"), (5.0, 6.0, "anger"))),
+    ]
+    assert sorted(row["detail"] for row in corpus.read("rejections", ["detail"]).to_pylist()) == [
+        "a.eaf#23:mood: two ranges overlap at 2 s",
+        "a.eaf#25:mood: 'fury' is not a label of mood: map it",
+    ]
+    annotate = next(result for result in done.stages if result.stage == "annotate")
+    assert "1 judgement in tables marks time outside of the item: that is left out" in annotate.message
+    assert not run_quietly(recipe, tmp_path / "ws").changed
+
+
+def test_times_of_stretches_are_those_of_the_recording(tmp_path):
+    make_session(tmp_path)
+    (tmp_path / "m.csv").write_text(
+        "item,start_s,end_s,text,who\ns#a2,2.4,3.0,joy,ann\ns#a2,3.5,9,anger,ann\ns#a1,5,6,joy,ann\n"
+    )
+    judged = {"table": "m.csv", "item_id": "item", "rater": "who", "stretches": {"mood": {"label": "text"}}}
+    corpus, _, _ = corpus_of(tmp_path, STRETCHES, judged, unit="utterance")
+    assert said(corpus, "mood") == [("ann", segments((0.0, 0.5, "joy"), (1.0, 1.5, "anger")))]
+
+
+def test_continuous_ratings_become_traces(tmp_path):
+    make_wav(tmp_path / "a.wav")
+    scheme = '<scheme name="arousal" type="CONTINUOUS" sr="2" min="0" max="100"/>'
+    make_nova(tmp_path / "a.arousal.ann.annotation", scheme, ["0", "50", "NaN", "100"])
+    (tmp_path / "a.csv").write_text("Multimedia File,a.wav\nMinimum Value,-1\nSecond,Rating\n0,0.5\n1,-0.5\n2,7\n")
+    item = {"id": {"constant": "a"}, "media": {"constant": "a.wav"}}
+    nova = {
+        "table": "*.annotation",
+        "item": item,
+        "rater": "annotator",
+        "stretches": {"arousal": {"value": {"column": "text", "scale": [0, 100]}}},
+    }
+    carma = {
+        "table": "a.csv",
+        "item": deepcopy(item),
+        "rater": {"constant": "ben"},
+        "stretches": {"arousal": {"value": "text"}},
+    }
+    corpus, _, _ = corpus_of(tmp_path, nova, carma)
+    assert said(corpus, "arousal") == [
+        ("ann", {"step_s": 0.5, "values": [-1.0, 0.0, None, 1.0]}),
+        ("ben", {"step_s": 0.5, "values": [0.5, 0.5, -0.5, -0.5]}),
+    ]
+    assert [row["detail"] for row in corpus.read("rejections", ["detail"]).to_pylist()] == [
+        "a.csv#6:arousal: 7 is not from -1 to 1"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ({"stretches": {"mood": {"value": "text"}}}, "mood has labels: name `label`"),
+        ({"stretches": {"arousal": {"label": "text"}}}, "arousal has values: name `value`"),
+        ({"stretches": {"mood": {"label": {"column": "t", "map": {"a": "joi"}}}}}, "'joi' is not a label of mood; did"),
+    ],
+)
+def test_stretches_that_do_not_fit_their_field(table, sentence, tmp_path):
+    make_moods(tmp_path)
+    labels = load_labels("moods_over_time.v1", tmp_path)
+    settings = Table.model_validate({"table": "x.csv", "item_id": "i", "rater": "r", **table})
+    assert next(problem for _, problem in mapping_problems(settings, labels)).startswith(sentence)
+
+
+def test_stretches_need_a_rater():
+    with pytest.raises(ValueError, match="name the rater"):
+        Table.model_validate({"table": "x.csv", "item_id": "i", "stretches": {"mood": {"label": "text"}}})

@@ -8,13 +8,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from curate.annotation.importing.item_settings import Item, repeated
 from curate.annotation.importing.paths import parse_path
+from curate.annotation.importing.stretch_settings import Stretches
 from curate.annotation.importing.turn_settings import SpanMarks
 from curate.annotation.importing.value_settings import Column, Globs, Map, Names, Template, Texts, Value
 from curate.corpus.hub_names import DATASET
 
 FILE_COLUMN = "<file>"
 """A column that every table has: the name of its file."""
-FORMS = ("long", "wide", "votes", "ticks", "spans")
+FORMS = ("long", "wide", "votes", "ticks", "spans", "stretches")
 """The forms in which a table may hold judgements."""
 _MAX_PATTERN_CHARS = 500
 
@@ -159,6 +160,8 @@ class Table(_Settings):
     """By field: columns with numbers of votes, and the labels they are for."""
     ticks: dict[str, Ticks] = {}
     """By field: which labels are ticked."""
+    stretches: dict[str, Stretches] = {}
+    """By field: which stretches of time rows mark, for timelines and traces; two raters may cut as they like."""
     spans: dict[str, SpanMarks] = {}
     """By field: which words of the item's text or dialogue rows mark."""
 
@@ -181,6 +184,8 @@ class Table(_Settings):
             raise ValueError(
                 f"the table gives neither items nor judgements: add {', '.join(FORMS[:-1])} or {FORMS[-1]}"
             )
+        if self.stretches and self.rater is None:
+            raise ValueError("name the rater: only then it shows which stretches are one judgement")
         if self.spans and (self.item is None or (self.item.text is None and self.item.dialogue is None)):
             raise ValueError("spans are of words that the same table has: name `item` with `text` or `dialogue`")
         for field, columns in self.wide.items():
@@ -223,6 +228,9 @@ class Table(_Settings):
         names += [(column, setting) for setting, value in values if value is not None for column in value.columns]
         names += [(column, f"{form}.{name}") for form, name, columns in self._column_maps() for column in columns]
         names += [(column, f"spans.{name}") for name, marks in self.spans.items() for column in marks.columns_read]
+        names += [
+            (column, f"stretches.{name}") for name, marks in self.stretches.items() for column in marks.columns_read
+        ]
         names += [(column, "where") for column in self.where]
         names += [(column, "known_bad") for bad in self.known_bad for column in bad.when]
         names += [(column, "join") for join in self.join for column in join.by]
