@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from datetime import date, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from curate.corpus.fetched import FETCHED, LINKS, FetchRecord, link_copy, link_key
@@ -380,8 +381,12 @@ def test_checksums_in_a_table(server, inputs, sound, tmp_path):
 
 
 def test_a_run_over_links(server, tmp_path, sound):
-    server.pages = {"/a.wav": sound, "/posts.jsonl": (200, {"Content-Type": "text/plain"}, b'{"text": "I am glad"}\n')}
-    links = [f"{server.url}/{name}" for name in ("a.wav", "posts.jsonl", "gone.wav")]
+    signed = "X-Amz-Signature=0123abcd"
+    server.pages = {
+        f"/a.wav?{signed}": sound,
+        "/posts.jsonl": (200, {"Content-Type": "text/plain"}, b'{"text": "I am glad"}\n'),
+    }
+    links = [f"{server.url}/{name}" for name in (f"a.wav?{signed}", "posts.jsonl", "gone.wav")]
     (tmp_path / "in").mkdir()
     (tmp_path / "in/labels.csv").write_text(f"clip,emotion\n{links[0]},anger\nhttps://elsewhere.example/x,fear\n")
     table = {
@@ -412,6 +417,10 @@ def test_a_run_over_links(server, tmp_path, sound):
     assert rejected == {links[2]: "gone", "labels.csv#3:media": "unavailable"}
     card = next((root / "releases").glob("*/README.md")).read_text().replace("\\", "")
     assert "Of 3 links, 2 were fetched; 1 gave no file (1 gone)." in card
+    for path in (root / "releases").rglob("*"):
+        assert path.is_dir() or b"0123abcd" not in path.read_bytes(), path
+    (shard,) = (root / "releases").glob("*/data/train*.parquet")
+    assert {f"{server.url}/a.wav"} <= set(pl.read_parquet(shard)["file"])
     asked = len(server.requests)
     assert not run_quietly(loaded._replace(private_links=True), root).changed
     assert len(server.requests) == asked
