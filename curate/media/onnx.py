@@ -1,10 +1,7 @@
 """Load networks with onnxruntime, which no other module imports: their hashes are checked, once per process."""
 
-import ctypes
 import functools
-import gc
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +11,7 @@ from numpy.typing import NDArray
 
 from curate.errors import MissingDependency
 from curate.files import sha256_of_file
+from curate.memory import trim_memory
 
 
 class Weights(NamedTuple):
@@ -132,14 +130,6 @@ def open_lstm(weights: Mapping[str, NDArray[np.float32]]) -> Any:
     graph = helper.make_graph(nodes, "lstm", [mels], [vectors], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
     return _session(model.SerializeToString())
-
-
-def trim_memory() -> None:
-    """Return freed memory to the system."""
-    gc.collect()
-    with suppress(AttributeError, OSError, TypeError):
-        # Only glibc has it, and only glibc needs it.
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _session(model: bytes) -> Any:

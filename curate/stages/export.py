@@ -139,7 +139,9 @@ class Export(DriverStage, Dividing):
         facts, separated = prove(divided, tables, schemes, self._rules(), tools.labels, self.hidden)
         tables = tables._replace(items=divided.with_columns(tables.items))
         further = [f"{SPLIT_PREFIX}{name}" for name in list(schemes)[1:]]
-        rows = ReleaseRows(tables, tools.labels, secret=corpus.workspace.secret, columns=further)
+        rows = ReleaseRows(
+            tables, tools.labels, secret=corpus.workspace.secret, folder=corpus.workspace.local, columns=further
+        )
         items = np.flatnonzero(divided.primary.is_valid().to_numpy(False))
         is_hidden = pc.is_in(divided.primary, value_set=pa.array(self.hidden, pa.string()))
         rows.hide(np.flatnonzero(is_hidden.to_numpy(False)))

@@ -26,7 +26,9 @@ def separations(items: pa.Table, splits: pa.Array, keys: Iterable[str]) -> list[
 
     ``items`` has the column of every key.
     """
-    placed = items.append_column("split", splits).filter(splits.is_valid())
+    keys = list(keys)
+    placed = items.select(list(dict.fromkeys(map(column_of, keys)))).append_column("split", splits)
+    placed = placed.filter(splits.is_valid())
     result = []
     for key in keys:
         pairs = pa.table({"value": placed[column_of(key)], "split": placed["split"]})

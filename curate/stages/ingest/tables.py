@@ -23,7 +23,7 @@ from curate.stages.ingest.finding import INPUTS, RECORD, find_files, list_refuse
 from curate.stages.ingest.hub import find_hub_files, is_at_hand
 from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.tables.mapped import Mapped, map_tables
-from curate.storage.delta import fill_columns
+from curate.storage.columns import fill_columns
 
 if TYPE_CHECKING:
     import polars as pl
