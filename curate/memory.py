@@ -4,11 +4,37 @@ import ctypes
 import gc
 import mmap
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO
 from weakref import WeakSet
 
 _mapped: WeakSet[mmap.mmap] = WeakSet()
+
+
+class _WithoutPandas:
+    """Finds no module of the name pandas."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+def keep_pandas_out() -> None:
+    """Have Arrow never look whether it is given a pandas series: it would import pandas for that, which takes 55 MB.
+
+    For processes of curate's own; pandas can still be imported, and tables still be converted to it.
+    """
+    if "pandas" in sys.modules:
+        return
+    import pyarrow
+
+    finder = _WithoutPandas()
+    sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
+    try:
+        pyarrow.array([0])  # It looks for pandas now, and never again.
+    finally:
+        sys.meta_path.remove(finder)  # type: ignore[arg-type]
 
 
 def map_file(file: IO[bytes]) -> mmap.mmap:

@@ -68,7 +68,8 @@ def load_errors() -> tuple[type[Exception], ...]:
 @functools.cache
 def open_vad() -> Any:
     """Return the session of Silero VAD 6 (sequence form): ``input`` (windows, 576), ``h`` and ``c`` (1, 1, 128)."""
-    return _session(find_weights(SILERO_VAD).read_bytes())
+    # What long sound takes is not needed any more when its pictures are analysed.
+    return _session(find_weights(SILERO_VAD).read_bytes(), keeps_memory=False)
 
 
 def open_network(path: Path) -> Any:
@@ -132,7 +133,10 @@ def open_lstm(weights: Mapping[str, NDArray[np.float32]]) -> Any:
     return _session(model.SerializeToString())
 
 
-def _session(model: bytes) -> Any:
+def _session(model: bytes, *, keeps_memory: bool = True) -> Any:
+    """Return a session; one that keeps the memory of a run for the next one is faster where there are many."""
     import onnxruntime
 
-    return onnxruntime.InferenceSession(model, session_options(), providers=["CPUExecutionProvider"])
+    options = session_options()
+    options.enable_cpu_mem_arena = keeps_memory
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from curate.files import sha256_of
 from curate.labels import Feature, LabelSchema
+from curate.memory import release_memory
 from curate.release.columns import Indices, combined
 from curate.release.features import MEDIA, card_features
 from curate.release.long import JUDGEMENT_FEATURES, judgement_rows, rater_features, rater_rows
@@ -65,6 +66,7 @@ class Writer:
         has_media = rows.has_media(np.concatenate(list(splits.values())))
         for split, items in splits.items():
             parts = list(_cut_by_owner(items, sizes[split], rows.owners(items), max_bytes))
+            release_memory()
             for number, (members, member_sizes) in enumerate(parts):
                 groups = cut_row_groups(member_sizes, has_media=has_media)
                 tables = (rows.table(members[group]) for group in groups)

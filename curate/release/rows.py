@@ -15,6 +15,7 @@ from curate.corpus.judgements import current_judgements
 from curate.corpus.pseudonyms import pseudonym
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema, arrow_type
+from curate.memory import release_memory
 from curate.release.columns import (
     Column,
     DistinctValues,
@@ -70,12 +71,14 @@ class ReleaseRows:
         """A number for the source of each item"""
         self._label_rows = find_rows(self.item_ids, self._labels["item_id"])
         self._prelabel_rows = self._find_prelabels()
+        release_memory()
         source_rows = find_rows(self._items["source_id"], tables.sources["source_id"])
         self._sources, _ = take_rows(tables.sources, [*SOURCE_COLUMNS, "participant"], source_rows, folder)
         of_labels = [name for name in self._labels.column_names if name not in ("item_id", "evidence")]
         self._labels, self._label_rows = take_rows(self._labels, of_labels, self._label_rows, folder)
         of_prelabels = [*PRELABEL_COLUMNS, *labels.fields]
         self._prelabels, self._prelabel_rows = take_rows(self._prelabels, of_prelabels, self._prelabel_rows, folder)
+        release_memory()
         self._label_values = self._distinct(self._labels)
         self._prelabel_values = self._distinct(self._prelabels)
         self._soft = DistinctValues(self._labels["soft"], self._soft_labels, self._soft_kinds())

@@ -39,7 +39,7 @@ def _select(live: Any, columns: Sequence[str], column: str, values: Collection[s
     Arrow's own filter fails on files that Delta's merge has written, with statistics of another type.
     """
     wanted = pa.array(list(values), pa.string())
-    batches = live.to_batches(columns=list(dict.fromkeys([*columns, column])))
+    batches = live.to_batches(columns=list(dict.fromkeys([*columns, column])), **_READ_AHEAD)
     parts = [batch.filter(pc.is_in(batch[column], value_set=wanted)) for batch in batches]
     schema = pa.schema([live.schema.field(name) for name in dict.fromkeys([*columns, column])])
     return pa.Table.from_batches([part for part in parts if part.num_rows], schema)

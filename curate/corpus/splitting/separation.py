@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.splitting.keys import column_of
+from curate.memory import release_memory
 
 
 class Separation(NamedTuple):
@@ -36,5 +37,6 @@ def separations(items: pa.Table, splits: pa.Array, keys: Iterable[str]) -> list[
         by_value = pairs.group_by("value").aggregate([("split", "distinct")])
         several = by_value.filter(pc.greater(pc.list_value_length(by_value["split_distinct"]), 1))
         leaks = {str(row["value"]): sorted(row["split_distinct"]) for row in several.to_pylist()}
+        release_memory()
         result.append(Separation(key, pairs.num_rows, placed.num_rows, leaks))
     return result
