@@ -183,5 +183,5 @@ def test_joined_columns_of_one_name_and_judgements_without_a_label(tmp_path):
     ]
     assert sentences(result) == {4: "the row has no emotions"}
     settings["join"][0]["take"] = {"nam": "emotion"}
-    with pytest.raises(InvalidInput, match="kinds.csv has no column nam"):
+    with pytest.raises(InvalidInput, match=r"kinds\.csv has no column nam"):
         map_tables([Table.model_validate(settings)], lambda name: [(name, tmp_path / name)], labels)

@@ -275,10 +275,7 @@ LABELLED: dict[str, tuple[str, dict[str, Any], dict[str, tuple[str, str]]]] = {
     "aaid": (
         "emotions",
         {"Be\nhappy.": ["joy", "love", "optimism"], "At five.": None},
-        {
-            "train.json#2": ("invalid", "does not fit"),
-            "test.json#1:emotions": ("invalid", "'wonder' is not a label of semeval_ec11.v1: map it"),
-        },
+        {"test.json#1:emotions": ("invalid", "'wonder' is not a label of semeval_ec11.v1: map it")},
     ),
     "emo_pillars": (
         "emotions",

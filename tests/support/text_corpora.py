@@ -162,19 +162,10 @@ def make_se_emotion_causes(folder: Path) -> None:
     write_csv(folder / "manual_causes.csv", rows)
 
 
-SEMEVAL = [
-    "anger",
-    "anticipation",
-    "disgust",
-    "fear",
-    "joy",
-    "love",
-    "optimism",
-    "pessimism",
-    "sadness",
-    "surprise",
-    "trust",
-]
+SEMEVAL = (
+    *("anger", "anticipation", "disgust", "fear", "joy", "love", "optimism", "pessimism"),
+    *("sadness", "surprise", "trust"),
+)
 
 
 def make_semeval2018_emotions(folder: Path) -> None:
@@ -210,7 +201,8 @@ def make_aaid(folder: Path) -> None:
     kinds = ", ".join(SEMEVAL)
     task = (
         "Human: \nTask: Categorize the text's emotional tone as either 'neutral or no emotion' or identify the "
-        f"presence of one or more of the given emotions ({kinds}).\nText: {{}}\nThis text contains emotions:\n\nAssistant:\n"
+        f"presence of one or more of the given emotions ({kinds}).\nText: {{}}\nThis text contains emotions:\n\n"
+        "Assistant:\n"
     )
     other = "Human: \nTask: Assign a numerical value between 0 and 1.\nText: Hi\nEmotion: joy\nIntensity Score:\n"
 
