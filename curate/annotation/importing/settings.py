@@ -1,118 +1,36 @@
 """The mapping language: what the columns of a table mean, as settings of a recipe."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from curate.annotation.importing.item_settings import Item, repeated
+from curate.annotation.importing.paths import parse_path
+from curate.annotation.importing.stretch_settings import Stretches
+from curate.annotation.importing.turn_settings import SpanMarks
+from curate.annotation.importing.value_settings import Column, Globs, Map, Names, Template, Texts, Value
 from curate.corpus.hub_names import DATASET
 
 FILE_COLUMN = "<file>"
 """A column that every table has: the name of its file."""
-_RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*-\s*(-?\d+(?:\.\d+)?)\s*")
-_BRACES = re.compile(r"\{([^{}]*)\}")
+FORMS = ("long", "wide", "votes", "ticks", "spans", "stretches")
+"""The forms in which a table may hold judgements."""
 _MAX_PATTERN_CHARS = 500
-
-
-def _text(value: Any) -> Any:
-    """Return the text that YAML made a number or a truth value of."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
-
-
-def _with_text_keys(value: Any) -> Any:
-    value = [value] if isinstance(value, str) else value
-    if isinstance(value, list | tuple):
-        return {_text(name): _text(name) for name in value if isinstance(name, str | int | float)}
-    return {_text(key): _text(member) for key, member in value.items()} if isinstance(value, Mapping) else value
-
-
-def _as_column(value: Any) -> Any:
-    return {"column": _text(value)} if isinstance(value, str | int | float) else value
-
-
-def _as_tuple(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-Globs = Annotated[tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])]
-Scalar = str | int | float | bool
-Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=Scalar)]
-Texts = Annotated[
-    tuple[Text, ...],
-    BeforeValidator(lambda v: v if isinstance(v, list | tuple) else (v,), json_schema_input_type=Scalar | list[Scalar]),
-]
-Names = Annotated[
-    dict[str, Text],
-    BeforeValidator(_with_text_keys, json_schema_input_type=str | list[Scalar] | dict[Scalar, Scalar]),
-]
-"""Columns and what each stands for; a column or a list of columns stands for itself."""
-Map = Annotated[
-    dict[str, Text | None],
-    BeforeValidator(_with_text_keys, json_schema_input_type=dict[Scalar, Scalar | None]),
-]
 
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Value(_Settings):
-    """A value of each row: a column, or a text with columns in braces, or a constant; a text alone names a column."""
-
-    column: Text | None = None
-    """The column whose cells are the values."""
-    template: str | None = None
-    """A text with columns in braces, such as ``{actor}_{take}``."""
-    constant: Text | None = None
-    """The same value for every row."""
-    map: Map = Field(default={}, max_length=10_000)
-    """What the table's values are called here. Null: no value. Values that are not listed stay as they are."""
-    ranges: Annotated[dict[str, Text], BeforeValidator(_with_text_keys, json_schema_input_type=dict[str, Scalar])] = {}
-    """What numbers mean, ends included, such as ``65-72: happiness``."""
-    split: str | None = Field(default=None, min_length=1)
-    """What separates several values in a cell."""
-    scale: tuple[float, float] | None = None
-    """The ends of the table's scale, if they are not those of the field: numbers are converted."""
-
-    @model_validator(mode="after")
-    def _check(self) -> "Value":
-        if sum(source is not None for source in (self.column, self.template, self.constant)) != 1:
-            raise ValueError("a value is a column, a template or a constant: name one of them")
-        if bad := [name for name in self.ranges if not _RANGE.fullmatch(name)]:
-            raise ValueError(f"{bad[0]!r} is not a range of numbers such as 65-72")
-        if self.scale is not None and self.scale[0] == self.scale[1]:
-            raise ValueError("the ends of a scale differ")
-        return self
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that the value depends on."""
-        if self.template is not None:
-            return tuple(_BRACES.findall(self.template))
-        return () if self.column is None else (self.column,)
-
-    @property
-    def number_ranges(self) -> Iterator[tuple[float, float, str]]:
-        """The first and last number of each range, and what they mean."""
-        for name, meaning in self.ranges.items():
-            if match := _RANGE.fullmatch(name):
-                yield float(match[1]), float(match[2]), meaning
+def _check_rows(path: str | None) -> str | None:
+    if path is not None:
+        parse_path(path)
+    return path
 
 
-Column = Annotated[Value, BeforeValidator(_as_column, json_schema_input_type=str | int | float | Value)]
-
-
-def _as_template(value: Any) -> Any:
-    if isinstance(value, str) and _BRACES.search(value):
-        return {"template": value}
-    return _as_column(value)
-
-
-Template = Annotated[Value, BeforeValidator(_as_template, json_schema_input_type=str | int | float | Value)]
+Rows = Annotated[str | None, AfterValidator(_check_rows)]
 
 
 class Join(_Settings):
@@ -122,17 +40,31 @@ class Join(_Settings):
     """The file of the other table, or a glob."""
     by: Names
     """Columns of this table and the columns of the other that hold the same."""
+    take: dict[str, str] = {}
+    """Columns of the other table under names of one's own, such as one that both have."""
     columns: tuple[str, ...] = ()
     """Names of the other table's columns, if its first line has none."""
+    sheet: str | None = None
+    """The sheet of an Excel file or table of an audformat database, if it has several."""
+    rows: Rows = None
+    """Where the rows of a JSON file are, if they are not the file's own; see ``rows`` of tables."""
 
 
 class KnownBad(_Settings):
     """Rows that are left out, and why; they are counted."""
 
-    when: dict[str, Texts]
+    when: dict[str, Texts] = {}
     """The values of columns that all have to fit."""
+    same: tuple[str, ...] = ()
+    """Columns that all have to hold the same."""
     reason: str = Field(min_length=1, max_length=300)
     """Why they are left out, for the rejection."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "KnownBad":
+        if not self.when and len(self.same) < 2:
+            raise ValueError("name values in `when`, or two columns or more in `same`")
+        return self
 
 
 class Ticks(_Settings):
@@ -156,46 +88,6 @@ class Ticks(_Settings):
         return self
 
 
-class Item(_Settings):
-    """What is judged, as far as the table has it."""
-
-    id: Template | None = None
-    """Names the item in the tables; without it, rows with the same content are one item."""
-    media: Annotated[
-        tuple[Template, ...],
-        BeforeValidator(
-            lambda v: v if isinstance(v, list | tuple) else (v,), json_schema_input_type=Template | list[Template]
-        ),
-    ] = ()
-    """The raw file: the first of these paths that exists. Without any, the item is its text, or nothing is shown."""
-    text: Column | None = None
-    """What is judged, if it is a text."""
-    text_b: Column | None = None
-    """The second text of a pair."""
-    statement: Template | None = None
-    """A claim about the item, to be judged true or false."""
-    speaker: Column | None = None
-    """Who speaks or writes."""
-    participant: Column | None = None
-    """The person whom the item is of, whose consent counts and whom ``curate forget`` removes."""
-    title: Column | None = None
-    """What the item is called."""
-    keep: Names = {}
-    """Columns to keep, under names of one's own if they are to have others."""
-
-    @model_validator(mode="after")
-    def _check(self) -> "Item":
-        if (name := _repeated(self.keep.values())) is not None:
-            raise ValueError(f"two columns are kept as {name!r}: give each a name of its own")
-        return self
-
-    def values(self) -> Iterator[tuple[str, Value]]:
-        """Yield what an item has, by the name of the column of ``sources``."""
-        for name in ("text", "text_b", "statement", "speaker", "participant", "title"):
-            if (value := getattr(self, name)) is not None:
-                yield name, value
-
-
 class HubTable(_Settings):
     """The Parquet files of a data set on the Hugging Face Hub, or those that the Hub converted it to. No code runs."""
 
@@ -216,9 +108,14 @@ class Table(_Settings):
     """A table and what its columns mean: items, judgements of them, or both."""
 
     table: Globs = ()
-    """Files (globs) of one shape: .csv, .tsv, .json, .jsonl or .parquet; cells are read as text. A cell of a Parquet
-    file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar) have a row for each sample:
-    ``__key__``, a column for each suffix, and ``json.<name>``."""
+    """Files (globs) of one shape: .csv, .tsv, .json, .jsonl, .parquet, or Excel's .xlsx, .xls and .ods; cells are read
+    as text. Files of tiers (ELAN's .eaf, Praat's .TextGrid, .rttm, .ctm, NOVA's .annotation, .csv of CARMA) have a row
+    for each annotation, with the columns tier, tier_type, parent_tier, participant, annotator, start_s, end_s, text,
+    parent, id, confidence, media (the path of the recording that it names) and stem (its own path without suffix). A
+    cell of a Parquet file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar) have a row
+    for each sample: ``__key__``, a column for each suffix, and ``json.<name>``. An audformat database is its
+    ``db.yaml``: it has columns ``file``, ``start_s`` and ``end_s``, ``<split>``, those of ``sheet``, and what is known
+    of labels, such as ``speaker.gender``."""
     hub: Annotated[
         HubTable | None,
         BeforeValidator(
@@ -231,10 +128,26 @@ class Table(_Settings):
     ``<file>`` only, which ``extract`` takes apart."""
     columns: tuple[str, ...] = ()
     """Names of the columns, if the first line has none, or of the members of rows that are JSON lists."""
+    sheet: str | None = None
+    """The sheet of an Excel file, or table of an audformat database, if it has several. Hidden sheets are read only if
+    they are named. An id with leading zeros keeps them if its cell is text or has a format such as 00000; the format
+    cannot be read in .xls files."""
+    rows: Rows = None
+    """Where the rows of a JSON, JSON lines or Parquet file are, as a path of JMESPath to lists within its objects, such
+    as ``dialogues[].turns[]``. Columns are then members of a row, paths in it such as ``speaker.name``, ``^id`` for the
+    member ``id`` of the object that holds the row, ``^^id`` of what holds that, ``<index>`` for its place in its list
+    from 0 (of what is in no list: in its file), ``^labels[<index>]`` for the member of another list at that place,
+    ``<key>`` for the name of the member it is in, and ``<value>`` for a row that is a text or number."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
     """What separates cells; by default the character that gives most of the columns used."""
     quotes: bool = True
     """Whether quotation marks enclose cells; if not, they are characters like any other."""
+    where: dict[str, Texts] = {}
+    """What columns hold in the rows that this mapping is about, such as ``{tier: [anger, joy*]}``: ``*`` stands for any
+    characters. Other rows are for other mappings."""
+    ragged: bool = False
+    """Whether rows may have other numbers of cells than the first line: cells beyond it are not read, missing ones are
+    blank. If not, such rows are rejected, since a text with a delimiter might have moved their cells."""
     extract: dict[str, str] = {}
     """Regular expressions on columns; each named group becomes a column."""
     join: tuple[Join, ...] = ()
@@ -257,6 +170,10 @@ class Table(_Settings):
     """By field: columns with numbers of votes, and the labels they are for."""
     ticks: dict[str, Ticks] = {}
     """By field: which labels are ticked."""
+    stretches: dict[str, Stretches] = {}
+    """By field: which stretches of time rows mark, for timelines and traces; two raters may cut as they like."""
+    spans: dict[str, SpanMarks] = {}
+    """By field: which words of the item's text or dialogue rows mark."""
 
     @model_validator(mode="after")
     def _check(self) -> "Table":
@@ -264,7 +181,7 @@ class Table(_Settings):
             raise ValueError("name either `table`, `hub`, or `files` whose names say something")
         if self.files and (self.join or self.columns):
             raise ValueError("files have no columns but <file> and what `extract` takes out of it")
-        forms = [name for name in ("long", "wide", "votes", "ticks") if getattr(self, name)]
+        forms = [name for name in FORMS if getattr(self, name)]
         if len(forms) > 1:
             raise ValueError(f"judgements are either {' or '.join(forms)}: put the others into an entry of their own")
         if self.rater is not None and forms and forms[0] in ("wide", "votes"):
@@ -274,12 +191,18 @@ class Table(_Settings):
         if self.rater is None and any(ticks.label is not None for ticks in self.ticks.values()):
             raise ValueError("name the rater: a row for each label says which ticks are one judgement only with them")
         if not forms and self.item is None:
-            raise ValueError("the table gives neither items nor judgements: add long, wide, votes or ticks")
+            raise ValueError(
+                f"the table gives neither items nor judgements: add {', '.join(FORMS[:-1])} or {FORMS[-1]}"
+            )
+        if self.stretches and self.rater is None:
+            raise ValueError("name the rater: only then it shows which stretches are one judgement")
+        if self.spans and (self.item is None or (self.item.text is None and self.item.dialogue is None)):
+            raise ValueError("spans are of words that the same table has: name `item` with `text` or `dialogue`")
         for field, columns in self.wide.items():
-            if (rater := _repeated(columns.values())) is not None:
+            if (rater := repeated(columns.values())) is not None:
                 raise ValueError(f"two columns of {field} are judgements of rater {rater!r}: a rater judges once")
         for column, pattern in self.extract.items():
-            _check_pattern(column, pattern)
+            check_pattern(column, pattern)
         return self
 
     @property
@@ -290,12 +213,12 @@ class Table(_Settings):
     @property
     def has_judgements(self) -> bool:
         """Whether the table holds judgements."""
-        return bool(self.long or self.wide or self.votes or self.ticks)
+        return any(getattr(self, form) for form in FORMS)
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields of the label schema that are judged."""
-        return (*self.long, *self.wide, *self.votes, *self.ticks)
+        return tuple(name for form in FORMS for name in getattr(self, form))
 
     @property
     def extracted(self) -> tuple[str, ...]:
@@ -305,17 +228,21 @@ class Table(_Settings):
     def columns_used(self) -> dict[str, str]:
         """Return the columns that the mapping reads after joins, each with the setting that names it first."""
         used: dict[str, str] = {}
-        values: list[tuple[str, Value | None]] = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.rater)]
-        if self.item is not None:
-            values += [("item.id", self.item.id), *(("item.media", value) for value in self.item.media)]
-            values += [(f"item.{name}", value) for name, value in self.item.values()]
+        facts = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.rater)]
+        names = [(column, setting) for setting, value in facts if value is not None for column in value.columns]
+        names += [*self.item.columns_read()] if self.item is not None else []
+        values: list[tuple[str, Value | None]] = []
         values += [(f"long.{name}", value) for name, value in self.long.items()]
         for name, ticks in self.ticks.items():
             values += [(f"ticks.{name}.label", ticks.label), (f"ticks.{name}.value", ticks.value)]
-        names = [(column, setting) for setting, value in values if value is not None for column in value.columns]
+        names += [(column, setting) for setting, value in values if value is not None for column in value.columns]
         names += [(column, f"{form}.{name}") for form, name, columns in self._column_maps() for column in columns]
-        names += [(column, "item.keep") for column in (self.item.keep if self.item else ())]
-        names += [(column, "known_bad") for bad in self.known_bad for column in bad.when]
+        names += [(column, f"spans.{name}") for name, marks in self.spans.items() for column in marks.columns_read]
+        names += [
+            (column, f"stretches.{name}") for name, marks in self.stretches.items() for column in marks.columns_read
+        ]
+        names += [(column, "where") for column in self.where]
+        names += [(column, "known_bad") for bad in self.known_bad for column in (*bad.when, *bad.same)]
         names += [(column, "join") for join in self.join for column in join.by]
         for column, setting in names:
             used.setdefault(column, setting)
@@ -325,18 +252,23 @@ class Table(_Settings):
             used.setdefault(column, "extract")
         return used
 
+    @property
+    def judged_columns(self) -> tuple[str, ...]:
+        """The columns that hold judgements."""
+        long = [column for value in self.long.values() for column in value.columns]
+        maps = [column for _, _, columns in self._column_maps() for column in columns]
+        pairs = [(ticks.label, ticks.value) for ticks in self.ticks.values()]
+        ticked = [name for pair in pairs for value in pair if value is not None for name in value.columns]
+        return tuple(dict.fromkeys([*long, *maps, *ticked]))
+
     def _column_maps(self) -> Iterator[tuple[str, str, Mapping[str, str]]]:
         yield from (("wide", name, columns) for name, columns in self.wide.items())
         yield from (("votes", name, columns) for name, columns in self.votes.items())
         yield from (("ticks", name, ticks.columns) for name, ticks in self.ticks.items())
 
 
-def _repeated(names: Iterable[str]) -> str | None:
-    """Return the first name that comes twice; None if none does."""
-    return next((name for name, count in Counter(names).items() if count > 1), None)
-
-
-def _check_pattern(column: str, pattern: str) -> None:
+def check_pattern(column: str, pattern: str) -> None:
+    """Raise ``ValueError`` unless a pattern for a column is a regular expression with named groups, and short."""
     if len(pattern) > _MAX_PATTERN_CHARS:
         raise ValueError(f"the pattern for {column!r} is longer than {_MAX_PATTERN_CHARS} characters")
     try:
