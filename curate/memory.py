@@ -30,11 +30,11 @@ def keep_pandas_out() -> None:
     import pyarrow
 
     finder = _WithoutPandas()
-    sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, finder)
     try:
         pyarrow.array([0])  # It looks for pandas now, and never again.
     finally:
-        sys.meta_path.remove(finder)  # type: ignore[arg-type]
+        sys.meta_path.remove(finder)
 
 
 def map_file(file: IO[bytes]) -> mmap.mmap:
