@@ -3,119 +3,24 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from curate.annotation.importing.cells import Column, Globs, Map, Names, Template, Texts, Value
 from curate.corpus.hub_names import DATASET
 
+ExportFormat = Literal["label-studio", "argilla", "prodigy", "doccano", "coco", "cvat", "via"]
+"""The annotation tools whose exports can be read."""
+Offsets = Literal["characters", "utf16", "bytes"]
+RATER_COLUMN = "<rater>"
+"""A column that every export has: who judged; blank where it does not say."""
 FILE_COLUMN = "<file>"
 """A column that every table has: the name of its file."""
-_RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*-\s*(-?\d+(?:\.\d+)?)\s*")
-_BRACES = re.compile(r"\{([^{}]*)\}")
 _MAX_PATTERN_CHARS = 500
 
 
-def _text(value: Any) -> Any:
-    """Return the text that YAML made a number or a truth value of."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
-
-
-def _with_text_keys(value: Any) -> Any:
-    value = [value] if isinstance(value, str) else value
-    if isinstance(value, list | tuple):
-        return {_text(name): _text(name) for name in value if isinstance(name, str | int | float)}
-    return {_text(key): _text(member) for key, member in value.items()} if isinstance(value, Mapping) else value
-
-
-def _as_column(value: Any) -> Any:
-    return {"column": _text(value)} if isinstance(value, str | int | float) else value
-
-
-def _as_tuple(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-Globs = Annotated[tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])]
-Scalar = str | int | float | bool
-Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=Scalar)]
-Texts = Annotated[
-    tuple[Text, ...],
-    BeforeValidator(lambda v: v if isinstance(v, list | tuple) else (v,), json_schema_input_type=Scalar | list[Scalar]),
-]
-Names = Annotated[
-    dict[str, Text],
-    BeforeValidator(_with_text_keys, json_schema_input_type=str | list[Scalar] | dict[Scalar, Scalar]),
-]
-"""Columns and what each stands for; a column or a list of columns stands for itself."""
-Map = Annotated[
-    dict[str, Text | None],
-    BeforeValidator(_with_text_keys, json_schema_input_type=dict[Scalar, Scalar | None]),
-]
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Value(_Settings):
-    """A value of each row: a column, or a text with columns in braces, or a constant; a text alone names a column."""
-
-    column: Text | None = None
-    """The column whose cells are the values."""
-    template: str | None = None
-    """A text with columns in braces, such as ``{actor}_{take}``."""
-    constant: Text | None = None
-    """The same value for every row."""
-    map: Map = Field(default={}, max_length=10_000)
-    """What the table's values are called here. Null: no value. Values that are not listed stay as they are."""
-    ranges: Annotated[dict[str, Text], BeforeValidator(_with_text_keys, json_schema_input_type=dict[str, Scalar])] = {}
-    """What numbers mean, ends included, such as ``65-72: happiness``."""
-    split: str | None = Field(default=None, min_length=1)
-    """What separates several values in a cell."""
-    scale: tuple[float, float] | None = None
-    """The ends of the table's scale, if they are not those of the field: numbers are converted."""
-
-    @model_validator(mode="after")
-    def _check(self) -> "Value":
-        if sum(source is not None for source in (self.column, self.template, self.constant)) != 1:
-            raise ValueError("a value is a column, a template or a constant: name one of them")
-        if bad := [name for name in self.ranges if not _RANGE.fullmatch(name)]:
-            raise ValueError(f"{bad[0]!r} is not a range of numbers such as 65-72")
-        if self.scale is not None and self.scale[0] == self.scale[1]:
-            raise ValueError("the ends of a scale differ")
-        return self
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that the value depends on."""
-        if self.template is not None:
-            return tuple(_BRACES.findall(self.template))
-        return () if self.column is None else (self.column,)
-
-    @property
-    def number_ranges(self) -> Iterator[tuple[float, float, str]]:
-        """The first and last number of each range, and what they mean."""
-        for name, meaning in self.ranges.items():
-            if match := _RANGE.fullmatch(name):
-                yield float(match[1]), float(match[2]), meaning
-
-
-Column = Annotated[Value, BeforeValidator(_as_column, json_schema_input_type=str | int | float | Value)]
-
-
-def _as_template(value: Any) -> Any:
-    if isinstance(value, str) and _BRACES.search(value):
-        return {"template": value}
-    return _as_column(value)
-
-
-Template = Annotated[Value, BeforeValidator(_as_template, json_schema_input_type=str | int | float | Value)]
-
-
-class Join(_Settings):
+class Join(BaseModel, frozen=True, extra="forbid"):
     """Another table whose columns are added to the rows that it has a row for."""
 
     table: str
@@ -126,7 +31,7 @@ class Join(_Settings):
     """Names of the other table's columns, if its first line has none."""
 
 
-class KnownBad(_Settings):
+class KnownBad(BaseModel, frozen=True, extra="forbid"):
     """Rows that are left out, and why; they are counted."""
 
     when: dict[str, Texts]
@@ -135,7 +40,7 @@ class KnownBad(_Settings):
     """Why they are left out, for the rejection."""
 
 
-class Ticks(_Settings):
+class Ticks(BaseModel, frozen=True, extra="forbid"):
     """Labels that are ticked or not: a row for each label, or a column for each label."""
 
     label: Column | None = None
@@ -156,7 +61,7 @@ class Ticks(_Settings):
         return self
 
 
-class Item(_Settings):
+class Item(BaseModel, frozen=True, extra="forbid"):
     """What is judged, as far as the table has it."""
 
     id: Template | None = None
@@ -196,7 +101,7 @@ class Item(_Settings):
                 yield name, value
 
 
-class HubTable(_Settings):
+class HubTable(BaseModel, frozen=True, extra="forbid"):
     """The Parquet files of a data set on the Hugging Face Hub, or those that the Hub converted it to. No code runs."""
 
     dataset: str = Field(pattern=rf"^{DATASET}$")
@@ -212,7 +117,7 @@ class HubTable(_Settings):
         return f"hf://datasets/{self.dataset}@{self.revision}"
 
 
-class Table(_Settings):
+class Table(BaseModel, frozen=True, extra="forbid"):
     """A table and what its columns mean: items, judgements of them, or both."""
 
     table: Globs = ()
@@ -229,6 +134,13 @@ class Table(_Settings):
     files: Globs = ()
     """Instead of ``table``: raw files (globs) whose folders and names say something. Each is a row with the column
     ``<file>`` only, which ``extract`` takes apart."""
+    format: ExportFormat | None = None
+    """The annotation tool whose exports the files are. Each answer of a rater is a row with a column for each control
+    (field or question), for what the task says, and ``<rater>`` and ``<media>``, the name of its file."""
+    frame_rate_hz: float | None = Field(default=None, gt=0, le=1_000)
+    """The frames per second of the videos, if the export counts frames."""
+    offsets: Offsets | None = None
+    """How the export counts places in texts, if it neither quotes them nor is clear about it."""
     columns: tuple[str, ...] = ()
     """Names of the columns, if the first line has none, or of the members of rows that are JSON lists."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
@@ -262,6 +174,7 @@ class Table(_Settings):
     def _check(self) -> "Table":
         if sum(map(bool, (self.table, self.files, self.hub))) != 1:
             raise ValueError("name either `table`, `hub`, or `files` whose names say something")
+        self._check_format()
         if self.files and (self.join or self.columns):
             raise ValueError("files have no columns but <file> and what `extract` takes out of it")
         forms = [name for name in ("long", "wide", "votes", "ticks") if getattr(self, name)]
@@ -281,6 +194,23 @@ class Table(_Settings):
         for column, pattern in self.extract.items():
             _check_pattern(column, pattern)
         return self
+
+    def _check_format(self) -> None:
+        if self.format is None:
+            if self.frame_rate_hz is not None or self.offsets is not None:
+                raise ValueError("frame_rate_hz and offsets are for exports of annotation tools: name their `format`")
+            return
+        if not self.table:
+            raise ValueError("an export of an annotation tool is a file: name it in `table`")
+        if self.columns or self.delimiter or not self.quotes:
+            raise ValueError("with a format, columns are known: leave out columns, delimiter and quotes")
+        if self.wide or self.votes or self.ticks:
+            raise ValueError("each row of an export is one judgement: name its fields in `long`")
+
+    @property
+    def judge(self) -> Value | None:
+        """Who judged: ``rater``, or in exports of annotation tools whoever they name."""
+        return self.rater or (Value(column=RATER_COLUMN) if self.format is not None else None)
 
     @property
     def places(self) -> tuple[str | HubTable, ...]:
@@ -305,7 +235,7 @@ class Table(_Settings):
     def columns_used(self) -> dict[str, str]:
         """Return the columns that the mapping reads after joins, each with the setting that names it first."""
         used: dict[str, str] = {}
-        values: list[tuple[str, Value | None]] = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.rater)]
+        values: list[tuple[str, Value | None]] = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.judge)]
         if self.item is not None:
             values += [("item.id", self.item.id), *(("item.media", value) for value in self.item.media)]
             values += [(f"item.{name}", value) for name, value in self.item.values()]

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from curate.annotation.importing.cells import Value
 from curate.annotation.importing.rows import MAX_QUOTED, problems_of
-from curate.annotation.importing.settings import Value
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.annotation.importing.exports.files import parse_json
 from curate.corpus.archives.cells import media_columns, parquet_errors, read_cells
 from curate.corpus.sources import MEMBER
 from curate.errors import InvalidRow
@@ -88,19 +89,6 @@ def _json_list(path: Path) -> list[Any]:
     if not isinstance(content, list):
         raise InvalidRow("it is neither a list of objects or lists nor an object of lists")
     return content
-
-
-def parse_json(text: bytes) -> Any:
-    """Return what JSON says. Raises ``ValueError``, also for two members of one name, and ``RecursionError``."""
-    return json.loads(text, object_pairs_hook=_unique_members)
-
-
-def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"two members are named {next(name for name in names if names.count(name) > 1)[:60]}")
-    return members
 
 
 def to_text(value: Any) -> str | None:

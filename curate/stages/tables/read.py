@@ -12,6 +12,7 @@ from curate.corpus.sources import RawFolders
 from curate.errors import InvalidRow
 from curate.stages.tables.delimited import Row, Rows, listed, open_rows
 from curate.stages.tables.documents import json_columns, json_rows, parquet_columns, read_parquet
+from curate.stages.tables.exports import export_columns
 from curate.stages.tables.plain import read_plain
 from curate.stages.tables.shards import SUFFIXES as SHARDS
 from curate.stages.tables.shards import is_shard, shard_columns, shard_rows
@@ -27,6 +28,8 @@ _ROWS = 50_000
 def columns_of(path: Path, table: Table | Join, wanted: Collection[str]) -> list[str]:
     """Return the names of the columns of a file. Raises ``InvalidRow`` or ``OSError`` if it cannot be read."""
     suffix = path.suffix.lower()
+    if isinstance(table, Table) and table.format is not None:
+        return export_columns(path, table)
     if table.columns:
         return list(table.columns)
     if suffix in _DELIMITED:

@@ -20,6 +20,7 @@ from curate.labels.fields.boxes.shapes import (
 )
 from curate.labels.fields.checks import known_label, label_lines, members, unanimous
 from curate.labels.fields.clock import MAX_S, checked_time, keyframe_time, rate_of, to_frame
+from curate.labels.fields.marks import Marks, to_fraction
 from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.fields.results import Result, control_suffix, region_label, value_of
 from curate.labels.layout import Layout
@@ -136,6 +137,30 @@ class Boxes(Field):
             f"height from 0 to 1{over}; an empty list where there is none. Labels:",
             *label_lines(self.taxonomy),
         ]
+
+    @property
+    def marked_taxonomy(self) -> Taxonomy:
+        return self.taxonomy
+
+    def from_marks(self, marked: Marks, item: ItemContext) -> Any:
+        """See ``Field.from_marks``: boxes are cut at the edges of the picture."""
+        pixels = (item.width_px, item.height_px)
+        boxes: list[dict[str, Any]] = []
+        for mark in marked.marks:
+            size = mark.size or pixels
+            if self.over == "image":
+                if mark.box is None:
+                    raise ValueError(f"{mark.label!r} does not mark a box in a picture")
+                boxes.append({**to_fraction(mark.box, size), "label": mark.label})
+                continue
+            if not mark.track:
+                raise ValueError(f"{mark.label!r} does not mark a box that moves in a video")
+            keyframes = [
+                {"time_s": frame.time_s, **to_fraction(frame.box, size), "visible": frame.visible}
+                for frame in mark.track
+            ]
+            boxes.append({"label": mark.label, "keyframes": keyframes})
+        return self.check(boxes, item)
 
     @property
     def exclusive_part(self) -> str:
