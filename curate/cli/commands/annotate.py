@@ -1,7 +1,8 @@
 """``curate annotate``: the loop in which people correct the labels."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -10,10 +11,24 @@ from curate.cli.options import INCOMPLETE, WORKSPACE, Json, OptionalRecipe, Sett
 from curate.sentences import count_of
 
 if TYPE_CHECKING:
+    from curate.annotation.importing.settings import ExportFormat
     from curate.recipe import LoadedRecipe
     from curate.stages.annotate import Annotate
 
 _MAX_PROBLEMS = 20
+
+
+class ToolName(StrEnum):
+    """The annotation tools whose exports can be imported, as in ``READERS``."""
+
+    LABEL_STUDIO = "label-studio"
+    ARGILLA = "argilla"
+    PRODIGY = "prodigy"
+    DOCCANO = "doccano"
+    COCO = "coco"
+    CVAT = "cvat"
+    VIA = "via"
+
 
 app = typer.Typer(cls=WholeHelp, help="Let people correct the labels in Label Studio.", no_args_is_help=True)
 
@@ -131,8 +146,22 @@ def pull_command(
 
 @app.command("import")
 def import_command(
-    table: Annotated[Path, typer.Argument(help="A CSV, TSV, JSON, JSON lines or Parquet file.")],
-    mapping: Annotated[Path, typer.Option("--map", metavar="FILE", help="A YAML file: what its columns mean.")],
+    table: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE|FOLDER",
+            help="A CSV, TSV, JSON, JSON lines or Parquet file; with --format, an export: a file, folder or .zip.",
+        ),
+    ],
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE",
+            help="A YAML file: what its columns mean.",
+            show_default="with --format, controls called like fields",
+        ),
+    ] = None,
     recipe: OptionalRecipe = None,
     workspace: Workspace = WORKSPACE,
     settings: Settings = None,
@@ -143,31 +172,40 @@ def import_command(
         bool, typer.Option("--replace", help="Withdraw what a table of this name had before and has no longer.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Import nothing if a row cannot be used.")] = False,
+    tool: Annotated[ToolName | None, typer.Option("--format", help="The annotation tool that exported it.")] = None,
     json: Json = False,
 ) -> None:
     """Add judgements from a table to items that are in the workspace; the same table adds nothing twice.
 
     The mapping is that of `ingest: {tables: [...]}`, such as `{item_id: clip, rater: who, long: {emotion: label}}`.
-    Items go by their id, the id in their corpus, or their raw file.
+    Items go by their id, the id in their corpus, or their raw file; in exports of annotation tools (`--format`), also
+    by their text. Raters, times, skips and what answers started from are kept; what is not mapped is counted.
     """
     from curate.cli.output import note, say, show_json
     from curate.pipeline import open_corpus
     from curate.recipe import load_recipe
     from curate.stages.tables.importing import import_table
+    from curate.stages.tables.store import listed_counts
     from curate.storage.workspace import Workspace as Opened
 
     loaded = load_recipe(recipe_of(recipe, workspace), settings or (), check_sources=False)
     opened = Opened(workspace, create=False)
     with opened.lock():
         corpus = open_corpus(loaded, opened)
-        done = import_table(corpus, table, mapping, name=name, replaces=replace, is_strict=strict)
+        form = cast("ExportFormat", tool.value) if tool is not None else None
+        done = import_table(corpus, table, mapping, tool=form, name=name, replaces=replace, is_strict=strict)
     if json:
         show_json(done._asdict())
     else:
+        if done.mapping and mapping is None:
+            columns = ", ".join(f"{field} from {column}" for field, column in done.mapping["long"].items())
+            say(f"read {columns}; items are named by {done.mapping['item_id']}")
         say(
             f"{count_of(done.judgements, 'judgement')} of {count_of(done.items, 'item')}: {done.created:,} new, "
             f"{done.updated:,} changed, {done.deleted:,} withdrawn"
         )
+        if done.left_out:
+            note(f"left out: {listed_counts(done.left_out)}")
         for problem in done.problems[:_MAX_PROBLEMS]:
             note(problem)
         if len(done.problems) > _MAX_PROBLEMS:

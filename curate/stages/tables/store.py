@@ -149,17 +149,23 @@ def keyed_items(corpus: Corpus, collection: str | None) -> pa.Table:
     )
 
 
-def named_items(corpus: Corpus) -> "pl.DataFrame":
+def named_items(corpus: Corpus, *, with_texts: bool = False) -> "pl.DataFrame":
     """Return the names that items go by (``KEY``), one ``item_id`` of each, and how many ``items`` share the name.
 
-    An item goes by its id, its id in the tables of its corpus, its raw file, and the last part of that file's path.
+    An item goes by its id, its id in the tables of its corpus, its raw file, and the last part of that file's path;
+    with ``with_texts``, also by its text.
     """
     import polars as pl
 
     named = _named(corpus, corpus.read("sources", ["source_id", "key", "file"]), ("key", "file", "name"))
-    ids = pl.DataFrame(corpus.read("items", ["item_id"]))
-    by_id = ids.select(pl.col("item_id").alias(KEY), "item_id", pl.lit(1, pl.UInt32).alias("items"))
-    return pl.concat([by_id, named.join(by_id, on=KEY, how="anti")])
+    items = pl.DataFrame(corpus.read("items", ["item_id", "text"] if with_texts else ["item_id"]))
+    by_id = items.select(pl.col("item_id").alias(KEY), "item_id", pl.lit(1, pl.UInt32).alias("items"))
+    every = pl.concat([by_id, named.join(by_id, on=KEY, how="anti")])
+    if not with_texts:
+        return every
+    texts = items.select(pl.col("text").str.strip_chars().alias(KEY), "item_id").filter(pl.col(KEY).str.len_bytes() > 0)
+    by_text = texts.group_by(KEY).agg(pl.col("item_id").min(), pl.len().cast(pl.UInt32).alias("items"))
+    return pl.concat([every, by_text.join(every, on=KEY, how="anti")])
 
 
 def _named(corpus: Corpus, sources: pa.Table, kinds: Sequence[str]) -> "pl.DataFrame":

@@ -14,6 +14,7 @@ from curate.annotation.importing.provenance import CREATED, SKIPPED, Provenance,
 from curate.errors import InvalidRow
 
 GROUND_TRUTH = "<ground truth>"
+_MAX_S = 1e9
 _FACTS = ("annotator", "annotation_id", "created_at", "updated_at", "lead_time")
 
 
@@ -106,8 +107,12 @@ def _rater(user: Any) -> str | None:
 
 
 def _seconds(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value < 1e9 else None
+    """Return the seconds that a rater took, a number or the text of one; None for anything else."""
+    try:
+        seconds = None if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return seconds if seconds is not None and 0 <= seconds < _MAX_S else None
 
 
 def _length(value: Any) -> int:
