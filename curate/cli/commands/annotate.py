@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -192,7 +192,7 @@ def import_command(
     opened = Opened(workspace, create=False)
     with opened.lock():
         corpus = open_corpus(loaded, opened)
-        form = cast("ExportFormat", tool.value) if tool is not None else None
+        form: ExportFormat | None = None if tool is None else tool.value
         done = import_table(corpus, table, mapping, tool=form, name=name, replaces=replace, is_strict=strict)
     if json:
         show_json(done._asdict())

@@ -13,6 +13,7 @@ from curate.annotation.importing.rows import LINE, PLACE, TableRows, no_problems
 from curate.annotation.importing.settings import FILE_COLUMN, RATER_COLUMN, ExportFormat, Table
 from curate.errors import InvalidRow
 from curate.media.words.encodings import is_unicode
+from curate.stages.tables.delimited import listed
 
 if TYPE_CHECKING:
     pass
@@ -33,6 +34,25 @@ def open_export(path: Path, table: Table) -> Export:
 def export_columns(path: Path, table: Table) -> list[str]:
     """Return the names of the columns of an export. Raises ``InvalidRow`` or ``OSError``."""
     return readers.columns_of(open_export(path, table))
+
+
+def missing_answers(files: Sequence[tuple[str, Path]], table: Table, wanted: Sequence[str]) -> str | None:
+    """Return a sentence if files cannot be read, or if none of them has a column: one alone may lack answers."""
+    names: dict[str, None] = {}
+    for file, path in files:
+        try:
+            names.update(dict.fromkeys(export_columns(path, table)))
+        except OSError as error:
+            return f"{file} cannot be read: {error.strerror}"
+        except InvalidRow as error:
+            return f"{file} cannot be read as an export of {table.format}: {error.message}"
+    absent = [name for name in wanted if name not in names]
+    if not absent:
+        return None
+    noun = "column" if len(absent) == 1 else "columns"
+    exported = files[0][0] if len(files) == 1 else f"none of {len(files)} files"
+    has = "has no" if len(files) == 1 else "has a"
+    return f"{exported} {has} {noun} {listed(absent)}; the columns are {listed(list(names))}"
 
 
 def forget_exports() -> None:

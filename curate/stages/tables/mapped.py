@@ -17,7 +17,7 @@ from curate.annotation.importing.settings import FILE_COLUMN, HubTable, Table
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import LabelSchema
 from curate.stages.tables.delimited import listed
-from curate.stages.tables.exports import forget_exports, read_export_rows
+from curate.stages.tables.exports import forget_exports, missing_answers, read_export_rows
 from curate.stages.tables.read import columns_of, missing_columns, read_file
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ def table_problems(tables: Sequence[Table], find: Find) -> Iterator[tuple[int, s
                 _listed(table, find)
         except InvalidRow as error:
             yield number, error.message
+            continue
+        if table.format is not None and not table.join:
+            if problem := missing_answers(files, table, _used(table)):
+                yield number, problem
             continue
         for name, path in files:
             try:
@@ -180,6 +184,10 @@ def _listed(table: Table, find: Find) -> "pl.DataFrame":
     return pl.DataFrame({FILE_COLUMN: list(names), LINE: 1}, schema={FILE_COLUMN: pl.String, LINE: pl.Int64})
 
 
+def _used(table: Table) -> list[str]:
+    return [column for column in table.columns_used() if column != FILE_COLUMN]
+
+
 def _columns(
     name: str, path: Path, table: Table, joined: Sequence[Sequence[tuple[str, Path]]]
 ) -> tuple[list[str], list[list[str]]]:
@@ -187,9 +195,9 @@ def _columns(
 
     Raises ``InvalidRow`` with a sentence if a column is in none of them.
     """
-    used = [column for column in table.columns_used() if column != FILE_COLUMN]
+    used = _used(table)
     if not table.join:
-        if problem := missing_columns(path, name, table, used):
+        if table.format is None and (problem := missing_columns(path, name, table, used)):
             raise InvalidRow(problem)
         return [*used, FILE_COLUMN], []
     names = _names(path, name, table, used)
