@@ -15,19 +15,21 @@ _TIMED = ("times_s", "boxes", "landmarks", "scores")
 
 
 def mask_rows(table: str, rows: pa.Table, tombstones: Tombstones) -> pa.Table:
-    """Return rows of any table without texts, turns, pictures and face positions of forgotten parts of their source.
+    """Return rows of any table without texts, turns, pictures, face positions and signals of forgotten parts.
 
-    Only ``sources``, ``items`` and ``faces`` have such. Texts keep their length, so that positions in them stay right.
+    Only ``sources``, ``items``, ``faces`` and ``signals`` have such. Texts keep their length, so that positions in them
+    stay right.
     """
-    if table not in ("sources", "items", "faces") or not tombstones:
+    if table not in _MASKS or not tombstones:
         return rows
-    parts = tombstones.parts_by_source(rows["source_id"])
+    find_parts = tombstones.measured_parts_by_source if table == "signals" else tombstones.parts_by_source
+    parts = find_parts(rows["source_id"])
     speakers = _speakers(rows, tombstones)
     is_near = pc.is_in(rows["source_id"], value_set=pa.array(sorted(parts), pa.string()))
     if speakers:
         is_near = pc.or_(is_near, pc.is_valid(rows["dialogue"]))
     before = rows.filter(is_near).to_pylist()
-    mask = _mask_track if table == "faces" else _mask_item if table == "items" else _mask_source
+    mask = _MASKS[table]
     after = [mask(row, parts.get(row["source_id"], ()), speakers) for row in before]
     if after == before:
         return rows
@@ -89,3 +91,24 @@ def _mask_track(row: Row, stones: Sequence[Tombstone], speakers: frozenset[str])
         visible = [index for index, time_s in enumerate(row["times_s"]) if is_seen(time_s)]
         masked |= {name: [row[name][index] for index in visible] for name in _TIMED if row[name]}
     return masked
+
+
+def _mask_signal(row: Row, stones: Sequence[Tombstone], speakers: frozenset[str]) -> Row:
+    """Return a signal without its values in forgotten seconds; one value for a whole source is of all its parts."""
+    spans = [(stone.start_s, stone.end_s) for stone in stones if stone.start_s is not None and stone.end_s is not None]
+    if not spans:
+        return row
+    if row["times_s"] is None:
+        return {**row, "values": [[None] * len(values) for values in row["values"]]}
+    times_s = np.asarray(row["times_s"], np.float64)
+    is_kept = np.ones(len(times_s), np.bool_)
+    for start, end in spans:
+        is_kept &= (times_s < start) | (times_s >= end)
+    if is_kept.all():
+        return row
+    kept = np.flatnonzero(is_kept).tolist()
+    values = [[column[index] for index in kept] for column in row["values"]]
+    return {**row, "times_s": times_s[is_kept].tolist(), "values": values}
+
+
+_MASKS = {"sources": _mask_source, "items": _mask_item, "faces": _mask_track, "signals": _mask_signal}

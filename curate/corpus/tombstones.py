@@ -50,6 +50,8 @@ class Tombstone(BaseModel):
     channel: int | None = None
     turn: int | None = None
     chars: tuple[int, int] | None = None
+    cuts: bool = True
+    """Whether no other item may be cut from that part; if not, only what was measured then is forgotten"""
 
 
 class Tombstones:
@@ -152,6 +154,8 @@ class Tombstones:
             if column in rows.column_names and self._keys[kind]:
                 names = self.holds(kind, rows[column].drop_null().unique().to_pylist())
                 is_forgotten |= pc.is_in(rows[column], value_set=pa.array(sorted(names), pa.string())).to_numpy()
+        if "parents" in rows.column_names and self.stones:
+            is_forgotten |= self._of_parents(rows["parents"])
         if {"source_id", "item_id", "start_s", "turn"} <= set(rows.column_names):
             is_forgotten |= self._parts_of_sources(rows)
             if "text" in rows.column_names and self.stones:
@@ -159,8 +163,26 @@ class Tombstones:
                 is_forgotten |= pc.fill_null(is_masked, False).to_numpy()
         return pa.array(is_forgotten)
 
+    def _of_parents(self, parents: pa.ChunkedArray) -> NDArray[np.bool_]:
+        """Return which derived rows come from something forgotten."""
+        is_forgotten = np.zeros(len(parents), np.bool_)
+        start = 0
+        for chunk in parents.chunks:
+            members = chunk.flatten()
+            rows = pa.table({name: members.field(name) for name in ("item_id", "source_id", "participant", "speaker")})
+            owners = np.asarray(pc.list_parent_indices(chunk))
+            is_forgotten[start + owners[np.asarray(self.forgotten_rows(rows))]] = True
+            start += len(chunk)
+        return is_forgotten
+
     def parts_by_source(self, source_ids: pa.ChunkedArray) -> dict[str, list[Tombstone]]:
-        """Return the forgotten parts of these sources, by source."""
+        """Return the forgotten parts of these sources, by source, from which no item may be cut."""
+        parts = self.measured_parts_by_source(source_ids)
+        cut_parts = {source_id: [stone for stone in stones if stone.cuts] for source_id, stones in parts.items()}
+        return {source_id: stones for source_id, stones in cut_parts.items() if stones}
+
+    def measured_parts_by_source(self, source_ids: pa.ChunkedArray) -> dict[str, list[Tombstone]]:
+        """Return the parts of these sources, by source, of which nothing that was measured may stay."""
         if not self._parts:
             return {}
         keys = {source_id: self.key("source", source_id) for source_id in source_ids.drop_null().unique().to_pylist()}

@@ -23,7 +23,10 @@ from curate.pipeline.notices import list_notices
 from curate.recipe import load_recipe
 from curate.stages.ingest.finding import find_files
 from curate.storage.workspace import Workspace
+from tests.support.audio_database import make_database
+from tests.support.media_builders import make_tone, write_media
 from tests.support.runs import run_quietly
+from tests.support.workbooks import make_workbook
 
 
 def make_interviews(folder: Path) -> None:
@@ -82,6 +85,17 @@ def make_dialogues(folder: Path) -> None:
     (folder / "sizes.csv").write_text("name,size\na,1\n")
 
 
+def make_nested(folder: Path) -> None:
+    """Dialogues within a JSON file, each turn with a label."""
+    turns = [
+        {"who": "Ann", "said": "You promised to be here.", "emotion": "anger"},
+        {"who": "Bob", "said": "I am so sorry!", "emotion": "sadness"},
+        {"who": "Ann", "said": "Well, let us go then.", "emotion": "neutral"},
+    ]
+    dialogues = [{"id": "d1", "split": "train", "talk": {"turns": turns}}, {"id": "d2", "talk": {"turns": turns[1:]}}]
+    (folder / "corpus.json").write_text(json.dumps({"version": 2, "dialogues": dialogues}))
+
+
 CASES = {
     # maker: unit and number of items, judgements, values of the judged fields
     "interviews": (make_interviews, {"utterance"}, 2, 0, {}),
@@ -98,6 +112,7 @@ CASES = {
     ),
     "split": (make_split, {"post"}, 2, 3, {"v": Counter({3: 1, 4: 1, 2: 1}), "d": Counter({3: 2, 1: 1})}),
     "dialogues": (make_dialogues, {"utterance"}, 3, 0, {}),
+    "nested": (make_nested, {"post"}, 5, 5, {"emotion": Counter({"anger": 1, "sadness": 2, "neutral": 2})}),
 }
 
 
@@ -126,6 +141,28 @@ def test_a_proposed_recipe_runs_unchanged(case, tmp_path):
     for field, expected in values.items():
         assert Counter(act[field] for act in acts) == expected
     assert {row["reason"] for row in corpus.read("rejections").to_pylist()} <= {"no_face"}
+
+
+def test_turns_within_json_know_their_dialogue_and_stay_with_it(tmp_path):
+    make_nested(tmp_path)
+    proposal = propose(tmp_path / "corpus.json", licence="CC0-1.0")
+    recipe = yaml.safe_load(proposal.files["corpus.yaml"])
+    ingest, export = recipe["stages"][0], recipe["stages"][-1]
+    assert ingest["tables"] == [
+        {
+            "table": "corpus.json",
+            "rows": "dialogues[].talk.turns[]",
+            "item": {
+                "id": "{^^id}_{<index>}",
+                "text": "said",
+                "speaker": "who",
+                "keep": {"^^id": "dialogue_id", "<index>": "turn_in_dialogue"},
+            },
+            "long": {"emotion": "emotion"},
+        }
+    ]
+    assert export["split"]["disjoint_by"] == ["speaker", "source", "dialogue_id"]
+    assert "rows of one ^^id stay in one split" in proposal.seen
 
 
 def test_what_was_seen_and_left_out_is_said(tmp_path):
@@ -187,6 +224,39 @@ def test_names_from_files_end_no_comment(tmp_path):
     assert yaml.safe_load(proposal.files["good.yaml"])["recipe"] == "good"
 
 
+@pytest.mark.parametrize("raters", [True, False])
+def test_an_audformat_database(tmp_path, raters):
+    make_database(tmp_path / "emo", "csv", raters=raters)
+    for seed, name in enumerate(("audio/a.wav", "audio/b.wav", "c.wav")):
+        (tmp_path / "emo" / name).parent.mkdir(exist_ok=True)
+        write_media(tmp_path / "emo" / name, sound=make_tone(0.5, level=0.1 + seed / 10))
+    proposal = propose(tmp_path / "emo")
+    recipe, schema = (yaml.safe_load(proposal.files[name]) for name in ("emo.yaml", "emo.v1.yaml"))
+    (table,) = recipe["stages"][0]["tables"]
+    assert recipe["stages"][0]["licence"] == "CC-BY-4.0"
+    assert table["item"] == {"id": "file", "media": "file", "speaker": "speaker", "keep": {"<split>": "split"}}
+    assert schema["fields"]["valence"] == {"type": "scale", "minimum": 0.0, "maximum": 1.0, "level": "interval"}
+    assert yaml.safe_load(proposal.files["emo_emotion.v1.yaml"])["labels"] == ["A", "H"]
+    assert table["wide"]["emotion"] == (
+        {"emotion": "ann", "emotion.m": "machine"} if raters else {"emotion": "emotion", "emotion.m": "emotion.m"}
+    )
+    assert "table segments is not used: it is about segments of files" in proposal.notes
+    path, *_ = write_proposal(proposal)
+    result = run_quietly(path, tmp_path / "w", until="annotate")
+    assert result.stages[-1].counts["judgements"] == (7 if raters else 9)
+
+
+def test_an_excel_table_is_looked_at(tmp_path):
+    rows = [["id", "text", "emotion", "annotator"]]
+    rows += [[f"{i:03}", f"This is what post {i} says.", ("anger", "fear")[i % 2], "r1"] for i in range(8)]
+    make_workbook(tmp_path / "posts.xlsx", {"Posts": rows, "Old": rows}, hidden=["Old"])
+    table = yaml.safe_load(propose(tmp_path).files[f"{tmp_path.name}.yaml"])["stages"][0]["tables"][0]
+    assert table["table"] == "posts.xlsx"
+    assert table["item"] == {"id": "id", "text": "text"}
+    assert table["rater"] == "annotator"
+    assert table["long"] == {"emotion": "emotion"}
+
+
 def test_a_parquet_table_is_looked_at(tmp_path):
     table = pa.table({"post": ["I am so glad.", "Go away, all of you."], "sentiment": ["positive", "negative"]})
     pq.write_table(table, tmp_path / "posts.parquet")
@@ -222,7 +292,8 @@ def test_nothing_is_overwritten(there, tmp_path):
     ("files", "message"),
     [
         ({}, "holds no media, no texts and no table of items"),
-        ({"a.xlsx": "x"}, "but 1 .xlsx"),
+        ({"a.docx": "x"}, "but 1 .docx"),
+        ({"a.xlsx": "x"}, "a.xlsx cannot be read as a table: it is no workbook"),
         ({"a.csv": "x,y\n1,2\n"}, "holds no media"),
         (
             {"a.csv": "I love it so much that I could cry all day and night long my friends,4\nb,2\n"},

@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 from pyarrow import parquet
 
 from curate.cli.commands.forget import forget_command
+from curate.corpus.masking import mask_rows
 from curate.corpus.spec import open_table
 from curate.corpus.tombstones import MASK, Tombstones
 from curate.errors import CurateError, InvalidInput, WorkspaceUnusable
@@ -28,6 +29,7 @@ from tests.support.release_builders import make_corpus, make_flac, make_jpeg, ma
 from tests.support.runs import run_quietly
 
 TODAY = date(2027, 3, 1)
+PULSE = 7000.125
 REPLY = "the model speaks of item "
 
 
@@ -39,6 +41,8 @@ def whole(tmp_path_factory) -> Path:
     export(made)
     keys = {f"pre-{n}": f"key-{n}" for n in range(6)}
     made.corpus.update_column("prelabels", "request_key", keys)
+    signals = open_table(made.corpus.workspace, "signals", made.corpus.labels)
+    signals.commit([make_signal(n) | {"work": "signals-work"} for n in range(3)], metadata={})
     for at in ("faces", "shots"):
         rows = [{"source_id": f"source-{n:04d}", "start_s": n * 1.5, "end_s": n * 1.5 + 1} for n in range(3)]
         if at == "faces":
@@ -66,6 +70,14 @@ def whole(tmp_path_factory) -> Path:
     (root / "previews" / "film.html").write_text("<p>Sentence 1, ünïcode")
     (root / ".settled.json").write_text('{"rejection": "item-0001"}')
     return root
+
+
+def make_signal(number: int) -> dict:
+    """A signal of a source with one value in each of its two items: 7000.125 for the first item of all, and so on."""
+    items = (number, number + 3)
+    signal = {"signal_id": f"pulse-{number}", "source_id": f"source-{number:04d}", "file": f"film-{number}.mp4"}
+    signal |= {"signal": "pulse", "names": ["bpm"], "values": [[PULSE + item for item in items]]}
+    return signal | {"times_s": [item * 1.5 + 0.5 for item in items]}
 
 
 @pytest.fixture
@@ -116,6 +128,7 @@ def item_needles(number: int) -> list[bytes]:
         f"{REPLY}{number}.",
         f"pre-{number}",
         f"act-{number}-",
+        str(PULSE + number),
     ]
     return [*media, *(sha256_of(data).encode() for data in media), *(text.encode() for text in texts)]
 
@@ -403,3 +416,19 @@ def test_rows_of_all_tables_are_recognised(tmp_path):
     assert tombstones.forgotten_rows(pa.table({"source_id": ["a"]})).to_pylist() == [False]
     with pytest.raises(InvalidInput):
         plan_forgetting(workspace, Scope("source", "none"), "asked", today=TODAY)
+
+
+def test_a_signal_keeps_what_was_measured_in_other_seconds(workspace):
+    do_forget(workspace, "item", "item-0001")
+    table = open_table(workspace, "signals", make_labels())
+    rows = {row["source_id"]: row for row in table.read().to_pylist()}
+    assert (rows["source-0001"]["times_s"], rows["source-0001"]["values"]) == ([6.5], [[PULSE + 4]])
+    assert rows["source-0000"]["values"] == [[PULSE, PULSE + 3]]
+    do_forget(workspace, "source", "source-0000")
+    assert sorted(row["source_id"] for row in table.read().to_pylist()) == ["source-0001", "source-0002"]
+    # Read again, the file of the signal gives no more than before.
+    again = pa.Table.from_pylist([make_signal(1)], schema=table.spec.schema)
+    masked = mask_rows("signals", again, Tombstones.read(workspace))
+    assert masked["values"].to_pylist() == [[[PULSE + 4]]]
+    whole_file = pa.Table.from_pylist([make_signal(1) | {"times_s": None}], schema=table.spec.schema)
+    assert mask_rows("signals", whole_file, Tombstones.read(workspace))["values"].to_pylist() == [[[None, None]]]

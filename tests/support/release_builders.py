@@ -16,7 +16,7 @@ from curate.storage.workspace import Workspace
 
 EPOCH = datetime(2027, 1, 1, tzinfo=UTC)
 EMOTIONS = ("happiness", "sadness", "anger", "fear")
-LIVE = {name: LiveWork.of([f"{name}-work"]) for name in ("sources", "items", "faces", "prelabels", "labels")}
+LIVE = {name: LiveWork.of([f"{name}-work"]) for name in ("sources", "signals", "items", "faces", "prelabels", "labels")}
 
 
 class Made(NamedTuple):

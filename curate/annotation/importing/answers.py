@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from curate.annotation.importing.cells import Value
 from curate.annotation.importing.rows import MAX_QUOTED
+from curate.annotation.importing.value_settings import Value
 from curate.annotation.importing.values import Coded, similar, translate
 from curate.labels import Field
 from curate.labels.fields.marks import Mark, Marks, to_marks

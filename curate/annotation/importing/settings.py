@@ -5,9 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from curate.annotation.importing.cells import Column, Globs, Map, Names, Template, Texts, Value
+from curate.annotation.importing.paths import parse_path
+from curate.annotation.importing.turn_settings import SpanMarks, Turns
+from curate.annotation.importing.value_settings import Column, Globs, Map, Names, Template, Texts, Value
 from curate.corpus.hub_names import DATASET
 
 ExportFormat = Literal["label-studio", "argilla", "prodigy", "doccano", "coco", "cvat", "via"]
@@ -17,10 +19,25 @@ RATER_COLUMN = "<rater>"
 """A column that every export has: who judged; blank where it does not say."""
 FILE_COLUMN = "<file>"
 """A column that every table has: the name of its file."""
+FORMS = ("long", "wide", "votes", "ticks", "spans")
+"""The forms in which a table may hold judgements."""
 _MAX_PATTERN_CHARS = 500
 
 
-class Join(BaseModel, frozen=True, extra="forbid"):
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _check_rows(path: str | None) -> str | None:
+    if path is not None:
+        parse_path(path)
+    return path
+
+
+Rows = Annotated[str | None, AfterValidator(_check_rows)]
+
+
+class Join(_Settings):
     """Another table whose columns are added to the rows that it has a row for."""
 
     table: str
@@ -29,9 +46,13 @@ class Join(BaseModel, frozen=True, extra="forbid"):
     """Columns of this table and the columns of the other that hold the same."""
     columns: tuple[str, ...] = ()
     """Names of the other table's columns, if its first line has none."""
+    sheet: str | None = None
+    """The sheet of an Excel file or table of an audformat database, if it has several."""
+    rows: Rows = None
+    """Where the rows of a JSON file are, if they are not the file's own; see ``rows`` of tables."""
 
 
-class KnownBad(BaseModel, frozen=True, extra="forbid"):
+class KnownBad(_Settings):
     """Rows that are left out, and why; they are counted."""
 
     when: dict[str, Texts]
@@ -40,7 +61,7 @@ class KnownBad(BaseModel, frozen=True, extra="forbid"):
     """Why they are left out, for the rejection."""
 
 
-class Ticks(BaseModel, frozen=True, extra="forbid"):
+class Ticks(_Settings):
     """Labels that are ticked or not: a row for each label, or a column for each label."""
 
     label: Column | None = None
@@ -61,7 +82,7 @@ class Ticks(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
-class Item(BaseModel, frozen=True, extra="forbid"):
+class Item(_Settings):
     """What is judged, as far as the table has it."""
 
     id: Template | None = None
@@ -85,6 +106,8 @@ class Item(BaseModel, frozen=True, extra="forbid"):
     """The person whom the item is of, whose consent counts and whom ``curate forget`` removes."""
     title: Column | None = None
     """What the item is called."""
+    dialogue: Turns | None = None
+    """The dialogue that the item is, or that its text is a turn of."""
     keep: Names = {}
     """Columns to keep, under names of one's own if they are to have others."""
 
@@ -92,7 +115,14 @@ class Item(BaseModel, frozen=True, extra="forbid"):
     def _check(self) -> "Item":
         if (name := _repeated(self.keep.values())) is not None:
             raise ValueError(f"two columns are kept as {name!r}: give each a name of its own")
+        if self.id is None and self.is_of_rows:
+            raise ValueError("name the `id` of the item: rows with the same id are the turns of its dialogue")
         return self
+
+    @property
+    def is_of_rows(self) -> bool:
+        """Whether all rows with its id are the item: the turns of its dialogue."""
+        return self.dialogue is not None and self.dialogue.is_rows and self.dialogue.id is None
 
     def values(self) -> Iterator[tuple[str, Value]]:
         """Yield what an item has, by the name of the column of ``sources``."""
@@ -101,7 +131,7 @@ class Item(BaseModel, frozen=True, extra="forbid"):
                 yield name, value
 
 
-class HubTable(BaseModel, frozen=True, extra="forbid"):
+class HubTable(_Settings):
     """The Parquet files of a data set on the Hugging Face Hub, or those that the Hub converted it to. No code runs."""
 
     dataset: str = Field(pattern=rf"^{DATASET}$")
@@ -117,13 +147,15 @@ class HubTable(BaseModel, frozen=True, extra="forbid"):
         return f"hf://datasets/{self.dataset}@{self.revision}"
 
 
-class Table(BaseModel, frozen=True, extra="forbid"):
+class Table(_Settings):
     """A table and what its columns mean: items, judgements of them, or both."""
 
     table: Globs = ()
-    """Files (globs) of one shape: .csv, .tsv, .json, .jsonl or .parquet; cells are read as text. A cell of a Parquet
-    file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar) have a row for each sample:
-    ``__key__``, a column for each suffix, and ``json.<name>``."""
+    """Files (globs) of one shape: .csv, .tsv, .json, .jsonl, .parquet, or Excel's .xlsx, .xls and .ods; cells are read
+    as text. A cell of a Parquet file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar)
+    have a row for each sample: ``__key__``, a column for each suffix, and ``json.<name>``. An audformat database is its
+    ``db.yaml``: it has columns ``file``, ``start_s`` and ``end_s``, ``<split>``, those of ``sheet``, and what is known
+    of labels, such as ``speaker.gender``."""
     hub: Annotated[
         HubTable | None,
         BeforeValidator(
@@ -143,10 +175,23 @@ class Table(BaseModel, frozen=True, extra="forbid"):
     """How the export counts places in texts, if it neither quotes them nor is clear about it."""
     columns: tuple[str, ...] = ()
     """Names of the columns, if the first line has none, or of the members of rows that are JSON lists."""
+    sheet: str | None = None
+    """The sheet of an Excel file, or table of an audformat database, if it has several. Hidden sheets are read only if
+    they are named. An id with leading zeros keeps them if its cell is text or has a format such as 00000; the format
+    cannot be read in .xls files."""
+    rows: Rows = None
+    """Where the rows of a JSON, JSON lines or Parquet file are, as a path of JMESPath to lists within its objects, such
+    as ``dialogues[].turns[]``. Columns are then members of a row, paths in it such as ``speaker.name``, ``^id`` for the
+    member ``id`` of the object that holds the row, ``^^id`` of what holds that, ``<index>`` for its place in its list
+    from 0 (of what is in no list: in its file), ``^labels[<index>]`` for the member of another list at that place,
+    ``<key>`` for the name of the member it is in, and ``<value>`` for a row that is a text or number."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
     """What separates cells; by default the character that gives most of the columns used."""
     quotes: bool = True
     """Whether quotation marks enclose cells; if not, they are characters like any other."""
+    ragged: bool = False
+    """Whether rows may have other numbers of cells than the first line: cells beyond it are not read, missing ones are
+    blank. If not, such rows are rejected, since a text with a delimiter might have moved their cells."""
     extract: dict[str, str] = {}
     """Regular expressions on columns; each named group becomes a column."""
     join: tuple[Join, ...] = ()
@@ -169,6 +214,8 @@ class Table(BaseModel, frozen=True, extra="forbid"):
     """By field: columns with numbers of votes, and the labels they are for."""
     ticks: dict[str, Ticks] = {}
     """By field: which labels are ticked."""
+    spans: dict[str, SpanMarks] = {}
+    """By field: which words of the item's text or dialogue rows mark."""
 
     @model_validator(mode="after")
     def _check(self) -> "Table":
@@ -177,7 +224,7 @@ class Table(BaseModel, frozen=True, extra="forbid"):
         self._check_format()
         if self.files and (self.join or self.columns):
             raise ValueError("files have no columns but <file> and what `extract` takes out of it")
-        forms = [name for name in ("long", "wide", "votes", "ticks") if getattr(self, name)]
+        forms = [name for name in FORMS if getattr(self, name)]
         if len(forms) > 1:
             raise ValueError(f"judgements are either {' or '.join(forms)}: put the others into an entry of their own")
         if self.rater is not None and forms and forms[0] in ("wide", "votes"):
@@ -187,12 +234,16 @@ class Table(BaseModel, frozen=True, extra="forbid"):
         if self.rater is None and any(ticks.label is not None for ticks in self.ticks.values()):
             raise ValueError("name the rater: a row for each label says which ticks are one judgement only with them")
         if not forms and self.item is None:
-            raise ValueError("the table gives neither items nor judgements: add long, wide, votes or ticks")
+            raise ValueError(
+                f"the table gives neither items nor judgements: add {', '.join(FORMS[:-1])} or {FORMS[-1]}"
+            )
+        if self.spans and (self.item is None or (self.item.text is None and self.item.dialogue is None)):
+            raise ValueError("spans are of words that the same table has: name `item` with `text` or `dialogue`")
         for field, columns in self.wide.items():
             if (rater := _repeated(columns.values())) is not None:
                 raise ValueError(f"two columns of {field} are judgements of rater {rater!r}: a rater judges once")
         for column, pattern in self.extract.items():
-            _check_pattern(column, pattern)
+            check_pattern(column, pattern)
         return self
 
     def _check_format(self) -> None:
@@ -202,9 +253,11 @@ class Table(BaseModel, frozen=True, extra="forbid"):
             return
         if not self.table:
             raise ValueError("an export of an annotation tool is a file: name it in `table`")
-        if self.columns or self.delimiter or not self.quotes:
-            raise ValueError("with a format, columns are known: leave out columns, delimiter and quotes")
-        if self.wide or self.votes or self.ticks:
+        if self.columns or self.delimiter or not self.quotes or self.ragged or self.sheet or self.rows:
+            raise ValueError(
+                "with a format, columns are known: leave out columns, delimiter, quotes, ragged, sheet and rows"
+            )
+        if self.wide or self.votes or self.ticks or self.spans:
             raise ValueError("each row of an export is one judgement: name its fields in `long`")
 
     @property
@@ -220,12 +273,12 @@ class Table(BaseModel, frozen=True, extra="forbid"):
     @property
     def has_judgements(self) -> bool:
         """Whether the table holds judgements."""
-        return bool(self.long or self.wide or self.votes or self.ticks)
+        return any(getattr(self, form) for form in FORMS)
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields of the label schema that are judged."""
-        return (*self.long, *self.wide, *self.votes, *self.ticks)
+        return tuple(name for form in FORMS for name in getattr(self, form))
 
     @property
     def extracted(self) -> tuple[str, ...]:
@@ -244,6 +297,9 @@ class Table(BaseModel, frozen=True, extra="forbid"):
             values += [(f"ticks.{name}.label", ticks.label), (f"ticks.{name}.value", ticks.value)]
         names = [(column, setting) for setting, value in values if value is not None for column in value.columns]
         names += [(column, f"{form}.{name}") for form, name, columns in self._column_maps() for column in columns]
+        turns = self.item.dialogue if self.item else None
+        names += [(column, "item.dialogue") for column in (turns.columns_read if turns else ())]
+        names += [(column, f"spans.{name}") for name, marks in self.spans.items() for column in marks.columns_read]
         names += [(column, "item.keep") for column in (self.item.keep if self.item else ())]
         names += [(column, "known_bad") for bad in self.known_bad for column in bad.when]
         names += [(column, "join") for join in self.join for column in join.by]
@@ -254,6 +310,15 @@ class Table(BaseModel, frozen=True, extra="forbid"):
         for column in self.extract:
             used.setdefault(column, "extract")
         return used
+
+    @property
+    def judged_columns(self) -> tuple[str, ...]:
+        """The columns that hold judgements."""
+        long = [column for value in self.long.values() for column in value.columns]
+        maps = [column for _, _, columns in self._column_maps() for column in columns]
+        pairs = [(ticks.label, ticks.value) for ticks in self.ticks.values()]
+        ticked = [name for pair in pairs for value in pair if value is not None for name in value.columns]
+        return tuple(dict.fromkeys([*long, *maps, *ticked]))
 
     def _column_maps(self) -> Iterator[tuple[str, str, Mapping[str, str]]]:
         yield from (("wide", name, columns) for name, columns in self.wide.items())
@@ -266,7 +331,8 @@ def _repeated(names: Iterable[str]) -> str | None:
     return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
-def _check_pattern(column: str, pattern: str) -> None:
+def check_pattern(column: str, pattern: str) -> None:
+    """Raise ``ValueError`` unless a pattern for a column is a regular expression with named groups, and short."""
     if len(pattern) > _MAX_PATTERN_CHARS:
         raise ValueError(f"the pattern for {column!r} is longer than {_MAX_PATTERN_CHARS} characters")
     try:

@@ -20,7 +20,7 @@ _HEADER = """\
 {seen}
 """
 _NAME = re.compile(r"[^a-z0-9_-]+")
-_SPLIT = {"train": 0.8, "validation": 0.1, "test": 0.1, "disjoint_by": ["speaker", "source"]}
+_SPLIT: dict[str, Any] = {"train": 0.8, "validation": 0.1, "test": 0.1, "disjoint_by": ["speaker", "source"]}
 
 
 class Proposal(NamedTuple):
@@ -51,11 +51,12 @@ def propose(
     folder = (path.parent if path.is_file() else path).absolute()
     files = survey(folder)
     if path.is_file():
-        if kind_of(path.name) != "table":
+        if (kind := kind_of(path.name)) not in ("table", "database"):
             raise InvalidInput(
-                f"{path} is not a table", hint="name a .csv, .tsv, .json, .jsonl or .parquet file, or a folder"
+                f"{path} is not a table", hint="name a .csv, .tsv, .json, .jsonl, .parquet or Excel file, or a folder"
             )
-        files = files._replace(files={**files.files, "table": (path.name,)}, named=path.name)
+        others = {name: names for name, names in files.files.items() if name not in ("table", "database")}
+        files = files._replace(files={**others, str(kind): (path.name,)}, named=path.name)
     samples, unread = read_samples(folder, files.of("table"))
     contents = recognise(files, samples, unread, classes=classes)
     slug = _slug(name or (path.stem if path.is_file() else folder.name))
@@ -63,6 +64,7 @@ def propose(
         raise InvalidInput(f"{name!r} cannot name a recipe", hint=f"small letters, digits, - and _, such as {slug}")
     written, schema = _labels(contents, slug, folder, labels)
     observations = (*files.described(), *contents.observations)
+    licence = licence or contents.ingest.get("licence")
     notes = (
         contents.notes
         if licence
@@ -105,7 +107,8 @@ def _own_schema(judged: Judged, name: str, unit: str) -> dict[str, str]:
 
 
 def _stages(contents: Contents, licence: str | None) -> list[dict[str, Any]]:
-    ingest = {"stage": "ingest", **({"licence": licence} if licence else {}), **contents.ingest}
+    settings = {name: value for name, value in contents.ingest.items() if name != "licence"}
+    ingest = {"stage": "ingest", **({"licence": licence} if licence else {}), **settings}
     annotate = {"stage": "annotate", **({"server": False} if contents.judged else {})}
     preprocess = {"stage": "preprocess", **contents.preprocess}
     prelabel = [{"stage": "prelabel", "model": "offline"}] if contents.has_words and not contents.judged else []
@@ -115,7 +118,7 @@ def _stages(contents: Contents, licence: str | None) -> list[dict[str, Any]]:
         *prelabel,
         annotate,
         {"stage": "aggregate", "method": "majority"},
-        {"stage": "export", "split": _SPLIT},
+        {"stage": "export", "split": {**_SPLIT, "disjoint_by": [*_SPLIT["disjoint_by"], *contents.kept_together]}},
     ]
 
 

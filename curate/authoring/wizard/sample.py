@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from curate.annotation.importing.settings import Join
+from curate.authoring.wizard.nesting import holder_of, nested_cells, nested_key, rows_within
 from curate.errors import InvalidInput, InvalidRow
 from curate.stages.tables.delimited import open_rows
-from curate.stages.tables.documents import json_rows, read_parquet
-from curate.stages.tables.read import columns_of
+from curate.stages.tables.documents import read_parquet
+from curate.stages.tables.read import DELIMITED, columns_of, read_rows
 
 _MAX_ROWS = 200_000
 _MAX_COLUMNS = 2_000
 _MAX_NAME_CHARS = 60
+_JSON = (".json", ".jsonl", ".ndjson")
 
 
 class Sample(NamedTuple):
@@ -23,6 +25,12 @@ class Sample(NamedTuple):
     file: str
     cells: dict[str, list[str]]
     is_whole: bool = True
+    rows: str | None = None
+    """Where the rows are within the objects of a JSON file; see ``rows`` of tables"""
+    key: str | None = None
+    """With ``rows``: what names each row"""
+    holder: str | None = None
+    """With ``rows``: the column that names what holds them, such as a dialogue"""
 
     @property
     def height(self) -> int:
@@ -49,9 +57,12 @@ def read_sample(folder: Path, file: str) -> Sample:
     """Return the first 200,000 rows of a table. Raises ``InvalidInput`` with a sentence if it cannot be read."""
     path = folder / file
     try:
-        names = columns_of(path, Join(table=file, by={}), ())
+        table = Join(table=file, by={})
+        if path.suffix.lower() in _JSON and (nested := _nested(path, file)) is not None:
+            return nested
+        names = columns_of(path, table, ())
         columns = [name for name in names if name.strip() and names.count(name) == 1][:_MAX_COLUMNS]
-        rows, is_whole = _rows(path, columns)
+        rows, is_whole = _rows(path, table, columns)
     except OSError as error:
         raise InvalidInput(f"{file} cannot be read: {error.strerror}", hint="check the path") from error
     except InvalidRow as error:
@@ -65,6 +76,19 @@ def read_sample(folder: Path, file: str) -> Sample:
     return Sample(file, cells, is_whole)
 
 
+def _nested(path: Path, file: str) -> Sample | None:
+    """Return the rows within the objects of a JSON file; None if there are none, or if it holds posts as ingest reads.
+
+    The latter have their turns in a member ``dialogue``.
+    """
+    rows = rows_within(path)
+    if rows is None or (rows == "dialogue[]" and path.suffix.lower() == ".jsonl"):
+        return None
+    cells, is_whole = nested_cells(path, rows, _MAX_ROWS)
+    columns = {name: cells[name] for name in list(cells)[:_MAX_COLUMNS]}
+    return Sample(file, columns, is_whole, rows, nested_key(cells), holder_of(cells))
+
+
 def parsed(cell: str) -> Any:
     """Return a cell that holds JSON as what it is; None if it holds none."""
     try:
@@ -73,14 +97,15 @@ def parsed(cell: str) -> Any:
         return None
 
 
-def _rows(path: Path, columns: list[str]) -> tuple[list[list[str | None]], bool]:
+def _rows(path: Path, table: Join, columns: list[str]) -> tuple[list[list[str | None]], bool]:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        table = read_parquet(path, path.name, columns).slice(0, _MAX_ROWS + 1)
-        cells = [table[name].to_pylist() for name in columns]
+        whole = read_parquet(path, path.name, columns).slice(0, _MAX_ROWS + 1)
+        cells = [whole[name].to_pylist() for name in columns]
         rows: list[list[str | None]] = [list(row) for row in zip(*cells, strict=True)]
-    elif suffix in (".json", ".jsonl", ".ndjson"):
-        rows = [list(row.cells) for row in islice(json_rows(path, columns), _MAX_ROWS + 1) if row.problem is None]
+    elif suffix not in DELIMITED:
+        read = islice(read_rows(path, path.name, table, columns), _MAX_ROWS + 1)
+        rows = [list(row.cells) for row in read if row.problem is None]
     else:
         delimiter = "\t" if suffix == ".tsv" else None
         with open_rows(path, wanted=columns, delimiter=delimiter) as lines:

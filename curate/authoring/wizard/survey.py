@@ -20,11 +20,13 @@ _KINDS = {
     "sound": ".wav .mp3 .flac .ogg .oga .m4a .opus .aac .aif .aiff .wma",
     "picture": ".jpg .jpeg .png .webp .bmp .tif .tiff",
     "text": ".txt",
-    "table": ".csv .tsv .jsonl .ndjson .json .parquet",
+    "table": ".csv .tsv .jsonl .ndjson .json .parquet .xlsx .xls .ods",
 }
 _KIND_OF = {suffix: kind for kind, suffixes in _KINDS.items() for suffix in suffixes.split()}
 _DOCUMENT_STEMS = frozenset({"readme", "license", "licence", "changelog", "notes", "requirements"})
 _NOT_DATA = (".schema.json",)
+DATABASE = "db.yaml"
+"""The header of an audformat database, next to its tables ``db.*.csv`` or ``db.*.parquet``"""
 MEDIA = ("film", "sound", "picture")
 
 
@@ -63,11 +65,14 @@ def survey(folder: Path) -> Survey:
         ]
     except LeadsOutside as error:
         raise InvalidInput(outside(error.path, error.real), hint="remove that link") from error
-    files: dict[str, list[str]] = {kind: [] for kind in _KINDS}
+    files: dict[str, list[str]] = {kind: [] for kind in (*_KINDS, "database")}
+    databases = [PurePosixPath(name).parent for name in names if PurePosixPath(name).name == DATABASE]
     unread_by_suffix: Counter[str] = Counter()
     for name in sorted(names):
         path = PurePosixPath(name)
         kind = kind_of(name)
+        if kind == "table" and path.parent in databases and path.name.startswith("db."):
+            continue
         if kind in ("text", "table") and (path.stem.casefold() in _DOCUMENT_STEMS or name.endswith(_NOT_DATA)):
             continue
         if kind:
@@ -80,8 +85,8 @@ def survey(folder: Path) -> Survey:
 
 
 def kind_of(name: str) -> str | None:
-    """Return what a file is by its suffix: film, sound, picture, text or table; None for anything else."""
-    return _KIND_OF.get(_suffix(name))
+    """Return what a file is by its name: film, sound, picture, text, table or database; None for anything else."""
+    return "database" if PurePosixPath(name).name == DATABASE else _KIND_OF.get(_suffix(name))
 
 
 def globs_for(names: Sequence[str]) -> list[str]:

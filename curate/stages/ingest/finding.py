@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from curate.annotation.importing.dialogues import DIALOGUE, ITEM_TURN
 from curate.annotation.importing.items import CONTENT, KEPT_COLUMNS
 from curate.corpus.sources import MEMBER, RawFolders, is_fetched
 from curate.media.words.sidecars import SUFFIXES
@@ -27,10 +28,19 @@ _SIDECAR = pa.struct(
         ("beside", pa.binary()),
     ]
 )
+_SIGNAL = pa.struct(
+    [("name", pa.string()), ("file", pa.string()), ("size_bytes", pa.int64()), ("mtime_ns", pa.int64())]
+)
 RECORD = "record"
 _KEPT_TYPE = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
+DIALOGUE_TYPE = pa.list_(pa.struct([("speaker", pa.string()), ("text", pa.string())]))
 _RECORD = pa.struct(
-    [*((name, pa.string()) for name in ("key", *CONTENT, "media", "absent")), (KEPT_COLUMNS, _KEPT_TYPE)]
+    [
+        *((name, pa.string()) for name in ("key", *CONTENT, "media", "absent")),
+        (KEPT_COLUMNS, _KEPT_TYPE),
+        (DIALOGUE, DIALOGUE_TYPE),
+        (ITEM_TURN, pa.int32()),
+    ]
 )
 INPUTS = pa.schema(
     [
@@ -39,6 +49,7 @@ INPUTS = pa.schema(
         ("size_bytes", pa.int64()),
         ("mtime_ns", pa.int64()),
         ("sidecars", pa.list_(_SIDECAR)),
+        ("signals", pa.list_(_SIGNAL)),
         ("post", pa.binary()),
         (RECORD, _RECORD),
         ("problem", pa.string()),
@@ -48,7 +59,8 @@ INPUTS = pa.schema(
 """A row with ``path`` is a file, one with ``post`` a line of a file, one with only ``record`` an item of a table; one
 with ``problem`` can only be rejected. ``record`` is what a table says of an item, a file or not; its ``media``
 is a path that should show it, and ``absent`` the same if other items have their files and this one does not.
-``sidecars`` are subtitle files, each with the path of the media file that it is beside."""
+``sidecars`` are subtitle files, each with the path of the media file that it is beside; ``signals`` the files with
+values over time of a medium."""
 
 
 def find_files(pattern: str, raw: RawFolders) -> list[str]:

@@ -14,11 +14,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from curate.annotation.importing.check import mapping_problems
 from curate.annotation.importing.settings import Table
-from curate.corpus.sources import RawFolders, allowing, outside
+from curate.corpus.sources import MEMBER, RawFolders, allowing, outside
 from curate.corpus.spec import table_spec
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import LabelSchema
-from curate.stages.capabilities import Discovered, Judged, JudgementRows
+from curate.stages.capabilities import Discovered, FirstFile, Judged, JudgementRows
 from curate.stages.contract import Outcome, Problem, Rejection, Tools, cut_by_size
 from curate.stages.ingest.archived import archive_problem
 from curate.stages.ingest.files import read_source
@@ -30,12 +30,24 @@ from curate.stages.ingest.finding import (
     list_raw_files,
     list_refused,
 )
+from curate.stages.ingest.first_files import first_files
 from curate.stages.ingest.hub import hub_notices, unread_datasets
 from curate.stages.ingest.licences import licence_notice
 from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.ingest.participants import check_participant_pattern, participants_of
 from curate.stages.ingest.posts import parse_post
-from curate.stages.ingest.tables import absent_media, find_tables, paths_of, read_tables, record_sources, table_inputs
+from curate.stages.ingest.signals.discovering import find_signal_files, list_paths, with_signals
+from curate.stages.ingest.signals.rows import signal_rows
+from curate.stages.ingest.signals.settings import Signal
+from curate.stages.ingest.tables import (
+    absent_media,
+    find_tables,
+    paths_of,
+    read_tables,
+    record_sources,
+    sheet_notices,
+    table_inputs,
+)
 from curate.stages.ingest.urls.listing import LinkInputs, link_findings, link_inputs, unread_links, url_problems
 from curate.stages.ingest.urls.settings import Urls
 from curate.stages.tables.mapped import table_problems
@@ -50,7 +62,7 @@ class Ingest(Discovered, Judged):
 
     version: ClassVar[int] = 5
     reads: ClassVar[str] = ""
-    writes: ClassVar[tuple[str, ...]] = ("sources",)
+    writes: ClassVar[tuple[str, ...]] = ("sources", "signals")
     repeatable: ClassVar[bool] = True
 
     stage: Literal["ingest"] = "ingest"
@@ -62,6 +74,8 @@ class Ingest(Discovered, Judged):
     """Tables of items and of judgements that others made, and what their columns mean."""
     urls: Urls | None = None
     """Links to files, which are fetched."""
+    signals: tuple[Signal, ...] = ()
+    """Values over time that belong to the media, such as action units by OpenFace: releases have them by item."""
     licence: str | None = None
     """The SPDX name of the licence, such as CC-BY-4.0; terms of one's own as LicenseRef-<name>."""
     collection: str | None = None
@@ -77,6 +91,9 @@ class Ingest(Discovered, Judged):
     def _check_sources(self) -> "Ingest":
         if self.files is None and not self.tables and self.urls is None:
             raise ValueError("name `files`, `tables`, `urls` or several of them")
+        names = [signal.name for signal in self.signals]
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"two signals are called {repeated[0]}: give each a name of its own")
         return self
 
     def problems(self, folder: Path, labels: LabelSchema | None = None) -> Iterable[Problem]:
@@ -92,6 +109,7 @@ class Ingest(Discovered, Judged):
         if self.consent_until is not None and self.consent_until < tools.today:
             yield f"consent ended on {self.consent_until}: these items are left out of releases"
         yield from hub_notices(self.tables, tools)
+        yield from sheet_notices(self.tables, tools)
 
     def missing(self, raw: RawFolders) -> Iterable[Problem]:
         """Yield the patterns that match no file or only broken archives, or lead out of the folders of raw files."""
@@ -105,11 +123,17 @@ class Ingest(Discovered, Judged):
                     yield ("files",), _no_match(pattern, raw)
             except LeadsOutside as error:
                 yield ("files",), _refusal(pattern, error)
+        yield from self._missing_signals(raw)
         find = partial(find_tables, raw=raw)
         for number, sentence in table_problems(self.tables, find):
             yield ("tables", number), sentence
         for sentence in url_problems(self.urls, find) if self.urls is not None else ():
             yield ("urls",), sentence
+
+    def first_files(self, raw: RawFolders) -> Iterator[FirstFile]:
+        """See ``Discovered.first_files``; members of archives are left for the run."""
+        names = {name for pattern in self._patterns() if MEMBER not in pattern for name in find_files(pattern, raw)}
+        yield from first_files(names, raw)
 
     def discover(self, tools: Tools) -> pa.Table:
         """Return one row a file, a line of a file of posts and an item of a table, in order of their names.
@@ -120,6 +144,8 @@ class Ingest(Discovered, Judged):
         names: set[str] = set()
         problems = []
         try:
+            signal_files = find_signal_files(self.signals, tools.raw)
+            problems += [_no_match(pattern, tools.raw) for _, pattern in signal_files.missing]
             for pattern in self._patterns():
                 files = find_files(pattern, tools.raw)
                 names.update(files)
@@ -131,8 +157,9 @@ class Ingest(Discovered, Judged):
                 refused += links.problems
                 in_tables = self._table_inputs(tools)
                 media_files = set(in_tables.filter(in_tables["path"].is_valid())["file"].to_pylist())
-                inputs = list_inputs(names - media_files, tools.raw)
-                return pa.concat_tables([inputs, pa.Table.from_pylist(refused, schema=INPUTS), in_tables])
+                inputs = list_inputs(names - media_files - signal_files.names, tools.raw)
+                inputs = pa.concat_tables([inputs, pa.Table.from_pylist(refused, schema=INPUTS), in_tables])
+                return with_signals(inputs, self.signals, signal_files, tools.raw)
         except LeadsOutside as error:
             raise InvalidInput(outside(error.path, error.real), hint=allowing(error.real)) from error
         hint = "the pattern is relative to the recipe's folder; --raw FOLDER names another where raw files are"
@@ -166,19 +193,25 @@ class Ingest(Discovered, Judged):
             records = record_sources(batch.filter(is_record), origin)
             schema = table_spec("sources", tools.labels).schema
             rows = [fill_columns(table, schema) for table in (media_outcome.rows["sources"], records)]
-            return Outcome({"sources": pa.concat_tables(rows)}, [*media_outcome.rejections, *absent_media(batch)])
+            tables = {**media_outcome.rows, "sources": pa.concat_tables(rows)}
+            return Outcome(tables, [*media_outcome.rejections, *absent_media(batch)])
         sources: list[dict[str, Any]] = []
         rejections: list[Rejection] = []
+        signals = [(schema := table_spec("signals", tools.labels).schema).empty_table()]
         people = participants_of(batch["file"].to_pylist(), self.participant)
         for row, person in zip(batch.to_pylist(), people, strict=True):
             shared_columns = {"file": row["file"], **origin, **({"participant": person} if person else {})}
             try:
-                sources.append({**shared_columns, **_source(row, tools.raw), **_recorded(row)})
+                source = {**shared_columns, **_source(row, tools.raw), **_recorded(row)}
+                its_signals = signal_rows(row, source, self.signals, tools.raw, schema)
             except InvalidRow as error:
                 rejections.append(Rejection(row["file"], row["file"], error.reason, error.message))
-        return Outcome({"sources": sources}, rejections).by_column(
-            "sources", table_spec("sources", tools.labels).schema
-        )
+                continue
+            sources.append(source)
+            rejections += its_signals.rejections
+            signals += [fill_columns(table, schema) for table in its_signals.tables]
+        tables = {"sources": sources, **({"signals": pa.concat_tables(signals)} if self.signals else {})}
+        return Outcome(tables, rejections).by_column("sources", table_spec("sources", tools.labels).schema)
 
     def raw_files(self, tools: Tools) -> Iterable[Path] | None:
         """See ``Discovered.raw_files``."""
@@ -186,10 +219,11 @@ class Ingest(Discovered, Judged):
             return None
         try:
             names = {name for pattern in self._patterns() for name in find_files(pattern, tools.raw)}
+            signals = find_signal_files(self.signals, tools.raw)
             in_tables = list(paths_of(self.tables, tools))
         except (LeadsOutside, InvalidRow):
             return None
-        return chain(list_raw_files(names, tools.raw), in_tables)
+        return chain(list_raw_files(names - signals.names, tools.raw), list_paths(signals, tools.raw), in_tables)
 
     def unlisted(self, tools: Tools) -> Iterable[str]:
         """See ``Discovered.unlisted``: data sets and links that no run has read yet."""
@@ -218,6 +252,15 @@ class Ingest(Discovered, Judged):
             return None
         mapped = read_tables(self.tables, tools.raw, tools.labels, tools=tools)
         return JudgementRows(mapped.judgements, mapped.left_out)
+
+    def _missing_signals(self, raw: RawFolders) -> Iterable[Problem]:
+        """Yield the patterns of signals that match no file, or lead out of the folders of raw files."""
+        for number, signal in enumerate(self.signals):
+            try:
+                for _, pattern in find_signal_files([signal], raw).missing:
+                    yield ("signals", number, "files"), _no_match(pattern, raw)
+            except LeadsOutside as error:
+                yield ("signals", number, "files"), _refusal(str(signal.files[0]), error)
 
     def _table_inputs(self, tools: Tools) -> pa.Table:
         if not self.tables:

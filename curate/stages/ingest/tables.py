@@ -1,7 +1,9 @@
 """Inputs of ingest from tables: one for each item, and one for each row that cannot be used."""
 
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.annotation.importing.dialogues import DIALOGUE, ITEM_TURN
 from curate.annotation.importing.items import CONTENT, KEPT_COLUMNS, MEDIA
 from curate.annotation.importing.rows import KEY, LINE
 from curate.annotation.importing.settings import FILE_COLUMN, HubTable, Table
@@ -19,10 +22,14 @@ from curate.files import sha256_of
 from curate.labels import LabelSchema
 from curate.stages.contract import Rejection, Tools
 from curate.stages.ingest.files import file_input
-from curate.stages.ingest.finding import INPUTS, RECORD, find_files, list_refused
+from curate.stages.ingest.finding import DIALOGUE_TYPE, INPUTS, RECORD, find_files, list_refused
 from curate.stages.ingest.hub import find_hub_files, is_at_hand
 from curate.stages.ingest.matching import LeadsOutside
+from curate.stages.tables.audformat import SUFFIXES as DATABASES
+from curate.stages.tables.audformat import database_files
 from curate.stages.tables.mapped import Mapped, map_tables
+from curate.stages.tables.sheets import SUFFIXES as SHEETS
+from curate.stages.tables.sheets import hidden_sheets
 from curate.storage.delta import fill_columns
 
 if TYPE_CHECKING:
@@ -85,14 +92,28 @@ def record_sources(batch: pa.Table, origin: dict[str, str | None]) -> pa.Table:
     rows = pa.table({name: batch[RECORD].combine_chunks().field(name) for name in (KEY_NAME, *CONTENT)})
     identified = rows.drop_columns(["participant", "title"])
     identified = identified.append_column("collection", pa.array([origin["collection"]] * rows.num_rows, pa.string()))
-    ids = pa.array([sha256_of(row) for row in json_rows(identified)], pa.string())
-    is_text = pc.and_(rows["text"].is_valid(), batch[RECORD].combine_chunks().field("media").is_null())
+    record = batch[RECORD].combine_chunks()
+    ids = pa.array([sha256_of(row) for row in _identities(identified, record)], pa.string())
+    has_text = pc.or_(rows["text"].is_valid(), record.field(DIALOGUE).is_valid())
+    is_text = pc.and_(has_text, record.field("media").is_null())
     kinds = pc.if_else(is_text, "text", "record")
     columns = {"source_id": ids, "file": batch["file"], "kind": kinds}
     columns |= {name: rows[name] for name in (KEY_NAME, *CONTENT)}
     columns |= {name: pa.array([value] * rows.num_rows, pa.string()) for name, value in origin.items()}
+    columns |= {name: record.field(name) for name in (DIALOGUE, ITEM_TURN)}
     columns["size_bytes"] = pc.fill_null(pc.binary_length(rows["text"]), 0).cast(pa.int64())
     return pa.table({**columns, KEPT_COLUMNS: batch[RECORD].combine_chunks().field(KEPT_COLUMNS)})
+
+
+def _identities(rows: pa.Table, record: pa.StructArray) -> Iterator[str]:
+    """Yield what identifies each row as JSON: with its dialogue, if it has one."""
+    if record.field(DIALOGUE).null_count == len(record):
+        yield from json_rows(rows)
+        return
+    plain = json_rows(rows)
+    with_dialogue = json_rows(rows.append_column(DIALOGUE, record.field(DIALOGUE)))
+    for is_dialogue, own, longer in zip(record.field(DIALOGUE).is_valid(), plain, with_dialogue, strict=True):
+        yield longer if is_dialogue.as_py() else own
 
 
 def absent_media(batch: pa.Table) -> list[Rejection]:
@@ -116,9 +137,10 @@ def _record_inputs(items: "pl.DataFrame") -> pa.Table:
     is_path = items.schema[MEDIA] == pl.String
     items = items if is_path else items.with_columns(nulls)
     names = (*CONTENT, "media", "absent", KEPT_COLUMNS)
-    record = pa.StructArray.from_arrays(
-        [_plain(items[KEY].to_arrow()), *(_plain(items[name].to_arrow()) for name in names)], [KEY_NAME, *names]
-    )
+    values = [_plain(items[name].to_arrow()) for name in (KEY, *names)]
+    turns = [None if text is None else json.loads(text) for text in items[DIALOGUE].to_list()]
+    values += [pa.array(turns, DIALOGUE_TYPE), items[ITEM_TURN].to_arrow().cast(pa.int32())]
+    record = pa.StructArray.from_arrays(values, [KEY_NAME, *names, DIALOGUE, ITEM_TURN])
     return pa.table({"file": _plain(items["file"].to_arrow()), RECORD: record.cast(INPUTS.field(RECORD).type)})
 
 
@@ -200,9 +222,25 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
+def sheet_notices(tables: Sequence[Table], tools: Tools) -> Iterator[str]:
+    """Yield a sentence for each hidden sheet of an Excel file that is not read."""
+    for table in tables:
+        patterns = [(pattern, table.sheet) for pattern in table.table]
+        for pattern, sheet in (*patterns, *((join.table, join.sheet) for join in table.join)):
+            if not pattern.lower().endswith(SHEETS):
+                continue
+            with suppress(InvalidRow):  # `missing` says so
+                for name, path in find_tables(pattern, tools.raw):
+                    for hidden in hidden_sheets(path, sheet):
+                        yield f"{name}: its hidden sheet {hidden} is not read"
+
+
 def paths_of(tables: Sequence[Table], tools: Tools) -> Iterator[Path]:
     """Yield the files of tables and of those joined to them. Raises ``InvalidRow``."""
     find = partial(find_tables, raw=tools.raw, tools=tools)
     for table in tables:
         for location in (*table.places, *table.files, *(join.table for join in table.join)):
-            yield from (tools.raw.on_disk(name) for name, _ in find(location))
+            for name, path in find(location):
+                yield tools.raw.on_disk(name)
+                if path.suffix.lower() in DATABASES:
+                    yield from database_files(path)

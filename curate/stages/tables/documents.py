@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from curate.stages.tables.delimited import Row
 
 _MAX_JSON_BYTES = 500_000_000
 _MAX_LINE_BYTES = 8_000_000
+_TOO_LONG = f"the line is longer than {_MAX_LINE_BYTES // 10**6} MB"
+_PARQUET_ROWS = 1_000
 KEY, VALUE = "key", "value"
 """The columns of a JSON object of lists: the name of a list, and each of its members."""
 
@@ -61,34 +64,63 @@ def text_row(number: int, cells: list[Any]) -> Row:
     return Row(number, [], r"the row is not Unicode text: it has half of a pair such as \ud83d\ude00")
 
 
+def documents(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield the number and the content of a JSON file, of each line of a JSON lines file or of each row of Parquet.
+
+    Instead of the content, ``InvalidRow`` says why a line cannot be read; it is raised for a file as a whole.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        yield 1, _json_document(path)
+    elif suffix == ".parquet":
+        from pyarrow import parquet
+
+        with parquet_errors(), parquet.ParquetFile(path) as opened:
+            media = set(media_columns(opened.schema_arrow))
+            columns = [name for name in opened.schema_arrow.names if name not in media]
+            batches = opened.iter_batches(_PARQUET_ROWS, columns=columns)
+            yield from enumerate((row for batch in batches for row in batch.to_pylist()), start=1)
+    else:
+        yield from _json_lines(path)
+
+
 def _objects(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield the number and the object of each row; a sentence instead of the object if it cannot be read."""
     if path.suffix.lower() == ".json":
         yield from enumerate(_json_list(path), start=1)
         return
+    for number, document in _json_lines(path):
+        yield number, document.message if isinstance(document, InvalidRow) else document
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
             if not text:
                 continue
             try:
-                yield number, parse_json(text) if len(text) <= _MAX_LINE_BYTES else "the line is longer than 8 MB"
+                yield number, parse_json(text) if len(text) <= _MAX_LINE_BYTES else InvalidRow(_TOO_LONG)
             except (ValueError, RecursionError) as error:
-                yield number, f"it is not JSON: {error}"
+                yield number, InvalidRow(f"it is not JSON: {error}")
 
 
 def _json_list(path: Path) -> list[Any]:
-    if path.stat().st_size > _MAX_JSON_BYTES:
-        raise InvalidRow(f"it is longer than {_MAX_JSON_BYTES // 10**6} MB: use JSON lines (.jsonl)")
-    try:
-        content = parse_json(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
-    except (ValueError, RecursionError) as error:
-        raise InvalidRow(f"it is not JSON: {error}") from error
+    content = _json_document(path)
     if isinstance(content, dict) and content and all(isinstance(members, list) for members in content.values()):
         return [{KEY: name, VALUE: member} for name, members in content.items() for member in members]
     if not isinstance(content, list):
-        raise InvalidRow("it is neither a list of objects or lists nor an object of lists")
+        raise InvalidRow("it is neither a list of objects or lists nor an object of lists: name where its `rows` are")
     return content
+
+
+def _json_document(path: Path) -> Any:
+    if path.stat().st_size > _MAX_JSON_BYTES:
+        raise InvalidRow(f"it is longer than {_MAX_JSON_BYTES // 10**6} MB: use JSON lines (.jsonl)")
+    try:
+        return parse_json(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+    except (ValueError, RecursionError) as error:
+        raise InvalidRow(f"it is not JSON: {error}") from error
 
 
 def to_text(value: Any) -> str | None:
@@ -183,4 +215,11 @@ def _column_to_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return _column_to_text(column.cast(kind.value_type))
     if pa.types.is_nested(kind) or pa.types.is_boolean(kind):
         return pa.chunked_array([pa.array([to_text(value) for value in column.to_pylist()], pa.string())])
+    if pa.types.is_duration(kind):
+        nanoseconds = pc.cast(column.cast(pa.duration("ns")), pa.int64())
+        return pa.chunked_array([pa.array([_seconds(value) for value in nanoseconds.to_pylist()], pa.string())])
     return column.cast(pa.string())
+
+
+def _seconds(nanoseconds: int | None) -> str | None:
+    return None if nanoseconds is None else format(Decimal(nanoseconds).scaleb(-9).normalize(), "f")

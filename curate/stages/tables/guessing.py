@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curate.annotation.importing.cells import Value
 from curate.annotation.importing.exports.contract import Export
 from curate.annotation.importing.exports.media_names import MEDIA_COLUMN
 from curate.annotation.importing.settings import ExportFormat, Table
+from curate.annotation.importing.value_settings import Value
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import LabelSchema
 from curate.stages.tables.delimited import listed

@@ -87,7 +87,7 @@ def map_tables(
                 rows = rows._replace(frame=rows.frame.filter(pl.col(ACT).is_not_null()))
         rows = with_keys(rows, table)
         if table.item is not None:
-            is_once = not table.has_judgements and table.format is None
+            is_once = not (table.has_judgements or table.item.is_of_rows) and table.format is None
             table_items, rows = items_of(rows, table.item, is_once=is_once)
             items.append(table_items)
         keyed.append((table, rows))

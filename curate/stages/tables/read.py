@@ -10,18 +10,24 @@ from curate.annotation.importing.rows import LINE, TableRows, no_problems
 from curate.annotation.importing.settings import FILE_COLUMN, Join, Table
 from curate.corpus.sources import RawFolders
 from curate.errors import InvalidRow
+from curate.stages.tables.audformat import SUFFIXES as DATABASES
+from curate.stages.tables.audformat import database_columns, database_rows
 from curate.stages.tables.delimited import Row, Rows, listed, open_rows
 from curate.stages.tables.documents import json_columns, json_rows, parquet_columns, read_parquet
 from curate.stages.tables.exports import export_columns
+from curate.stages.tables.nested import nested_columns, nested_rows
 from curate.stages.tables.plain import read_plain
 from curate.stages.tables.shards import SUFFIXES as SHARDS
 from curate.stages.tables.shards import is_shard, shard_columns, shard_rows
+from curate.stages.tables.sheets import SUFFIXES as SHEETS
+from curate.stages.tables.sheets import sheet_columns, sheet_rows
 
 if TYPE_CHECKING:
     import polars as pl
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet")
-_DELIMITED = (".csv", ".tsv", ".txt")
+SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", *SHEETS, *DATABASES)
+_NESTED = (".json", ".jsonl", ".ndjson", ".parquet")
+DELIMITED = (".csv", ".tsv", ".txt")
 _ROWS = 50_000
 
 
@@ -30,9 +36,19 @@ def columns_of(path: Path, table: Table | Join, wanted: Collection[str]) -> list
     suffix = path.suffix.lower()
     if isinstance(table, Table) and table.format is not None:
         return export_columns(path, table)
+    if table.sheet is not None and suffix not in (*SHEETS, *DATABASES):
+        raise InvalidRow(f"it has no sheets, so it cannot have {table.sheet!r}")
+    if table.rows is not None:
+        if suffix not in _NESTED:
+            raise InvalidRow(f"`rows` is a path in {', '.join(_NESTED)} files")
+        return list(dict.fromkeys((*table.columns, *nested_columns(path, table.rows, wanted))))
+    if suffix in DATABASES:
+        return database_columns(path, table.sheet)
     if table.columns:
         return list(table.columns)
-    if suffix in _DELIMITED:
+    if suffix in SHEETS:
+        return sheet_columns(path, table.sheet)
+    if suffix in DELIMITED:
         with _open(path, table, wanted) as rows:
             return rows.names
     if suffix == ".parquet":
@@ -73,23 +89,37 @@ def read_file(path: Path, file: str, table: Table | Join, wanted: Sequence[str])
         raise InvalidRow(problem)
     columns = [name for name in wanted if name != FILE_COLUMN]
     problems: list[tuple[str, int, str, str, str]] = []
-    if path.suffix.lower() == ".parquet":
+    if path.suffix.lower() == ".parquet" and table.rows is None:
         frame = pl.DataFrame(read_parquet(path, file, columns)).with_row_index(LINE, 1).cast({LINE: pl.Int64})
-    elif path.suffix.lower() in _DELIMITED:
+    elif path.suffix.lower() in DELIMITED:
         with _open(path, table, wanted) as opened:
             indices = [opened.names.index(name) for name in columns]
-            plain = _read_plain(path, table, opened, indices) if opened.is_plain else None
+            plain = _read_plain(path, table, opened, indices) if opened.is_plain and not _is_ragged(table) else None
             if plain is not None:
                 frame = plain.rename({str(index): name for index, name in zip(indices, columns, strict=True)})
             else:
                 frame = _to_frame(opened.rows, indices, columns, file, problems)
     else:
-        rows = shard_rows(path, file, columns) if is_shard(path) else json_rows(path, columns, table.columns)
+        rows = read_rows(path, file, table, columns)
         frame = _to_frame(rows, list(range(len(columns))), columns, file, problems)
     blank = [pl.when(pl.col(name).str.strip_chars() == "").then(None).otherwise(pl.col(name)) for name in columns]
     frame = frame.with_columns([cell.alias(name) for cell, name in zip(blank, columns, strict=True)])
     unusable = pl.DataFrame(problems, schema=no_problems().schema, orient="row")
     return TableRows(frame.with_columns(pl.lit(file).alias(FILE_COLUMN)), unusable)
+
+
+def read_rows(path: Path, file: str, table: Table | Join, columns: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows of a file that has no delimiters, with the cells of ``columns`` as text, None for those without.
+
+    Raises ``InvalidRow`` if it cannot be read.
+    """
+    if table.rows is not None:
+        return nested_rows(path, table.rows, columns, table.columns)
+    if path.suffix.lower() in DATABASES:
+        return database_rows(path, file, table.sheet, columns)
+    if path.suffix.lower() in SHEETS:
+        return sheet_rows(path, table.sheet, columns, table.columns)
+    return shard_rows(path, file, columns) if is_shard(path) else json_rows(path, columns, table.columns)
 
 
 def locate(name: str, raw: RawFolders) -> Path | None:
@@ -103,7 +133,12 @@ def _open(path: Path, table: Table | Join, wanted: Collection[str]) -> AbstractC
     quotes = table.quotes if isinstance(table, Table) else True
     if path.suffix.lower() == ".tsv":
         delimiter = delimiter or "\t"
-    return open_rows(path, wanted=wanted, names=table.columns, delimiter=delimiter, quotes=quotes)
+    ragged = _is_ragged(table)
+    return open_rows(path, wanted=wanted, names=table.columns, delimiter=delimiter, quotes=quotes, ragged=ragged)
+
+
+def _is_ragged(table: Table | Join) -> bool:
+    return isinstance(table, Table) and table.ragged
 
 
 def _read_plain(path: Path, table: Table | Join, opened: Rows, indices: Sequence[int]) -> "pl.DataFrame | None":

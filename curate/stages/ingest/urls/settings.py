@@ -16,7 +16,7 @@ class Urls(BaseModel):
     links: tuple[Annotated[str, Field(max_length=8_000)], ...] = ()
     """The links themselves."""
     table: str | None = None
-    """Instead of ``links``: a table of them (.csv, .tsv, .json, .jsonl or .parquet)."""
+    """Instead of ``links``: a table of them (.csv, .tsv, .json, .jsonl, .parquet or Excel)."""
     column: str = "url"
     """The column of the table that has the links."""
     sha256: str | None = None

@@ -1,10 +1,10 @@
-"""Values in the mapping language: columns, templates and constants, and how they are translated."""
+"""Values of a table's rows, as settings of a recipe: columns, templates, constants, and what they mean."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 _RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*-\s*(-?\d+(?:\.\d+)?)\s*")
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -50,7 +50,11 @@ Map = Annotated[
 ]
 
 
-class Value(BaseModel, frozen=True, extra="forbid"):
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Value(_Settings):
     """A value of each row: a column, or a text with columns in braces, or a constant; a text alone names a column."""
 
     column: Text | None = None
@@ -63,6 +67,8 @@ class Value(BaseModel, frozen=True, extra="forbid"):
     """What the table's values are called here. Null: no value. Values that are not listed stay as they are."""
     ranges: Annotated[dict[str, Text], BeforeValidator(_with_text_keys, json_schema_input_type=dict[str, Scalar])] = {}
     """What numbers mean, ends included, such as ``65-72: happiness``."""
+    replace: Map = {}
+    """Texts within the cells, and what is meant by each, such as ``_comma_: ","``; null: nothing."""
     split: str | None = Field(default=None, min_length=1)
     """What separates several values in a cell."""
     scale: tuple[float, float] | None = None
@@ -74,6 +80,8 @@ class Value(BaseModel, frozen=True, extra="forbid"):
             raise ValueError("a value is a column, a template or a constant: name one of them")
         if bad := [name for name in self.ranges if not _RANGE.fullmatch(name)]:
             raise ValueError(f"{bad[0]!r} is not a range of numbers such as 65-72")
+        if "" in self.replace:
+            raise ValueError("a text to replace must not be empty")
         if self.scale is not None and self.scale[0] == self.scale[1]:
             raise ValueError("the ends of a scale differ")
         return self
