@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from curate.annotation.importing.holding import to_cell
 from curate.annotation.importing.rows import MAX_QUOTED
 from curate.annotation.importing.value_settings import Value
 from curate.annotation.importing.values import Coded, similar, translate
@@ -35,7 +36,7 @@ def to_answer(text: str, value: Value, field: Field) -> Any:
     return field.check(_parts(meaning, value, is_multiple=True)) if value.split else field.from_text(meaning)
 
 
-def to_marked(text: str, value: Value, field: Field, taxonomy: "Taxonomy") -> str | None:
+def to_marked(text: str, value: Value, field: Field, taxonomy: "Taxonomy") -> Any:
     """Return labelled places as JSON, to be held to their item later; None if there are none. Raises ``ValueError``.
 
     They are a value of the field, or marks of another tool, whose labels are translated.
@@ -43,7 +44,7 @@ def to_marked(text: str, value: Value, field: Field, taxonomy: "Taxonomy") -> st
     parsed = _json(text)
     marked = to_marks(parsed)
     if marked is None:
-        return json.dumps(field.check(parsed), ensure_ascii=False)
+        return to_cell(field.check(parsed), field)
     marks, dropped = list[Mark](), set[str]()
     for mark in marked.marks:
         meaning = translate(mark.label, value)

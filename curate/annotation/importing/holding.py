@@ -31,6 +31,11 @@ def column_type(field: Field) -> pa.DataType:
     return pa.string() if field.marked_taxonomy is not None else field.arrow_type
 
 
+def to_cell(value: Any, field: Field) -> Any:
+    """Return a checked value of a field as ``column_type`` holds it."""
+    return value if field.marked_taxonomy is None else json.dumps(value, ensure_ascii=False)
+
+
 def has_marks(judgements: pa.Table, labels: LabelSchema) -> bool:
     """Return whether judgements hold labelled places."""
     return any(judgements[name].null_count < judgements.num_rows for name in _marked(labels))

@@ -1,6 +1,5 @@
 """Judgements in the rows of a table, one row each: long, wide, votes, ticks or spans."""
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from curate.annotation.importing.answers import find_label, to_answer, to_column, to_graded, to_labels
-from curate.annotation.importing.holding import column_type
+from curate.annotation.importing.holding import column_type, to_cell
 from curate.annotation.importing.provenance import ACT, by_field, from_json
 from curate.annotation.importing.rows import KEY, LINE, problems_of, quoted
 from curate.annotation.importing.settings import FILE_COLUMN, Item, Table, Ticks
@@ -235,7 +234,7 @@ def _spans(frame: "pl.DataFrame", item: Item, field: Field, marks: SpanMarks) ->
     """Return the judgements whose answers are marked words; one that marks none has none."""
     rows = marked(frame, item, field, marks)
     # Like all places in items, they are held to their item when they are stored.
-    coded = rows.coded._replace(values=[json.dumps(value, ensure_ascii=False) for value in rows.coded.values])
+    coded = rows.coded._replace(values=[to_cell(value, field) for value in rows.coded.values])
     return _assembled(rows.frame, {field.name: coded}, {field.name: field}, rows.problems, with_empty=True)
 
 
