@@ -36,6 +36,8 @@ class NewActs(NamedTuple):
     """A sentence for each judgement that is left out, since it marks something that is not in its item"""
     repeated: int = 0
     """Judgements of a named rater beyond the first of the same item, arm and fields"""
+    outside: int = 0
+    """Judgements that mark time outside of their item, of which that is left out"""
 
     @property
     def new(self) -> int:

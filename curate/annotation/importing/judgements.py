@@ -1,4 +1,4 @@
-"""Judgements in the rows of a table, one row each: long, wide, votes, ticks or spans."""
+"""Judgements in the rows of a table, one row each: long, wide, votes, ticks, spans or stretches."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -8,10 +8,12 @@ import pyarrow as pa
 
 from curate.annotation.importing.answers import find_label, to_answer, to_column, to_graded, to_labels
 from curate.annotation.importing.holding import column_type, to_cell
+from curate.annotation.importing.item_settings import Item
+from curate.annotation.importing.marked_time import marked_times
 from curate.annotation.importing.provenance import ACT, by_field, from_json
-from curate.annotation.importing.rows import KEY, LINE, problems_of, quoted
-from curate.annotation.importing.settings import FILE_COLUMN, Item, Table, Ticks
-from curate.annotation.importing.spans import marked
+from curate.annotation.importing.rows import CLOCK, KEY, LINE, problems_of, quoted
+from curate.annotation.importing.settings import FILE_COLUMN, Table, Ticks
+from curate.annotation.importing.spans import MarkedRows, marked
 from curate.annotation.importing.turn_settings import SpanMarks
 from curate.annotation.importing.value_settings import Value
 from curate.annotation.importing.values import Coded, read_texts, read_values, text_of, translate
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from curate.labels.taxonomy import Taxonomy
 
-FACTS = (KEY, FILE_COLUMN, LINE, "annotator", "arm", "act")
+FACTS = (KEY, FILE_COLUMN, LINE, "annotator", "arm", CLOCK, "act")
 """What a judgement has besides its answers; ``act`` is a ``Provenance`` as JSON, null in tables."""
 MAX_VOTES = 100_000
 MAX_JUDGEMENTS = 50_000_000
@@ -60,7 +62,7 @@ def judgements_of(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> J
             blank = frame.filter(texts.is_null()).join(wrong, on=[FILE_COLUMN, LINE], how="anti")
             part_name = "rater" if name == "annotator" else name
             problems.append(problems_of(blank, f"the row does not say which {part_name} it is of", part=part_name))
-    frame = frame.with_columns(*named.values(), _acts(frame, table))
+    frame = frame.with_columns(*named.values(), pl.lit(None, pl.String).alias(CLOCK), _acts(frame, table))
     rejected = pl.concat([*problems, problems_of(frame.clear(), "")])
     frame = _without(frame, rejected)
     fields = labels.fields
@@ -74,6 +76,9 @@ def judgements_of(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> J
     elif table.spans:
         item = table.item or Item()
         parts = [_spans(frame, item, fields[name], marks) for name, marks in table.spans.items()]
+    elif table.stretches:
+        marked_parts = [(fields[name], marked_times(frame, fields[name], m)) for name, m in table.stretches.items()]
+        parts = [_marks(field, rows) for field, rows in marked_parts]
     elif table.ticks:
         parts = [_ticks(frame, fields[name], ticks) for name, ticks in table.ticks.items()]
     else:
@@ -206,7 +211,7 @@ def _ticks(frame: "pl.DataFrame", field: Field, ticks: Ticks) -> JudgementRows:
         problems = pl.concat([problems, _incomplete(frame, problems, field.name)])
         rows = _without(frame, problems)
         together = rows.group_by(KEY, "annotator", "arm", maintain_order=True).agg(
-            pl.col(FILE_COLUMN, LINE, "act").first(), pl.col("<label>").filter(pl.col("<ticked>"))
+            pl.col(FILE_COLUMN, LINE, CLOCK, "act").first(), pl.col("<label>").filter(pl.col("<ticked>"))
         )
         texts = together["<label>"].list.join(_SEPARATOR)
     else:
@@ -232,8 +237,11 @@ def _ticks(frame: "pl.DataFrame", field: Field, ticks: Ticks) -> JudgementRows:
 
 def _spans(frame: "pl.DataFrame", item: Item, field: Field, marks: SpanMarks) -> JudgementRows:
     """Return the judgements whose answers are marked words; one that marks none has none."""
-    rows = marked(frame, item, field, marks)
-    # Like all places in items, they are held to their item when they are stored.
+    return _marks(field, marked(frame, item, field, marks))
+
+
+def _marks(field: Field, rows: MarkedRows) -> JudgementRows:
+    # Places in items are held to their item when they are stored.
     coded = rows.coded._replace(values=[to_cell(value, field) for value in rows.coded.values])
     return _assembled(rows.frame, {field.name: coded}, {field.name: field}, rows.problems, with_empty=True)
 

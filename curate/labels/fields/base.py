@@ -79,6 +79,13 @@ class Field(BaseModel, ABC):
         Raises ``ValueError`` saying what is wrong with it.
         """
 
+    def within(self, value: Any, item: ItemContext, *, start_s: float = 0.0) -> Any:
+        """Return a value whose times count from ``start_s`` before the item, as far as it lies within the item.
+
+        Times then count from the start of the item. None if nothing of the value is there.
+        """
+        return value
+
     # Stored: the columns of tables and releases, and what is counted there.
 
     @property
@@ -200,9 +207,9 @@ class Field(BaseModel, ABC):
         return ()
 
     def from_marks(self, marked: Marks, item: ItemContext) -> Any:
-        """Return the value that consists of marks with the field's labels, in an item, whose start is time 0.
+        """Return the value that consists of marks with the field's labels; ``within`` brings its times to the item.
 
-        Raises ``ValueError`` for marks of another kind, or that do not fit the item.
+        Raises ``ValueError`` for marks of another kind, or that do not fit the item's text and picture.
         """
         raise ValueError(f"a field of type {self.type} holds no marks")
 

@@ -41,12 +41,6 @@ class Mark(NamedTuple):
     track: tuple[Keyframe, ...] = ()
     size: tuple[float, float] | None = None
 
-    def since(self, start_s: float) -> "Mark":
-        """Return the mark with times from ``start_s`` of the file on."""
-        if self.start_s is None or self.end_s is None:
-            return self._replace(track=tuple(frame._replace(time_s=frame.time_s - start_s) for frame in self.track))
-        return self._replace(start_s=self.start_s - start_s, end_s=self.end_s - start_s)
-
 
 class Link(NamedTuple):
     """A line from one mark to another, by their names; ``label`` is None for one that has no name."""

@@ -85,7 +85,9 @@ def import_table(
     judgements = mapped.judgements.num_rows - len(changes.misfits)
     read_as = mapping_of(settings) if settings is not None and settings.format is not None else {}
     judged_items = len(mapped.judgements[KEY].unique())
-    return Imported(judgements, judged_items, *counts, tuple(problems), mapped.left_out, read_as)
+    cut = {"judgements with time outside of their item, of which that is left out": changes.outside}
+    left_out = {**mapped.left_out, **(cut if changes.outside else {})}
+    return Imported(judgements, judged_items, *counts, tuple(problems), left_out, read_as)
 
 
 def load_mapping(path: Path, table: str, labels: LabelSchema, tool: ExportFormat | None = None) -> Table:

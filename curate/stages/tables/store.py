@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from curate import __version__
 from curate.annotation.importing.acts import ORIGIN, NewActs, new_acts
-from curate.annotation.importing.holding import CONTEXT_COLUMNS, Held, has_marks, hold_to_items
+from curate.annotation.importing.holding import CONTEXT_COLUMNS, Held, hold_to_items, needs_items
 from curate.annotation.importing.rows import KEY
 from curate.corpus.tombstones import Tombstones
 from curate.corpus.view import Corpus
@@ -93,6 +93,9 @@ def _store(stages: Sequence[Judged], corpus: Corpus, tools: Tools) -> Receipt:
         verb = verb_of(repeated, "repeats", "repeat")
         again = f"{count_of(repeated, 'judgement')} in tables {verb} one of the same rater and item"
         messages.append(f"{again}: the first counts")
+    if outside := sum(change.outside for change in changes):
+        verb = verb_of(outside, "marks", "mark")
+        messages.append(f"{count_of(outside, 'judgement')} in tables {verb} time outside of the item: that is left out")
     if misfits:
         verb = verb_of(len(misfits), "marks", "mark")
         messages.append(f"{count_of(len(misfits), 'judgement')} {verb} what is not in the item: {misfits[0]}")
@@ -117,12 +120,12 @@ def changes_of(corpus: Corpus, judgements: pa.Table, items: pa.Table, *, origin:
     is_forgotten = Tombstones.read(corpus.workspace).forgotten_rows(judgements.select(["annotator"]))
     held = _held(corpus, judgements.filter(pc.invert(is_forgotten)), items)
     acts = new_acts(held.judgements, items, stored, corpus.labels, origin=origin, now=now, withdraws=withdraws)
-    return acts._replace(misfits=held.misfits)
+    return acts._replace(misfits=held.misfits, outside=held.outside)
 
 
 def _held(corpus: Corpus, judgements: pa.Table, items: pa.Table) -> Held:
     rows: dict[str, Mapping[str, Any]] = {}
-    if has_marks(judgements, corpus.labels):
+    if needs_items(judgements, corpus.labels):
         contexts = {item["item_id"]: item for item in corpus.read("items", CONTEXT_COLUMNS).to_pylist()}
         keys = zip(items["key"].to_pylist(), items["item_id"].to_pylist(), strict=True)
         rows = {key: contexts[item_id] for key, item_id in keys if item_id in contexts}
@@ -172,6 +175,9 @@ def _named(corpus: Corpus, sources: pa.Table, kinds: Sequence[str]) -> "pl.DataF
     import polars as pl
 
     rows = pl.DataFrame(sources).with_columns(pl.col("file").str.split("/").list.last().alias("name"))
-    joined = pl.DataFrame(corpus.read("items", ["item_id", "source_id"])).join(rows, on="source_id")
+    items = pl.DataFrame(corpus.read("items", ["item_id", "source_id", "key"]))
+    joined = items.join(rows, on="source_id", suffix=" of source")
+    # A stretch of a recording has a key of its own; without one, an item has that of its source.
+    joined = joined.with_columns(pl.coalesce("key", "key of source").alias("key"))
     pairs = pl.concat([joined.select(pl.col(kind).alias(KEY), "item_id") for kind in kinds]).drop_nulls().unique()
     return pairs.group_by(KEY).agg(pl.col("item_id").min(), pl.len().cast(pl.UInt32).alias("items"))

@@ -1,5 +1,6 @@
 """Boxes around faces and other things, on an image or through a video."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from xml.etree import ElementTree as ET
@@ -14,6 +15,7 @@ from curate.labels.fields.boxes.shapes import (
     TrackRegion,
     box_of,
     checked_box,
+    cut_track,
     shared_area,
     to_fractions,
     to_percent,
@@ -74,6 +76,19 @@ class Boxes(Field):
         if len(boxes) > self.max_boxes:
             raise ValueError(f"{len(boxes)} boxes are more than {self.max_boxes}")
         return [boxes[key] for key in sorted(boxes)]
+
+    def within(self, value: Any, item: ItemContext, *, start_s: float = 0.0) -> Any:
+        if self.over == "image":
+            return value
+        end_s = math.inf if item.duration_s is None else start_s + item.duration_s
+        tracks = []
+        for track in value:
+            keyframes = [
+                {**keyframe, "time_s": max(keyframe["time_s"] - start_s, 0.0)}
+                for keyframe in cut_track(track["keyframes"], start_s, end_s)
+            ]
+            tracks += [{"label": track["label"], "keyframes": keyframes}] if keyframes else []
+        return self.check(tracks, item) if tracks else None
 
     def _check_keyframes(self, value: Any, item: ItemContext | None) -> list[dict[str, Any]]:
         if not isinstance(value, list | tuple) or not value:
@@ -160,7 +175,7 @@ class Boxes(Field):
                 for frame in mark.track
             ]
             boxes.append({"label": mark.label, "keyframes": keyframes})
-        return self.check(boxes, item)
+        return self.check(boxes)
 
     @property
     def exclusive_part(self) -> str:

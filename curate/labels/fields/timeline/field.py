@@ -71,6 +71,16 @@ class Timeline(Field):
                 raise ValueError(f"two ranges overlap at {start_s:g} s")
         return [{"start_s": start, "end_s": end, "label": self.labels[index]} for start, end, index in ordered]
 
+    def within(self, value: Any, item: ItemContext, *, start_s: float = 0.0) -> Any:
+        segments = []
+        for segment in value:
+            begin, end = segment["start_s"] - start_s, segment["end_s"] - start_s
+            is_before = end < 0 or (end == 0 > begin)
+            if not is_before and (item.duration_s is None or begin < item.duration_s):
+                begin, end = times_within(max(begin, 0.0), end, item)
+                segments.append({"start_s": begin, "end_s": end, "label": segment["label"]})
+        return self.check(segments, item) if segments else None
+
     @property
     def arrow_type(self) -> pa.DataType:
         return pa.list_(pa.struct({"start_s": pa.float64(), "end_s": pa.float64(), "label": pa.string()}))
@@ -109,18 +119,14 @@ class Timeline(Field):
         return self.taxonomy
 
     def from_marks(self, marked: Marks, item: ItemContext) -> Any:
-        """See ``Field.from_marks``: stretches are cut at the ends of the item."""
         segments = []
         for mark in marked.marks:
             if mark.start_s is None or mark.end_s is None:
                 raise ValueError(f"{mark.label!r} does not mark a stretch of time")
-            if mark.end_s < 0 or mark.end_s == 0 > mark.start_s:
-                raise ValueError(f"a stretch that ends at {mark.end_s:g} s is before the start of the item")
-            if mark.end_s < mark.start_s:
-                raise ValueError(f"a stretch ends at {mark.end_s:g} s, before it starts at {mark.start_s:g} s")
-            start_s, end_s = times_within(max(mark.start_s, 0.0), mark.end_s, item)
-            segments.append({"start_s": start_s, "end_s": end_s, "label": mark.label})
-        return self.check(segments, item)
+            # Label Studio lets people drag a stretch beyond the start of a sound.
+            start_s = max(mark.start_s, 0.0) if mark.end_s > 0 else mark.start_s
+            segments.append({"start_s": start_s, "end_s": mark.end_s, "label": mark.label})
+        return self.check(segments)
 
     def inputs(self, layout: Layout, language: str) -> list[ET.Element]:
         to_name = self._object(layout)
