@@ -104,21 +104,27 @@ def _long(
 ) -> JudgementRows:
     import polars as pl
 
-    coded = {
-        name: read_values(frame, text_of(frame, value), name, partial(to_answer, value=value, field=fields[name]))
-        for name, value in values.items()
-    }
+    coded: dict[str, Coded] = {}
+    has_none = pl.repeat(False, frame.height, eager=True)
+    for name, value in values.items():
+        texts = text_of(frame, value)
+        if value.none:
+            is_none = texts.str.strip_chars().is_in(list(value.none)).fill_null(False)
+            has_none, texts = has_none | is_none, texts.zip_with(~is_none, texts.clear(len(texts)))
+        coded[name] = read_values(frame, texts, name, partial(to_answer, value=value, field=fields[name]))
     problems = pl.concat([column.problems for column in coded.values()])
-    blank = frame.filter(pl.all_horizontal([column.codes.is_null() for column in coded.values()]))
     if is_export:
         # What was answered in controls that are not mapped is counted, and no judgement.
-        is_kept = pl.Series([from_json(text).is_whole for text in frame["act"].to_list()], dtype=pl.Boolean)
+        is_kept = pl.Series([from_json(text).is_whole for text in frame["act"].to_list()], dtype=pl.Boolean) | has_none
         for column in coded.values():
             is_kept |= column.codes.is_not_null()
         kept = {name: column._replace(codes=column.codes.filter(is_kept)) for name, column in coded.items()}
         return _assembled(frame.filter(is_kept), kept, fields, problems, with_empty=True)
+    is_blank = pl.all_horizontal([column.codes.is_null() for column in coded.values()])
+    blank = frame.with_columns(has_none.alias("<none>")).filter(is_blank & ~pl.col("<none>"))
     unanswered = problems_of(_without(blank, problems), f"the row has no {' and no '.join(values)}", part="answer")
-    return _assembled(frame, coded, fields, pl.concat([problems, unanswered]))
+    problems = pl.concat([problems, unanswered])
+    return _assembled(frame, coded, fields, problems, with_empty=bool(has_none.any()))
 
 
 def _wide(

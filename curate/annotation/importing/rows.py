@@ -126,4 +126,5 @@ def _fits(bad: KnownBad) -> "pl.Expr":
     import polars as pl
 
     conditions = [pl.col(column).is_in(list(values)).fill_null(False) for column, values in bad.when.items()]
+    conditions += [(pl.col(bad.same[0]) == pl.col(column)).fill_null(False) for column in bad.same[1:]]
     return pl.all_horizontal(conditions)

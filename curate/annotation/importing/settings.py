@@ -45,6 +45,8 @@ class Join(_Settings):
     """The file of the other table, or a glob."""
     by: Names
     """Columns of this table and the columns of the other that hold the same."""
+    take: dict[str, str] = {}
+    """Columns of the other table under names of one's own, such as one that both have."""
     columns: tuple[str, ...] = ()
     """Names of the other table's columns, if its first line has none."""
     sheet: str | None = None
@@ -56,10 +58,18 @@ class Join(_Settings):
 class KnownBad(_Settings):
     """Rows that are left out, and why; they are counted."""
 
-    when: dict[str, Texts]
+    when: dict[str, Texts] = {}
     """The values of columns that all have to fit."""
+    same: tuple[str, ...] = ()
+    """Columns that all have to hold the same."""
     reason: str = Field(min_length=1, max_length=300)
     """Why they are left out, for the rejection."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "KnownBad":
+        if not self.when and len(self.same) < 2:
+            raise ValueError("name values in `when`, or two columns or more in `same`")
+        return self
 
 
 class Ticks(_Settings):
@@ -264,7 +274,7 @@ class Table(_Settings):
             (column, f"stretches.{name}") for name, marks in self.stretches.items() for column in marks.columns_read
         ]
         names += [(column, "where") for column in self.where]
-        names += [(column, "known_bad") for bad in self.known_bad for column in bad.when]
+        names += [(column, "known_bad") for bad in self.known_bad for column in (*bad.when, *bad.same)]
         names += [(column, "join") for join in self.join for column in join.by]
         for column, setting in names:
             used.setdefault(column, setting)
