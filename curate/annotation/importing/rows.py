@@ -13,6 +13,8 @@ LINE = "<line>"
 """The column with the last line of each row, or its number if the file has no lines."""
 KEY = "<key>"
 """The column with the id of the item that a row is about."""
+PLACE = "<place>"
+"""The column of exports that names the record of each row for people, such as ``task 7, annotation 12``."""
 CLOCK, RECORDING = "<clock>", "recording"
 """The column that says of which clock the times of a judgement are: of the recording, or of the item (null)."""
 MAX_QUOTED = 60

@@ -18,7 +18,7 @@ from curate.corpus.sources import MEMBER, RawFolders, allowing, outside
 from curate.corpus.spec import table_spec
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import LabelSchema
-from curate.stages.capabilities import Discovered, FirstFile, Judged
+from curate.stages.capabilities import Discovered, FirstFile, Judged, JudgementRows
 from curate.stages.contract import Outcome, Problem, Rejection, Tools, cut_by_size
 from curate.stages.ingest.archived import archive_problem
 from curate.stages.ingest.files import read_source
@@ -259,11 +259,12 @@ class Ingest(Discovered, Judged):
         except InvalidRow:
             return None
 
-    def judgements(self, tools: Tools) -> pa.Table | None:
+    def judgements(self, tools: Tools) -> JudgementRows | None:
         """See ``Judged.judgements``."""
         if not self.has_judgements:
             return None
-        return read_tables(self.tables, tools.raw, tools.labels, tools=tools).judgements
+        mapped = read_tables(self.tables, tools.raw, tools.labels, tools=tools)
+        return JudgementRows(mapped.judgements, mapped.left_out)
 
     def _missing_signals(self, raw: RawFolders) -> Iterable[Problem]:
         """Yield the patterns of signals that match no file, or lead out of the folders of raw files."""
