@@ -52,12 +52,27 @@ class Discovered(BatchStage):
         return ()
 
 
+class Rewriting(Stage):
+    """Has texts written anew for labels that people gave."""
+
+    @abstractmethod
+    def texts(self, labels: LabelSchema) -> tuple[str, ...]:
+        """Return the fields whose texts are written."""
+
+
 class Divided(Stage):
     """Makes items of sources, as far as a source can give what the label schema judges."""
 
     @abstractmethod
     def unsuited(self, source: Mapping[str, Any], labels: LabelSchema) -> str:
         """Return why a source gives no item, by its kind and texts; empty if it does."""
+
+
+class JudgementRows(NamedTuple):
+    """Judgements, and counts of what else people said that the settings do not read, by what it is."""
+
+    table: pa.Table
+    left_out: Mapping[str, int]
 
 
 class Judged(Stage):
@@ -75,7 +90,7 @@ class Judged(Stage):
         """Return the files that hold them; None if these are not at hand."""
 
     @abstractmethod
-    def judgements(self, tools: Tools) -> pa.Table | None:
+    def judgements(self, tools: Tools) -> "JudgementRows | None":
         """Return a row for each judgement (see ``curate.stages.tables.mapped``); None if there are none."""
 
 

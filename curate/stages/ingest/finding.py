@@ -17,7 +17,7 @@ from curate.stages.ingest.exclusion import outside_workspaces
 from curate.stages.ingest.files import file_input, share_sidecars, sidecar_paths
 from curate.stages.ingest.matching import LeadsOutside, match_files
 from curate.stages.ingest.post_files import POST_SUFFIXES, post_inputs
-from curate.storage.delta import fill_columns
+from curate.storage.columns import fill_columns
 
 _SIDECAR = pa.struct(
     [
@@ -42,6 +42,15 @@ _RECORD = pa.struct(
         (ITEM_TURN, pa.int32()),
     ]
 )
+_CUT = pa.struct(
+    [
+        ("key", pa.string()),
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),
+        *((name, pa.string()) for name in ("text", "speaker", "statement")),
+    ]
+)
+CUTS = "cuts"
 INPUTS = pa.schema(
     [
         ("file", pa.string()),
@@ -52,6 +61,7 @@ INPUTS = pa.schema(
         ("signals", pa.list_(_SIGNAL)),
         ("post", pa.binary()),
         (RECORD, _RECORD),
+        (CUTS, pa.list_(_CUT)),
         ("problem", pa.string()),
         ("reason", pa.string()),
     ]
@@ -59,6 +69,7 @@ INPUTS = pa.schema(
 """A row with ``path`` is a file, one with ``post`` a line of a file, one with only ``record`` an item of a table; one
 with ``problem`` can only be rejected. ``record`` is what a table says of an item, a file or not; its ``media``
 is a path that should show it, and ``absent`` the same if other items have their files and this one does not.
+``cuts`` are the stretches of it that are items, each with what its row says.
 ``sidecars`` are subtitle files, each with the path of the media file that it is beside; ``signals`` the files with
 values over time of a medium."""
 

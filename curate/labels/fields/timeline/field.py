@@ -12,6 +12,7 @@ from curate.labels.features import Feature, class_label, from_class_ids, list_of
 from curate.labels.fields.base import Aggregate, AggregationRule, Comparison, Field
 from curate.labels.fields.checks import known_label, label_lines, members, unanimous
 from curate.labels.fields.clock import MAX_S, checked_time, from_frame, is_cut, region_times, times_within, to_frame
+from curate.labels.fields.marks import Marks
 from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.fields.regions import Interval
 from curate.labels.fields.results import Result, region_label, value_of
@@ -70,6 +71,16 @@ class Timeline(Field):
                 raise ValueError(f"two ranges overlap at {start_s:g} s")
         return [{"start_s": start, "end_s": end, "label": self.labels[index]} for start, end, index in ordered]
 
+    def within(self, value: Any, item: ItemContext, *, start_s: float = 0.0) -> Any:
+        segments = []
+        for segment in value:
+            begin, end = segment["start_s"] - start_s, segment["end_s"] - start_s
+            is_before = end < 0 or (end == 0 > begin)
+            if not is_before and (item.duration_s is None or begin < item.duration_s):
+                begin, end = times_within(max(begin, 0.0), end, item)
+                segments.append({"start_s": begin, "end_s": end, "label": segment["label"]})
+        return self.check(segments, item) if segments else None
+
     @property
     def arrow_type(self) -> pa.DataType:
         return pa.list_(pa.struct({"start_s": pa.float64(), "end_s": pa.float64(), "label": pa.string()}))
@@ -102,6 +113,20 @@ class Timeline(Field):
             f"Stretches of time in seconds from the item's start{apart}; an empty list where there is none. Labels:",
             *label_lines(self.taxonomy),
         ]
+
+    @property
+    def marked_taxonomy(self) -> Taxonomy:
+        return self.taxonomy
+
+    def from_marks(self, marked: Marks, item: ItemContext) -> Any:
+        segments = []
+        for mark in marked.marks:
+            if mark.start_s is None or mark.end_s is None:
+                raise ValueError(f"{mark.label!r} does not mark a stretch of time")
+            # Label Studio lets people drag a stretch beyond the start of a sound.
+            start_s = max(mark.start_s, 0.0) if mark.end_s > 0 else mark.start_s
+            segments.append({"start_s": start_s, "end_s": mark.end_s, "label": mark.label})
+        return self.check(segments)
 
     def inputs(self, layout: Layout, language: str) -> list[ET.Element]:
         to_name = self._object(layout)
