@@ -98,6 +98,7 @@ def walk(
     discovers: Callable[[str], bool] = lambda _: False,
     stores: bool = False,
     stop: Callable[[], bool] | None = None,
+    fetching: Callable[[int, int, int], None] | None = None,
     settled: Mapping[int, SettledStage] = MappingProxyType({}),
 ) -> Iterator[Step]:
     """Yield the stages in order. Finish a stage before asking for the next: its rows decide the next inputs.
@@ -105,9 +106,10 @@ def walk(
     Stages for whose name ``discovers`` is true look for their inputs outside the workspace; for others, the listing of
     the last run counts. With ``stores``, that listing is replaced and other machines may be asked; the caller holds the
     workspace's lock. Stages in ``settled`` (by index) look for nothing. When ``stop()`` becomes true, what asks other
-    machines raises ``Interrupted``.
+    machines raises ``Interrupted``; ``fetching`` follows what it fetches (see ``Tools``).
     """
-    tools, stages = make_tools(loaded, corpus.workspace, fetches=stores)._replace(stop=stop), loaded.recipe.stages
+    tools = make_tools(loaded, corpus.workspace, fetches=stores)._replace(stop=stop, fetching=fetching)
+    stages = loaded.recipe.stages
     works: dict[int, BatchWork] = {}
     begun: set[str] = set()
     for index, stage in enumerate(stages):
