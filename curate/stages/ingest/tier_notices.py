@@ -44,9 +44,9 @@ def tier_notices(tables: Sequence[Table], raw: RawFolders) -> Iterator[str]:
         used = {tier.vocabulary for tier in tiers.tiers.values()} - {""}
         for vocabulary in tiers.vocabularies:
             if vocabulary.external and not vocabulary.entries and vocabulary.name in used:
-                beside = PurePosixPath(vocabulary.external.replace("\\", "/")).name
-                if not path.with_name(beside or "-").is_file():
-                    absent.setdefault(vocabulary.name, f"{beside}, which is not beside {name}")
+                outside = PurePosixPath(vocabulary.external.replace("\\", "/")).name
+                if not path.with_name(outside or "-").is_file():
+                    absent.setdefault(vocabulary.name, f"{outside}, which is not beside {name}")
     if unread:
         named = ", ".join(f"{tier[:60]} ({count:,})" for tier, count in unread.most_common(_MAX_NAMED))
         more = f" and {len(unread) - _MAX_NAMED:,} more" if len(unread) > _MAX_NAMED else ""
