@@ -52,7 +52,9 @@ def read_ids(path: Path) -> tuple[pa.Table, set[str]]:
     Rows that are of no item have null as ``item_id``.
     """
     try:
-        rows = parquet.read_table(path, columns=_columns_with_ids(path))
+        # Not by `read_table`, which knows no paths into lists.
+        with parquet.ParquetFile(path) as shard:
+            rows = shard.read(columns=_columns_with_ids(shard))
         names: set[str] = set()
         for name in _RATERS:
             if name in rows.column_names:
@@ -68,9 +70,9 @@ def read_ids(path: Path) -> tuple[pa.Table, set[str]]:
     return rows.select([name for name in _ID_COLUMNS if name in rows.column_names]), names
 
 
-def _columns_with_ids(path: Path) -> list[str]:
+def _columns_with_ids(shard: parquet.ParquetFile) -> list[str]:
     """Return the columns that say whose the rows of a shard are: of ``judgements``, which can be large, the raters."""
-    schema = parquet.read_metadata(path).schema
+    schema = shard.metadata.schema
     paths = [schema.column(index).path for index in range(len(schema))]
     return [
         name
