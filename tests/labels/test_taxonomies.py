@@ -57,6 +57,7 @@ PUBLISHED = {
     "emorynlp7": "Joyful, Mad, Neutral, Peaceful, Powerful, Sad, Scared",
     "iemocap4": "happy, sad, neutral, angry",
     "iemocap6": "happy, sad, neutral, angry, excited, frustrated",
+    "iemocap10": "happy, sad, neutral, angry, excited, frustrated, fearful, surprised, disgusted, other",
     "iemocap11": "happy, sad, neutral, angry, excited, frustrated, fearful, surprised, disgusted, other, xxx",
     "dailydialog7": "no emotion, anger, disgust, fear, happiness, sadness, surprise",
     "semeval_ec11": "anger, anticipation, disgust, fear, joy, love, optimism, pessimism, sadness, surprise, trust",

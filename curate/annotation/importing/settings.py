@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from curate.annotation.importing.line_settings import Lines
 from curate.annotation.importing.paths import parse_path
 from curate.annotation.importing.value_settings import Column, Globs, Map, Names, Template, Texts, Value
 from curate.corpus.hub_names import DATASET
@@ -42,6 +43,8 @@ class Join(_Settings):
     """The sheet of an Excel file or table of an audformat database, if it has several."""
     rows: Rows = None
     """Where the rows of a JSON file are, if they are not the file's own; see ``rows`` of tables."""
+    lines: Lines | None = None
+    """Which lines of a text file are rows, if it has no cells; see ``lines`` of tables."""
 
 
 class KnownBad(_Settings):
@@ -160,6 +163,9 @@ class Table(_Settings):
     as ``dialogues[].turns[]``. Columns are then members of a row, paths in it such as ``speaker.name``, ``^id`` for the
     member ``id`` of the object that holds the row, ``^^id`` of what holds that, ``<index>`` for its place in its list
     from 0, ``<key>`` for the name of the member it is in, and ``<value>`` for a row that is a text or number."""
+    lines: Lines | None = None
+    """Which lines of a text file are rows, if they are not cells with something between them. Columns are the named
+    groups of the patterns."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
     """What separates cells; by default the character that gives most of the columns used."""
     quotes: bool = True
@@ -193,6 +199,8 @@ class Table(_Settings):
             raise ValueError("name either `table`, `hub`, or `files` whose names say something")
         if self.files and (self.join or self.columns):
             raise ValueError("files have no columns but <file> and what `extract` takes out of it")
+        if self.lines is not None and (self.columns or self.rows or self.sheet or self.delimiter or self.files):
+            raise ValueError("`lines` name the columns of a text file: leave out columns, rows, sheet, delimiter, files")
         forms = [name for name in ("long", "wide", "votes", "ticks") if getattr(self, name)]
         if len(forms) > 1:
             raise ValueError(f"judgements are either {' or '.join(forms)}: put the others into an entry of their own")

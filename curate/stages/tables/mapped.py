@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 
 from curate.annotation.importing.acts import FIELDS
+from curate.annotation.importing.combined import combine_parts
 from curate.annotation.importing.items import items_of, unique_items, with_keys
 from curate.annotation.importing.judgements import FACTS, judgements_of
 from curate.annotation.importing.rows import KEY, LINE, TableRows, no_problems, prepare, problems_of
@@ -87,6 +88,7 @@ def map_tables(
             problem_parts.append(wrong)
             judged.append(_with_all_fields(judgements, table, labels))
     judgements, again = _unique(_concatenated(judged, labels))
+    judgements = combine_parts(judgements, list(labels.fields))
     return Mapped(every, judgements, pl.concat([*problem_parts, again]))
 
 
@@ -121,14 +123,18 @@ def _prepared(table: Table, find: Find) -> TableRows:
         return rows._replace(frame=rows.frame.select(FILE_COLUMN, LINE, *columns))
     parts = []
     joined = [find(join.table) for join in table.join]
+    lookups: dict[tuple[int, tuple[str, ...]], pl.DataFrame] = {}
     for name, path in (file for location in table.places for file in find(location)):
         own_columns, joined_columns = _columns(name, path, table, joined)
         try:
             rows = read_file(path, name, table, own_columns)
             tables = []
-            for join, files, wanted in zip(table.join, joined, joined_columns, strict=True):
-                frames = [read_file(joined_path, joined_name, join, wanted).frame for joined_name, joined_path in files]
-                tables.append(pl.concat(frames).select(wanted))
+            for index, (join, files, wanted) in enumerate(zip(table.join, joined, joined_columns, strict=True)):
+                lookup = lookups.get((index, tuple(wanted)))
+                if lookup is None:
+                    lookup = pl.concat([read_file(path, name, join, wanted).frame for name, path in files])
+                    lookup = lookups[index, tuple(wanted)] = lookup.select(wanted)
+                tables.append(lookup)
             rows = prepare(rows, table, tables)
         except (InvalidRow, ValueError, OSError) as error:
             raise InvalidInput(f"{name}: {error}", hint="correct the mapping, or the table") from error

@@ -20,6 +20,8 @@ from curate.stages.tables.shards import SUFFIXES as SHARDS
 from curate.stages.tables.shards import is_shard, shard_columns, shard_rows
 from curate.stages.tables.sheets import SUFFIXES as SHEETS
 from curate.stages.tables.sheets import sheet_columns, sheet_rows
+from curate.stages.tables.text_lines import SUFFIXES as TEXTS
+from curate.stages.tables.text_lines import line_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,6 +37,10 @@ def columns_of(path: Path, table: Table | Join, wanted: Collection[str]) -> list
     suffix = path.suffix.lower()
     if table.sheet is not None and suffix not in (*SHEETS, *DATABASES):
         raise InvalidRow(f"it has no sheets, so it cannot have {table.sheet!r}")
+    if table.lines is not None:
+        if suffix not in TEXTS:
+            raise InvalidRow(f"`lines` are of {', '.join(TEXTS)} files")
+        return list(table.lines.columns)
     if table.rows is not None:
         if suffix not in _NESTED:
             raise InvalidRow(f"`rows` is a path in {', '.join(_NESTED)} files")
@@ -88,7 +94,7 @@ def read_file(path: Path, file: str, table: Table | Join, wanted: Sequence[str])
     problems: list[tuple[str, int, str, str, str]] = []
     if path.suffix.lower() == ".parquet" and table.rows is None:
         frame = pl.DataFrame(read_parquet(path, file, columns)).with_row_index(LINE, 1).cast({LINE: pl.Int64})
-    elif path.suffix.lower() in DELIMITED:
+    elif path.suffix.lower() in DELIMITED and table.lines is None:
         with _open(path, table, wanted) as opened:
             indices = [opened.names.index(name) for name in columns]
             plain = _read_plain(path, table, opened, indices) if opened.is_plain else None
@@ -110,6 +116,8 @@ def read_rows(path: Path, file: str, table: Table | Join, columns: Sequence[str]
 
     Raises ``InvalidRow`` if it cannot be read.
     """
+    if table.lines is not None:
+        return line_rows(path, table.lines, columns)
     if table.rows is not None:
         return nested_rows(path, table.rows, columns, table.columns)
     if path.suffix.lower() in DATABASES:
