@@ -37,13 +37,15 @@ def open_parent(open_corpus: Callable[[LoadedRecipe, Workspace], Corpus], path: 
     return open_corpus(LoadedRecipe(recipe, load_labels(recipe.labels, file.parent), file), workspace)
 
 
-def derived_keys(location: str, view: str) -> frozenset[str]:
-    """Return the keys of all sources that a view derived in the workspace at ``location``."""
+def derived_keys(location: str, view: str) -> dict[str, tuple[str, ...]]:
+    """Return the keys of all sources that a view derived in the workspace at ``location``, with their parents' ids."""
     workspace = Workspace(location, create=False)
     table = workspace.table(TableSpec("sources", table_columns("sources"), "source_id"))
-    rows = table.read(["key", "derived"], matching=("kind", ["derived"]))
+    rows = table.read(["key", "derived", "parents"], matching=("kind", ["derived"]))
     is_own = pc.equal(pc.struct_field(rows["derived"], "view"), view)
-    return frozenset(rows.filter(pc.fill_null(is_own, False))["key"].to_pylist())
+    own = rows.filter(pc.fill_null(is_own, False))
+    parents = ([parent["item_id"] for parent in row] for row in own["parents"].to_pylist())
+    return {key: tuple(ids) for key, ids in zip(own["key"].to_pylist(), parents, strict=True)}
 
 
 def forgotten_in_parents(loaded: LoadedRecipe, workspace: Workspace) -> list[Tombstones]:

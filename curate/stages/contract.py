@@ -111,8 +111,8 @@ class Tools(NamedTuple):
     """Whether the user allowed links to this machine and private networks"""
     parent: Callable[[Path], Corpus] | None = None
     """Opens the corpus in the workspace of another recipe, for those who derive from it, on the driver"""
-    derived: Callable[[str], frozenset[str]] | None = None
-    """Returns the keys of the sources that a view derived in earlier runs, on the driver"""
+    derived: Callable[[str], Mapping[str, tuple[str, ...]]] | None = None
+    """Returns the keys of what a view derived in earlier runs, each with the ids of its parents, on the driver"""
     stop: Callable[[], bool] | None = None
     """Becomes true when the user stops the run; only for listings, since workers get what can be pickled"""
 

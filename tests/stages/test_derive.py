@@ -271,6 +271,13 @@ def test_a_link_out_of_the_folder_is_not_followed(replies, tmp_path_factory):
     assert load_recipe(replies, raw=[elsewhere]).recipe.stages
 
 
+def test_a_corpus_without_items_is_said(replies):
+    (replies.parent / "replies.csv").write_text("id,text,prompt,model,writer,licence\n", "utf-8")
+    run_quietly(replies.parent / "replies.yaml", replies.parent / "replies-workspace")
+    with pytest.raises(InvalidInput, match="replies-workspace holds no item that its recipe asks for now"):
+        run_quietly(replies, replies.parent / "w")
+
+
 def test_a_corpus_is_not_derived_from_itself_and_not_beside_an_ingest(replies):
     document = yaml.safe_load(replies.read_text("utf-8"))
     document["stages"].insert(0, {"stage": "ingest", "files": "replies.csv", "licence": "CC0-1.0"})

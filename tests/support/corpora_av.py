@@ -1,7 +1,13 @@
 """Small files in the formats of published corpora of sound and video, with the dirt that the real ones have."""
 
+import io
+import wave
 from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 IEMOCAP_EVALUATION = """% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]
 
@@ -44,6 +50,54 @@ Ses01F_impro01_MXX0 [013.0000-013.4000]: [LAUGHTER]
     _write(folder / dialogue.format("transcriptions"), "Ses03M_script01_1_M000 [001.0000-002.5000]: Great!\n")
 
 
+def make_mer_caption(folder: Path) -> None:
+    """Lists as Python writes them, none at all, one that is broken, a clip without words, subtitles in two languages."""
+    words = {
+        "sample_00000001": "\"['happy', 'looking forward', 'Happy']\"",
+        "sample_00000002": "[]",
+        "sample_00000003": "\"['sad', 'wor\"",
+    }
+    lists = "\n".join(f"{name},{cell}" for name, cell in words.items())
+    _write(folder / "track2_train_mercaptionplus.csv", f"name,openset\n{lists}\n")
+    _write(folder / "track2_train_ovmerd.csv", "name,openset\nsamplenew_00000009,\"[\"\"can't believe\"\", 'angry']\"\n")
+    reasons = 'name,reason\nsample_00000001,"She smiles, then laughs."\nsample_00000002,He waits.\nsample_00000007,Lost.\n'
+    _write(folder / "track3_train_mercaptionplus.csv", reasons)
+    _write(folder / "track3_train_ovmerd.csv", "name,reason\nsamplenew_00000009,He frowns.\n")
+    subtitles = "name,chinese,english\nsample_00000001,太好了,Great!\nsamplenew_00000009,不会吧,\n"
+    _write(folder / "subtitle_chieng.csv", subtitles)
+
+
+def make_emer(folder: Path) -> None:
+    """An emotion with a capital letter, one that is not of the six, a clip of both versions and one of the second only."""
+    header = "names,emotions,subtitles,reasons\n"
+    first = 'sample_1,Worried,"Well, maybe.","His brow is furrowed, and he pauses."\nsample_2,puzzled,Oh?,She tilts her head.\n'
+    _write(folder / "dataset-v1/gt-eng.csv", header + first)
+    second = 'name,chinese,english\nsample_1,他皱眉,"He frowns. ""Maybe"" sounds anxious."\nsample_3,她笑,She smiles.\n'
+    _write(folder / "dataset-v2/final-EMER-reason.csv", second)
+
+
+def make_emonet_voice(folder: Path) -> None:
+    """Sound in cells, raters in a list as Python writes it, a score that there is not, a cell that says more."""
+    labels = [
+        "[{'human-1': {'Shame': 1}}, {'human-4': {'Shame': 2}}]",
+        "[{'human-2': {'Impatience%20and%20Irritability': 0}}]",
+        "[{'human-1': {'Awe': 2}}, {'human-3': {'Awe': 5}}]",
+        "[{'human-1': {'Fear': 1}}, {'human-3': 'no idea'}]",
+    ]
+    sounds = [{"bytes": _tone(text), "path": f"{number}.wav"} for number, text in enumerate(labels)]
+    pq.write_table(pa.table({"audioId": sounds, "label": labels}), folder / "train-00000-of-00001.parquet")
+
+
+def _tone(name: str) -> bytes:
+    """Half a second of sound, another one for each name."""
+    rng = np.random.default_rng(list(name.encode()))
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(rng.integers(-3000, 3000, 8_000, dtype=np.int16).tobytes())
+    return content.getvalue()
+
+
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
@@ -51,5 +105,8 @@ def _write(path: Path, text: str) -> None:
 
 MAKERS: dict[str, Callable[[Path], None]] = {
     "iemocap": make_iemocap,
+    "mer_caption": make_mer_caption,
+    "emer": make_emer,
+    "emonet_voice": make_emonet_voice,
 }
 """What writes a small corpus, by the name of its shipped recipe."""

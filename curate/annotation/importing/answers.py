@@ -1,5 +1,6 @@
 """Cells as answers to a field of the label schema: labels, numbers and texts in their canonical form."""
 
+import ast
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from curate.labels import Field
 
 if TYPE_CHECKING:
     from curate.labels.taxonomy import Taxonomy
+
+_MAX_LITERAL_CHARS = 100_000
 
 
 def to_answer(text: str, value: Value, field: Field) -> Any:
@@ -106,4 +109,12 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise ValueError(f"{text[:MAX_QUOTED]!r} is not JSON") from None
+        pass
+    try:
+        # Tables that pandas wrote have lists as Python shows them.
+        members = ast.literal_eval(text.strip()) if len(text) <= _MAX_LITERAL_CHARS else None
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        members = None
+    if not isinstance(members, list) or not all(isinstance(member, str | int | float) for member in members):
+        raise ValueError(f"{text[:MAX_QUOTED]!r} is not JSON, nor a list as Python writes it")
+    return members

@@ -4,10 +4,14 @@ from collections.abc import Iterator
 
 from curate.annotation.importing.answers import find_label, to_graded
 from curate.annotation.importing.line_settings import Lines
-from curate.annotation.importing.settings import Table, Ticks
+from curate.annotation.importing.settings import FORMS, Table, Ticks
+from curate.annotation.importing.stretch_settings import Stretches
+from curate.annotation.importing.turn_settings import Marks, SpanMarks
+from curate.annotation.importing.values import similar
 from curate.labels import Field, LabelSchema
 from curate.sentences import nearest
 
+_TIMED = {"ranges": "`label`", "trace": "`value`"}
 _SettingPath = tuple[str | int, ...]
 
 
@@ -16,13 +20,22 @@ def mapping_problems(table: Table, labels: LabelSchema | None) -> Iterator[tuple
     for column, pattern in table.extract.items():
         if problem := _pattern_problem(pattern):
             yield ("extract", column), f"the pattern for {column!r} cannot be used: {problem}"
+    for column, pattern in (*table.matches.items(), *([("unpivot", table.unpivot)] if table.unpivot else ())):
+        if problem := _pattern_problem(pattern):
+            yield ("matches" if column in table.matches else "unpivot",), f"the pattern for {column!r}: {problem}"
     yield from _line_problems(table)
-    for form in ("long", "wide", "votes", "ticks") if labels is not None else ():
+    for form in FORMS if labels is not None else ():
         for name, entry in getattr(table, form).items():
             field = labels.fields.get(name) if labels is not None else None
             if field is None:
                 fields = tuple(labels.fields) if labels is not None else ()
                 yield (form, name), f"{name} is not a field of {labels and labels.name}{nearest(name, fields)}"
+                continue
+            if isinstance(entry, Stretches):
+                yield from (((form, name, *path), problem) for path, problem in _stretch_problems(entry, field))
+                continue
+            if isinstance(entry, SpanMarks):
+                yield from (((form, name, *path), problem) for path, problem in _mark_problems(entry, field))
                 continue
             taxonomy = field.scored_taxonomy or (field.graded_taxonomy if form == "ticks" else None)
             if form in ("votes", "ticks") and taxonomy is None:
@@ -49,6 +62,31 @@ def _line_problems(table: Table) -> Iterator[tuple[_SettingPath, str]]:
         for name, pattern in lines.patterns() if lines is not None else ():
             if problem := _pattern_problem(pattern):
                 yield (*path, name), f"the pattern {name} cannot be used: {problem}"
+
+
+def _mark_problems(marks: SpanMarks, field: Field) -> Iterator[tuple[_SettingPath, str]]:
+    """Yield what is wrong with labels of words, or with a field that has no words."""
+    if field.comparison != "spans":
+        yield (), f"{field.name} is not about words: use long, wide, votes or ticks"
+        return
+    places: list[tuple[_SettingPath, Marks]] = [((), marks)]
+    for path, part in [*places, *((("linked", index), part) for index, part in enumerate(marks.linked))]:
+        for label in (part.label.constant, *part.label.map.values()):
+            if label is not None and similar(label, list(field.labels)) is None:
+                yield (*path, "label"), f"{label!r} is not a label of {field.name}{nearest(label, field.labels)}"
+
+
+def _stretch_problems(marks: Stretches, field: Field) -> Iterator[tuple[_SettingPath, str]]:
+    """Yield what is wrong with labels of stretches, or with a field that has no times."""
+    if field.comparison not in _TIMED:
+        yield (), f"{field.name} has no times: stretches are for fields of type timeline and trace"
+    elif (marks.label is None) != (field.comparison == "trace"):
+        has = "values" if field.comparison == "trace" else "labels"
+        yield (), f"{field.name} has {has}: name {_TIMED[field.comparison]}"
+    elif marks.label is not None:
+        for label in (marks.label.constant, *marks.label.map.values()):
+            if label is not None and similar(label, list(field.labels)) is None:
+                yield ("label",), f"{label!r} is not a label of {field.name}{nearest(label, field.labels)}"
 
 
 def _intensity_problem(ticks: Ticks, field: Field) -> str | None:

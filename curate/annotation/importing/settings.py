@@ -1,19 +1,26 @@
 """The mapping language: what the columns of a table mean, as settings of a recipe."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from curate.annotation.importing.item_settings import Item, repeated
 from curate.annotation.importing.line_settings import Lines
 from curate.annotation.importing.paths import parse_path
+from curate.annotation.importing.stretch_settings import Stretches
+from curate.annotation.importing.turn_settings import SpanMarks
 from curate.annotation.importing.value_settings import Column, Globs, Map, Names, Template, Texts, Value
 from curate.corpus.hub_names import DATASET
 
 FILE_COLUMN = "<file>"
 """A column that every table has: the name of its file."""
+ROW_COLUMN, CELL = "<row>", "<cell>"
+"""A column with the place of a row below the names of the columns, from 0, counting blank and unusable lines, too; and
+one with the cells that ``unpivot`` makes rows of."""
+FORMS = ("long", "wide", "votes", "ticks", "spans", "stretches")
+"""The forms in which a table may hold judgements."""
 _MAX_PATTERN_CHARS = 500
 
 
@@ -77,46 +84,6 @@ class Ticks(_Settings):
         return self
 
 
-class Item(_Settings):
-    """What is judged, as far as the table has it."""
-
-    id: Template | None = None
-    """Names the item in the tables; without it, rows with the same content are one item."""
-    media: Annotated[
-        tuple[Template, ...],
-        BeforeValidator(
-            lambda v: v if isinstance(v, list | tuple) else (v,), json_schema_input_type=Template | list[Template]
-        ),
-    ] = ()
-    """The raw file: the first of these paths that exists. Without any, the item is its text, or nothing is shown."""
-    text: Column | None = None
-    """What is judged, if it is a text."""
-    text_b: Column | None = None
-    """The second text of a pair."""
-    statement: Template | None = None
-    """A claim about the item, to be judged true or false."""
-    speaker: Column | None = None
-    """Who speaks or writes."""
-    participant: Column | None = None
-    """The person whom the item is of, whose consent counts and whom ``curate forget`` removes."""
-    title: Column | None = None
-    """What the item is called."""
-    keep: Names = {}
-    """Columns to keep, under names of one's own if they are to have others."""
-
-    @model_validator(mode="after")
-    def _check(self) -> "Item":
-        if (name := _repeated(self.keep.values())) is not None:
-            raise ValueError(f"two columns are kept as {name!r}: give each a name of its own")
-        return self
-
-    def values(self) -> Iterator[tuple[str, Value]]:
-        """Yield what an item has, by the name of the column of ``sources``."""
-        for name in ("text", "text_b", "statement", "speaker", "participant", "title"):
-            if (value := getattr(self, name)) is not None:
-                yield name, value
-
-
 class HubTable(_Settings):
     """The Parquet files of a data set on the Hugging Face Hub, or those that the Hub converted it to. No code runs."""
 
@@ -138,8 +105,11 @@ class Table(_Settings):
 
     table: Globs = ()
     """Files (globs) of one shape: .csv, .tsv, .json, .jsonl, .parquet, or Excel's .xlsx, .xls and .ods; cells are read
-    as text. A cell of a Parquet file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar)
-    have a row for each sample: ``__key__``, a column for each suffix, and ``json.<name>``. An audformat database is its
+    as text; ``<row>`` is the place of a row, from 0. Files of tiers (ELAN's .eaf, Praat's .TextGrid, .rttm, .ctm, NOVA's .annotation, .csv of CARMA) have a row
+    for each annotation, with the columns tier, tier_type, parent_tier, participant, annotator, start_s, end_s, text,
+    parent, id, confidence, media (the path of the recording that it names) and stem (its own path without suffix). A
+    cell of a Parquet file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar) have a row
+    for each sample: ``__key__``, a column for each suffix, and ``json.<name>``. An audformat database is its
     ``db.yaml``: it has columns ``file``, ``start_s`` and ``end_s``, ``<split>``, those of ``sheet``, and what is known
     of labels, such as ``speaker.gender``."""
     hub: Annotated[
@@ -162,7 +132,8 @@ class Table(_Settings):
     """Where the rows of a JSON, JSON lines or Parquet file are, as a path of JMESPath to lists within its objects, such
     as ``dialogues[].turns[]``. Columns are then members of a row, paths in it such as ``speaker.name``, ``^id`` for the
     member ``id`` of the object that holds the row, ``^^id`` of what holds that, ``<index>`` for its place in its list
-    from 0, ``<key>`` for the name of the member it is in, and ``<value>`` for a row that is a text or number."""
+    from 0 (of what is in no list: in its file), ``^labels[<index>]`` for the member of another list at that place,
+    ``<key>`` for the name of the member it is in, and ``<value>`` for a row that is a text or number."""
     lines: Lines | None = None
     """Which lines of a text file are rows, if they are not cells with something between them. Columns are the named
     groups of the patterns."""
@@ -170,6 +141,18 @@ class Table(_Settings):
     """What separates cells; by default the character that gives most of the columns used."""
     quotes: bool = True
     """Whether quotation marks enclose cells; if not, they are characters like any other."""
+    where: dict[str, Texts] = {}
+    """What columns hold in the rows that this mapping is about, such as ``{tier: [anger, joy*]}``: ``*`` stands for any
+    characters. Other rows are for other mappings."""
+    ragged: bool = False
+    """Whether rows may have other numbers of cells than the first line: cells beyond it are not read, missing ones are
+    blank. If not, such rows are rejected, since a text with a delimiter might have moved their cells."""
+    unpivot: str | None = None
+    """A regular expression on names of columns, such as ``sample_(?P<ms>\\d+)ms``: each cell of a column that fits as a
+    whole becomes a row with the column ``<cell>`` and one for each named group. Blank cells become none."""
+    matches: dict[str, str] = {}
+    """Regular expressions that fit several times in a cell: each time becomes a row, with a column for each named
+    group. Between them there is only punctuation."""
     extract: dict[str, str] = {}
     """Regular expressions on columns; each named group becomes a column."""
     join: tuple[Join, ...] = ()
@@ -192,6 +175,10 @@ class Table(_Settings):
     """By field: columns with numbers of votes, and the labels they are for."""
     ticks: dict[str, Ticks] = {}
     """By field: which labels are ticked."""
+    stretches: dict[str, Stretches] = {}
+    """By field: which stretches of time rows mark, for timelines and traces; two raters may cut as they like."""
+    spans: dict[str, SpanMarks] = {}
+    """By field: which words of the item's text or dialogue rows mark."""
 
     @model_validator(mode="after")
     def _check(self) -> "Table":
@@ -201,7 +188,7 @@ class Table(_Settings):
             raise ValueError("files have no columns but <file> and what `extract` takes out of it")
         if self.lines is not None and (self.columns or self.rows or self.sheet or self.delimiter or self.files):
             raise ValueError("`lines` name the columns of a text file: leave out columns, rows, sheet, delimiter, files")
-        forms = [name for name in ("long", "wide", "votes", "ticks") if getattr(self, name)]
+        forms = [name for name in FORMS if getattr(self, name)]
         if len(forms) > 1:
             raise ValueError(f"judgements are either {' or '.join(forms)}: put the others into an entry of their own")
         if self.rater is not None and forms and forms[0] in ("wide", "votes"):
@@ -211,12 +198,22 @@ class Table(_Settings):
         if self.rater is None and any(ticks.label is not None for ticks in self.ticks.values()):
             raise ValueError("name the rater: a row for each label says which ticks are one judgement only with them")
         if not forms and self.item is None:
-            raise ValueError("the table gives neither items nor judgements: add long, wide, votes or ticks")
+            raise ValueError(
+                f"the table gives neither items nor judgements: add {', '.join(FORMS[:-1])} or {FORMS[-1]}"
+            )
+        if self.stretches and self.rater is None:
+            raise ValueError("name the rater: only then it shows which stretches are one judgement")
+        if self.spans and (self.item is None or (self.item.text is None and self.item.dialogue is None)):
+            raise ValueError("spans are of words that the same table has: name `item` with `text` or `dialogue`")
         for field, columns in self.wide.items():
-            if (rater := _repeated(columns.values())) is not None:
+            if (rater := repeated(columns.values())) is not None:
                 raise ValueError(f"two columns of {field} are judgements of rater {rater!r}: a rater judges once")
-        for column, pattern in self.extract.items():
+        for column, pattern in (*self.extract.items(), *self.matches.items()):
             check_pattern(column, pattern)
+        if self.unpivot is not None:
+            check_pattern("unpivot", self.unpivot)
+        if self.files and (self.unpivot or self.matches):
+            raise ValueError("files have no cells: take their names apart with `extract`")
         return self
 
     @property
@@ -227,50 +224,63 @@ class Table(_Settings):
     @property
     def has_judgements(self) -> bool:
         """Whether the table holds judgements."""
-        return bool(self.long or self.wide or self.votes or self.ticks)
+        return any(getattr(self, form) for form in FORMS)
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields of the label schema that are judged."""
-        return (*self.long, *self.wide, *self.votes, *self.ticks)
+        return tuple(name for form in FORMS for name in getattr(self, form))
 
     @property
     def extracted(self) -> tuple[str, ...]:
-        """The columns that ``extract`` adds."""
-        return tuple(name for pattern in self.extract.values() for name in re.compile(pattern).groupindex)
+        """The columns that ``extract``, ``unpivot`` and ``matches`` add."""
+        patterns = (*self.extract.values(), *self.matches.values(), self.unpivot or "")
+        cells = (CELL,) if self.unpivot is not None else ()
+        return (*(name for pattern in patterns for name in re.compile(pattern).groupindex), *cells)
 
     def columns_used(self) -> dict[str, str]:
         """Return the columns that the mapping reads after joins, each with the setting that names it first."""
         used: dict[str, str] = {}
-        values: list[tuple[str, Value | None]] = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.rater)]
-        if self.item is not None:
-            values += [("item.id", self.item.id), *(("item.media", value) for value in self.item.media)]
-            values += [(f"item.{name}", value) for name, value in self.item.values()]
+        facts = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.rater)]
+        names = [(column, setting) for setting, value in facts if value is not None for column in value.columns]
+        names += [*self.item.columns_read()] if self.item is not None else []
+        values: list[tuple[str, Value | None]] = []
         values += [(f"long.{name}", value) for name, value in self.long.items()]
         for name, ticks in self.ticks.items():
             values += [(f"ticks.{name}.label", ticks.label), (f"ticks.{name}.value", ticks.value)]
-        names = [(column, setting) for setting, value in values if value is not None for column in value.columns]
+        names += [(column, setting) for setting, value in values if value is not None for column in value.columns]
         names += [(column, f"{form}.{name}") for form, name, columns in self._column_maps() for column in columns]
-        names += [(column, "item.keep") for column in (self.item.keep if self.item else ())]
+        names += [(column, f"spans.{name}") for name, marks in self.spans.items() for column in marks.columns_read]
+        names += [
+            (column, f"stretches.{name}") for name, marks in self.stretches.items() for column in marks.columns_read
+        ]
+        names += [(column, "where") for column in self.where]
         names += [(column, "known_bad") for bad in self.known_bad for column in bad.when]
         names += [(column, "join") for join in self.join for column in join.by]
         for column, setting in names:
             used.setdefault(column, setting)
         for name in self.extracted:
             used.pop(name, None)
+        for column in self.matches:
+            used.setdefault(column, "matches")
         for column in self.extract:
-            used.setdefault(column, "extract")
+            if column not in self.extracted:
+                used.setdefault(column, "extract")
         return used
+
+    @property
+    def judged_columns(self) -> tuple[str, ...]:
+        """The columns that hold judgements."""
+        long = [column for value in self.long.values() for column in value.columns]
+        maps = [column for _, _, columns in self._column_maps() for column in columns]
+        pairs = [(ticks.label, ticks.value) for ticks in self.ticks.values()]
+        ticked = [name for pair in pairs for value in pair if value is not None for name in value.columns]
+        return tuple(dict.fromkeys([*long, *maps, *ticked]))
 
     def _column_maps(self) -> Iterator[tuple[str, str, Mapping[str, str]]]:
         yield from (("wide", name, columns) for name, columns in self.wide.items())
         yield from (("votes", name, columns) for name, columns in self.votes.items())
         yield from (("ticks", name, ticks.columns) for name, ticks in self.ticks.items())
-
-
-def _repeated(names: Iterable[str]) -> str | None:
-    """Return the first name that comes twice; None if none does."""
-    return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def check_pattern(column: str, pattern: str) -> None:

@@ -18,6 +18,7 @@ from curate.stages.derive.parents import ParentItem
 from curate.stages.derive.view import Derived, LeftOut
 
 _MAX_NAMED = 5
+_MAX_IN_KEY = 2
 _SOURCE = table_columns("sources")
 _RECORDED = (
     *("source_id", "key", "title", "licence", "consent", "consent_until", "participant", "text", "text_b"),
@@ -53,7 +54,11 @@ def to_inputs(made: Iterable[Derived | LeftOut], view: str, corpus: str, collect
             cut = {"start_s": None, "end_s": None, "still_s": result.still_s}
             if result.cut_s is not None:
                 cut |= dict(zip(("start_s", "end_s"), result.cut_s, strict=True))
-            rows[name] = {"file": name, RECORD: record, "cut": cut if any(cut.values()) else None}
+            rows[name] = {
+                "file": name,
+                RECORD: record,
+                "cut": None if set(cut.values()) == {None} else cut,
+            }
     for (reason, sentence), ids in left_out.items():
         named = ", ".join(sorted(set(ids))[:_MAX_NAMED])
         problem = f"{count_of(len(ids), 'item')} left out: {sentence} (such as {named})"
@@ -90,7 +95,7 @@ def to_record(item: Derived, view: str, corpus: str, collection: str | None) -> 
     kept = {"parent": " ".join(ids), **_shared_columns(item.parents), **item.facts}
     return {
         "source_id": digest(identity),
-        "key": ":".join(filter(None, [*ids, item.detail])),
+        "key": key_of(item),
         "title": _shared(item.parents, "title"),
         "licence": licences.licence or _shared(item.parents, "licence"),
         "consent": "; ".join(dict.fromkeys(p.source["consent"] for p in item.parents if p.source["consent"])) or None,
@@ -112,11 +117,19 @@ def judgement_rows(made: Iterable[Derived], labels: LabelSchema, view: str, corp
 
 
 def _judgements(item: Derived, labels: LabelSchema, file: str) -> Iterator[dict[str, Any]]:
-    key = ":".join(filter(None, [*(parent.item_id for parent in item.parents), item.detail]))
+    key = key_of(item)
     for number, answer in enumerate(item.answers, start=1):
         values = {name: labels.fields[name].check(value) for name, value in answer.values.items()}
         facts = {KEY: key, FILE_COLUMN: file, LINE: number, "annotator": answer.rater, "arm": answer.arm}
         yield {**facts, FIELDS: ",".join(sorted(values)), **values}
+
+
+def key_of(item: Derived) -> str:
+    """Return what names a derived item among those of its view: its parents and what tells it from their others."""
+    ids = [parent.item_id for parent in item.parents]
+    if len(ids) > _MAX_IN_KEY:
+        ids = [ids[0], digest(ids)[:16]]
+    return ":".join(filter(None, [*ids, item.detail]))
 
 
 def _lineage(parent: ParentItem, corpus: str, used: set[str]) -> dict[str, Any]:

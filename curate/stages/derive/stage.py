@@ -69,7 +69,7 @@ class Derive(Discovered, Judged):
             tombstones = Tombstones.read(self.open_workspace(tools.raw))
         except InvalidInput:
             return
-        ids = {name for key in tools.derived(self.make.view) for name in key.split(":")} if tombstones else set()
+        ids = {name for names in tools.derived(self.make.view).values() for name in names} if tombstones else set()
         if gone := len(tombstones.holds("item", ids)):
             sentence = f"{count_of(gone, 'item')} that others here were derived from {verb_of(gone, 'was', 'were')}"
             yield f"{sentence} forgotten in {self.corpus}: `curate forget --derived` removes what was made of them"
@@ -149,8 +149,8 @@ class Derive(Discovered, Judged):
         problems = [sentence for _, sentence in self.make.problems(tools.labels, parents.labels)]
         if problems:
             raise InvalidInput(f"view {self.make.view} does not fit {self.corpus}", problems=tuple(problems))
-        earlier = tools.derived(self.make.view) if tools.derived is not None else frozenset[str]()
-        return self.make.derive(parents, tools.labels, Draw(tools.seed, earlier))
+        earlier = tools.derived(self.make.view) if tools.derived is not None else {}
+        return self.make.derive(parents, tools.labels, Draw(tools.seed, frozenset(earlier)))
 
     def _parents(self, tools: Tools) -> Parents:
         path = self._path(tools.raw)
@@ -162,7 +162,13 @@ class Derive(Discovered, Judged):
                 f"{self.corpus} is the workspace of this recipe itself",
                 hint="derive in a recipe of another name, with a workspace of its own",
             )
-        return read_parents(corpus, evidence=self.evidence, arms=self.arms)
+        parents = read_parents(corpus, evidence=self.evidence, arms=self.arms)
+        if not parents.items:
+            raise InvalidInput(
+                f"{self.corpus} holds no item that its recipe asks for now",
+                hint="run the recipe of that corpus again; its files, or this version of curate, may be others",
+            )
+        return parents
 
     def open_workspace(self, raw: RawFolders) -> Workspace:
         """Return the workspace of the other corpus. Raises ``InvalidInput`` if it is not there, or may not be read."""

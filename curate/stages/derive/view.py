@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -67,10 +67,12 @@ class View(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    is_judged: ClassVar[bool] = True
-    """Whether derived items come with judgements."""
-
     view: str
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether derived items come with judgements."""
+        return True
 
     @abstractmethod
     def problems(self, labels: LabelSchema, parent: LabelSchema | None) -> Iterable[Problem]:

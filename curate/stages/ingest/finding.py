@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from curate.annotation.importing.dialogues import DIALOGUE, ITEM_TURN
 from curate.annotation.importing.items import CONTENT, KEPT_COLUMNS
 from curate.corpus.sources import MEMBER, RawFolders, is_fetched
 from curate.media.words.sidecars import SUFFIXES
@@ -32,9 +33,24 @@ _SIGNAL = pa.struct(
 )
 RECORD = "record"
 _KEPT_TYPE = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
+DIALOGUE_TYPE = pa.list_(pa.struct([("speaker", pa.string()), ("text", pa.string())]))
 _RECORD = pa.struct(
-    [*((name, pa.string()) for name in ("key", *CONTENT, "media", "absent")), (KEPT_COLUMNS, _KEPT_TYPE)]
+    [
+        *((name, pa.string()) for name in ("key", *CONTENT, "media", "absent")),
+        (KEPT_COLUMNS, _KEPT_TYPE),
+        (DIALOGUE, DIALOGUE_TYPE),
+        (ITEM_TURN, pa.int32()),
+    ]
 )
+_CUT = pa.struct(
+    [
+        ("key", pa.string()),
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),
+        *((name, pa.string()) for name in ("text", "speaker", "statement")),
+    ]
+)
+CUTS = "cuts"
 INPUTS = pa.schema(
     [
         ("file", pa.string()),
@@ -45,6 +61,7 @@ INPUTS = pa.schema(
         ("signals", pa.list_(_SIGNAL)),
         ("post", pa.binary()),
         (RECORD, _RECORD),
+        (CUTS, pa.list_(_CUT)),
         ("problem", pa.string()),
         ("reason", pa.string()),
     ]
@@ -52,6 +69,7 @@ INPUTS = pa.schema(
 """A row with ``path`` is a file, one with ``post`` a line of a file, one with only ``record`` an item of a table; one
 with ``problem`` can only be rejected. ``record`` is what a table says of an item, a file or not; its ``media``
 is a path that should show it, and ``absent`` the same if other items have their files and this one does not.
+``cuts`` are the stretches of it that are items, each with what its row says.
 ``sidecars`` are subtitle files, each with the path of the media file that it is beside; ``signals`` the files with
 values over time of a medium."""
 

@@ -285,7 +285,7 @@ def _is_record(inputs: pa.Table) -> pa.ChunkedArray:
 
 def _recorded(row: dict[str, Any]) -> dict[str, Any]:
     """Return what a table says of a file that shows one of its items."""
-    record = row["record"] or {}
+    record = {**(row["record"] or {}), "cuts": row["cuts"]}
     return {name: value for name, value in record.items() if value is not None and name not in ("media", "absent")}
 
 

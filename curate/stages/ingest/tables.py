@@ -1,5 +1,6 @@
 """Inputs of ingest from tables: one for each item, and one for each row that cannot be used."""
 
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -10,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.annotation.importing.dialogues import DIALOGUE, ITEM_TURN
 from curate.annotation.importing.items import CONTENT, KEPT_COLUMNS, MEDIA
 from curate.annotation.importing.rows import KEY, LINE
 from curate.annotation.importing.settings import FILE_COLUMN, HubTable, Table
+from curate.annotation.importing.stretches import TIMES
 from curate.corpus.identity import json_rows
 from curate.corpus.sources import LINK_STARTS, MEMBER, RawFolders, allowing, is_fetched, outside
 from curate.errors import InvalidRow
 from curate.files import sha256_of
 from curate.labels import LabelSchema
 from curate.stages.contract import Rejection, Tools
+from curate.stages.ingest.cuts import add_cut, described
 from curate.stages.ingest.files import file_input
-from curate.stages.ingest.finding import INPUTS, RECORD, find_files, list_refused
+from curate.stages.ingest.finding import DIALOGUE_TYPE, INPUTS, RECORD, find_files, list_refused
 from curate.stages.ingest.hub import find_hub_files, is_at_hand
 from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.tables.audformat import SUFFIXES as DATABASES
@@ -90,14 +94,28 @@ def record_sources(batch: pa.Table, origin: dict[str, str | None]) -> pa.Table:
     rows = pa.table({name: batch[RECORD].combine_chunks().field(name) for name in (KEY_NAME, *CONTENT)})
     identified = rows.drop_columns(["participant", "title"])
     identified = identified.append_column("collection", pa.array([origin["collection"]] * rows.num_rows, pa.string()))
-    ids = pa.array([sha256_of(row) for row in json_rows(identified)], pa.string())
-    is_text = pc.and_(rows["text"].is_valid(), batch[RECORD].combine_chunks().field("media").is_null())
+    record = batch[RECORD].combine_chunks()
+    ids = pa.array([sha256_of(row) for row in _identities(identified, record)], pa.string())
+    has_text = pc.or_(rows["text"].is_valid(), record.field(DIALOGUE).is_valid())
+    is_text = pc.and_(has_text, record.field("media").is_null())
     kinds = pc.if_else(is_text, "text", "record")
     columns = {"source_id": ids, "file": batch["file"], "kind": kinds}
     columns |= {name: rows[name] for name in (KEY_NAME, *CONTENT)}
     columns |= {name: pa.array([value] * rows.num_rows, pa.string()) for name, value in origin.items()}
+    columns |= {name: record.field(name) for name in (DIALOGUE, ITEM_TURN)}
     columns["size_bytes"] = pc.fill_null(pc.binary_length(rows["text"]), 0).cast(pa.int64())
     return pa.table({**columns, KEPT_COLUMNS: batch[RECORD].combine_chunks().field(KEPT_COLUMNS)})
+
+
+def _identities(rows: pa.Table, record: pa.StructArray) -> Iterator[str]:
+    """Yield what identifies each row as JSON: with its dialogue, if it has one."""
+    if record.field(DIALOGUE).null_count == len(record):
+        yield from json_rows(rows)
+        return
+    plain = json_rows(rows)
+    with_dialogue = json_rows(rows.append_column(DIALOGUE, record.field(DIALOGUE)))
+    for is_dialogue, own, longer in zip(record.field(DIALOGUE).is_valid(), plain, with_dialogue, strict=True):
+        yield longer if is_dialogue.as_py() else own
 
 
 def absent_media(batch: pa.Table) -> list[Rejection]:
@@ -121,9 +139,10 @@ def _record_inputs(items: "pl.DataFrame") -> pa.Table:
     is_path = items.schema[MEDIA] == pl.String
     items = items if is_path else items.with_columns(nulls)
     names = (*CONTENT, "media", "absent", KEPT_COLUMNS)
-    record = pa.StructArray.from_arrays(
-        [_plain(items[KEY].to_arrow()), *(_plain(items[name].to_arrow()) for name in names)], [KEY_NAME, *names]
-    )
+    values = [_plain(items[name].to_arrow()) for name in (KEY, *names)]
+    turns = [None if text is None else json.loads(text) for text in items[DIALOGUE].to_list()]
+    values += [pa.array(turns, DIALOGUE_TYPE), items[ITEM_TURN].to_arrow().cast(pa.int32())]
+    record = pa.StructArray.from_arrays(values, [KEY_NAME, *names, DIALOGUE, ITEM_TURN])
     return pa.table({"file": _plain(items["file"].to_arrow()), RECORD: record.cast(INPUTS.field(RECORD).type)})
 
 
@@ -140,32 +159,42 @@ def _problem_inputs(problems: "pl.DataFrame") -> pa.Table:
 
 
 def _media_inputs(items: "pl.DataFrame", raw: RawFolders) -> "tuple[pa.Table, pa.Table, pl.DataFrame]":
-    """Return the inputs of items whose file is there, those whose path leads outside, and the items without a file."""
-    inputs: list[dict[str, Any]] = []
+    """Return the inputs of items whose file is there, those that cannot be used, and the items without a file.
+
+    A file is one item, or has stretches that are items.
+    """
+    inputs: dict[str, dict[str, Any]] = {}
     problems: list[dict[str, Any]] = []
     without: list[int] = []
-    key_by_file: dict[str, str] = {}
     records = _record_inputs(items)
     may_read = raw.boundary()
-    for index, (paths, table) in enumerate(zip(items[MEDIA].to_list(), items[FILE_COLUMN].to_list(), strict=True)):
+    rows = zip(*(items[name].to_list() for name in (MEDIA, FILE_COLUMN, *TIMES)), strict=True)
+    for index, (paths, table, start_s, end_s) in enumerate(rows):
         item_name = records["file"][index].as_py()
         try:
             name = _present(paths or (), raw, may_read, table)
-        except InvalidRow as error:
-            problems.append({"file": item_name, "problem": error.message, "reason": "invalid"})
-            continue
-        if name is None:
-            without.append(index)
-        else:
-            if name in key_by_file:
-                sentence = f"{name} is the file of item {key_by_file[name]!r} already"
-                problems.append({"file": item_name, "problem": sentence, "reason": "duplicate"})
+            if name is None:
+                if start_s is not None:
+                    raise _no_recording(paths or ())
+                without.append(index)
                 continue
             record = records[RECORD][index].as_py()
-            key_by_file[name] = record[KEY_NAME]
-            inputs.append({**file_input(name, name, raw), RECORD: record})
-    tables = (pa.Table.from_pylist(rows, schema=INPUTS) for rows in (inputs, problems))
+            if start_s is not None:
+                add_cut(inputs, name, record, start_s, end_s, raw)
+            elif name in inputs:
+                raise InvalidRow(f"{name} is the file of {described(inputs[name])} already", reason="duplicate")
+            else:
+                inputs[name] = {**file_input(name, name, raw), RECORD: record}
+        except InvalidRow as error:
+            problems.append({"file": item_name, "problem": error.message, "reason": error.reason})
+    tables = (pa.Table.from_pylist(rows, schema=INPUTS) for rows in (list(inputs.values()), problems))
     return (*tables, items[without])
+
+
+def _no_recording(paths: Sequence[str | None]) -> InvalidRow:
+    named = next((path for path in paths if path), None)
+    state = f"{named[:60]} is not there" if named else "it names no recording"
+    return InvalidRow(f"{state}: put it there, or leave out start_s and end_s", reason="unavailable")
 
 
 def _present(paths: Sequence[str | None], raw: RawFolders, may_read: Callable[[str], bool], table: str) -> str | None:

@@ -14,7 +14,7 @@ from curate.stages.contract import cut_by_size
 from curate.stages.preprocess.rows import item_row
 from curate.stages.preprocess.settings import SplitPosts
 
-POST_COLUMNS = ("text_b", "statement", "dialogue")
+POST_COLUMNS = ("text_b", "statement", "dialogue", "turn")
 """What a post may hold besides its text."""
 COLUMNS_READ = ("source_id", "file", "kind", "participant", "speaker", "text", *POST_COLUMNS, "derived", "repeats")
 """The columns of a post that its items follow from."""
@@ -101,7 +101,7 @@ def _dialogue(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
 
 def _text_in_dialogue(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
     item = _item(row, unit, row["text"], row["speaker"], (row["text"],))
-    return [item | {"dialogue": _numbered_turns(row)}]
+    return [item | {"dialogue": _numbered_turns(row), "turn": row["turn"]}]
 
 
 def _turns(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:

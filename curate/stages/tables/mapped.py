@@ -10,6 +10,7 @@ from curate.annotation.importing.acts import FIELDS
 from curate.annotation.importing.combined import combine_parts
 from curate.annotation.importing.items import items_of, unique_items, with_keys
 from curate.annotation.importing.judgements import FACTS, judgements_of
+from curate.annotation.importing.reshape import cell_columns, reshape
 from curate.annotation.importing.rows import KEY, LINE, TableRows, no_problems, prepare, problems_of
 from curate.annotation.importing.settings import FILE_COLUMN, HubTable, Table
 from curate.errors import InvalidInput, InvalidRow
@@ -69,7 +70,7 @@ def map_tables(
     for table in tables:
         rows = with_keys(_prepared(table, find), table)
         if table.item is not None:
-            table_items, rows = items_of(rows, table.item, is_once=not table.has_judgements)
+            table_items, rows = items_of(rows, table.item, is_once=not (table.has_judgements or table.item.is_of_rows))
             items.append(table_items)
         keyed.append((table, rows))
     every, conflicts = unique_items(pl.concat(items)) if items else (None, no_problems())
@@ -127,7 +128,8 @@ def _prepared(table: Table, find: Find) -> TableRows:
     for name, path in (file for location in table.places for file in find(location)):
         own_columns, joined_columns = _columns(name, path, table, joined)
         try:
-            rows = read_file(path, name, table, own_columns)
+            cells = cell_columns(table, columns_of(path, table, own_columns)) if table.unpivot else []
+            rows = reshape(read_file(path, name, table, [*own_columns, *cells]), table, cells)
             tables = []
             for index, (join, files, wanted) in enumerate(zip(table.join, joined, joined_columns, strict=True)):
                 lookup = lookups.get((index, tuple(wanted)))

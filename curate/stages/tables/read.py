@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.annotation.importing.rows import LINE, TableRows, no_problems
-from curate.annotation.importing.settings import FILE_COLUMN, Join, Table
+from curate.annotation.importing.settings import FILE_COLUMN, ROW_COLUMN, Join, Table
 from curate.corpus.sources import RawFolders
 from curate.errors import InvalidRow
+from curate.media.tiers.open import SUFFIXES as TIERS
+from curate.media.tiers.open import is_tier_file
 from curate.stages.tables.audformat import SUFFIXES as DATABASES
 from curate.stages.tables.audformat import database_columns, database_rows
 from curate.stages.tables.delimited import Row, Rows, listed, open_rows
@@ -22,14 +24,17 @@ from curate.stages.tables.sheets import SUFFIXES as SHEETS
 from curate.stages.tables.sheets import sheet_columns, sheet_rows
 from curate.stages.tables.text_lines import SUFFIXES as TEXTS
 from curate.stages.tables.text_lines import line_rows
+from curate.stages.tables.tiers import COLUMNS as TIER_COLUMNS
+from curate.stages.tables.tiers import tier_rows
 
 if TYPE_CHECKING:
     import polars as pl
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", *SHEETS, *DATABASES)
+SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", *SHEETS, *DATABASES, *TIERS)
 _NESTED = (".json", ".jsonl", ".ndjson", ".parquet")
 DELIMITED = (".csv", ".tsv", ".txt")
 _ROWS = 50_000
+_OWN = (FILE_COLUMN, ROW_COLUMN)
 
 
 def columns_of(path: Path, table: Table | Join, wanted: Collection[str]) -> list[str]:
@@ -47,6 +52,8 @@ def columns_of(path: Path, table: Table | Join, wanted: Collection[str]) -> list
         return list(dict.fromkeys((*table.columns, *nested_columns(path, table.rows, wanted))))
     if suffix in DATABASES:
         return database_columns(path, table.sheet)
+    if is_tier_file(path):
+        return list(TIER_COLUMNS)
     if table.columns:
         return list(table.columns)
     if suffix in SHEETS:
@@ -73,7 +80,7 @@ def missing_columns(path: Path, file: str, table: Table | Join, wanted: Collecti
         return f"{file} cannot be read as a table: {error.message}"
     if not any(names):
         return f"{file} is empty: its first line names no columns"
-    absent = [name for name in wanted if name not in names and name != FILE_COLUMN]
+    absent = [name for name in wanted if name not in names and name not in _OWN]
     if absent:
         noun = "column" if len(absent) == 1 else "columns"
         return f"{file} has no {noun} {listed(absent)}; its columns are {listed(names)}"
@@ -90,14 +97,14 @@ def read_file(path: Path, file: str, table: Table | Join, wanted: Sequence[str])
 
     if problem := missing_columns(path, file, table, wanted):
         raise InvalidRow(problem)
-    columns = [name for name in wanted if name != FILE_COLUMN]
+    columns = [name for name in wanted if name not in _OWN]
     problems: list[tuple[str, int, str, str, str]] = []
     if path.suffix.lower() == ".parquet" and table.rows is None:
         frame = pl.DataFrame(read_parquet(path, file, columns)).with_row_index(LINE, 1).cast({LINE: pl.Int64})
-    elif path.suffix.lower() in DELIMITED and table.lines is None:
+    elif path.suffix.lower() in DELIMITED and table.lines is None and not is_tier_file(path):
         with _open(path, table, wanted) as opened:
             indices = [opened.names.index(name) for name in columns]
-            plain = _read_plain(path, table, opened, indices) if opened.is_plain else None
+            plain = _read_plain(path, table, opened, indices) if opened.is_plain and not _is_ragged(table) else None
             if plain is not None:
                 frame = plain.rename({str(index): name for index, name in zip(indices, columns, strict=True)})
             else:
@@ -108,6 +115,9 @@ def read_file(path: Path, file: str, table: Table | Join, wanted: Sequence[str])
     blank = [pl.when(pl.col(name).str.strip_chars() == "").then(None).otherwise(pl.col(name)) for name in columns]
     frame = frame.with_columns([cell.alias(name) for cell, name in zip(blank, columns, strict=True)])
     unusable = pl.DataFrame(problems, schema=no_problems().schema, orient="row")
+    if ROW_COLUMN in wanted:
+        has_names = path.suffix.lower() in (*DELIMITED, *SHEETS) and not table.columns and table.lines is None
+        frame = frame.with_columns((pl.col(LINE) - (2 if has_names else 1)).cast(pl.String).alias(ROW_COLUMN))
     return TableRows(frame.with_columns(pl.lit(file).alias(FILE_COLUMN)), unusable)
 
 
@@ -124,6 +134,8 @@ def read_rows(path: Path, file: str, table: Table | Join, columns: Sequence[str]
         return database_rows(path, file, table.sheet, columns)
     if path.suffix.lower() in SHEETS:
         return sheet_rows(path, table.sheet, columns, table.columns)
+    if is_tier_file(path):
+        return tier_rows(path, file, columns)
     return shard_rows(path, file, columns) if is_shard(path) else json_rows(path, columns, table.columns)
 
 
@@ -138,7 +150,12 @@ def _open(path: Path, table: Table | Join, wanted: Collection[str]) -> AbstractC
     quotes = table.quotes if isinstance(table, Table) else True
     if path.suffix.lower() == ".tsv":
         delimiter = delimiter or "\t"
-    return open_rows(path, wanted=wanted, names=table.columns, delimiter=delimiter, quotes=quotes)
+    ragged = _is_ragged(table)
+    return open_rows(path, wanted=wanted, names=table.columns, delimiter=delimiter, quotes=quotes, ragged=ragged)
+
+
+def _is_ragged(table: Table | Join) -> bool:
+    return isinstance(table, Table) and table.ragged
 
 
 def _read_plain(path: Path, table: Table | Join, opened: Rows, indices: Sequence[int]) -> "pl.DataFrame | None":

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -27,8 +27,6 @@ class Pairs(View):
     that other pairs share stay together when a release is divided.
     """
 
-    is_judged: ClassVar[bool] = False
-
     view: Literal["pairs"]
     of: Side
     """What is compared: texts, clips with a picture, or sounds."""
@@ -38,6 +36,10 @@ class Pairs(View):
     """In what both items of a pair agree: ``speaker``, ``text``, ``source``, ``group``, a column, or a label field."""
     different: str | None = None
     """In what they differ: one of the same, such as ``emotion``, or the column with the model that made a reply."""
+
+    @property
+    def is_judged(self) -> bool:
+        return False
 
     def problems(self, labels: LabelSchema, parent: LabelSchema | None) -> Iterable[Problem]:
         yield from unit_problems(self.view, "pair", labels)
