@@ -41,6 +41,15 @@ def kept(corpus) -> dict[str, dict[str, str]]:
     }
 
 
+def wrong(corpus, file: str = "") -> dict[str, tuple[str, str]]:
+    """Reason and sentence of each rejection but missing faces, by its place; in them the file counts as said."""
+    return {
+        subject.removeprefix(file): (reason, detail.removeprefix(f"{subject}: ").replace(file or "\0", "the file"))
+        for subject, (reason, detail) in rejected(corpus).items()
+        if reason != "no_face"
+    }
+
+
 def test_iemocap_evaluators_of_each_turn(tmp_path):
     corpus = make_corpus("iemocap", tmp_path)
     first, second, third = "Ses01F_impro01_F000", "Ses01F_impro01_M001", "Ses03M_script01_1_M000"
@@ -69,6 +78,69 @@ def test_iemocap_evaluators_of_each_turn(tmp_path):
     (label,) = by_key(corpus, "labels")[first]
     assert (sorted(label["emotion"]), label["valence"]) == (["frustrated", "neutral"], 2.5)
     assert {row["licence"] for row in corpus.read("sources").to_pylist()} == {"LicenseRef-IEMOCAP"}
-    file = "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
-    problems = rejected(corpus)
-    assert {name.removeprefix(file): sentence for name, (_, sentence) in problems.items()} == {}
+    problems = wrong(corpus, "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt")
+    assert problems.pop("#12:again") == ("duplicate", f"rater 'E2' judged item '{second}' before, in the file, line 11")
+    assert problems == {
+        "#13:emotion": ("invalid", "'Puzzlement' is not a label of iemocap10.v1: map it"),
+        "#14:answer": ("invalid", "the row has no emotion"),
+        "#15:activation": ("invalid", "6 is not within 1 to 5"),
+        "#17": ("invalid", problems["#17"][1]),
+        "#18": ("invalid", "line 17, which may say what it is of, is not read"),
+        "#19": ("invalid", "line 17, which may say what it is of, is not read"),
+    }
+    assert problems["#17"][1].endswith("fits none of the patterns of `lines`")
+
+
+def test_mer_caption_lists_and_descriptions_are_one_judgement(tmp_path):
+    corpus = make_corpus("mer_caption", tmp_path)
+    assert judged(corpus, "emotions", "description") == {
+        ("sample_00000001", "models", ("happy", "looking forward"), "She smiles, then laughs."),
+        ("sample_00000002", "models", None, "He waits."),
+        ("samplenew_00000009", "models and people", ("can't believe", "angry"), "He frowns."),
+    }
+    (label,) = by_key(corpus, "labels")["sample_00000001"]
+    assert label["emotions"] == ["happy", "looking forward"]
+    assert kept(corpus)["sample_00000001"] == {"chinese": "太好了", "part": "mercaptionplus"}
+    assert {row["text"] for row in corpus.read("items").to_pylist()} == {None, "Great!"}
+    assert wrong(corpus) == {
+        "track2_train_mercaptionplus.csv#3:answer": ("invalid", "the row has no emotions"),
+        "track2_train_mercaptionplus.csv#4:emotions": (
+            "invalid",
+            "\"['sad', 'wor\" is not JSON, nor a list as Python writes it",
+        ),
+        "track3_train_mercaptionplus.csv#4": ("unknown_item", "item 'sample_00000007' is not in the tables"),
+    }
+
+
+def test_emer_of_both_versions(tmp_path):
+    corpus = make_corpus("emer", tmp_path)
+    assert judged(corpus, "emotion", "description") == {
+        ("sample_1", "experts", "worried", "His brow is furrowed, and he pauses."),
+        ("sample_1", "models and people", None, 'He frowns. "Maybe" sounds anxious.'),
+        ("sample_3", "models and people", None, "She smiles."),
+    }
+    assert {row["text"] for row in corpus.read("items").to_pylist()} == {"Well, maybe.", "Oh?", None}
+    assert wrong(corpus, "dataset-v1/gt-eng.csv") == {
+        "#3:emotion": ("invalid", "'puzzled' is not a label of mer6.v1: map it")
+    }
+
+
+def test_emonet_voice_experts_in_one_cell(tmp_path):
+    corpus = make_corpus("emonet_voice", tmp_path)
+    file = "train-00000-of-00001.parquet"
+    assert judged(corpus, "intensity") == {
+        (f"{file}!/audioId/1.wav", "human-1", 1.0),
+        (f"{file}!/audioId/1.wav", "human-4", 2.0),
+        (f"{file}!/audioId/2.wav", "human-2", 0.0),
+    }
+    items = corpus.read("items").to_pylist()
+    assert {row["statement"] for row in items} == {"Shame", "Impatience and Irritability", "Awe"}
+    assert {(row["layout"], row["end_s"]) for row in items} == {("audio", 0.5)}
+    problems = wrong(corpus, file)
+    assert "is not made of what fits" in problems.pop("#4")[1]
+    left = ("invalid", "left out with its row, of which a part cannot be read")
+    assert problems == {
+        "#3:intensity": ("invalid", "5 is not within 0 to 2"),
+        "#3:human-1": left,
+        "#3:human-3": left,
+    }

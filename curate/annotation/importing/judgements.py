@@ -11,7 +11,8 @@ from curate.annotation.importing.item_settings import Item
 from curate.annotation.importing.marked_time import marked_times
 from curate.annotation.importing.rows import CLOCK, KEY, LINE, problems_of, quoted
 from curate.annotation.importing.settings import FILE_COLUMN, Table, Ticks
-from curate.annotation.importing.spans import MarkedRows, marked
+from curate.annotation.importing.spans import marked
+from curate.annotation.importing.stretch_settings import Stretches
 from curate.annotation.importing.turn_settings import SpanMarks
 from curate.annotation.importing.value_settings import Value
 from curate.annotation.importing.values import Coded, read_texts, read_values, text_of, translate
@@ -71,15 +72,28 @@ def judgements_of(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> J
         item = table.item or Item()
         parts = [_spans(frame, item, fields[name], marks) for name, marks in table.spans.items()]
     elif table.stretches:
-        marked_parts = [(fields[name], marked_times(frame, fields[name], m)) for name, m in table.stretches.items()]
-        parts = [_marks(field, rows) for field, rows in marked_parts]
+        parts = [_stretches(frame, fields[name], marks) for name, marks in table.stretches.items()]
     elif table.ticks:
         parts = [_ticks(frame, fields[name], ticks) for name, ticks in table.ticks.items()]
     else:
         parts = [_long(frame, table.long, fields)]
+    if table.long and (table.unpivot is not None or table.matches):
+        parts.append(_left_with_others(frame, parts))
     kinds = {name: fields[name].arrow_type for name in table.fields}
     tables = [_filled(part.table, kinds) for part in parts]
     return JudgementRows(pa.concat_tables(tables), pl.concat([rejected, *(part.problems for part in parts)]))
+
+
+def _left_with_others(frame: "pl.DataFrame", parts: list[JudgementRows]) -> JudgementRows:
+    """Return the problems of raters whose judgement is in a row of which another part cannot be read."""
+    import polars as pl
+
+    lines = pl.concat([part.problems for part in parts]).select(FILE_COLUMN, LINE).unique()
+    judged = pl.concat([pl.DataFrame(part.table.select([FILE_COLUMN, LINE])) for part in parts]).unique()
+    lost = frame.join(lines, on=[FILE_COLUMN, LINE], how="semi").join(judged, on=[FILE_COLUMN, LINE], how="anti")
+    lost = lost.filter(pl.col("annotator").is_not_null()).unique([FILE_COLUMN, LINE, "annotator"], maintain_order=True)
+    problems = problems_of(lost, "left out with its row, of which a part cannot be read")
+    return JudgementRows(_empty(frame), problems.with_columns(lost["annotator"].alias("part")))
 
 
 def _long(frame: "pl.DataFrame", values: Mapping[str, Value], fields: Mapping[str, Field]) -> JudgementRows:
@@ -211,11 +225,15 @@ def _ticks(frame: "pl.DataFrame", field: Field, ticks: Ticks) -> JudgementRows:
 
 def _spans(frame: "pl.DataFrame", item: Item, field: Field, marks: SpanMarks) -> JudgementRows:
     """Return the judgements whose answers are marked words; one that marks none has none."""
-    return _marks(field, marked(frame, item, field, marks))
-
-
-def _marks(field: Field, rows: MarkedRows) -> JudgementRows:
+    rows = marked(frame, item, field, marks)
     return _assembled(rows.frame, {field.name: rows.coded}, {field.name: field}, rows.problems, with_empty=True)
+
+
+def _stretches(frame: "pl.DataFrame", field: Field, marks: Stretches) -> JudgementRows:
+    """Return the judgements whose answers are stretches of time. A bad stretch leaves the others, also of its row."""
+    rows = marked_times(frame, field, marks)
+    judged = _assembled(rows.frame, {field.name: rows.coded}, {field.name: field}, rows.problems.clear())
+    return judged._replace(problems=rows.problems)
 
 
 def _incomplete(frame: "pl.DataFrame", problems: "pl.DataFrame", name: str) -> "pl.DataFrame":

@@ -16,7 +16,7 @@ from curate.corpus.hub_names import DATASET
 
 FILE_COLUMN = "<file>"
 """A column that every table has: the name of its file."""
-ROW_COLUMN, CELL = "<row>", "<cell>"
+INDEX_COLUMN, CELL = "<index>", "<cell>"
 """A column with the place of a row below the names of the columns, from 0, counting blank and unusable lines, too; and
 one with the cells that ``unpivot`` makes rows of."""
 FORMS = ("long", "wide", "votes", "ticks", "spans", "stretches")
@@ -105,7 +105,7 @@ class Table(_Settings):
 
     table: Globs = ()
     """Files (globs) of one shape: .csv, .tsv, .json, .jsonl, .parquet, or Excel's .xlsx, .xls and .ods; cells are read
-    as text; ``<row>`` is the place of a row, from 0. Files of tiers (ELAN's .eaf, Praat's .TextGrid, .rttm, .ctm, NOVA's .annotation, .csv of CARMA) have a row
+    as text; ``<index>`` is the place of a row, from 0. Files of tiers (ELAN's .eaf, Praat's .TextGrid, .rttm, .ctm, NOVA's .annotation, .csv of CARMA) have a row
     for each annotation, with the columns tier, tier_type, parent_tier, participant, annotator, start_s, end_s, text,
     parent, id, confidence, media (the path of the recording that it names) and stem (its own path without suffix). A
     cell of a Parquet file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar) have a row

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.annotation.importing.rows import LINE, TableRows, no_problems
-from curate.annotation.importing.settings import FILE_COLUMN, ROW_COLUMN, Join, Table
+from curate.annotation.importing.settings import FILE_COLUMN, INDEX_COLUMN, Join, Table
 from curate.corpus.sources import RawFolders
 from curate.errors import InvalidRow
 from curate.media.tiers.open import SUFFIXES as TIERS
@@ -34,7 +34,6 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", *S
 _NESTED = (".json", ".jsonl", ".ndjson", ".parquet")
 DELIMITED = (".csv", ".tsv", ".txt")
 _ROWS = 50_000
-_OWN = (FILE_COLUMN, ROW_COLUMN)
 
 
 def columns_of(path: Path, table: Table | Join, wanted: Collection[str]) -> list[str]:
@@ -70,6 +69,11 @@ def columns_of(path: Path, table: Table | Join, wanted: Collection[str]) -> list
     raise InvalidRow(f"it is none of {', '.join((*SUFFIXES, *SHARDS))}")
 
 
+def _own_columns(table: Table | Join) -> tuple[str, ...]:
+    """Return the columns that are in no file; rows within JSON have their own index."""
+    return (FILE_COLUMN, INDEX_COLUMN) if table.rows is None else (FILE_COLUMN,)
+
+
 def missing_columns(path: Path, file: str, table: Table | Join, wanted: Collection[str]) -> str | None:
     """Return a sentence that names the columns a file lacks and those that it has; None if it has all of ``wanted``."""
     try:
@@ -80,7 +84,7 @@ def missing_columns(path: Path, file: str, table: Table | Join, wanted: Collecti
         return f"{file} cannot be read as a table: {error.message}"
     if not any(names):
         return f"{file} is empty: its first line names no columns"
-    absent = [name for name in wanted if name not in names and name not in _OWN]
+    absent = [name for name in wanted if name not in (*names, *_own_columns(table))]
     if absent:
         noun = "column" if len(absent) == 1 else "columns"
         return f"{file} has no {noun} {listed(absent)}; its columns are {listed(names)}"
@@ -97,7 +101,7 @@ def read_file(path: Path, file: str, table: Table | Join, wanted: Sequence[str])
 
     if problem := missing_columns(path, file, table, wanted):
         raise InvalidRow(problem)
-    columns = [name for name in wanted if name not in _OWN]
+    columns = [name for name in wanted if name not in _own_columns(table)]
     problems: list[tuple[str, int, str, str, str]] = []
     if path.suffix.lower() == ".parquet" and table.rows is None:
         frame = pl.DataFrame(read_parquet(path, file, columns)).with_row_index(LINE, 1).cast({LINE: pl.Int64})
@@ -115,9 +119,9 @@ def read_file(path: Path, file: str, table: Table | Join, wanted: Sequence[str])
     blank = [pl.when(pl.col(name).str.strip_chars() == "").then(None).otherwise(pl.col(name)) for name in columns]
     frame = frame.with_columns([cell.alias(name) for cell, name in zip(blank, columns, strict=True)])
     unusable = pl.DataFrame(problems, schema=no_problems().schema, orient="row")
-    if ROW_COLUMN in wanted:
+    if INDEX_COLUMN in wanted and table.rows is None:
         has_names = path.suffix.lower() in (*DELIMITED, *SHEETS) and not table.columns and table.lines is None
-        frame = frame.with_columns((pl.col(LINE) - (2 if has_names else 1)).cast(pl.String).alias(ROW_COLUMN))
+        frame = frame.with_columns((pl.col(LINE) - (2 if has_names else 1)).cast(pl.String).alias(INDEX_COLUMN))
     return TableRows(frame.with_columns(pl.lit(file).alias(FILE_COLUMN)), unusable)
 
 
