@@ -115,7 +115,7 @@ def test_mer_caption_lists_and_descriptions_are_one_judgement(tmp_path):
 def test_emer_of_both_versions(tmp_path):
     corpus = make_corpus("emer", tmp_path)
     assert judged(corpus, "emotion", "description") == {
-        ("sample_1", "experts", "worried", "His brow is furrowed, and he pauses."),
+        ("sample_1", "experts", "worried", "His brow is furrowed, he pauses."),
         ("sample_1", "models and people", None, 'He frowns. "Maybe" sounds anxious.'),
         ("sample_3", "models and people", None, "She smiles."),
     }

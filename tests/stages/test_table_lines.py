@@ -31,7 +31,11 @@ def test_lines_belong_to_the_line_above_that_says_what_they_are_of(tmp_path):
 
 
 def test_a_line_that_cannot_be_read_costs_what_may_be_below_it(tmp_path):
-    text = b"ann: fear\n[a]\nann: anger\n[b\nann: fear\n[c]\nann: \xff\n" + b"x" * 200_000 + b"\n[d]\nann: sad\nben: bored\n"
+    text = (
+        b"ann: fear\n[a]\nann: anger\n[b\nann: fear\n[c]\nann: \xff\n"
+        + b"x" * 200_000
+        + b"\n[d]\nann: sad\nben: bored\n"
+    )
     rows, problems = emotions(tmp_path, text)
     assert rows == [("a", "ann", "anger"), ("d", "ann", "sad")]
     assert problems == [

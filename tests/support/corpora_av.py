@@ -51,7 +51,7 @@ Ses01F_impro01_MXX0 [013.0000-013.4000]: [LAUGHTER]
 
 
 def make_mer_caption(folder: Path) -> None:
-    """Lists as Python writes them, none at all, one that is broken, a clip without words, subtitles in two languages."""
+    """Lists as Python writes them, none at all, one that is broken, a clip without words."""
     words = {
         "sample_00000001": "\"['happy', 'looking forward', 'Happy']\"",
         "sample_00000002": "[]",
@@ -59,8 +59,10 @@ def make_mer_caption(folder: Path) -> None:
     }
     lists = "\n".join(f"{name},{cell}" for name, cell in words.items())
     _write(folder / "track2_train_mercaptionplus.csv", f"name,openset\n{lists}\n")
-    _write(folder / "track2_train_ovmerd.csv", "name,openset\nsamplenew_00000009,\"[\"\"can't believe\"\", 'angry']\"\n")
-    reasons = 'name,reason\nsample_00000001,"She smiles, then laughs."\nsample_00000002,He waits.\nsample_00000007,Lost.\n'
+    _write(folder / "track2_train_ovmerd.csv", 'name,openset\nsamplenew_00000009,"[""can\'t believe"", \'angry\']"\n')
+    reasons = (
+        'name,reason\nsample_00000001,"She smiles, then laughs."\nsample_00000002,He waits.\nsample_00000007,Lost.\n'
+    )
     _write(folder / "track3_train_mercaptionplus.csv", reasons)
     _write(folder / "track3_train_ovmerd.csv", "name,reason\nsamplenew_00000009,He frowns.\n")
     subtitles = "name,chinese,english\nsample_00000001,太好了,Great!\nsamplenew_00000009,不会吧,\n"
@@ -68,9 +70,11 @@ def make_mer_caption(folder: Path) -> None:
 
 
 def make_emer(folder: Path) -> None:
-    """An emotion with a capital letter, one that is not of the six, a clip of both versions and one of the second only."""
+    """An emotion with a capital letter, one that is not of the six; clips of both versions."""
     header = "names,emotions,subtitles,reasons\n"
-    first = 'sample_1,Worried,"Well, maybe.","His brow is furrowed, and he pauses."\nsample_2,puzzled,Oh?,She tilts her head.\n'
+    first = (
+        'sample_1,Worried,"Well, maybe.","His brow is furrowed, he pauses."\nsample_2,puzzled,Oh?,She tilts her head.\n'
+    )
     _write(folder / "dataset-v1/gt-eng.csv", header + first)
     second = 'name,chinese,english\nsample_1,他皱眉,"He frowns. ""Maybe"" sounds anxious."\nsample_3,她笑,She smiles.\n'
     _write(folder / "dataset-v2/final-EMER-reason.csv", second)

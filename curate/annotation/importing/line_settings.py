@@ -20,7 +20,7 @@ class Lines(BaseModel):
     groups are columns of these rows, too. Rows below a line that fits nothing are rejected with it, as it may have been
     such a line."""
     skip: str | None = None
-    """A regular expression for lines that are neither. A line that fits nothing is rejected; blank ones are not there."""
+    """A regular expression for lines that are neither. A line that fits nothing is rejected."""
 
     @model_validator(mode="after")
     def _check(self) -> "Lines":

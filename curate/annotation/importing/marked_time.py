@@ -32,7 +32,9 @@ def marked_times(frame: "pl.DataFrame", field: Field, marks: Stretches) -> Marke
     def read(text: str) -> Any:
         return _label(text, value, field) if name == "label" else _number(text, value, field)
 
-    coded = [read_seconds(frame, time, part) for part, time in (("start_s", marks.start_s), ("end_s", marks.end)) if time]
+    coded = [
+        read_seconds(frame, time, part) for part, time in (("start_s", marks.start_s), ("end_s", marks.end)) if time
+    ]
     coded.append(read_values(frame, text_of(frame, value), field.name, read))
     begins, *later, values = (
         pl.Series(of_values.values, dtype=None if of_values.values else pl.Float64).gather(of_values.codes)

@@ -105,10 +105,11 @@ class Table(_Settings):
 
     table: Globs = ()
     """Files (globs) of one shape: .csv, .tsv, .json, .jsonl, .parquet, or Excel's .xlsx, .xls and .ods; cells are read
-    as text; ``<index>`` is the place of a row, from 0. Files of tiers (ELAN's .eaf, Praat's .TextGrid, .rttm, .ctm, NOVA's .annotation, .csv of CARMA) have a row
-    for each annotation, with the columns tier, tier_type, parent_tier, participant, annotator, start_s, end_s, text,
-    parent, id, confidence, media (the path of the recording that it names) and stem (its own path without suffix). A
-    cell of a Parquet file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar) have a row
+    as text; ``<index>`` is the place of a row, from 0. Files of tiers (ELAN's .eaf, Praat's .TextGrid, .rttm, .ctm,
+    NOVA's .annotation, .csv of CARMA) have a row for each annotation, with the columns tier, tier_type, parent_tier,
+    participant, annotator, start_s, end_s, text, parent, id, confidence, media (the path of the recording that it
+    names) and stem (its own path without suffix). A cell of a Parquet file that holds a picture or sound is a path for
+    ``media``. Shards of WebDataset (.tar) have a row
     for each sample: ``__key__``, a column for each suffix, and ``json.<name>``. An audformat database is its
     ``db.yaml``: it has columns ``file``, ``start_s`` and ``end_s``, ``<split>``, those of ``sheet``, and what is known
     of labels, such as ``speaker.gender``."""
@@ -187,7 +188,9 @@ class Table(_Settings):
         if self.files and (self.join or self.columns):
             raise ValueError("files have no columns but <file> and what `extract` takes out of it")
         if self.lines is not None and (self.columns or self.rows or self.sheet or self.delimiter or self.files):
-            raise ValueError("`lines` name the columns of a text file: leave out columns, rows, sheet, delimiter, files")
+            raise ValueError(
+                "`lines` name the columns of a text file: leave out columns, rows, sheet, delimiter, files"
+            )
         forms = [name for name in FORMS if getattr(self, name)]
         if len(forms) > 1:
             raise ValueError(f"judgements are either {' or '.join(forms)}: put the others into an entry of their own")

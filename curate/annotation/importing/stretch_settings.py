@@ -11,7 +11,8 @@ class Stretches(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     start_s: Column = Value(column="start_s")
-    """Where the stretch begins (``<index>``: rows are samples in order), in seconds of the recording or as h:mm:ss.mmm, also if the item begins later."""
+    """Where the stretch begins, in seconds of the recording or as h:mm:ss.mmm, also if the item begins later;
+    ``<index>`` if rows are samples in order."""
     end_s: Column | None = None
     """Where it ends; by default the column ``end_s``, unless it has a length."""
     per_s: float = Field(default=1, gt=0)
