@@ -1,7 +1,10 @@
 """Published corpora of sound and video through their shipped recipes: small ones in their documented formats."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
@@ -144,3 +147,92 @@ def test_emonet_voice_experts_in_one_cell(tmp_path):
         "#3:human-1": left,
         "#3:human-3": left,
     }
+
+
+def traces(corpus, field: str) -> dict[tuple[str, str], list[float | None]]:
+    """The samples of each rater on each item."""
+    return {(key, rater): value["values"] for key, rater, value in _values(corpus, field)}
+
+
+def _values(corpus, field: str):
+    for key, rows in by_key(corpus, "annotations").items():
+        yield from ((key, row["annotator"], row[field]) for row in rows if row[field] is not None)
+
+
+def test_omg_empathy_has_a_value_for_each_picture(tmp_path):
+    corpus = make_corpus("omg_empathy", tmp_path)
+    first, second = "Subject_1_Story_2", "Subject_10_Story_3"
+    assert traces(corpus, "valence") == {
+        (first, "subject-1"): [0.1, 0.1, None, None, None, -1.0, 0.0],
+        (second, "subject-10"): [0.5, 0.5],
+    }
+    assert kept(corpus)[second] == {"subject": "10", "story": "3"}
+    assert wrong(corpus, "Training/Annotations/Subject_1_Story_2.csv") == {
+        "#5:valence": ("invalid", "'nan' is not a number"),
+        "#6:valence": ("invalid", "-1.5 is not from -1 to 1"),
+    }
+
+
+def test_sewa_annotators_in_columns(tmp_path):
+    corpus = make_corpus("sewa", tmp_path)
+    clip = "SEWA0101"
+    assert traces(corpus, "valence") == {
+        (clip, "A1"): [0.1, 0.2, 0.25, 0.3],
+        (clip, "A2"): [None, -0.5, -0.4, -0.5],
+        (clip, "A3"): [0.25],
+    }
+    assert traces(corpus, "arousal") == {(clip, "A1"): [0.0, 0.0], (clip, "A4"): [None, 1.0]}
+    assert traces(corpus, "liking") == {(clip, "A1"): [-1.0]}
+    assert len(by_key(corpus, "annotations")[clip]) == 4
+    (label,) = by_key(corpus, "labels")[clip]
+    assert label["valence"]["values"] == pytest.approx([0.175, -0.15, -0.075, -0.1])
+    assert wrong(corpus) == {
+        "annotations/arousal/SEWA0101.csv#2:arousal": ("invalid", "1.2 is not from -1 to 1"),
+        "annotations/valence/SEWA0101.csv#3:valence": ("invalid", "'x' is not a number"),
+        "annotations/valence/SEWA0101.csv#6:valence": ("duplicate", "the rater has a value from 0.2 s on already"),
+    }
+
+
+def test_deam_annotators_over_time_and_as_a_whole(tmp_path):
+    corpus = make_corpus("deam", tmp_path)
+    valence = {place: samples[30:] for place, samples in traces(corpus, "valence").items()}
+    assert all(samples[:30] == [None] * 30 for samples in traces(corpus, "arousal").values())
+    assert len(valence) == 16
+    assert valence["1001", "w1"] == [0.1, 0.2]
+    assert valence["1001", "w2"] == [0.3, None, 0.5]
+    assert valence["1010", "w1"] == [0.1, 0.2]
+    assert valence["2", "song 2, row 0"] == [0.25, 0.5]
+    assert valence["2", "song 2, row 1"] == [-0.1]
+    assert judged(corpus, "valence_overall", "arousal_overall") == {("1001", "w1", 7.0, 3.0)}
+    (act,) = (row for row in by_key(corpus, "annotations")["1001"] if row["annotator"] == "w1")
+    assert act["valence"]["step_s"] == 0.5
+    assert act["arousal_overall"] == 3
+    problems = wrong(corpus, "annotations per each rater/song_level/static_annotations_songs_1_2000.csv")
+    assert problems["#3:valence_overall"] == ("invalid", "10 is not within 1 to 9")
+    assert problems["#4"] == ("unknown_item", "item '3000' is not in the tables")
+    reasons = Counter(sentence.partition(" ")[0] for _, sentence in problems.values())
+    assert reasons == {"7": 8, "the": 2, "10": 1, "item": 1}
+
+
+def test_msp_podcast_keeps_every_vote(tmp_path):
+    corpus = make_corpus("msp_podcast", tmp_path)
+    first, second, third = (f"MSP-PODCAST_0001_000{number}.wav" for number in (1, 2, 3))
+    assert judged(corpus, "emotion", "valence", "arousal", "dominance") == {
+        (first, "WORKER00000001", "happy", 6.0, 5.0, 4.0),
+        (first, "WORKER00000002", "neutral", 4.0, 4.0, 4.0),
+        (second, "WORKER00000001", "other", 3.0, 2.0, 3.0),
+        (third, "WORKER00000002", "fear", 2.0, 6.0, 2.0),
+    }
+    (label,) = by_key(corpus, "labels")[first]
+    soft = {entry["label"]: entry["share"] for entry in label["soft"] if entry["field"] == "emotion"}
+    assert soft == {"happy": 0.5, "neutral": 0.5}
+    assert kept(corpus)[second] == {
+        "speaker_id": "Unknown",
+        "gender": "Male",
+        "official_split": "Test1",
+        "published_emotion": "O",
+    }
+    problems = wrong(corpus, "Labels/labels_detailed.csv")
+    assert problems["#4:dominance"] == ("invalid", "8 is not within 1 to 7")
+    assert "does not fit" in problems["#6"][1]
+    assert len(problems) == 2

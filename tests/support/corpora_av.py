@@ -92,6 +92,56 @@ def make_emonet_voice(folder: Path) -> None:
     pq.write_table(pa.table({"audioId": sounds, "label": labels}), folder / "train-00000-of-00001.parquet")
 
 
+def make_omg_empathy(folder: Path) -> None:
+    """A row for each picture: one blank, one that is no number, one off the scale."""
+    rows = ["0.1", "0.12", "", "nan", "-1.5", "-1.0", "0"]
+    _write(folder / "Training/Annotations/Subject_1_Story_2.csv", "\n".join(["valence", *rows]) + "\n")
+    _write(folder / "Testing/Annotations/Subject_10_Story_3.csv", "valence\n0.5\n0.5\n")
+
+
+def make_sewa(folder: Path) -> None:
+    """Annotators in columns, who begin and end apart; times out of order, one sample twice."""
+    rows = ["time,A1,A2,A3", "0.0,0.1,,0.25", "0.1,0.2,-0.5,x", "0.3,0.3,-0.5,", "0.2,0.25,-0.4,", "0.2,0.9,,"]
+    _write(folder / "annotations/valence/SEWA0101.csv", "\n".join(rows) + "\n")
+    _write(folder / "annotations/arousal/SEWA0101.csv", "time,A1,A4\n0.0,0,1.2\n0.1,0,1\n")
+    _write(folder / "annotations/liking/SEWA0101.csv", "time,A1\n0.0,-1\n")
+
+
+def make_deam(folder: Path) -> None:
+    """Workers with and without names, pieces of other lengths, spaces after commas, a worker twice, an unknown piece."""
+    start = folder / "annotations per each rater"
+    for dimension in ("valence", "arousal"):
+        dynamic = start / "dynamic (per second annotations)" / dimension
+        for song in ("2", "10", "100", "1000"):
+            _write(dynamic / f"{song}.csv", "sample_15000ms,sample_15500ms\n0.25,0.5\n-0.1,\n")
+        for song in ("1001", "1010", "1100", "2001"):
+            rows = "w1,0.1,0.2,\nw2,0.3,7,0.5\n" + ("w1,0.9,0.9,\n" if song == "1010" else "")
+            _write(dynamic / f"{song}.csv", f"WorkerId,sample_15000ms,sample_15500ms,sample_16000ms\n{rows}")
+    _write(
+        start / "song_level/static_annotations_songs_1_2000.csv",
+        "workerID, SongId, Valence, Arousal\nw1, 1001, 7, 3\nw3, 1001, 10, 3\nw3, 3000, 5, 5\n",
+    )
+
+
+def make_msp_podcast(folder: Path) -> None:
+    """Secondary emotions or none, words under Other, a detail without its end, a segment without consensus."""
+    rows = [
+        "MSP-PODCAST_0001_0001.wav,WORKER00000001; Happy; Happy,Amused; A:5.0; V:6.0; D:4.0;",
+        "MSP-PODCAST_0001_0001.wav,WORKER00000002; Neutral; Neutral; A:4.0; V:4.0; D:4.0;",
+        "MSP-PODCAST_0001_0001.wav,WORKER00000003; Other-hopeful, eager; A:5.0; V:6.0; D:8.0;",
+        "MSP-PODCAST_0001_0002.wav,WORKER00000001; Other-tired; Sad; A:2.0; V:3.0; D:3.0;",
+        "MSP-PODCAST_0001_0002.wav,WORKER00000002; Sad; Sad; A:2.0; V:2.0",
+        "MSP-PODCAST_0001_0003.wav,WORKER00000002; Fear; A:6.0; V:2.0; D:2.0;",
+    ]
+    cells = (row.partition(",") for row in rows)
+    text = "\n".join(f'{name},"{detail}"' for name, _, detail in cells)
+    _write(folder / "Labels/labels_detailed.csv", f"FileName,EmoDetail\n{text}\n")
+    consensus = "FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set\n"
+    consensus += "MSP-PODCAST_0001_0001.wav,X,4.5,5,4,12,Female,Train\n"
+    consensus += "MSP-PODCAST_0001_0002.wav,O,2,3,3,Unknown,Male,Test1\n"
+    _write(folder / "Labels/labels_consensus.csv", consensus)
+
+
 def _tone(name: str) -> bytes:
     """Half a second of sound, another one for each name."""
     rng = np.random.default_rng(list(name.encode()))
@@ -112,5 +162,9 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "mer_caption": make_mer_caption,
     "emer": make_emer,
     "emonet_voice": make_emonet_voice,
+    "omg_empathy": make_omg_empathy,
+    "sewa": make_sewa,
+    "deam": make_deam,
+    "msp_podcast": make_msp_podcast,
 }
 """What writes a small corpus, by the name of its shipped recipe."""

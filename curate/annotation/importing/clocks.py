@@ -12,6 +12,9 @@ from curate.labels import LabelSchema, to_context
 CONTEXT_COLUMNS = ("item_id", "start_s", "end_s", "layout", "frame_rate_hz")
 """The columns of ``items`` that decide where something is in an item."""
 
+TIMED = ("ranges", "trace")
+"""What fields compare whose values have times."""
+
 
 class TimedJudgements(NamedTuple):
     """Judgements whose times count from the start of their items, and how many marked something outside of these."""
@@ -32,10 +35,15 @@ def to_item_times(judgements: pa.Table, items: Mapping[str, Mapping[str, Any]], 
     """
     rows = pc.indices_nonzero(pc.fill_null(pc.equal(judgements[CLOCK], RECORDING), False)).to_pylist()
     keys = judgements[KEY].to_pylist()
-    is_kept = [True] * judgements.num_rows
+    left = [0] * judgements.num_rows
+    lost: set[int] = set()
     outside: set[int] = set()
     columns: dict[str, Any] = {}
     for name, field in labels.fields.items():
+        if field.comparison not in TIMED:
+            for row in rows:
+                left[row] += judgements[name][row].is_valid
+            continue
         timed = [row for row in rows if judgements[name][row].is_valid and keys[row] in items]
         if not timed:
             continue
@@ -48,10 +56,12 @@ def to_item_times(judgements: pa.Table, items: Mapping[str, Mapping[str, Any]], 
                 values[row] = None
             if values[row] is None or _size(values[row]) < _size(before):
                 outside.add(row)
-            is_kept[row] = values[row] is not None
+            left[row] += values[row] is not None
+            lost.add(row)
         columns[name] = pa.array(values, field.arrow_type)
     table = pa.table({name: columns.get(name, judgements[name]) for name in judgements.column_names})
-    return TimedJudgements(table.filter(pa.array(is_kept)), len(outside))
+    is_kept = [row not in lost or left[row] > 0 for row in range(judgements.num_rows)]
+    return TimedJudgements(table.filter(pa.array(is_kept, pa.bool_())), len(outside))
 
 
 def _size(value: Any) -> int:

@@ -1,32 +1,39 @@
 """Judgements that tables hold in parts, such as emotions in some rows and valence in others, put together."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from curate.annotation.importing.acts import FIELDS
-from curate.annotation.importing.rows import KEY
+from curate.annotation.importing.clocks import TIMED
+from curate.annotation.importing.rows import CLOCK, KEY
+from curate.labels import Field
 
 _SEPARATOR = ","
 
 
-def combine_parts(judgements: pa.Table, fields: Sequence[str]) -> pa.Table:
+def combine_parts(judgements: pa.Table, fields: Mapping[str, Field]) -> pa.Table:
     """Return one judgement for what a named rater said of an item under an arm about different fields.
 
-    Each has the file and line of its first part. Parts that share a field stay apart, as do those of unnamed raters.
+    Each has the file and line of its first part. Parts that share a field or have times of other clocks stay apart, as
+    do those of unnamed raters.
     """
     columns = (judgements[name].to_pylist() for name in (KEY, "annotator", "arm", FIELDS))
     parts: dict[tuple[str, str, str | None], list[tuple[int, list[str]]]] = {}
     for row, (key, rater, arm, names) in enumerate(zip(*columns, strict=True)):
         if rater is not None:
             parts.setdefault((key, rater, arm), []).append((row, names.split(_SEPARATOR)))
+    clocks = judgements[CLOCK].to_pylist()
     row_of_field: dict[int, dict[str, int]] = {}
     absorbed: set[int] = set()
     for rows in parts.values():
         if len(rows) == 1 or max(Counter(name for _, names in rows for name in names).values()) > 1:
             continue
+        if len({clocks[row] for row, names in rows if any(fields[name].comparison in TIMED for name in names)}) > 1:
+            continue
+        clocks[rows[0][0]] = next((clocks[row] for row, _ in rows if clocks[row] is not None), None)
         row_of_field[rows[0][0]] = {name: row for row, names in rows for name in names}
         absorbed.update(row for row, _ in rows[1:])
     if not absorbed:
@@ -42,6 +49,7 @@ def combine_parts(judgements: pa.Table, fields: Sequence[str]) -> pa.Table:
         ],
         pa.string(),
     )
+    table[CLOCK] = pa.array([clocks[row] for row in left], pa.string())
     for name in fields:
         rows_of_values = [row_of_field.get(row, {}).get(name, row) for row in left]
         table[name] = judgements[name].take(pa.array(rows_of_values, pa.int64()))

@@ -199,7 +199,7 @@ def _ticks(frame: "pl.DataFrame", field: Field, ticks: Ticks) -> JudgementRows:
         problems = pl.concat([problems, _incomplete(frame, problems, field.name)])
         rows = _without(frame, problems)
         together = rows.group_by(KEY, "annotator", "arm", maintain_order=True).agg(
-            pl.col(FILE_COLUMN, LINE).first(), pl.col("<label>").filter(pl.col("<ticked>"))
+            pl.col(FILE_COLUMN, LINE, CLOCK).first(), pl.col("<label>").filter(pl.col("<ticked>"))
         )
         texts = together["<label>"].list.join(_SEPARATOR)
     else:

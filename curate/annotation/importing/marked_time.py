@@ -50,6 +50,11 @@ def marked_times(frame: "pl.DataFrame", field: Field, marks: Stretches) -> Marke
     problems.append(problems_of(rows.filter(backward), sentence, part=field.name))
     rows = rows.filter(~backward).with_columns(pl.lit(RECORDING).alias(CLOCK))
     judged = [KEY, "annotator", "arm"]
+    if name == "value":
+        again = ~rows.select(pl.struct(*judged, "<begin>").is_first_distinct()).to_series()
+        sentence = pl.format("the rater has a value from {} s on already", pl.col("<begin>").round(3))
+        problems.append(problems_of(rows.filter(again), sentence, part=field.name, reason="duplicate"))
+        rows = rows.filter(~again)
     answers: list[Any] = []
     codes: list[int | None] = []
     wrong: dict[int, str] = {}

@@ -89,7 +89,7 @@ def map_tables(
             problem_parts.append(wrong)
             judged.append(_with_all_fields(judgements, table, labels))
     judgements, again = _unique(_concatenated(judged, labels))
-    judgements = combine_parts(judgements, list(labels.fields))
+    judgements = combine_parts(judgements, labels.fields)
     return Mapped(every, judgements, pl.concat([*problem_parts, again]))
 
 
