@@ -36,7 +36,7 @@ def card_facts(
     """Return the facts of a card apart from statistics, and from those of ``people_facts``."""
     fields = labels.fields
     taxonomies = [field.scored_taxonomy for field in fields.values() if field.scored_taxonomy is not None]
-    languages = _released(tables, plan)["language"].drop_null().unique().to_pylist()
+    languages = _released(tables, plan, "language").drop_null().unique().to_pylist()
     return CardFacts(
         name=makers.title or header.recipe.replace("_", " "),
         version=written.history[-1].version,
@@ -62,7 +62,7 @@ def card_facts(
 
 def licence_notes(corpus: Corpus, tables: ReleaseTables, plan: Plan) -> list[str]:
     """Return the licence notes of the detectors that found the released faces."""
-    faces = _released(tables, plan)["face_id"].drop_null()
+    faces = _released(tables, plan, "face_id").drop_null()
     tracks = corpus.read("faces", ["face_id", "detector"])
     tracks = tracks.filter(pc.is_in(tracks["face_id"], value_set=faces))
     return [note for detector in sorted(tracks["detector"].unique().to_pylist()) if (note := licence_note(detector))]
@@ -105,8 +105,8 @@ def media_left_out(corpus: Corpus, media: Collection[str], lacking: Sequence[str
     return notices
 
 
-def _released(tables: ReleaseTables, plan: Plan) -> pa.Table:
-    return tables.items.take(pa.array(np.concatenate(list(plan.splits.values()))))
+def _released(tables: ReleaseTables, plan: Plan, column: str) -> pa.ChunkedArray:
+    return tables.items[column].take(pa.array(np.concatenate(list(plan.splits.values()))))
 
 
 def _in_all_languages(words: Words | None) -> str:

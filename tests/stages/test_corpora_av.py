@@ -109,7 +109,7 @@ def test_mer_caption_lists_and_descriptions_are_one_judgement(tmp_path):
         "track2_train_mercaptionplus.csv#3:answer": ("invalid", "the row has no emotions"),
         "track2_train_mercaptionplus.csv#4:emotions": (
             "invalid",
-            "\"['sad', 'wor\" is not JSON, nor a list as Python writes it",
+            "\"['sad', 'wor\" is not JSON",
         ),
         "track3_train_mercaptionplus.csv#4": ("unknown_item", "item 'sample_00000007' is not in the tables"),
     }

@@ -108,7 +108,7 @@ def make_sewa(folder: Path) -> None:
 
 
 def make_deam(folder: Path) -> None:
-    """Workers with and without names, pieces of other lengths, spaces after commas, a worker twice, an unknown piece."""
+    """Workers with and without names, other lengths, spaces after commas, a worker twice, an unknown piece."""
     start = folder / "annotations per each rater"
     for dimension in ("valence", "arousal"):
         dynamic = start / "dynamic (per second annotations)" / dimension

@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from curate.annotation.importing.acts import FIELDS
-from curate.annotation.importing.clocks import TIMED
+from curate.annotation.importing.holding import TIMED
+from curate.annotation.importing.provenance import PROVENANCE
 from curate.annotation.importing.rows import CLOCK, KEY
 from curate.labels import Field
 
@@ -18,12 +19,12 @@ def combine_parts(judgements: pa.Table, fields: Mapping[str, Field]) -> pa.Table
     """Return one judgement for what a named rater said of an item under an arm about different fields.
 
     Each has the file and line of its first part. Parts that share a field or have times of other clocks stay apart, as
-    do those of unnamed raters.
+    do those of unnamed raters and those of exports, which say when and how each was made.
     """
-    columns = (judgements[name].to_pylist() for name in (KEY, "annotator", "arm", FIELDS))
+    columns = (judgements[name].to_pylist() for name in (KEY, "annotator", "arm", FIELDS, PROVENANCE))
     parts: dict[tuple[str, str, str | None], list[tuple[int, list[str]]]] = {}
-    for row, (key, rater, arm, names) in enumerate(zip(*columns, strict=True)):
-        if rater is not None:
+    for row, (key, rater, arm, names, act) in enumerate(zip(*columns, strict=True)):
+        if rater is not None and act is None:
             parts.setdefault((key, rater, arm), []).append((row, names.split(_SEPARATOR)))
     clocks = judgements[CLOCK].to_pylist()
     row_of_field: dict[int, dict[str, int]] = {}

@@ -14,6 +14,11 @@ from curate.annotation.importing.turn_settings import SpanMarks
 from curate.annotation.importing.value_settings import Column, Globs, Map, Names, Template, Texts, Value
 from curate.corpus.hub_names import DATASET
 
+ExportFormat = Literal["label-studio", "argilla", "prodigy", "doccano", "coco", "cvat", "via"]
+"""The annotation tools whose exports can be read."""
+Offsets = Literal["characters", "utf16", "bytes"]
+RATER_COLUMN = "<rater>"
+"""A column that every export has: who judged; blank where it does not say."""
 FILE_COLUMN = "<file>"
 """A column that every table has: the name of its file."""
 INDEX_COLUMN, CELL = "<index>", "<cell>"
@@ -44,6 +49,8 @@ class Join(_Settings):
     """The file of the other table, or a glob."""
     by: Names
     """Columns of this table and the columns of the other that hold the same."""
+    take: dict[str, str] = {}
+    """Columns of the other table under names of one's own, such as one that both have."""
     columns: tuple[str, ...] = ()
     """Names of the other table's columns, if its first line has none."""
     sheet: str | None = None
@@ -57,10 +64,18 @@ class Join(_Settings):
 class KnownBad(_Settings):
     """Rows that are left out, and why; they are counted."""
 
-    when: dict[str, Texts]
+    when: dict[str, Texts] = {}
     """The values of columns that all have to fit."""
+    same: tuple[str, ...] = ()
+    """Columns that all have to hold the same."""
     reason: str = Field(min_length=1, max_length=300)
     """Why they are left out, for the rejection."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "KnownBad":
+        if not self.when and len(self.same) < 2:
+            raise ValueError("name values in `when`, or two columns or more in `same`")
+        return self
 
 
 class Ticks(_Settings):
@@ -123,6 +138,13 @@ class Table(_Settings):
     files: Globs = ()
     """Instead of ``table``: raw files (globs) whose folders and names say something. Each is a row with the column
     ``<file>`` only, which ``extract`` takes apart."""
+    format: ExportFormat | None = None
+    """The annotation tool whose exports the files are. Each answer of a rater is a row with a column for each control
+    (field or question), for what the task says, and ``<rater>`` and ``<media>``, the name of its file."""
+    frame_rate_hz: float | None = Field(default=None, gt=0, le=1_000)
+    """The frames per second of the videos, if the export counts frames."""
+    offsets: Offsets | None = None
+    """How the export counts places in texts, if it neither quotes them nor is clear about it."""
     columns: tuple[str, ...] = ()
     """Names of the columns, if the first line has none, or of the members of rows that are JSON lists."""
     sheet: str | None = None
@@ -133,8 +155,9 @@ class Table(_Settings):
     """Where the rows of a JSON, JSON lines or Parquet file are, as a path of JMESPath to lists within its objects, such
     as ``dialogues[].turns[]``. Columns are then members of a row, paths in it such as ``speaker.name``, ``^id`` for the
     member ``id`` of the object that holds the row, ``^^id`` of what holds that, ``<index>`` for its place in its list
-    from 0 (of what is in no list: in its file), ``^labels[<index>]`` for the member of another list at that place,
-    ``<key>`` for the name of the member it is in, and ``<value>`` for a row that is a text or number."""
+    from 0 (of what is in no list: in its file), ``<list>`` for that of its list in a list of lists,
+    ``^labels[<index>]`` for the member of another list at the row's place, ``<key>`` for the name of the member it is
+    in, and ``<value>`` for a row that is a text or number."""
     lines: Lines | None = None
     """Which lines of a text file are rows, if they are not cells with something between them. Columns are the named
     groups of the patterns."""
@@ -185,6 +208,7 @@ class Table(_Settings):
     def _check(self) -> "Table":
         if sum(map(bool, (self.table, self.files, self.hub))) != 1:
             raise ValueError("name either `table`, `hub`, or `files` whose names say something")
+        self._check_format()
         if self.files and (self.join or self.columns):
             raise ValueError("files have no columns but <file> and what `extract` takes out of it")
         if self.lines is not None and (self.columns or self.rows or self.sheet or self.delimiter or self.files):
@@ -219,6 +243,25 @@ class Table(_Settings):
             raise ValueError("files have no cells: take their names apart with `extract`")
         return self
 
+    def _check_format(self) -> None:
+        if self.format is None:
+            if self.frame_rate_hz is not None or self.offsets is not None:
+                raise ValueError("frame_rate_hz and offsets are for exports of annotation tools: name their `format`")
+            return
+        if not self.table:
+            raise ValueError("an export of an annotation tool is a file: name it in `table`")
+        if self.columns or self.delimiter or not self.quotes or self.ragged or self.sheet or self.rows:
+            raise ValueError(
+                "with a format, columns are known: leave out columns, delimiter, quotes, ragged, sheet and rows"
+            )
+        if self.wide or self.votes or self.ticks or self.spans or self.stretches:
+            raise ValueError("each row of an export is one judgement: name its fields in `long`")
+
+    @property
+    def judge(self) -> Value | None:
+        """Who judged: ``rater``, or in exports of annotation tools whoever they name."""
+        return self.rater or (Value(column=RATER_COLUMN) if self.format is not None else None)
+
     @property
     def places(self) -> tuple[str | HubTable, ...]:
         """Where the files are: globs, or a data set."""
@@ -244,7 +287,7 @@ class Table(_Settings):
     def columns_used(self) -> dict[str, str]:
         """Return the columns that the mapping reads after joins, each with the setting that names it first."""
         used: dict[str, str] = {}
-        facts = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.rater)]
+        facts = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.judge)]
         names = [(column, setting) for setting, value in facts if value is not None for column in value.columns]
         names += [*self.item.columns_read()] if self.item is not None else []
         values: list[tuple[str, Value | None]] = []
@@ -258,7 +301,7 @@ class Table(_Settings):
             (column, f"stretches.{name}") for name, marks in self.stretches.items() for column in marks.columns_read
         ]
         names += [(column, "where") for column in self.where]
-        names += [(column, "known_bad") for bad in self.known_bad for column in bad.when]
+        names += [(column, "known_bad") for bad in self.known_bad for column in (*bad.when, *bad.same)]
         names += [(column, "join") for join in self.join for column in join.by]
         for column, setting in names:
             used.setdefault(column, setting)

@@ -18,7 +18,7 @@ from curate.corpus.sources import MEMBER, RawFolders, allowing, outside
 from curate.corpus.spec import table_spec
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import LabelSchema
-from curate.stages.capabilities import Discovered, FirstFile, Judged
+from curate.stages.capabilities import Discovered, FirstFile, Judged, JudgementRows
 from curate.stages.contract import Outcome, Problem, Rejection, Tools, cut_by_size
 from curate.stages.ingest.archived import archive_problem
 from curate.stages.ingest.files import read_source
@@ -34,6 +34,7 @@ from curate.stages.ingest.first_files import first_files
 from curate.stages.ingest.hub import hub_notices, unread_datasets
 from curate.stages.ingest.licences import licence_notice
 from curate.stages.ingest.matching import LeadsOutside
+from curate.stages.ingest.objects import is_remote, object_inputs, object_problem, unread_objects
 from curate.stages.ingest.participants import check_participant_pattern, participants_of
 from curate.stages.ingest.posts import parse_post
 from curate.stages.ingest.signals.discovering import find_signal_files, list_paths, with_signals
@@ -48,10 +49,11 @@ from curate.stages.ingest.tables import (
     sheet_notices,
     table_inputs,
 )
+from curate.stages.ingest.tier_notices import tier_notices
 from curate.stages.ingest.urls.listing import LinkInputs, link_findings, link_inputs, unread_links, url_problems
 from curate.stages.ingest.urls.settings import Urls
 from curate.stages.tables.mapped import table_problems
-from curate.storage.delta import fill_columns
+from curate.storage.columns import fill_columns
 
 _BYTES_PER_CPU_S = 1_000_000
 _BATCH_FILES, _BATCH_POSTS, _BATCH_RECORDS, _BATCH_BYTES = 8, 2_048, 25_000, 1_000_000
@@ -69,7 +71,8 @@ class Ingest(Discovered, Judged):
     files: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Globs relative to the recipe's folder, or to one that ``--raw`` names; nothing outside these is read. ``**``
     reaches into folders, never into workspaces; ``raw/*.zip!/**/*.mp4`` into archives (.zip, .tar, .tar.gz, .bz2, .xz
-    and .zst). Workers elsewhere read the same paths."""
+    and .zst). Workers elsewhere read the same paths. ``s3://bucket/raw/**/*.mp4`` matches files on an object store: a
+    run lists them, and copies them into the workspace, on this machine, if they are new or have changed."""
     tables: tuple[Table, ...] = ()
     """Tables of items and of judgements that others made, and what their columns mean."""
     urls: Urls | None = None
@@ -89,6 +92,9 @@ class Ingest(Discovered, Judged):
 
     @model_validator(mode="after")
     def _check_sources(self) -> "Ingest":
+        patterns = (self.files,) if isinstance(self.files, str) else self.files or ()
+        if problem := next(filter(None, map(object_problem, patterns)), None):
+            raise ValueError(problem)
         if self.files is None and not self.tables and self.urls is None:
             raise ValueError("name `files`, `tables`, `urls` or several of them")
         names = [signal.name for signal in self.signals]
@@ -110,6 +116,7 @@ class Ingest(Discovered, Judged):
             yield f"consent ended on {self.consent_until}: these items are left out of releases"
         yield from hub_notices(self.tables, tools)
         yield from sheet_notices(self.tables, tools)
+        yield from tier_notices(self.tables, tools.raw)
 
     def missing(self, raw: RawFolders) -> Iterable[Problem]:
         """Yield the patterns that match no file or only broken archives, or lead out of the folders of raw files."""
@@ -153,8 +160,9 @@ class Ingest(Discovered, Judged):
             refused = list_refused(self._patterns(), tools.raw)
             if not problems:
                 links = LinkInputs([], []) if self.urls is None else link_inputs(self.urls, tools)
-                names.update(links.names)
-                refused += links.problems
+                objects = object_inputs(self._remote_patterns(), tools)
+                names.update(links.names, objects.names)
+                refused += links.problems + objects.problems
                 in_tables = self._table_inputs(tools)
                 media_files = set(in_tables.filter(in_tables["path"].is_valid())["file"].to_pylist())
                 inputs = list_inputs(names - media_files - signal_files.names, tools.raw)
@@ -215,7 +223,11 @@ class Ingest(Discovered, Judged):
 
     def raw_files(self, tools: Tools) -> Iterable[Path] | None:
         """See ``Discovered.raw_files``."""
-        if self.urls is not None or any(table.item is not None and table.item.media for table in self.tables):
+        if (
+            self.urls is not None
+            or self._remote_patterns()
+            or any(table.item is not None and table.item.media for table in self.tables)
+        ):
             return None
         try:
             names = {name for pattern in self._patterns() for name in find_files(pattern, tools.raw)}
@@ -228,6 +240,7 @@ class Ingest(Discovered, Judged):
     def unlisted(self, tools: Tools) -> Iterable[str]:
         """See ``Discovered.unlisted``: data sets and links that no run has read yet."""
         yield from unread_datasets(self.tables, tools)
+        yield from unread_objects(self._remote_patterns(), tools)
         if self.urls is not None:
             yield from unread_links(self.urls, tools)
 
@@ -246,11 +259,12 @@ class Ingest(Discovered, Judged):
         except InvalidRow:
             return None
 
-    def judgements(self, tools: Tools) -> pa.Table | None:
+    def judgements(self, tools: Tools) -> JudgementRows | None:
         """See ``Judged.judgements``."""
         if not self.has_judgements:
             return None
-        return read_tables(self.tables, tools.raw, tools.labels, tools=tools).judgements
+        mapped = read_tables(self.tables, tools.raw, tools.labels, tools=tools)
+        return JudgementRows(mapped.judgements, mapped.left_out)
 
     def _missing_signals(self, raw: RawFolders) -> Iterable[Problem]:
         """Yield the patterns of signals that match no file, or lead out of the folders of raw files."""
@@ -267,7 +281,13 @@ class Ingest(Discovered, Judged):
         return table_inputs(read_tables(self.tables, tools.raw, tools.labels, tools=tools), tools.raw)
 
     def _patterns(self) -> tuple[str, ...]:
-        return (self.files,) if isinstance(self.files, str) else self.files or ()
+        """Return the globs of files in folders."""
+        patterns = (self.files,) if isinstance(self.files, str) else self.files or ()
+        return tuple(pattern for pattern in patterns if not is_remote(pattern))
+
+    def _remote_patterns(self) -> tuple[str, ...]:
+        patterns = (self.files,) if isinstance(self.files, str) else self.files or ()
+        return tuple(pattern for pattern in patterns if is_remote(pattern))
 
 
 def _no_match(pattern: str, raw: RawFolders) -> str:
