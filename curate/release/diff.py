@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -58,6 +59,8 @@ class Difference(NamedTuple):
     """Columns whose type or list of labels differs"""
     is_other_schema: bool
     """Whether the two were labelled under different label schemas, or different contents of one"""
+    signals: Mapping[str, str] = MappingProxyType({})
+    """What became of signals that differ, by name: added, removed or changed"""
 
     def steps(self, field: str) -> list[tuple[str | None, str | None, int]]:
         """Return each step from one value of a field to another with its number of items, most frequent first."""
@@ -72,6 +75,7 @@ class Difference(NamedTuple):
     def _reasons(self) -> Iterator[str]:
         if self.is_other_schema:
             yield "another label schema"
+        yield from (f"signal {name} {verb}" for name, verb in self.signals.items())
         by_verb = {"added": self.columns_added, "removed": self.columns_removed, "changed": self.columns_changed}
         yield from (f"{count_of(len(names), 'column')} {verb}" for verb, names in by_verb.items() if names)
         yield from (
@@ -99,6 +103,8 @@ class Content(NamedTuple):
     label_schema_sha256: str
     table: pa.Table
     features: dict[str, Feature]
+    signals: Mapping[str, str] = MappingProxyType({})
+    """A hash of the rows of each signal"""
 
 
 def compare_releases(before: Path, after: Path) -> Difference:
@@ -141,6 +147,7 @@ def compare(old: Content, new: Content) -> Difference:
         columns_removed=[name for name in old.features if name not in new.features],
         columns_changed=[name for name in shared if old.features[name] != new.features[name]],
         is_other_schema=old.label_schema_sha256 != new.label_schema_sha256,
+        signals=_differing_signals(old.signals, new.signals),
     )
     return difference._replace(kind=_kind(difference))
 
@@ -158,9 +165,15 @@ def _kind(difference: Difference) -> Kind:
         or difference.changed_texts
         or described
         or difference.columns_added
+        or difference.signals
     ):
         return "minor"
     return "patch" if difference.relabelled or difference.changed else "none"
+
+
+def _differing_signals(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
+    differing = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    return {name: "added" if name not in old else "removed" if name not in new else "changed" for name in differing}
 
 
 def label_fields(features: Mapping[str, Feature]) -> list[str]:
@@ -258,7 +271,8 @@ def _named(value: Any, feature: Feature) -> Any:
 def read_content(folder: Path) -> Content:
     """Read what is compared of the release in a folder. Raises ``WorkspaceUnusable`` if it holds none."""
     manifest = read_manifest(folder)
-    return Content(manifest.version, manifest.label_schema_sha256, *read_shards(folder, manifest.files))
+    rows = read_shards(folder, manifest.files)
+    return Content(manifest.version, manifest.label_schema_sha256, *rows, manifest.signals)
 
 
 def read_shards(folder: Path, files: Iterable[ReleaseFile]) -> tuple[pa.Table, dict[str, Feature]]:

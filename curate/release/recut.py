@@ -16,7 +16,7 @@ from pyarrow import parquet
 from curate.corpus.tombstones import Tombstones
 from curate.document import parse_value
 from curate.errors import WorkspaceUnusable
-from curate.release.content import read_content_hash
+from curate.release.content import read_content_hash, read_signal_hashes
 from curate.release.manifest import CARD, Manifest
 from curate.release.shards import describe_file, open_writer
 from curate.release.takedown import read_ids
@@ -69,6 +69,7 @@ def recut(folder: Path, manifest: Manifest, tombstones: Tombstones, target: Path
             splits[file.split] += rows
     changes = {
         "content_sha256": content,
+        "signals": read_signal_hashes(target, recut_manifest),
         "splits": {name: splits[name] for name in manifest.splits},
         "files": tuple(describe_file(target, file.path, rows=rows) for file, rows in files),
     }

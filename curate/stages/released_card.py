@@ -48,6 +48,7 @@ def card_facts(
         tool=header.tool,
         separations=separated,
         configurations=written.configurations,
+        signals=plan.signals.facts,
         languages=sorted(language for language in languages if len(language) == _ISO_639_1),
         labels={name: field.labels for name, field in fields.items() if field.labels},
         definitions={
