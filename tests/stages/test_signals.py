@@ -254,6 +254,7 @@ HOSTILE = {
     "only a header": (b"timestamp,x\n", {}, "no rows below the names"),
     "wrong delimiter": (b"timestamp;x\n0;1\n1;2\n", {"delimiter": ","}, "no column with values|no times"),
     "no times": (b"x\n1\n2\n", {}, "it has no times: set `rate_hz`, or name a column of seconds by `time`"),
+    "a blank line": (b"x\n1\n\n2\n3\n", {"rate_hz": 2}, "line 3 is blank, and times follow from the order of the rows"),
     "text": (b"timestamp,x\n0,1\n0.5,loud\n", {}, "line 3: column 'x' holds 'loud', which is no number"),
     "decimal commas": (b"timestamp;x\n0;1\n0,5;2\n", {}, "line 3: column 'timestamp' holds '0,5', which is no number"),
     "ragged": (b"timestamp,x\n0,1\n0.5\n", {}, "line 3: the row has 1 cells, the first line names 2"),

@@ -17,7 +17,7 @@ from curate.llm.request import MediaPart, Message, MessagePart
 
 PLAIN_VARIABLES = ("labels", "language")
 """Variables written by the recipe's author or by the program: inserted as they are."""
-FENCED_VARIABLES = ("text", "text_b", "speaker", "context", "statement", "answer", "examples")
+FENCED_VARIABLES = ("text", "text_b", "speaker", "context", "statement", "answer", "examples", "action_units")
 """Variables with words from the corpus or from a model: inserted between tags that they cannot close."""
 VARIABLES = (*PLAIN_VARIABLES, *FENCED_VARIABLES)
 MODALITIES = ("image", "faces", "frames", "audio", "frames_b", "audio_b")

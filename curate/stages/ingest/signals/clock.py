@@ -74,6 +74,12 @@ def read_times(cells: Cells, clock: Clock, time: str | None, frame: str | None, 
         return clock.framed(_without_gaps(cells, frame, cells.numbers(frame)), first_frame)
     if clock.signal.rate_hz is None and cells.frame.height == 1:
         return None
+    gaps = np.flatnonzero(np.diff(cells.lines) != 1)
+    if len(gaps):
+        blank = cells.lines[gaps[0]] + 1
+        raise InvalidRow(
+            f"line {blank} is blank, and times follow from the order of the rows: write NaN if it is missing"
+        )
     return clock.counted(cells.frame.height)
 
 
