@@ -167,5 +167,7 @@ class CardFacts(NamedTuple):
     """Where people judged"""
     models: Sequence[ModelUse] = ()
     signals: Sequence[SignalFigures] = ()
+    sessions: tuple[int, int] = (0, 0)
+    """Released sources that are in a session, and the number of sessions"""
     consents: Mapping[str, int] = {}
     """Released sources by what they state of consent; empty if nothing"""

@@ -35,6 +35,7 @@ def card_facts(
     """Return the facts of a card apart from statistics, and from those of ``people_facts``."""
     fields = labels.fields
     taxonomies = [field.scored_taxonomy for field in fields.values() if field.scored_taxonomy is not None]
+    in_sessions = _released(tables, plan).filter(_released(tables, plan)["session"].is_valid())
     languages = _released(tables, plan)["language"].drop_null().unique().to_pylist()
     return CardFacts(
         name=makers.title or header.recipe.replace("_", " "),
@@ -49,6 +50,7 @@ def card_facts(
         separations=separated,
         configurations=written.configurations,
         signals=plan.signals.facts,
+        sessions=tuple(pc.count_distinct(in_sessions[name]).as_py() for name in ("source_id", "session")),
         languages=sorted(language for language in languages if len(language) == _ISO_639_1),
         labels={name: field.labels for name, field in fields.items() if field.labels},
         definitions={

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from curate.corpus.sessions import read_sessions, with_sessions
 from curate.corpus.splitting.splits import SplitSettings
 from curate.corpus.view import Corpus
 from curate.labels import LabelSchema
@@ -40,4 +41,4 @@ def read_tables(corpus: Corpus, labels: LabelSchema, schemes: Sequence[SplitSett
 
 def read_released_items(corpus: Corpus, schemes: Sequence[SplitSettings]) -> pa.Table:
     """Return the current items with what decides their release."""
-    return read_items(corpus, _ITEM, schemes)
+    return with_sessions(read_items(corpus, _ITEM, schemes), read_sessions(corpus))

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.action_units import action_unit_texts
+from curate.corpus.sessions import read_sessions
 from curate.corpus.spec import table_spec
 from curate.corpus.view import Corpus
 from curate.labels import LabelSchema
@@ -76,20 +77,24 @@ class Prelabel(PrelabelSettings, Streamed, Enriched, Priced, Summarised):
         return (*_TEXT_COLUMNS, *_PROMPT_COLUMNS, _ACTION_UNITS, *(AROUND if self.has_context else ()))
 
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
-        """See ``BatchStage.inputs``; adds the turns around each item if models see them.
+        """See ``BatchStage.inputs``.
 
         Models see pictures of the source: a viewing copy, made for people at some time, is left out.
         """
         if not self.prompted:
             return current
         clips = pc.if_else(pc.equal(current["unit"], "pair"), current["video"], pa.scalar(None, pa.string()))
-        current = current.set_column(current.column_names.index("video"), "video", clips)
-        return with_neighbours(current, self.context) if self.has_context else current
+        return current.set_column(current.column_names.index("video"), "video", clips)
 
     def enrich(self, inputs: pa.Table, corpus: Corpus, tools: Tools) -> pa.Table:
-        """See ``Enriched.enrich``: the action units that signals have of each item, if a prompt takes them."""
+        """See ``Enriched.enrich``: the turns around each item, and the action units that signals have of it.
+
+        Each only if a prompt shows it.
+        """
         if not self.prompted:
             return inputs
+        if self.has_context:
+            inputs = with_neighbours(inputs, self.context, read_sessions(corpus))
         prompts = (load_prompt(labeller.prompt, tools.folder) for labeller in self.prompted.values())
         is_taken = any(_ACTION_UNITS in prompt.header.variables for prompt in prompts)
         texts = action_unit_texts(inputs, corpus) if is_taken else pa.nulls(inputs.num_rows, pa.string())
