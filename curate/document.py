@@ -200,7 +200,7 @@ def _location_in_data(details: Any, data: Mapping[str, Any]) -> Location:
     value: Any = data
     loc: list[int | str] = []
     for depth, step in enumerate(details["loc"]):
-        is_tag = isinstance(value, Mapping) and step in (value.get("stage"), value.get("type"))
+        is_tag = isinstance(value, Mapping) and step in (value.get("stage"), value.get("type"), value.get("view"))
         is_index = isinstance(value, list) and isinstance(step, int) and step < len(value)
         if is_index or (isinstance(value, Mapping) and step in value):
             value = value[step]

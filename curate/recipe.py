@@ -168,6 +168,9 @@ def _order_problems(stages: Mapping[int, Stage], document: Document, *, complete
             yield f"{location}: {stage.stage} is given twice; one is enough"
         if followers := [earlier for earlier in before if STAGES.index(type(earlier)) > STAGES.index(type(stage))]:
             yield f"{location}: {stage.stage} comes after {followers[0].stage}; move it up"
+        elif rival := next((earlier for earlier in before if _both_write(earlier, stage)), None):
+            names = f"{stage.stage} and {rival.stage}"
+            yield f"{location}: {names} both write {stage.writes[0]}; give each a recipe of its own"
         elif complete and (table := _unwritten(stage, before)):
             writer = writer_of(table)
             step = f"; add {writer.kind()}" if writer else ""
@@ -178,6 +181,12 @@ def _order_problems(stages: Mapping[int, Stage], document: Document, *, complete
                 name = takes_in.kind()
                 yield f"{location}: its tables hold judgements that no stage takes in; add {name}"
         before.append(stage)
+
+
+def _both_write(first: Stage, second: Stage) -> bool:
+    """Return whether stages of two kinds fill the same table, so that each would take the other's rows for old."""
+    are_batch = isinstance(first, BatchStage) and isinstance(second, BatchStage)
+    return are_batch and first.stage != second.stage and not {*first.writes}.isdisjoint(second.writes)
 
 
 def _unwritten(stage: Stage, before: Sequence[Stage]) -> str | None:

@@ -73,11 +73,19 @@ def _groups(schema: Mapping[str, Any]) -> Iterator[SettingGroup]:
             is_required = name in group.get("required", ())
             default = REQUIRED if is_required else _default(value.get("default"), has_settings=bool(inner))
             settings.append(Setting(name, _type(value, definitions), default, meaning))
+            tags = _tags(value)
             for reference in inner:
                 if reference not in seen_references:
                     seen_references.add(reference)
-                    groups.append((f"{path}.{name}".lstrip("."), definitions[reference]))
+                    groups.append((f"{path}.{name}{tags.get(reference, '')}".lstrip("."), definitions[reference]))
         yield SettingGroup(path, group.get("description", ""), tuple(settings))
+
+
+def _tags(schema: Mapping[str, Any]) -> dict[str, str]:
+    """Return what chooses each of several groups of settings, by its reference, such as `` (view: pairs)``."""
+    choice = schema.get("discriminator", {})
+    names = choice.get("mapping", {}).items()
+    return {ref.removeprefix(_REFERENCE): f" ({choice['propertyName']}: {name})" for name, ref in names}
 
 
 def _references(schema: Any) -> Iterator[str]:

@@ -42,6 +42,11 @@ def table_spec(name: str, labels: LabelSchema) -> TableSpec:
     return TableSpec(name, pa.schema([*file.schema, *compile_arrow(labels)]), file.key, labels.name)
 
 
+def table_columns(name: str) -> pa.Schema:
+    """Return the columns that table ``name`` has under every label schema."""
+    return _load(name).schema
+
+
 def open_table(workspace: Workspace, name: str, labels: LabelSchema) -> Table:
     """Open table ``name`` of a workspace, with the columns of the label schema if it carries labels."""
     return workspace.table(table_spec(name, labels))

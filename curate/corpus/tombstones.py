@@ -154,12 +154,26 @@ class Tombstones:
             if column in rows.column_names and self._keys[kind]:
                 names = self.holds(kind, rows[column].drop_null().unique().to_pylist())
                 is_forgotten |= pc.is_in(rows[column], value_set=pa.array(sorted(names), pa.string())).to_numpy()
+        if "parents" in rows.column_names and self.stones:
+            is_forgotten |= self._of_parents(rows["parents"])
         if {"source_id", "item_id", "start_s", "turn"} <= set(rows.column_names):
             is_forgotten |= self._parts_of_sources(rows)
             if "text" in rows.column_names and self.stones:
                 is_masked = pc.match_substring_regex(rows["text"], f"^{MASK}+$")
                 is_forgotten |= pc.fill_null(is_masked, False).to_numpy()
         return pa.array(is_forgotten)
+
+    def _of_parents(self, parents: pa.ChunkedArray) -> NDArray[np.bool_]:
+        """Return which derived rows come from something forgotten."""
+        is_forgotten = np.zeros(len(parents), np.bool_)
+        start = 0
+        for chunk in parents.chunks:
+            members = chunk.flatten()
+            rows = pa.table({name: members.field(name) for name in ("item_id", "source_id", "participant", "speaker")})
+            owners = np.asarray(pc.list_parent_indices(chunk))
+            is_forgotten[start + owners[np.asarray(self.forgotten_rows(rows))]] = True
+            start += len(chunk)
+        return is_forgotten
 
     def parts_by_source(self, source_ids: pa.ChunkedArray) -> dict[str, list[Tombstone]]:
         """Return the forgotten parts of these sources, by source, from which no item may be cut."""

@@ -31,16 +31,18 @@ _schema_cache: dict[int, _CachedSchema] = {}
 
 
 class MediaPart(NamedTuple):
-    """A picture or sound of a message, identified by its blob, whose name holds its SHA-256."""
+    """A picture, sound or clip of a message, identified by its blob, whose name holds its SHA-256."""
 
     blob: str
-    kind: Literal["image", "audio"]
+    kind: Literal["image", "audio", "video"]
     detail: str = "auto"
     """The resolution at which a model reads a picture: low, high or auto"""
     side_px: int | None = None
     """The longer side of a picture as sent; larger pictures are scaled down"""
     seconds: float | None = None
-    """The length of a sound, for estimates; not part of the key"""
+    """The length of a sound or clip, for estimates; not part of the key"""
+    time_s: float | None = None
+    """When a picture was taken, from the start of the item, for prompts that say so; not part of the key"""
 
 
 MessagePart = str | MediaPart
@@ -149,6 +151,9 @@ def _media_part(media: MediaPart, read: Callable[[str], bytes]) -> dict[str, Any
     data, suffix = read(media.blob), PurePosixPath(media.blob).suffix.lstrip(".")
     if media.kind == "audio":
         return {"type": "input_audio", "input_audio": {"data": _base64(data), "format": suffix}}
+    if media.kind == "video":
+        # Not in OpenAI's own reference: what vLLM, SGLang, OpenRouter and Qwen's service take.
+        return {"type": "video_url", "video_url": {"url": f"data:video/{suffix};base64,{_base64(data)}"}}
     if media.side_px is not None:
         data, suffix = _scale_down(data, suffix, media.side_px)
     mime = _MIME.get(suffix, f"image/{suffix}")

@@ -16,6 +16,7 @@ from curate.corpus.live import LiveWork
 from curate.corpus.spec import parent_column
 from curate.corpus.view import Corpus
 from curate.pipeline.listing import read_listing, store_listing
+from curate.pipeline.parents import derived_keys, open_parent
 from curate.pipeline.settled import SettledStage
 from curate.recipe import LoadedRecipe
 from curate.stages.capabilities import Discovered, Enriched
@@ -71,6 +72,8 @@ def make_tools(
         fetched=workspace.local_file(FETCHED) if fetches else workspace.local / FETCHED,
         fetches=fetches,
         private_links=loaded.private_links,
+        parent=partial(open_parent, open_corpus),
+        derived=partial(derived_keys, workspace.location),
     )
 
 

@@ -7,9 +7,21 @@ from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
+from curate.corpus.sources import RawFolders
 from curate.corpus.splitting.splits import SplitSettings
 from curate.corpus.view import Corpus
+from curate.labels import LabelSchema
 from curate.stages.contract import BatchStage, Outcome, Rejection, Stage, Tools
+
+
+class FirstFile(NamedTuple):
+    """A raw file, or a post in it, that was opened to see what it is."""
+
+    file: str
+    source: Mapping[str, Any] | None
+    """What is known of its row of ``sources``: the kind, and the texts of a post; None if it cannot be used"""
+    problem: str | None = None
+    """Why it cannot be used"""
 
 
 class Discovered(BatchStage):
@@ -34,6 +46,18 @@ class Discovered(BatchStage):
     def findings(self, tools: Tools) -> Iterable[str]:
         """Return sentences for the data card on what the last run found."""
         return ()
+
+    def first_files(self, raw: RawFolders) -> Iterable[FirstFile]:
+        """Yield the first few of the files that ``discover`` would find, opened."""
+        return ()
+
+
+class Divided(Stage):
+    """Makes items of sources, as far as a source can give what the label schema judges."""
+
+    @abstractmethod
+    def unsuited(self, source: Mapping[str, Any], labels: LabelSchema) -> str:
+        """Return why a source gives no item, by its kind and texts; empty if it does."""
 
 
 class Judged(Stage):

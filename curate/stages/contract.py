@@ -62,6 +62,8 @@ REASONS = (
     "private_address",
     "timeout",
     "unknown_item",
+    "unlabelled",
+    "tied",
     "invalid",
     "crashed",
 )
@@ -107,6 +109,10 @@ class Tools(NamedTuple):
     """Whether listings may ask other machines for what is not stored yet: only in a run"""
     private_links: bool = False
     """Whether the user allowed links to this machine and private networks"""
+    parent: Callable[[Path], Corpus] | None = None
+    """Opens the corpus in the workspace of another recipe, for those who derive from it, on the driver"""
+    derived: Callable[[str], Mapping[str, tuple[str, ...]]] | None = None
+    """Returns the keys of what a view derived in earlier runs, each with the ids of its parents, on the driver"""
     stop: Callable[[], bool] | None = None
     """Becomes true when the user stops the run; only for listings, since workers get what can be pickled"""
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.credits import Credits
+from curate.corpus.link_names import public_link
 from curate.corpus.splitting.separation import Separation
 from curate.corpus.view import Corpus
 from curate.hub.card_facts import CardFacts
@@ -78,7 +79,7 @@ def losses(corpus: Corpus) -> list[str]:
         return []
     sources = corpus.read("sources", ["source_id", "file"]).to_pydict()
     files = dict(zip(sources["source_id"], sources["file"], strict=True))
-    names = sorted({f"{files.get(row['parent_id']) or row['parent_id']} ({row['stage']})" for row in lost})
+    names = sorted({f"{public_link(files.get(row['parent_id']) or row['parent_id'])} ({row['stage']})" for row in lost})
     quoted = ", ".join(names[:_MAX_NAMED]) + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
     missing = f"{count_of(len(names), 'input')} {verb_of(len(names), 'is', 'are')} missing (crashed)"
     return [f"Incomplete: {missing}, because their worker was killed: {quoted}."]

@@ -1,9 +1,11 @@
 """The current tables that a release is joined from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from curate.corpus.link_names import public_link, public_links
 from curate.corpus.sessions import read_sessions, with_sessions
 from curate.corpus.splitting.splits import SplitSettings
 from curate.corpus.view import Corpus
@@ -32,8 +34,8 @@ def read_tables(corpus: Corpus, labels: LabelSchema, schemes: Sequence[SplitSett
     fields = labels.fields
     return ReleaseTables(
         items=read_released_items(corpus, schemes),
-        sources=read_sources(corpus, SOURCE_COLUMNS, schemes),
-        prelabels=corpus.read("prelabels", ["item_id", *PRELABEL_COLUMNS, *fields]),
+        sources=_public(read_sources(corpus, SOURCE_COLUMNS, schemes)),
+        prelabels=_read_proposals(corpus, fields),
         annotations=corpus.read("annotations", [*_ANNOTATION, *fields]),
         labels=corpus.read("labels", [*_LABEL, *fields]),
     )
@@ -41,4 +43,19 @@ def read_tables(corpus: Corpus, labels: LabelSchema, schemes: Sequence[SplitSett
 
 def read_released_items(corpus: Corpus, schemes: Sequence[SplitSettings]) -> pa.Table:
     """Return the current items with what decides their release."""
-    return with_sessions(read_items(corpus, _ITEM, schemes), read_sessions(corpus))
+    sessions = read_sessions(corpus)
+    public = {name: entry._replace(file=public_link(entry.file)) for name, entry in sessions.items()}
+    return with_sessions(read_items(corpus, _ITEM, schemes), public)
+
+
+def _read_proposals(corpus: Corpus, fields: Iterable[str]) -> pa.Table:
+    """Return the pre-labels without clues, which propose nothing themselves."""
+    rows = corpus.read("prelabels", ["item_id", *PRELABEL_COLUMNS, *fields])
+    return rows.filter(pc.not_equal(rows["outcome"], "clue"))
+
+
+def _public(sources: pa.Table) -> pa.Table:
+    """Return sources whose links give nobody's access away."""
+    for name in ("file", "key"):
+        sources = sources.set_column(sources.column_names.index(name), name, public_links(sources[name]))
+    return sources

@@ -85,6 +85,17 @@ def make_dialogues(folder: Path) -> None:
     (folder / "sizes.csv").write_text("name,size\na,1\n")
 
 
+def make_nested(folder: Path) -> None:
+    """Dialogues within a JSON file, each turn with a label."""
+    turns = [
+        {"who": "Ann", "said": "You promised to be here.", "emotion": "anger"},
+        {"who": "Bob", "said": "I am so sorry!", "emotion": "sadness"},
+        {"who": "Ann", "said": "Well, let us go then.", "emotion": "neutral"},
+    ]
+    dialogues = [{"id": "d1", "split": "train", "talk": {"turns": turns}}, {"id": "d2", "talk": {"turns": turns[1:]}}]
+    (folder / "corpus.json").write_text(json.dumps({"version": 2, "dialogues": dialogues}))
+
+
 CASES = {
     # maker: unit and number of items, judgements, values of the judged fields
     "interviews": (make_interviews, {"utterance"}, 2, 0, {}),
@@ -101,6 +112,7 @@ CASES = {
     ),
     "split": (make_split, {"post"}, 2, 3, {"v": Counter({3: 1, 4: 1, 2: 1}), "d": Counter({3: 2, 1: 1})}),
     "dialogues": (make_dialogues, {"utterance"}, 3, 0, {}),
+    "nested": (make_nested, {"post"}, 5, 5, {"emotion": Counter({"anger": 1, "sadness": 2, "neutral": 2})}),
 }
 
 
@@ -129,6 +141,28 @@ def test_a_proposed_recipe_runs_unchanged(case, tmp_path):
     for field, expected in values.items():
         assert Counter(act[field] for act in acts) == expected
     assert {row["reason"] for row in corpus.read("rejections").to_pylist()} <= {"no_face"}
+
+
+def test_turns_within_json_know_their_dialogue_and_stay_with_it(tmp_path):
+    make_nested(tmp_path)
+    proposal = propose(tmp_path / "corpus.json", licence="CC0-1.0")
+    recipe = yaml.safe_load(proposal.files["corpus.yaml"])
+    ingest, export = recipe["stages"][0], recipe["stages"][-1]
+    assert ingest["tables"] == [
+        {
+            "table": "corpus.json",
+            "rows": "dialogues[].talk.turns[]",
+            "item": {
+                "id": "{^^id}_{<index>}",
+                "text": "said",
+                "speaker": "who",
+                "keep": {"^^id": "dialogue_id", "<index>": "turn_in_dialogue"},
+            },
+            "long": {"emotion": "emotion"},
+        }
+    ]
+    assert export["split"]["disjoint_by"] == ["speaker", "source", "dialogue_id"]
+    assert "rows of one ^^id stay in one split" in proposal.seen
 
 
 def test_what_was_seen_and_left_out_is_said(tmp_path):

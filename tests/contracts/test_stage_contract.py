@@ -34,7 +34,7 @@ from tests.support.asking import KEY
 from tests.support.chat_double import ChatDouble
 from tests.support.hub_double import TOKEN, HubDouble
 from tests.support.runs import run_quietly
-from tests.support.stages import Step, known, make_mix, walk_stages
+from tests.support.stages import Step, known, make_derived, make_mix, walk_stages
 
 BATCH = [kind.kind() for kind in STAGES if issubclass(kind, BatchStage)]
 ONCE = [kind.kind() for kind in STAGES if issubclass(kind, DriverStage)]
@@ -51,7 +51,9 @@ def mix(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def steps(mix, tmp_path_factory) -> dict[str, Step]:
-    return {step.stage.stage: step for step in walk_stages(mix, tmp_path_factory.mktemp("blobs"))}
+    derived = make_derived(tmp_path_factory.mktemp("derived"))
+    walked = [step for recipe in (derived, mix) for step in walk_stages(recipe, tmp_path_factory.mktemp("blobs"))]
+    return {step.stage.stage: step for step in walked}
 
 
 @pytest.fixture

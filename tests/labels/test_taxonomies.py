@@ -82,7 +82,7 @@ PUBLISHED = {
 }
 OF_FORMS = frozenset(
     (
-        *("emotion_causes.v1", "face_box.v1", "shown2.v1", "statement_truth.v1"),
+        *("cause.v1", "emotion_causes.v1", "face_box.v1", "shown2.v1", "statement_truth.v1"),
         *("text_problems.v1", "text_usability.v1"),
     )
 )

@@ -34,6 +34,13 @@ SUITS = {
     "statement_truth.v1": ("emotion_statement.v1",),
     "preference_critique.v1": ("text_preference.v1", "clip_preference.v1"),
     "text_quality_gate.v1": ("text_quality.v1",),
+    "utterance_emotion_de.v1": ("utterance_emotion.v1", "utterance_affect.v1", "post_writer.v1"),
+    "utterance_from_clues.v1": ("emotion_cause_description.v1", "utterance_affect.v1", "open_emotion.v1"),
+    "voice_clues.v1": ("emotion_cause_description.v1",),
+    "face_clues.v1": ("emotion_cause_description.v1", "face_emotion.v1"),
+    "scene_clues.v1": ("emotion_cause_description.v1",),
+    "clip_clues.v1": ("emotion_cause_description.v1",),
+    "words_clues.v1": ("emotion_cause_description.v1", "post_writer.v1"),
     "review.v1": tuple(list_assets("schemas/labels", suffix=".yaml")),
 }
 PAIRS = [(prompt, labels) for prompt, suitable in SUITS.items() for labels in suitable]
@@ -67,7 +74,8 @@ def test_shipped_prompts_ask_for_the_label_schemas_they_are_made_for(name, label
     prompt, schema = load_prompt(name), load_labels(labels)
     assert prompt.problems(schema) == []
     assert strict_problems(answer_schema(prompt, schema)) == []
-    assert list(answer_schema(prompt, schema)["properties"]) == [*prompt.header.extra, *schema.fields]
+    fields = schema.fields if prompt.header.asks_labels else ()
+    assert list(answer_schema(prompt, schema)["properties"]) == [*prompt.header.extra, *fields]
 
 
 @pytest.mark.parametrize("name", SUITS)
@@ -87,7 +95,7 @@ def test_shipped_prompts_with_everything_and_with_the_minimum(name, full):
     text = texts([system, user])
     assert "{{" not in text
     assert "\n\n\n" not in text
-    assert "WHAT IS ASKED" in texts([system])
+    assert ("WHAT IS ASKED" in texts([system])) == prompt.header.asks_labels
     for variable in prompt.header.variables:
         if variable in FENCED_VARIABLES:
             assert (f"</{variable}-" in texts([user])) == (variable in variables)
@@ -276,9 +284,10 @@ def test_cleaning_keeps_visible_characters(text):
 
 def test_every_prompt_variable_is_provided():
     """Labels, answers and examples come from elsewhere; the item provides everything else, signals included."""
-    item = make_item(speaker="Ann", statement="She is sorry.", text_b="So what?", action_units="AU12")
-    variables = describe_item(item)
-    assert set(VARIABLES) == {*variables, "labels", "answer", "examples"}
+    item = make_item(speaker="Ann", statement="She is sorry.", text_b="So what?", start_s=1.0, end_s=3.5)
+    variables = describe_item({**item, "action_units": "AU12"})
+    assert variables["duration"] == "2.5 s"
+    assert set(VARIABLES) == {*variables, "labels", "answer", "clues", "examples"}
 
 
 def test_prompts_that_do_not_suit_the_label_schema(tmp_path):
@@ -414,9 +423,9 @@ def test_texts_are_cleaned_and_shortened():
 def test_valid_answers_are_parsed(name, labels, data):
     prompt, schema = load_prompt(name), load_labels(labels)
     item = data.draw(items(video=True))
-    record = data.draw(records(schema, item))
+    record = data.draw(records(schema, item)) if prompt.header.asks_labels else {}
     extras = {extra: f"About {extra}." for extra in prompt.header.extra}
-    answer = extras | schema.to_answer(record, item)
+    answer = extras | (schema.to_answer(record, item) if record else {})
     jsonschema.validate(answer, answer_schema(prompt, schema))
     assert parse_answer(prompt, schema, json.dumps(answer), item) == (record, extras, (), NO_SCORES)
 

@@ -62,6 +62,34 @@ SCHEMA_AND_KEY = {
         "ed4a916de67866788bf906aa52e7c9e7487791b5aa8bd8aeba099925a082bb59",
     ),
     "text_quality_gate.v1": ("text_quality.v1", "0d183774a01be3de58cba8bb1ff6d01ab5f04676d2bc62da57678cfa5f2cd4e5"),
+    "clip_clues.v1": (
+        "emotion_cause_description.v1",
+        "51c6d7f55c32abfb8088031f855ffdd6c7ca6b7691bf73a233527744da5d04e8",
+    ),
+    "face_clues.v1": (
+        "emotion_cause_description.v1",
+        "2c271c57a70aad8fe995d0bc21feb6f678c3ab05dab2ea8dedc6be061a727f7d",
+    ),
+    "scene_clues.v1": (
+        "emotion_cause_description.v1",
+        "0b2a8e3a33427e092ad3486ae2c6ea8c58e6b7d03b70765723b75df31850a2a0",
+    ),
+    "utterance_emotion_de.v1": (
+        "utterance_emotion.v1",
+        "dac04ab7c4002c939be2e99c17697414b0fc1c853d79f79b83125ba22e6d4113",
+    ),
+    "utterance_from_clues.v1": (
+        "emotion_cause_description.v1",
+        "07459476fa1162a688bdc6d8d26943c5a39552e0eeb65a902ad8dd0fda56e59a",
+    ),
+    "voice_clues.v1": (
+        "emotion_cause_description.v1",
+        "270f9553a8fa2c3ece407d3b85130a48969c9b6df1a40b6d431eb29dd9d7f60c",
+    ),
+    "words_clues.v1": (
+        "emotion_cause_description.v1",
+        "248a2cd07ace9d9082b3b8317ea53529a5e9fe1f9f0cd837e0d40a536c2a263c",
+    ),
     "review.v1": ("utterance_emotion.v1", "b68af9645ec2203915f8fa8aa71092662f444687c480a8d1ae2981170665d1e7"),
 }
 
@@ -69,7 +97,12 @@ SCHEMA_AND_KEY = {
 def request_for(prompt_name: str, labels_name: str) -> Request:
     """A request with every variable and every modality of a prompt."""
     prompt, labels = load_prompt(prompt_name), load_labels(labels_name)
-    variables = describe_item(ITEM) | {"labels": describe_labels(labels), "answer": "{}", "examples": '{"text": "Oh."}'}
+    variables = describe_item(ITEM) | {
+        "labels": describe_labels(labels),
+        "answer": "{}",
+        "clues": "[voice]\nquality: breath",
+        "examples": '{"text": "Oh."}',
+    }
     media = {name: (MediaPart(f"ab/{name}.jpg", "image"),) for name in MODALITIES}
     schema = Scoring(labels).extend_schema(answer_schema(prompt, labels))
     return Request("gpt-5-mini", prompt.render(variables, media), schema, parameters={"seed": 1}, sample=2)
@@ -114,8 +147,8 @@ def test_problems_quoted_to_models_keep_their_wording(reply: str, sentence: str)
 
 
 STAGES = {
-    "default": ({}, "a5c8c1df5eee1738796c25c3feb41affbd66215730b70fd02ff6070946a85947"),
-    "one": ({"model": "openai/gpt-5-mini"}, "e8c5db6991df02b61388e4812a730439405cf7749ad2d36da0ae19aa361e9bed"),
+    "default": ({}, "12548d90f81a9aac54911108d132dbfbafe68854ad50fc4f29c87923db72245b"),
+    "one": ({"model": "openai/gpt-5-mini"}, "a591ed93f2f299fcf387977bbe271951ec6bff575d577dfefee80488b6b10a6f"),
     "everything": (
         {
             "labellers": [{"model": "openai/gpt-5-mini", "samples": 3, "temperature": 1.0}, {"model": "offline"}],
@@ -127,11 +160,11 @@ STAGES = {
             "mode": "batch",
             "budget": {"usd": 25},
         },
-        "957cc81d1cc17157e5ad505c8fd6ea97fd90ab49f3049bb4512796b06b52e06c",
+        "35895c15e99b605031369b698700dfe6ec01ee26bcba97298da9abfd9dd18137",
     ),
     "local": (
         {"labellers": [{"model": "offline"}, {"model": "lexicon"}]},
-        "976ca50bc4e51b0398f79ae2df2ee6a134e608175fafdf457d76b0a4505b63c7",
+        "2f3fcc8c0dd502b68a6d3cea004efe9eeb498e7fda997f4b267a0a5604167f9d",
     ),
 }
 

@@ -1,5 +1,6 @@
 """Links: fetched politely and once, with one outcome each, and never from where they should not lead."""
 
+import gzip
 import hashlib
 import os
 import signal
@@ -7,12 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+import zlib
 from contextlib import nullcontext
 from datetime import date, timedelta
 from pathlib import Path
 
-import httpcore
-import httpx
+import polars as pl
 import pytest
 
 from curate.corpus.fetched import FETCHED, LINKS, FetchRecord, link_copy, link_key
@@ -25,7 +26,7 @@ from curate.pipeline.walk import make_tools
 from curate.recipe import load_recipe
 from curate.stages.contract import REASONS
 from curate.stages.ingest.urls.addresses import is_public
-from curate.stages.ingest.urls.download import Downloader
+from curate.stages.ingest.urls.connections import split_url
 from curate.stages.ingest.urls.listing import link_inputs
 from curate.stages.ingest.urls.outcomes import OUTCOMES, LinkFailed, describe_outcomes
 from curate.stages.ingest.urls.robots import check_page
@@ -172,14 +173,14 @@ def test_private_addresses_are_refused_however_they_are_reached(server, inputs, 
         return real(answers.get(host, host), port, *arguments, **options)
 
     monkeypatch.setattr("socket.getaddrinfo", resolve)
-    connect = httpcore.SyncBackend.connect_tcp
+    connect = socket.create_connection
 
-    def to_server(self, host, port, *arguments, **options):
+    def to_server(address, *arguments, **options):
         # What was checked to be public is served here.
-        assert host == "8.8.8.8"
-        return connect(self, "127.0.0.1", int(here), *arguments, **options)
+        assert address[0] == "8.8.8.8"
+        return connect(("127.0.0.1", int(here)), *arguments, **options)
 
-    monkeypatch.setattr("httpcore.SyncBackend.connect_tcp", to_server)
+    monkeypatch.setattr("socket.create_connection", to_server)
     outcomes = inputs.list(*links, tools={"private_links": False}, robots=True)
     assert outcomes == dict.fromkeys(links, "private_address")
     assert "`curate run --private-links` allows it" in inputs.details[links[0]]
@@ -195,16 +196,15 @@ def test_the_next_address_is_tried(server, inputs, sound, monkeypatch):
     port = int(server.url.rpartition(":")[2])
     answers = [(None, None, None, None, (address, port)) for address in ("2606:4700::1111", "8.8.8.8")]
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: answers)
-    connect, tried = httpcore.SyncBackend.connect_tcp, []
+    tried = []
 
-    def to_server(self, host, port, *arguments, **options):
-        tried.append(host)
-        if ":" in host:
-            raise httpcore.ConnectError("Network is unreachable")
-        return connect(self, "127.0.0.1", port, *arguments, **options)
+    def to_server(address, *_):
+        tried.append(address[0])
+        if ":" in address[0]:
+            raise OSError("Network is unreachable")
+        return _connected(("127.0.0.1", address[1]))
 
-    monkeypatch.setattr("httpcore.SyncBackend.connect_tcp", to_server)
-    monkeypatch.setattr("socket.create_connection", lambda address, *_, **__: _connected(address))
+    monkeypatch.setattr("socket.create_connection", to_server)
     link = f"http://public.example:{port}/a.wav"
     assert inputs.list(link, tools={"private_links": False}, robots=False) == {link: "ok"}
     assert tried == ["2606:4700::1111", "8.8.8.8"]
@@ -253,28 +253,56 @@ def test_what_a_page_asks_is_seen_at_once(page, is_refused):
     assert time.process_time() - begin < 0.5
 
 
-class Trickle(httpx.SyncByteStream):
-    """A reply that comes byte by byte."""
-
-    def __iter__(self):
-        for _ in range(40):
-            time.sleep(0.01)
-            yield b"x"
-
-
 @pytest.mark.parametrize("slow_path", ["/robots.txt", "/page"])
-def test_no_reply_may_come_for_longer_than_a_file(tmp_path, slow_path):
-    def reply(request):
-        if request.url.path == slow_path:
-            return httpx.Response(200, headers=PAGE, stream=Trickle())
-        return httpx.Response(404)
+def test_no_reply_may_come_for_longer_than_a_file(server, inputs, slow_path):
+    server.pages = {slow_path: "trickle"}
+    link = f"{server.url}/page"
+    assert inputs.list(link, max_s=0.1) == {link: "timeout"}
 
-    url = "https://a.example/page"
-    with httpx.Client(transport=httpx.MockTransport(reply)) as client:
-        downloader = Downloader(client, Urls(links=(url,), max_s=0.1), pause=lambda seconds: None)
-        with pytest.raises(LinkFailed) as raised:
-            downloader.fetch(url, tmp_path / "page")
-    assert raised.value.outcome == "timeout"
+
+def test_connections_are_used_again(server, inputs, sound):
+    paths = [f"/{number}.wav" for number in range(40)]
+    server.pages = dict.fromkeys(paths, sound)
+    server.pages["/7.wav"] = (200, {"Connection": "close"}, sound)
+    assert set(inputs.list(*(server.url + path for path in paths), per_host=4).values()) == {"ok"}
+    assert server.connections <= 6
+
+
+def test_a_connection_that_was_closed_meanwhile_is_opened_anew(server, inputs, sound):
+    server.idle_s = 0.1
+    server.pages = {"/a.wav": sound, "/b.wav": sound, "/robots.txt": b"User-agent: *\nCrawl-delay: 0.4\n"}
+    assert set(inputs.list(f"{server.url}/a.wav", f"{server.url}/b.wav", connections=1).values()) == {"ok"}
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip that is none", "bomb"])
+def test_replies_that_are_compressed_although_nobody_asked(server, inputs, sound, encoding):
+    body = {"gzip": gzip.compress(sound), "deflate": zlib.compress(sound), "bomb": gzip.compress(bytes(50_000_000))}
+    headers = {"Content-Encoding": {"bomb": "gzip", "gzip that is none": "gzip"}.get(encoding, encoding)}
+    server.pages = {"/a.wav": (200, headers, body.get(encoding, b"no such thing"))}
+    link = f"{server.url}/a.wav"
+    expected = {"gzip": "ok", "deflate": "ok", "bomb": "too_large"}.get(encoding, "unavailable")
+    assert inputs.list(link, max_mb=2) == {link: expected}
+    if expected == "ok":
+        assert inputs.copy(link).read_bytes() == sound
+
+
+def test_a_file_that_ends_early_is_not_a_file(server, inputs, sound):
+    server.pages = {"/a.wav": (200, {"Content-Length": str(len(sound) + 10), "Connection": "close"}, sound)}
+    link = f"{server.url}/a.wav"
+    assert inputs.list(link) == {link: "unavailable"}
+    assert "the connection was closed before the end" in inputs.details[link]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://a.example/x y", ("http", "a.example", 80, "/x%20y")),
+        ("https://bücher.example/ä?q=ö#top", ("https", "xn--bcher-kva.example", 443, "/%C3%A4?q=%C3%B6")),
+        ("http://[::1]:8080?a=%20b", ("http", "::1", 8080, "/?a=%20b")),
+    ],
+)
+def test_parts_of_a_url(url, expected):
+    assert split_url(url) == expected
 
 
 def test_limits_and_pace(server, inputs, sound):
@@ -353,8 +381,12 @@ def test_checksums_in_a_table(server, inputs, sound, tmp_path):
 
 
 def test_a_run_over_links(server, tmp_path, sound):
-    server.pages = {"/a.wav": sound, "/posts.jsonl": (200, {"Content-Type": "text/plain"}, b'{"text": "I am glad"}\n')}
-    links = [f"{server.url}/{name}" for name in ("a.wav", "posts.jsonl", "gone.wav")]
+    signed = "X-Amz-Signature=0123abcd"
+    server.pages = {
+        f"/a.wav?{signed}": sound,
+        "/posts.jsonl": (200, {"Content-Type": "text/plain"}, b'{"text": "I am glad"}\n'),
+    }
+    links = [f"{server.url}/{name}" for name in (f"a.wav?{signed}", "posts.jsonl", "gone.wav")]
     (tmp_path / "in").mkdir()
     (tmp_path / "in/labels.csv").write_text(f"clip,emotion\n{links[0]},anger\nhttps://elsewhere.example/x,fear\n")
     table = {
@@ -385,6 +417,10 @@ def test_a_run_over_links(server, tmp_path, sound):
     assert rejected == {links[2]: "gone", "labels.csv#3:media": "unavailable"}
     card = next((root / "releases").glob("*/README.md")).read_text().replace("\\", "")
     assert "Of 3 links, 2 were fetched; 1 gave no file (1 gone)." in card
+    for path in (root / "releases").rglob("*"):
+        assert path.is_dir() or b"0123abcd" not in path.read_bytes(), path
+    (shard,) = (root / "releases").glob("*/data/train*.parquet")
+    assert {f"{server.url}/a.wav"} <= set(pl.read_parquet(shard)["file"])
     asked = len(server.requests)
     assert not run_quietly(loaded._replace(private_links=True), root).changed
     assert len(server.requests) == asked

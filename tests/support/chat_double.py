@@ -605,7 +605,7 @@ def _usage_in(body: bytes) -> tuple[int, int] | None:
 def _tokens_of(content: Any) -> int:
     if isinstance(content, str):
         return 4 + len(content) // 4
-    sizes = {"image_url": lambda part: 85, "input_audio": lambda part: 100}
+    sizes = {"image_url": lambda part: 85, "input_audio": lambda part: 100, "video_url": lambda part: 500}
     return sum(
         4 + len(part.get("text", "")) // 4 if part["type"] == "text" else sizes[part["type"]](part) for part in content
     )

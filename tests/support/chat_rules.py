@@ -92,6 +92,12 @@ def check_part(part: Any) -> None:
             if part["input_audio"].get("format") not in ("wav", "mp3"):
                 raise Refused("Invalid value for 'format'")
             decode(part["input_audio"]["data"])
+        case "video_url":
+            # As servers other than OpenAI's take it.
+            head, _, data = part["video_url"]["url"].partition(",")
+            if head != "data:video/mp4;base64":
+                raise Refused("Unsupported video")
+            decode(data)
         case strange:
             raise Refused(f"Invalid value: '{strange}' as the type of a part")
 

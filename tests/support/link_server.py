@@ -15,6 +15,9 @@ class LinkServer:
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.open = self.most_open = 0
         self.latency_s = 0.0
+        self.connections = 0
+        self.idle_s: float | None = None
+        """How long a connection may say nothing before it is closed"""
         self.cut_after: dict[str, int] = {}
         """Bytes after which the connection is closed, once"""
         self.guard = threading.Lock()
@@ -39,6 +42,12 @@ class _Handler(BaseHTTPRequestHandler):
     links: LinkServer
     protocol_version = "HTTP/1.1"
 
+    def setup(self) -> None:
+        with self.links.guard:
+            self.links.connections += 1
+        self.timeout = self.links.idle_s
+        super().setup()
+
     def log_message(self, *_: object) -> None: ...
 
     def do_GET(self) -> None:
@@ -61,6 +70,8 @@ class _Handler(BaseHTTPRequestHandler):
             page = page.pop(0) if len(page) > 1 else page[0]
         if page == "endless":
             return self._endless()
+        if page == "trickle":
+            return self._trickle()
         if page == "silent":
             time.sleep(1.5)
             self.close_connection = True
@@ -90,3 +101,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         for _ in range(10_000):
             self.wfile.write(bytes(65_536))
+
+    def _trickle(self) -> None:
+        """Send a page byte by byte."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        for _ in range(100):
+            self.wfile.write(b"x")
+            time.sleep(0.01)

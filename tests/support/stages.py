@@ -2,18 +2,22 @@
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from curate.corpus.spec import table_spec
+from curate.pipeline.parents import open_parent
+from curate.pipeline.walk import open_corpus
 from curate.recipe import load_recipe
 from curate.stages.capabilities import Discovered
 from curate.stages.contract import BatchStage, Outcome, Tools
 from curate.storage.blobs import Blobs
-from tests.support.builders import TEXTS, make_recipe
+from tests.support.builders import TEXTS, make_posts, make_recipe
 from tests.support.media_builders import sample
+from tests.support.runs import run_quietly
 
 
 class Step(NamedTuple):
@@ -46,10 +50,19 @@ def make_mix(folder: Path) -> Path:
     )
 
 
+def make_derived(folder: Path) -> Path:
+    """A recipe that pairs the posts of another corpus, which has been run."""
+    run_quietly(make_posts(folder, 5), folder / "posts-workspace")
+    make = {"view": "pairs", "of": "text"}
+    derive = {"stage": "derive", "corpus": "posts-workspace", "make": make}
+    return make_recipe(folder, derive, {"stage": "preprocess"}, name="compare", labels="text_preference.v1")
+
+
 def walk_stages(recipe: Path, blobs: Path, *, overrides: Sequence[str] = ()) -> Iterator[Step]:
     """Yield each batch stage of a recipe, done on the rows of those before it."""
     loaded = load_recipe(recipe, overrides)
     tools = Tools(Blobs(blobs), loaded.labels, loaded.folder, loaded.recipe.seed, loaded.recipe.recipe)
+    tools = tools._replace(parent=partial(open_parent, open_corpus))
     tables: dict[str, pa.Table] = {}
     for stage in loaded.recipe.stages:
         if isinstance(stage, BatchStage):

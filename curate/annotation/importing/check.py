@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from curate.annotation.importing.answers import find_label, to_graded
-from curate.annotation.importing.settings import Table, Ticks
+from curate.annotation.importing.settings import FORMS, Table, Ticks
+from curate.annotation.importing.turn_settings import Marks, SpanMarks
+from curate.annotation.importing.values import similar
 from curate.labels import Field, LabelSchema
 from curate.sentences import nearest
 
@@ -15,12 +17,15 @@ def mapping_problems(table: Table, labels: LabelSchema | None) -> Iterator[tuple
     for column, pattern in table.extract.items():
         if problem := _pattern_problem(pattern):
             yield ("extract", column), f"the pattern for {column!r} cannot be used: {problem}"
-    for form in ("long", "wide", "votes", "ticks") if labels is not None else ():
+    for form in FORMS if labels is not None else ():
         for name, entry in getattr(table, form).items():
             field = labels.fields.get(name) if labels is not None else None
             if field is None:
                 fields = tuple(labels.fields) if labels is not None else ()
                 yield (form, name), f"{name} is not a field of {labels and labels.name}{nearest(name, fields)}"
+                continue
+            if isinstance(entry, SpanMarks):
+                yield from (((form, name, *path), problem) for path, problem in _mark_problems(entry, field))
                 continue
             taxonomy = field.scored_taxonomy or (field.graded_taxonomy if form == "ticks" else None)
             if form in ("votes", "ticks") and taxonomy is None:
@@ -38,6 +43,18 @@ def mapping_problems(table: Table, labels: LabelSchema | None) -> Iterator[tuple
                         find_label(label, taxonomy)
                 except ValueError as error:
                     yield (form, name, *([named] if named else []), column), f"{error}{nearest(label, taxonomy.names)}"
+
+
+def _mark_problems(marks: SpanMarks, field: Field) -> Iterator[tuple[_SettingPath, str]]:
+    """Yield what is wrong with labels of words, or with a field that has no words."""
+    if field.comparison != "spans":
+        yield (), f"{field.name} is not about words: use long, wide, votes or ticks"
+        return
+    places: list[tuple[_SettingPath, Marks]] = [((), marks)]
+    for path, part in [*places, *((("linked", index), part) for index, part in enumerate(marks.linked))]:
+        for label in (part.label.constant, *part.label.map.values()):
+            if label is not None and similar(label, list(field.labels)) is None:
+                yield (*path, "label"), f"{label!r} is not a label of {field.name}{nearest(label, field.labels)}"
 
 
 def _intensity_problem(ticks: Ticks, field: Field) -> str | None:

@@ -3,8 +3,10 @@
 import hashlib
 from typing import TYPE_CHECKING
 
+from curate.annotation.importing.dialogues import DIALOGUE, ITEM_TURN, with_dialogues
 from curate.annotation.importing.rows import KEY, LINE, MAX_QUOTED, TableRows, problems_of
 from curate.annotation.importing.settings import FILE_COLUMN, Item, Table
+from curate.annotation.importing.turn_settings import Turns
 from curate.annotation.importing.values import read_texts, text_of
 
 if TYPE_CHECKING:
@@ -36,11 +38,13 @@ def items_of(rows: TableRows, item: Item, *, is_once: bool) -> "tuple[pl.DataFra
     """Return the items of rows that have keys, in order of their first rows, and the rows without those in conflict.
 
     With ``is_once``, an item has one row only, since nothing but the item is in it.
-    An item has the columns ``KEY``, file, line, those of ``CONTENT``, ``MEDIA`` (paths by preference), and
-    ``KEPT_COLUMNS``.
+    An item has the columns ``KEY``, file, line, those of ``CONTENT``, ``DIALOGUE`` and ``ITEM_TURN``, ``MEDIA`` (paths
+    by preference), and ``KEPT_COLUMNS``.
     """
     import polars as pl
 
+    if item.dialogue is not None and not item.is_of_rows:
+        rows = with_dialogues(rows, item.dialogue)
     frame, problems = rows.frame, [rows.problems]
     columns: dict[str, pl.Series] = {}
     for name, value in item.values():
@@ -56,7 +60,13 @@ def items_of(rows: TableRows, item: Item, *, is_once: bool) -> "tuple[pl.DataFra
     kept_type = pl.List(pl.Struct({"name": pl.String, "value": pl.String}))
     kept_columns = pl.concat_list(entries) if entries else pl.lit(None, kept_type)
     content = [columns.get(name, pl.lit(None, pl.String).alias(name)) for name in CONTENT]
-    items = frame.select(KEY, FILE_COLUMN, LINE, *content, lists.alias(MEDIA), kept_columns.alias(KEPT_COLUMNS))
+    if item.dialogue is None or item.is_of_rows:
+        dialogue = [pl.lit(None, pl.String).alias(DIALOGUE), pl.lit(None, pl.Int64).alias(ITEM_TURN)]
+    else:
+        dialogue = [pl.col(DIALOGUE), pl.col(ITEM_TURN)]
+    items = frame.select(
+        KEY, FILE_COLUMN, LINE, *content, *dialogue, lists.alias(MEDIA), kept_columns.alias(KEPT_COLUMNS)
+    )
     bad = items.filter(pl.col("text").str.len_bytes() > MAX_TEXT_BYTES)
     problems.append(problems_of(bad, f"the text is longer than {MAX_TEXT_BYTES} bytes"))
     rejected = pl.concat(problems[1:]).select(FILE_COLUMN, LINE)
@@ -67,7 +77,16 @@ def items_of(rows: TableRows, item: Item, *, is_once: bool) -> "tuple[pl.DataFra
     if conflicts.height:
         frame = frame.join(conflicts, on=[FILE_COLUMN, LINE], how="anti", maintain_order="left")
         problems.append(conflicts)
-    return items, TableRows(frame, pl.concat(problems))
+    rows = TableRows(frame, pl.concat(problems))
+    return _of_turns(items, rows, item.dialogue) if item.dialogue is not None and item.is_of_rows else (items, rows)
+
+
+def _of_turns(items: "pl.DataFrame", rows: TableRows, turns: Turns) -> "tuple[pl.DataFrame, TableRows]":
+    """Return items whose dialogues are all of their rows, and the rows in the order of their turns."""
+    rows = with_dialogues(rows, turns)
+    dialogues = rows.frame.unique(KEY, keep="first", maintain_order=True).select(KEY, DIALOGUE)
+    joined = items.drop(DIALOGUE).join(dialogues, on=KEY, how="inner", maintain_order="left")
+    return joined.select(items.columns), rows
 
 
 def unique_items(items: "pl.DataFrame", *, is_once: bool = False) -> "tuple[pl.DataFrame, pl.DataFrame]":
@@ -80,7 +99,7 @@ def unique_items(items: "pl.DataFrame", *, is_once: bool = False) -> "tuple[pl.D
     first = items.unique(KEY, keep="first", maintain_order=True)
     if first.height == items.height:
         return first, problems_of(items.clear(), "")
-    names = (*CONTENT, MEDIA, KEPT_COLUMNS)
+    names = (*CONTENT, DIALOGUE, MEDIA, KEPT_COLUMNS)
     pairs = items.join(first, on=KEY, how="left", suffix=" of first", maintain_order="left")
     differs = [pl.col(name).ne_missing(pl.col(f"{name} of first")) for name in names]
     is_first = pl.struct(FILE_COLUMN, LINE) == pl.struct(
@@ -105,6 +124,7 @@ def _content_keys(frame: "pl.DataFrame", item: Item) -> "pl.Series":
 
     values = [text_of(frame, value).fill_null("") for _, value in item.values()]
     values += [text_of(frame, value).fill_null("") for value in item.media]
+    values += [frame[column].fill_null("") for column in (item.dialogue.columns_read if item.dialogue else ())]
     if not values:
         return pl.repeat("", frame.height, dtype=pl.String, eager=True)
     texts = pl.select(pl.concat_str(values, separator="\x1f")).to_series()

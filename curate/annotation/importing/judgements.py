@@ -1,4 +1,4 @@
-"""Judgements in the rows of a table, one row each: long, wide, votes or ticks."""
+"""Judgements in the rows of a table, one row each: long, wide, votes, ticks or spans."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -8,7 +8,9 @@ import pyarrow as pa
 
 from curate.annotation.importing.answers import find_label, to_answer, to_column, to_graded, to_labels
 from curate.annotation.importing.rows import KEY, LINE, problems_of, quoted
-from curate.annotation.importing.settings import FILE_COLUMN, Table, Ticks
+from curate.annotation.importing.settings import FILE_COLUMN, Item, Table, Ticks
+from curate.annotation.importing.spans import marked
+from curate.annotation.importing.turn_settings import SpanMarks
 from curate.annotation.importing.value_settings import Value
 from curate.annotation.importing.values import Coded, read_texts, read_values, text_of, translate
 from curate.labels import Field, LabelSchema
@@ -56,10 +58,16 @@ def judgements_of(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> J
     rejected = pl.concat([*problems, problems_of(frame.clear(), "")])
     frame = _without(frame, rejected)
     fields = labels.fields
+    if table.item is not None and table.item.is_of_rows and not table.spans:
+        # Each turn of a dialogue repeats what is judged of it.
+        frame = frame.unique([KEY, "annotator", "arm", *table.judged_columns], keep="first", maintain_order=True)
     if table.votes:
         parts = [part for name, columns in table.votes.items() for part in _votes(frame, fields[name], columns)]
     elif table.wide:
         parts = list(_wide(frame, table.wide, fields))
+    elif table.spans:
+        item = table.item or Item()
+        parts = [_spans(frame, item, fields[name], marks) for name, marks in table.spans.items()]
     elif table.ticks:
         parts = [_ticks(frame, fields[name], ticks) for name, ticks in table.ticks.items()]
     else:
@@ -194,6 +202,12 @@ def _ticks(frame: "pl.DataFrame", field: Field, ticks: Ticks) -> JudgementRows:
     )
     problems = pl.concat([problems, coded.problems])
     return _assembled(together, {field.name: coded}, {field.name: field}, problems, with_empty=True)
+
+
+def _spans(frame: "pl.DataFrame", item: Item, field: Field, marks: SpanMarks) -> JudgementRows:
+    """Return the judgements whose answers are marked words; one that marks none has none."""
+    rows = marked(frame, item, field, marks)
+    return _assembled(rows.frame, {field.name: rows.coded}, {field.name: field}, rows.problems, with_empty=True)
 
 
 def _incomplete(frame: "pl.DataFrame", problems: "pl.DataFrame", name: str) -> "pl.DataFrame":

@@ -13,6 +13,8 @@ _ALLOWED = frozenset(
 UP, INDEX, KEY, VALUE = "^", "<index>", "<key>", "<value>"
 """The start of names in the object that holds a row; its place in its list; the name that it is a member by; itself"""
 
+AT_INDEX = f"[{INDEX}]"
+
 Path = Mapping[str, Any]
 """A parsed path: a node of the syntax tree of JMESPath."""
 
@@ -60,10 +62,15 @@ def select(path: Path, node: Node) -> Iterator[Node]:
 def value_of(node: Node, column: str) -> Any:
     """Return the value of a column in a row: a member, a path to one, or ``^name`` of what holds the row.
 
-    Returns None if there is none. Names that are paths as well, such as ``a.b``, are names first.
+    Returns None if there is none. Names that are paths as well, such as ``a.b``, are names first. ``[<index>]`` is the
+    member of another list at the place that the row has in its own.
     """
     if isinstance(node.value, dict) and column in node.value:
         return node.value[column]
+    if AT_INDEX in column:
+        if node.position is None:
+            return None
+        column = column.replace(AT_INDEX, f"[{node.position}]")
     while column.startswith(UP):
         if node.parent is None:
             return None

@@ -8,11 +8,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from curate.annotation.importing.paths import parse_path
+from curate.annotation.importing.turn_settings import SpanMarks, Turns
 from curate.annotation.importing.value_settings import Column, Globs, Map, Names, Template, Texts, Value
 from curate.corpus.hub_names import DATASET
 
 FILE_COLUMN = "<file>"
 """A column that every table has: the name of its file."""
+FORMS = ("long", "wide", "votes", "ticks", "spans")
+"""The forms in which a table may hold judgements."""
 _MAX_PATTERN_CHARS = 500
 
 
@@ -98,6 +101,8 @@ class Item(_Settings):
     """The person whom the item is of, whose consent counts and whom ``curate forget`` removes."""
     title: Column | None = None
     """What the item is called."""
+    dialogue: Turns | None = None
+    """The dialogue that the item is, or that its text is a turn of."""
     keep: Names = {}
     """Columns to keep, under names of one's own if they are to have others."""
 
@@ -105,7 +110,14 @@ class Item(_Settings):
     def _check(self) -> "Item":
         if (name := _repeated(self.keep.values())) is not None:
             raise ValueError(f"two columns are kept as {name!r}: give each a name of its own")
+        if self.id is None and self.is_of_rows:
+            raise ValueError("name the `id` of the item: rows with the same id are the turns of its dialogue")
         return self
+
+    @property
+    def is_of_rows(self) -> bool:
+        """Whether all rows with its id are the item: the turns of its dialogue."""
+        return self.dialogue is not None and self.dialogue.is_rows and self.dialogue.id is None
 
     def values(self) -> Iterator[tuple[str, Value]]:
         """Yield what an item has, by the name of the column of ``sources``."""
@@ -159,11 +171,15 @@ class Table(_Settings):
     """Where the rows of a JSON, JSON lines or Parquet file are, as a path of JMESPath to lists within its objects, such
     as ``dialogues[].turns[]``. Columns are then members of a row, paths in it such as ``speaker.name``, ``^id`` for the
     member ``id`` of the object that holds the row, ``^^id`` of what holds that, ``<index>`` for its place in its list
-    from 0, ``<key>`` for the name of the member it is in, and ``<value>`` for a row that is a text or number."""
+    from 0 (of what is in no list: in its file), ``^labels[<index>]`` for the member of another list at that place,
+    ``<key>`` for the name of the member it is in, and ``<value>`` for a row that is a text or number."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
     """What separates cells; by default the character that gives most of the columns used."""
     quotes: bool = True
     """Whether quotation marks enclose cells; if not, they are characters like any other."""
+    ragged: bool = False
+    """Whether rows may have other numbers of cells than the first line: cells beyond it are not read, missing ones are
+    blank. If not, such rows are rejected, since a text with a delimiter might have moved their cells."""
     extract: dict[str, str] = {}
     """Regular expressions on columns; each named group becomes a column."""
     join: tuple[Join, ...] = ()
@@ -186,6 +202,8 @@ class Table(_Settings):
     """By field: columns with numbers of votes, and the labels they are for."""
     ticks: dict[str, Ticks] = {}
     """By field: which labels are ticked."""
+    spans: dict[str, SpanMarks] = {}
+    """By field: which words of the item's text or dialogue rows mark."""
 
     @model_validator(mode="after")
     def _check(self) -> "Table":
@@ -193,7 +211,7 @@ class Table(_Settings):
             raise ValueError("name either `table`, `hub`, or `files` whose names say something")
         if self.files and (self.join or self.columns):
             raise ValueError("files have no columns but <file> and what `extract` takes out of it")
-        forms = [name for name in ("long", "wide", "votes", "ticks") if getattr(self, name)]
+        forms = [name for name in FORMS if getattr(self, name)]
         if len(forms) > 1:
             raise ValueError(f"judgements are either {' or '.join(forms)}: put the others into an entry of their own")
         if self.rater is not None and forms and forms[0] in ("wide", "votes"):
@@ -203,7 +221,11 @@ class Table(_Settings):
         if self.rater is None and any(ticks.label is not None for ticks in self.ticks.values()):
             raise ValueError("name the rater: a row for each label says which ticks are one judgement only with them")
         if not forms and self.item is None:
-            raise ValueError("the table gives neither items nor judgements: add long, wide, votes or ticks")
+            raise ValueError(
+                f"the table gives neither items nor judgements: add {', '.join(FORMS[:-1])} or {FORMS[-1]}"
+            )
+        if self.spans and (self.item is None or (self.item.text is None and self.item.dialogue is None)):
+            raise ValueError("spans are of words that the same table has: name `item` with `text` or `dialogue`")
         for field, columns in self.wide.items():
             if (rater := _repeated(columns.values())) is not None:
                 raise ValueError(f"two columns of {field} are judgements of rater {rater!r}: a rater judges once")
@@ -219,12 +241,12 @@ class Table(_Settings):
     @property
     def has_judgements(self) -> bool:
         """Whether the table holds judgements."""
-        return bool(self.long or self.wide or self.votes or self.ticks)
+        return any(getattr(self, form) for form in FORMS)
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields of the label schema that are judged."""
-        return (*self.long, *self.wide, *self.votes, *self.ticks)
+        return tuple(name for form in FORMS for name in getattr(self, form))
 
     @property
     def extracted(self) -> tuple[str, ...]:
@@ -243,6 +265,9 @@ class Table(_Settings):
             values += [(f"ticks.{name}.label", ticks.label), (f"ticks.{name}.value", ticks.value)]
         names = [(column, setting) for setting, value in values if value is not None for column in value.columns]
         names += [(column, f"{form}.{name}") for form, name, columns in self._column_maps() for column in columns]
+        turns = self.item.dialogue if self.item else None
+        names += [(column, "item.dialogue") for column in (turns.columns_read if turns else ())]
+        names += [(column, f"spans.{name}") for name, marks in self.spans.items() for column in marks.columns_read]
         names += [(column, "item.keep") for column in (self.item.keep if self.item else ())]
         names += [(column, "known_bad") for bad in self.known_bad for column in bad.when]
         names += [(column, "join") for join in self.join for column in join.by]
@@ -253,6 +278,15 @@ class Table(_Settings):
         for column in self.extract:
             used.setdefault(column, "extract")
         return used
+
+    @property
+    def judged_columns(self) -> tuple[str, ...]:
+        """The columns that hold judgements."""
+        long = [column for value in self.long.values() for column in value.columns]
+        maps = [column for _, _, columns in self._column_maps() for column in columns]
+        pairs = [(ticks.label, ticks.value) for ticks in self.ticks.values()]
+        ticked = [name for pair in pairs for value in pair if value is not None for name in value.columns]
+        return tuple(dict.fromkeys([*long, *maps, *ticked]))
 
     def _column_maps(self) -> Iterator[tuple[str, str, Mapping[str, str]]]:
         yield from (("wide", name, columns) for name, columns in self.wide.items())

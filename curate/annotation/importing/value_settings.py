@@ -67,6 +67,8 @@ class Value(_Settings):
     """What the table's values are called here. Null: no value. Values that are not listed stay as they are."""
     ranges: Annotated[dict[str, Text], BeforeValidator(_with_text_keys, json_schema_input_type=dict[str, Scalar])] = {}
     """What numbers mean, ends included, such as ``65-72: happiness``."""
+    replace: Map = {}
+    """Texts within the cells, and what is meant by each, such as ``_comma_: ","``; null: nothing."""
     split: str | None = Field(default=None, min_length=1)
     """What separates several values in a cell."""
     scale: tuple[float, float] | None = None
@@ -78,6 +80,8 @@ class Value(_Settings):
             raise ValueError("a value is a column, a template or a constant: name one of them")
         if bad := [name for name in self.ranges if not _RANGE.fullmatch(name)]:
             raise ValueError(f"{bad[0]!r} is not a range of numbers such as 65-72")
+        if "" in self.replace:
+            raise ValueError("a text to replace must not be empty")
         if self.scale is not None and self.scale[0] == self.scale[1]:
             raise ValueError("the ends of a scale differ")
         return self

@@ -22,6 +22,13 @@ class Coded(NamedTuple):
 
 def text_of(frame: "pl.DataFrame", value: Value) -> "pl.Series":
     """Return the text of a value in each row, before it is translated; null if a column of it is blank."""
+    texts = _source_text(frame, value)
+    for old, new in value.replace.items():
+        texts = texts.str.replace_all(old, new or "", literal=True)
+    return texts
+
+
+def _source_text(frame: "pl.DataFrame", value: Value) -> "pl.Series":
     import polars as pl
 
     if value.column is not None:

@@ -20,7 +20,7 @@ _IDS = (
 _RATERS = (
     "rater rater_id annotator annotator_id worker worker_id workerid coder coder_id judge labeler evaluator user_id"
 )
-_SPEAKERS = "speaker author actor writer character"
+_SPEAKERS = "speaker author actor writer character who"
 _LABELS = "label labels emotion emotions sentiment class polarity stance mood affect feeling expression"
 _SCALES = "valence arousal dominance intensity rating score stars pleasantness"
 _LETTERS = frozenset("va")
@@ -77,6 +77,8 @@ def read_roles(sample: Sample, files: Collection[str]) -> Roles:
         rater = None
     if judged is None or judged.form != "long":
         key = media_column or _key(sample, text, taken, repeats=rater is not None)
+    if sample.rows is not None:
+        key = media_column or sample.key
     used = {text, media_column, rater, speaker, key, *(judged.columns if judged else ())}
     return Roles(text, media, kind, key, rater, speaker, judged, tuple(c for c in sample.cells if c not in used))
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from curate.annotation.importing.paths import INDEX
 from curate.annotation.importing.settings import FILE_COLUMN
 from curate.authoring.wizard.columns import Judged, Roles, read_roles
 from curate.authoring.wizard.databases import read_database
@@ -19,6 +20,7 @@ from curate.stages.tables.delimited import listed
 from curate.stages.tables.documents import KEY, VALUE
 
 _UNITS = {"film": "clip", "sound": "clip", "picture": "image", "text": "post"}
+_DIALOGUE, _TURN = "dialogue_id", "turn_in_dialogue"
 _UTTERANCES = "utterance_emotion.v1"
 _MAX_COLUMNS = 12
 _MIN_KNOWN = 0.9
@@ -36,6 +38,8 @@ class Contents(NamedTuple):
     preprocess: Mapping[str, Any] = {}
     judged: Judged | None = None
     has_words: bool = False
+    kept_together: tuple[str, ...] = ()
+    """Columns of which no value is in two splits, besides speakers and sources"""
     observations: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -104,7 +108,7 @@ def _database(files: Survey, databases: Sequence[str], others: Sequence[str]) ->
 
 def _worth(sample: Sample, roles: Roles, texts: object) -> tuple[bool, bool, bool, int]:
     """Return what makes a table the one to take: judgements, of what can be shown, one by one, and many."""
-    keys = sample.values(roles.key) if roles.key else []
+    keys = sample.values(roles.key) if roles.key in sample.cells else []
     is_single = roles.judged is not None and (
         roles.judged.form in ("wide", "votes") or roles.rater is not None or len(set(keys)) < len(keys)
     )
@@ -140,6 +144,7 @@ def _table(
     judged = roles.judged
     is_posts = (
         judged is None
+        and sample.rows is None
         and roles.text == "text"
         and {*sample.cells} - {*roles.unused_columns} <= {*_POST_COLUMNS, roles.key}
     )
@@ -147,10 +152,8 @@ def _table(
     notes = [*unread, *(f"{candidate.file} is not used" for candidate in samples if candidate.file not in used)]
     if more := [file for file in alike if file not in same]:
         notes.append(f"{listed(more)} has the same columns: add it to `table` if it is more of the same")
-    if roles.unused_columns:
-        notes.append(
-            f"columns that are left out: {listed(list(roles.unused_columns))} (`item: {{keep: [...]}}` keeps them)"
-        )
+    if unused := [column for column in roles.unused_columns if column != sample.holder]:
+        notes.append(f"columns that are left out: {listed(unused)} (`item: {{keep: [...]}}` keeps them)")
     if judged and any(domain.field["type"] == "scale" for domain in judged.domains.values()):
         notes.append("the ends of scales are those of the numbers in the table: correct them if the scale is wider")
     preprocess = {"unit": "clip"} if unit == "clip" else {}
@@ -165,6 +168,7 @@ def _table(
     item = {"id": roles.key, "media": roles.media, "text": roles.text, "speaker": roles.speaker}
     globs = [*map(glob.escape, same)]
     table: dict[str, Any] = {"table": globs[0] if len(globs) == 1 else globs}
+    table |= {"rows": sample.rows} if sample.rows else {}
     tables = [table]
     if texts is not None:
         observations.append(f"the texts are in {texts[0].file}, column {texts[1].text}")
@@ -172,6 +176,9 @@ def _table(
         table["item_id"] = roles.key
     else:
         table["item"] = {name: value for name, value in item.items() if value is not None}
+        if sample.holder:
+            table["item"]["keep"] = {sample.holder: _DIALOGUE, INDEX: _TURN}
+            observations.append(f"rows of one {sample.holder} stay in one split")
     if judged is not None:
         table |= {"rater": roles.rater} if roles.rater else {}
         table[judged.form] = judged.mapping
@@ -184,6 +191,7 @@ def _table(
         preprocess if judged is not None else {},
         judged,
         roles.text is not None,
+        (_DIALOGUE,) if sample.holder else (),
         tuple(observations),
         tuple(notes),
     )
@@ -204,7 +212,9 @@ def _meanings(roles: Roles) -> list[str]:
 
 def _rows(sample: Sample) -> str:
     more = "" if sample.is_whole else "more than "
-    return f"{sample.file}: {more}{count_of(sample.height, 'row')}, columns {listed(list(sample.cells)[:_MAX_COLUMNS])}"
+    within = f" in {sample.rows}" if sample.rows else ""
+    columns = listed(list(sample.cells)[:_MAX_COLUMNS])
+    return f"{sample.file}: {more}{count_of(sample.height, 'row')}{within}, columns {columns}"
 
 
 def _classes(files: Survey, *, is_certain: bool) -> Contents | None:

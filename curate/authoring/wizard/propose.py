@@ -20,7 +20,7 @@ _HEADER = """\
 {seen}
 """
 _NAME = re.compile(r"[^a-z0-9_-]+")
-_SPLIT = {"train": 0.8, "validation": 0.1, "test": 0.1, "disjoint_by": ["speaker", "source"]}
+_SPLIT: dict[str, Any] = {"train": 0.8, "validation": 0.1, "test": 0.1, "disjoint_by": ["speaker", "source"]}
 
 
 class Proposal(NamedTuple):
@@ -118,7 +118,7 @@ def _stages(contents: Contents, licence: str | None) -> list[dict[str, Any]]:
         *prelabel,
         annotate,
         {"stage": "aggregate", "method": "majority"},
-        {"stage": "export", "split": _SPLIT},
+        {"stage": "export", "split": {**_SPLIT, "disjoint_by": [*_SPLIT["disjoint_by"], *contents.kept_together]}},
     ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from curate.annotation.importing.settings import Join
+from curate.authoring.wizard.nesting import holder_of, nested_cells, nested_key, rows_within
 from curate.errors import InvalidInput, InvalidRow
 from curate.stages.tables.delimited import open_rows
 from curate.stages.tables.documents import read_parquet
@@ -15,6 +16,7 @@ from curate.stages.tables.read import DELIMITED, columns_of, read_rows
 _MAX_ROWS = 200_000
 _MAX_COLUMNS = 2_000
 _MAX_NAME_CHARS = 60
+_JSON = (".json", ".jsonl", ".ndjson")
 
 
 class Sample(NamedTuple):
@@ -23,6 +25,12 @@ class Sample(NamedTuple):
     file: str
     cells: dict[str, list[str]]
     is_whole: bool = True
+    rows: str | None = None
+    """Where the rows are within the objects of a JSON file; see ``rows`` of tables"""
+    key: str | None = None
+    """With ``rows``: what names each row"""
+    holder: str | None = None
+    """With ``rows``: the column that names what holds them, such as a dialogue"""
 
     @property
     def height(self) -> int:
@@ -50,6 +58,8 @@ def read_sample(folder: Path, file: str) -> Sample:
     path = folder / file
     try:
         table = Join(table=file, by={})
+        if path.suffix.lower() in _JSON and (nested := _nested(path, file)) is not None:
+            return nested
         names = columns_of(path, table, ())
         columns = [name for name in names if name.strip() and names.count(name) == 1][:_MAX_COLUMNS]
         rows, is_whole = _rows(path, table, columns)
@@ -64,6 +74,19 @@ def read_sample(folder: Path, file: str) -> Sample:
         )
     cells = {name: [(row[index] or "").strip() for row in rows] for index, name in enumerate(columns)}
     return Sample(file, cells, is_whole)
+
+
+def _nested(path: Path, file: str) -> Sample | None:
+    """Return the rows within the objects of a JSON file; None if there are none, or if it holds posts as ingest reads.
+
+    The latter have their turns in a member ``dialogue``.
+    """
+    rows = rows_within(path)
+    if rows is None or (rows == "dialogue[]" and path.suffix.lower() == ".jsonl"):
+        return None
+    cells, is_whole = nested_cells(path, rows, _MAX_ROWS)
+    columns = {name: cells[name] for name in list(cells)[:_MAX_COLUMNS]}
+    return Sample(file, columns, is_whole, rows, nested_key(cells), holder_of(cells))
 
 
 def parsed(cell: str) -> Any:

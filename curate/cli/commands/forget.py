@@ -27,6 +27,9 @@ def forget_command(
         str | None, typer.Option(metavar="ID", help="A rater, by e-mail address or pseudonym.")
     ] = None,
     expired: Annotated[bool, typer.Option("--expired", help="Every source whose consent has expired.")] = False,
+    derived: Annotated[
+        bool, typer.Option("--derived", help="All that was forgotten in the corpora that items are derived from.")
+    ] = False,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept without what was forgotten.")] = "",
     unlink: Annotated[bool, typer.Option("--unlink", help="Keep the rater's judgements under a random name.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
@@ -51,7 +54,7 @@ def forget_command(
 
     named = {"participant": participant, "source": source, "item": item, "annotator": annotator}
     opened = Opened(workspace, create=False)
-    is_named = expired or any(name is not None for name in named.values())
+    is_named = expired or derived or any(name is not None for name in named.values())
     if resume:
         if is_named or unlink or published or dry_run:
             raise InvalidInput("--resume only finishes what was begun", hint="use it alone")
@@ -66,13 +69,14 @@ def forget_command(
             Tombstones.read(opened).check_finished()
             _forget_published(opened, repo, Tombstones.read(opened), dry_run=dry_run, yes=yes, tell=tell)
         return
-    scope = _scope(named, expired, unlink)
+    scope = _scope(named, unlink, expired=expired, derived=derived)
     if not reason.strip() and not dry_run:
         raise InvalidInput("--reason is missing", hint="say why, without personal data: the reason is kept")
     repo = _repo(opened) if published else ""
     with opened.lock():
         Tombstones.read(opened).check_finished()
-        plan = plan_forgetting(opened, scope, reason.strip(), today=today())
+        parents = _parents(opened) if derived else []
+        plan = plan_forgetting(opened, scope, reason.strip(), today=today(), parents=parents)
         if json:
             show_json(_document(plan))
         else:
@@ -97,19 +101,29 @@ def forget_command(
         say(f"next:     remove it from raw files and backups; then {next_command('run RECIPE', workspace)}")
 
 
-def _scope(named: dict[str, str | None], expired: bool, unlink: bool) -> "Scope":
+def _parents(opened: "Opened") -> "list[Tombstones]":
+    """Return what was forgotten in the corpora that the recipe of a workspace derives from."""
+    from curate.cli.options import recipe_of
+    from curate.pipeline.parents import forgotten_in_parents
+    from curate.recipe import load_recipe
+
+    loaded = load_recipe(recipe_of(None, opened.location), check_sources=False)
+    return forgotten_in_parents(loaded, opened)
+
+
+def _scope(named: dict[str, str | None], unlink: bool, *, expired: bool, derived: bool) -> "Scope":
     from curate.pipeline.forget import Scope
 
     chosen = {kind: name for kind, name in named.items() if name is not None}
-    if len(chosen) + expired != 1:
+    if len(chosen) + expired + derived != 1:
         raise InvalidInput(
             "say what to forget, one thing at a time",
-            hint="--participant, --source, --item, --annotator or --expired",
+            hint="--participant, --source, --item, --annotator, --expired or --derived",
         )
     if unlink and "annotator" not in chosen:
         raise InvalidInput("--unlink keeps the judgements of a rater", hint="use it with --annotator")
-    if expired:
-        return Scope("expired")
+    if expired or derived:
+        return Scope("expired" if expired else "derived")
     ((kind, name),) = chosen.items()
     if not name.strip():
         raise InvalidInput(f"--{kind} is empty", hint="name what is to be forgotten")
@@ -178,7 +192,7 @@ def _show(plan: "ForgetPlan") -> None:
     from curate.sentences import count_of
 
     if not plan.stones:
-        say("Nothing has expired.")
+        say("Nothing has expired." if plan.scope.kind == "expired" else "Nothing of it was forgotten there.")
         return
     paths = dict.fromkeys((*plan.rows, *plan.masked))
     show_table(

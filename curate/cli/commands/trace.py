@@ -35,9 +35,13 @@ def trace_command(
 def _lines(traced: "Trace", labels: "LabelSchema") -> Iterator[str]:
     item, source = traced.item, traced.source or {}
     yield f"item {item['item_id']} ({item['unit']})"
-    yield f"  raw file   {source.get('file') or 'not known'}{_span(item)}"
+    is_derived = source.get("kind") == "derived"
+    yield f"  {'derived as' if is_derived else 'raw file  '} {source.get('file') or 'not known'}{_span(item)}"
     yield f"  content    {item['source_id']}"
     yield f"  licence    {source.get('licence') or 'not stated'}; collection {source.get('collection') or 'not stated'}"
+    for parent in source.get("parents") or ():
+        judgements = f" (judgements {', '.join(parent['judgements'])})" if parent["judgements"] else ""
+        yield f"  made from  item {parent['item_id']} of corpus {parent['corpus']}{judgements}"
     if item["repeats"]:
         yield f"  left out   it repeats item {item['repeats']}"
     if item["text"]:
@@ -65,6 +69,8 @@ def _lines(traced: "Trace", labels: "LabelSchema") -> Iterator[str]:
 
 
 def _proposal(proposal: Mapping[str, Any], labels: "LabelSchema") -> Iterator[str]:
+    from curate.cli.output import shorten
+
     model = proposal["model_answered"] or proposal["model"] or "no model"
     cost = "" if proposal["usd"] is None else f", ${proposal['usd']:.6f}"
     yield f"{proposal['answered_at'] or 'pre-label'}  {proposal['labeller']} ({model}): {proposal['outcome']}{cost}"
@@ -73,6 +79,8 @@ def _proposal(proposal: Mapping[str, Any], labels: "LabelSchema") -> Iterator[st
         yield f"    prompt {prompt}, request {proposal['request_key']}"
     if proposal["detail"]:
         yield f"    {proposal['detail']}"
+    if proposal["outcome"] == "clue":
+        yield from (f"    {extra['name']}: {shorten(extra['text'])}" for extra in proposal["extras"] or ())
     yield from (f"    {line}" for _, line in _values(proposal, labels))
 
 

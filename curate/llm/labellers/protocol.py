@@ -10,7 +10,7 @@ from curate.labels import Field, LabelSchema
 from curate.llm.labellers.features import MAX_CHARS
 from curate.llm.labellers.model import emotion_model
 
-PrelabelOutcome = Literal["ok", "abstained", "refused", "filtered", "truncated", "invalid", "error"]
+PrelabelOutcome = Literal["ok", "clue", "abstained", "refused", "filtered", "truncated", "invalid", "error"]
 OUTCOMES: tuple[PrelabelOutcome, ...] = get_args(PrelabelOutcome)
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")

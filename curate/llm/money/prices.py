@@ -23,6 +23,8 @@ _TILE_PX, _PATCH_PX, _MAX_PATCHES = 512, 32, 1536
 _SIDE_PX, _SHORT_SIDE_PX = 1024, 768
 _AUDIO_TOKENS_PER_S = 20.0
 _AUDIO_S = 30.0
+_VIDEO_TOKENS_PER_S = 300.0
+"""About what services count that look at one picture a second, with the sound"""
 
 
 class PicturePricing(BaseModel):
@@ -123,6 +125,8 @@ def _text_bytes(request: Request) -> int:
 def _media_tokens(part: MediaPart, picture: PicturePricing) -> int:
     if part.kind == "audio":
         return math.ceil((part.seconds or _AUDIO_S) * _AUDIO_TOKENS_PER_S)
+    if part.kind == "video":
+        return math.ceil((part.seconds or _AUDIO_S) * _VIDEO_TOKENS_PER_S)
     side = part.side_px or _SIDE_PX
     if picture.patch is not None:
         patches = min(_MAX_PATCHES, math.ceil(side / _PATCH_PX) ** 2)

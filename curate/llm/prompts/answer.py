@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from curate.labels import Field, ItemContext, LabelSchema
 from curate.labels.record import parse_json
-from curate.llm.prompts.fence import replace_surrogates
+from curate.llm.prompts.fence import is_visible, replace_surrogates
 from curate.llm.prompts.mend import mend, remove_controls
 from curate.llm.prompts.prompt import MAX_EXTRA_CHARS, Prompt
 from curate.llm.prompts.scores import NO_SCORES, ModelScores, Scoring
@@ -38,6 +38,8 @@ def parse_answer(
     answer = remove_controls(parse_json(text))
     if not isinstance(answer, dict):
         raise ValueError("the reply is not a JSON object")  # noqa: TRY004 (a reply that does not fit)
+    if not prompt.header.asks_labels:
+        return _parse_clues(prompt, answer)
     try:
         rest = dict(answer)
         scores = scoring.pop_scores(rest) if scoring else NO_SCORES
@@ -48,6 +50,15 @@ def parse_answer(
             return _parse_mended(prompt, labels, answer, item, scoring)
         except ValueError:
             raise problem from None
+
+
+def _parse_clues(prompt: Prompt, answer: dict[str, Any]) -> ParsedAnswer:
+    """Return the answer to a prompt that asks for no labels. Raises ``ValueError`` if it says nothing at all."""
+    rest = dict(answer)
+    extras = {name: text for name, text in _pop_extras(prompt, rest).items() if is_visible(text)}
+    if not extras:
+        raise ValueError("the reply: every text is empty")
+    return ParsedAnswer({}, extras, tuple(f"left out {name[:60]!r}, which was not asked for" for name in rest))
 
 
 def _parse_mended(

@@ -24,6 +24,9 @@ def describe_item(item: Mapping[str, Any], *, turns_before: int = 5, turns_after
     language = item.get("language")
     if isinstance(language, str) and _LANGUAGE.fullmatch(language):
         variables["language"] = language
+    start_s, end_s = item.get("start_s"), item.get("end_s")
+    if start_s is not None and end_s is not None and end_s > start_s:
+        variables["duration"] = f"{end_s - start_s:.1f} s"
     if context := format_dialogue(item.get("dialogue") or (), item.get("turn"), before=turns_before, after=turns_after):
         variables["context"] = context
     return variables

@@ -15,12 +15,15 @@ from curate.llm.prompts.fence import clean, fence, fence_digits, fence_rule, is_
 from curate.llm.prompts.template import Template
 from curate.llm.request import MediaPart, Message, MessagePart
 
-PLAIN_VARIABLES = ("labels", "language")
+PLAIN_VARIABLES = ("labels", "language", "duration")
 """Variables written by the recipe's author or by the program: inserted as they are."""
-FENCED_VARIABLES = ("text", "text_b", "speaker", "context", "statement", "answer", "examples", "action_units")
+FENCED_VARIABLES = (
+    *("text", "text_b", "speaker", "context", "statement", "answer", "clues", "examples"),
+    "action_units",
+)
 """Variables with words from the corpus or from a model: inserted between tags that they cannot close."""
 VARIABLES = (*PLAIN_VARIABLES, *FENCED_VARIABLES)
-MODALITIES = ("image", "faces", "frames", "audio", "frames_b", "audio_b")
+MODALITIES = ("image", "faces", "frames", "video", "audio", "frames_b", "video_b", "audio_b")
 MAX_CHARS = 20_000
 MAX_EXTRA_CHARS = 4_000
 """The longest answer to something that a prompt asks besides the labels."""
@@ -52,7 +55,9 @@ class PromptHeader(BaseModel):
     any_of: tuple[Annotated[str | tuple[str, ...], BeforeValidator(_check_group)], ...] = ()
     """Variables and modalities of which an item needs at least one; or several lists, and one from every list."""
     extra: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], Annotated[str, Field(min_length=1)]] = {}
-    """What the model writes before the labels: a description by name."""
+    """What the model writes before the labels, or instead of them: a description by name."""
+    picture_times: bool = False
+    """Whether the second at which each picture was taken stands before it"""
 
     @model_validator(mode="after")
     def _check_names(self) -> "PromptHeader":
@@ -61,8 +66,9 @@ class PromptHeader(BaseModel):
             *_unknown_names("modalities", "modality", self.modalities, MODALITIES),
             *self._any_of_problems(),
         ]
-        if "labels" not in self.variables:
-            problems.append((("variables",), "a prompt needs the variable labels, which says what to judge"))
+        if "labels" not in self.variables and not self.extra:
+            sentence = "a prompt needs the variable labels, which says what to judge, or `extra` with clues to give"
+            problems.append((("variables",), sentence))
         if problems:
             raise LocatedProblems(problems)
         return self
@@ -75,6 +81,11 @@ class PromptHeader(BaseModel):
             for inner, name in enumerate((entry,) if isinstance(entry, str) else entry):
                 if name not in declared:
                     yield ("any_of", index, inner), f"{name} is not declared above{nearest(name, declared)}"
+
+    @property
+    def asks_labels(self) -> bool:
+        """Whether it asks for labels; one that does not asks only for clues, which other prompts may show."""
+        return "labels" in self.variables
 
     @cached_property
     def groups(self) -> tuple[tuple[str, ...], ...]:
@@ -101,11 +112,13 @@ class Prompt:
     user: Template
 
     def problems(self, labels: LabelSchema) -> list[str]:
-        """Return why the prompt cannot ask for the labels of a schema; empty if it can."""
+        """Return why the prompt cannot ask about the items of a label schema, and for its labels; empty if it can."""
         problems = []
         if not set(self.header.units) & set(labels.units):
             units, schema_units = ", ".join(self.header.units), ", ".join(labels.units)
             problems.append(f"prompt {self.name} is for {units}, and label schema {labels.name} for {schema_units}")
+        if not self.header.asks_labels:
+            return problems
         if clashes := [name for name in self.header.extra if name in labels.fields]:
             problems.append(f"prompt {self.name} asks for {clashes[0]}, which is a field of label schema {labels.name}")
         return problems or strict_problems(answer_schema(self, labels))
@@ -144,11 +157,22 @@ class Prompt:
         values: dict[str, Sequence[MessagePart]] = {name: (fence(name, text, digits),) for name, text in texts.items()}
         plain = [name for name in PLAIN_VARIABLES if name in self.header.variables and variables.get(name)]
         values |= {name: (variables[name],) for name in plain}
-        values |= {name: tuple(parts) for name, parts in media.items() if name in self.header.modalities}
+        values |= {name: self._shown(parts) for name, parts in media.items() if name in self.header.modalities}
         rule = fence_rule(self.header.language) if self._fenced_names else ""
-        system = _render_system(self.system, variables["labels"], rule)
+        system = _render_system(self.system, variables.get("labels", ""), rule)
         user = self.user.render(values)
         return (*system, Message("user", user)) if user else system
+
+    def _shown(self, parts: Sequence[MediaPart]) -> tuple[MessagePart, ...]:
+        """Return pictures with the second of each in front of it, if the header asks for that."""
+        if not self.header.picture_times:
+            return tuple(parts)
+        shown: list[MessagePart] = []
+        for part in parts:
+            if part.kind == "image" and part.time_s is not None:
+                shown.append(f"\n[{part.time_s:.1f} s]\n")
+            shown.append(part)
+        return tuple(shown)
 
     @cached_property
     def _fenced_names(self) -> frozenset[str]:
@@ -163,13 +187,15 @@ class Prompt:
 @lru_cache(maxsize=64)
 def _render_system(template: Template, labels: str, rule: str) -> tuple[Message, ...]:
     # Cached because it depends on the labels alone.
-    texts = [part for part in (*template.render({"labels": (labels,)}), rule) if isinstance(part, str) and part]
+    described = {"labels": (labels,)} if labels else {}
+    texts = [part for part in (*template.render(described), rule) if isinstance(part, str) and part]
     return (Message("system", ("\n\n".join(texts),)),) if texts else ()
 
 
 def answer_schema(prompt: Prompt, labels: LabelSchema) -> dict[str, Any]:
-    """Return the JSON schema of a reply in strict mode: the prompt's extras, then every field of the labels."""
-    schema = labels.json_schema()
+    """Return the JSON schema of a reply in strict mode: the prompt's extras, then every field that it asks for."""
+    no_labels: dict[str, Any] = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    schema = labels.json_schema() if prompt.header.asks_labels else no_labels
     extra = {
         name: {"type": "string", "minLength": 1, "maxLength": MAX_EXTRA_CHARS, "description": description}
         for name, description in prompt.header.extra.items()

@@ -1,13 +1,14 @@
 """What a person wants forgotten, as tombstones: the sources and items that it covers, and copies of these."""
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.spec import table_columns
 from curate.corpus.stored import stored_tables
 from curate.corpus.tombstones import Kind, Tombstone, Tombstones, now
 from curate.errors import InvalidInput
@@ -16,7 +17,7 @@ from curate.release.versions import Releases
 from curate.storage.delta import fill_columns
 from curate.storage.workspace import Workspace
 
-ScopeKind = Literal["source", "item", "participant", "annotator", "expired"]
+ScopeKind = Literal["source", "item", "participant", "annotator", "expired", "derived"]
 _SHORTEST_PREFIX = 6
 _MAX_NAMED = 10
 _ITEMS = pa.schema(
@@ -27,7 +28,10 @@ _ITEMS = pa.schema(
     ]
 )
 _SOURCES = pa.schema(
-    [(n, pa.string()) for n in ("source_id", "file", "participant", "speaker", "text", "consent_until")]
+    [
+        *((name, pa.string()) for name in ("source_id", "file", "participant", "speaker", "text", "consent_until")),
+        table_columns("sources").field("parents"),
+    ]
 )
 
 
@@ -45,7 +49,7 @@ class Scope(NamedTuple):
     """Keep a rater's judgements under a random name instead of removing them"""
 
     def __str__(self) -> str:
-        return self.kind if self.kind == "expired" else f"{self.kind} {self.name}"
+        return self.kind if self.kind in ("expired", "derived") else f"{self.kind} {self.name}"
 
 
 class Holdings(NamedTuple):
@@ -78,13 +82,20 @@ class Holdings(NamedTuple):
 
 
 def tombstones_for(
-    scope: Scope, reason: str, holdings: Holdings, tombstones: Tombstones, *, today: date
+    scope: Scope,
+    reason: str,
+    holdings: Holdings,
+    tombstones: Tombstones,
+    *,
+    today: date,
+    parents: Sequence[Tombstones] = (),
 ) -> list[Tombstone]:
     """Return the tombstones of what a scope covers: itself, every item of it, and items with the same content.
 
+    ``parents`` are those of the corpora that items were derived from.
     Raises ``InvalidInput`` if the workspace holds nothing of that name.
     """
-    chosen = _choose(scope, holdings, today)
+    chosen = _choose(scope, holdings, today, parents)
     shared_fields = {"reason": reason, "scope": scope.kind, "forgotten_at": now()}
     stones = [_stone(tombstones, kind, name, shared_fields) for kind, name in chosen]
     if scope.kind == "annotator":
@@ -111,9 +122,11 @@ def tombstones_for(
     return _with_items(stones, holdings.items, tombstones, shared_fields)
 
 
-def _choose(scope: Scope, holdings: Holdings, today: date) -> list[tuple[Kind, str]]:
+def _choose(scope: Scope, holdings: Holdings, today: date, parents: Sequence[Tombstones]) -> list[tuple[Kind, str]]:
     """Return the kinds and ids that the scope names."""
     sources = holdings.sources
+    if scope.kind == "derived":
+        return _forgotten_there(holdings, parents)
     if scope.kind == "expired":
         ends = sources["consent_until"]
         is_expired = pc.fill_null(pc.less(ends, today.isoformat()), False)
@@ -130,11 +143,25 @@ def _choose(scope: Scope, holdings: Holdings, today: date) -> list[tuple[Kind, s
     column = f"{scope.kind}_id"
     ids = {
         name
-        for table in (sources, holdings.items)
+        for table in (sources, holdings.items, _parents(sources))
         if column in table.column_names
         for name in table[column].to_pylist()
     }
     return [(scope.kind, _whole_id(scope, ids))]
+
+
+def _forgotten_there(holdings: Holdings, parents: Sequence[Tombstones]) -> list[tuple[Kind, str]]:
+    """Return the items and raters of other corpora that were forgotten there, and are still held here."""
+    items = set(_parents(holdings.sources)["item_id"].to_pylist())
+    gone_items = {name for tombstones in parents for name in tombstones.holds("item", items)}
+    gone_raters = {name for tombstones in parents for name in tombstones.holds("annotator", holdings.raters)}
+    return [*(("item", name) for name in sorted(gone_items)), *(("annotator", name) for name in sorted(gone_raters))]
+
+
+def _parents(sources: pa.Table) -> pa.Table:
+    """Return the items of other corpora that sources were derived from, one row each time."""
+    members = pc.list_flatten(sources["parents"])
+    return pa.table({name: pc.struct_field(members, name) for name in ("item_id", "source_id")})
 
 
 def _whole_id(scope: Scope, ids: Iterable[str]) -> str:

@@ -1,9 +1,10 @@
 """Forget: plan what would go, and remove it from every part of a workspace."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.annotation.label_studio.client import LabelStudioServer
@@ -62,13 +63,16 @@ class ForgetPlan:
         return not (any(self.rows.values()) or any(self.masked.values()) or self.releases)
 
 
-def plan_forgetting(workspace: Workspace, scope: Scope, reason: str, *, today: date) -> ForgetPlan:
+def plan_forgetting(
+    workspace: Workspace, scope: Scope, reason: str, *, today: date, parents: Sequence[Tombstones] = ()
+) -> ForgetPlan:
     """Return what forgetting would remove, without removing anything.
 
+    ``parents`` are the tombstones of the corpora that items were derived from.
     Raises ``InvalidInput`` if the workspace holds nothing of that name.
     """
     before = Tombstones.read(workspace)
-    stones = tombstones_for(scope, reason, Holdings.read(workspace), before, today=today)
+    stones = tombstones_for(scope, reason, Holdings.read(workspace), before, today=today, parents=parents)
     tombstones = before.changed(stones)
     changes = table_changes(workspace, tombstones)
     removed = set().union(*(all_blob_names(change.removed) for change in changes))
@@ -87,7 +91,7 @@ def plan_forgetting(workspace: Workspace, scope: Scope, reason: str, *, today: d
         server=_server_sentence(workspace, tombstones),
         raw_files=tuple(sorted({name.partition("#")[0] for name in files})),
     )
-    if plan.is_empty and scope.kind != "expired":
+    if plan.is_empty and scope.kind not in ("expired", "derived"):
         raise InvalidInput(
             f"the workspace holds nothing of {scope}",
             hint="ids are in the columns source_id, item_id, participant and annotator of a release and of the tables",
@@ -179,7 +183,10 @@ def _files_of(changes: list[TableChange]) -> set[str]:
     parts = sources.remaining.slice(0, 0)
     if items is not None:
         parts = sources.remaining.filter(pc.is_in(sources.remaining["source_id"], value_set=items.removed["source_id"]))
-    return {name for rows in (sources.removed, parts) for name in rows["file"].drop_null().to_pylist() if name}
+    rows = pa.concat_tables([sources.removed, parts])
+    # What was derived from another corpus has no raw file of its own.
+    rows = rows.filter(pc.fill_null(pc.not_equal(rows["kind"], "derived"), True))
+    return {name for name in rows["file"].drop_null().to_pylist() if name}
 
 
 def _used_requests(changes: list[TableChange]) -> set[str]:

@@ -22,7 +22,7 @@ def proposal_outcomes(prelabels: pa.Table) -> Mapping[str, Any]:
     outcomes = {outcome for by_outcome in counts.values() for outcome in by_outcome}
     return {
         "counts": dict(sorted(counts.items())),
-        "outcomes": sorted(outcomes, key=lambda outcome: (outcome != "ok", outcome)),
+        "outcomes": sorted(outcomes, key=lambda outcome: (outcome not in ("ok", "clue"), outcome)),
         "failures": _failures(prelabels),
         "advice": [(name, advice) for name, by_outcome in sorted(counts.items()) if (advice := advise(by_outcome))],
     }
@@ -40,7 +40,7 @@ def accounts(stages: Sequence[Mapping[str, Any]]) -> list[tuple[str, Row]]:
 
 def _failures(prelabels: pa.Table) -> list[Row]:
     """Return the commonest reasons of each labeller and outcome, and the number of answers with other reasons."""
-    failed = prelabels.filter(pc.not_equal(prelabels["outcome"], "ok"))
+    failed = prelabels.filter(pc.invert(pc.is_in(prelabels["outcome"], pa.array(["ok", "clue"]))))
     reasons_by_outcome: dict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
     for row in _count(failed, "labeller", "outcome", "detail"):
         reason = (row["detail"] or "no reason given", row["count_all"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from curate.annotation.importing.dialogues import DIALOGUE, ITEM_TURN
 from curate.annotation.importing.items import CONTENT, KEPT_COLUMNS
 from curate.corpus.sources import MEMBER, RawFolders, is_fetched
 from curate.media.words.sidecars import SUFFIXES
@@ -32,8 +33,14 @@ _SIGNAL = pa.struct(
 )
 RECORD = "record"
 _KEPT_TYPE = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
+DIALOGUE_TYPE = pa.list_(pa.struct([("speaker", pa.string()), ("text", pa.string())]))
 _RECORD = pa.struct(
-    [*((name, pa.string()) for name in ("key", *CONTENT, "media", "absent")), (KEPT_COLUMNS, _KEPT_TYPE)]
+    [
+        *((name, pa.string()) for name in ("key", *CONTENT, "media", "absent")),
+        (KEPT_COLUMNS, _KEPT_TYPE),
+        (DIALOGUE, DIALOGUE_TYPE),
+        (ITEM_TURN, pa.int32()),
+    ]
 )
 INPUTS = pa.schema(
     [

@@ -15,6 +15,7 @@ from curate.stages.tables.delimited import listed, open_rows
 _TEXT_COLUMNS = ("text", "speaker", "author", "title")
 _USED = frozenset((*_TEXT_COLUMNS, *OPTIONAL_TEXTS))
 _ROWS = 20_000
+_LIKELY = ("text", "post", "tweet", "comment", "sentence", "utterance", "content", "message", "body", "review")
 
 _Line = tuple[int, bytes, str | None]
 """The last line of the file that a post takes up, the post as JSON, and why it cannot be used."""
@@ -30,6 +31,20 @@ def post_inputs(path: Path, file: str) -> pa.Table:
     except (OSError, csv.Error, InvalidRow) as error:
         return pa.table({"file": [file], "problem": [f"it cannot be read as posts: {error}"]})
     return pa.concat_tables(parts) if parts else pa.table({"file": [file], "problem": ["it holds no post"]})
+
+
+def first_posts(path: Path, count: int) -> list[tuple[int, bytes, str | None]]:
+    """Return the first posts of a file: the line of each, the post as JSON, and why it cannot be used.
+
+    Raises ``InvalidRow`` with a sentence if the file holds no posts.
+    """
+    try:
+        posts = list(islice(_READERS[path.suffix.lower()](path), count))
+    except (OSError, csv.Error) as error:
+        raise InvalidRow(f"it cannot be read as posts: {error}") from error
+    if not posts:
+        raise InvalidRow("it holds no post")
+    return posts
 
 
 def _to_inputs(file: str, lines: Sequence[_Line]) -> pa.Table:
@@ -58,13 +73,19 @@ def _csv_rows(path: Path) -> Iterator[_Line]:
         if "text" not in names:
             columns = listed(names) if any(names) else "without a name"
             raise InvalidRow(
-                f"the file has columns {columns}; a column `text` is needed: rename it, or add a first line"
+                f"the file has columns {columns}; a column `text` is needed: rename it, or add a first line, "
+                f"or map it with `tables: [{{table: {path.name}, item: {{text: {_likely(names)}}}}}]`"
             )
         for name in (*_TEXT_COLUMNS, *OPTIONAL_TEXTS):
             if names.count(name) > 1:
                 raise InvalidRow(f"{names.count(name)} columns are named {name}: rename or remove all but one")
         for line, cells, problem in rows:
             yield line, b"" if problem else _csv_post(names, cells), problem
+
+
+def _likely(names: list[str]) -> str:
+    """Return the column that may be the text, or a word that stands for its name."""
+    return next((name for name in names if name.strip().casefold() in _LIKELY), "COLUMN")
 
 
 def _csv_post(names: list[str], cells: list[str]) -> bytes:

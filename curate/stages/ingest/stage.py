@@ -14,11 +14,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from curate.annotation.importing.check import mapping_problems
 from curate.annotation.importing.settings import Table
-from curate.corpus.sources import RawFolders, allowing, outside
+from curate.corpus.sources import MEMBER, RawFolders, allowing, outside
 from curate.corpus.spec import table_spec
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import LabelSchema
-from curate.stages.capabilities import Discovered, Judged
+from curate.stages.capabilities import Discovered, FirstFile, Judged
 from curate.stages.contract import Outcome, Problem, Rejection, Tools, cut_by_size
 from curate.stages.ingest.archived import archive_problem
 from curate.stages.ingest.files import read_source
@@ -30,6 +30,7 @@ from curate.stages.ingest.finding import (
     list_raw_files,
     list_refused,
 )
+from curate.stages.ingest.first_files import first_files
 from curate.stages.ingest.hub import hub_notices, unread_datasets
 from curate.stages.ingest.licences import licence_notice
 from curate.stages.ingest.matching import LeadsOutside
@@ -131,6 +132,11 @@ class Ingest(Discovered, Judged):
             yield ("tables", number), sentence
         for sentence in url_problems(self.urls, find) if self.urls is not None else ():
             yield ("urls",), sentence
+
+    def first_files(self, raw: RawFolders) -> Iterator[FirstFile]:
+        """See ``Discovered.first_files``; members of archives are left for the run."""
+        names = {name for pattern in self._patterns() if MEMBER not in pattern for name in find_files(pattern, raw)}
+        yield from first_files(names, raw)
 
     def discover(self, tools: Tools) -> pa.Table:
         """Return one row a file, a line of a file of posts and an item of a table, in order of their names.

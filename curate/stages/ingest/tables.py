@@ -1,5 +1,6 @@
 """Inputs of ingest from tables: one for each item, and one for each row that cannot be used."""
 
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.annotation.importing.dialogues import DIALOGUE, ITEM_TURN
 from curate.annotation.importing.items import CONTENT, KEPT_COLUMNS, MEDIA
 from curate.annotation.importing.rows import KEY, LINE
 from curate.annotation.importing.settings import FILE_COLUMN, HubTable, Table
@@ -20,7 +22,7 @@ from curate.files import sha256_of
 from curate.labels import LabelSchema
 from curate.stages.contract import Rejection, Tools
 from curate.stages.ingest.files import file_input
-from curate.stages.ingest.finding import INPUTS, RECORD, find_files, list_refused
+from curate.stages.ingest.finding import DIALOGUE_TYPE, INPUTS, RECORD, find_files, list_refused
 from curate.stages.ingest.hub import find_hub_files, is_at_hand
 from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.tables.audformat import SUFFIXES as DATABASES
@@ -90,14 +92,28 @@ def record_sources(batch: pa.Table, origin: dict[str, str | None]) -> pa.Table:
     rows = pa.table({name: batch[RECORD].combine_chunks().field(name) for name in (KEY_NAME, *CONTENT)})
     identified = rows.drop_columns(["participant", "title"])
     identified = identified.append_column("collection", pa.array([origin["collection"]] * rows.num_rows, pa.string()))
-    ids = pa.array([sha256_of(row) for row in json_rows(identified)], pa.string())
-    is_text = pc.and_(rows["text"].is_valid(), batch[RECORD].combine_chunks().field("media").is_null())
+    record = batch[RECORD].combine_chunks()
+    ids = pa.array([sha256_of(row) for row in _identities(identified, record)], pa.string())
+    has_text = pc.or_(rows["text"].is_valid(), record.field(DIALOGUE).is_valid())
+    is_text = pc.and_(has_text, record.field("media").is_null())
     kinds = pc.if_else(is_text, "text", "record")
     columns = {"source_id": ids, "file": batch["file"], "kind": kinds}
     columns |= {name: rows[name] for name in (KEY_NAME, *CONTENT)}
     columns |= {name: pa.array([value] * rows.num_rows, pa.string()) for name, value in origin.items()}
+    columns |= {name: record.field(name) for name in (DIALOGUE, ITEM_TURN)}
     columns["size_bytes"] = pc.fill_null(pc.binary_length(rows["text"]), 0).cast(pa.int64())
     return pa.table({**columns, KEPT_COLUMNS: batch[RECORD].combine_chunks().field(KEPT_COLUMNS)})
+
+
+def _identities(rows: pa.Table, record: pa.StructArray) -> Iterator[str]:
+    """Yield what identifies each row as JSON: with its dialogue, if it has one."""
+    if record.field(DIALOGUE).null_count == len(record):
+        yield from json_rows(rows)
+        return
+    plain = json_rows(rows)
+    with_dialogue = json_rows(rows.append_column(DIALOGUE, record.field(DIALOGUE)))
+    for is_dialogue, own, longer in zip(record.field(DIALOGUE).is_valid(), plain, with_dialogue, strict=True):
+        yield longer if is_dialogue.as_py() else own
 
 
 def absent_media(batch: pa.Table) -> list[Rejection]:
@@ -121,9 +137,10 @@ def _record_inputs(items: "pl.DataFrame") -> pa.Table:
     is_path = items.schema[MEDIA] == pl.String
     items = items if is_path else items.with_columns(nulls)
     names = (*CONTENT, "media", "absent", KEPT_COLUMNS)
-    record = pa.StructArray.from_arrays(
-        [_plain(items[KEY].to_arrow()), *(_plain(items[name].to_arrow()) for name in names)], [KEY_NAME, *names]
-    )
+    values = [_plain(items[name].to_arrow()) for name in (KEY, *names)]
+    turns = [None if text is None else json.loads(text) for text in items[DIALOGUE].to_list()]
+    values += [pa.array(turns, DIALOGUE_TYPE), items[ITEM_TURN].to_arrow().cast(pa.int32())]
+    record = pa.StructArray.from_arrays(values, [KEY_NAME, *names, DIALOGUE, ITEM_TURN])
     return pa.table({"file": _plain(items["file"].to_arrow()), RECORD: record.cast(INPUTS.field(RECORD).type)})
 
 

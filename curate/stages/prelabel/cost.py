@@ -1,7 +1,7 @@
 """The cost of asking models, in the words of ``curate plan``."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -53,9 +53,12 @@ def describe_cost(
             batch=is_batch,
             under_way=_keys_in_batches(replies) if is_batch else frozenset(),
         )
-        reviewer = settings.review.labeller_name if settings.review else None
-        reviews = sum(planned.labeller == reviewer for planned in requests)
-        phrases = [_describe_requests(cost, reviews=round(reviews * scale)), replay_phrase]
+        reviewers = {settings.review.labeller_name} if settings.review else set()
+        kinds = {"reviews": reviewers, "for clues": {clue.labeller_name for clue in settings.clues}}
+        counts = {
+            kind: round(sum(planned.labeller in names for planned in requests) * scale) for kind, names in kinds.items()
+        }
+        phrases = [_describe_requests(cost, counts), replay_phrase]
         costs = [cost]
         if proposer.examples is not None and settings.examples and settings.examples.embedding_model:
             pool, texts = proposer.examples.texts_to_embed(sample)
@@ -86,14 +89,14 @@ def _keys_in_batches(replies: ReplyStore) -> frozenset[str]:
     return frozenset(key for batch in submitted for key in replies.batch_keys(batch))
 
 
-def _describe_requests(cost: Estimate, *, reviews: int) -> str:
+def _describe_requests(cost: Estimate, kinds: Mapping[str, int]) -> str:
     """Return ``about 18 requests, 6 of them reviews (5 answered before), 12,000 tokens in, 5,400 out, 0.42 USD``."""
-    of_which_reviews = f", {reviews:,} of them reviews" if reviews else ""
+    of_which = "".join(f", {count:,} of them {kind}" for kind, count in kinds.items() if count)
     counts = [(cost.cached - cost.under_way, "answered before"), (cost.under_way, "under way in batches")]
     answered = ", ".join(f"{count:,} {words}" for count, words in counts if count)
     in_parentheses = f" ({answered})" if answered else ""
     return (
-        f"about {cost.requests:,} requests{of_which_reviews}{in_parentheses}, {cost.tokens_in:,} tokens in, "
+        f"about {cost.requests:,} requests{of_which}{in_parentheses}, {cost.tokens_in:,} tokens in, "
         f"{cost.tokens_out:,} out, {_dollars(cost)}"
     )
 

@@ -25,6 +25,8 @@ class ItemMaterial(NamedTuple):
     context: ItemContext
     note: str = ""
     """What could not be prepared, such as examples"""
+    failure: str = ""
+    """Which clue is missing through no fault of the item; a prompt that shows clues is not sent without it"""
 
 
 class Labeller(Protocol):

@@ -11,7 +11,8 @@ import pyarrow as pa
 from curate.corpus.view import Corpus
 from curate.errors import InvalidRow
 from curate.llm.request import MediaPart
-from curate.media.container.decode import Span
+from curate.media.container.decode import Span, read_audio
+from curate.media.container.render import render_video
 from curate.media.faces.detector import Face
 from curate.media.sampling import choose_frames, rate_crops, sample_faces, sample_frames, sample_sound
 from curate.stages.contract import Tools
@@ -23,7 +24,9 @@ MediaByModality = Mapping[str, Sequence[MediaPart]]
 _DECODED_COLUMN = {
     "faces": "video",
     "frames": "video",
+    "video": "video",
     "frames_b": "video_b",
+    "video_b": "video_b",
     "audio": "audio",
     "audio_b": "audio_b",
 }
@@ -41,17 +44,20 @@ class ItemMedia:
     ) -> None:
         self._pictures, self._blobs, self._raw = settings.pictures, tools.blobs, tools.raw
         self._sound_format, self._max_sound_s = settings.sound, settings.max_sound_s
+        self._max_video_s = settings.max_video_s
         makers: dict[str, Callable[[Row], list[MediaPart]]] = {
             "image": lambda item: self._picture(item["image"]),
             "faces": self._faces,
             "frames": lambda item: self._frames(item, "video"),
             "frames_b": lambda item: self._frames(item, "video_b"),
+            "video": lambda item: self._clip(item, "video"),
+            "video_b": lambda item: self._clip(item, "video_b"),
             "audio": lambda item: self._sound(item, "audio"),
             "audio_b": lambda item: self._sound(item, "audio_b"),
         }
         self._makers = {name: makers[name] for name in sorted(set(modalities))}
         self._tracks = _FaceTracks(corpus) if corpus and "faces" in self._makers else None
-        self._files = _files(corpus) if corpus and {"frames", "faces"} & set(self._makers) else {}
+        self._files = _files(corpus) if corpus and {"frames", "faces", "video"} & set(self._makers) else {}
         self._decoded_columns = [_DECODED_COLUMN[name] for name in self._makers if name in _DECODED_COLUMN]
 
     async def prepare(self, item: Row) -> MediaByModality:
@@ -75,6 +81,9 @@ class ItemMedia:
         for suffix in ("", "_b"):
             is_shown = _has(item, f"video{suffix}")
             media[f"frames{suffix}"] = self._picture(item[f"video{suffix}"] or "source") * count if is_shown else []
+            clip = is_shown and seconds <= self._max_video_s
+            part = MediaPart(item[f"video{suffix}"] or "source.mp4", "video", seconds=seconds)
+            media[f"video{suffix}"] = [part] if clip else []
             blob = item[f"audio{suffix}"]
             is_sent = blob and seconds <= self._max_sound_s
             media[f"audio{suffix}"] = [MediaPart(blob, "audio", seconds=seconds)] if is_sent else []
@@ -97,21 +106,22 @@ class ItemMedia:
         if track is not None and _has(item, "video"):
             crops = self._stored_crops(item, track) or self._cut_crops(item, track)
             if crops:
-                return [part for blob in crops for part in self._picture(blob)]
+                return [part for blob, time_s in crops for part in self._picture(blob, time_s)]
         return self._picture(item["face"])
 
-    def _stored_crops(self, item: Row, track: Row) -> list[str]:
-        """Return the best of the stored crops of the track within the item."""
+    def _stored_crops(self, item: Row, track: Row) -> list[tuple[str, float]]:
+        """Return the best of the stored crops of the track within the item, each with its second in the item."""
         frames = [frame for frame in track["frames"] or () if item["start_s"] <= frame["time_s"] <= item["end_s"]]
         landmarks = dict(zip(track["times_s"], track["landmarks"], strict=True))
         points = [_to_points(landmarks[frame["time_s"]]) if frame["time_s"] in landmarks else None for frame in frames]
         eye_distances = [float(np.linalg.norm(face[1] - face[0])) for face in points if face is not None]
         crops = [(frame["time_s"], self._blobs.path(frame["crop"])) for frame in frames]
         ratings = rate_crops(crops, points, largest_px=max(eye_distances, default=0.0))
-        return [frames[index]["crop"] for index in choose_frames(ratings, self._pictures.count)]
+        chosen = [frames[index] for index in choose_frames(ratings, self._pictures.count)]
+        return [(frame["crop"], frame["time_s"] - item["start_s"]) for frame in chosen]
 
-    def _cut_crops(self, item: Row, track: Row) -> list[str]:
-        """Cut crops from the source."""
+    def _cut_crops(self, item: Row, track: Row) -> list[tuple[str, float]]:
+        """Cut crops from the source; return each with its second in the item."""
         columns = (track[name] for name in ("times_s", "boxes", "landmarks", "scores"))
         faces = [
             (time_s, Face(np.array(box, np.float32), _to_points(landmarks), score))
@@ -120,7 +130,7 @@ class ItemMedia:
         ]
         size_px = min(_CROP_PX, self._pictures.side_px) // 2 * 2
         stills = sample_faces(self._source(item), faces, self._pictures.count, size_px=size_px)
-        return [self._blobs.put(still.jpeg, "jpg") for still in stills]
+        return [(self._blobs.put(still.jpeg, "jpg"), still.time_s - item["start_s"]) for still in stills]
 
     def _frames(self, item: Row, column: str) -> list[MediaPart]:
         if not _has(item, column):
@@ -130,7 +140,19 @@ class ItemMedia:
         else:
             path, span = self._source(item), Span(item["start_s"], item["end_s"])
         stills = sample_frames(path, span, self._pictures.count, side_px=self._pictures.side_px)
-        return [part for still in stills for part in self._picture(self._blobs.put(still.jpeg, "jpg"))]
+        return [part for still in stills for part in self._picture(self._blobs.put(still.jpeg, "jpg"), still.time_s)]
+
+    def _clip(self, item: Row, column: str) -> list[MediaPart]:
+        """Return the clip of an item, cut from the source unless it is a file of its own."""
+        seconds = _duration_s(item)
+        if not _has(item, column) or seconds > self._max_video_s:
+            return []
+        blob = item[column]
+        if not blob:
+            sound = read_audio(self._blobs.path(item["audio"])) if item["audio"] else None
+            clip = render_video(self._source(item), Span(item["start_s"], item["end_s"]), sound)
+            blob = self._blobs.put(clip, "mp4")
+        return [MediaPart(blob, "video", seconds=seconds)]
 
     def _source(self, item: Row) -> Path:
         """Return the raw file of an item. Raises ``SourceMissing``."""
@@ -144,9 +166,10 @@ class ItemMedia:
             return []
         return [MediaPart(self._blobs.put(sound.data, self._sound_format), "audio", seconds=sound.duration_s)]
 
-    def _picture(self, blob: str | None) -> list[MediaPart]:
+    def _picture(self, blob: str | None, time_s: float | None = None) -> list[MediaPart]:
         pictures = self._pictures
-        return [MediaPart(blob, "image", detail=pictures.detail, side_px=pictures.side_px)] if blob else []
+        part = MediaPart(blob or "", "image", detail=pictures.detail, side_px=pictures.side_px, time_s=time_s)
+        return [part] if blob else []
 
 
 class _FaceTracks:

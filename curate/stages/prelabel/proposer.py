@@ -11,6 +11,7 @@ from curate.llm.engine import ModelClient
 from curate.llm.prompts.material import describe_item, format_answer
 from curate.stages.contract import Tools
 from curate.stages.prelabel.chat import ChatLabeller
+from curate.stages.prelabel.clues import failed_clue, format_clues, typical_clues
 from curate.stages.prelabel.context import AROUND
 from curate.stages.prelabel.examples import ItemExamples, PromptExamples
 from curate.stages.prelabel.labeller import ItemMaterial, Labeller, LocalLabeller
@@ -33,6 +34,7 @@ class Proposer:
     def __init__(self, settings: PrelabelSettings, corpus: Corpus | None, tools: Tools) -> None:
         self._settings, self._labels = settings, tools.labels
         self._labellers = open_labellers(settings, tools)
+        self._clues = [_open_chat(clue, settings, tools) for clue in settings.clues]
         self._reviewer = _open_chat(settings.review, settings, tools) if settings.review else None
         self._media = ItemMedia(self._modalities(), settings, corpus, tools)
         self.examples = ItemExamples(settings.examples, corpus, tools) if settings.examples and corpus else None
@@ -42,11 +44,13 @@ class Proposer:
         examples = await self.examples.choose(client, item) if self.examples else PromptExamples("")
         media = await self._media.prepare(item)
         material = ItemMaterial(item, self._variables(item, examples.text), media, to_context(item), examples.problem)
+        clues = await _gather([clue.ask(client, material) for clue in self._clues]) if self._clues else []
+        material = _with_clues(material, clues)
         answers = await _gather([labeller.propose(client, material) for labeller in self._labellers])
         records = [record for of_labeller in answers for record in of_labeller]
         combined = combine_records(records, self._labels, self._settings.combine)
         review = await self._review(client, material, [combined] if combined else records)
-        return build_rows(item["item_id"], records, self._labels, combined=combined, review=review)
+        return build_rows(item["item_id"], records, self._labels, clues=clues, combined=combined, review=review)
 
     async def replay(self, dry_run: DryRun, item: Row) -> list[Row] | None:
         """Return the same rows from stored replies, or None if a request or decoded media would be needed."""
@@ -67,6 +71,8 @@ class Proposer:
         examples = self.examples.choose_by_words(item) if self.examples else ""
         media = self._media.estimate(item)
         material = ItemMaterial(item, self._variables(item, examples), media, to_context(item))
+        clues = [await clue.ask(client, material) for clue in self._clues]
+        material = _with_clues(material, typical_clues(clues, [clue.extras for clue in self._clues]))
         answers = [await labeller.propose(client, material) for labeller in self._labellers]
         records = [record for of_labeller in answers for record in of_labeller]
         unanswered = [
@@ -104,28 +110,37 @@ class Proposer:
 
     def _modalities(self) -> set[str]:
         """Return what prompts require, and what they accept and the settings show."""
-        labellers = [*self._labellers, *([self._reviewer] if self._reviewer else [])]
-        return {
-            name
-            for labeller in labellers
-            if isinstance(labeller, ChatLabeller)
-            for name, need in labeller.prompt.header.modalities.items()
-            if need == "required" or name.removesuffix("_b") in self._settings.show
-        }
+        models = [*self._clues, *self._labellers, *([self._reviewer] if self._reviewer else [])]
+        return {name for model in models if isinstance(model, ChatLabeller) for name in model.modalities}
 
 
-def open_labellers(settings: PrelabelSettings, tools: Tools, *, with_reviewer: bool = False) -> list[Labeller]:
-    """Return the labellers, local ones first: of several usable proposals the first is final."""
+def open_labellers(settings: PrelabelSettings, tools: Tools, *, with_others: bool = False) -> list[Labeller]:
+    """Return the labellers, local ones first: of several usable proposals the first is final.
+
+    With ``with_others``, those that give clues and the reviewer as well.
+    """
     local = [
         LocalLabeller(labeller, tools.labels, tools.folder) for labeller in settings.labellers if labeller.is_local
     ]
     chat = [_open_chat(labeller, settings, tools) for labeller in settings.labellers if not labeller.is_local]
-    reviewer = [_open_chat(settings.review, settings, tools)] if settings.review and with_reviewer else []
-    return [*local, *chat, *reviewer]
+    if not with_others:
+        return [*local, *chat]
+    others = [*settings.clues, *([settings.review] if settings.review else [])]
+    return [*local, *chat, *(_open_chat(other, settings, tools) for other in others)]
 
 
 def _open_chat(labeller: LabellerSettings, settings: PrelabelSettings, tools: Tools) -> ChatLabeller:
-    return ChatLabeller(labeller, tools.labels, tools.folder, max_text_chars=settings.max_text_chars)
+    return ChatLabeller(
+        labeller, tools.labels, tools.folder, max_text_chars=settings.max_text_chars, shown=settings.show
+    )
+
+
+def _with_clues(material: ItemMaterial, clues: Sequence[ProposalRecord]) -> ItemMaterial:
+    if not clues:
+        return material
+    text = format_clues(clues)
+    variables = {**material.variables, "clues": text} if text else material.variables
+    return material._replace(variables=variables, failure=failed_clue(clues))
 
 
 async def _gather(work: Iterable[Awaitable[T]]) -> list[T]:

@@ -68,11 +68,15 @@ def build_rows(
     records: Sequence[ProposalRecord],
     labels: LabelSchema,
     *,
+    clues: Sequence[ProposalRecord] = (),
     combined: ProposalRecord | None = None,
     review: ProposalRecord | None = None,
 ) -> list[Row]:
-    """Return one row per record; final is a usable review, else the combination, else the first usable record."""
-    all_records = list(records)
+    """Return one row per record; final is a usable review, else the combination, else the first usable record.
+
+    ``clues`` are never final.
+    """
+    all_records = [*clues, *records]
     final = next((record for record in records if record.outcome == "ok"), records[0])
     for record in (combined, review):
         if record is not None:

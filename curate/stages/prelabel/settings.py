@@ -5,11 +5,11 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from pydantic import Field as Setting
 
 from curate.document import LocatedProblems
-from curate.labels import AggregationRule
+from curate.labels import AggregationRule, Language
 from curate.llm.labellers import OfflineName, TextLabeller, open_offline
 from curate.llm.reasoning import thinking_tokens
 from curate.llm.settings import RequestSettings
@@ -23,7 +23,7 @@ _NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,80}$"
 _SHORTHAND = ("model", "prompt")
 _ANSWER_TOKENS = 1_500
 
-Modality = Literal["image", "faces", "frames", "audio"]
+Modality = Literal["image", "faces", "frames", "video", "audio"]
 AudioFormat = Literal["wav", "mp3"]
 Location = tuple[str | int, ...]
 """Where a value is within the settings of the stage."""
@@ -49,6 +49,8 @@ class LabellerSettings(_Settings):
     """The labeller's name in the table; by default the model"""
     prompt: str = "utterance_emotion.v1"
     """The prompt, by its name in ``recipes/prompts``."""
+    prompts: dict[Language, str] = {}
+    """Prompts in place of it for items in some languages, such as ``{de: utterance_emotion_de.v1}``"""
     of: str | None = None
     """With ``replay``: whose replies, if several models answered the same requests"""
     samples: Annotated[int, Setting(ge=1, le=50)] = 1
@@ -131,6 +133,29 @@ class ReviewSettings(LabellerSettings):
     """The prompt, by its name in ``recipes/prompts``."""
 
 
+class ClueSettings(LabellerSettings):
+    """A model that describes what it sees, hears or reads of an item, for other models that label it.
+
+    It is sent whatever its prompt requires, such as the sound, which the others need not take.
+    """
+
+    prompt: str
+    """The prompt, which asks for no labels, by its name in ``recipes/prompts``."""
+
+    @field_validator("model")
+    @classmethod
+    def _check_model(cls, model: str) -> str:
+        if model in LOCAL_MODELS:
+            raise ValueError(f"{model} gives no clues; name a model behind an endpoint")
+        return model
+
+    @model_validator(mode="after")
+    def _check_clue(self) -> "ClueSettings":
+        if self.samples != 1:
+            raise ValueError("a clue is asked for once: leave `samples` out")
+        return self
+
+
 class ExampleSettings(_Settings):
     """Corrected items shown as examples; never from the test split, or of the same source or speaker."""
 
@@ -196,6 +221,8 @@ class PrelabelSettings(ServiceSettings):
         LabellerSettings(model="offline"),
     )
     """Or ``model: …``, for one labeller with nothing else to set"""
+    clues: Annotated[tuple[ClueSettings, ...], Setting(max_length=12)] = ()
+    """Models that are asked first, each for what it can tell of an item: prompts with ``clues`` show their answers"""
     combine: AggregationRule = "majority"
     """How several answers become one: those of several labellers, and several samples of one"""
     review: ReviewSettings | None = None
@@ -207,11 +234,13 @@ class PrelabelSettings(ServiceSettings):
     pictures: PictureSettings = PictureSettings()
     """Which pictures of a clip are sent."""
     show: tuple[Modality, ...] = ("image", "faces")
-    """Which optional media of a prompt are sent; not every model takes ``audio``"""
+    """Which optional media of a prompt are sent; not every model takes ``audio``, and few take ``video``"""
     sound: AudioFormat = "wav"
     """The format in which sound is sent; MP3 is six times smaller, but not every server reads it"""
     max_sound_s: Annotated[float, Setting(gt=0, le=3_600)] = 60.0
     """Longer sounds are left out"""
+    max_video_s: Annotated[float, Setting(gt=0, le=3_600)] = 60.0
+    """Longer clips are left out"""
     max_text_chars: Annotated[int, Setting(ge=100, le=1_000_000)] = 8_000
     """Longer texts are cut for the prompt"""
 
@@ -238,6 +267,7 @@ class PrelabelSettings(ServiceSettings):
     @model_validator(mode="after")
     def _check(self) -> "PrelabelSettings":
         names = [labeller.labeller_name for labeller in self.labellers]
+        names += [clue.labeller_name for clue in self.clues]
         names += [self.review.labeller_name] if self.review else []
         # The embedding model has a line of its own in the account.
         names += [self.examples.by] if self.examples and self.examples.embedding_model else []
@@ -249,11 +279,13 @@ class PrelabelSettings(ServiceSettings):
 
     @property
     def prompted(self) -> dict[Location, LabellerSettings]:
-        """The labellers that send requests or replay them, the reviewer last, by location."""
+        """The models that are asked or replayed, by location: for clues, for labels, and the reviewer last."""
         by_location: dict[Location, LabellerSettings] = {
             ("labellers", index): labeller for index, labeller in enumerate(self.labellers) if not labeller.is_local
         }
-        return {**by_location, ("review",): self.review} if self.review else by_location
+        clues: dict[Location, LabellerSettings] = {("clues", index): clue for index, clue in enumerate(self.clues)}
+        reviewer: dict[Location, LabellerSettings] = {("review",): self.review} if self.review else {}
+        return {**clues, **by_location, **reviewer}
 
     @property
     def paid_models(self) -> dict[Location, str]:

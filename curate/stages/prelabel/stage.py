@@ -63,7 +63,7 @@ class Prelabel(PrelabelSettings, Streamed, Enriched, Priced, Summarised):
     def assets(self, tools: Tools) -> Iterable[str]:
         """See ``Stage.assets``."""
         yield tools.labels.sha256
-        for labeller in open_labellers(self, tools, with_reviewer=True):
+        for labeller in open_labellers(self, tools, with_others=True):
             yield from labeller.assets()
 
     def columns_read(self, columns: Sequence[str]) -> Sequence[str]:

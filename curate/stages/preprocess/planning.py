@@ -43,7 +43,7 @@ def plan_source(row: dict[str, Any], path: Path, settings: PreprocessSettings, t
 
     Raises ``InvalidRow`` if there will be no items, such as without speech.
     """
-    cut_by = _choose_cut(row["kind"], settings.unit, tools.labels.units)
+    cut_by = choose_cut(row["kind"], settings.unit, tools.labels.units)
     if (row["duration_s"] or 0.0) > _LONG_SOUND_S:
         release_memory()
     is_optional = row["kind"] == "video" and cut_by in ("clip", "shot", "cue")
@@ -91,7 +91,8 @@ def plan_source(row: dict[str, Any], path: Path, settings: PreprocessSettings, t
     )
 
 
-def _choose_cut(kind: str, unit: CutBy | None, wanted: Sequence[str]) -> CutBy:
+def choose_cut(kind: str, unit: CutBy | None, wanted: Sequence[str]) -> CutBy:
+    """Return how a source of sound or film is cut. Raises ``InvalidRow`` if the label schema has no such unit."""
     choices: tuple[CutBy, ...] = (unit,) if unit else ("speech", "window", "clip")
     for cut_by in choices:
         if _UNITS[cut_by] in wanted:

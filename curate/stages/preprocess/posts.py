@@ -14,9 +14,9 @@ from curate.stages.contract import cut_by_size
 from curate.stages.preprocess.rows import item_row
 from curate.stages.preprocess.settings import SplitPosts
 
-POST_COLUMNS = ("text_b", "statement", "dialogue")
+POST_COLUMNS = ("text_b", "statement", "dialogue", "turn")
 """What a post may hold besides its text."""
-COLUMNS_READ = ("source_id", "file", "kind", "participant", "speaker", "text", *POST_COLUMNS, "repeats")
+COLUMNS_READ = ("source_id", "file", "kind", "participant", "speaker", "text", *POST_COLUMNS, "derived", "repeats")
 """The columns of a post that its items follow from."""
 _POSTS_PER_BATCH = 2_048
 _CHARS_PER_BATCH = 1_000_000
@@ -63,6 +63,23 @@ def record_items(row: _Row, units: Sequence[str]) -> list[_Row]:
     return [item | {"speaker": row["speaker"], "speaker_source": "table" if row["speaker"] else None}]
 
 
+def derived_items(row: _Row, units: Sequence[str]) -> list[_Row]:
+    """Return the item of a derived source. Raises ``InvalidRow`` if the label schema does not judge its unit."""
+    derived = row["derived"]
+    if derived["unit"] not in units:
+        message = f"the label schema asks for {' and '.join(units)}, and {row['file']} is of unit {derived['unit']}"
+        raise InvalidRow(message, reason="no_unit")
+    texts = ["\n".join(filter(None, (row["text"], row["text_b"])))]
+    texts += ["\n".join(turn["text"] for turn in row["dialogue"] or ())]
+    item = item_row(row, derived["unit"], derived["layout"], None)
+    item |= {name: value for name, value in derived.items() if name != "view" and value is not None}
+    item |= {"dialogue": _numbered_turns(row)} if row["dialogue"] else {}
+    item |= {name: row[name] for name in ("text", "text_b", "statement") if row[name]}
+    item |= {"text_source": "derived"} if row["text"] else {}
+    item |= {"speaker": row["speaker"], "speaker_source": "derived" if row["speaker"] else None}
+    return [item | {"language": tuple(text for text in texts if text)}]
+
+
 def set_languages(items: Sequence[_Row]) -> None:
     """Set the language of each item to that of the first of its texts that is long and uniform enough."""
     texts = list(dict.fromkeys(text for item in items for text in item["language"]))
@@ -84,7 +101,7 @@ def _dialogue(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
 
 def _text_in_dialogue(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:
     item = _item(row, unit, row["text"], row["speaker"], (row["text"],))
-    return [item | {"dialogue": _numbered_turns(row)}]
+    return [item | {"dialogue": _numbered_turns(row), "turn": row["turn"]}]
 
 
 def _turns(row: _Row, unit: str, split: SplitPosts) -> list[_Row]:

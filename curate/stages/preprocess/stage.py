@@ -1,7 +1,7 @@
 """Preprocess: cut each source into items to annotate, with their sound, viewing copy, face and words."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +22,7 @@ from curate.media.speech.speakers import turn_files
 from curate.media.speech.voices import D_VECTORS
 from curate.media.words.alignment import is_wanted
 from curate.media.words.whisper import model_hash, model_problem
-from curate.stages.capabilities import Concluded, Parted, Parts
+from curate.stages.capabilities import Concluded, Divided, Parted, Parts
 from curate.stages.contract import Outcome, Problem, Rejection, Tools
 from curate.stages.preprocess.across_sources import compare_sources, namesakes, repeated_sources
 from curate.stages.preprocess.chunks import Chunk, discard, join_shots, split_source
@@ -30,23 +30,30 @@ from curate.stages.preprocess.cut_points import find_cut_points
 from curate.stages.preprocess.filters import filter_items
 from curate.stages.preprocess.items import add_chunk
 from curate.stages.preprocess.pictures import add_picture
-from curate.stages.preprocess.planning import no_shots, no_unit, plan_source
-from curate.stages.preprocess.posts import COLUMNS_READ, batch_posts, post_items, record_items, set_languages
+from curate.stages.preprocess.planning import choose_cut, no_shots, no_unit, plan_source
+from curate.stages.preprocess.posts import (
+    COLUMNS_READ,
+    batch_posts,
+    derived_items,
+    post_items,
+    record_items,
+    set_languages,
+)
 from curate.stages.preprocess.rows import SourceRows, shot_rows, tell_of_table, to_outcome
 from curate.stages.preprocess.settings import Filters, PreprocessSettings, resolve, turns_path
 
 _UNREAD = frozenset(
     (
         *("title", "collection", "licence", "consent", "consent_until", "size_bytes", "key", "columns", "work"),
-        *("session", "session_offset_s"),
+        *("session", "session_offset_s", "parents"),
     )
 )
 
-_WITHOUT_FILE = frozenset({"text", "record"})
+_WITHOUT_FILE = frozenset({"text", "record", "derived"})
 _CPU_S_PER_S = 200.0
 
 
-class Preprocess(PreprocessSettings, Parted, Concluded):
+class Preprocess(PreprocessSettings, Parted, Concluded, Divided):
     """Cuts sound into utterances or other units, keeps pictures and posts whole, and detects and tracks faces.
 
     The sound of a long file is analysed as a whole; then any worker may process a chunk of it. A face track ends with
@@ -116,11 +123,12 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
         """Return the sources, each with the others that matter for it.
 
-        These are the earlier one that it repeats if near-duplicates are dropped, and those with the same stem in other
-        folders if a file names speakers.
+        These are the earlier one that it repeats if near-duplicates are dropped, those with the same stem in other
+        folders if a file names speakers, and the group of a derived one, which follows from all that are derived.
         """
         repeats = repeated_sources(current) if self.filters.drop_near_duplicates else [None] * current.num_rows
         named = namesakes(current) if self.speakers.file else [None] * current.num_rows
+        named = [(row and [row["group"]]) or files for row, files in zip(_derived(current), named, strict=True)]
         current = current.append_column("repeats", pa.array(repeats, pa.string()))
         return current.append_column("namesakes", pa.array(named, pa.list_(pa.string())))
 
@@ -157,6 +165,8 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
                 _check_new(row)
                 if row["kind"] == "record":
                     rows.items = record_items(row, tools.labels.units)
+                elif row["kind"] == "derived":
+                    rows.items = derived_items(row, tools.labels.units)
                 else:
                     rows.items = post_items(row, tools.labels.units, self.posts)
             except InvalidRow as error:
@@ -189,6 +199,20 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
             add_chunk(source, path, self, self.filters, tools, rows)
             tell_of_table(row, rows.items)
         return ()
+
+    def unsuited(self, source: Mapping[str, Any], labels: LabelSchema) -> str:
+        """See ``Divided.unsuited``."""
+        try:
+            if source["kind"] == "text":
+                post_items({"source_id": "", "file": "it", **source}, labels.units, self.posts)
+            elif source["kind"] == "image":
+                if "image" not in labels.units:
+                    raise no_unit("image", labels.units)
+            else:
+                choose_cut(source["kind"], self.unit, labels.units)
+        except InvalidRow as error:
+            return error.message
+        return ""
 
     def apply_part(self, part: Chunk, tools: Tools) -> Outcome:
         """Return the items, face tracks and shots of a chunk; near-duplicates are only found by ``join``."""
@@ -238,6 +262,10 @@ class Preprocess(PreprocessSettings, Parted, Concluded):
             raise no_shots(row["file"])
         if not rows.items:
             raise _all_filtered(row["file"])
+
+
+def _derived(sources: pa.Table) -> list[dict[str, Any] | None]:
+    return sources["derived"].to_pylist() if sources["derived"].null_count < len(sources) else [None] * len(sources)
 
 
 def _check_new(row: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -48,11 +49,13 @@ def open_rows(
     names: Sequence[str] = (),
     delimiter: str | None = None,
     quotes: bool = True,
+    ragged: bool = False,
 ) -> Iterator[Rows]:
     """Yield the columns and rows of a file; only the columns ``wanted`` have to be readable.
 
     Without ``names``, the first line has them. Without ``delimiter``, it is the one that gives most of the columns
-    ``wanted``. With ``quotes`` false, a quotation mark is a character like any other. After a row whose end is unclear
+    ``wanted``. With ``quotes`` false, a quotation mark is a character like any other; with ``ragged``, rows are cut or
+    filled up to the number of columns. After a row whose end is unclear
     nothing is read, since no later row is certain. Raises ``InvalidRow`` if the file as a whole cannot be read.
     """
     limit = csv.field_size_limit(2**31 - 1)
@@ -68,7 +71,9 @@ def open_rows(
             if not quotes:
                 reader = csv.reader(lines, delimiter=mark, strict=True, quoting=csv.QUOTE_NONE)
             is_plain = is_utf8 and lines.number == (0 if names else 1)
-            yield Rows(columns, _rows(columns, reader, lines, frozenset(wanted)), mark, is_plain)
+            # A generator would end at the first row that csv cannot read.
+            cells = map(partial(_fitted, count=len(columns)), reader) if ragged else reader
+            yield Rows(columns, _rows(columns, cells, lines, frozenset(wanted)), mark, is_plain)
     except UnicodeDecodeError as error:
         raise InvalidRow(f"it is damaged {error.encoding} text: save it as UTF-8") from error
     finally:
@@ -142,6 +147,11 @@ def _rows(names: list[str], rows: Iterator[list[str]], lines: "_RowLines", used:
             continue
         if cells:
             yield Row(lines.number, cells, _row_problem(names, cells, first, lines, columns))
+
+
+def _fitted(cells: list[str], count: int) -> list[str]:
+    """Return as many cells as there are columns; none of a blank line."""
+    return [*cells, *[""] * (count - len(cells))][:count] if cells else cells
 
 
 def _row_problem(

@@ -68,7 +68,7 @@ def map_tables(
     for table in tables:
         rows = with_keys(_prepared(table, find), table)
         if table.item is not None:
-            table_items, rows = items_of(rows, table.item, is_once=not table.has_judgements)
+            table_items, rows = items_of(rows, table.item, is_once=not (table.has_judgements or table.item.is_of_rows))
             items.append(table_items)
         keyed.append((table, rows))
     every, conflicts = unique_items(pl.concat(items)) if items else (None, no_problems())

@@ -73,6 +73,6 @@ def _nodes(path: Path, rows: str) -> Iterator[tuple[int, Node | str]]:
             number += 1
             yield number, f"line {line}: {document.message}"
             continue
-        for node in select(tree, Node(document)):
+        for node in select(tree, Node(document, position=line - 1)):
             number += 1
             yield number, node

@@ -91,7 +91,7 @@ def read_file(path: Path, file: str, table: Table | Join, wanted: Sequence[str])
     elif path.suffix.lower() in DELIMITED:
         with _open(path, table, wanted) as opened:
             indices = [opened.names.index(name) for name in columns]
-            plain = _read_plain(path, table, opened, indices) if opened.is_plain else None
+            plain = _read_plain(path, table, opened, indices) if opened.is_plain and not _is_ragged(table) else None
             if plain is not None:
                 frame = plain.rename({str(index): name for index, name in zip(indices, columns, strict=True)})
             else:
@@ -130,7 +130,12 @@ def _open(path: Path, table: Table | Join, wanted: Collection[str]) -> AbstractC
     quotes = table.quotes if isinstance(table, Table) else True
     if path.suffix.lower() == ".tsv":
         delimiter = delimiter or "\t"
-    return open_rows(path, wanted=wanted, names=table.columns, delimiter=delimiter, quotes=quotes)
+    ragged = _is_ragged(table)
+    return open_rows(path, wanted=wanted, names=table.columns, delimiter=delimiter, quotes=quotes, ragged=ragged)
+
+
+def _is_ragged(table: Table | Join) -> bool:
+    return isinstance(table, Table) and table.ragged
 
 
 def _read_plain(path: Path, table: Table | Join, opened: Rows, indices: Sequence[int]) -> "pl.DataFrame | None":

@@ -1,17 +1,19 @@
 """Fetch many links at a time, no more from one server than it should bear, and store what became of each."""
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from curate import __version__
 from curate.corpus.fetched import FetchRecord
-from curate.stages.ingest.urls.addresses import make_client
+from curate.stages.ingest.urls.connections import Client
 from curate.stages.ingest.urls.download import Downloader, Stopped
 from curate.stages.ingest.urls.outcomes import LinkFailed, Result
 from curate.stages.ingest.urls.robots import NAME
@@ -20,6 +22,7 @@ from curate.stages.ingest.urls.settings import Urls
 _AGENT = f"{NAME}/{__version__} (builds data sets for research)"
 _STORE_EVERY_S = 2.0
 _MAX_DELAY_S = 30.0
+_WORKERS_PER_CONNECTION = 1.25
 
 
 class Link(NamedTuple):
@@ -44,13 +47,13 @@ def fetch_links(
 ) -> None:
     """Fetch links, and store the outcome of each under ``kind``. Stopped or killed, the next call goes on."""
     ended = threading.Event()
-    hosts = _Hosts(settings.per_host)
+    hosts = _Hosts(settings.per_host, settings.connections)
 
     def pause(seconds: float) -> None:
         if ended.wait(seconds) if seconds else ended.is_set():
             raise Stopped
 
-    client = make_client(
+    client = Client(
         connections=settings.connections,
         timeout_s=settings.timeout_s,
         allows_private=allows_private,
@@ -63,15 +66,17 @@ def fetch_links(
     def work() -> None:
         while (link := hosts.take()) is not None:
             try:
-                results.add(link.key, _fetch(downloader, link, basis, day))
+                results.add(link.key, _fetch(downloader, link, basis, day, received=partial(hosts.give_back, link)))
             except Stopped:
                 return
             finally:
                 hosts.give_back(link)
 
-    with client, ThreadPoolExecutor(settings.connections, thread_name_prefix="curate-link") as pool:
+    # While some files are stored, the connections of others are at work.
+    count = min(math.ceil(settings.connections * _WORKERS_PER_CONNECTION), len(links))
+    with client, ThreadPoolExecutor(count, thread_name_prefix="curate-link") as pool:
         downloader = Downloader(client, settings, pause=pause, before=lambda url, s: pause(hosts.turn(url, s)))
-        workers = [pool.submit(work) for _ in range(min(settings.connections, len(links)))]
+        workers = [pool.submit(work) for _ in range(count)]
         try:
             done, waiting = wait(workers, timeout=0)
             while waiting and not stop() and not any(worker.exception() for worker in done):
@@ -85,9 +90,9 @@ def fetch_links(
             worker.result()
 
 
-def _fetch(downloader: Downloader, link: Link, basis: str, day: str) -> Result:
+def _fetch(downloader: Downloader, link: Link, basis: str, day: str, *, received: Callable[[], None]) -> Result:
     try:
-        file = downloader.fetch(link.url, link.target, link.sha256)
+        file = downloader.fetch(link.url, link.target, link.sha256, received=received)
     except LinkFailed as error:
         return Result(error.outcome, error.detail, settings=basis, day=day)
     return Result("ok", "", file.sha256, file.size_bytes, basis, day)
@@ -119,10 +124,11 @@ class _Results:
 
 
 class _Hosts:
-    """Which link is next, so that each server has at most some open, and its own pace."""
+    """Which link is next, so that at most some are open, of each server and in all, and each server at its own pace."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, per_host: int, connections: int) -> None:
+        self._per_host, self._connections = per_host, connections
+        self._underway: set[str] = set()
         self._queues: dict[str, deque[Link]] = {}
         self._open: dict[str, int] = {}
         self._order: deque[str] = deque()
@@ -147,10 +153,12 @@ class _Hosts:
         return None
 
     def give_back(self, link: Link) -> None:
-        """Let another link of the same server begin."""
+        """Let another link begin, if this one was not given back already."""
         with self._changed:
-            self._open[_host(link.url)] -= 1
-            self._changed.notify()
+            if link.key in self._underway:
+                self._underway.remove(link.key)
+                self._open[_host(link.url)] -= 1
+                self._changed.notify()
 
     def clear(self) -> None:
         """Leave the links that were not taken."""
@@ -160,13 +168,16 @@ class _Hosts:
             self._changed.notify_all()
 
     def _choose(self) -> Link | None:
+        if len(self._underway) >= self._connections:
+            return None
         for _ in range(len(self._order)):
             host = self._order.popleft()
-            if self._open.get(host, 0) >= self._limit:
+            if self._open.get(host, 0) >= self._per_host:
                 self._order.append(host)
                 continue
             link = self._queues[host].popleft()
             self._open[host] = self._open.get(host, 0) + 1
+            self._underway.add(link.key)
             if self._queues[host]:
                 self._order.append(host)
             else:
@@ -187,6 +198,7 @@ class _Hosts:
         return begin - now
 
 
+@lru_cache(maxsize=65_536)
 def _host(url: str) -> str:
     try:
         return (urlsplit(url).hostname or "").lower()

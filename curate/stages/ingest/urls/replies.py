@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 
-import httpx
-
+from curate.stages.ingest.urls.connections import Response, split_url
 from curate.stages.ingest.urls.outcomes import LinkFailed
 from curate.stages.ingest.urls.robots import check_headers, check_page
 
@@ -29,9 +28,9 @@ def check_url(url: str) -> str:
     """Return a link. Raises ``LinkFailed`` unless it is one that can be fetched."""
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-        httpx.URL(url)
-    except (ValueError, httpx.InvalidURL) as error:
+        host = parts.hostname
+        split_url(url)
+    except ValueError as error:
         raise LinkFailed("invalid", f"it is no link: {error}") from error
     if parts.scheme not in ("http", "https") or not host:
         raise LinkFailed("invalid", "it is no link that begins with https:// or http://")
@@ -42,12 +41,12 @@ def check_url(url: str) -> str:
     return url
 
 
-def redirected(url: str, response: httpx.Response) -> str:
+def redirected(url: str, response: Response) -> str:
     """Return where a redirect leads."""
     return check_url(urljoin(url, response.headers.get("location", "")))
 
 
-def wait_of(response: httpx.Response) -> float:
+def wait_of(response: Response) -> float:
     """Return the seconds that a busy server asks to wait; a second if it does not say."""
     stated = response.headers.get("retry-after", "").strip()
     if stated.isdecimal():
@@ -64,7 +63,7 @@ def is_too_long(wait_s: float) -> bool:
     return wait_s > _MAX_WAIT_S
 
 
-def check_reply(response: httpx.Response, types: Sequence[str], *, robots: bool, end: float) -> None:
+def check_reply(response: Response, types: Sequence[str], *, robots: bool, end: float) -> None:
     """Raise ``LinkFailed`` unless a reply is a file of one of the types; with ``robots``, also if it says ``noai``.
 
     Reads the start of a page that is not one, until ``end`` of the monotonic clock.
@@ -98,7 +97,7 @@ def _is_of(kind: str, types: Sequence[str]) -> bool:
     return any(kind == name or (name.endswith("/*") and kind.startswith(name[:-1])) for name in types)
 
 
-def read_start(response: httpx.Response, size: int, end: float) -> bytes:
+def read_start(response: Response, size: int, end: float) -> bytes:
     """Return the first bytes of a reply, ``size`` or some more. Raises ``LinkFailed`` at ``end`` (monotonic clock)."""
     start = bytearray()
     for piece in response.iter_bytes():

@@ -40,6 +40,8 @@ class RobotRules:
             if origin not in self._rules:
                 self._rules[origin] = self._read(origin)
             rules = self._rules[origin]
+        if rules is None:
+            return 0.0
         if isinstance(rules, LinkFailed):
             raise rules
         if not rules.can_fetch(url, NAME):  # type: ignore[attr-defined]
@@ -47,6 +49,7 @@ class RobotRules:
         return float(rules.crawl_delay(NAME) or 0.0)  # type: ignore[attr-defined]
 
     def _read(self, origin: str) -> object:
+        """Return the rules of a server, None if it has none, or why they cannot be had."""
         from protego import Protego
 
         try:
@@ -57,7 +60,7 @@ class RobotRules:
             return LinkFailed("unavailable", f"{origin}/robots.txt: the server answers {status}")
         text = body[:_MAX_BYTES].decode("utf-8", "replace") if status < 300 else ""
         try:
-            return Protego.parse(text)
+            return Protego.parse(text) if text.strip() else None
         except (ValueError, RecursionError) as error:
             return LinkFailed("robots", f"{origin}/robots.txt cannot be read: {error}")
 

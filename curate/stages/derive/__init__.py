@@ -1,0 +1,1 @@
+"""Derive: make items and their judgements from those of another corpus."""
