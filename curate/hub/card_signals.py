@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from curate.hub.card_facts import SignalFigures
-from curate.hub.card_sections import escape, table
+from curate.hub.card_sections import code, escape, table
 from curate.sentences import count_of
 
 _MAX_COLUMNS = 40
@@ -32,7 +32,7 @@ def signals_section(signals: Sequence[SignalFigures], items: int) -> str:
     text = "## Signals\n\nValues over time, in the configuration `features`: a row for each signal of each item.\n\n"
     text += table(["signal", "tool", "rate (Hz)", "items with values", "values missing"], rows)
     for signal in signals:
-        shown = ", ".join(f"`{escape(name)}`" for name in signal.columns[:_MAX_COLUMNS])
+        shown = ", ".join(f"`{code(name)}`" for name in signal.columns[:_MAX_COLUMNS])
         more = len(signal.columns) - _MAX_COLUMNS
         shown += f" and {more} more" if more > 0 else ""
         text += f"\n\n`{signal.name}` has {count_of(len(signal.columns), 'column')}: {shown}."

@@ -19,11 +19,10 @@ from curate.errors import WorkspaceUnusable
 from curate.release.content import read_content_hash, read_signal_hashes
 from curate.release.manifest import CARD, Manifest
 from curate.release.shards import describe_file, open_writer
-from curate.release.takedown import read_ids
+from curate.release.takedown import OTHER_FILES, read_ids
 from curate.sentences import count_of
 
 _CROISSANT = "croissant.json"
-_OTHER_FILES = "other_files"
 _ERRATUM = re.compile(r"- item `([^`\n]*)`: [^\n]*\n?")
 """The line of an erratum about an item in a card"""
 _FRONT_MATTER = re.compile(r"---\n(.*?)\n---\n", re.DOTALL)
@@ -100,14 +99,14 @@ def _copy_rows(source: Path, target: Path, is_kept: pa.Array, tombstones: Tombst
 
 def _without_files(rows: pa.Table, tombstones: Tombstones) -> pa.Table:
     """Return the rows without files of forgotten sources in ``other_files``."""
-    if _OTHER_FILES not in rows.column_names or rows[_OTHER_FILES].null_count == rows.num_rows:
+    if OTHER_FILES not in rows.column_names or rows[OTHER_FILES].null_count == rows.num_rows:
         return rows
-    column = rows[_OTHER_FILES].to_pylist()
+    column = rows[OTHER_FILES].to_pylist()
     forgotten = tombstones.holds("source", {entry["source_id"] for files in column for entry in files or ()})
     if not forgotten:
         return rows
     remaining = [files and [entry for entry in files if entry["source_id"] not in forgotten] for files in column]
-    index = rows.schema.get_field_index(_OTHER_FILES)
+    index = rows.schema.get_field_index(OTHER_FILES)
     field = rows.schema.field(index)
     return rows.set_column(index, field, pa.array(remaining, field.type))
 

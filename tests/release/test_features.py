@@ -15,6 +15,7 @@ from curate.release.features import card_features
 from curate.release.manifest import read_manifest
 from curate.release.recut import recut
 from curate.release.signals import FEATURES
+from curate.release.takedown import held_in_release
 from tests.release.test_export import make_release
 from tests.support.release_builders import make_corpus, make_signals
 
@@ -188,3 +189,25 @@ def test_a_release_that_is_cut_again_has_no_signals_of_what_is_forgotten(tmp_pat
     assert again.signals.keys() == {"motion"}
     assert again.signals != manifest.signals
     assert read_content_hash(target, again) == again.content_sha256
+
+
+def test_no_release_names_a_forgotten_file_as_another_of_a_session(tmp_path):
+    made = make_corpus(tmp_path / "ws", items=6, session="S1", session_offset_s=0.0, file="raw/film.mp4")
+    manifest, folder = release(made)
+    named = parquet.read_table(next(folder.glob("data/*.parquet")), columns=["item_id", "source_id", "other_files"])
+    others = {row["item_id"]: {file["source_id"] for file in row["other_files"]} for row in named.to_pylist()}
+    assert others["item-0000"] == {"source-0001", "source-0002"}
+    secret = made.corpus.workspace.secret
+    key = Tombstones(secret).key("source", "source-0001")
+    facts = {"reason": "asked", "scope": "source", "forgotten_at": "2027-01-01T00:00:00+00:00"}
+    stones = Tombstones(secret, [Tombstone(kind="source", key=key, **facts)])
+    assert held_in_release(folder, manifest, stones).items == 6
+    target = tmp_path / manifest.version
+    assert recut(folder, manifest, stones, target, day="2027-03-01") == 2
+    again = read_manifest(target)
+    assert held_in_release(target, again, stones).items == 0
+    rows = parquet.read_table(next(target.glob("data/*.parquet")), columns=["source_id", "other_files"]).to_pylist()
+    assert {row["source_id"]: [file["source_id"] for file in row["other_files"]] for row in rows} == {
+        "source-0000": ["source-0002"],
+        "source-0002": ["source-0000"],
+    }

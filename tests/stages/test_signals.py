@@ -397,5 +397,8 @@ def test_signals_change_without_their_media_being_processed_again(tmp_path):
     assert [stage.changed for stage in changed.stages] == [True, False]
     assert [row[0][1] for row in table.read(["values"])["values"].to_pylist()] == [2.01]
     (raw / "of/film.csv").write_text("x\n1\n2\n")
-    run_quietly(recipe, tmp_path / "ws")
+    for _ in range(2):
+        refused = run_quietly(recipe, tmp_path / "ws").stages[0]
+        assert refused.unused_parts.startswith("1 part of inputs that it kept, such as of/film.csv: it has no times")
+        assert (refused.rejected_in_all, refused.rejection) == (0, "")
     assert table.read().num_rows == 0

@@ -47,7 +47,8 @@ class Clock(NamedTuple):
     def stamped(self, times: Numbers) -> Times:
         """Return times of the signal's own clock. Raises ``InvalidRow`` if the settings give them another rate."""
         step = _typical_step(times)
-        rate_hz = None if step is None else 1 / step
+        # Five digits are what time stamps in milliseconds tell.
+        rate_hz = None if step is None else float(f"{1 / step:.5g}")
         wanted = self.signal.rate_hz
         # What the settings say is in real seconds, whatever the units of the clock.
         if wanted is not None and step is not None:
