@@ -8,9 +8,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from curate.assets import list_assets
 from curate.cli.app import app
 from curate.labels import load_labels
-from curate.recipe import load_recipe
+from curate.recipe import load_recipe, shipped_recipes
 from curate.stages import STAGES
 
 ROOT = Path(__file__).parent.parent
@@ -60,6 +61,13 @@ def test_recipes_and_label_schemas_are_valid(page, tmp_path):
             path = tmp_path / f"{document['recipe']}.yaml"
             path.write_text(text, "utf-8")
             assert load_recipe(path, check_sources=False).recipe.stages, name
+
+
+def test_each_label_schema_has_a_recipe():
+    recipes = [yaml.safe_load(path.read_text("utf-8")) for path in shipped_recipes().values()]
+    recipes += [yaml.safe_load(text) for page in PAGES for *_, language, text in blocks(page) if language == "yaml"]
+    used = {recipe["labels"] for recipe in recipes if "recipe" in recipe}
+    assert {Path(name).name.removesuffix(".yaml") for name in list_assets("schemas/labels", suffix=".yaml")} <= used
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -20,7 +20,8 @@ class Decision(NamedTuple):
 
 def decide(field: Field, values: Sequence[Any], settings: FieldSettings) -> Decision:
     """Return the label of an item from the values of its raters, at least one; their order does not matter."""
-    if field.comparison not in ("label", "labels"):
+    # Free words are compared as labels, and are not the labels of a list.
+    if field.comparison not in ("label", "labels") or not field.labels:
         value, soft = _combined(field, values, settings.method)
         return Decision(value, soft, "undecided" if value is None else "raters")
     votes = Counter(label for value in values for label in field.labels_of(value))

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,6 +15,8 @@ FETCHED = "fetched.sqlite"
 """The workspace's file of what was read elsewhere."""
 LINKS = "link"
 """The kind of record of a link, under the hash of its URL."""
+LISTINGS = "listing"
+"""The kind of record of what a pattern such as ``s3://bucket/**`` matches, under its hash: versions by URL"""
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
 _SCHEMA = "CREATE TABLE IF NOT EXISTS records (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key))"
 
@@ -63,3 +65,10 @@ class FetchRecord:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", rows)
             connection.execute("COMMIT")
+
+    def forget_listed(self, urls: Collection[str]) -> None:
+        """Remove files from what listings found."""
+        for key, listing in list(self.all(LISTINGS)):
+            left = {url: version for url, version in listing.items() if url not in urls}
+            if len(left) < len(listing):
+                self.put(LISTINGS, {key: left})

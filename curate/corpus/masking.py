@@ -50,6 +50,8 @@ def _speakers(rows: pa.Table, tombstones: Tombstones) -> frozenset[str]:
 
 def _mask_source(row: Row, stones: Sequence[Tombstone], speakers: frozenset[str]) -> Row:
     masked, text = _mask_item(row, stones, speakers), row.get("text")
+    if row.get("cuts"):
+        masked = {**masked, "cuts": [_mask_cut(cut, stones) for cut in row["cuts"]]}
     if not isinstance(text, str):
         return masked
     for start, end in (stone.chars for stone in stones if stone.chars):
@@ -62,6 +64,13 @@ def _mask_item(row: Row, stones: Sequence[Tombstone], speakers: frozenset[str]) 
         return row
     turns = [_mask_turn(number, turn, stones, speakers) for number, turn in enumerate(row["dialogue"])]
     return {**row, "dialogue": turns}
+
+
+def _mask_cut(cut: Mapping[str, Any], stones: Sequence[Tombstone]) -> Row:
+    """Return a stretch without what was said in it if it overlaps forgotten seconds."""
+    is_part = any(is_cut_from(stone, cut["start_s"], cut["end_s"], None, None, None) for stone in stones)
+    hidden = {"text": MASK * len(cut["text"] or "") or None, "speaker": None, "statement": None}
+    return {**cut, **hidden} if is_part else dict(cut)
 
 
 def _mask_turn(number: int, turn: Mapping[str, Any], stones: Sequence[Tombstone], speakers: frozenset[str]) -> Row:

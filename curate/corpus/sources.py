@@ -12,7 +12,9 @@ from curate.errors import InvalidInput, InvalidRow, ServiceRefused, ServiceUnava
 
 MEMBER = "!/"
 """Separates the name of an archive from that of a member: ``clips.zip!/day 1/a.mp4``."""
-LINK_STARTS = ("https://", "http://")
+OBJECTS = "s3://"
+LINK_STARTS = ("https://", "http://", OBJECTS)
+"""How names of files begin of which the workspace has copies"""
 _PUT_BACK = "put it back or mount its disk, then run again; what is stored is kept"
 
 

@@ -10,6 +10,7 @@ from curate.sentences import count_of, verb_of
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~:@$^=])")
 _MAX_CHARS = 200
+_MAX_NOTICE_CHARS = 1_000
 _MANY_LABELS = 60
 _KEYS = {"source": "source", "speaker": "speaker", "participant": "participant", "identity": "person", "group": "group"}
 
@@ -164,7 +165,7 @@ def provenance_section(facts: CardFacts, counts: Counts) -> str:
     if counts.proposals:
         models = ", ".join(_proposer(model, outcomes) for model, outcomes in sorted(counts.proposals.items()))
         text += f"\n\nAsked for pre-labels: {models}."
-    return "\n\n".join([text, *(escape(notice) for notice in facts.notices)])
+    return "\n\n".join([text, *(escape(notice, max_chars=_MAX_NOTICE_CHARS) for notice in facts.notices)])
 
 
 def total_label_sources(counts: Counts) -> dict[str, int]:

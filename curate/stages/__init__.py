@@ -4,13 +4,14 @@ from curate.stages.aggregate import Aggregate
 from curate.stages.annotate import Annotate
 from curate.stages.contract import Stage
 from curate.stages.derive.stage import Derive
+from curate.stages.describe.stage import Describe
 from curate.stages.export import Export
 from curate.stages.ingest.stage import Ingest
 from curate.stages.prelabel.stage import Prelabel
 from curate.stages.preprocess.stage import Preprocess
 from curate.stages.publish import Publish
 
-STAGES: tuple[type[Stage], ...] = (Ingest, Derive, Preprocess, Prelabel, Annotate, Aggregate, Export, Publish)
+STAGES: tuple[type[Stage], ...] = (Ingest, Derive, Preprocess, Prelabel, Annotate, Aggregate, Describe, Export, Publish)
 """Every stage, in the order in which a recipe lists them."""
 
 

@@ -52,6 +52,14 @@ class Discovered(BatchStage):
         return ()
 
 
+class Rewriting(Stage):
+    """Has texts written anew for labels that people gave."""
+
+    @abstractmethod
+    def texts(self, labels: LabelSchema) -> tuple[str, ...]:
+        """Return the fields whose texts are written."""
+
+
 class Divided(Stage):
     """Makes items of sources, as far as a source can give what the label schema judges."""
 

@@ -47,6 +47,7 @@ from curate.stages.released_rights import (
 )
 from curate.stages.released_splits import divide_release, prove
 from curate.stages.released_tables import read_released_items, read_tables
+from curate.stages.released_texts import released_texts, texts_state
 from curate.stages.split_scheme import Scheme, is_split_name
 
 Medium = Literal["audio", "audio_b", "video", "video_b", "image", "face"]
@@ -140,11 +141,12 @@ class Export(DriverStage, Dividing):
             check_licences(combination)
         divided = divide_release(corpus, tables, schemes, tools.labels, selected=selected)
         facts, separated = prove(divided, tables, schemes, self._rules(), tools.labels, self.hidden)
-        tables = tables._replace(items=divided.with_columns(tables.items))
-        further = [f"{SPLIT_PREFIX}{name}" for name in list(schemes)[1:]]
+        is_hidden = pc.is_in(divided.primary, value_set=pa.array(self.hidden, pa.string()))
+        texts = released_texts(corpus, tools, tables, is_hidden)
+        tables = tables._replace(items=texts.with_columns(divided.with_columns(tables.items)))
+        further = [*(f"{SPLIT_PREFIX}{name}" for name in list(schemes)[1:]), *texts.columns]
         rows = ReleaseRows(tables, tools.labels, secret=corpus.workspace.secret, columns=further)
         items = np.flatnonzero(divided.primary.is_valid().to_numpy(False))
-        is_hidden = pc.is_in(divided.primary, value_set=pa.array(self.hidden, pa.string()))
         rows.hide(np.flatnonzero(is_hidden.to_numpy(False)))
         names = next(iter(schemes.values())).names or divided.names
         raters = self._raters(corpus, tools)
@@ -176,6 +178,7 @@ class Export(DriverStage, Dividing):
             *expired.sentences(),
             *(fact for stage in tools.stages if isinstance(stage, Discovered) for fact in stage.findings(tools)),
             *media_left_out(corpus, self.media, lacking),
+            *texts.sentences(),
         ]
         people = people_facts(corpus, tables, plan, tools)
         manifest = write_release(
@@ -290,7 +293,7 @@ class Export(DriverStage, Dividing):
             earlier,
         ]
         states = [corpus.table(name).state() for name in (*ReleaseTables._fields, "signals")]
-        return digest([header, states, corpus.fingerprint()])
+        return digest([header, states, corpus.fingerprint(), *texts_state(corpus, tools)])
 
     def _same(self, releases: Releases, recipe: str, content_sha256: str, errata: Sequence[Erratum]) -> Manifest | None:
         """Return what ``_equal`` does, once its files are checked."""

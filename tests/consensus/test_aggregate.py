@@ -21,10 +21,10 @@ fields:
 """
 
 
-def make_schema(folder: Path) -> LabelSchema:
+def make_schema(folder: Path, more: str = "") -> LabelSchema:
     path = folder / "schemas" / "labels"
     path.mkdir(parents=True)
-    (path / "asked.v1.yaml").write_text(SCHEMA)
+    (path / "asked.v1.yaml").write_text(SCHEMA + more)
     return load_labels("asked.v1", folder)
 
 
@@ -67,3 +67,15 @@ def test_a_restored_judgement_counts(tmp_path: Path) -> None:
     back = {**act, "annotation_id": "c", "action": "restored", "acted_at": datetime(2026, 3, 1, tzinfo=UTC)}
     assert label_of(schema, [act, gone, back])["emotion"] == "fear"
     assert label_of(schema, [act, back])["raters"] == 1
+
+
+def test_free_words_are_those_that_most_raters_gave(tmp_path: Path) -> None:
+    schema = make_schema(tmp_path, "  words: {type: open_set}\n")
+    acts = [
+        make_act(1, "ann", {"words": ["Relief", "joy"]}),
+        make_act(2, "ben", {"words": ["relief"]}),
+        make_act(3, "cem", {"words": ["relief", "pride"]}),
+    ]
+    row = label_of(schema, acts)
+    assert row["words"] == ["relief"]
+    assert [entry["decided_by"] for entry in row["decisions"] if entry["field"] == "words"] == ["raters"]

@@ -36,6 +36,7 @@ SUITS = {
     "text_quality_gate.v1": ("text_quality.v1",),
     "utterance_emotion_de.v1": ("utterance_emotion.v1", "utterance_affect.v1", "post_writer.v1"),
     "utterance_from_clues.v1": ("emotion_cause_description.v1", "utterance_affect.v1", "open_emotion.v1"),
+    "text_from_labels.v1": ("utterance_emotion.v1", "emotion_cause_description.v1", "utterance_affect.v1"),
     "voice_clues.v1": ("emotion_cause_description.v1",),
     "face_clues.v1": ("emotion_cause_description.v1", "face_emotion.v1"),
     "scene_clues.v1": ("emotion_cause_description.v1",),
@@ -287,7 +288,7 @@ def test_every_prompt_variable_is_provided():
     item = make_item(speaker="Ann", statement="She is sorry.", text_b="So what?", start_s=1.0, end_s=3.5)
     variables = describe_item({**item, "action_units": "AU12"})
     assert variables["duration"] == "2.5 s"
-    assert set(VARIABLES) == {*variables, "labels", "answer", "clues", "examples"}
+    assert set(VARIABLES) == {*variables, "labels", "answer", "draft", "clues", "examples"}
 
 
 def test_prompts_that_do_not_suit_the_label_schema(tmp_path):

@@ -62,6 +62,10 @@ SCHEMA_AND_KEY = {
         "ed4a916de67866788bf906aa52e7c9e7487791b5aa8bd8aeba099925a082bb59",
     ),
     "text_quality_gate.v1": ("text_quality.v1", "0d183774a01be3de58cba8bb1ff6d01ab5f04676d2bc62da57678cfa5f2cd4e5"),
+    "text_from_labels.v1": (
+        "utterance_emotion.v1",
+        "051c89767790c8d30d652bd961639ae15fe8278c98e9a9d6d03a69a9da3f2647",
+    ),
     "clip_clues.v1": (
         "emotion_cause_description.v1",
         "51c6d7f55c32abfb8088031f855ffdd6c7ca6b7691bf73a233527744da5d04e8",
@@ -101,6 +105,7 @@ def request_for(prompt_name: str, labels_name: str) -> Request:
         "labels": describe_labels(labels),
         "answer": "{}",
         "clues": "[voice]\nquality: breath",
+        "draft": "She laughs.",
         "examples": '{"text": "Oh."}',
     }
     media = {name: (MediaPart(f"ab/{name}.jpg", "image"),) for name in MODALITIES}

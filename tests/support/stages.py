@@ -45,6 +45,7 @@ def make_mix(folder: Path) -> Path:
         {"stage": "prelabel", "model": "offline"},
         {"stage": "annotate"},
         {"stage": "aggregate"},
+        {"stage": "describe", "model": "openai/gpt-5-mini"},
         {"stage": "export"},
         {"stage": "publish", "repo": "tester/mix"},
     )

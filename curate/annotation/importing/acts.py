@@ -32,6 +32,8 @@ class NewActs(NamedTuple):
     """The ids in the tables that no item now has"""
     repeated: int = 0
     """Judgements of a named rater beyond the first of the same item, arm and fields"""
+    outside: int = 0
+    """Judgements that mark time outside of their item, of which that is left out"""
 
     @property
     def new(self) -> int:

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 from curate.annotation.importing.answers import find_label, to_graded
 from curate.annotation.importing.settings import FORMS, Table, Ticks
+from curate.annotation.importing.stretch_settings import Stretches
 from curate.annotation.importing.turn_settings import Marks, SpanMarks
 from curate.annotation.importing.values import similar
 from curate.labels import Field, LabelSchema
 from curate.sentences import nearest
 
+_TIMED = {"ranges": "`label`", "trace": "`value`"}
 _SettingPath = tuple[str | int, ...]
 
 
@@ -23,6 +25,9 @@ def mapping_problems(table: Table, labels: LabelSchema | None) -> Iterator[tuple
             if field is None:
                 fields = tuple(labels.fields) if labels is not None else ()
                 yield (form, name), f"{name} is not a field of {labels and labels.name}{nearest(name, fields)}"
+                continue
+            if isinstance(entry, Stretches):
+                yield from (((form, name, *path), problem) for path, problem in _stretch_problems(entry, field))
                 continue
             if isinstance(entry, SpanMarks):
                 yield from (((form, name, *path), problem) for path, problem in _mark_problems(entry, field))
@@ -55,6 +60,19 @@ def _mark_problems(marks: SpanMarks, field: Field) -> Iterator[tuple[_SettingPat
         for label in (part.label.constant, *part.label.map.values()):
             if label is not None and similar(label, list(field.labels)) is None:
                 yield (*path, "label"), f"{label!r} is not a label of {field.name}{nearest(label, field.labels)}"
+
+
+def _stretch_problems(marks: Stretches, field: Field) -> Iterator[tuple[_SettingPath, str]]:
+    """Yield what is wrong with labels of stretches, or with a field that has no times."""
+    if field.comparison not in _TIMED:
+        yield (), f"{field.name} has no times: stretches are for fields of type timeline and trace"
+    elif (marks.label is None) != (field.comparison == "trace"):
+        has = "values" if field.comparison == "trace" else "labels"
+        yield (), f"{field.name} has {has}: name {_TIMED[field.comparison]}"
+    elif marks.label is not None:
+        for label in (marks.label.constant, *marks.label.map.values()):
+            if label is not None and similar(label, list(field.labels)) is None:
+                yield ("label",), f"{label!r} is not a label of {field.name}{nearest(label, field.labels)}"
 
 
 def _intensity_problem(ticks: Ticks, field: Field) -> str | None:

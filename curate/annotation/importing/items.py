@@ -4,8 +4,10 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from curate.annotation.importing.dialogues import DIALOGUE, ITEM_TURN, with_dialogues
+from curate.annotation.importing.item_settings import Item
 from curate.annotation.importing.rows import KEY, LINE, MAX_QUOTED, TableRows, problems_of
-from curate.annotation.importing.settings import FILE_COLUMN, Item, Table
+from curate.annotation.importing.settings import FILE_COLUMN, Table
+from curate.annotation.importing.stretches import TIMES, read_times
 from curate.annotation.importing.turn_settings import Turns
 from curate.annotation.importing.values import read_texts, text_of
 
@@ -39,7 +41,7 @@ def items_of(rows: TableRows, item: Item, *, is_once: bool) -> "tuple[pl.DataFra
 
     With ``is_once``, an item has one row only, since nothing but the item is in it.
     An item has the columns ``KEY``, file, line, those of ``CONTENT``, ``DIALOGUE`` and ``ITEM_TURN``, ``MEDIA`` (paths
-    by preference), and ``KEPT_COLUMNS``.
+    by preference), ``KEPT_COLUMNS``, and those of ``TIMES`` (seconds, null for whole files).
     """
     import polars as pl
 
@@ -60,13 +62,14 @@ def items_of(rows: TableRows, item: Item, *, is_once: bool) -> "tuple[pl.DataFra
     kept_type = pl.List(pl.Struct({"name": pl.String, "value": pl.String}))
     kept_columns = pl.concat_list(entries) if entries else pl.lit(None, kept_type)
     content = [columns.get(name, pl.lit(None, pl.String).alias(name)) for name in CONTENT]
+    times, wrong_times = read_times(frame, item)
+    problems.append(wrong_times)
     if item.dialogue is None or item.is_of_rows:
         dialogue = [pl.lit(None, pl.String).alias(DIALOGUE), pl.lit(None, pl.Int64).alias(ITEM_TURN)]
     else:
         dialogue = [pl.col(DIALOGUE), pl.col(ITEM_TURN)]
-    items = frame.select(
-        KEY, FILE_COLUMN, LINE, *content, *dialogue, lists.alias(MEDIA), kept_columns.alias(KEPT_COLUMNS)
-    )
+    others: list[pl.Expr | pl.Series] = [lists.alias(MEDIA), kept_columns.alias(KEPT_COLUMNS), *times]
+    items = frame.select(KEY, FILE_COLUMN, LINE, *content, *dialogue, *others)
     bad = items.filter(pl.col("text").str.len_bytes() > MAX_TEXT_BYTES)
     problems.append(problems_of(bad, f"the text is longer than {MAX_TEXT_BYTES} bytes"))
     rejected = pl.concat(problems[1:]).select(FILE_COLUMN, LINE)
@@ -99,7 +102,7 @@ def unique_items(items: "pl.DataFrame", *, is_once: bool = False) -> "tuple[pl.D
     first = items.unique(KEY, keep="first", maintain_order=True)
     if first.height == items.height:
         return first, problems_of(items.clear(), "")
-    names = (*CONTENT, DIALOGUE, MEDIA, KEPT_COLUMNS)
+    names = (*CONTENT, DIALOGUE, MEDIA, KEPT_COLUMNS, *TIMES)
     pairs = items.join(first, on=KEY, how="left", suffix=" of first", maintain_order="left")
     differs = [pl.col(name).ne_missing(pl.col(f"{name} of first")) for name in names]
     is_first = pl.struct(FILE_COLUMN, LINE) == pl.struct(
@@ -122,7 +125,9 @@ def unique_items(items: "pl.DataFrame", *, is_once: bool = False) -> "tuple[pl.D
 def _content_keys(frame: "pl.DataFrame", item: Item) -> "pl.Series":
     import polars as pl
 
-    values = [text_of(frame, value).fill_null("") for _, value in item.values()]
+    # What is said in a stretch may be corrected without making it another one.
+    named = [value for name, value in item.values() if not item.is_stretch or name == "speaker"]
+    values = [text_of(frame, value).fill_null("") for value in (*named, *item.times)]
     values += [text_of(frame, value).fill_null("") for value in item.media]
     values += [frame[column].fill_null("") for column in (item.dialogue.columns_read if item.dialogue else ())]
     if not values:

@@ -1,4 +1,4 @@
-"""Judgements in the rows of a table, one row each: long, wide, votes, ticks or spans."""
+"""Judgements in the rows of a table, one row each: long, wide, votes, ticks, spans or stretches."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from curate.annotation.importing.answers import find_label, to_answer, to_column, to_graded, to_labels
-from curate.annotation.importing.rows import KEY, LINE, problems_of, quoted
-from curate.annotation.importing.settings import FILE_COLUMN, Item, Table, Ticks
-from curate.annotation.importing.spans import marked
+from curate.annotation.importing.item_settings import Item
+from curate.annotation.importing.marked_time import marked_times
+from curate.annotation.importing.rows import CLOCK, KEY, LINE, problems_of, quoted
+from curate.annotation.importing.settings import FILE_COLUMN, Table, Ticks
+from curate.annotation.importing.spans import MarkedRows, marked
 from curate.annotation.importing.turn_settings import SpanMarks
 from curate.annotation.importing.value_settings import Value
 from curate.annotation.importing.values import Coded, read_texts, read_values, text_of, translate
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from curate.labels.taxonomy import Taxonomy
 
-FACTS = (KEY, FILE_COLUMN, LINE, "annotator", "arm")
+FACTS = (KEY, FILE_COLUMN, LINE, "annotator", "arm", CLOCK)
 """What a judgement has besides its answers."""
 MAX_VOTES = 100_000
 MAX_JUDGEMENTS = 50_000_000
@@ -54,7 +56,7 @@ def judgements_of(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> J
             blank = frame.filter(texts.is_null()).join(wrong, on=[FILE_COLUMN, LINE], how="anti")
             part_name = "rater" if name == "annotator" else name
             problems.append(problems_of(blank, f"the row does not say which {part_name} it is of", part=part_name))
-    frame = frame.with_columns(*named.values())
+    frame = frame.with_columns(*named.values(), pl.lit(None, pl.String).alias(CLOCK))
     rejected = pl.concat([*problems, problems_of(frame.clear(), "")])
     frame = _without(frame, rejected)
     fields = labels.fields
@@ -68,6 +70,9 @@ def judgements_of(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> J
     elif table.spans:
         item = table.item or Item()
         parts = [_spans(frame, item, fields[name], marks) for name, marks in table.spans.items()]
+    elif table.stretches:
+        marked_parts = [(fields[name], marked_times(frame, fields[name], m)) for name, m in table.stretches.items()]
+        parts = [_marks(field, rows) for field, rows in marked_parts]
     elif table.ticks:
         parts = [_ticks(frame, fields[name], ticks) for name, ticks in table.ticks.items()]
     else:
@@ -80,14 +85,20 @@ def judgements_of(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> J
 def _long(frame: "pl.DataFrame", values: Mapping[str, Value], fields: Mapping[str, Field]) -> JudgementRows:
     import polars as pl
 
-    coded = {
-        name: read_values(frame, text_of(frame, value), name, partial(to_answer, value=value, field=fields[name]))
-        for name, value in values.items()
-    }
+    coded: dict[str, Coded] = {}
+    has_none = pl.repeat(False, frame.height, eager=True)
+    for name, value in values.items():
+        texts = text_of(frame, value)
+        if value.none:
+            is_none = texts.str.strip_chars().is_in(list(value.none)).fill_null(False)
+            has_none, texts = has_none | is_none, texts.zip_with(~is_none, texts.clear(len(texts)))
+        coded[name] = read_values(frame, texts, name, partial(to_answer, value=value, field=fields[name]))
     problems = pl.concat([column.problems for column in coded.values()])
-    blank = frame.filter(pl.all_horizontal([column.codes.is_null() for column in coded.values()]))
+    is_blank = pl.all_horizontal([column.codes.is_null() for column in coded.values()])
+    blank = frame.with_columns(has_none.alias("<none>")).filter(is_blank & ~pl.col("<none>"))
     unanswered = problems_of(_without(blank, problems), f"the row has no {' and no '.join(values)}", part="answer")
-    return _assembled(frame, coded, fields, pl.concat([problems, unanswered]))
+    problems = pl.concat([problems, unanswered])
+    return _assembled(frame, coded, fields, problems, with_empty=bool(has_none.any()))
 
 
 def _wide(
@@ -206,7 +217,10 @@ def _ticks(frame: "pl.DataFrame", field: Field, ticks: Ticks) -> JudgementRows:
 
 def _spans(frame: "pl.DataFrame", item: Item, field: Field, marks: SpanMarks) -> JudgementRows:
     """Return the judgements whose answers are marked words; one that marks none has none."""
-    rows = marked(frame, item, field, marks)
+    return _marks(field, marked(frame, item, field, marks))
+
+
+def _marks(field: Field, rows: MarkedRows) -> JudgementRows:
     return _assembled(rows.frame, {field.name: rows.coded}, {field.name: field}, rows.problems, with_empty=True)
 
 

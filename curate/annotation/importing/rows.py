@@ -13,6 +13,8 @@ LINE = "<line>"
 """The column with the last line of each row, or its number if the file has no lines."""
 KEY = "<key>"
 """The column with the id of the item that a row is about."""
+CLOCK, RECORDING = "<clock>", "recording"
+"""The column that says of which clock the times of a judgement are: of the recording, or of the item (null)."""
 MAX_QUOTED = 60
 
 
@@ -63,9 +65,10 @@ def prepare(rows: TableRows, table: Table, joined: "Sequence[pl.DataFrame]") -> 
     """
     import polars as pl
 
-    early = {column: pattern for column, pattern in table.extract.items() if column in rows.frame.columns}
+    frame = rows.frame.filter(_where(rows.frame, table))
+    early = {column: pattern for column, pattern in table.extract.items() if column in frame.columns}
     late = {column: pattern for column, pattern in table.extract.items() if column not in early}
-    frame, unfit = _extract(rows.frame, early)
+    frame, unfit = _extract(frame, early)
     problems = [rows.problems, unfit]
     for join, lookup in zip(table.join, joined, strict=True):
         left_keys, right_keys = list(join.by), list(join.by.values())
@@ -76,6 +79,7 @@ def prepare(rows: TableRows, table: Table, joined: "Sequence[pl.DataFrame]") -> 
         raise ValueError(f"{join.table} has several rows for {', '.join(f'{n} {twice[n]!r}' for n in right_keys)}")
     frame, unfit = _extract(frame, late)
     problems.append(unfit)
+    frame = frame.filter(_where(frame, table))
     for bad in table.known_bad:
         fits = frame.select(_fits(bad)).to_series()
         problems.append(problems_of(frame.filter(fits), bad.reason, reason="known_bad"))
@@ -102,8 +106,23 @@ def _extract(frame: "pl.DataFrame", patterns: Mapping[str, str]) -> "tuple[pl.Da
     return frame, pl.concat(problems)
 
 
+def _where(frame: "pl.DataFrame", table: Table) -> "pl.Expr":
+    """Return which rows the mapping is about, by those of its columns that are there."""
+    import polars as pl
+
+    conditions = [pl.lit(True)]
+    for column, texts in table.where.items():
+        if column in frame.columns:
+            patterns = (
+                "".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", t)) for t in texts
+            )
+            conditions.append(pl.col(column).str.contains(f"^(?s:{'|'.join(patterns)})$").fill_null(False))
+    return pl.all_horizontal(conditions)
+
+
 def _fits(bad: KnownBad) -> "pl.Expr":
     import polars as pl
 
     conditions = [pl.col(column).is_in(list(values)).fill_null(False) for column, values in bad.when.items()]
+    conditions += [(pl.col(bad.same[0]) == pl.col(column)).fill_null(False) for column in bad.same[1:]]
     return pl.all_horizontal(conditions)

@@ -1,20 +1,21 @@
 """The mapping language: what the columns of a table mean, as settings of a recipe."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from curate.annotation.importing.item_settings import Item, repeated
 from curate.annotation.importing.paths import parse_path
-from curate.annotation.importing.turn_settings import SpanMarks, Turns
+from curate.annotation.importing.stretch_settings import Stretches
+from curate.annotation.importing.turn_settings import SpanMarks
 from curate.annotation.importing.value_settings import Column, Globs, Map, Names, Template, Texts, Value
 from curate.corpus.hub_names import DATASET
 
 FILE_COLUMN = "<file>"
 """A column that every table has: the name of its file."""
-FORMS = ("long", "wide", "votes", "ticks", "spans")
+FORMS = ("long", "wide", "votes", "ticks", "spans", "stretches")
 """The forms in which a table may hold judgements."""
 _MAX_PATTERN_CHARS = 500
 
@@ -39,6 +40,8 @@ class Join(_Settings):
     """The file of the other table, or a glob."""
     by: Names
     """Columns of this table and the columns of the other that hold the same."""
+    take: dict[str, str] = {}
+    """Columns of the other table under names of one's own, such as one that both have."""
     columns: tuple[str, ...] = ()
     """Names of the other table's columns, if its first line has none."""
     sheet: str | None = None
@@ -50,10 +53,18 @@ class Join(_Settings):
 class KnownBad(_Settings):
     """Rows that are left out, and why; they are counted."""
 
-    when: dict[str, Texts]
+    when: dict[str, Texts] = {}
     """The values of columns that all have to fit."""
+    same: tuple[str, ...] = ()
+    """Columns that all have to hold the same."""
     reason: str = Field(min_length=1, max_length=300)
     """Why they are left out, for the rejection."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "KnownBad":
+        if not self.when and len(self.same) < 2:
+            raise ValueError("name values in `when`, or two columns or more in `same`")
+        return self
 
 
 class Ticks(_Settings):
@@ -77,55 +88,6 @@ class Ticks(_Settings):
         return self
 
 
-class Item(_Settings):
-    """What is judged, as far as the table has it."""
-
-    id: Template | None = None
-    """Names the item in the tables; without it, rows with the same content are one item."""
-    media: Annotated[
-        tuple[Template, ...],
-        BeforeValidator(
-            lambda v: v if isinstance(v, list | tuple) else (v,), json_schema_input_type=Template | list[Template]
-        ),
-    ] = ()
-    """The raw file: the first of these paths that exists. Without any, the item is its text, or nothing is shown."""
-    text: Column | None = None
-    """What is judged, if it is a text."""
-    text_b: Column | None = None
-    """The second text of a pair."""
-    statement: Template | None = None
-    """A claim about the item, to be judged true or false."""
-    speaker: Column | None = None
-    """Who speaks or writes."""
-    participant: Column | None = None
-    """The person whom the item is of, whose consent counts and whom ``curate forget`` removes."""
-    title: Column | None = None
-    """What the item is called."""
-    dialogue: Turns | None = None
-    """The dialogue that the item is, or that its text is a turn of."""
-    keep: Names = {}
-    """Columns to keep, under names of one's own if they are to have others."""
-
-    @model_validator(mode="after")
-    def _check(self) -> "Item":
-        if (name := _repeated(self.keep.values())) is not None:
-            raise ValueError(f"two columns are kept as {name!r}: give each a name of its own")
-        if self.id is None and self.is_of_rows:
-            raise ValueError("name the `id` of the item: rows with the same id are the turns of its dialogue")
-        return self
-
-    @property
-    def is_of_rows(self) -> bool:
-        """Whether all rows with its id are the item: the turns of its dialogue."""
-        return self.dialogue is not None and self.dialogue.is_rows and self.dialogue.id is None
-
-    def values(self) -> Iterator[tuple[str, Value]]:
-        """Yield what an item has, by the name of the column of ``sources``."""
-        for name in ("text", "text_b", "statement", "speaker", "participant", "title"):
-            if (value := getattr(self, name)) is not None:
-                yield name, value
-
-
 class HubTable(_Settings):
     """The Parquet files of a data set on the Hugging Face Hub, or those that the Hub converted it to. No code runs."""
 
@@ -147,8 +109,11 @@ class Table(_Settings):
 
     table: Globs = ()
     """Files (globs) of one shape: .csv, .tsv, .json, .jsonl, .parquet, or Excel's .xlsx, .xls and .ods; cells are read
-    as text. A cell of a Parquet file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar)
-    have a row for each sample: ``__key__``, a column for each suffix, and ``json.<name>``. An audformat database is its
+    as text. Files of tiers (ELAN's .eaf, Praat's .TextGrid, .rttm, .ctm, NOVA's .annotation, .csv of CARMA) have a row
+    for each annotation, with the columns tier, tier_type, parent_tier, participant, annotator, start_s, end_s, text,
+    parent, id, confidence, media (the path of the recording that it names) and stem (its own path without suffix). A
+    cell of a Parquet file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar) have a row
+    for each sample: ``__key__``, a column for each suffix, and ``json.<name>``. An audformat database is its
     ``db.yaml``: it has columns ``file``, ``start_s`` and ``end_s``, ``<split>``, those of ``sheet``, and what is known
     of labels, such as ``speaker.gender``."""
     hub: Annotated[
@@ -177,6 +142,9 @@ class Table(_Settings):
     """What separates cells; by default the character that gives most of the columns used."""
     quotes: bool = True
     """Whether quotation marks enclose cells; if not, they are characters like any other."""
+    where: dict[str, Texts] = {}
+    """What columns hold in the rows that this mapping is about, such as ``{tier: [anger, joy*]}``: ``*`` stands for any
+    characters. Other rows are for other mappings."""
     ragged: bool = False
     """Whether rows may have other numbers of cells than the first line: cells beyond it are not read, missing ones are
     blank. If not, such rows are rejected, since a text with a delimiter might have moved their cells."""
@@ -202,6 +170,8 @@ class Table(_Settings):
     """By field: columns with numbers of votes, and the labels they are for."""
     ticks: dict[str, Ticks] = {}
     """By field: which labels are ticked."""
+    stretches: dict[str, Stretches] = {}
+    """By field: which stretches of time rows mark, for timelines and traces; two raters may cut as they like."""
     spans: dict[str, SpanMarks] = {}
     """By field: which words of the item's text or dialogue rows mark."""
 
@@ -224,10 +194,12 @@ class Table(_Settings):
             raise ValueError(
                 f"the table gives neither items nor judgements: add {', '.join(FORMS[:-1])} or {FORMS[-1]}"
             )
+        if self.stretches and self.rater is None:
+            raise ValueError("name the rater: only then it shows which stretches are one judgement")
         if self.spans and (self.item is None or (self.item.text is None and self.item.dialogue is None)):
             raise ValueError("spans are of words that the same table has: name `item` with `text` or `dialogue`")
         for field, columns in self.wide.items():
-            if (rater := _repeated(columns.values())) is not None:
+            if (rater := repeated(columns.values())) is not None:
                 raise ValueError(f"two columns of {field} are judgements of rater {rater!r}: a rater judges once")
         for column, pattern in self.extract.items():
             check_pattern(column, pattern)
@@ -256,20 +228,21 @@ class Table(_Settings):
     def columns_used(self) -> dict[str, str]:
         """Return the columns that the mapping reads after joins, each with the setting that names it first."""
         used: dict[str, str] = {}
-        values: list[tuple[str, Value | None]] = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.rater)]
-        if self.item is not None:
-            values += [("item.id", self.item.id), *(("item.media", value) for value in self.item.media)]
-            values += [(f"item.{name}", value) for name, value in self.item.values()]
+        facts = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.rater)]
+        names = [(column, setting) for setting, value in facts if value is not None for column in value.columns]
+        names += [*self.item.columns_read()] if self.item is not None else []
+        values: list[tuple[str, Value | None]] = []
         values += [(f"long.{name}", value) for name, value in self.long.items()]
         for name, ticks in self.ticks.items():
             values += [(f"ticks.{name}.label", ticks.label), (f"ticks.{name}.value", ticks.value)]
-        names = [(column, setting) for setting, value in values if value is not None for column in value.columns]
+        names += [(column, setting) for setting, value in values if value is not None for column in value.columns]
         names += [(column, f"{form}.{name}") for form, name, columns in self._column_maps() for column in columns]
-        turns = self.item.dialogue if self.item else None
-        names += [(column, "item.dialogue") for column in (turns.columns_read if turns else ())]
         names += [(column, f"spans.{name}") for name, marks in self.spans.items() for column in marks.columns_read]
-        names += [(column, "item.keep") for column in (self.item.keep if self.item else ())]
-        names += [(column, "known_bad") for bad in self.known_bad for column in bad.when]
+        names += [
+            (column, f"stretches.{name}") for name, marks in self.stretches.items() for column in marks.columns_read
+        ]
+        names += [(column, "where") for column in self.where]
+        names += [(column, "known_bad") for bad in self.known_bad for column in (*bad.when, *bad.same)]
         names += [(column, "join") for join in self.join for column in join.by]
         for column, setting in names:
             used.setdefault(column, setting)
@@ -292,11 +265,6 @@ class Table(_Settings):
         yield from (("wide", name, columns) for name, columns in self.wide.items())
         yield from (("votes", name, columns) for name, columns in self.votes.items())
         yield from (("ticks", name, ticks.columns) for name, ticks in self.ticks.items())
-
-
-def _repeated(names: Iterable[str]) -> str | None:
-    """Return the first name that comes twice; None if none does."""
-    return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def check_pattern(column: str, pattern: str) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.annotation.importing.dialogues import ALL_TURNS, OWN_TURN, read_turns
+from curate.annotation.importing.item_settings import Item
 from curate.annotation.importing.rows import KEY, MAX_QUOTED, problems_of
-from curate.annotation.importing.settings import Item
 from curate.annotation.importing.turn_settings import Linked, Marks, SpanMarks
 from curate.annotation.importing.value_settings import Value
 from curate.annotation.importing.values import CODE, Coded, similar, text_of, translate

@@ -65,6 +65,8 @@ class Value(_Settings):
     """The same value for every row."""
     map: Map = Field(default={}, max_length=10_000)
     """What the table's values are called here. Null: no value. Values that are not listed stay as they are."""
+    none: Texts = ()
+    """Cells that say that no label applies: they are judgements without a label, unlike blank ones."""
     ranges: Annotated[dict[str, Text], BeforeValidator(_with_text_keys, json_schema_input_type=dict[str, Scalar])] = {}
     """What numbers mean, ends included, such as ``65-72: happiness``."""
     replace: Map = {}

@@ -77,6 +77,13 @@ class Field(BaseModel, ABC):
         Raises ``ValueError`` saying what is wrong with it.
         """
 
+    def within(self, value: Any, item: ItemContext, *, start_s: float = 0.0) -> Any:
+        """Return a value whose times count from ``start_s`` before the item, as far as it lies within the item.
+
+        Times then count from the start of the item. None if nothing of the value is there.
+        """
+        return value
+
     # Stored: the columns of tables and releases, and what is counted there.
 
     @property

@@ -77,6 +77,12 @@ class Trace(Field):
             raise ValueError(f"{len(samples)} samples reach beyond the end of the item at {item.duration_s:g} s")
         return {"step_s": self.step_s, "values": samples}
 
+    def within(self, value: Any, item: ItemContext, *, start_s: float = 0.0) -> Any:
+        samples = list(value["values"][round(start_s / self.step_s) :])
+        samples = samples if item.duration_s is None else samples[: self._count(item.duration_s)]
+        _strip(samples)
+        return self.check({"step_s": self.step_s, "values": samples}) if samples else None
+
     @property
     def _max_samples(self) -> int:
         return math.ceil(self.max_s / self.step_s)

@@ -128,12 +128,12 @@ def _rttm(lines: Sequence[str], problems: list[str]) -> Iterator[tuple[str | Non
         if not fields or fields[0].startswith(";") or fields[0] != "SPEAKER":
             continue
         try:
-            yield fields[1], _rttm_turn(fields)
+            yield fields[1], rttm_turn(fields)
         except (ValueError, IndexError) as error:
             problems.append(f"line {number}: {error}" if fields[1:] else f"line {number}: nothing follows SPEAKER")
 
 
-def _rttm_turn(fields: Sequence[str]) -> SpeakerTurn:
+def rttm_turn(fields: Sequence[str]) -> SpeakerTurn:
     """Return the turn of an RTTM line. A name has spaces where all that surrounds it is ``<NA>``."""
     if len(fields) < 8:
         raise ValueError(f"a SPEAKER line has at least 8 fields, not {len(fields)}")

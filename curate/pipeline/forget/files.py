@@ -64,6 +64,7 @@ def remove_unpacked(workspace: Workspace, names: Iterable[str]) -> None:
     if links := {_ROW.sub("", name) for name in names if name.startswith(LINK_STARTS)}:
         record = FetchRecord(workspace.local_file(FETCHED))
         record.put(LINKS, {link_key(url): {"outcome": "forgotten", "detail": "it was forgotten"} for url in links})
+        record.forget_listed(links)
     for archive in {_ROW.sub("", name.partition(MEMBER)[0]) for name in names if MEMBER in name or is_fetched(name)}:
         path = raw.on_disk(archive)
         discard(path)

@@ -15,7 +15,18 @@ from curate.pipeline.forget.words import present_in, replace_words, spellings
 from curate.storage.delta import Table
 from curate.storage.workspace import Workspace
 
-_ORDER = ("labels", "rejections", "prelabels", "faces", "shots", "annotations", "signals", "items", "sources")
+_ORDER = (
+    "rewritten",
+    "labels",
+    "rejections",
+    "prelabels",
+    "faces",
+    "shots",
+    "annotations",
+    "signals",
+    "items",
+    "sources",
+)
 """Rows that others are found by go last, so that an interrupted takedown can be finished."""
 _MIN_QUOTED_CHARS = 12
 _LINKS = ("server", "project_id", "task_id", "server_annotation_id")

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from curate.corpus.rewritten import SUFFIX
 from curate.errors import InvalidInput, WorkspaceUnusable
 from curate.labels import Feature, LabelSchema
 from curate.labels.columns import EVIDENCE_COLUMNS, ITEM_COLUMNS, PRELABEL_MEMBERS
@@ -111,7 +112,12 @@ class ReleasedRows:
             ) from error
 
     def answers(self, row: Mapping[str, Any], labels: LabelSchema) -> dict[str, Any]:
-        """Return the values of a row in the form of the label schema, of the fields that have one."""
+        """Return the values of a row in the form of the label schema, of the fields that have one.
+
+        A text that was written anew for the label stands in for the one that was written for another.
+        """
+        rewritten = {name: row[f"{name}{SUFFIX}"] for name in self.fields if row.get(f"{name}{SUFFIX}") is not None}
+        row = {**row, **rewritten}
         self.plain({name: value for name, value in row.items() if name in ("item_id", *self.fields)})
         try:
             stored = {

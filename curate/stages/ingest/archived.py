@@ -1,6 +1,5 @@
 """Members of archives as inputs of ingest: those that a glob such as ``raw/*.zip!/**/*.mp4`` matches."""
 
-import fnmatch
 import os
 import re
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from curate.corpus.archives.members import open_members
 from curate.corpus.archives.unpack import REST, Refusal, unpack
 from curate.corpus.sources import MEMBER, RawFolders
 from curate.errors import InvalidRow
-from curate.stages.ingest.matching import match_files
+from curate.stages.ingest.matching import match_files, matches_glob
 
 
 def match_members(name: str, pattern: str, raw: RawFolders) -> list[str]:
@@ -36,7 +35,7 @@ def refused_members(name: str, pattern: str, raw: RawFolders) -> Iterator[dict[s
     for refusal in refusals:
         if refusal.name == REST:
             yield {"file": name, "problem": refusal.problem, "reason": refusal.reason}
-        elif _matches(_inner(refusal.name).split("/"), parts):
+        elif matches_glob(_inner(refusal.name).split("/"), parts):
             member = refusal.name.encode("utf-8", "backslashreplace").decode("utf-8")
             yield {"file": f"{name}{MEMBER}{member}", "problem": refusal.problem, "reason": refusal.reason}
 
@@ -55,22 +54,3 @@ def archive_problem(name: str, raw: RawFolders) -> str | None:
 def _inner(name: str) -> str:
     """Return a member's name without what leads out of the archive."""
     return re.sub(r"^(?:[A-Za-z]:|\.\.?/|/)+", "", name.replace("\\", "/"))
-
-
-def _matches(path: list[str], pattern: list[str]) -> bool:
-    """Whether the parts of a path match those of a glob, where ``**`` is any number of folders."""
-    steps = [*pattern, "*"] if pattern and pattern[-1] == "**" else pattern
-    positions = _skipping({0}, steps)
-    for part in path:
-        inner = {i for i in positions if i < len(steps) and steps[i] == "**"}
-        passed = {i + 1 for i in positions - inner if i < len(steps) and fnmatch.fnmatchcase(part, steps[i])}
-        positions = _skipping(inner | passed, steps)
-    return len(steps) in positions
-
-
-def _skipping(positions: set[int], steps: list[str]) -> set[int]:
-    reached = set(positions)
-    for index, step in enumerate(steps):
-        if index in reached and step == "**":
-            reached.add(index + 1)
-    return reached

@@ -45,6 +45,15 @@ _RECORD = pa.struct(
         (ITEM_TURN, pa.int32()),
     ]
 )
+_CUT = pa.struct(
+    [
+        ("key", pa.string()),
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),
+        *((name, pa.string()) for name in ("text", "speaker", "statement")),
+    ]
+)
+CUTS = "cuts"
 INPUTS = pa.schema(
     [
         ("file", pa.string()),
@@ -55,6 +64,7 @@ INPUTS = pa.schema(
         ("signals", pa.list_(_SIGNAL)),
         ("post", pa.binary()),
         (RECORD, _RECORD),
+        (CUTS, pa.list_(_CUT)),
         ("problem", pa.string()),
         ("reason", pa.string()),
     ]
@@ -62,6 +72,7 @@ INPUTS = pa.schema(
 """A row with ``path`` is a file, one with ``post`` a line of a file, one with only ``record`` an item of a table; one
 with ``problem`` can only be rejected. ``record`` is what a table says of an item, a file or not; its ``media``
 is a path that should show it, and ``absent`` the same if other items have their files and this one does not.
+``cuts`` are the stretches of it that are items, each with what its row says.
 ``sidecars`` are subtitle files, each with the path of the media file that it is beside; ``signals`` the files with
 values over time of a medium."""
 

@@ -114,3 +114,22 @@ class _Walk:
 
 def _join(start: str, name: str) -> str:
     return f"{start.rstrip('/')}/{name}" if start and start != "/" else f"{start}{name}"
+
+
+def matches_glob(path: list[str], pattern: list[str]) -> bool:
+    """Whether the parts of a path match those of a glob, where ``**`` is any number of folders."""
+    steps = [*pattern, "*"] if pattern and pattern[-1] == "**" else pattern
+    positions = _skipping({0}, steps)
+    for part in path:
+        inner = {i for i in positions if i < len(steps) and steps[i] == "**"}
+        passed = {i + 1 for i in positions - inner if i < len(steps) and fnmatch.fnmatchcase(part, steps[i])}
+        positions = _skipping(inner | passed, steps)
+    return len(steps) in positions
+
+
+def _skipping(positions: set[int], steps: list[str]) -> set[int]:
+    reached = set(positions)
+    for index, step in enumerate(steps):
+        if index in reached and step == "**":
+            reached.add(index + 1)
+    return reached

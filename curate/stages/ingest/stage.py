@@ -34,6 +34,7 @@ from curate.stages.ingest.first_files import first_files
 from curate.stages.ingest.hub import hub_notices, unread_datasets
 from curate.stages.ingest.licences import licence_notice
 from curate.stages.ingest.matching import LeadsOutside
+from curate.stages.ingest.objects import is_remote, object_inputs, object_problem, unread_objects
 from curate.stages.ingest.participants import check_participant_pattern, participants_of
 from curate.stages.ingest.posts import parse_post
 from curate.stages.ingest.sessions import Session, check_sessions, with_sessions
@@ -70,7 +71,8 @@ class Ingest(Discovered, Judged):
     files: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Globs relative to the recipe's folder, or to one that ``--raw`` names; nothing outside these is read. ``**``
     reaches into folders, never into workspaces; ``raw/*.zip!/**/*.mp4`` into archives (.zip, .tar, .tar.gz, .bz2, .xz
-    and .zst). Workers elsewhere read the same paths."""
+    and .zst). Workers elsewhere read the same paths. ``s3://bucket/raw/**/*.mp4`` matches files on an object store: a
+    run lists them, and copies them into the workspace, on this machine, if they are new or have changed."""
     tables: tuple[Table, ...] = ()
     """Tables of items and of judgements that others made, and what their columns mean."""
     urls: Urls | None = None
@@ -92,6 +94,9 @@ class Ingest(Discovered, Judged):
 
     @model_validator(mode="after")
     def _check_sources(self) -> "Ingest":
+        patterns = (self.files,) if isinstance(self.files, str) else self.files or ()
+        if problem := next(filter(None, map(object_problem, patterns)), None):
+            raise ValueError(problem)
         if self.files is None and not self.tables and self.urls is None:
             raise ValueError("name `files`, `tables`, `urls` or several of them")
         names = [signal.name for signal in self.signals]
@@ -156,8 +161,9 @@ class Ingest(Discovered, Judged):
             refused = list_refused(self._patterns(), tools.raw)
             if not problems:
                 links = LinkInputs([], []) if self.urls is None else link_inputs(self.urls, tools)
-                names.update(links.names)
-                refused += links.problems
+                objects = object_inputs(self._remote_patterns(), tools)
+                names.update(links.names, objects.names)
+                refused += links.problems + objects.problems
                 in_tables = self._table_inputs(tools)
                 media_files = set(in_tables.filter(in_tables["path"].is_valid())["file"].to_pylist())
                 inputs = list_inputs(names - media_files - signal_files.names, tools.raw)
@@ -234,7 +240,11 @@ class Ingest(Discovered, Judged):
 
     def raw_files(self, tools: Tools) -> Iterable[Path] | None:
         """See ``Discovered.raw_files``."""
-        if self.urls is not None or any(table.item is not None and table.item.media for table in self.tables):
+        if (
+            self.urls is not None
+            or self._remote_patterns()
+            or any(table.item is not None and table.item.media for table in self.tables)
+        ):
             return None
         try:
             names = {name for pattern in self._patterns() for name in find_files(pattern, tools.raw)}
@@ -247,6 +257,7 @@ class Ingest(Discovered, Judged):
     def unlisted(self, tools: Tools) -> Iterable[str]:
         """See ``Discovered.unlisted``: data sets and links that no run has read yet."""
         yield from unread_datasets(self.tables, tools)
+        yield from unread_objects(self._remote_patterns(), tools)
         if self.urls is not None:
             yield from unread_links(self.urls, tools)
 
@@ -286,7 +297,13 @@ class Ingest(Discovered, Judged):
         return table_inputs(read_tables(self.tables, tools.raw, tools.labels, tools=tools), tools.raw)
 
     def _patterns(self) -> tuple[str, ...]:
-        return (self.files,) if isinstance(self.files, str) else self.files or ()
+        """Return the globs of files in folders."""
+        patterns = (self.files,) if isinstance(self.files, str) else self.files or ()
+        return tuple(pattern for pattern in patterns if not is_remote(pattern))
+
+    def _remote_patterns(self) -> tuple[str, ...]:
+        patterns = (self.files,) if isinstance(self.files, str) else self.files or ()
+        return tuple(pattern for pattern in patterns if is_remote(pattern))
 
 
 def _no_match(pattern: str, raw: RawFolders) -> str:
@@ -304,7 +321,7 @@ def _is_record(inputs: pa.Table) -> pa.ChunkedArray:
 
 def _recorded(row: dict[str, Any]) -> dict[str, Any]:
     """Return what a table says of a file that shows one of its items."""
-    record = row["record"] or {}
+    record = {**(row["record"] or {}), "cuts": row["cuts"]}
     return {name: value for name, value in record.items() if value is not None and name not in ("media", "absent")}
 
 

@@ -15,12 +15,14 @@ from curate.annotation.importing.dialogues import DIALOGUE, ITEM_TURN
 from curate.annotation.importing.items import CONTENT, KEPT_COLUMNS, MEDIA
 from curate.annotation.importing.rows import KEY, LINE
 from curate.annotation.importing.settings import FILE_COLUMN, HubTable, Table
+from curate.annotation.importing.stretches import TIMES
 from curate.corpus.identity import json_rows
 from curate.corpus.sources import LINK_STARTS, MEMBER, RawFolders, allowing, is_fetched, outside
 from curate.errors import InvalidRow
 from curate.files import sha256_of
 from curate.labels import LabelSchema
 from curate.stages.contract import Rejection, Tools
+from curate.stages.ingest.cuts import add_cut, described
 from curate.stages.ingest.files import file_input
 from curate.stages.ingest.finding import DIALOGUE_TYPE, INPUTS, RECORD, find_files, list_refused
 from curate.stages.ingest.hub import find_hub_files, is_at_hand
@@ -157,32 +159,42 @@ def _problem_inputs(problems: "pl.DataFrame") -> pa.Table:
 
 
 def _media_inputs(items: "pl.DataFrame", raw: RawFolders) -> "tuple[pa.Table, pa.Table, pl.DataFrame]":
-    """Return the inputs of items whose file is there, those whose path leads outside, and the items without a file."""
-    inputs: list[dict[str, Any]] = []
+    """Return the inputs of items whose file is there, those that cannot be used, and the items without a file.
+
+    A file is one item, or has stretches that are items.
+    """
+    inputs: dict[str, dict[str, Any]] = {}
     problems: list[dict[str, Any]] = []
     without: list[int] = []
-    key_by_file: dict[str, str] = {}
     records = _record_inputs(items)
     may_read = raw.boundary()
-    for index, (paths, table) in enumerate(zip(items[MEDIA].to_list(), items[FILE_COLUMN].to_list(), strict=True)):
+    rows = zip(*(items[name].to_list() for name in (MEDIA, FILE_COLUMN, *TIMES)), strict=True)
+    for index, (paths, table, start_s, end_s) in enumerate(rows):
         item_name = records["file"][index].as_py()
         try:
             name = _present(paths or (), raw, may_read, table)
-        except InvalidRow as error:
-            problems.append({"file": item_name, "problem": error.message, "reason": "invalid"})
-            continue
-        if name is None:
-            without.append(index)
-        else:
-            if name in key_by_file:
-                sentence = f"{name} is the file of item {key_by_file[name]!r} already"
-                problems.append({"file": item_name, "problem": sentence, "reason": "duplicate"})
+            if name is None:
+                if start_s is not None:
+                    raise _no_recording(paths or ())
+                without.append(index)
                 continue
             record = records[RECORD][index].as_py()
-            key_by_file[name] = record[KEY_NAME]
-            inputs.append({**file_input(name, name, raw), RECORD: record})
-    tables = (pa.Table.from_pylist(rows, schema=INPUTS) for rows in (inputs, problems))
+            if start_s is not None:
+                add_cut(inputs, name, record, start_s, end_s, raw)
+            elif name in inputs:
+                raise InvalidRow(f"{name} is the file of {described(inputs[name])} already", reason="duplicate")
+            else:
+                inputs[name] = {**file_input(name, name, raw), RECORD: record}
+        except InvalidRow as error:
+            problems.append({"file": item_name, "problem": error.message, "reason": error.reason})
+    tables = (pa.Table.from_pylist(rows, schema=INPUTS) for rows in (list(inputs.values()), problems))
     return (*tables, items[without])
+
+
+def _no_recording(paths: Sequence[str | None]) -> InvalidRow:
+    named = next((path for path in paths if path), None)
+    state = f"{named[:60]} is not there" if named else "it names no recording"
+    return InvalidRow(f"{state}: put it there, or leave out start_s and end_s", reason="unavailable")
 
 
 def _present(paths: Sequence[str | None], raw: RawFolders, may_read: Callable[[str], bool], table: str) -> str | None:

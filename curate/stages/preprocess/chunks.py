@@ -14,7 +14,7 @@ from curate.media.speech.speakers import SpeakerTurn
 from curate.media.speech.vad import HOP_S
 from curate.media.words.markup import Cue
 from curate.media.words.transcript import SpanText
-from curate.stages.preprocess.settings import CutBy
+from curate.stages.preprocess.settings import ItemsFrom
 from curate.stages.preprocess.sound import Channel
 from curate.storage.blobs import Blobs
 
@@ -58,7 +58,7 @@ class Chunk(NamedTuple):
     """
 
     row: dict[str, Any]
-    cut_by: CutBy
+    cut_by: ItemsFrom
     unit: str
     duration_s: float
     span: Span

@@ -15,6 +15,7 @@ from curate.media.words.alignment import is_wanted
 from curate.stages.contract import Tools
 from curate.stages.preprocess.chunks import Chunk, Voice, load_sound
 from curate.stages.preprocess.filters import filter_items
+from curate.stages.preprocess.marked import MarkedCuts, columns_of_cut
 from curate.stages.preprocess.rows import SourceRows, face_rows, item_row, shot_rows
 from curate.stages.preprocess.settings import Filters, PreprocessSettings, resolve
 from curate.stages.preprocess.sound import Channel, speaker_columns
@@ -70,9 +71,14 @@ def _make_items(
     else:
         texts = time_words(channel, voice.texts, spans, align=align)
     from_file, clustered = (dominant_speakers(turns, spans) for turns in (chunk.turns, voice.turns))
-    detail = None if channel.number is None else f"channel {channel.number}"
+    cuts = MarkedCuts(chunk.row, chunk.duration_s)
     items = []
     for index, (span, text) in enumerate(zip(spans, texts, strict=True)):
+        cut = cuts.take(span) if chunk.cut_by == "marked" else None
+        detail = None if channel.number is None else f"channel {channel.number}"
+        if cut is not None:
+            # Two people may speak at the same time, so that only the key tells their stretches apart.
+            detail = f"key {cut['key']}"
         item = item_row(chunk.row, chunk.unit, "audio", span, detail=detail) | channel.columns(span, settings.quality)
         item |= {"text": text.text, "text_source": chunk.text_source if text.text else None}
         item |= {"language": chunk.language if text.text else None, "word_time_source": text.word_times}
@@ -85,6 +91,7 @@ def _make_items(
             subtitled=text.speaker,
             clustered=clustered[index],
         )
+        item |= {} if cut is None else columns_of_cut(cut)
         items.append(item)
     return items
 

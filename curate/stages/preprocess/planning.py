@@ -15,8 +15,9 @@ from curate.media.speech.speakers import SpeakerTurn, find_turn_file, load_turns
 from curate.media.words.transcript import assign_cues
 from curate.stages.contract import Tools
 from curate.stages.preprocess.chunks import Chunk, Voice
+from curate.stages.preprocess.marked import marked_spans, marked_texts, marked_transcript, marked_unit
 from curate.stages.preprocess.rows import SourceRows
-from curate.stages.preprocess.settings import CutBy, PreprocessSettings, turns_path
+from curate.stages.preprocess.settings import CutBy, ItemsFrom, PreprocessSettings, turns_path
 from curate.stages.preprocess.sound import (
     REACH_S,
     cut_at_speakers,
@@ -43,10 +44,12 @@ def plan_source(row: dict[str, Any], path: Path, settings: PreprocessSettings, t
 
     Raises ``InvalidRow`` if there will be no items, such as without speech.
     """
-    cut_by = choose_cut(row["kind"], settings.unit, tools.labels.units)
+    is_marked = bool(row["cuts"])
+    cut_by: ItemsFrom = "marked" if is_marked else choose_cut(row["kind"], settings.unit, tools.labels.units)
+    unit = marked_unit(row["file"], tools.labels.units, settings.unit) if cut_by == "marked" else _UNITS[cut_by]
     if (row["duration_s"] or 0.0) > _LONG_SOUND_S:
         release_memory()
-    is_optional = row["kind"] == "video" and cut_by in ("clip", "shot", "cue")
+    is_optional = row["kind"] == "video" and cut_by in ("clip", "shot", "cue", "marked")
     notices = describe_limits(path, row["duration_s"])
     channels = read_voice_tracks(path, settings, is_optional=is_optional, notices=notices)
     if notices:
@@ -59,27 +62,38 @@ def plan_source(row: dict[str, Any], path: Path, settings: PreprocessSettings, t
     for index, (channel, spans) in enumerate(zip(channels, utterances, strict=True)):
         by_file = cut_at_speakers(channel, spans, turns, min_s=min_s)
         utterances[index] = by_file if turns else cut_at_voices(channel, spans, settings.speakers)
-    transcript = transcribe_source(row, channels, utterances, settings, tools, rows)
+    transcript = marked_transcript(row, len(channels), settings.transcript.language) if is_marked else None
+    if transcript is None:
+        transcript = transcribe_source(row, channels, utterances, settings, tools, rows)
     for index, (channel, cues) in enumerate(zip(channels, transcript.cues, strict=True)):
         subtitled = [SpeakerTurn(cue.span, cue.speaker) for cue in cues if cue.speaker and not turns]
         utterances[index] = cut_at_speakers(channel, utterances[index], subtitled, min_s=min_s, reach_s=REACH_S)
-    item_spans = _item_spans(cut_by, row, duration_s, utterances, transcript, settings)
-    is_split_by_word = cut_by in ("window", "shot")
+    if cut_by == "marked":
+        item_spans = marked_spans(row, duration_s, channels, rows)
+        texts = [marked_texts(row, duration_s, channel_spans) for channel_spans in item_spans]
+    else:
+        item_spans = _item_spans(cut_by, row, duration_s, utterances, transcript, settings)
+        texts = [
+            None if cut_by in ("window", "shot") else assign_cues(cues, channel_spans)
+            for channel_spans, cues in zip(item_spans, transcript.cues, strict=True)
+        ]
     voices = [
         Voice(
             channel,
             channel_spans,
-            None if is_split_by_word else assign_cues(cues, channel_spans),
+            channel_texts,
             cues,
             speech,
             voice_turns(row["source_id"], channel, speech, settings.speakers),
         )
-        for channel, channel_spans, cues, speech in zip(channels, item_spans, transcript.cues, utterances, strict=True)
+        for channel, channel_spans, channel_texts, cues, speech in zip(
+            channels, item_spans, texts, transcript.cues, utterances, strict=True
+        )
     ]
     return Chunk(
         row,
         cut_by,
-        _UNITS[cut_by],
+        unit,
         duration_s,
         span=Span(0.0, math.inf),
         ending="gap",

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from curate.corpus.sources import RawFolders
 
 CutBy = Literal["speech", "window", "shot", "cue", "clip"]
+ItemsFrom = CutBy | Literal["marked"]
+"""How the items of a source come about: cut in some way, or as stretches that a table names"""
 TranscriptSource = Literal["subtitles", "whisper", "endpoint"]
 SplitPosts = Literal["whole", "sentences", "turns"]
 
@@ -115,7 +117,7 @@ class PreprocessSettings(Settings):
 
     unit: CutBy | None = None
     """How sound and video are cut. By default speech, windows or the whole clip, the first that the label schema has
-    as a unit."""
+    as a unit. Recordings of which a table names stretches (``item: {start_s: …, end_s: …}``) are cut there."""
     max_pause_s: float = Field(0.3, gt=0, le=10)
     """Shorter pauses stay inside an utterance."""
     min_speech_s: float = Field(0.25, ge=0, le=60)

@@ -117,7 +117,7 @@ class Preprocess(PreprocessSettings, Parted, Concluded, Divided):
 
     def columns_used(self) -> tuple[str, ...] | None:
         """See ``BatchStage.columns_used``: ``source_id`` covers everything else that a post has."""
-        media = ("source_id", "file", "kind", "duration_s", "participant", "subtitles_file", "subtitles")
+        media = ("source_id", "file", "kind", "duration_s", "participant", "subtitles_file", "subtitles", "cuts")
         return (*media, "speaker", "text", "statement", "repeats", "namesakes")
 
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
@@ -186,6 +186,8 @@ class Preprocess(PreprocessSettings, Parted, Concluded, Divided):
         units = tools.labels.units
         _check_new(row)
         path = _raw_file(row, tools)
+        if row["cuts"] and row["kind"] == "image":
+            raise InvalidRow(f"{row['file']} is a picture: tables cannot name stretches of time in it")
         if row["kind"] == "image":
             if "image" not in units:
                 raise no_unit("image", units)

@@ -12,6 +12,7 @@ from curate.errors import InvalidRow
 from curate.media.words.encodings import SAMPLE_BYTES, guess_encoding, is_unicode, unicode_encoding
 
 MAX_ROW_CHARS = 8_000_000
+_BLOCK_BYTES = 1_000_000
 DELIMITERS = ",;\t|"
 _EXCEL_DELIMITER = re.compile(r'"?sep=([,;\t|])"?$')
 _BAD_QUOTES = (
@@ -94,13 +95,16 @@ def _encoding(path: Path) -> str:
         if start.startswith("utf-16"):
             return start
         file.seek(0)
-        for line in file:
-            if line.isascii():
-                continue
-            if unicode_encoding(line):
-                return "utf-8-sig"
-            if len(sample) < SAMPLE_BYTES:
-                sample += line
+        while block := file.read(_BLOCK_BYTES):
+            if not block.isascii():
+                block += file.readline()
+                for line in block.splitlines(keepends=True):
+                    if line.isascii():
+                        continue
+                    if unicode_encoding(line):
+                        return "utf-8-sig"
+                    if len(sample) < SAMPLE_BYTES:
+                        sample += line
     encoding, doubt = guess_encoding(bytes(sample))
     return "utf-8-sig" if doubt or not sample else encoding
 

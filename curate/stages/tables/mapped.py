@@ -127,8 +127,14 @@ def _prepared(table: Table, find: Find) -> TableRows:
             rows = read_file(path, name, table, own_columns)
             tables = []
             for join, files, wanted in zip(table.join, joined, joined_columns, strict=True):
-                frames = [read_file(joined_path, joined_name, join, wanted).frame for joined_name, joined_path in files]
-                tables.append(pl.concat(frames).select(wanted))
+                original = {new: column for column, new in join.take.items()}
+                columns_read = [original.get(column, column) for column in wanted]
+                frames = [
+                    read_file(joined_path, joined_name, join, list(dict.fromkeys(columns_read))).frame
+                    for joined_name, joined_path in files
+                ]
+                chosen = [pl.col(column).alias(name) for column, name in zip(columns_read, wanted, strict=True)]
+                tables.append(pl.concat(frames).select(chosen))
             rows = prepare(rows, table, tables)
         except (InvalidRow, ValueError, OSError) as error:
             raise InvalidInput(f"{name}: {error}", hint="correct the mapping, or the table") from error
@@ -166,10 +172,10 @@ def _columns(
         keys = list(join.by.values())
         available: list[str] = []
         for joined_name, joined_path in files:
-            if problem := missing_columns(joined_path, joined_name, join, keys):
+            if problem := missing_columns(joined_path, joined_name, join, [*keys, *join.take]):
                 raise InvalidRow(problem)
-            available += _names(joined_path, joined_name, join, [*keys, *missing])
-        joined_columns.append([*keys, *(column for column in missing if column in available)])
+            available += [*join.take.values(), *_names(joined_path, joined_name, join, [*keys, *missing])]
+        joined_columns.append(list(dict.fromkeys([*keys, *(column for column in missing if column in available)])))
         missing = [column for column in missing if column not in available]
     missing = [column for column in missing if column not in table.extracted]
     if missing:

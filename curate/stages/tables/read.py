@@ -10,6 +10,8 @@ from curate.annotation.importing.rows import LINE, TableRows, no_problems
 from curate.annotation.importing.settings import FILE_COLUMN, Join, Table
 from curate.corpus.sources import RawFolders
 from curate.errors import InvalidRow
+from curate.media.tiers.open import SUFFIXES as TIERS
+from curate.media.tiers.open import is_tier_file
 from curate.stages.tables.audformat import SUFFIXES as DATABASES
 from curate.stages.tables.audformat import database_columns, database_rows
 from curate.stages.tables.delimited import Row, Rows, listed, open_rows
@@ -20,11 +22,13 @@ from curate.stages.tables.shards import SUFFIXES as SHARDS
 from curate.stages.tables.shards import is_shard, shard_columns, shard_rows
 from curate.stages.tables.sheets import SUFFIXES as SHEETS
 from curate.stages.tables.sheets import sheet_columns, sheet_rows
+from curate.stages.tables.tiers import COLUMNS as TIER_COLUMNS
+from curate.stages.tables.tiers import tier_rows
 
 if TYPE_CHECKING:
     import polars as pl
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", *SHEETS, *DATABASES)
+SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", *SHEETS, *DATABASES, *TIERS)
 _NESTED = (".json", ".jsonl", ".ndjson", ".parquet")
 DELIMITED = (".csv", ".tsv", ".txt")
 _ROWS = 50_000
@@ -41,6 +45,8 @@ def columns_of(path: Path, table: Table | Join, wanted: Collection[str]) -> list
         return list(dict.fromkeys((*table.columns, *nested_columns(path, table.rows, wanted))))
     if suffix in DATABASES:
         return database_columns(path, table.sheet)
+    if is_tier_file(path):
+        return list(TIER_COLUMNS)
     if table.columns:
         return list(table.columns)
     if suffix in SHEETS:
@@ -88,7 +94,7 @@ def read_file(path: Path, file: str, table: Table | Join, wanted: Sequence[str])
     problems: list[tuple[str, int, str, str, str]] = []
     if path.suffix.lower() == ".parquet" and table.rows is None:
         frame = pl.DataFrame(read_parquet(path, file, columns)).with_row_index(LINE, 1).cast({LINE: pl.Int64})
-    elif path.suffix.lower() in DELIMITED:
+    elif path.suffix.lower() in DELIMITED and not is_tier_file(path):
         with _open(path, table, wanted) as opened:
             indices = [opened.names.index(name) for name in columns]
             plain = _read_plain(path, table, opened, indices) if opened.is_plain and not _is_ragged(table) else None
@@ -116,6 +122,8 @@ def read_rows(path: Path, file: str, table: Table | Join, columns: Sequence[str]
         return database_rows(path, file, table.sheet, columns)
     if path.suffix.lower() in SHEETS:
         return sheet_rows(path, table.sheet, columns, table.columns)
+    if is_tier_file(path):
+        return tier_rows(path, file, columns)
     return shard_rows(path, file, columns) if is_shard(path) else json_rows(path, columns, table.columns)
 
 

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from curate import __version__
 from curate.annotation.importing.acts import ORIGIN, NewActs, new_acts
+from curate.annotation.importing.clocks import CONTEXT_COLUMNS, has_recording_times, to_item_times
 from curate.annotation.importing.rows import KEY
 from curate.corpus.tombstones import Tombstones
 from curate.corpus.view import Corpus
@@ -88,6 +89,9 @@ def _store(stages: Sequence[Judged], corpus: Corpus, tools: Tools) -> Receipt:
         verb = verb_of(repeated, "repeats", "repeat")
         again = f"{count_of(repeated, 'judgement')} in tables {verb} one of the same rater and item"
         messages.append(f"{again}: the first counts")
+    if outside := sum(change.outside for change in changes):
+        verb = verb_of(outside, "marks", "mark")
+        messages.append(f"{count_of(outside, 'judgement')} in tables {verb} time outside of the item: that is left out")
     return Receipt(bool(counts["new"]), counts, "; ".join(messages))
 
 
@@ -99,8 +103,15 @@ def changes_of(corpus: Corpus, judgements: pa.Table, items: pa.Table, *, origin:
     stored = corpus.table("annotations").read(matching=("server", [origin]))
     now = datetime.now(UTC)
     is_forgotten = Tombstones.read(corpus.workspace).forgotten_rows(judgements.select(["annotator"]))
-    judgements = judgements.filter(pc.invert(is_forgotten))
-    return new_acts(judgements, items, stored, corpus.labels, origin=origin, now=now, withdraws=withdraws)
+    judgements, outside = judgements.filter(pc.invert(is_forgotten)), 0
+    if has_recording_times(judgements):
+        contexts = {item["item_id"]: item for item in corpus.read("items", CONTEXT_COLUMNS).to_pylist()}
+        keys = zip(items["key"].to_pylist(), items["item_id"].to_pylist(), strict=True)
+        judgements, outside = to_item_times(
+            judgements, {k: contexts[i] for k, i in keys if i in contexts}, corpus.labels
+        )
+    acts = new_acts(judgements, items, stored, corpus.labels, origin=origin, now=now, withdraws=withdraws)
+    return acts._replace(outside=outside)
 
 
 def append(corpus: Corpus, changes: list[NewActs]) -> None:
@@ -140,6 +151,9 @@ def _named(corpus: Corpus, sources: pa.Table, kinds: Sequence[str]) -> "pl.DataF
     import polars as pl
 
     rows = pl.DataFrame(sources).with_columns(pl.col("file").str.split("/").list.last().alias("name"))
-    joined = pl.DataFrame(corpus.read("items", ["item_id", "source_id"])).join(rows, on="source_id")
+    items = pl.DataFrame(corpus.read("items", ["item_id", "source_id", "key"]))
+    joined = items.join(rows, on="source_id", suffix=" of source")
+    # A stretch of a recording has a key of its own; without one, an item has that of its source.
+    joined = joined.with_columns(pl.coalesce("key", "key of source").alias("key"))
     pairs = pl.concat([joined.select(pl.col(kind).alias(KEY), "item_id") for kind in kinds]).drop_nulls().unique()
     return pairs.group_by(KEY).agg(pl.col("item_id").min(), pl.len().cast(pl.UInt32).alias("items"))

@@ -107,6 +107,17 @@ class S3Prefix:
         prefix = self._key("")
         return {key.removeprefix(prefix): int(info["size"]) for key, info in infos.items() if key != prefix}
 
+    def objects(self) -> Mapping[str, tuple[int, str]]:
+        """Return size in bytes, and a text that changes whenever the object does, of every object, by name."""
+        with self._errors():
+            infos = self._files.find(self._key(""), detail=True)
+        prefix = self._key("")
+        return {
+            key.removeprefix(prefix): (int(info["size"]), f"{info['ETag']} {info['size']}")
+            for key, info in infos.items()
+            if key != prefix and info["type"] == "file"
+        }
+
     def children(self) -> set[str]:
         """Return the first part of the name of every object below the prefix."""
         with self._errors():

@@ -70,6 +70,16 @@ class Timeline(Field):
                 raise ValueError(f"two ranges overlap at {start_s:g} s")
         return [{"start_s": start, "end_s": end, "label": self.labels[index]} for start, end, index in ordered]
 
+    def within(self, value: Any, item: ItemContext, *, start_s: float = 0.0) -> Any:
+        segments = []
+        for segment in value:
+            begin, end = segment["start_s"] - start_s, segment["end_s"] - start_s
+            is_before = end < 0 or (end == 0 > begin)
+            if not is_before and (item.duration_s is None or begin < item.duration_s):
+                begin, end = times_within(max(begin, 0.0), end, item)
+                segments.append({"start_s": begin, "end_s": end, "label": segment["label"]})
+        return self.check(segments, item) if segments else None
+
     @property
     def arrow_type(self) -> pa.DataType:
         return pa.list_(pa.struct({"start_s": pa.float64(), "end_s": pa.float64(), "label": pa.string()}))

@@ -16,7 +16,7 @@ from curate.stages.tables.delimited import listed
 
 _UNCODED = 9.0
 _LETTERS = "ABCDE"
-_MAX_TRACKS = 1_000
+_MAX_TRACKS, _MAX_NAME_CHARS = 1_000, 1_000
 
 
 class Track(NamedTuple):
@@ -71,9 +71,9 @@ def read_signal(
     is_array = path.suffix.lower() == ".npy"
     if signal.format is not None and is_array != (signal.format == "npy"):
         raise InvalidRow(f"its name ends in {path.suffix!r}, and `format` says {signal.format}")
-    return (
-        _read_array(path, signal, clock, duration_s) if is_array else _read_table(path, signal, clock, duration_s, rows)
-    )
+    if is_array:
+        return _read_array(path, signal, clock, duration_s)
+    return _read_table(path, signal, clock, duration_s, rows)
 
 
 def _read_array(path: Path, signal: Signal, clock: Clock, duration_s: float | None) -> Reading:
@@ -110,12 +110,16 @@ def medium_names(path: Path, signal: Signal) -> list[str]:
 
     def choose(names: list[str]) -> list[str]:
         if column not in names:
-            raise InvalidRow(
-                f"it has no column {column!r}, which `medium_column` names; its columns are {listed(names)}"
-            )
+            columns = listed(names)
+            raise InvalidRow(f"it has no column {column!r}, which `medium_column` names; its columns are {columns}")
         return [column]
 
-    return list(dict.fromkeys(read_cells(path, signal, choose).texts(column)))
+    media = list(dict.fromkeys(read_cells(path, signal, choose).texts(column)))
+    if any(len(name) > _MAX_NAME_CHARS for name in media):
+        raise InvalidRow(
+            f"column {column!r} holds a text of more than {_MAX_NAME_CHARS} characters: it names no medium"
+        )
+    return media
 
 
 def _read_table(path: Path, signal: Signal, clock: Clock, duration_s: float | None, rows: str | None) -> Reading:

@@ -24,8 +24,8 @@ class Signal(BaseModel):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
     """What the signal is called in tables and releases, such as ``openface``."""
     files: Annotated[Globs, Field(min_length=1)]
-    """Globs of its files (.csv, .tsv, .txt, .arff, .npy), relative as those of ``ingest``. Each is of one medium, unless
-    ``medium_column`` names that of each row."""
+    """Globs of its files (.csv, .tsv, .txt, .arff, .npy), relative as those of ``ingest``. Each is of one medium,
+    unless ``medium_column`` names that of each row."""
     format: Format | None = None
     """What wrote the files; by default what their header shows. ``coded`` is a table of action units that people coded:
     ``frame,1,2,4`` with 0-5 or A-E, and 9 where nothing can be coded."""

@@ -52,7 +52,7 @@ def link_inputs(settings: Urls, tools: Tools) -> LinkInputs:
     listed = _listed(settings, tools)
     if tools.fetches:
         _fetch(settings, _due(settings, listed, tools), tools)
-    results = _results(tools)
+    results = stored_results(tools)
     names: list[str] = []
     problems = list(listed.problems)
     for url in listed.links:
@@ -70,7 +70,7 @@ def link_findings(settings: Urls, tools: Tools) -> Iterator[str]:
     """Yield in a sentence what became of the links, if they were asked for."""
     if tools.fetched is None or not tools.fetched.is_file():
         return
-    results = _results(tools)
+    results = stored_results(tools)
     try:
         listed = _listed(settings, tools)
     except InvalidInput:
@@ -117,7 +117,7 @@ def _fetch(settings: Urls, due: list[tuple[str, str | None]], tools: Tools) -> N
 
 def _due(settings: Urls, listed: Listed, tools: Tools) -> list[tuple[str, str | None]]:
     """Return the links that are to be asked for now, with their checksums."""
-    results, basis = _results(tools), _basis(settings, tools)
+    results, basis = stored_results(tools), _basis(settings, tools)
     fetched = tools.fetched or Path("nowhere")
     return [
         (url, sha256)
@@ -147,7 +147,7 @@ def _is_due(result: Result | None, copy: Path, basis: str, sha256: str | None, t
         return True
 
 
-def _results(tools: Tools) -> dict[str, Result]:
+def stored_results(tools: Tools) -> dict[str, Result]:
     """Return what is stored of links by key, without what is damaged."""
     results = {}
     for key, value in FetchRecord(tools.fetched).all(LINKS) if tools.fetched is not None else ():

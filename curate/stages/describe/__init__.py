@@ -1,0 +1,1 @@
+"""Texts that fit the labels that people gave."""
