@@ -2,8 +2,9 @@
 
     python benchmarks/posts.py [--posts 1000000] [--format jsonl]
 
-Prints for each run the seconds, the CPU seconds of all processes, and the peak memory of the largest process and of all
-together, next to a reference: polars reading the same file and writing it as Parquet.
+Prints for each run the seconds, the CPU seconds of all processes, and the peak memory of the largest process, of the
+sum of all (RSS: pages that several share count once for each), and of all together (PSS: they count once), next to a
+reference: polars reading the same file and writing it as Parquet.
 """
 
 import argparse
@@ -44,6 +45,7 @@ class Cost(NamedTuple):
     cpu_s: float
     largest_mb: float
     sum_mb: float
+    together_mb: float
 
 
 def posts(count: int, seed: int = 7) -> Iterator[dict[str, str]]:
@@ -80,13 +82,15 @@ def measure(*command: str) -> Cost:
     """Run Python with these arguments and return what all its processes took."""
     began = time.monotonic()
     process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, start_new_session=True)
-    peaks = [0.0, 0.0]
+    peaks = [0.0, 0.0, 0.0]
     ended = threading.Event()
 
     def watch() -> None:
         while not ended.wait(_LOOK_S):
-            sizes = _resident_mb(process.pid)
-            peaks[:] = max(peaks[0], max(sizes, default=0.0)), max(peaks[1], sum(sizes))
+            sizes = list(_memory_mb(process.pid))
+            resident = [size for size, _ in sizes]
+            now = max(resident, default=0.0), sum(resident), sum(share for _, share in sizes)
+            peaks[:] = map(max, peaks, now)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -96,20 +100,20 @@ def measure(*command: str) -> Cost:
     if status:
         raise SystemExit(f"{' '.join(command)} failed")
     largest = max(peaks[0], usage.ru_maxrss / 1024)
-    return Cost(time.monotonic() - began, usage.ru_utime + usage.ru_stime, largest, max(peaks[1], largest))
+    return Cost(time.monotonic() - began, usage.ru_utime + usage.ru_stime, largest, max(peaks[1], largest), peaks[2])
 
 
-def _resident_mb(session: int) -> list[float]:
-    """Return the resident memory of each process of a session."""
-    sizes = []
+def _memory_mb(session: int) -> Iterator[tuple[float, float]]:
+    """Yield the resident memory of each process of a session, and its share of it."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                lines = (folder / "smaps_rollup").read_text().splitlines()
+                share_kb = next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+                yield int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 2**20, share_kb / 1024
         except OSError:
             continue
-        if int(fields[3]) == session:
-            sizes.append(int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 2**20)
-    return sizes
 
 
 def main() -> None:
@@ -123,15 +127,16 @@ def main() -> None:
         path, recipe = make_corpus(folder, chosen.posts, chosen.format)
         workers = ("--workers", str(chosen.workers)) if chosen.workers else ()
         run = ("-m", "curate", "run", str(recipe), "-w", str(folder / "w"), *workers)
-        print(f"{chosen.posts:,} posts, {path.stat().st_size / 2**20:.0f} MB   seconds  CPU s  largest MB  together MB")
+        size = f"{chosen.posts:,} posts, {path.stat().st_size / 2**20:.0f} MB"
+        print(f"{size:27} seconds  CPU s  largest MB   sum MB  together MB")
         for title, command in {
             "polars, read and write": ("-c", REFERENCE, str(path), str(folder / "reference.parquet")),
             "first run": run,
             "nothing new": run,
         }.items():
             cost = measure(*command)
-            figures = f"{cost.seconds:8.1f} {cost.cpu_s:6.1f} {cost.largest_mb:11.0f} {cost.sum_mb:12.0f}"
-            print(f"{title:27}{figures}", flush=True)
+            memory = f"{cost.largest_mb:11.0f} {cost.sum_mb:8.0f} {cost.together_mb:12.0f}"
+            print(f"{title:27}{cost.seconds:8.1f} {cost.cpu_s:6.1f} {memory}", flush=True)
 
 
 if __name__ == "__main__":

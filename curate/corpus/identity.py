@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.files import canonical_json
+from curate.memory import drop_mapped_pages
 
 _ROWS = 20_000
 _NULL = pa.scalar("null", pa.large_string())
@@ -28,6 +29,7 @@ def row_works(stage: str, rows: pa.Table) -> pa.ChunkedArray:
             work.update(f"{row}]".encode("utf-8", "surrogatepass"))
             works.append(work.hexdigest())
         chunks.append(pa.array(works, pa.string()))
+        drop_mapped_pages()
     return pa.chunked_array(chunks, pa.string())
 
 

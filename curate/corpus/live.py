@@ -9,6 +9,9 @@ import pyarrow.compute as pc
 
 from curate.files import digest
 
+_FEW = 8
+_BLOCK = 250_000
+
 
 class LiveWork:
     """The identities of the work of several stages that share their tables.
@@ -38,7 +41,13 @@ class LiveWork:
 
     def contains(self, works: pa.ChunkedArray) -> pa.ChunkedArray:
         """Return for each of many identities whether it is asked for."""
-        return pc.is_in(works, value_set=self.works)
+        if len(works) * _FEW <= len(self.works):
+            return pc.is_in(works, value_set=self.works.filter(pc.is_in(self.works, value_set=works)))
+        # A hash table of some of them at a time: one of all would be twice as large as they are.
+        is_live = pa.chunked_array([pa.repeat(False, len(works))])
+        for start in range(0, len(self.works), _BLOCK):
+            is_live = pc.or_(is_live, pc.is_in(works, value_set=self.works.slice(start, _BLOCK)))
+        return is_live
 
     def among(self, works: Iterable[str]) -> set[str]:
         """Return those of a few identities that are asked for."""

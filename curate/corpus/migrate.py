@@ -15,7 +15,8 @@ from curate.corpus.spec import open_table
 from curate.errors import InvalidInput
 from curate.files import digest, sha256_of
 from curate.labels import FieldMap, LabelSchema
-from curate.storage.delta import Table, fill_columns, is_same_type
+from curate.storage.columns import fill_columns, is_same_type
+from curate.storage.delta import Table
 from curate.storage.workspace import Workspace
 
 _ENDED = ("skipped", "cannot_judge", "deleted")

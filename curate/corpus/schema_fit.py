@@ -12,7 +12,8 @@ from curate.corpus.spec import table_spec
 from curate.errors import InvalidInput
 from curate.labels import Field, LabelSchema
 from curate.sentences import count_of
-from curate.storage.delta import Table, TableSpec, is_same_type
+from curate.storage.columns import is_same_type
+from curate.storage.delta import Table, TableSpec
 from curate.storage.workspace import Workspace
 
 _ACTS = ("annotation_id", "judgement_id", "item_id", "action", "acted_at")

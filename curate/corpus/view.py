@@ -10,7 +10,9 @@ from curate.corpus.live import LiveWork
 from curate.corpus.spec import open_table, repeats_column
 from curate.files import digest
 from curate.labels import LabelSchema
+from curate.memory import release_memory
 from curate.storage.delta import Table
+from curate.storage.spool import LARGE_ROWS, spool_columns
 from curate.storage.workspace import Workspace
 
 
@@ -44,25 +46,29 @@ class Corpus:
     ) -> pa.Table:
         """Read the current rows of a table, sorted by key; rows that repeat others only ``with_repeats``.
 
-        With ``matching``, only those with certain values of a column.
+        With ``matching``, only those with certain values of a column. The columns of a large table are on disk, and
+        are in memory while they are used: see ``spool_columns``.
         """
         stored = self.table(table)
         owner = "work" if "work" in stored.spec.schema.names else "item_id"
         repeats = None if with_repeats else repeats_column(table)
-        hidden = [owner, stored.spec.key, *([repeats] if repeats else [])]
-        names = list(columns) if columns else stored.spec.schema.names
-        rows = stored.read(list(dict.fromkeys([*names, *hidden])), matching=matching)
+        deciding = [owner, stored.spec.key, *([repeats] if repeats else [])]
+        names = list(dict.fromkeys(columns or stored.spec.schema.names))
+        with stored.snapshot() as rows:
+            if matching is None and rows.count() >= LARGE_ROWS:
+                order = self._order(table, rows.read(list(dict.fromkeys(deciding))), *deciding)
+                release_memory()
+                return spool_columns(names, lambda name: _take(rows.read([name])[name], order), self.workspace.local)
+            unsorted = rows.read(list(dict.fromkeys([*names, *deciding])), matching=matching)
+        return unsorted.select(names).take(self._order(table, unsorted, *deciding))
+
+    def _order(self, table: str, rows: pa.Table, owner: str, key: str, repeats: str | None = None) -> pa.Array:
+        """Return the indices of the current rows, in the order of their keys."""
         is_wanted = self._is_current(table, rows[owner], owner)
         if repeats:
             is_wanted = pc.and_(is_wanted, pc.is_null(rows[repeats]))
         indices = pc.indices_nonzero(is_wanted)
-        order = indices.take(pc.sort_indices(rows[stored.spec.key].take(indices)))
-        unsorted = {name: rows[name] for name in names}
-        del rows
-        # Column by column, so that only one is in memory twice.
-        taken = pa.table({name: unsorted.pop(name).take(order) for name in names})
-        pa.default_memory_pool().release_unused()
-        return taken
+        return indices.take(pc.sort_indices(rows[key].take(indices)))
 
     def update_column(
         self, table: str, column: str, values: Mapping[str, Any], *, metadata: Mapping[str, str] | None = None
@@ -97,3 +103,8 @@ class Corpus:
             wanted = {id(live): live for live in self.live.values()}.values()
             return LiveWork(lambda: [live.works for live in wanted]).contains(values)
         return self.live[table].contains(values) if table in self.live else pa.array([False] * len(values), pa.bool_())
+
+
+def _take(values: pa.ChunkedArray, order: pa.Array) -> pa.ChunkedArray:
+    taken = values.take(order)
+    return taken if isinstance(taken, pa.ChunkedArray) else pa.chunked_array([taken])

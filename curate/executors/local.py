@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from curate.executors import AHEAD_PER_WORKER, IN_FLIGHT_PER_WORKER, WorkerDied, collect_garbage_less
+from curate.memory import keep_pandas_out
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -124,6 +125,7 @@ def _start_worker(driver: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     collect_garbage_less()
+    keep_pandas_out()
     threading.Thread(target=_exit_with, args=(driver,), daemon=True).start()
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from curate.errors import CurateError, MissingDependency, ServiceRefused, ServiceUnavailable
 from curate.executors import AHEAD_PER_WORKER, IN_FLIGHT_PER_WORKER, WorkerDied
+from curate.memory import keep_pandas_out
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -173,6 +174,7 @@ def name_worker(function: Callable[[T], R], driver: str) -> Callable[[T], R]:
 
     @functools.wraps(function)
     def run(task: T) -> R:
+        keep_pandas_out()
         try:
             return function(task)
         except CurateError as error:

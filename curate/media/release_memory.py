@@ -1,6 +1,7 @@
 """Free memory before the sound of a long film is decoded."""
 
-from curate.media.onnx import open_centerface, trim_memory
+from curate.media.onnx import open_centerface
+from curate.memory import trim_memory
 
 
 def release_memory() -> None:

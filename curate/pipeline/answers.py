@@ -48,7 +48,9 @@ def write_answers(loaded: LoadedRecipe, workspace: Workspace, path: Path, *, ver
             hint="`export: {hidden: test}` withholds those of a split",
         )
     ids = pa.array([item for item, split in releases.splits(manifest).items() if split in hidden], pa.string())
-    rows = ReleaseRows(read_tables(corpus, loaded.labels, []), loaded.labels, secret=workspace.secret)
+    rows = ReleaseRows(
+        read_tables(corpus, loaded.labels, []), loaded.labels, secret=workspace.secret, folder=workspace.local
+    )
     positions = find_rows(pa.chunked_array([ids.sort()]), rows.item_ids)
     exported = {*loaded.labels.fields, *(f"{name}_soft" for name in loaded.labels.fields), *EVIDENCE_COLUMNS, "item_id"}
     features = {name: feature for name, feature in rows.features.items() if name in exported}

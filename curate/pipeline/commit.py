@@ -16,11 +16,12 @@ from curate.corpus.tombstones import Tombstones
 from curate.executors import WorkerDied
 from curate.files import digest
 from curate.labels import LabelSchema
+from curate.memory import drop_mapped_pages
 from curate.pipeline.record import RunRecord, StageResult
 from curate.pipeline.walk import BatchWork
 from curate.stages.capabilities import Summarised
 from curate.stages.contract import Outcome, Rows
-from curate.storage.delta import fill_columns
+from curate.storage.columns import fill_columns
 
 _EVERY_S = 2.0
 _EVERY_ROWS = 50_000
@@ -70,6 +71,7 @@ class Commits:
         fingerprint = digest(sorted(batch.works.to_pylist()))
         metadata = {"run_id": self._record.run_id, "stage": result.stage, "fingerprint": fingerprint}
         counts = self._ledger.commit(batch, metadata=metadata)
+        drop_mapped_pages()
         result.rows += counts.rows
         result.rejected += counts.rejected
         result.changed = True

@@ -35,6 +35,7 @@ _SAVE_SHARE = 20
 class Listener(Protocol):
     """Follows the progress of a run."""
 
+    def files_fetched(self, done: int, total: int, size_bytes: int) -> None: ...
     def stage_started(self, name: str, total: int, done: int) -> None: ...
     def stage_advanced(self, name: str, inputs: float, account: Mapping[str, UsageTotals]) -> None: ...
     def stage_finished(self, result: StageResult) -> None: ...
@@ -120,6 +121,7 @@ def _perform_stages(
         discovers=lambda name: only in (None, name),
         stores=True,
         stop=performer.stop,
+        fetching=performer.files_fetched,
         settled=settled_stages,
     )
     for index, step in enumerate(steps):
@@ -154,6 +156,11 @@ class _Performer:
     def stop(self) -> Callable[[], bool]:
         """Becomes true when the user stops the run."""
         return self._means.stop
+
+    @property
+    def files_fetched(self) -> Callable[[int, int, int], None]:
+        """Follows what listings fetch from elsewhere."""
+        return self._listener.files_fetched
 
     def perform(self, step: Step) -> SettledStage | None:
         """Do what a stage has to do, and return what to note of a batch stage with nothing left to do.

@@ -15,12 +15,14 @@ from curate.corpus.ledger import Ledger
 from curate.corpus.live import LiveWork
 from curate.corpus.spec import parent_column
 from curate.corpus.view import Corpus
+from curate.memory import release_memory
 from curate.pipeline.listing import read_listing, store_listing
 from curate.pipeline.parents import derived_keys, open_parent
 from curate.pipeline.settled import SettledStage
 from curate.recipe import LoadedRecipe
 from curate.stages.capabilities import Discovered, Enriched
 from curate.stages.contract import BatchStage, Stage, Tools
+from curate.storage.spool import spool_table
 from curate.storage.workspace import Workspace
 
 ANSWERS = "answers.sqlite"
@@ -96,6 +98,7 @@ def walk(
     discovers: Callable[[str], bool] = lambda _: False,
     stores: bool = False,
     stop: Callable[[], bool] | None = None,
+    fetching: Callable[[int, int, int], None] | None = None,
     settled: Mapping[int, SettledStage] = MappingProxyType({}),
 ) -> Iterator[Step]:
     """Yield the stages in order. Finish a stage before asking for the next: its rows decide the next inputs.
@@ -103,9 +106,10 @@ def walk(
     Stages for whose name ``discovers`` is true look for their inputs outside the workspace; for others, the listing of
     the last run counts. With ``stores``, that listing is replaced and other machines may be asked; the caller holds the
     workspace's lock. Stages in ``settled`` (by index) look for nothing. When ``stop()`` becomes true, what asks other
-    machines raises ``Interrupted``.
+    machines raises ``Interrupted``; ``fetching`` follows what it fetches (see ``Tools``).
     """
-    tools, stages = make_tools(loaded, corpus.workspace, fetches=stores)._replace(stop=stop), loaded.recipe.stages
+    tools = make_tools(loaded, corpus.workspace, fetches=stores)._replace(stop=stop, fetching=fetching)
+    stages = loaded.recipe.stages
     works: dict[int, BatchWork] = {}
     begun: set[str] = set()
     for index, stage in enumerate(stages):
@@ -138,7 +142,7 @@ def walk(
 def find_work(stage: BatchStage, identity: str, corpus: Corpus, tools: Tools) -> BatchWork:
     """Return the work of a stage with this identity on what there is now."""
     if isinstance(stage, Discovered):
-        inputs = stage.discover(tools)
+        inputs = spool_table(stage.discover(tools), corpus.workspace.local)
     elif stage.reads in corpus.live:
         columns = stage.columns_read(corpus.table(stage.reads).spec.schema.names)
         inputs = stage.inputs(corpus.read(stage.reads, columns), tools)
@@ -149,7 +153,8 @@ def find_work(stage: BatchStage, identity: str, corpus: Corpus, tools: Tools) ->
     used = stage.columns_used()
     names = list(used) if used is not None else [name for name in inputs.column_names if name != "work"]
     works = row_works(f"{stage.stage}:{identity}", inputs.select(names))
-    pa.default_memory_pool().release_unused()
+    works = spool_table(pa.table({"work": works}), corpus.workspace.local)["work"]
+    release_memory()
     return BatchWork(stage, inputs, inputs[parent_column(stage.writes[0])], works)
 
 

@@ -1,6 +1,7 @@
 """Columns of a release next to the canonical JSON of their values, from which the hash of its content follows."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate.corpus.identity import join_objects, json_values
+from curate.memory import drop_mapped_pages
+from curate.storage.spool import LARGE_ROWS, spool_columns
 
 Indices = NDArray[np.int64]
 """Indices of rows; -1 stands for no row."""
@@ -27,6 +30,23 @@ def take_column(table: pa.Table, name: str, indices: Indices, kind: pa.DataType,
     values = combined(table[name].take(nullable(indices)))
     values = values.cast(kind)
     return Column(values, json_values(values) if with_json else None)
+
+
+def take_rows(table: pa.Table, names: Sequence[str], indices: Indices, folder: Path) -> tuple[pa.Table, Indices]:
+    """Return some columns at ``indices``, null for -1, and for each row its own index, or -1 for a row of nulls.
+
+    For many rows the columns are on disk: see ``spool_columns``.
+    """
+    rows = nullable(indices)
+
+    def take(name: str) -> pa.ChunkedArray:
+        taken = table[name].take(rows)
+        drop_mapped_pages()
+        return taken
+
+    is_large = len(indices) >= LARGE_ROWS
+    taken = spool_columns(names, take, folder) if is_large else pa.table({name: take(name) for name in names})
+    return taken, np.where(indices < 0, -1, np.arange(len(indices)))
 
 
 def to_struct(columns: Mapping[str, Column], kind: pa.StructType, missing: NDArray[np.bool_] | None = None) -> Column:

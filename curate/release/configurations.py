@@ -23,7 +23,8 @@ import pyarrow as pa
 
 from curate.files import sha256_of
 from curate.labels import Feature, LabelSchema
-from curate.release.columns import Indices
+from curate.memory import release_memory
+from curate.release.columns import Indices, combined
 from curate.release.features import MEDIA, card_features
 from curate.release.long import JUDGEMENT_FEATURES, judgement_rows, rater_features, rater_rows
 from curate.release.rows import ReleaseRows
@@ -68,6 +69,7 @@ class Writer:
         has_media = rows.has_media(np.concatenate(list(splits.values())))
         for split, items in splits.items():
             parts = list(_cut_by_owner(items, sizes[split], rows.owners(items), max_bytes))
+            release_memory()
             for number, (members, member_sizes) in enumerate(parts):
                 groups = cut_row_groups(member_sizes, has_media=has_media)
                 tables = (rows.table(members[group]) for group in groups)
@@ -147,12 +149,13 @@ def raters_of(rows: ReleaseRows, items: Indices, attributes: Mapping[str, Mappin
 
 
 def _cut_by_owner(
-    items: Indices, sizes: Sequence[int], owners: Sequence[str], max_bytes: int
+    items: Indices, sizes: Sequence[int], owners: pa.ChunkedArray, max_bytes: int
 ) -> Iterator[tuple[Indices, list[int]]]:
     """Yield the items of each file with their sizes: all rows of an owner in one, unless that is too large."""
     by_item = np.asarray(sizes, np.int64)
-    names, owner_of = np.unique(np.asarray(owners, object), return_inverse=True)
-    hashes = np.array([int(sha256_of(name)[:8], 16) for name in names], np.int64)
+    encoded = combined(owners.dictionary_encode())
+    owner_of = encoded.indices.to_numpy()
+    hashes = np.array([int(sha256_of(name)[:8], 16) for name in encoded.dictionary.to_pylist()], np.int64)
     count = 1
     while count < _MAX_FILES and _is_overfull(hashes % count, owner_of, by_item, max_bytes):
         count *= 2

@@ -1,6 +1,6 @@
 """The hash of a content: of columns and rows, whatever wrote their bytes, and read back from the shards."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -12,12 +12,13 @@ from pyarrow import parquet
 from curate.corpus.identity import join_objects, json_rows, json_values
 from curate.files import canonical_json
 from curate.labels import Feature
-from curate.release.diff import read_shards
+from curate.release.diff import open_shards, read_rows
 from curate.release.features import MEDIA
 from curate.release.manifest import Manifest, content_hash
-from curate.release.read import open_shard
-from curate.release.shards import SPLIT_COLUMN
+from curate.release.read import Shard, open_shard
 from curate.release.signals import FEATURES, FOLDER, sum_signals
+
+_ROWS = 20_000
 
 
 def content_header(
@@ -42,12 +43,12 @@ def read_content_hash(folder: Path, manifest: Manifest) -> str:
 
     Raises ``WorkspaceUnusable`` for a shard that cannot be read.
     """
-    table, features = read_shards(folder, manifest.files)
+    shards, features = open_shards(folder, manifest.files)
     raters = [parquet.read_table(folder / file.path) for file in manifest.files if file.path.startswith("raters/")]
     table_of_raters = pa.concat_tables(raters) if raters else None
     signals = read_signal_hashes(folder, manifest)
     header = content_header(features, manifest.label_schema_sha256, table_of_raters, signals)
-    return content_hash(header, _lines(table, features, manifest))
+    return content_hash(header, _lines(shards, sorted(features), manifest))
 
 
 def read_signal_hashes(folder: Path, manifest: Manifest) -> dict[str, str]:
@@ -61,12 +62,17 @@ def read_signal_hashes(folder: Path, manifest: Manifest) -> dict[str, str]:
     return sum_signals(parts).hashes
 
 
-def _lines(table: pa.Table, features: Mapping[str, Feature], manifest: Manifest) -> Iterator[bytes]:
-    names = sorted(features)
+def _lines(shards: Sequence[tuple[str, Shard]], names: Sequence[str], manifest: Manifest) -> Iterator[bytes]:
     for split in manifest.splits:
-        rows = table.filter(pc.equal(table[SPLIT_COLUMN], split)).sort_by("item_id")
-        columns = [json_values(_blob_names(rows[name]) if name in MEDIA else rows[name]) for name in names]
-        yield from (content_line(split, row) for row in join_objects(rows.num_rows, names, columns))
+        members = [shard for shard in shards if shard[0] == split]
+        if not members:
+            continue
+        table = read_rows(members, names)
+        order = pc.sort_indices(table["item_id"])
+        for start in range(0, len(order), _ROWS):
+            rows = table.take(order.slice(start, _ROWS))
+            columns = [json_values(_blob_names(rows[name]) if name in MEDIA else rows[name]) for name in names]
+            yield from (content_line(split, row) for row in join_objects(rows.num_rows, names, columns))
 
 
 def _blob_names(paths: pa.ChunkedArray) -> pa.ChunkedArray:

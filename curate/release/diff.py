@@ -1,12 +1,13 @@
 """What differs between two releases: items that came and went, labels that changed, items in another split."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.corpus.identity import json_values
 from curate.errors import WorkspaceUnusable
@@ -16,7 +17,7 @@ from curate.labels.columns import EVIDENCE_COLUMNS, ITEM_COLUMNS
 from curate.labels.features import scalar
 from curate.release.features import MEDIA
 from curate.release.manifest import read_manifest
-from curate.release.read import open_shard
+from curate.release.read import Shard, open_shard
 from curate.release.schemes import SPLIT_PREFIX
 from curate.release.semver import Kind
 from curate.release.shards import SPLIT_COLUMN, ReleaseFile
@@ -101,10 +102,22 @@ class Content(NamedTuple):
 
     version: str
     label_schema_sha256: str
-    table: pa.Table
+    shards: Sequence[tuple[str, Shard]]
+    """With the split of each"""
     features: dict[str, Feature]
     signals: Mapping[str, str] = MappingProxyType({})
     """A hash of the rows of each signal"""
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return sum(shard.rows for _, shard in self.shards)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Read a column, or the splits of the rows. Raises ``WorkspaceUnusable``."""
+        if name == SPLIT_COLUMN:
+            return pa.chunked_array([pa.repeat(split, shard.rows) for split, shard in self.shards])
+        return read_rows(self.shards, [name])[name]
 
 
 def compare_releases(before: Path, after: Path) -> Difference:
@@ -117,15 +130,15 @@ def compare_releases(before: Path, after: Path) -> Difference:
 
 def compare(old: Content, new: Content) -> Difference:
     """Return how the content of a release differs from that of an earlier one."""
-    old_ids, new_ids = old.table["item_id"].to_pylist(), new.table["item_id"].to_pylist()
-    old_rows, new_rows = ({item: row for row, item in enumerate(ids)} for ids in (old_ids, new_ids))
-    common = [item for item in new_rows if item in old_rows]
+    old_ids, new_ids = (_first_rows(content.column("item_id")) for content in (old, new))
+    rows_before = pc.index_in(new_ids["item_id"], value_set=old_ids["item_id"])
+    common = new_ids.filter(rows_before.is_valid())
     pairs = _Pairs(
-        pa.array(common, pa.string()),
-        old.table.take(pa.array([old_rows[item] for item in common], pa.int64())),
-        new.table.take(pa.array([new_rows[item] for item in common], pa.int64())),
-        old.features | {SPLIT_COLUMN: scalar("string")},
-        new.features | {SPLIT_COLUMN: scalar("string")},
+        common["item_id"],
+        old_ids["row"].take(rows_before.drop_null()),
+        common["row"],
+        old._replace(features=old.features | {SPLIT_COLUMN: scalar("string")}),
+        new._replace(features=new.features | {SPLIT_COLUMN: scalar("string")}),
     )
     shared = [name for name in new.features if name in old.features and name != "item_id"]
     fields = [name for name in label_fields(new.features) if name in shared]
@@ -135,10 +148,10 @@ def compare(old: Content, new: Content) -> Difference:
         before=old.version,
         after=new.version,
         kind="none",
-        items_before=len(old_rows),
-        items_after=len(new_rows),
-        added=[item for item in new_rows if item not in old_rows],
-        removed=[item for item in old_rows if item not in new_rows],
+        items_before=old_ids.num_rows,
+        items_after=new_ids.num_rows,
+        added=_without(new_ids["item_id"], common["item_id"]),
+        removed=_without(old_ids["item_id"], common["item_id"]),
         resplit=pairs.changes(SPLIT_COLUMN),
         relabelled=relabelled,
         changed_texts=pairs.changes("text") if "text" in shared else [],
@@ -198,33 +211,37 @@ def in_words(value: Any, feature: Feature) -> str | None:
 class _Pairs(NamedTuple):
     """The rows of the items that both releases hold, in one order."""
 
-    items: pa.Array
-    before: pa.Table
-    after: pa.Table
-    old_features: Mapping[str, Feature]
-    new_features: Mapping[str, Feature]
+    items: pa.ChunkedArray
+    old_rows: pa.ChunkedArray
+    new_rows: pa.ChunkedArray
+    old: Content
+    new: Content
 
     def changes(self, name: str) -> list[Change]:
         """Return the items whose values of a column differ, in words."""
-        old, new = self.old_features[name], self.new_features[name]
+        before, after = self._values(name)
+        old, new = self.old.features[name], self.new.features[name]
         return [
             Change(
                 self.items[row].as_py(),
-                in_words(self.before[name][row].as_py(), old),
-                in_words(self.after[name][row].as_py(), new),
+                in_words(before[row].as_py(), old),
+                in_words(after[row].as_py(), new),
             )
-            for row in self._rows(name)
+            for row in self._rows(name, before, after)
         ]
 
     def differing(self, name: str) -> list[str]:
         """Return the items whose values of a column differ."""
-        return [self.items[row].as_py() for row in self._rows(name)]
+        return [self.items[row].as_py() for row in self._rows(name, *self._values(name))]
 
-    def _rows(self, name: str) -> list[int]:
-        before, after = self.before[name], self.after[name]
-        if before.type == after.type and before.equals(after) and self.old_features[name] == self.new_features[name]:
+    def _values(self, name: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+        """Return the values of a column before and after."""
+        return self.old.column(name).take(self.old_rows), self.new.column(name).take(self.new_rows)
+
+    def _rows(self, name: str, before: pa.ChunkedArray, after: pa.ChunkedArray) -> list[int]:
+        old, new = self.old.features[name], self.new.features[name]
+        if before.type == after.type and before.equals(after) and old == new:
             return []
-        old, new = self.old_features[name], self.new_features[name]
         if old == new:
             values = zip(json_values(before), json_values(after), strict=True)
             return [row for row, (value, new_value) in enumerate(values) if value != new_value]
@@ -236,6 +253,18 @@ class _Pairs(NamedTuple):
             for row, (value, new_value) in enumerate(pairs)
             if _key(value, old_common) != _key(new_value, new_common)
         ]
+
+
+def _first_rows(ids: pa.ChunkedArray) -> pa.Table:
+    """Return each id once, as ``item_id``, and as ``row`` the number of its first row."""
+    unique = pa.chunked_array([ids.unique()])
+    rows = pa.chunked_array([pa.array(range(len(ids)), pa.int64())]) if len(unique) == len(ids) else None
+    return pa.table({"item_id": unique, "row": pc.index_in(unique, value_set=ids) if rows is None else rows})
+
+
+def _without(ids: pa.ChunkedArray, others: pa.ChunkedArray) -> list[str]:
+    remaining: list[str] = ids.filter(pc.invert(pc.is_in(ids, value_set=others))).to_pylist()
+    return remaining
 
 
 def _key(value: Any, feature: Feature) -> bytes:
@@ -271,12 +300,12 @@ def _named(value: Any, feature: Feature) -> Any:
 def read_content(folder: Path) -> Content:
     """Read what is compared of the release in a folder. Raises ``WorkspaceUnusable`` if it holds none."""
     manifest = read_manifest(folder)
-    rows = read_shards(folder, manifest.files)
+    rows = open_shards(folder, manifest.files)
     return Content(manifest.version, manifest.label_schema_sha256, *rows, manifest.signals)
 
 
-def read_shards(folder: Path, files: Iterable[ReleaseFile]) -> tuple[pa.Table, dict[str, Feature]]:
-    """Read the rows of the shards among ``files``, as in ``Content``, and their features.
+def open_shards(folder: Path, files: Iterable[ReleaseFile]) -> tuple[list[tuple[str, Shard]], dict[str, Feature]]:
+    """Return the shards among ``files``, as in ``Content``, and their features.
 
     Raises ``WorkspaceUnusable`` if a file is not a shard, or shards differ in their columns.
     """
@@ -290,7 +319,10 @@ def read_shards(folder: Path, files: Iterable[ReleaseFile]) -> tuple[pa.Table, d
         raise WorkspaceUnusable(
             f"release {folder}: its shards have different columns", hint="restore the release from a copy"
         )
-    # Media are named by the hash of their bytes.
-    columns = [f"{name}.path" if name in MEDIA else name for name in features]
-    tables = [shard.read(columns).append_column(SPLIT_COLUMN, pa.repeat(split, shard.rows)) for split, shard in shards]
-    return pa.concat_tables(tables), features
+    return shards, features
+
+
+def read_rows(shards: Sequence[tuple[str, Shard]], names: Sequence[str]) -> pa.Table:
+    """Return some columns of all rows; media are named by the hash of their bytes."""
+    columns = [f"{name}.path" if name in MEDIA else name for name in names]
+    return pa.concat_tables([shard.read(columns) for _, shard in shards])

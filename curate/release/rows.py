@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,14 +16,15 @@ from curate.corpus.pseudonyms import pseudonym
 from curate.corpus.sessions import COLUMNS as SESSION_COLUMNS
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema, arrow_type
+from curate.memory import release_memory
 from curate.release.columns import (
     Column,
     DistinctValues,
     Indices,
     combined,
     find_rows,
-    nullable,
     take_column,
+    take_rows,
     to_struct,
 )
 from curate.release.features import MEDIA, released_features
@@ -50,9 +52,12 @@ class ReleaseRows:
     """Released rows by the index of their item in ``item_ids``; ``audio`` and ``face`` hold names of blobs."""
 
     def __init__(
-        self, tables: ReleaseTables, labels: LabelSchema, *, secret: bytes, columns: Sequence[str] = ()
+        self, tables: ReleaseTables, labels: LabelSchema, *, secret: bytes, folder: Path, columns: Sequence[str] = ()
     ) -> None:
-        """``columns`` are further ones of the items, such as their splits in several schemes."""
+        """Join the tables; for many items on disk, in a file without a name in ``folder``.
+
+        ``columns`` are further ones of the items, such as their splits in several schemes.
+        """
         self._schema = labels
         self.features = released_features(labels, columns)
         """Every column in order"""
@@ -62,15 +67,22 @@ class ReleaseRows:
         self._items = tables.items
         self.item_ids = self._items["item_id"]
         """The ids of all items, in release order"""
-        self._sources, self._labels, self._prelabels = tables.sources, tables.labels, tables.prelabels
+        self._labels, self._prelabels = tables.labels, tables.prelabels
         self.source_numbers: Indices = combined(self._items["source_id"].dictionary_encode()).indices.to_numpy()
         """A number for the source of each item"""
-        self._source_rows = find_rows(self._items["source_id"], self._sources["source_id"])
         self._label_rows = find_rows(self.item_ids, self._labels["item_id"])
         self._prelabel_rows = self._find_prelabels()
-        self._label_values = self._distinct(tables.labels)
-        self._prelabel_values = self._distinct(tables.prelabels)
-        self._soft = DistinctValues(tables.labels["soft"], self._soft_labels, self._soft_kinds())
+        release_memory()
+        source_rows = find_rows(self._items["source_id"], tables.sources["source_id"])
+        self._sources, _ = take_rows(tables.sources, [*SOURCE_COLUMNS, "participant"], source_rows, folder)
+        of_labels = [name for name in self._labels.column_names if name not in ("item_id", "evidence")]
+        self._labels, self._label_rows = take_rows(self._labels, of_labels, self._label_rows, folder)
+        of_prelabels = [*PRELABEL_COLUMNS, *labels.fields]
+        self._prelabels, self._prelabel_rows = take_rows(self._prelabels, of_prelabels, self._prelabel_rows, folder)
+        release_memory()
+        self._label_values = self._distinct(self._labels)
+        self._prelabel_values = self._distinct(self._prelabels)
+        self._soft = DistinctValues(self._labels["soft"], self._soft_labels, self._soft_kinds())
         acts = current_judgements(tables.annotations, with_skipped=True)
         self._acts = acts.sort_by([("item_id", "ascending"), ("judgement_id", "ascending")])
         self._acts = self._acts.filter(pc.is_in(self._acts["item_id"], value_set=self.item_ids))
@@ -82,8 +94,6 @@ class ReleaseRows:
         starts = np.searchsorted(act_items, np.arange(len(self.item_ids) + 1))
         self._act_starts, self._act_ends = starts[:-1], starts[1:].copy()
         self._positions = positions_of(self._acts)
-        participants = self._sources["participant"].take(nullable(self._source_rows))
-        self._owners = combined(pc.coalesce(participants, self._items["source_id"]))
         self._is_hidden = np.zeros(len(self.item_ids), np.bool_)
 
     def select(self, *, reviewed_only: bool = False) -> Indices:
@@ -104,10 +114,10 @@ class ReleaseRows:
         rows = pa.array(items)
         return any(self._items[name].take(rows).null_count < len(items) for name in MEDIA)
 
-    def owners(self, items: Indices) -> list[str]:
+    def owners(self, items: Indices) -> pa.ChunkedArray:
         """Return whose each of these items is: the participant's, or else its source's."""
-        owners: list[str] = self._owners.take(pa.array(items)).to_pylist()
-        return owners
+        rows = pa.array(items)
+        return pc.coalesce(self._sources["participant"].take(rows), self._items["source_id"].take(rows))
 
     def acts(self, items: Indices) -> tuple[pa.Table, pa.Array, pa.Array, pa.Array]:
         """Return the acts on these items, in order, with the id of the item, the rater and the position of each."""
@@ -124,7 +134,7 @@ class ReleaseRows:
 
     def columns(self, items: Indices, *, with_json: bool = False) -> dict[str, Column]:
         """Return the columns of a release for these items, in order; fields hold released values."""
-        rows = {"items": items, "sources": self._source_rows[items], "labels": self._label_rows[items]}
+        rows = {"items": items, "sources": items, "labels": self._label_rows[items]}
         tables = {"items": self._items, "sources": self._sources, "labels": self._labels}
 
         def take(table: str, name: str) -> Column:

@@ -9,6 +9,7 @@ from pyarrow import parquet
 
 from curate.files import sha256_of_file
 from curate.labels import Feature
+from curate.memory import drop_mapped_pages
 from curate.release.features import MEDIA, arrow_schema
 from curate.storage.blobs import BlobMissing, Blobs
 
@@ -76,6 +77,8 @@ def write_shard(path: Path, groups: Iterable[pa.Table], features: Mapping[str, F
             loaded = _with_media(group, schema, blobs)
             writer.write_table(loaded, row_group_size=loaded.num_rows)
             written += loaded.num_rows
+            del group, loaded
+            drop_mapped_pages()
     return written
 
 

@@ -55,9 +55,7 @@ def read_ids(path: Path) -> tuple[pa.Table, set[str]]:
     Rows that are of no item have null as ``item_id``.
     """
     try:
-        schema = parquet.read_schema(path)
-        columns = [name for name in (*_ID_COLUMNS, *_RATERS, "judgements") if name in schema.names]
-        rows = parquet.read_table(path, columns=columns)
+        rows = parquet.read_table(path, columns=_columns_with_ids(path))
         names: set[str] = set()
         for name in _RATERS:
             if name in rows.column_names:
@@ -81,6 +79,17 @@ def read_other_files(path: Path) -> pa.Table:
     files = rows[OTHER_FILES].combine_chunks()
     items = rows["item_id"].take(pc.list_parent_indices(files))
     return pa.table({"item_id": items, "source_id": pc.struct_field(pc.list_flatten(files), "source_id")})
+
+
+def _columns_with_ids(path: Path) -> list[str]:
+    """Return the columns that say whose the rows of a shard are: of ``judgements``, which can be large, the raters."""
+    schema = parquet.read_metadata(path).schema
+    paths = [schema.column(index).path for index in range(len(schema))]
+    return [
+        name
+        for name in paths
+        if name in (*_ID_COLUMNS, *_RATERS) or (name.startswith("judgements.") and name.rpartition(".")[2] in _RATERS)
+    ]
 
 
 def _raters(judgements: pa.ChunkedArray) -> set[str]:

@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 from curate.corpus.errata import Erratum
 from curate.corpus.errata import to_lines as to_lines_of
 from curate.labels import LabelSchema
+from curate.memory import drop_mapped_pages
 from curate.release.columns import Indices
 from curate.release.configurations import Configuration, Writer, raters_of
 from curate.release.content import content_header, content_line
-from curate.release.diff import Content, compare, read_content, read_shards
+from curate.release.diff import Content, compare, open_shards, read_content
 from curate.release.features import MEDIA
 from curate.release.history import Step, change_log, first_step, step_after_withdrawal
 from curate.release.manifest import CHANGES, ERRATA, Manifest, content_hash
@@ -96,6 +97,7 @@ def plan_release(
                 media = _media_sizes([columns[name].values for name in MEDIA], blobs)
                 sizes[split] += [len(line) + size for line, size in zip(encoded, media, strict=True)]
                 yield from encoded
+                drop_mapped_pages()
 
     placed = items[splits.take(pa.array(items)).is_valid().to_numpy(False)]
     table = None if raters is None else raters_of(rows, placed, raters)
@@ -142,7 +144,7 @@ def write_release(
         if signals:
             writer.write_features(signals, rows, plan.splits, max_shard_bytes)
         files = writer.files
-        content = Content("", labels.sha256, *read_shards(folder, files), plan.signals.hashes)
+        content = Content("", labels.sha256, *open_shards(folder, files), plan.signals.hashes)
         history = next_history(releases, header.recipe, content, version=header.version, errata=len(errata))
         build.version = history[-1].version
         texts = {**documents(Written(history, writer.configurations, tuple(files))), CHANGES: change_log(history)}
@@ -178,7 +180,7 @@ def next_history(
     newest = next((manifest for manifest in reversed(used) if manifest.recipe == recipe), None)
     if newest is None:
         version = version or (str(parse_version(used[-1].version).after("major")) if used else None)
-        return (first_step(content.table.num_rows, version=version).model_copy(update={"errata": errata}),)
+        return (first_step(content.rows, version=version).model_copy(update={"errata": errata}),)
     new = max(0, errata - sum(step.errata for step in newest.history))
     if newest.version not in {manifest.version for manifest in releases.manifests(recipe)}:
         remaining = next(
@@ -186,7 +188,7 @@ def next_history(
             for entry in releases.withdrawn()
             if entry.manifest.version == newest.version
         )
-        rows = content.table.num_rows
+        rows = content.rows
         is_same_schema = newest.label_schema_sha256 == content.label_schema_sha256
         step = step_after_withdrawal(newest.version, used[-1].version, rows, is_same_schema=is_same_schema)
         gone = sum(newest.splits.values()) - remaining

@@ -20,6 +20,7 @@ from curate.corpus.view import Corpus
 from curate.document import nearest, read_text
 from curate.files import digest, sha256_of
 from curate.labels import LabelSchema
+from curate.memory import release_memory
 from curate.release.columns import combined
 from curate.release.licences import check_licences, combine_licences
 from curate.release.manifest import Manifest
@@ -136,16 +137,20 @@ class Export(DriverStage, Dividing):
             reason = "no item has been reviewed yet" if self.reviewed_only and tables.items.num_rows else "no items"
             reason = "; ".join([reason, *expired.sentences()])
             return Receipt(False, {"items": 0}, f"nothing to release: {reason}")
+        release_memory()
         combination = combine_licences(licences_of(tables, selected))
         if self.licence_override is None:
             check_licences(combination)
         divided = divide_release(corpus, tables, schemes, tools.labels, selected=selected)
+        release_memory()
         facts, separated = prove(divided, tables, schemes, self._rules(), tools.labels, self.hidden)
         is_hidden = pc.is_in(divided.primary, value_set=pa.array(self.hidden, pa.string()))
         texts = released_texts(corpus, tools, tables, is_hidden)
         tables = tables._replace(items=texts.with_columns(divided.with_columns(tables.items)))
         further = [*(f"{SPLIT_PREFIX}{name}" for name in list(schemes)[1:]), *texts.columns]
-        rows = ReleaseRows(tables, tools.labels, secret=corpus.workspace.secret, columns=further)
+        release_memory()
+        workspace = corpus.workspace
+        rows = ReleaseRows(tables, tools.labels, secret=workspace.secret, folder=workspace.local, columns=further)
         items = np.flatnonzero(divided.primary.is_valid().to_numpy(False))
         rows.hide(np.flatnonzero(is_hidden.to_numpy(False)))
         names = next(iter(schemes.values())).names or divided.names
@@ -162,6 +167,7 @@ class Export(DriverStage, Dividing):
             raters=raters,
             signals=signals,
         )
+        release_memory()
         if same := self._same(releases, recipe, plan.content_sha256, errata):
             self._note(corpus, tools, schemes, plan, lacking)
             return _unchanged(same, expired)
@@ -181,6 +187,7 @@ class Export(DriverStage, Dividing):
             *texts.sentences(),
         ]
         people = people_facts(corpus, tables, plan, tools)
+        release_memory()
         manifest = write_release(
             plan,
             rows,

@@ -36,8 +36,9 @@ def card_facts(
     """Return the facts of a card apart from statistics, and from those of ``people_facts``."""
     fields = labels.fields
     taxonomies = [field.scored_taxonomy for field in fields.values() if field.scored_taxonomy is not None]
-    in_sessions = _released(tables, plan).filter(_released(tables, plan)["session"].is_valid())
-    languages = _released(tables, plan)["language"].drop_null().unique().to_pylist()
+    languages = _released(tables, plan, "language").drop_null().unique().to_pylist()
+    sessions, sources = (_released(tables, plan, name) for name in ("session", "source_id"))
+    in_sessions = (sources.filter(sessions.is_valid()), sessions)
     return CardFacts(
         name=makers.title or header.recipe.replace("_", " "),
         version=written.history[-1].version,
@@ -51,7 +52,7 @@ def card_facts(
         separations=separated,
         configurations=written.configurations,
         signals=plan.signals.facts,
-        sessions=tuple(pc.count_distinct(in_sessions[name]).as_py() for name in ("source_id", "session")),
+        sessions=tuple(pc.count_distinct(values).as_py() for values in in_sessions),
         languages=sorted(language for language in languages if len(language) == _ISO_639_1),
         labels={name: field.labels for name, field in fields.items() if field.labels},
         definitions={
@@ -65,7 +66,7 @@ def card_facts(
 
 def licence_notes(corpus: Corpus, tables: ReleaseTables, plan: Plan) -> list[str]:
     """Return the licence notes of the detectors that found the released faces."""
-    faces = _released(tables, plan)["face_id"].drop_null()
+    faces = _released(tables, plan, "face_id").drop_null()
     tracks = corpus.read("faces", ["face_id", "detector"])
     tracks = tracks.filter(pc.is_in(tracks["face_id"], value_set=faces))
     return [note for detector in sorted(tracks["detector"].unique().to_pylist()) if (note := licence_note(detector))]
@@ -108,8 +109,8 @@ def media_left_out(corpus: Corpus, media: Collection[str], lacking: Sequence[str
     return notices
 
 
-def _released(tables: ReleaseTables, plan: Plan) -> pa.Table:
-    return tables.items.take(pa.array(np.concatenate(list(plan.splits.values()))))
+def _released(tables: ReleaseTables, plan: Plan, column: str) -> pa.ChunkedArray:
+    return tables.items[column].take(pa.array(np.concatenate(list(plan.splits.values()))))
 
 
 def _in_all_languages(words: Words | None) -> str:

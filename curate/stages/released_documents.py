@@ -60,14 +60,16 @@ def licence_facts(licence: str | None) -> dict[str, Any]:
 
 def people_facts(corpus: Corpus, tables: ReleaseTables, plan: Plan, tools: Tools) -> dict[str, Any]:
     """Return the facts of a card on agreement, instructions, models and consent, about the released items alone."""
-    released = tables.items.take(pa.array(np.concatenate(list(plan.splits.values()))))
+    released = tables.items["source_id"].take(pa.array(np.concatenate(list(plan.splits.values()))))
     acts = corpus.read("annotations", [*_ACTS, *tools.labels.fields])
     visible_indices = [pa.array(items) for split, items in plan.splits.items() if split not in plan.hidden]
-    visible = tables.items.take(pa.chunked_array(visible_indices, pa.int64()))
+    visible = tables.items.select(["item_id", "source_id", "speaker"]).take(
+        pa.chunked_array(visible_indices, pa.int64())
+    )
     visible_ids = visible["item_id"]
     judgements = current_judgements(acts.filter(pc.is_in(acts["item_id"], value_set=visible_ids)))
     sources = corpus.read("sources", ["source_id", "consent", "participant"])
-    consents = sources.filter(pc.is_in(sources["source_id"], value_set=released["source_id"]))["consent"].to_pylist()
+    consents = sources.filter(pc.is_in(sources["source_id"], value_set=released))["consent"].to_pylist()
     return {
         "agreement": _agreement(tools, judgements),
         **_audit(corpus, visible, judgements, sources, tools),

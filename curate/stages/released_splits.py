@@ -66,7 +66,8 @@ def divide_release(
     released, withheld = selected, 0
     for name, settings in schemes.items():
         earlier = releases.earlier_splits(recipe, settings.identity)
-        items = tables.items if not splits else tables.items.filter(released)
+        is_whole = not splits or pc.all(released).as_py()
+        items = tables.items if is_whole else tables.items.filter(released)
         made = split_items(
             items,
             tables.sources,

@@ -8,13 +8,13 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curate.errors import WorkspaceUnusable
+from curate.storage.columns import fill_columns, is_same_type
 from curate.storage.folder import Folder
 from curate.storage.panics import hiding_panics
+from curate.storage.snapshot import Snapshot
 
-_READ_AHEAD = {"batch_readahead": 2, "fragment_readahead": 1}
 _FILES_BEFORE_COMPACTION = 24
 _LOG = "_delta_log"
 
@@ -45,24 +45,25 @@ class Table:
 
         Returns an empty table if nothing was committed yet.
         """
+        with self.snapshot() as rows:
+            return rows.read(self.spec.schema.names if columns is None else columns, matching=matching)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """Yield the rows as they are now, whose columns can be read one after another."""
         from pyarrow import dataset
 
-        schema = self.spec.schema if columns is None else pa.schema([self.spec.schema.field(c) for c in columns])
         delta = self._open()
-        if delta is None:
-            return schema.empty_table()
         with self._errors():
+            if delta is None:
+                yield Snapshot(self.spec.schema, None)
+                return
             # Arrow's own reader on the list of live files: the library's wrapper calls back into Python from threads
             # that outlive the interpreter and abort it.
             paths = [str(path) for path in self.folder.fetch(_file_names(delta))]
-            live = dataset.dataset(paths, schema=_stored_schema(delta), format="parquet")
-            stored_columns = [name for name in schema.names if name in live.schema.names]
-            table = (
-                live.to_table(columns=stored_columns, **_READ_AHEAD)
-                if matching is None
-                else _select(live, stored_columns, *matching)
-            )
-        return fill_columns(table, schema)
+            stored_schema = _stored_schema(delta)
+            del delta
+            yield Snapshot(self.spec.schema, dataset.dataset(paths, schema=stored_schema, format="parquet"))
 
     def damages(self) -> list[str]:
         """Return what is wrong with the stored files: gone, of another size, or without the rows that were written."""
@@ -269,27 +270,6 @@ class Table:
             ) from error
 
 
-def fill_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return the columns of ``schema``, cast to their types; missing ones are null."""
-    arrays = [
-        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _select(live: Any, columns: Sequence[str], column: str, values: Collection[str]) -> pa.Table:
-    """Return the rows with certain values of a column, batch by batch.
-
-    Arrow's own filter fails on files that Delta's merge has written, with statistics of another type.
-    """
-    wanted = pa.array(list(values), pa.string())
-    batches = live.to_batches(columns=list(dict.fromkeys([*columns, column])))
-    parts = [batch.filter(pc.is_in(batch[column], value_set=wanted)) for batch in batches]
-    schema = pa.schema([live.schema.field(name) for name in dict.fromkeys([*columns, column])])
-    return pa.Table.from_batches([part for part in parts if part.num_rows], schema)
-
-
 def _properties(metadata: Mapping[str, str]) -> Any:
     from deltalake import CommitProperties
 
@@ -302,14 +282,3 @@ def _stored_schema(delta: Any) -> pa.Schema:
 
 def _file_names(delta: Any) -> list[str]:
     return [PurePosixPath(uri).name for uri in delta.file_uris()]
-
-
-def is_same_type(first: pa.DataType, second: pa.DataType) -> bool:
-    """Return whether two types hold the same values, whatever they call the members of a list."""
-    # Delta names the members of a list "element" where Arrow says "item".
-    if pa.types.is_list(first) and pa.types.is_list(second):
-        return is_same_type(first.value_type, second.value_type)
-    if pa.types.is_struct(first) and pa.types.is_struct(second):
-        names = [field.name for field in first] == [field.name for field in second]
-        return names and all(is_same_type(a.type, b.type) for a, b in zip(first, second, strict=True))
-    return bool(first == second)

@@ -39,7 +39,7 @@ def test_ids_of_stored_rows_never_change() -> None:
     )
 
 
-def test_an_act_without_a_time_is_the_oldest_wherever_it_is_read() -> None:
+def test_an_act_without_a_time_is_the_oldest_wherever_it_is_read(tmp_path) -> None:
     acts = [make_act(1, at=None, emotion=["anger"]), make_act(2, emotion=["happiness"])]
     for rows in (acts, acts[::-1]):
         annotations = make_table(rows)
@@ -49,7 +49,7 @@ def test_an_act_without_a_time_is_the_oldest_wherever_it_is_read() -> None:
         tables = ReleaseTables(
             items, make_table([], "sources"), make_table([], "prelabels"), annotations, make_table([], "labels")
         )
-        (released,) = ReleaseRows(tables, LABELS, secret=b"").table(np.arange(1)).to_pylist()
+        (released,) = ReleaseRows(tables, LABELS, secret=b"", folder=tmp_path).table(np.arange(1)).to_pylist()
         assert label["emotion"] == ["happiness"]
         (judgement,) = released["judgements"]
         assert judgement["emotion"] == LABELS.fields["emotion"].to_release(["happiness"])

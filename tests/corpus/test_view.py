@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from curate.corpus import live, view
 from curate.corpus.live import LiveWork
 from curate.corpus.sources import RawFolders, SourceMissing
 from curate.corpus.spec import parent_column, parse_type, repeats_column, table_spec
@@ -35,6 +37,26 @@ def test_items_of_earlier_settings_and_repeats_are_left_out(corpus: Corpus) -> N
     corpus.append("labels", [{"item_id": item} for item in ("a", "b", "old")], metadata={})
     assert corpus.read("labels")["item_id"].to_pylist() == ["a"]
     assert corpus.read("faces").num_rows == 0
+
+
+def test_large_tables_are_read_alike(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus.table("items").commit([{"item_id": "0", "text": None, "work": "now"}], metadata={})
+    in_memory = [corpus.read("items"), corpus.read("items", ["work", "text"], with_repeats=True), corpus.read("faces")]
+    monkeypatch.setattr(view, "LARGE_ROWS", 0)
+    on_disk = [corpus.read("items"), corpus.read("items", ["work", "text"], with_repeats=True), corpus.read("faces")]
+    assert on_disk[0]["item_id"].to_pylist() == ["0", "a"]
+    assert [table.equals(other) for table, other in zip(in_memory, on_disk, strict=True)] == [True] * 3
+
+
+def test_whether_work_is_asked_for_is_known_in_blocks_and_for_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "_BLOCK", 2)
+    asked_for = LiveWork.of([f"w{n}" for n in range(9)], ["v"])
+    works = pa.chunked_array([["w8", None, "x", "v"], ["w0"]], pa.string())
+    assert asked_for.contains(works).to_pylist() == [True, False, False, True, True]
+    assert asked_for.contains(works.slice(1, 1)).to_pylist() == [False]
+    assert asked_for.contains(works.slice(3, 1)).to_pylist() == [True]
+    assert LiveWork.of().contains(works).to_pylist() == [False] * 5
+    assert asked_for.contains(works.slice(0, 0)).to_pylist() == []
 
 
 def test_a_column_changes_in_current_rows_alone(corpus: Corpus) -> None:

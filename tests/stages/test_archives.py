@@ -18,7 +18,7 @@ from curate.corpus.sources import RawFolders, SourceMissing
 from curate.errors import InvalidInput
 from curate.pipeline.forget.scope import Scope
 from curate.pipeline.forget.takedown import forget, plan_forgetting
-from curate.stages.ingest.archived import _matches
+from curate.stages.ingest.matching import matches_glob
 from curate.stages.ingest.stage import Ingest
 from curate.storage.cache import cache_folder
 from curate.storage.workspace import Workspace
@@ -311,4 +311,4 @@ def test_tables_in_archives_and_a_whole_run(tmp_path):
     ],
 )
 def test_globs_on_names(pattern, path, expected):
-    assert _matches(path.split("/"), pattern.split("/")) is expected
+    assert matches_glob(path.split("/"), pattern.split("/")) is expected

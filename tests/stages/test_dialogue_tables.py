@@ -28,7 +28,7 @@ def sentences(result) -> dict[int, str]:
 
 
 def test_turns_in_the_order_of_their_numbers(tmp_path):
-    lines = ["talk,turn,who,words", "d,10,B,last", "d,2,A,first", "e,x,A,alone", "d,3,,second"]
+    lines = ["talk,turn,who,words", "d,10,B,last", "d,2,A,first", "e,x,A,alone", "d,3,,second", "d,inf,A,never"]
     result = mapped(tmp_path, TURNS, lines)
     (dialogue,) = map(json.loads, result.items["dialogue"])
     assert dialogue == [
@@ -36,7 +36,10 @@ def test_turns_in_the_order_of_their_numbers(tmp_path):
         {"speaker": None, "text": "second"},
         {"speaker": "B", "text": "last"},
     ]
-    assert sentences(result) == {4: "'x' is not a number, as other turns are"}
+    assert sentences(result) == {
+        4: "'x' is not a number, as other turns are",
+        6: "'inf' is not a number, as other turns are",
+    }
 
 
 def test_turns_that_are_items_have_those_around_them(tmp_path):
@@ -100,7 +103,7 @@ def test_words_by_their_place_and_in_lists(tmp_path):
     assert [span["text"] for span in judgement["causes"]["spans"]] == ["\U0001f600 sad", "he left"]
     assert sentences(result) == {
         2: "a span from 1 to 9 is not in a text of 3 characters",
-        3: "end has 1 members, and another list of the row 2",
+        3: "end has 1 member, and another list of the row 2",
         4: "'-1' is not a number of characters: start",
     }
 

@@ -1,10 +1,8 @@
 """Files of tiers as tables of a recipe: their annotations become items that are stretches of recordings."""
 
-import wave
 from copy import deepcopy
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from curate.annotation.importing.check import mapping_problems
@@ -21,7 +19,7 @@ from curate.stages.tables.tiers import COLUMNS
 from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe
 from tests.support.runs import run_quietly
-from tests.support.tiers import make_eaf, make_nova
+from tests.support.tiers import make_eaf, make_nova, make_wav
 
 STRETCHES = {
     "table": "*.eaf",
@@ -35,14 +33,6 @@ STRETCHES = {
         "speaker": "participant",
     },
 }
-
-
-def make_wav(path: Path, seconds: float = 6.0) -> Path:
-    samples = (np.random.default_rng(0).normal(size=int(seconds * 16_000)) * 3_000).astype(np.int16)
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, 16_000, 0, "NONE", ""))
-        file.writeframes(samples.tobytes())
-    return path
 
 
 def make_session(folder: Path) -> None:

@@ -160,9 +160,10 @@ def _ordered(frame: "pl.DataFrame") -> "tuple[pl.DataFrame, pl.DataFrame]":
     first = first.with_columns(numbers.alias(_ORDER))
     if numbers.null_count() == first.height:
         return first.drop(_ORDER), repeated
-    odd = first.filter(pl.col(_ORDER).is_null() | pl.col(_ORDER).is_nan())
+    is_number = pl.col(_ORDER).is_finite().fill_null(False)
+    odd = first.filter(~is_number)
     sentence = pl.concat_str(quoted(_NAME), pl.lit(" is not a number, as other turns are"))
-    first = first.filter(pl.col(_ORDER).is_not_nan() & pl.col(_ORDER).is_not_null())
+    first = first.filter(is_number)
     first = first.with_row_index("<row>").with_columns(pl.col("<row>").min().over(_GROUP))
     ordered = first.sort("<row>", _ORDER, maintain_order=True).drop("<row>", _ORDER)
     return ordered, pl.concat([repeated, problems_of(odd, sentence)])

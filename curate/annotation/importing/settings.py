@@ -136,8 +136,9 @@ class Table(_Settings):
     """Where the rows of a JSON, JSON lines or Parquet file are, as a path of JMESPath to lists within its objects, such
     as ``dialogues[].turns[]``. Columns are then members of a row, paths in it such as ``speaker.name``, ``^id`` for the
     member ``id`` of the object that holds the row, ``^^id`` of what holds that, ``<index>`` for its place in its list
-    from 0 (of what is in no list: in its file), ``^labels[<index>]`` for the member of another list at that place,
-    ``<key>`` for the name of the member it is in, and ``<value>`` for a row that is a text or number."""
+    from 0 (of what is in no list: in its file), ``<list>`` for that of its list in a list of lists,
+    ``^labels[<index>]`` for the member of another list at the row's place, ``<key>`` for the name of the member it is
+    in, and ``<value>`` for a row that is a text or number."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
     """What separates cells; by default the character that gives most of the columns used."""
     quotes: bool = True

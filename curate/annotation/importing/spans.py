@@ -11,6 +11,7 @@ from curate.annotation.importing.turn_settings import Linked, Marks, SpanMarks
 from curate.annotation.importing.value_settings import Value
 from curate.annotation.importing.values import CODE, Coded, similar, text_of, translate
 from curate.labels import Field
+from curate.sentences import count_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -130,7 +131,8 @@ def _spans(
     lists = {name: values for name, values in members.items() if isinstance(values, list)}
     count = max(map(len, lists.values()), default=1)
     if uneven := [name for name, values in lists.items() if len(values) != count]:
-        raise ValueError(f"{uneven[0]} has {len(lists[uneven[0]])} members, and another list of the row {count}")
+        members_of = count_of(len(lists[uneven[0]]), "member")
+        raise ValueError(f"{uneven[0]} has {members_of}, and another list of the row {count}")
     if not lists and all(value is None for name, value in members.items() if name in ("label", "turn")):
         return
     for number in range(count):

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.splitting.keys import column_of
+from curate.memory import release_memory
 
 
 class Separation(NamedTuple):
@@ -26,7 +27,9 @@ def separations(items: pa.Table, splits: pa.Array, keys: Iterable[str]) -> list[
 
     ``items`` has the column of every key.
     """
-    placed = items.append_column("split", splits).filter(splits.is_valid())
+    keys = list(keys)
+    placed = items.select(list(dict.fromkeys(map(column_of, keys)))).append_column("split", splits)
+    placed = placed.filter(splits.is_valid())
     result = []
     for key in keys:
         pairs = pa.table({"value": placed[column_of(key)], "split": placed["split"]})
@@ -34,5 +37,6 @@ def separations(items: pa.Table, splits: pa.Array, keys: Iterable[str]) -> list[
         by_value = pairs.group_by("value").aggregate([("split", "distinct")])
         several = by_value.filter(pc.greater(pc.list_value_length(by_value["split_distinct"]), 1))
         leaks = {str(row["value"]): sorted(row["split_distinct"]) for row in several.to_pylist()}
+        release_memory()
         result.append(Separation(key, pairs.num_rows, placed.num_rows, leaks))
     return result

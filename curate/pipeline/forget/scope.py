@@ -14,7 +14,7 @@ from curate.corpus.tombstones import Kind, Tombstone, Tombstones, now
 from curate.errors import InvalidInput
 from curate.release.takedown import read_ids
 from curate.release.versions import Releases
-from curate.storage.delta import fill_columns
+from curate.storage.columns import fill_columns
 from curate.storage.workspace import Workspace
 
 ScopeKind = Literal["source", "item", "participant", "annotator", "expired", "derived"]

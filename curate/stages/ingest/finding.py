@@ -17,7 +17,7 @@ from curate.stages.ingest.exclusion import outside_workspaces
 from curate.stages.ingest.files import file_input, share_sidecars, sidecar_paths
 from curate.stages.ingest.matching import LeadsOutside, match_files
 from curate.stages.ingest.post_files import POST_SUFFIXES, post_inputs
-from curate.storage.delta import fill_columns
+from curate.storage.columns import fill_columns
 
 _SIDECAR = pa.struct(
     [

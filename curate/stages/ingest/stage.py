@@ -53,7 +53,7 @@ from curate.stages.ingest.tables import (
 from curate.stages.ingest.urls.listing import LinkInputs, link_findings, link_inputs, unread_links, url_problems
 from curate.stages.ingest.urls.settings import Urls
 from curate.stages.tables.mapped import table_problems
-from curate.storage.delta import fill_columns
+from curate.storage.columns import fill_columns
 
 _BYTES_PER_CPU_S = 1_000_000
 _BATCH_FILES, _BATCH_POSTS, _BATCH_RECORDS, _BATCH_BYTES = 8, 2_048, 25_000, 1_000_000

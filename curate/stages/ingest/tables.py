@@ -32,7 +32,7 @@ from curate.stages.tables.audformat import database_files
 from curate.stages.tables.mapped import Mapped, map_tables
 from curate.stages.tables.sheets import SUFFIXES as SHEETS
 from curate.stages.tables.sheets import hidden_sheets
-from curate.storage.delta import fill_columns
+from curate.storage.columns import fill_columns
 
 if TYPE_CHECKING:
     import polars as pl

@@ -22,6 +22,7 @@ from curate.media.speech.speakers import turn_files
 from curate.media.speech.voices import D_VECTORS
 from curate.media.words.alignment import is_wanted
 from curate.media.words.whisper import model_hash, model_problem
+from curate.memory import trim_memory
 from curate.stages.capabilities import Concluded, Divided, Parted, Parts
 from curate.stages.contract import Outcome, Problem, Rejection, Tools
 from curate.stages.preprocess.across_sources import compare_sources, namesakes, repeated_sources
@@ -197,7 +198,10 @@ class Preprocess(PreprocessSettings, Parted, Concluded, Divided):
             source = plan_source(row, path, self, tools, rows)
             points = find_cut_points(source, path, self.chunk_s)
             if points:
-                return split_source(source, points, tools.blobs)
+                chunks = split_source(source, points, tools.blobs)
+                del source
+                trim_memory()
+                return chunks
             add_chunk(source, path, self, self.filters, tools, rows)
             tell_of_table(row, rows.items)
         return ()
