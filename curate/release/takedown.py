@@ -55,7 +55,8 @@ def read_ids(path: Path) -> tuple[pa.Table, set[str]]:
     Rows that are of no item have null as ``item_id``.
     """
     try:
-        rows = parquet.read_table(path, columns=_columns_with_ids(path))
+        with parquet.ParquetFile(path) as file:
+            rows = file.read(columns=_columns_with_ids(path))
         names: set[str] = set()
         for name in _RATERS:
             if name in rows.column_names:
