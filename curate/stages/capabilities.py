@@ -68,6 +68,13 @@ class Divided(Stage):
         """Return why a source gives no item, by its kind and texts; empty if it does."""
 
 
+class JudgementRows(NamedTuple):
+    """Judgements, and counts of what else people said that the settings do not read, by what it is."""
+
+    table: pa.Table
+    left_out: Mapping[str, int]
+
+
 class Judged(Stage):
     """Brings judgements that others made of its inputs, such as votes in a table."""
 
@@ -83,7 +90,7 @@ class Judged(Stage):
         """Return the files that hold them; None if these are not at hand."""
 
     @abstractmethod
-    def judgements(self, tools: Tools) -> pa.Table | None:
+    def judgements(self, tools: Tools) -> "JudgementRows | None":
         """Return a row for each judgement (see ``curate.stages.tables.mapped``); None if there are none."""
 
 

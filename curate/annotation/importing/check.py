@@ -33,6 +33,8 @@ def mapping_problems(table: Table, labels: LabelSchema | None) -> Iterator[tuple
                 yield from (((form, name, *path), problem) for path, problem in _mark_problems(entry, field))
                 continue
             taxonomy = field.scored_taxonomy or (field.graded_taxonomy if form == "ticks" else None)
+            if form == "long" and field.marked_taxonomy is not None:
+                taxonomy = field.marked_taxonomy
             if form in ("votes", "ticks") and taxonomy is None:
                 yield (form, name), f"{name} has no labels, so it cannot come from {form}: use long or wide"
                 continue
@@ -44,7 +46,7 @@ def mapping_problems(table: Table, labels: LabelSchema | None) -> Iterator[tuple
             targets = entry if named == "" else getattr(entry, named) if named else {}
             for column, label in targets.items():
                 try:
-                    if label is not None:
+                    if label is not None and label not in field.link_names:
                         find_label(label, taxonomy)
                 except ValueError as error:
                     yield (form, name, *([named] if named else []), column), f"{error}{nearest(label, taxonomy.names)}"

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from curate.annotation.importing.answers import find_label, to_answer, to_column, to_graded, to_labels
+from curate.annotation.importing.holding import column_type, to_cell
 from curate.annotation.importing.item_settings import Item
 from curate.annotation.importing.marked_time import marked_times
+from curate.annotation.importing.provenance import ACT, by_field, from_json
 from curate.annotation.importing.rows import CLOCK, KEY, LINE, problems_of, quoted
 from curate.annotation.importing.settings import FILE_COLUMN, Table, Ticks
 from curate.annotation.importing.spans import MarkedRows, marked
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 
     from curate.labels.taxonomy import Taxonomy
 
-FACTS = (KEY, FILE_COLUMN, LINE, "annotator", "arm", CLOCK)
-"""What a judgement has besides its answers."""
+FACTS = (KEY, FILE_COLUMN, LINE, "annotator", "arm", CLOCK, "act")
+"""What a judgement has besides its answers; ``act`` is a ``Provenance`` as JSON, null in tables."""
 MAX_VOTES = 100_000
 MAX_JUDGEMENTS = 50_000_000
 _TRUE = frozenset({"true", "1", "1.0", "yes", "y", "t", "x"})
@@ -47,16 +49,20 @@ def judgements_of(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> J
 
     problems: list[pl.DataFrame] = []
     named: dict[str, pl.Series] = {}
-    for name, value in (("annotator", table.rater), ("arm", table.arm)):
+    if table.format is not None:
+        frame = frame.filter(pl.col(ACT).is_not_null())
+    for name, value in (("annotator", table.judge), ("arm", table.arm)):
         nulls = pl.repeat(None, frame.height, dtype=pl.String, eager=True)
         texts, wrong = (nulls, None) if value is None else read_texts(frame, value, name)
         named[name] = texts.rename(name)
         if wrong is not None:
             problems.append(wrong)
+            if name == "annotator" and table.format is not None:
+                continue  # an export may not name its raters
             blank = frame.filter(texts.is_null()).join(wrong, on=[FILE_COLUMN, LINE], how="anti")
             part_name = "rater" if name == "annotator" else name
             problems.append(problems_of(blank, f"the row does not say which {part_name} it is of", part=part_name))
-    frame = frame.with_columns(*named.values(), pl.lit(None, pl.String).alias(CLOCK))
+    frame = frame.with_columns(*named.values(), pl.lit(None, pl.String).alias(CLOCK), _acts(frame, table))
     rejected = pl.concat([*problems, problems_of(frame.clear(), "")])
     frame = _without(frame, rejected)
     fields = labels.fields
@@ -76,13 +82,26 @@ def judgements_of(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> J
     elif table.ticks:
         parts = [_ticks(frame, fields[name], ticks) for name, ticks in table.ticks.items()]
     else:
-        parts = [_long(frame, table.long, fields)]
-    kinds = {name: fields[name].arrow_type for name in table.fields}
+        parts = [_long(frame, table.long, fields, is_export=table.format is not None)]
+    kinds = {name: column_type(fields[name]) for name in table.fields}
     tables = [_filled(part.table, kinds) for part in parts]
     return JudgementRows(pa.concat_tables(tables), pl.concat([rejected, *(part.problems for part in parts)]))
 
 
-def _long(frame: "pl.DataFrame", values: Mapping[str, Value], fields: Mapping[str, Field]) -> JudgementRows:
+def _acts(frame: "pl.DataFrame", table: Table) -> "pl.Series":
+    """Return how each judgement was made, with origins by field; null in tables that are not exports."""
+    import polars as pl
+
+    if table.format is None:
+        return pl.repeat(None, frame.height, dtype=pl.String, eager=True).alias("act")
+    controls = {name: value.columns for name, value in table.long.items()}
+    acts = [by_field(from_json(text), controls).to_json() for text in frame[ACT].to_list()]
+    return pl.Series("act", acts, pl.String)
+
+
+def _long(
+    frame: "pl.DataFrame", values: Mapping[str, Value], fields: Mapping[str, Field], *, is_export: bool
+) -> JudgementRows:
     import polars as pl
 
     coded: dict[str, Coded] = {}
@@ -94,6 +113,13 @@ def _long(frame: "pl.DataFrame", values: Mapping[str, Value], fields: Mapping[st
             has_none, texts = has_none | is_none, texts.zip_with(~is_none, texts.clear(len(texts)))
         coded[name] = read_values(frame, texts, name, partial(to_answer, value=value, field=fields[name]))
     problems = pl.concat([column.problems for column in coded.values()])
+    if is_export:
+        # What was answered in controls that are not mapped is counted, and no judgement.
+        is_kept = pl.Series([from_json(text).is_whole for text in frame["act"].to_list()], dtype=pl.Boolean) | has_none
+        for column in coded.values():
+            is_kept |= column.codes.is_not_null()
+        kept = {name: column._replace(codes=column.codes.filter(is_kept)) for name, column in coded.items()}
+        return _assembled(frame.filter(is_kept), kept, fields, problems, with_empty=True)
     is_blank = pl.all_horizontal([column.codes.is_null() for column in coded.values()])
     blank = frame.with_columns(has_none.alias("<none>")).filter(is_blank & ~pl.col("<none>"))
     unanswered = problems_of(_without(blank, problems), f"the row has no {' and no '.join(values)}", part="answer")
@@ -191,7 +217,7 @@ def _ticks(frame: "pl.DataFrame", field: Field, ticks: Ticks) -> JudgementRows:
         problems = pl.concat([problems, _incomplete(frame, problems, field.name)])
         rows = _without(frame, problems)
         together = rows.group_by(KEY, "annotator", "arm", maintain_order=True).agg(
-            pl.col(FILE_COLUMN, LINE).first(), pl.col("<label>").filter(pl.col("<ticked>"))
+            pl.col(FILE_COLUMN, LINE, CLOCK, "act").first(), pl.col("<label>").filter(pl.col("<ticked>"))
         )
         texts = together["<label>"].list.join(_SEPARATOR)
     else:
@@ -221,7 +247,9 @@ def _spans(frame: "pl.DataFrame", item: Item, field: Field, marks: SpanMarks) ->
 
 
 def _marks(field: Field, rows: MarkedRows) -> JudgementRows:
-    return _assembled(rows.frame, {field.name: rows.coded}, {field.name: field}, rows.problems, with_empty=True)
+    # Places in items are held to their item when they are stored.
+    coded = rows.coded._replace(values=[to_cell(value, field) for value in rows.coded.values])
+    return _assembled(rows.frame, {field.name: coded}, {field.name: field}, rows.problems, with_empty=True)
 
 
 def _incomplete(frame: "pl.DataFrame", problems: "pl.DataFrame", name: str) -> "pl.DataFrame":
@@ -278,7 +306,7 @@ def _assembled(
         rows = rows.filter(pl.any_horizontal([pl.col(f"<{name}>").is_not_null() for name in coded]))
     columns = {name: rows[name].to_arrow() for name in FACTS}
     columns |= {
-        name: to_column(column._replace(codes=rows[f"<{name}>"]), fields[name].arrow_type)
+        name: to_column(column._replace(codes=rows[f"<{name}>"]), column_type(fields[name]))
         for name, column in coded.items()
     }
     return JudgementRows(pa.table(columns), problems)

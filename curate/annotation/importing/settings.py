@@ -13,6 +13,11 @@ from curate.annotation.importing.turn_settings import SpanMarks
 from curate.annotation.importing.value_settings import Column, Globs, Map, Names, Template, Texts, Value
 from curate.corpus.hub_names import DATASET
 
+ExportFormat = Literal["label-studio", "argilla", "prodigy", "doccano", "coco", "cvat", "via"]
+"""The annotation tools whose exports can be read."""
+Offsets = Literal["characters", "utf16", "bytes"]
+RATER_COLUMN = "<rater>"
+"""A column that every export has: who judged; blank where it does not say."""
 FILE_COLUMN = "<file>"
 """A column that every table has: the name of its file."""
 FORMS = ("long", "wide", "votes", "ticks", "spans", "stretches")
@@ -126,6 +131,13 @@ class Table(_Settings):
     files: Globs = ()
     """Instead of ``table``: raw files (globs) whose folders and names say something. Each is a row with the column
     ``<file>`` only, which ``extract`` takes apart."""
+    format: ExportFormat | None = None
+    """The annotation tool whose exports the files are. Each answer of a rater is a row with a column for each control
+    (field or question), for what the task says, and ``<rater>`` and ``<media>``, the name of its file."""
+    frame_rate_hz: float | None = Field(default=None, gt=0, le=1_000)
+    """The frames per second of the videos, if the export counts frames."""
+    offsets: Offsets | None = None
+    """How the export counts places in texts, if it neither quotes them nor is clear about it."""
     columns: tuple[str, ...] = ()
     """Names of the columns, if the first line has none, or of the members of rows that are JSON lists."""
     sheet: str | None = None
@@ -180,6 +192,7 @@ class Table(_Settings):
     def _check(self) -> "Table":
         if sum(map(bool, (self.table, self.files, self.hub))) != 1:
             raise ValueError("name either `table`, `hub`, or `files` whose names say something")
+        self._check_format()
         if self.files and (self.join or self.columns):
             raise ValueError("files have no columns but <file> and what `extract` takes out of it")
         forms = [name for name in FORMS if getattr(self, name)]
@@ -206,6 +219,25 @@ class Table(_Settings):
             check_pattern(column, pattern)
         return self
 
+    def _check_format(self) -> None:
+        if self.format is None:
+            if self.frame_rate_hz is not None or self.offsets is not None:
+                raise ValueError("frame_rate_hz and offsets are for exports of annotation tools: name their `format`")
+            return
+        if not self.table:
+            raise ValueError("an export of an annotation tool is a file: name it in `table`")
+        if self.columns or self.delimiter or not self.quotes or self.ragged or self.sheet or self.rows:
+            raise ValueError(
+                "with a format, columns are known: leave out columns, delimiter, quotes, ragged, sheet and rows"
+            )
+        if self.wide or self.votes or self.ticks or self.spans or self.stretches:
+            raise ValueError("each row of an export is one judgement: name its fields in `long`")
+
+    @property
+    def judge(self) -> Value | None:
+        """Who judged: ``rater``, or in exports of annotation tools whoever they name."""
+        return self.rater or (Value(column=RATER_COLUMN) if self.format is not None else None)
+
     @property
     def places(self) -> tuple[str | HubTable, ...]:
         """Where the files are: globs, or a data set."""
@@ -229,7 +261,7 @@ class Table(_Settings):
     def columns_used(self) -> dict[str, str]:
         """Return the columns that the mapping reads after joins, each with the setting that names it first."""
         used: dict[str, str] = {}
-        facts = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.rater)]
+        facts = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.judge)]
         names = [(column, setting) for setting, value in facts if value is not None for column in value.columns]
         names += [*self.item.columns_read()] if self.item is not None else []
         values: list[tuple[str, Value | None]] = []

@@ -11,10 +11,23 @@ from curate.cli.options import INCOMPLETE, WORKSPACE, Json, OptionalRecipe, Sett
 from curate.sentences import count_of
 
 if TYPE_CHECKING:
+    from curate.annotation.importing.settings import ExportFormat
     from curate.recipe import LoadedRecipe
     from curate.stages.annotate import Annotate
 
 _MAX_PROBLEMS = 20
+
+
+class ToolName(StrEnum):
+    """The annotation tools whose exports can be imported, as in ``READERS``."""
+
+    LABEL_STUDIO = "label-studio"
+    ARGILLA = "argilla"
+    PRODIGY = "prodigy"
+    DOCCANO = "doccano"
+    COCO = "coco"
+    CVAT = "cvat"
+    VIA = "via"
 
 
 class TierFormat(StrEnum):
@@ -143,13 +156,18 @@ def import_command(
     table: Annotated[
         Path,
         typer.Argument(
-            help="A table or a file of tiers; or what `annotate export` wrote and people corrected: a folder."
+            metavar="FILE|FOLDER",
+            help="A table or a file of tiers; what `annotate export` wrote and people corrected: a folder; or with "
+            "--format, an export of another tool: a file, folder or .zip.",
         ),
     ],
     mapping: Annotated[
         Path | None,
         typer.Option(
-            "--map", metavar="FILE", help="A YAML file: what the columns of a table mean.", show_default=False
+            "--map",
+            metavar="FILE",
+            help="A YAML file: what the columns of a table mean.",
+            show_default="with --format, controls called like fields",
         ),
     ] = None,
     recipe: OptionalRecipe = None,
@@ -166,18 +184,21 @@ def import_command(
         typer.Option(help="Who corrected the files of `annotate export`.", show_default="the annotator of their tiers"),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Import nothing if a row cannot be used.")] = False,
+    tool: Annotated[ToolName | None, typer.Option("--format", help="The annotation tool that exported it.")] = None,
     json: Json = False,
 ) -> None:
     """Add judgements from a table to items that are in the workspace; the same table adds nothing twice.
 
     The mapping is that of `ingest: {tables: [...]}`, such as `{item_id: clip, rater: who, long: {emotion: label}}`.
-    Items go by their id, the id in their corpus, or their raw file. The files that `annotate export` wrote need no
-    mapping: each says which item it is of, and what its values started from.
+    Items go by their id, the id in their corpus, or their raw file; in exports of annotation tools (`--format`), also
+    by their text. Raters, times, skips and what answers started from are kept; what is not mapped is counted. The files
+    that `annotate export` wrote need no mapping: each says which item it is of, and what its values started from.
     """
     from curate.cli.output import note, say, show_json
     from curate.pipeline import open_corpus
     from curate.recipe import load_recipe
     from curate.stages.tables.importing import import_table
+    from curate.stages.tables.store import listed_counts
     from curate.stages.tier_files.returning import import_tiers
     from curate.storage.workspace import Workspace as Opened
 
@@ -185,17 +206,23 @@ def import_command(
     opened = Opened(workspace, create=False)
     with opened.lock():
         corpus = open_corpus(loaded, opened)
-        if mapping is None:
+        form: ExportFormat | None = None if tool is None else tool.value
+        if mapping is None and form is None:
             done = import_tiers(corpus, table, rater=rater, is_strict=strict)
         else:
-            done = import_table(corpus, table, mapping, name=name, replaces=replace, is_strict=strict)
+            done = import_table(corpus, table, mapping, tool=form, name=name, replaces=replace, is_strict=strict)
     if json:
         show_json(done._asdict())
     else:
+        if done.mapping and mapping is None:
+            columns = ", ".join(f"{field} from {column}" for field, column in done.mapping["long"].items())
+            say(f"read {columns}; items are named by {done.mapping['item_id']}")
         say(
             f"{count_of(done.judgements, 'judgement')} of {count_of(done.items, 'item')}: {done.created:,} new, "
             f"{done.updated:,} changed, {done.deleted:,} withdrawn"
         )
+        if done.left_out:
+            note(f"left out: {listed_counts(done.left_out)}")
         for problem in done.problems[:_MAX_PROBLEMS]:
             note(problem)
         if len(done.problems) > _MAX_PROBLEMS:

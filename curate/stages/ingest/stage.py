@@ -18,7 +18,7 @@ from curate.corpus.sources import MEMBER, RawFolders, allowing, outside
 from curate.corpus.spec import table_spec
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import LabelSchema
-from curate.stages.capabilities import Discovered, FirstFile, Judged
+from curate.stages.capabilities import Discovered, FirstFile, Judged, JudgementRows
 from curate.stages.contract import Outcome, Problem, Rejection, Tools, cut_by_size
 from curate.stages.ingest.archived import archive_problem
 from curate.stages.ingest.files import read_source
@@ -50,6 +50,7 @@ from curate.stages.ingest.tables import (
     sheet_notices,
     table_inputs,
 )
+from curate.stages.ingest.tier_notices import tier_notices
 from curate.stages.ingest.urls.listing import LinkInputs, link_findings, link_inputs, unread_links, url_problems
 from curate.stages.ingest.urls.settings import Urls
 from curate.stages.tables.mapped import table_problems
@@ -118,6 +119,7 @@ class Ingest(Discovered, Judged):
             yield f"consent ended on {self.consent_until}: these items are left out of releases"
         yield from hub_notices(self.tables, tools)
         yield from sheet_notices(self.tables, tools)
+        yield from tier_notices(self.tables, tools.raw)
 
     def missing(self, raw: RawFolders) -> Iterable[Problem]:
         """Yield the patterns that match no file or only broken archives, or lead out of the folders of raw files."""
@@ -276,11 +278,12 @@ class Ingest(Discovered, Judged):
         except InvalidRow:
             return None
 
-    def judgements(self, tools: Tools) -> pa.Table | None:
+    def judgements(self, tools: Tools) -> JudgementRows | None:
         """See ``Judged.judgements``."""
         if not self.has_judgements:
             return None
-        return read_tables(self.tables, tools.raw, tools.labels, tools=tools).judgements
+        mapped = read_tables(self.tables, tools.raw, tools.labels, tools=tools)
+        return JudgementRows(mapped.judgements, mapped.left_out)
 
     def _missing_signals(self, raw: RawFolders) -> Iterable[Problem]:
         """Yield the patterns of signals that match no file, or lead out of the folders of raw files."""

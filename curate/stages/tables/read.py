@@ -16,6 +16,7 @@ from curate.stages.tables.audformat import SUFFIXES as DATABASES
 from curate.stages.tables.audformat import database_columns, database_rows
 from curate.stages.tables.delimited import Row, Rows, listed, open_rows
 from curate.stages.tables.documents import json_columns, json_rows, parquet_columns, read_parquet
+from curate.stages.tables.exports import export_columns
 from curate.stages.tables.nested import nested_columns, nested_rows
 from curate.stages.tables.plain import read_plain
 from curate.stages.tables.shards import SUFFIXES as SHARDS
@@ -37,6 +38,8 @@ _ROWS = 50_000
 def columns_of(path: Path, table: Table | Join, wanted: Collection[str]) -> list[str]:
     """Return the names of the columns of a file. Raises ``InvalidRow`` or ``OSError`` if it cannot be read."""
     suffix = path.suffix.lower()
+    if isinstance(table, Table) and table.format is not None:
+        return export_columns(path, table)
     if table.sheet is not None and suffix not in (*SHEETS, *DATABASES):
         raise InvalidRow(f"it has no sheets, so it cannot have {table.sheet!r}")
     if table.rows is not None:

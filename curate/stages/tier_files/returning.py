@@ -43,7 +43,7 @@ def import_tiers(corpus: Corpus, path: Path, *, rater: str | None = None, is_str
     files = _files(path)
     if not files:
         named = "has no" if path.is_dir() else "is none of the"
-        hint = "--map FILE says what the columns of a table mean; `annotate export` writes files that need none"
+        hint = "--map FILE says what the columns of a table mean, and --format TOOL reads what another tool exported"
         raise InvalidInput(f"{path} {named} {' and '.join(SUFFIXES.values())} files", hint=hint)
     fields = timelines(corpus.labels)
     items = {row["item_id"]: row for row in corpus.read("items", _ITEM_COLUMNS).to_pylist()}
