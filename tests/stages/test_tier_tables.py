@@ -15,6 +15,7 @@ from curate.labels import load_labels
 from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.stages.ingest.tables import read_tables, table_inputs
+from curate.stages.ingest.tier_notices import tier_notices
 from curate.stages.tables.tiers import COLUMNS
 from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe
@@ -300,3 +301,21 @@ def test_stretches_that_do_not_fit_their_field(table, sentence, tmp_path):
 def test_stretches_need_a_rater():
     with pytest.raises(ValueError, match="name the rater"):
         Table.model_validate({"table": "x.csv", "item_id": "i", "stretches": {"mood": {"label": "text"}}})
+
+
+def test_tiers_and_vocabularies_that_are_not_read_are_said(tmp_path):
+    make_session(tmp_path)
+    path = tmp_path / "s.eaf"
+    external = (
+        '<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="default" CONTROLLED_VOCABULARY_REF="signs"/>'
+        '<CONTROLLED_VOCABULARY CV_ID="signs" EXT_REF="e"/><EXTERNAL_REF EXT_REF_ID="e" VALUE="file:///x/signs.ecv"/>'
+    )
+    path.write_text(path.read_text("utf-8").replace("</ANNOTATION_DOCUMENT>", f"{external}</ANNOTATION_DOCUMENT>"))
+    table = Table.model_validate({**STRETCHES, "where": {"tier": "talk A"}})
+    assert list(tier_notices([table], RawFolders(tmp_path))) == [
+        "3 annotations on tiers that no mapping is about: talk B (2), mood (1)",
+        "vocabulary signs is in signs.ecv, which is not beside s.eaf: its values are not known",
+    ]
+    whole = Table.model_validate({"table": "s.eaf", "item": {"text": "text"}})
+    (tmp_path / "signs.ecv").write_text("<CV_RESOURCE/>")
+    assert list(tier_notices([table, whole], RawFolders(tmp_path))) == []

@@ -108,18 +108,19 @@ def _extract(frame: "pl.DataFrame", patterns: Mapping[str, str]) -> "tuple[pl.Da
     return frame, pl.concat(problems)
 
 
+def where_pattern(texts: Sequence[str]) -> str:
+    """Return a regular expression for cells that are one of these texts, in which ``*`` stands for any characters."""
+    parts = ("".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", text)) for text in texts)
+    return f"^(?s:{'|'.join(parts)})$"
+
+
 def _where(frame: "pl.DataFrame", table: Table) -> "pl.Expr":
     """Return which rows the mapping is about, by those of its columns that are there."""
     import polars as pl
 
-    conditions = [pl.lit(True)]
-    for column, texts in table.where.items():
-        if column in frame.columns:
-            patterns = (
-                "".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", t)) for t in texts
-            )
-            conditions.append(pl.col(column).str.contains(f"^(?s:{'|'.join(patterns)})$").fill_null(False))
-    return pl.all_horizontal(conditions)
+    columns = [(column, where_pattern(texts)) for column, texts in table.where.items() if column in frame.columns]
+    conditions = [pl.col(column).str.contains(pattern).fill_null(False) for column, pattern in columns]
+    return pl.all_horizontal([pl.lit(True), *conditions])
 
 
 def _fits(bad: KnownBad) -> "pl.Expr":

@@ -49,6 +49,7 @@ from curate.stages.ingest.tables import (
     sheet_notices,
     table_inputs,
 )
+from curate.stages.ingest.tier_notices import tier_notices
 from curate.stages.ingest.urls.listing import LinkInputs, link_findings, link_inputs, unread_links, url_problems
 from curate.stages.ingest.urls.settings import Urls
 from curate.stages.tables.mapped import table_problems
@@ -115,6 +116,7 @@ class Ingest(Discovered, Judged):
             yield f"consent ended on {self.consent_until}: these items are left out of releases"
         yield from hub_notices(self.tables, tools)
         yield from sheet_notices(self.tables, tools)
+        yield from tier_notices(self.tables, tools.raw)
 
     def missing(self, raw: RawFolders) -> Iterable[Problem]:
         """Yield the patterns that match no file or only broken archives, or lead out of the folders of raw files."""
