@@ -1,6 +1,7 @@
 """The progress of a run, on stderr."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,7 @@ from rich.table import Column
 from rich.text import Text
 
 from curate.cli.output import describe, describe_spending, err, escape
+from curate.sentences import count_of
 
 if TYPE_CHECKING:
     from curate.llm.money.account import UsageTotals
@@ -20,6 +22,8 @@ _NAME, _COUNT, _TIME = 11, 11, 7
 _BAR, _SHORT_BAR, _WIDE = 28, 10, 110
 _ECHO = 4
 """Columns left free on the right: the terminal echoes ``^C`` there, which must not start a line of its own."""
+_SAY_EVERY_S = 30.0
+"""How often a line says what was fetched, where there is no terminal"""
 
 
 class _Lines(Progress):
@@ -60,6 +64,8 @@ class ProgressLines:
             expand=True,
         )
         self._task: TaskID | None = None
+        self._fetching: TaskID | None = None
+        self._said_at = time.monotonic()
 
     def __enter__(self) -> "ProgressLines":
         if self._is_shown:
@@ -76,6 +82,20 @@ class ProgressLines:
             self._progress.notice = STOPPING  # the display's own thread shows it within a tenth of a second
         else:
             os.write(2, f"{STOPPING}\n".encode())
+
+    def files_fetched(self, done: int, total: int, size_bytes: int) -> None:
+        """See ``pipeline.Listener``."""
+        size = f"{size_bytes / 1e6:,.1f} MB"
+        if self._is_shown:
+            if self._fetching is None:
+                self._fetching = self._progress.add_task("fetching", total=total, note="")
+            self._progress.update(self._fetching, total=total, completed=done, note=size)
+            if done == total:
+                self._progress.stop_task(self._fetching)
+                self._fetching = None
+        elif done == total or time.monotonic() - self._said_at > _SAY_EVERY_S:
+            self._said_at = time.monotonic()
+            err.print(f"{done:,} of {count_of(total, 'file')} asked for, {size} fetched")
 
     def stage_started(self, name: str, total: int, done: int) -> None:
         """See ``pipeline.Listener``."""

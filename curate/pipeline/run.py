@@ -18,7 +18,7 @@ from curate.llm.money.account import UsageTotals
 from curate.pipeline.commit import Commits
 from curate.pipeline.drive import Means, drive
 from curate.pipeline.record import Run, RunRecord, StageResult
-from curate.pipeline.rejected import RejectedInputs, sum_up_rejections
+from curate.pipeline.rejected import sum_up_rejections
 from curate.pipeline.settled import Settled, SettledStage
 from curate.pipeline.walk import ANSWERS, BatchWork, Step, make_tools, walk
 from curate.recipe import LoadedRecipe
@@ -35,6 +35,7 @@ _SAVE_SHARE = 20
 class Listener(Protocol):
     """Follows the progress of a run."""
 
+    def files_fetched(self, done: int, total: int, size_bytes: int) -> None: ...
     def stage_started(self, name: str, total: int, done: int) -> None: ...
     def stage_advanced(self, name: str, inputs: float, account: Mapping[str, UsageTotals]) -> None: ...
     def stage_finished(self, result: StageResult) -> None: ...
@@ -120,6 +121,7 @@ def _perform_stages(
         discovers=lambda name: only in (None, name),
         stores=True,
         stop=performer.stop,
+        fetching=performer.files_fetched,
         settled=settled_stages,
     )
     for index, step in enumerate(steps):
@@ -155,6 +157,11 @@ class _Performer:
         """Becomes true when the user stops the run."""
         return self._means.stop
 
+    @property
+    def files_fetched(self) -> Callable[[int, int, int], None]:
+        """Follows what listings fetch from elsewhere."""
+        return self._listener.files_fetched
+
     def perform(self, step: Step) -> SettledStage | None:
         """Do what a stage has to do, and return what to note of a batch stage with nothing left to do.
 
@@ -187,7 +194,7 @@ class _Performer:
         result.message = "; ".join(stage.notices(self.tools))
         result.inputs = result.skipped = settled.inputs
         result.rejected_in_all, result.rejection = settled.rejected, settled.rejection
-        result.repeats, result.forgotten = settled.repeats, settled.forgotten
+        result.repeats, result.forgotten, result.unused_parts = settled.repeats, settled.forgotten, settled.unused_parts
         self._listener.stage_started(stage.stage, result.inputs, result.skipped)
 
     def _run_once(self, stage: DriverStage, result: StageResult) -> None:
@@ -221,10 +228,8 @@ class _Performer:
         if isinstance(stage, Concluded):
             result.changed |= stage.conclude(corpus, self.tools)
         result.rejected_in_all = dropped + result.rejected
-        rejected = RejectedInputs()
-        if result.rejected_in_all:
-            rejected = sum_up_rejections(corpus, stage.stage, work.works)
-            result.repeats, result.forgotten, result.rejection = rejected
+        rejected = sum_up_rejections(corpus, stage.stage, work.works)
+        result.repeats, result.forgotten, result.rejection, result.unused_parts = rejected
         if result.left or commits.retried:
             return None
         summary = (result.inputs, result.rejected_in_all, *rejected)

@@ -20,7 +20,7 @@ from curate.pipeline.listing import read_listing, store_listing
 from curate.pipeline.parents import derived_keys, open_parent
 from curate.pipeline.settled import SettledStage
 from curate.recipe import LoadedRecipe
-from curate.stages.capabilities import Discovered
+from curate.stages.capabilities import Discovered, Enriched
 from curate.stages.contract import BatchStage, Stage, Tools
 from curate.storage.spool import spool_table
 from curate.storage.workspace import Workspace
@@ -98,6 +98,7 @@ def walk(
     discovers: Callable[[str], bool] = lambda _: False,
     stores: bool = False,
     stop: Callable[[], bool] | None = None,
+    fetching: Callable[[int, int, int], None] | None = None,
     settled: Mapping[int, SettledStage] = MappingProxyType({}),
 ) -> Iterator[Step]:
     """Yield the stages in order. Finish a stage before asking for the next: its rows decide the next inputs.
@@ -105,9 +106,10 @@ def walk(
     Stages for whose name ``discovers`` is true look for their inputs outside the workspace; for others, the listing of
     the last run counts. With ``stores``, that listing is replaced and other machines may be asked; the caller holds the
     workspace's lock. Stages in ``settled`` (by index) look for nothing. When ``stop()`` becomes true, what asks other
-    machines raises ``Interrupted``.
+    machines raises ``Interrupted``; ``fetching`` follows what it fetches (see ``Tools``).
     """
-    tools, stages = make_tools(loaded, corpus.workspace, fetches=stores)._replace(stop=stop), loaded.recipe.stages
+    tools = make_tools(loaded, corpus.workspace, fetches=stores)._replace(stop=stop, fetching=fetching)
+    stages = loaded.recipe.stages
     works: dict[int, BatchWork] = {}
     begun: set[str] = set()
     for index, stage in enumerate(stages):
@@ -146,6 +148,8 @@ def find_work(stage: BatchStage, identity: str, corpus: Corpus, tools: Tools) ->
         inputs = stage.inputs(corpus.read(stage.reads, columns), tools)
     else:
         raise ValueError(f"stage {stage.stage} reads {stage.reads}, which no stage before it writes")
+    if isinstance(stage, Enriched):
+        inputs = stage.enrich(inputs, corpus, tools)
     used = stage.columns_used()
     names = list(used) if used is not None else [name for name in inputs.column_names if name != "work"]
     works = row_works(f"{stage.stage}:{identity}", inputs.select(names))

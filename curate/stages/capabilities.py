@@ -68,6 +68,13 @@ class Divided(Stage):
         """Return why a source gives no item, by its kind and texts; empty if it does."""
 
 
+class JudgementRows(NamedTuple):
+    """Judgements, and counts of what else people said that the settings do not read, by what it is."""
+
+    table: pa.Table
+    left_out: Mapping[str, int]
+
+
 class Judged(Stage):
     """Brings judgements that others made of its inputs, such as votes in a table."""
 
@@ -83,7 +90,7 @@ class Judged(Stage):
         """Return the files that hold them; None if these are not at hand."""
 
     @abstractmethod
-    def judgements(self, tools: Tools) -> pa.Table | None:
+    def judgements(self, tools: Tools) -> "JudgementRows | None":
         """Return a row for each judgement (see ``curate.stages.tables.mapped``); None if there are none."""
 
 
@@ -199,6 +206,14 @@ class Priced(BatchStage):
 
         ``todo`` has no rows if the inputs are yet to be made: then the words say only that a service will be asked.
         """
+
+
+class Enriched(BatchStage):
+    """Adds to its inputs what other tables hold of them, such as the signals of their sources."""
+
+    @abstractmethod
+    def enrich(self, inputs: pa.Table, corpus: Corpus, tools: Tools) -> pa.Table:
+        """Return what ``inputs`` returned, with further columns; ``columns_used`` may name these."""
 
 
 class Concluded(BatchStage):

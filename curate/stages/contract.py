@@ -115,6 +115,8 @@ class Tools(NamedTuple):
     """Returns the keys of what a view derived in earlier runs, each with the ids of its parents, on the driver"""
     stop: Callable[[], bool] | None = None
     """Becomes true when the user stops the run; only for listings, since workers get what can be pickled"""
+    fetching: Callable[[int, int, int], None] | None = None
+    """Is called with how many files were dealt with, of how many, and how many bytes have come; only for listings"""
 
     @property
     def raw(self) -> RawFolders:

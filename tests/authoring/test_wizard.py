@@ -1,6 +1,7 @@
 """The wizard's recipes for unlike folders pass the check and run unchanged."""
 
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -17,7 +18,7 @@ from curate.authoring.wizard import propose, write_proposal
 from curate.cli.app import app
 from curate.corpus.sources import RawFolders
 from curate.errors import InvalidInput
-from curate.labels import load_labels
+from curate.labels import load_labels, load_taxonomy
 from curate.pipeline import open_corpus
 from curate.pipeline.notices import list_notices
 from curate.recipe import load_recipe
@@ -26,6 +27,7 @@ from curate.storage.workspace import Workspace
 from tests.support.audio_database import make_database
 from tests.support.media_builders import make_tone, write_media
 from tests.support.runs import run_quietly
+from tests.support.tiers import make_eaf, make_wav
 from tests.support.workbooks import make_workbook
 
 
@@ -357,3 +359,72 @@ def test_as_json(tmp_path):
     document = json.loads(done.stdout)
     assert document["files"] == [str(tmp_path / "a.yaml"), str(tmp_path / "a.v1.yaml")]
     assert "text: Text" in document["seen"]
+
+
+VOCABULARY = """<CONTROLLED_VOCABULARY CV_ID="Mood of speaker"><DESCRIPTION LANG_REF="und"/>
+<CV_ENTRY_ML CVE_ID="1"><CVE_VALUE DESCRIPTION="is glad" LANG_REF="und">pleased</CVE_VALUE></CV_ENTRY_ML>
+<CV_ENTRY_ML CVE_ID="2"><CVE_VALUE DESCRIPTION="" LANG_REF="und">cross</CVE_VALUE></CV_ENTRY_ML>
+</CONTROLLED_VOCABULARY>"""
+MOOD_TYPE = '<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="mood" CONTROLLED_VOCABULARY_REF="{}"/>'
+
+
+def make_tiers(path, tiers, *, vocabulary="Mood of speaker", more=VOCABULARY):
+    header = '<MEDIA_DESCRIPTOR MEDIA_URL="x" RELATIVE_MEDIA_URL="./talk.wav"/>'
+    make_eaf(path, tiers, header=header, types=MOOD_TYPE.format(vocabulary), more=more)
+    text = path.read_text("utf-8").replace('TIER_ID="mood', 'DEFAULT_LOCALE="mood" TIER_ID="mood')
+    text = re.sub(r'(TIER_ID="mood[^"]*") LINGUISTIC_TYPE_REF="default"', r'\1 LINGUISTIC_TYPE_REF="mood"', text)
+    path.write_text(text, encoding="utf-8")
+
+
+def test_tiers_with_a_vocabulary_become_a_timeline_with_its_taxonomy(tmp_path):
+    make_wav(tmp_path / "talk.wav")
+    make_tiers(
+        tmp_path / "talk.eaf",
+        {"mood ann": [(0, 2, "pleased"), (2, 4, "cross")], "mood ben": [(1, 5, "cross")], "words": [(0, 1, "hi")]},
+    )
+    proposal = propose(tmp_path, name="talks", licence="CC0-1.0")
+    write_proposal(proposal)
+    assert load_taxonomy("talks_mood_of_speaker.v1", tmp_path).by_name["pleased"].definition == "is glad"
+    assert "tiers without a vocabulary are left out: words" in proposal.notes
+    run_quietly(tmp_path / "talks.yaml", tmp_path / "ws")
+    corpus = open_corpus(load_recipe(tmp_path / "talks.yaml"), Workspace(tmp_path / "ws"))
+    said = {row["annotator"]: row["mood_of_speaker"] for row in corpus.read("annotations").to_pylist()}
+    assert said == {
+        "ann": [{"start_s": 0.0, "end_s": 2.0, "label": "pleased"}, {"start_s": 2.0, "end_s": 4.0, "label": "cross"}],
+        "ben": [{"start_s": 1.0, "end_s": 5.0, "label": "cross"}],
+    }
+
+
+def test_tiers_with_words_become_utterances(tmp_path):
+    make_wav(tmp_path / "talk.wav")
+    make_eaf(tmp_path / "talk.eaf", {"Ann": [(0.5, 2, "Good morning!")], "Ben": [(2.5, 4, "Hello there.")]})
+    write_proposal(propose(tmp_path, name="talks", licence="CC0-1.0"))
+    run_quietly(tmp_path / "talks.yaml", tmp_path / "ws")
+    corpus = open_corpus(load_recipe(tmp_path / "talks.yaml"), Workspace(tmp_path / "ws"))
+    items = corpus.read("items", ["start_s", "end_s", "speaker", "text"]).to_pylist()
+    assert sorted(tuple(item.values()) for item in items) == [
+        (0.5, 2.0, "Ann", "Good morning!"),
+        (2.5, 4.0, "Ben", "Hello there."),
+    ]
+
+
+def test_a_vocabulary_in_another_file_is_read_if_it_is_there(tmp_path):
+    outside = '<CONTROLLED_VOCABULARY CV_ID="moods" EXT_REF="e"/>'
+    outside += '<EXTERNAL_REF EXT_REF_ID="e" TYPE="ecv" VALUE="http://x/m.ecv"/>'
+    make_wav(tmp_path / "talk.wav")
+    make_tiers(tmp_path / "talk.eaf", {"mood ann": [(0, 2, "pleased")]}, vocabulary="moods", more=outside)
+    missing = "the vocabulary moods is in m.ecv, which is not here: its tiers are left out"
+    assert missing in propose(tmp_path, name="talks").notes
+    (tmp_path / "m.ecv").write_text(f"<CV_RESOURCE>{VOCABULARY.replace('Mood of speaker', 'moods')}</CV_RESOURCE>")
+    proposal = propose(tmp_path, name="talks")
+    assert missing not in proposal.notes
+    assert "pleased" in proposal.files["talks_moods.v1.yaml"]
+
+
+def test_tiers_without_recordings_or_annotations(tmp_path):
+    make_eaf(tmp_path / "talk.eaf", {"Ann": [(0.5, 2, "Good morning!")]})
+    with pytest.raises(InvalidInput, match="these are not here"):
+        propose(tmp_path)
+    make_eaf(tmp_path / "talk.eaf", {"Ann": []})
+    with pytest.raises(InvalidInput, match="no file of tiers here has an annotation"):
+        propose(tmp_path)

@@ -28,7 +28,7 @@ def sentences(result) -> dict[int, str]:
 
 
 def test_turns_in_the_order_of_their_numbers(tmp_path):
-    lines = ["talk,turn,who,words", "d,10,B,last", "d,2,A,first", "e,x,A,alone", "d,3,,second"]
+    lines = ["talk,turn,who,words", "d,10,B,last", "d,2,A,first", "e,x,A,alone", "d,3,,second", "d,inf,A,never"]
     result = mapped(tmp_path, TURNS, lines)
     (dialogue,) = map(json.loads, result.items["dialogue"])
     assert dialogue == [
@@ -36,7 +36,10 @@ def test_turns_in_the_order_of_their_numbers(tmp_path):
         {"speaker": None, "text": "second"},
         {"speaker": "B", "text": "last"},
     ]
-    assert sentences(result) == {4: "'x' is not a number, as other turns are"}
+    assert sentences(result) == {
+        4: "'x' is not a number, as other turns are",
+        6: "'inf' is not a number, as other turns are",
+    }
 
 
 def test_turns_that_are_items_have_those_around_them(tmp_path):
@@ -72,6 +75,7 @@ def test_a_dialogue_that_is_too_long_is_rejected(tmp_path):
         ("[]", "'[]' is not a JSON list of turns"),
         ('["Hi", 3]', "turn 1 of the dialogue has no text"),
         (json.dumps(["a"] * 501), "the dialogue has 501 turns, more than 500"),
+        ('["\\ud83d"]', "turn 0 of the dialogue is not Unicode text"),
         ("[" * 100_000, "is not a JSON list of turns"),
         ('[{"role": "user"}]', "turn 0 of the dialogue has no text 'content'"),
     ],
@@ -100,7 +104,7 @@ def test_words_by_their_place_and_in_lists(tmp_path):
     assert [span["text"] for span in judgement["causes"]["spans"]] == ["\U0001f600 sad", "he left"]
     assert sentences(result) == {
         2: "a span from 1 to 9 is not in a text of 3 characters",
-        3: "end has 1 members, and another list of the row 2",
+        3: "end has 1 member, and another list of the row 2",
         4: "'-1' is not a number of characters: start",
     }
 
@@ -144,6 +148,10 @@ def test_links_from_words_that_are_not_marked(tmp_path):
         ("item: {text: a}\nspans: {causes: {label: b, text: c, start: d, end: e}}", "words are named by `text`, or by"),
         ("item: {text: a}\nlong: {x: y}\nspans: {causes: {label: b}}", "judgements are either long or spans"),
         ("item: {text: {column: a, replace: {'': b}}}", "a text to replace must not be empty"),
+        (
+            "item: {id: a, participant: b, dialogue: {id: c, text: d, speaker: e}}",
+            "name the same for `participant` and `dialogue.speaker`",
+        ),
         ("item: {text: a}\nknown_bad: [{same: [a], reason: x}]", "two columns or more in `same`"),
     ],
 )

@@ -1,6 +1,6 @@
 """Published corpora of dialogues, posts and preferences through their shipped recipes: small ones in their formats."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.support.text_corpora import TEXT_MAKERS
 class Small:
     """A small corpus, ingested and labelled by its shipped recipe: its tables by what its own tables call items."""
 
-    def __init__(self, name: str, folder: Path, *, until: str = "aggregate") -> None:
+    def __init__(self, name: str, folder: Path, *, until: str = "export") -> None:
         TEXT_MAKERS[name](folder)
         loaded = load_recipe(Path(name), raw=[folder])
         run_quietly(loaded, folder / "w", until=until)
@@ -201,6 +201,27 @@ def test_prc_emo_of_parallel_lists(tmp_path):
     )
 
 
+def test_emotionlines_votes(tmp_path):
+    small = Small("emotionlines", tmp_path)
+    votes = {key: Counter(row["emotion"] for row in rows) for key, rows in small.rows("annotations").items()}
+    assert votes == {
+        "friends/0_0": {"neutral": 2, "surprise": 3},
+        "friends/0_1": {"neutral": 2, "joy": 2, "sadness": 1},
+        "friends/1_0": {"neutral": 6},
+    }
+    labels = {key: (row["emotion"], row["raters"]) for key, (row,) in small.rows("labels").items()}
+    assert labels == {"friends/0_0": ("surprise", 5), "friends/0_1": (None, 5), "friends/1_0": ("neutral", 6)}
+    assert small.said("friends/1_1") == [("Ross", "Hi\x92s."), ("Ross", "Hm.")]
+    assert small.kept("published_emotion")["friends/0_1"] == "non-neutral"
+    check_rejected(
+        small,
+        {
+            "friends.json#4:votes": ("invalid", "the row has no votes"),
+            "emotionpush.json#1": ("invalid", "'050000' in column annotation does not fit"),
+        },
+    )
+
+
 def test_mvei_statements(tmp_path):
     small = Small("mvei", tmp_path)
     assert small.answers("holds", "labels") == {
@@ -234,7 +255,7 @@ def test_mm_rlhf_pairs(tmp_path):
     small = Small("mm_rlhf", tmp_path)
     assert small.items.keys() == {"A child.", "They dance."}
     assert small.said("They dance.") == [("user", "What happens?")]
-    assert small.kept("video") == {"A child.": None, "They dance.": "long/2.mp4"}
+    assert small.kept("film") == {"A child.": None, "They dance.": "long/2.mp4"}
     assert small.answers("better")["A child."]["grade"] == -1
     expected = {"dpo_pairs.jsonl#3": ("known_bad", "both replies are the same")}
     check_rejected(small, {**expected, "dpo_pairs.jsonl#4": ("invalid", "it is not JSON")})

@@ -1,10 +1,8 @@
 """Files of tiers as tables of a recipe: their annotations become items that are stretches of recordings."""
 
-import wave
 from copy import deepcopy
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from curate.annotation.importing.check import mapping_problems
@@ -17,11 +15,12 @@ from curate.labels import load_labels
 from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.stages.ingest.tables import read_tables, table_inputs
+from curate.stages.ingest.tier_notices import tier_notices
 from curate.stages.tables.tiers import COLUMNS
 from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe
 from tests.support.runs import run_quietly
-from tests.support.tiers import make_eaf, make_nova
+from tests.support.tiers import make_eaf, make_nova, make_wav
 
 STRETCHES = {
     "table": "*.eaf",
@@ -35,14 +34,6 @@ STRETCHES = {
         "speaker": "participant",
     },
 }
-
-
-def make_wav(path: Path, seconds: float = 6.0) -> Path:
-    samples = (np.random.default_rng(0).normal(size=int(seconds * 16_000)) * 3_000).astype(np.int16)
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, 16_000, 0, "NONE", ""))
-        file.writeframes(samples.tobytes())
-    return path
 
 
 def make_session(folder: Path) -> None:
@@ -310,3 +301,21 @@ def test_stretches_that_do_not_fit_their_field(table, sentence, tmp_path):
 def test_stretches_need_a_rater():
     with pytest.raises(ValueError, match="name the rater"):
         Table.model_validate({"table": "x.csv", "item_id": "i", "stretches": {"mood": {"label": "text"}}})
+
+
+def test_tiers_and_vocabularies_that_are_not_read_are_said(tmp_path):
+    make_session(tmp_path)
+    path = tmp_path / "s.eaf"
+    external = (
+        '<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="default" CONTROLLED_VOCABULARY_REF="signs"/>'
+        '<CONTROLLED_VOCABULARY CV_ID="signs" EXT_REF="e"/><EXTERNAL_REF EXT_REF_ID="e" VALUE="file:///x/signs.ecv"/>'
+    )
+    path.write_text(path.read_text("utf-8").replace("</ANNOTATION_DOCUMENT>", f"{external}</ANNOTATION_DOCUMENT>"))
+    table = Table.model_validate({**STRETCHES, "where": {"tier": "talk A"}})
+    assert list(tier_notices([table], RawFolders(tmp_path))) == [
+        "3 annotations on tiers that no mapping is about: talk B (2), mood (1)",
+        "vocabulary signs is in signs.ecv, which is not beside s.eaf: its values are not known",
+    ]
+    whole = Table.model_validate({"table": "s.eaf", "item": {"text": "text"}})
+    (tmp_path / "signs.ecv").write_text("<CV_RESOURCE/>")
+    assert list(tier_notices([table, whole], RawFolders(tmp_path))) == []

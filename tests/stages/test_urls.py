@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from curate.cli.progress import ProgressLines
 from curate.corpus.fetched import FETCHED, LINKS, FetchRecord, link_copy, link_key
 from curate.corpus.sources import SourceMissing
 from curate.errors import InvalidInput
@@ -284,6 +285,25 @@ def test_replies_that_are_compressed_although_nobody_asked(server, inputs, sound
     assert inputs.list(link, max_mb=2) == {link: expected}
     if expected == "ok":
         assert inputs.copy(link).read_bytes() == sound
+
+
+def test_what_comes_is_followed(server, inputs, sound):
+    server.latency_s = 0.3
+    paths = [f"/{number}.wav" for number in range(4)]
+    server.pages = dict.fromkeys(paths[:3], sound)
+    told = []
+    tools = {"fetching": lambda *numbers: told.append(numbers)}
+    inputs.list(*(server.url + path for path in paths), per_host=1, robots=False, tools=tools)
+    assert told[-1] == (4, 4, 3 * len(sound))
+    assert len(told) > 2
+    assert told == sorted(told)
+
+
+def test_progress_without_a_terminal(capsys):
+    lines = ProgressLines()
+    for done in range(5):
+        lines.files_fetched(done, 4, done * 1_500_000)
+    assert capsys.readouterr().err == "4 of 4 files asked for, 6.0 MB fetched\n"
 
 
 def test_a_file_that_ends_early_is_not_a_file(server, inputs, sound):

@@ -17,6 +17,9 @@ TABLES = ("sources", "items", "faces", "prelabels", "labels", "rejections")
 class Quiet:
     """A listener that says nothing."""
 
+    def files_fetched(self, done, total, size_bytes):
+        pass
+
     def stage_started(self, name, total, done):
         pass
 

@@ -247,6 +247,23 @@ def make_leia(folder: Path) -> None:
     write_csv(folder / "vent.csv", rows)
 
 
+def make_emotionlines(folder: Path) -> None:
+    """A line that people disagree on, one with six votes, one with none, and votes with a digit too few."""
+
+    def line(speaker: str, text: str, emotion: str, votes: str) -> dict[str, str]:
+        return {"speaker": speaker, "utterance": text, "emotion": emotion, "annotation": votes}
+
+    scenes = [
+        [
+            line("Chandler", "My duties?  All right.", "surprise", "2000030"),
+            line("Monica", "Oh.", "non-neutral", "2210000"),
+        ],
+        [line("Ross", "Hi\x92s.", "neutral", "6000000"), line("Ross", "Hm.", "neutral", "0000000")],
+    ]
+    (folder / "friends.json").write_text(json.dumps(scenes))
+    (folder / "emotionpush.json").write_text(json.dumps([[line("1051336806", "lol", "joy", "050000")]]))
+
+
 def make_prc_emo(folder: Path) -> None:
     """More speakers than sentences, a sentence of another emotion, and one without a label."""
     talk = {"labels": [4, 2, -1], "sentences": ["Guess what?", "what?", "Hm."], "genders": ["M", "F", "M", "M", "F"]}
@@ -335,6 +352,7 @@ TEXT_MAKERS: dict[str, Callable[[Path], None]] = {
     "empathetic_dialogues": make_empathetic_dialogues,
     "dailydialog": make_dailydialog,
     "emorynlp": make_emorynlp,
+    "emotionlines": make_emotionlines,
     "prc_emo": make_prc_emo,
     "mvei": make_mvei,
     "wildfeedback": make_wildfeedback,

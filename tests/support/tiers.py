@@ -1,8 +1,11 @@
 """Builders of files of tiers, as ELAN, Praat and others write them."""
 
+import wave
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
 
 Aligned = tuple[float | None, float | None, str]
 
@@ -68,4 +71,13 @@ def make_nova(
     info = f'<info ftype="ASCII" size="{len(lines)}"/>'
     path.write_text(f'<?xml version="1.0" ?><annotation ssi-v="3">{info}{meta}{scheme}</annotation>', encoding="utf-8")
     path.with_name(path.name + "~").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def make_wav(path: Path, seconds: float = 6.0) -> Path:
+    """Noise, as a recording."""
+    samples = (np.random.default_rng(0).normal(size=int(seconds * 16_000)) * 3_000).astype(np.int16)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(samples.tobytes())
     return path

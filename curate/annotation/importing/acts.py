@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.annotation.importing.provenance import CREATED, PROVENANCE, SKIPPED, from_json
 from curate.annotation.importing.rows import KEY
 from curate.corpus.identity import json_rows
 from curate.corpus.judgements import newest_acts, time_after, to_deletion
@@ -15,6 +16,7 @@ from curate.labels import LabelSchema
 
 FIELDS = "<fields>"
 """The column of judgements with the fields that their table is about."""
+_ORIGINS = pa.list_(pa.struct([("field", pa.string()), ("origin", pa.string())]))
 ORIGIN = "table"
 """The server of judgements that come from tables."""
 _READ = ("annotation_id", "judgement_id", "item_id", "action", "acted_at")
@@ -30,6 +32,8 @@ class NewActs(NamedTuple):
     without_item: int = 0
     items_without: int = 0
     """The ids in the tables that no item now has"""
+    misfits: tuple[str, ...] = ()
+    """A sentence for each judgement that is left out, since it marks something that is not in its item"""
     repeated: int = 0
     """Judgements of a named rater beyond the first of the same item, arm and fields"""
     outside: int = 0
@@ -81,7 +85,8 @@ def new_acts(
     parts.append(deleted.cast(acts.schema))
     ids_without = len(lost[KEY].unique())
     repeated = identified.num_rows - acts.num_rows
-    return NewActs(pa.concat_tables(parts), created, updated, deleted.num_rows, lost.num_rows, ids_without, repeated)
+    counts = (created, updated, deleted.num_rows, lost.num_rows, ids_without)
+    return NewActs(pa.concat_tables(parts), *counts, repeated=repeated)
 
 
 def _identified(judged: pa.Table, item_ids: Any, labels: LabelSchema, origin: str) -> pa.Table:
@@ -89,15 +94,20 @@ def _identified(judged: pa.Table, item_ids: Any, labels: LabelSchema, origin: st
     values = list(json_rows(judged.select(list(labels.fields))))
     repeat_counts: dict[str, int] = {}
     judgement_ids, annotation_ids = [], []
+    unknown = from_json(None)
+    made = [unknown if text is None else from_json(text) for text in judged[PROVENANCE].to_pylist()]
     facts = zip(
         item_ids.to_pylist(),
         judged["annotator"].to_pylist(),
         judged["arm"].to_pylist(),
         judged[FIELDS].to_pylist(),
         values,
+        made,
         strict=True,
     )
-    for item_id, rater, arm, fields, value in facts:
+    for item_id, rater, arm, fields, answers, act in facts:
+        # Somebody who skipped an item said something else than somebody who answered nothing.
+        value = answers if act.action == CREATED else f"{act.action}\n{answers}"
         if rater is None:
             name = f"{origin}\n{item_id}\n\n{arm or ''}\n{fields}\n{value}"
             number = repeat_counts[name] = repeat_counts.get(name, 0) + 1
@@ -107,15 +117,18 @@ def _identified(judged: pa.Table, item_ids: Any, labels: LabelSchema, origin: st
         judgement_ids.append(judgement_id)
         annotation_ids.append(sha256_of(f"{judgement_id}\n{value}"))
     count = judged.num_rows
-    texts = {"action": "created", "server": origin}
+    origins = [[{"field": name, "origin": text} for name, text in act.origins.items()] or None for act in made]
     columns = {
         "annotation_id": pa.array(annotation_ids, pa.string()),
         "judgement_id": pa.array(judgement_ids, pa.string()),
         "item_id": item_ids,
         "annotator": judged["annotator"],
         "arm": judged["arm"],
-        **{name: pa.array([text] * count, pa.string()) for name, text in texts.items()},
-        "acted_at": pa.nulls(count, pa.timestamp("us", "UTC")),
+        "action": pa.array([act.action for act in made], pa.string()),
+        "server": pa.array([origin] * count, pa.string()),
+        "acted_at": pa.array([act.acted_at for act in made], pa.timestamp("us", "UTC")),
+        "lead_time_s": pa.array([act.lead_time_s for act in made], pa.float64()),
+        "origins": pa.array(origins, _ORIGINS),
         **{name: judged[name] for name in labels.fields},
     }
     return pa.table(columns)
@@ -136,8 +149,12 @@ def _later(last: Mapping[str, Any], revision: str) -> str:
 def _revised(acts: pa.Table, changed: Mapping[int, Mapping[str, Any]], now: datetime) -> pa.Table:
     """Return acts that say something new of judgements that were there before."""
     rows = acts.take(pa.array(list(changed), pa.int64()))
-    times = [time_after(last, now) for last in changed.values()]
-    actions = ["restored" if last["action"] == "deleted" else "updated" for last in changed.values()]
+    said_at = [time or now for time in rows["acted_at"].to_pylist()]
+    times = [time_after(last, time) for last, time in zip(changed.values(), said_at, strict=True)]
+    actions = [
+        action if action == SKIPPED else "restored" if last["action"] == "deleted" else "updated"
+        for action, last in zip(rows["action"].to_pylist(), changed.values(), strict=True)
+    ]
     ids = [
         _later({"acted_at": time}, revision)
         for time, revision in zip(times, rows["annotation_id"].to_pylist(), strict=True)

@@ -10,8 +10,11 @@ _ALLOWED = frozenset(
     | {"filter_projection", "current", "identity", "comparator", "literal"}
     | {"and_expression", "or_expression", "not_expression"}
 )
-UP, INDEX, KEY, VALUE = "^", "<index>", "<key>", "<value>"
-"""The start of names in the object that holds a row; its place in its list; the name that it is a member by; itself"""
+UP, INDEX, KEY, VALUE, LIST = "^", "<index>", "<key>", "<value>", "<list>"
+"""The start of names in the object that holds a row; its place in its list; the name that it is a member by; itself;
+the place of its list in another one"""
+OF_ROWS = (INDEX, KEY, VALUE, LIST)
+"""Columns that each row has of itself"""
 
 AT_INDEX = f"[{INDEX}]"
 
@@ -26,6 +29,8 @@ class Node(NamedTuple):
     parent: Optional["Node"] = None
     position: int | None = None
     key: str | None = None
+    outer: int | None = None
+    """The place of its list, if that is in a list itself."""
 
     def member(self, name: str) -> "Node":
         """Return a member of an object."""
@@ -34,7 +39,8 @@ class Node(NamedTuple):
     def elements(self) -> Iterator["Node"]:
         """Yield the elements of a list; nothing for any other value."""
         if isinstance(self.value, list):
-            yield from (Node(value, self.parent, index, self.key) for index, value in enumerate(self.value))
+            for index, value in enumerate(self.value):
+                yield Node(value, self.parent, index, self.key, self.position)
 
 
 @lru_cache(maxsize=1024)
@@ -75,8 +81,8 @@ def value_of(node: Node, column: str) -> Any:
         if node.parent is None:
             return None
         node, column = node.parent, column[1:]
-    if column in (INDEX, KEY, VALUE):
-        return {INDEX: node.position, KEY: node.key, VALUE: node.value}[column]
+    if column in OF_ROWS:
+        return {INDEX: node.position, KEY: node.key, VALUE: node.value, LIST: node.outer}[column]
     if isinstance(node.value, dict) and column in node.value:
         return node.value[column]
     try:

@@ -13,6 +13,8 @@ LINE = "<line>"
 """The column with the last line of each row, or its number if the file has no lines."""
 KEY = "<key>"
 """The column with the id of the item that a row is about."""
+PLACE = "<place>"
+"""The column of exports that names the record of each row for people, such as ``task 7, annotation 12``."""
 CLOCK, RECORDING = "<clock>", "recording"
 """The column that says of which clock the times of a judgement are: of the recording, or of the item (null)."""
 MAX_QUOTED = 60
@@ -106,18 +108,19 @@ def _extract(frame: "pl.DataFrame", patterns: Mapping[str, str]) -> "tuple[pl.Da
     return frame, pl.concat(problems)
 
 
+def where_pattern(texts: Sequence[str]) -> str:
+    """Return a regular expression for cells that are one of these texts, in which ``*`` stands for any characters."""
+    parts = ("".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", text)) for text in texts)
+    return f"^(?s:{'|'.join(parts)})$"
+
+
 def _where(frame: "pl.DataFrame", table: Table) -> "pl.Expr":
     """Return which rows the mapping is about, by those of its columns that are there."""
     import polars as pl
 
-    conditions = [pl.lit(True)]
-    for column, texts in table.where.items():
-        if column in frame.columns:
-            patterns = (
-                "".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", t)) for t in texts
-            )
-            conditions.append(pl.col(column).str.contains(f"^(?s:{'|'.join(patterns)})$").fill_null(False))
-    return pl.all_horizontal(conditions)
+    columns = [(column, where_pattern(texts)) for column, texts in table.where.items() if column in frame.columns]
+    conditions = [pl.col(column).str.contains(pattern).fill_null(False) for column, pattern in columns]
+    return pl.all_horizontal([pl.lit(True), *conditions])
 
 
 def _fits(bad: KnownBad) -> "pl.Expr":

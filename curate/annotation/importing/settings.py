@@ -7,14 +7,23 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from curate.annotation.importing.item_settings import Item, repeated
+from curate.annotation.importing.line_settings import Lines
 from curate.annotation.importing.paths import parse_path
 from curate.annotation.importing.stretch_settings import Stretches
 from curate.annotation.importing.turn_settings import SpanMarks
 from curate.annotation.importing.value_settings import Column, Globs, Map, Names, Template, Texts, Value
 from curate.corpus.hub_names import DATASET
 
+ExportFormat = Literal["label-studio", "argilla", "prodigy", "doccano", "coco", "cvat", "via"]
+"""The annotation tools whose exports can be read."""
+Offsets = Literal["characters", "utf16", "bytes"]
+RATER_COLUMN = "<rater>"
+"""A column that every export has: who judged; blank where it does not say."""
 FILE_COLUMN = "<file>"
 """A column that every table has: the name of its file."""
+INDEX_COLUMN, CELL = "<index>", "<cell>"
+"""A column with the place of a row below the names of the columns, from 0, counting blank and unusable lines, too; and
+one with the cells that ``unpivot`` makes rows of."""
 FORMS = ("long", "wide", "votes", "ticks", "spans", "stretches")
 """The forms in which a table may hold judgements."""
 _MAX_PATTERN_CHARS = 500
@@ -48,6 +57,8 @@ class Join(_Settings):
     """The sheet of an Excel file or table of an audformat database, if it has several."""
     rows: Rows = None
     """Where the rows of a JSON file are, if they are not the file's own; see ``rows`` of tables."""
+    lines: Lines | None = None
+    """Which lines of a text file are rows, if it has no cells; see ``lines`` of tables."""
 
 
 class KnownBad(_Settings):
@@ -109,10 +120,11 @@ class Table(_Settings):
 
     table: Globs = ()
     """Files (globs) of one shape: .csv, .tsv, .json, .jsonl, .parquet, or Excel's .xlsx, .xls and .ods; cells are read
-    as text. Files of tiers (ELAN's .eaf, Praat's .TextGrid, .rttm, .ctm, NOVA's .annotation, .csv of CARMA) have a row
-    for each annotation, with the columns tier, tier_type, parent_tier, participant, annotator, start_s, end_s, text,
-    parent, id, confidence, media (the path of the recording that it names) and stem (its own path without suffix). A
-    cell of a Parquet file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar) have a row
+    as text; ``<index>`` is the place of a row, from 0. Files of tiers (ELAN's .eaf, Praat's .TextGrid, .rttm, .ctm,
+    NOVA's .annotation, .csv of CARMA) have a row for each annotation, with the columns tier, tier_type, parent_tier,
+    participant, annotator, start_s, end_s, text, parent, id, confidence, media (the path of the recording that it
+    names) and stem (its own path without suffix). A cell of a Parquet file that holds a picture or sound is a path for
+    ``media``. Shards of WebDataset (.tar) have a row
     for each sample: ``__key__``, a column for each suffix, and ``json.<name>``. An audformat database is its
     ``db.yaml``: it has columns ``file``, ``start_s`` and ``end_s``, ``<split>``, those of ``sheet``, and what is known
     of labels, such as ``speaker.gender``."""
@@ -126,6 +138,13 @@ class Table(_Settings):
     files: Globs = ()
     """Instead of ``table``: raw files (globs) whose folders and names say something. Each is a row with the column
     ``<file>`` only, which ``extract`` takes apart."""
+    format: ExportFormat | None = None
+    """The annotation tool whose exports the files are. Each answer of a rater is a row with a column for each control
+    (field or question), for what the task says, and ``<rater>`` and ``<media>``, the name of its file."""
+    frame_rate_hz: float | None = Field(default=None, gt=0, le=1_000)
+    """The frames per second of the videos, if the export counts frames."""
+    offsets: Offsets | None = None
+    """How the export counts places in texts, if it neither quotes them nor is clear about it."""
     columns: tuple[str, ...] = ()
     """Names of the columns, if the first line has none, or of the members of rows that are JSON lists."""
     sheet: str | None = None
@@ -136,8 +155,12 @@ class Table(_Settings):
     """Where the rows of a JSON, JSON lines or Parquet file are, as a path of JMESPath to lists within its objects, such
     as ``dialogues[].turns[]``. Columns are then members of a row, paths in it such as ``speaker.name``, ``^id`` for the
     member ``id`` of the object that holds the row, ``^^id`` of what holds that, ``<index>`` for its place in its list
-    from 0 (of what is in no list: in its file), ``^labels[<index>]`` for the member of another list at that place,
-    ``<key>`` for the name of the member it is in, and ``<value>`` for a row that is a text or number."""
+    from 0 (of what is in no list: in its file), ``<list>`` for that of its list in a list of lists,
+    ``^labels[<index>]`` for the member of another list at the row's place, ``<key>`` for the name of the member it is
+    in, and ``<value>`` for a row that is a text or number."""
+    lines: Lines | None = None
+    """Which lines of a text file are rows, if they are not cells with something between them. Columns are the named
+    groups of the patterns."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
     """What separates cells; by default the character that gives most of the columns used."""
     quotes: bool = True
@@ -148,6 +171,12 @@ class Table(_Settings):
     ragged: bool = False
     """Whether rows may have other numbers of cells than the first line: cells beyond it are not read, missing ones are
     blank. If not, such rows are rejected, since a text with a delimiter might have moved their cells."""
+    unpivot: str | None = None
+    """A regular expression on names of columns, such as ``sample_(?P<ms>\\d+)ms``: each cell of a column that fits as a
+    whole becomes a row with the column ``<cell>`` and one for each named group. Blank cells become none."""
+    matches: dict[str, str] = {}
+    """Regular expressions that fit several times in a cell: each time becomes a row, with a column for each named
+    group. Between them there is only punctuation."""
     extract: dict[str, str] = {}
     """Regular expressions on columns; each named group becomes a column."""
     join: tuple[Join, ...] = ()
@@ -179,8 +208,13 @@ class Table(_Settings):
     def _check(self) -> "Table":
         if sum(map(bool, (self.table, self.files, self.hub))) != 1:
             raise ValueError("name either `table`, `hub`, or `files` whose names say something")
+        self._check_format()
         if self.files and (self.join or self.columns):
             raise ValueError("files have no columns but <file> and what `extract` takes out of it")
+        if self.lines is not None and (self.columns or self.rows or self.sheet or self.delimiter or self.files):
+            raise ValueError(
+                "`lines` name the columns of a text file: leave out columns, rows, sheet, delimiter, files"
+            )
         forms = [name for name in FORMS if getattr(self, name)]
         if len(forms) > 1:
             raise ValueError(f"judgements are either {' or '.join(forms)}: put the others into an entry of their own")
@@ -201,9 +235,32 @@ class Table(_Settings):
         for field, columns in self.wide.items():
             if (rater := repeated(columns.values())) is not None:
                 raise ValueError(f"two columns of {field} are judgements of rater {rater!r}: a rater judges once")
-        for column, pattern in self.extract.items():
+        for column, pattern in (*self.extract.items(), *self.matches.items()):
             check_pattern(column, pattern)
+        if self.unpivot is not None:
+            check_pattern("unpivot", self.unpivot)
+        if self.files and (self.unpivot or self.matches):
+            raise ValueError("files have no cells: take their names apart with `extract`")
         return self
+
+    def _check_format(self) -> None:
+        if self.format is None:
+            if self.frame_rate_hz is not None or self.offsets is not None:
+                raise ValueError("frame_rate_hz and offsets are for exports of annotation tools: name their `format`")
+            return
+        if not self.table:
+            raise ValueError("an export of an annotation tool is a file: name it in `table`")
+        if self.columns or self.delimiter or not self.quotes or self.ragged or self.sheet or self.rows:
+            raise ValueError(
+                "with a format, columns are known: leave out columns, delimiter, quotes, ragged, sheet and rows"
+            )
+        if self.wide or self.votes or self.ticks or self.spans or self.stretches:
+            raise ValueError("each row of an export is one judgement: name its fields in `long`")
+
+    @property
+    def judge(self) -> Value | None:
+        """Who judged: ``rater``, or in exports of annotation tools whoever they name."""
+        return self.rater or (Value(column=RATER_COLUMN) if self.format is not None else None)
 
     @property
     def places(self) -> tuple[str | HubTable, ...]:
@@ -222,13 +279,15 @@ class Table(_Settings):
 
     @property
     def extracted(self) -> tuple[str, ...]:
-        """The columns that ``extract`` adds."""
-        return tuple(name for pattern in self.extract.values() for name in re.compile(pattern).groupindex)
+        """The columns that ``extract``, ``unpivot`` and ``matches`` add."""
+        patterns = (*self.extract.values(), *self.matches.values(), self.unpivot or "")
+        cells = (CELL,) if self.unpivot is not None else ()
+        return (*(name for pattern in patterns for name in re.compile(pattern).groupindex), *cells)
 
     def columns_used(self) -> dict[str, str]:
         """Return the columns that the mapping reads after joins, each with the setting that names it first."""
         used: dict[str, str] = {}
-        facts = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.rater)]
+        facts = [("item_id", self.item_id), ("arm", self.arm), ("rater", self.judge)]
         names = [(column, setting) for setting, value in facts if value is not None for column in value.columns]
         names += [*self.item.columns_read()] if self.item is not None else []
         values: list[tuple[str, Value | None]] = []
@@ -248,8 +307,11 @@ class Table(_Settings):
             used.setdefault(column, setting)
         for name in self.extracted:
             used.pop(name, None)
+        for column in self.matches:
+            used.setdefault(column, "matches")
         for column in self.extract:
-            used.setdefault(column, "extract")
+            if column not in self.extracted:
+                used.setdefault(column, "extract")
         return used
 
     @property

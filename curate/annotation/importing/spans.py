@@ -11,6 +11,7 @@ from curate.annotation.importing.turn_settings import Linked, Marks, SpanMarks
 from curate.annotation.importing.value_settings import Value
 from curate.annotation.importing.values import CODE, Coded, similar, text_of, translate
 from curate.labels import Field
+from curate.sentences import count_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,14 +52,14 @@ class _Texts:
         if text not in self._by_json:
             turns = read_turns(text)
             self._by_json[text] = {turn.name: _Text(index, turn.text) for index, turn in enumerate(turns)}
-        named = self._by_json[text]
+        turns_by_name = self._by_json[text]
         if turn is None and self._own[row] is None:
             raise ValueError("the row is no turn: name the `turn` that the words are in")
         if turn is None:
-            return next(found for found in named.values() if found.turn == self._own[row])
-        if turn not in named:
+            return next(own for own in turns_by_name.values() if own.turn == self._own[row])
+        if turn not in turns_by_name:
             raise ValueError(f"there is no turn {turn[:MAX_QUOTED]!r} in the dialogue")
-        return named[turn]
+        return turns_by_name[turn]
 
 
 def marked(frame: "pl.DataFrame", item: Item, field: Field, marks: SpanMarks) -> MarkedRows:
@@ -130,7 +131,8 @@ def _spans(
     lists = {name: values for name, values in members.items() if isinstance(values, list)}
     count = max(map(len, lists.values()), default=1)
     if uneven := [name for name, values in lists.items() if len(values) != count]:
-        raise ValueError(f"{uneven[0]} has {len(lists[uneven[0]])} members, and another list of the row {count}")
+        members_of = count_of(len(lists[uneven[0]]), "member")
+        raise ValueError(f"{uneven[0]} has {members_of}, and another list of the row {count}")
     if not lists and all(value is None for name, value in members.items() if name in ("label", "turn")):
         return
     for number in range(count):
@@ -138,10 +140,9 @@ def _spans(
         meant = {name: _translated(cell[name], getattr(marks, name)) for name in cell}
         if meant["label"] is None or ("turn" in meant and meant["turn"] is None):
             continue
-        found = texts.find(row, meant.get("turn"))
-        start, end = _place(found.words, meant)
-        words = found.words[start:end]
-        span = {"turn": found.turn, "start": start, "end": end, "text": words}
+        text = texts.find(row, meant.get("turn"))
+        start, end = _place(text.words, meant)
+        span = {"turn": text.turn, "start": start, "end": end, "text": text.words[start:end]}
         if (label := similar(meant["label"], list(field.labels))) is None:
             raise ValueError(f"{meant['label'][:MAX_QUOTED]!r} is not a label of {field.name}: map it")
         yield {"id": f"{row}-{number}", **span, "label": label}
@@ -170,9 +171,9 @@ def _relations(
     own = part.own if isinstance(part, Linked) else None
     names: list[str] = []
     if relation is not None:
-        read = _members(cell, "relation")
-        given = read if isinstance(read, list) else [read]
-        names = [name for value in given if (name := _translated(value, relation)) is not None]
+        members = _members(cell, "relation")
+        relations = members if isinstance(members, list) else [members]
+        names = [name for value in relations if (name := _translated(value, relation)) is not None]
         names = list(dict.fromkeys(names))
     others = [name for name in names if name != own]
     for span in linked:

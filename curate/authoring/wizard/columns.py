@@ -37,7 +37,10 @@ _FIELD = re.compile(r"[^a-z0-9_]+")
 
 
 class Judged(NamedTuple):
-    """How judgements are laid out (``long``, ``wide``, ``votes`` or ``ticks``), their mapping and domain by field."""
+    """How judgements are laid out, their mapping and domain by field.
+
+    The form is ``long``, ``wide``, ``votes``, ``ticks`` or ``stretches``.
+    """
 
     form: str
     mapping: dict[str, Any]

@@ -13,7 +13,8 @@ from curate.authoring.wizard.columns import Judged, Roles, read_roles
 from curate.authoring.wizard.databases import read_database
 from curate.authoring.wizard.domains import domain_of
 from curate.authoring.wizard.sample import Sample, parsed
-from curate.authoring.wizard.survey import MEDIA, Survey, globs_for
+from curate.authoring.wizard.survey import MEDIA, TIERS, Survey, globs_for
+from curate.authoring.wizard.tiers import read_tiers
 from curate.errors import InvalidInput
 from curate.sentences import count_of
 from curate.stages.tables.delimited import listed
@@ -51,6 +52,8 @@ def recognise(files: Survey, samples: Sequence[Sample], unread: Sequence[str], *
     """
     if databases := files.of("database"):
         return _database(files, databases, [sample.file for sample in samples])
+    if tier_files := files.of(TIERS):
+        return _tiers(files, tier_files, [sample.file for sample in samples])
     notes = [*unread]
     if dialogues := [sample for sample in samples if _holds_dialogues(sample)]:
         return _dialogues(dialogues, samples)
@@ -103,6 +106,19 @@ def _database(files: Survey, databases: Sequence[str], others: Sequence[str]) ->
         judged=database.judged,
         observations=database.observations,
         notes=(*database.notes, *(f"{name} is not used" for name in (*databases[1:], *others))),
+    )
+
+
+def _tiers(files: Survey, names: Sequence[str], others: Sequence[str]) -> Contents:
+    tiers = read_tiers(files, names)
+    return Contents(
+        {"tables": [*tiers.tables]},
+        ("clip",) if tiers.judged else ("utterance", "window", "clip"),
+        preprocess=tiers.preprocess,
+        judged=tiers.judged,
+        has_words=tiers.judged is None,
+        observations=tiers.observations,
+        notes=(*tiers.notes, *(f"{name} is not used" for name in others)),
     )
 
 

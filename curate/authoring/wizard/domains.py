@@ -25,6 +25,8 @@ class Domain(NamedTuple):
     value: Mapping[str, Any] = {}
     labels: tuple[str, ...] = ()
     """The labels of a taxonomy to write; empty if a shipped one fits"""
+    definitions: Mapping[str, str] = {}
+    """What labels of that taxonomy mean, where something says so"""
 
     @property
     def is_shipped(self) -> bool:

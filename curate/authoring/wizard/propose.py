@@ -9,8 +9,9 @@ import yaml
 
 from curate.authoring.wizard.columns import Judged
 from curate.authoring.wizard.contents import Contents, recognise
+from curate.authoring.wizard.domains import Domain
 from curate.authoring.wizard.sample import read_samples
-from curate.authoring.wizard.survey import kind_of, survey
+from curate.authoring.wizard.survey import TIERS, kind_of, survey
 from curate.errors import InvalidInput
 from curate.labels import load_labels
 
@@ -19,6 +20,7 @@ _HEADER = """\
 # Proposed by `curate recipes new` from what is here:
 {seen}
 """
+_TABLES = ("table", "database", TIERS)
 _NAME = re.compile(r"[^a-z0-9_-]+")
 _SPLIT: dict[str, Any] = {"train": 0.8, "validation": 0.1, "test": 0.1, "disjoint_by": ["speaker", "source"]}
 
@@ -51,11 +53,12 @@ def propose(
     folder = (path.parent if path.is_file() else path).absolute()
     files = survey(folder)
     if path.is_file():
-        if (kind := kind_of(path.name)) not in ("table", "database"):
+        if (kind := kind_of(path.name)) not in _TABLES:
             raise InvalidInput(
-                f"{path} is not a table", hint="name a .csv, .tsv, .json, .jsonl, .parquet or Excel file, or a folder"
+                f"{path} is not a table",
+                hint="name a .csv, .tsv, .json, .jsonl, .parquet, Excel or .eaf file, or a folder",
             )
-        others = {name: names for name, names in files.files.items() if name not in ("table", "database")}
+        others = {name: names for name, names in files.files.items() if name not in _TABLES}
         files = files._replace(files={**others, str(kind): (path.name,)}, named=path.name)
     samples, unread = read_samples(folder, files.of("table"))
     contents = recognise(files, samples, unread, classes=classes)
@@ -99,11 +102,17 @@ def _own_schema(judged: Judged, name: str, unit: str) -> dict[str, str]:
         settings = dict(domain.field)
         if domain.labels:
             settings["taxonomy"] = f"{name.removesuffix('.v1')}_{field}.v1"
-            taxonomy = {"taxonomy": settings["taxonomy"], "title": f"{field} of {name}", "labels": [*domain.labels]}
+            taxonomy = {"taxonomy": settings["taxonomy"], "title": f"{field} of {name}", "labels": _entries(domain)}
             files[f"{settings['taxonomy']}.yaml"] = _dump(taxonomy)
         fields[field] = settings
     schema = {"name": name, "title": f"Judgements of {name.removesuffix('.v1')}", "unit": unit, "fields": fields}
     return {f"{name}.yaml": _dump(schema), **files}
+
+
+def _entries(domain: Domain) -> list[Any]:
+    """Return the labels of a taxonomy as it is written."""
+    meanings = domain.definitions
+    return [{"name": name, "definition": meanings[name]} if name in meanings else name for name in domain.labels]
 
 
 def _stages(contents: Contents, licence: str | None) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from curate.annotation.importing.settings import Join
 from curate.authoring.wizard.nesting import holder_of, nested_cells, nested_key, rows_within
 from curate.errors import InvalidInput, InvalidRow
+from curate.media.tiers.open import is_tier_file
 from curate.stages.tables.delimited import open_rows
 from curate.stages.tables.documents import read_parquet
 from curate.stages.tables.read import DELIMITED, columns_of, read_rows
@@ -58,6 +59,9 @@ def read_sample(folder: Path, file: str) -> Sample:
     path = folder / file
     try:
         table = Join(table=file, by={})
+        if is_tier_file(path):
+            hint = "map it by hand: `stretches: {FIELD: {value: text}}` makes a trace of it"
+            raise InvalidInput(f"{file} has ratings of CARMA over time", hint=hint)
         if path.suffix.lower() in _JSON and (nested := _nested(path, file)) is not None:
             return nested
         names = columns_of(path, table, ())

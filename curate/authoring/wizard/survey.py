@@ -20,11 +20,14 @@ _KINDS = {
     "sound": ".wav .mp3 .flac .ogg .oga .m4a .opus .aac .aif .aiff .wma",
     "picture": ".jpg .jpeg .png .webp .bmp .tif .tiff",
     "text": ".txt",
+    "tier file": ".eaf .textgrid .annotation",
     "table": ".csv .tsv .jsonl .ndjson .json .parquet .xlsx .xls .ods",
 }
 _KIND_OF = {suffix: kind for kind, suffixes in _KINDS.items() for suffix in suffixes.split()}
 _DOCUMENT_STEMS = frozenset({"readme", "license", "licence", "changelog", "notes", "requirements"})
 _NOT_DATA = (".schema.json",)
+TIERS = "tier file"
+"""The kind of files with annotations along time, as ELAN, Praat and NOVA write them"""
 DATABASE = "db.yaml"
 """The header of an audformat database, next to its tables ``db.*.csv`` or ``db.*.parquet``"""
 MEDIA = ("film", "sound", "picture")
@@ -74,6 +77,8 @@ def survey(folder: Path) -> Survey:
         if kind == "table" and path.parent in databases and path.name.startswith("db."):
             continue
         if kind in ("text", "table") and (path.stem.casefold() in _DOCUMENT_STEMS or name.endswith(_NOT_DATA)):
+            continue
+        if path.suffix.endswith("~"):
             continue
         if kind:
             files[kind].append(name)

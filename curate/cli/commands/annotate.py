@@ -1,5 +1,6 @@
 """``curate annotate``: the loop in which people correct the labels."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +11,31 @@ from curate.cli.options import INCOMPLETE, WORKSPACE, Json, OptionalRecipe, Sett
 from curate.sentences import count_of
 
 if TYPE_CHECKING:
+    from curate.annotation.importing.settings import ExportFormat
     from curate.recipe import LoadedRecipe
     from curate.stages.annotate import Annotate
 
 _MAX_PROBLEMS = 20
+
+
+class ToolName(StrEnum):
+    """The annotation tools whose exports can be imported, as in ``READERS``."""
+
+    LABEL_STUDIO = "label-studio"
+    ARGILLA = "argilla"
+    PRODIGY = "prodigy"
+    DOCCANO = "doccano"
+    COCO = "coco"
+    CVAT = "cvat"
+    VIA = "via"
+
+
+class TierFormat(StrEnum):
+    """The tools that timelines can be corrected in."""
+
+    elan = "elan"
+    textgrid = "textgrid"
+
 
 app = typer.Typer(cls=WholeHelp, help="Let people correct the labels in Label Studio.", no_args_is_help=True)
 
@@ -131,8 +153,23 @@ def pull_command(
 
 @app.command("import")
 def import_command(
-    table: Annotated[Path, typer.Argument(help="A CSV, TSV, JSON, JSON lines or Parquet file.")],
-    mapping: Annotated[Path, typer.Option("--map", metavar="FILE", help="A YAML file: what its columns mean.")],
+    table: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE|FOLDER",
+            help="A table or a file of tiers; what `annotate export` wrote and people corrected: a folder; or with "
+            "--format, an export of another tool: a file, folder or .zip.",
+        ),
+    ],
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE",
+            help="A YAML file: what the columns of a table mean.",
+            show_default="with --format, controls called like fields",
+        ),
+    ] = None,
     recipe: OptionalRecipe = None,
     workspace: Workspace = WORKSPACE,
     settings: Settings = None,
@@ -142,32 +179,50 @@ def import_command(
     replace: Annotated[
         bool, typer.Option("--replace", help="Withdraw what a table of this name had before and has no longer.")
     ] = False,
+    rater: Annotated[
+        str | None,
+        typer.Option(help="Who corrected the files of `annotate export`.", show_default="the annotator of their tiers"),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Import nothing if a row cannot be used.")] = False,
+    tool: Annotated[ToolName | None, typer.Option("--format", help="The annotation tool that exported it.")] = None,
     json: Json = False,
 ) -> None:
     """Add judgements from a table to items that are in the workspace; the same table adds nothing twice.
 
     The mapping is that of `ingest: {tables: [...]}`, such as `{item_id: clip, rater: who, long: {emotion: label}}`.
-    Items go by their id, the id in their corpus, or their raw file.
+    Items go by their id, the id in their corpus, or their raw file; in exports of annotation tools (`--format`), also
+    by their text. Raters, times, skips and what answers started from are kept; what is not mapped is counted. The files
+    that `annotate export` wrote need no mapping: each says which item it is of, and what its values started from.
     """
     from curate.cli.output import note, say, show_json
     from curate.pipeline import open_corpus
     from curate.recipe import load_recipe
     from curate.stages.tables.importing import import_table
+    from curate.stages.tables.store import listed_counts
+    from curate.stages.tier_files.returning import import_tiers
     from curate.storage.workspace import Workspace as Opened
 
     loaded = load_recipe(recipe_of(recipe, workspace), settings or (), check_sources=False)
     opened = Opened(workspace, create=False)
     with opened.lock():
         corpus = open_corpus(loaded, opened)
-        done = import_table(corpus, table, mapping, name=name, replaces=replace, is_strict=strict)
+        form: ExportFormat | None = None if tool is None else tool.value
+        if mapping is None and form is None:
+            done = import_tiers(corpus, table, rater=rater, is_strict=strict)
+        else:
+            done = import_table(corpus, table, mapping, tool=form, name=name, replaces=replace, is_strict=strict)
     if json:
         show_json(done._asdict())
     else:
+        if done.mapping and mapping is None:
+            columns = ", ".join(f"{field} from {column}" for field, column in done.mapping["long"].items())
+            say(f"read {columns}; items are named by {done.mapping['item_id']}")
         say(
             f"{count_of(done.judgements, 'judgement')} of {count_of(done.items, 'item')}: {done.created:,} new, "
             f"{done.updated:,} changed, {done.deleted:,} withdrawn"
         )
+        if done.left_out:
+            note(f"left out: {listed_counts(done.left_out)}")
         for problem in done.problems[:_MAX_PROBLEMS]:
             note(problem)
         if len(done.problems) > _MAX_PROBLEMS:
@@ -175,6 +230,41 @@ def import_command(
         say(f"next: {next_command(f'run {loaded.path}', workspace)}     (aggregates them and writes the next release)")
     if done.problems:
         raise typer.Exit(INCOMPLETE)
+
+
+@app.command("export")
+def export_command(
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="A new or empty folder.")],
+    form: Annotated[TierFormat, typer.Option("--format", help="elan (.eaf files) or textgrid (Praat).")],
+    recipe: OptionalRecipe = None,
+    workspace: Workspace = WORKSPACE,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """Write a file for each item to correct its timelines in ELAN or Praat; `annotate import` takes them back.
+
+    The tier named like a field starts from the proposal; what raters and models said is beside it, in tiers of their
+    own such as `mood@ann`, which are not read again. ELAN finds the recording where it is; Praat gets the sound.
+    """
+    from curate.cli.output import counted, note, say, show_json
+    from curate.pipeline import make_tools, open_corpus
+    from curate.recipe import load_recipe
+    from curate.stages.tier_files.export import export_tiers
+    from curate.storage.workspace import Workspace as Opened
+
+    loaded = load_recipe(recipe_of(recipe, workspace), settings or (), check_sources=False)
+    opened = Opened(workspace, create=False)
+    written = export_tiers(open_corpus(loaded, opened), make_tools(loaded, opened).raw, form.value, to)
+    if json:
+        show_json(written._asdict())
+        return
+    say(f"{count_of(written.files, 'file')} in {written.folder}, {written.proposals:,} with a proposal")
+    if written.unwritten:
+        note(f"not written, since tiers hold timelines only: {', '.join(written.unwritten)}")
+    if written.left_out:
+        note(counted(written.left_out))
+    command = next_command(f"annotate import {written.folder} --rater NAME", workspace)
+    say(f"next: correct them in {'ELAN' if form.value == 'elan' else 'Praat'}; then {command}")
 
 
 @app.command("status")

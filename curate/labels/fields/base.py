@@ -1,5 +1,6 @@
 """The contract of a field type: everything that the rest of the code needs to know about it."""
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -12,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic import Field as Setting
 
 from curate.labels.features import Feature
+from curate.labels.fields.marks import Marks
 from curate.labels.fields.phrases import DEFAULT_LANGUAGE, Words, in_language, phrase
 from curate.labels.fields.results import Result
 from curate.labels.layout import Layout
@@ -43,7 +45,7 @@ class Field(BaseModel, ABC):
 
     A value is plain data (``str``, ``float``, ``list[str]``, a dict of these); None means not answered. ``check``
     returns a value in its canonical form; every other method takes and returns values in that form. The methods come in
-    five groups: how values are stored, answered by models, asked on screen, compared and described.
+    groups: how values are stored, answered by models, imported, asked on screen, compared and described.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -184,6 +186,32 @@ class Field(BaseModel, ABC):
     def interval(self) -> tuple[float, float] | None:
         """The ends of a scale on which every number is a value; None for other types."""
         return None
+
+    # Imported: answers in tables and in exports of other tools.
+
+    def from_text(self, text: str) -> Any:
+        """Return the checked value that a cell of a table holds: JSON. Raises ``ValueError``."""
+        try:
+            return self.check(json.loads(text))
+        except (json.JSONDecodeError, RecursionError):
+            raise ValueError(f"{text[:60]!r} is not JSON") from None
+
+    @property
+    def marked_taxonomy(self) -> Taxonomy | None:
+        """The taxonomy of a field whose value is labelled places in an item; None for other types."""
+        return None
+
+    @property
+    def link_names(self) -> tuple[str, ...]:
+        """The names of lines between the places of a value."""
+        return ()
+
+    def from_marks(self, marked: Marks, item: ItemContext) -> Any:
+        """Return the value that consists of marks with the field's labels; ``within`` brings its times to the item.
+
+        Raises ``ValueError`` for marks of another kind, or that do not fit the item's text and picture.
+        """
+        raise ValueError(f"a field of type {self.type} holds no marks")
 
     # Asked on screen: the Label Studio controls of a field, and both directions of their results.
 

@@ -67,6 +67,12 @@ class OpenSet(Field):
         count = f"1 to {self.max_words} words" if self.max_words > 1 else "One word"
         return [f"{count} or short phrases of your own, each of at most {self.max_chars} characters, without commas."]
 
+    def from_text(self, text: str) -> Any:
+        """See ``Field.from_text``: a JSON list, or words with line breaks, commas or semicolons between them."""
+        if text.lstrip().startswith("["):
+            return super().from_text(text)
+        return self.check([word for word in _SEPARATOR.split(text) if word.strip()])
+
     def inputs(self, layout: Layout, language: str) -> list[ET.Element]:
         size = {"rows": "1", "maxSubmissions": str(self.max_words), "editable": "true", "skipDuplicates": "true"}
         common = {"name": self.name, "toName": layout.default, "required": str(self.required).lower()}

@@ -1,5 +1,6 @@
 """Which of two things is better, and by how much."""
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -22,6 +23,9 @@ from curate.labels.units import ItemContext, Unit
 SIDES = ("A", "B")
 """The names of the two objects in a layout."""
 
+_NUMBER = re.compile(r"[+-]?\d{1,3}")
+_WORDS = {"left": -1, "right": 1, "a": -1, "b": 1, "tie": 0}
+"""What other tools call the better one; each is the mildest grade."""
 _DEGREES = {1: ("",), 2: ("", "much "), 3: ("slightly ", "", "much "), 4: ("slightly ", "", "much ", "very much ")}
 
 
@@ -82,6 +86,13 @@ class Preference(Field):
     def _is_pairwise(self) -> bool:
         """Whether people simply click the better of the two."""
         return self.grades == 1 and not self.tie
+
+    def from_text(self, text: str) -> Any:
+        """See ``Field.from_text``: also a grade alone, or left, right, A, B or tie."""
+        word = text.strip().casefold()
+        if word in _WORDS:
+            return self.check({"grade": _WORDS[word]})
+        return self.check({"grade": int(word)}) if _NUMBER.fullmatch(word) else super().from_text(text)
 
     def inputs(self, layout: Layout, language: str) -> list[ET.Element]:
         left, right = layout.named(self.name, *SIDES)

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.annotation.importing.acts import FIELDS
+from curate.annotation.importing.holding import column_type, to_cell
 from curate.annotation.importing.judgements import FACTS
 from curate.annotation.importing.rows import KEY, LINE
 from curate.annotation.importing.settings import FILE_COLUMN
@@ -50,7 +51,7 @@ def to_inputs(made: Iterable[Derived | LeftOut], view: str, corpus: str, collect
             left_out.setdefault(("forbidden", problem), []).append(result.parents[0].item_id)
         else:
             record = to_record(result, view, corpus, collection)
-            name = f"{corpus}/{view}/{record['key']}"
+            name = f"{corpus}/{view}#{record['key']}"
             cut = {"start_s": None, "end_s": None, "still_s": result.still_s}
             if result.cut_s is not None:
                 cut |= dict(zip(("start_s", "end_s"), result.cut_s, strict=True))
@@ -62,7 +63,7 @@ def to_inputs(made: Iterable[Derived | LeftOut], view: str, corpus: str, collect
     for (reason, sentence), ids in left_out.items():
         named = ", ".join(sorted(set(ids))[:_MAX_NAMED])
         problem = f"{count_of(len(ids), 'item')} left out: {sentence} (such as {named})"
-        name = f"{corpus}/{view}/{reason}-{sha256_of(sentence)[:8]}"
+        name = f"{corpus}/{view}#{reason}-{sha256_of(sentence)[:8]}"
         rows[name] = {"file": name, "problem": problem, "reason": reason}
     return pa.Table.from_pylist([rows[name] for name in sorted(rows)], schema=INPUTS)
 
@@ -112,14 +113,14 @@ def judgement_rows(made: Iterable[Derived], labels: LabelSchema, view: str, corp
     """Return the judgements of derived items, as those of tables are (see ``curate.stages.tables.mapped``)."""
     rows = [row for item in made for row in _judgements(item, labels, f"{corpus}/{view}")]
     kinds = {name: pa.int64() if name == LINE else pa.string() for name in (*FACTS, FIELDS)}
-    schema = pa.schema({**kinds, **{name: field.arrow_type for name, field in labels.fields.items()}})
+    schema = pa.schema({**kinds, **{name: column_type(field) for name, field in labels.fields.items()}})
     return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _judgements(item: Derived, labels: LabelSchema, file: str) -> Iterator[dict[str, Any]]:
     key = key_of(item)
     for number, answer in enumerate(item.answers, start=1):
-        values = {name: labels.fields[name].check(value) for name, value in answer.values.items()}
+        values = {name: to_cell(labels.fields[name].check(v), labels.fields[name]) for name, v in answer.values.items()}
         facts = {KEY: key, FILE_COLUMN: file, LINE: number, "annotator": answer.rater, "arm": answer.arm}
         yield {**facts, FIELDS: ",".join(sorted(values)), **values}
 

@@ -16,7 +16,7 @@ from curate.corpus.tombstones import Tombstones
 from curate.errors import CurateError, InvalidInput, InvalidRow
 from curate.labels import LabelSchema, load_labels
 from curate.sentences import count_of, verb_of
-from curate.stages.capabilities import Discovered, Judged
+from curate.stages.capabilities import Discovered, Judged, JudgementRows
 from curate.stages.contract import Outcome, Problem, Rejection, Tools
 from curate.stages.derive.inputs import RECORD, judgement_rows, to_inputs
 from curate.stages.derive.media import to_media
@@ -120,13 +120,13 @@ class Derive(Discovered, Judged):
         """See ``Judged.judgement_files``."""
         return None
 
-    def judgements(self, tools: Tools) -> pa.Table | None:
+    def judgements(self, tools: Tools) -> JudgementRows | None:
         """See ``Judged.judgements``."""
         if not self.has_judgements:
             return None
         parents = self._parents(tools)
         made = (item for item in self._make(parents, tools) if isinstance(item, Derived))
-        return judgement_rows(made, tools.labels, self.make.view, parents.corpus)
+        return JudgementRows(judgement_rows(made, tools.labels, self.make.view, parents.corpus), {})
 
     def _source(self, row: dict[str, Any], tools: Tools) -> dict[str, Any]:
         if row["problem"]:

@@ -148,10 +148,14 @@ def _copy(due: Sequence[tuple[str, str]], record: FetchRecord, tools: Tools) -> 
     day = tools.today.isoformat()
     with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="curate-object") as pool:
         tasks = {pool.submit(_copy_one, url, record.path, stop): (url, version) for url, version in due}
-        for task in as_completed(tasks):
+        size_bytes = 0
+        for done, task in enumerate(as_completed(tasks), start=1):
             url, version = tasks[task]
             if (result := task.result()) is not None:
+                size_bytes += result.size_bytes
                 record.put(LINKS, {link_key(url): result._replace(settings=version, day=day)._asdict()})
+            if tools.fetching is not None:
+                tools.fetching(done, len(due), size_bytes)
     if stop():
         raise Interrupted("stopped while files were copied", hint="run the same command again to go on")
 

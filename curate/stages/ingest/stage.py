@@ -18,7 +18,7 @@ from curate.corpus.sources import MEMBER, RawFolders, allowing, outside
 from curate.corpus.spec import table_spec
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import LabelSchema
-from curate.stages.capabilities import Discovered, FirstFile, Judged
+from curate.stages.capabilities import Discovered, FirstFile, Judged, JudgementRows
 from curate.stages.contract import Outcome, Problem, Rejection, Tools, cut_by_size
 from curate.stages.ingest.archived import archive_problem
 from curate.stages.ingest.files import read_source
@@ -37,6 +37,7 @@ from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.ingest.objects import is_remote, object_inputs, object_problem, unread_objects
 from curate.stages.ingest.participants import check_participant_pattern, participants_of
 from curate.stages.ingest.posts import parse_post
+from curate.stages.ingest.sessions import Session, check_sessions, with_sessions
 from curate.stages.ingest.signals.discovering import find_signal_files, list_paths, with_signals
 from curate.stages.ingest.signals.rows import signal_rows
 from curate.stages.ingest.signals.settings import Signal
@@ -49,6 +50,7 @@ from curate.stages.ingest.tables import (
     sheet_notices,
     table_inputs,
 )
+from curate.stages.ingest.tier_notices import tier_notices
 from curate.stages.ingest.urls.listing import LinkInputs, link_findings, link_inputs, unread_links, url_problems
 from curate.stages.ingest.urls.settings import Urls
 from curate.stages.tables.mapped import table_problems
@@ -76,6 +78,8 @@ class Ingest(Discovered, Judged):
     """Tables of items and of judgements that others made, and what their columns mean."""
     urls: Urls | None = None
     """Links to files, which are fetched."""
+    session: Session | None = None
+    """Which files are recordings of one event: no release divides them between splits, and items name the others."""
     signals: tuple[Signal, ...] = ()
     """Values over time that belong to the media, such as action units by OpenFace: releases have them by item."""
     licence: str | None = None
@@ -115,6 +119,7 @@ class Ingest(Discovered, Judged):
             yield f"consent ended on {self.consent_until}: these items are left out of releases"
         yield from hub_notices(self.tables, tools)
         yield from sheet_notices(self.tables, tools)
+        yield from tier_notices(self.tables, tools.raw)
 
     def missing(self, raw: RawFolders) -> Iterable[Problem]:
         """Yield the patterns that match no file or only broken archives, or lead out of the folders of raw files."""
@@ -165,6 +170,8 @@ class Ingest(Discovered, Judged):
                 media_files = set(in_tables.filter(in_tables["path"].is_valid())["file"].to_pylist())
                 inputs = list_inputs(names - media_files - signal_files.names, tools.raw)
                 inputs = pa.concat_tables([inputs, pa.Table.from_pylist(refused, schema=INPUTS), in_tables])
+                if self.session is not None:
+                    check_sessions(self.session, inputs.filter(inputs["problem"].is_null())["file"].to_pylist())
                 return with_signals(inputs, self.signals, signal_files, tools.raw)
         except LeadsOutside as error:
             raise InvalidInput(outside(error.path, error.real), hint=allowing(error.real)) from error
@@ -188,6 +195,20 @@ class Ingest(Discovered, Judged):
             yield from cut_by_size(files_and_posts, sizes, rows=_BATCH_POSTS, size=_BATCH_BYTES)
 
     def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
+        """See ``BatchStage.apply``."""
+        outcome = self._apply(batch, tools)
+        if self.session is None:
+            return outcome
+        schema = table_spec("sources", tools.labels).schema
+        sources = outcome.by_column("sources", schema).rows["sources"]
+        sources, wrong = with_sessions(self.session, fill_columns(sources, schema))
+        rows = {**outcome.rows, "sources": sources}
+        if wrong and "signals" in rows:
+            files = pa.array([rejection.subject for rejection in wrong], pa.string())
+            rows["signals"] = rows["signals"].filter(pc.invert(pc.is_in(rows["signals"]["file"], value_set=files)))
+        return Outcome(rows, [*outcome.rejections, *wrong])
+
+    def _apply(self, batch: pa.Table, tools: Tools) -> Outcome:
         until = None if self.consent_until is None else self.consent_until.isoformat()
         origin = {"licence": self.licence, "collection": self.collection, "consent": self.consent}
         origin |= {"consent_until": until}
@@ -257,11 +278,12 @@ class Ingest(Discovered, Judged):
         except InvalidRow:
             return None
 
-    def judgements(self, tools: Tools) -> pa.Table | None:
+    def judgements(self, tools: Tools) -> JudgementRows | None:
         """See ``Judged.judgements``."""
         if not self.has_judgements:
             return None
-        return read_tables(self.tables, tools.raw, tools.labels, tools=tools).judgements
+        mapped = read_tables(self.tables, tools.raw, tools.labels, tools=tools)
+        return JudgementRows(mapped.judgements, mapped.left_out)
 
     def _missing_signals(self, raw: RawFolders) -> Iterable[Problem]:
         """Yield the patterns of signals that match no file, or lead out of the folders of raw files."""

@@ -133,7 +133,7 @@ class PreprocessSettings(Settings):
     """Length of a window, if sound is cut into windows."""
     hop_s: float | None = Field(None, ge=0.02, le=600)
     """From the start of one window to the next; ``window_s`` by default."""
-    max_clip_s: float = Field(120.0, ge=1, le=600)
+    max_clip_s: float = Field(120.0, ge=1, le=7200)
     """Longer files are rejected if whole clips are the items."""
     chunk_s: float = Field(300.0, ge=2, le=7200)
     """Longer files are processed in chunks with about this many seconds of items, by several workers at once."""

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.annotation.importing.exports.files import parse_json
 from curate.corpus.archives.cells import media_columns, parquet_errors, read_cells
 from curate.corpus.sources import MEMBER
 from curate.errors import InvalidRow
@@ -120,19 +121,6 @@ def _json_document(path: Path) -> Any:
         return parse_json(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
     except (ValueError, RecursionError) as error:
         raise InvalidRow(f"it is not JSON: {error}") from error
-
-
-def parse_json(text: bytes) -> Any:
-    """Return what JSON says. Raises ``ValueError``, also for two members of one name, and ``RecursionError``."""
-    return json.loads(text, object_pairs_hook=_unique_members)
-
-
-def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"two members are named {next(name for name in names if names.count(name) > 1)[:60]}")
-    return members
 
 
 def to_text(value: Any) -> str | None:

@@ -1,19 +1,25 @@
 """What the tables of a recipe hold by their mapping: items, judgements, and rows that cannot be used."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
 from curate.annotation.importing.acts import FIELDS
+from curate.annotation.importing.combined import combine_parts
+from curate.annotation.importing.holding import column_type
 from curate.annotation.importing.items import items_of, unique_items, with_keys
 from curate.annotation.importing.judgements import FACTS, judgements_of
-from curate.annotation.importing.rows import KEY, LINE, TableRows, no_problems, prepare, problems_of
-from curate.annotation.importing.settings import FILE_COLUMN, HubTable, Table
+from curate.annotation.importing.provenance import ACT
+from curate.annotation.importing.reshape import cell_columns, reshape
+from curate.annotation.importing.rows import KEY, LINE, PLACE, TableRows, no_problems, prepare, problems_of
+from curate.annotation.importing.settings import FILE_COLUMN, HubTable, Join, Table
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import LabelSchema
 from curate.stages.tables.delimited import listed
+from curate.stages.tables.exports import forget_exports, missing_answers, read_export_rows
 from curate.stages.tables.read import columns_of, missing_columns, read_file
 
 if TYPE_CHECKING:
@@ -25,11 +31,15 @@ sentence if there are none."""
 
 
 class Mapped(NamedTuple):
-    """Items (see ``items_of``), judgements (``FACTS``, ``FIELDS`` and all fields of the schema), unusable rows."""
+    """Items (see ``items_of``), judgements (``FACTS``, ``FIELDS`` and all fields of the schema), unusable rows.
+
+    ``left_out`` counts what exports of annotation tools hold and the mapping does not read, by what it is.
+    """
 
     items: "pl.DataFrame | None"
     judgements: pa.Table
     problems: "pl.DataFrame"
+    left_out: Mapping[str, int]
 
 
 def table_problems(tables: Sequence[Table], find: Find) -> Iterator[tuple[int, str]]:
@@ -42,6 +52,10 @@ def table_problems(tables: Sequence[Table], find: Find) -> Iterator[tuple[int, s
                 _listed(table, find)
         except InvalidRow as error:
             yield number, error.message
+            continue
+        if table.format is not None and not table.join:
+            if problem := missing_answers(files, table, _used(table)):
+                yield number, problem
             continue
         for name, path in files:
             try:
@@ -65,12 +79,21 @@ def map_tables(
         raise InvalidInput(problems[0], problems=all_problems, hint="correct the mapping, or the table")
     items: list[pl.DataFrame] = []
     keyed: list[tuple[Table, TableRows]] = []
+    left_out: Counter[str] = Counter()
+    places: list[pl.DataFrame] = []
     for table in tables:
-        rows = with_keys(_prepared(table, find), table)
+        rows = _prepared(table, find, left_out)
+        if table.format is not None:
+            places.append(rows.frame.select(FILE_COLUMN, LINE, PLACE))
+            if table.item is None:  # tasks that nobody answered are nothing here
+                rows = rows._replace(frame=rows.frame.filter(pl.col(ACT).is_not_null()))
+        rows = with_keys(rows, table)
         if table.item is not None:
-            table_items, rows = items_of(rows, table.item, is_once=not (table.has_judgements or table.item.is_of_rows))
+            is_once = not (table.has_judgements or table.item.is_of_rows) and table.format is None
+            table_items, rows = items_of(rows, table.item, is_once=is_once)
             items.append(table_items)
         keyed.append((table, rows))
+    forget_exports()
     every, conflicts = unique_items(pl.concat(items)) if items else (None, no_problems())
     problem_parts = [conflicts]
     judged = []
@@ -87,7 +110,21 @@ def map_tables(
             problem_parts.append(wrong)
             judged.append(_with_all_fields(judgements, table, labels))
     judgements, again = _unique(_concatenated(judged, labels))
-    return Mapped(every, judgements, pl.concat([*problem_parts, again]))
+    judgements = combine_parts(judgements, labels.fields)
+    return Mapped(every, judgements, _placed(pl.concat([*problem_parts, again]), places), left_out)
+
+
+def _placed(problems: "pl.DataFrame", places: "Sequence[pl.DataFrame]") -> "pl.DataFrame":
+    """Return problems whose sentences name the records of exports that they are about."""
+    import polars as pl
+
+    if not places or not problems.height:
+        return problems
+    placed = problems.join(
+        pl.concat(places).unique([FILE_COLUMN, LINE]), on=[FILE_COLUMN, LINE], how="left", maintain_order="left"
+    )
+    named = pl.coalesce(pl.format("{}: {}", PLACE, "sentence"), "sentence")
+    return placed.select(named.alias(name) if name == "sentence" else name for name in problems.columns)
 
 
 def _of_known_items(
@@ -112,34 +149,47 @@ def _of_known_items(
     return frame.filter(is_known), problems_of(frame.filter(~is_known), sentence, reason="unknown_item")
 
 
-def _prepared(table: Table, find: Find) -> TableRows:
+def _prepared(table: Table, find: Find, left_out: Counter[str]) -> TableRows:
     import polars as pl
 
     columns = sorted({*table.columns_used(), *table.extracted} - {FILE_COLUMN})
+    columns += [ACT, PLACE] if table.format is not None else []
     if table.files:
         rows = prepare(TableRows(_listed(table, find), no_problems()), table, ())
         return rows._replace(frame=rows.frame.select(FILE_COLUMN, LINE, *columns))
     parts = []
     joined = [find(join.table) for join in table.join]
+    lookups: dict[tuple[int, tuple[str, ...]], pl.DataFrame] = {}
     for name, path in (file for location in table.places for file in find(location)):
         own_columns, joined_columns = _columns(name, path, table, joined)
         try:
-            rows = read_file(path, name, table, own_columns)
+            if table.format is not None:
+                rows = read_export_rows(path, name, table, [*own_columns, ACT], left_out)
+            else:
+                cells = cell_columns(table, columns_of(path, table, own_columns)) if table.unpivot else []
+                rows = reshape(read_file(path, name, table, [*own_columns, *cells]), table, cells)
             tables = []
-            for join, files, wanted in zip(table.join, joined, joined_columns, strict=True):
-                original = {new: column for column, new in join.take.items()}
-                columns_read = [original.get(column, column) for column in wanted]
-                frames = [
-                    read_file(joined_path, joined_name, join, list(dict.fromkeys(columns_read))).frame
-                    for joined_name, joined_path in files
-                ]
-                chosen = [pl.col(column).alias(name) for column, name in zip(columns_read, wanted, strict=True)]
-                tables.append(pl.concat(frames).select(chosen))
+            for index, (join, files, wanted) in enumerate(zip(table.join, joined, joined_columns, strict=True)):
+                lookup = lookups.get((index, tuple(wanted)))
+                if lookup is None:
+                    lookup = lookups[index, tuple(wanted)] = _joined(join, files, wanted)
+                tables.append(lookup)
             rows = prepare(rows, table, tables)
         except (InvalidRow, ValueError, OSError) as error:
             raise InvalidInput(f"{name}: {error}", hint="correct the mapping, or the table") from error
         parts.append(rows._replace(frame=rows.frame.select(FILE_COLUMN, LINE, *columns)))
     return TableRows(*(pl.concat([part[index] for part in parts]) for index in (0, 1)))
+
+
+def _joined(join: Join, files: Sequence[tuple[str, Path]], wanted: Sequence[str]) -> "pl.DataFrame":
+    """Return the columns of a joined table, under the names that they are to have."""
+    import polars as pl
+
+    original = {new: column for column, new in join.take.items()}
+    columns_read = [original.get(column, column) for column in wanted]
+    frames = [read_file(path, name, join, list(dict.fromkeys(columns_read))).frame for name, path in files]
+    chosen = [pl.col(column).alias(name) for column, name in zip(columns_read, wanted, strict=True)]
+    return pl.concat(frames).select(chosen)
 
 
 def _listed(table: Table, find: Find) -> "pl.DataFrame":
@@ -152,6 +202,10 @@ def _listed(table: Table, find: Find) -> "pl.DataFrame":
     return pl.DataFrame({FILE_COLUMN: list(names), LINE: 1}, schema={FILE_COLUMN: pl.String, LINE: pl.Int64})
 
 
+def _used(table: Table) -> list[str]:
+    return [column for column in table.columns_used() if column != FILE_COLUMN]
+
+
 def _columns(
     name: str, path: Path, table: Table, joined: Sequence[Sequence[tuple[str, Path]]]
 ) -> tuple[list[str], list[list[str]]]:
@@ -159,9 +213,9 @@ def _columns(
 
     Raises ``InvalidRow`` with a sentence if a column is in none of them.
     """
-    used = [column for column in table.columns_used() if column != FILE_COLUMN]
+    used = _used(table)
     if not table.join:
-        if problem := missing_columns(path, name, table, used):
+        if table.format is None and (problem := missing_columns(path, name, table, used)):
             raise InvalidRow(problem)
         return [*used, FILE_COLUMN], []
     names = _names(path, name, table, used)
@@ -231,11 +285,11 @@ def _with_all_fields(judgements: pa.Table, table: Table, labels: LabelSchema) ->
     )
     for name, field in labels.fields.items():
         if name not in rows.column_names:
-            rows = rows.append_column(name, pa.nulls(rows.num_rows, field.arrow_type))
+            rows = rows.append_column(name, pa.nulls(rows.num_rows, column_type(field)))
     return rows.select([*FACTS, FIELDS, *labels.fields])
 
 
 def _concatenated(tables: Sequence[pa.Table], labels: LabelSchema) -> pa.Table:
     kinds = {name: pa.int64() if name == LINE else pa.string() for name in (*FACTS, FIELDS)}
-    schema = pa.schema({**kinds, **{name: field.arrow_type for name, field in labels.fields.items()}})
+    schema = pa.schema({**kinds, **{name: column_type(field) for name, field in labels.fields.items()}})
     return pa.concat_tables([schema.empty_table(), *(table.cast(schema) for table in tables)])

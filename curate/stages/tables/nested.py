@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from curate.annotation.importing.paths import INDEX, KEY, UP, VALUE, Node, parse_path, select, value_of
+from curate.annotation.importing.paths import OF_ROWS, UP, Node, parse_path, select, value_of
 from curate.errors import InvalidRow
 from curate.stages.tables.delimited import Row
 from curate.stages.tables.documents import documents, text_row, to_text
@@ -36,7 +36,7 @@ def nested_columns(path: Path, rows: str, wanted: Collection[str]) -> list[str]:
     if is_empty:
         raise InvalidRow(f"its path {rows!r} leads to no row")
     # They are there in every row, though maybe blank.
-    return list(names | dict.fromkeys(column for column in open_paths if column.lstrip(UP) in (INDEX, KEY, VALUE)))
+    return list(names | dict.fromkeys(column for column in open_paths if column.lstrip(UP) in OF_ROWS))
 
 
 def nested_rows(path: Path, rows: str, columns: Sequence[str], names: Sequence[str] = ()) -> Iterator[Row]:

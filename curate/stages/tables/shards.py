@@ -6,11 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from curate.annotation.importing.exports.files import parse_json
 from curate.corpus.archives.unpack import REST, unpack
 from curate.corpus.sources import MEMBER
 from curate.errors import InvalidRow
 from curate.stages.tables.delimited import Row
-from curate.stages.tables.documents import parse_json, text_row, to_text
+from curate.stages.tables.documents import text_row, to_text
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 KEY = "__key__"

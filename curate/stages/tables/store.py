@@ -1,17 +1,18 @@
 """Store judgements of tables as acts in ``annotations``."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate import __version__
 from curate.annotation.importing.acts import ORIGIN, NewActs, new_acts
-from curate.annotation.importing.clocks import CONTEXT_COLUMNS, has_recording_times, to_item_times
+from curate.annotation.importing.holding import CONTEXT_COLUMNS, Held, hold_to_items, needs_items
 from curate.annotation.importing.rows import KEY
 from curate.corpus.tombstones import Tombstones
 from curate.corpus.view import Corpus
@@ -63,7 +64,9 @@ def _key(stages: Sequence[Judged], corpus: Corpus, tools: Tools) -> str | None:
 
 def _store(stages: Sequence[Judged], corpus: Corpus, tools: Tools) -> Receipt:
     judgements_by_stage = [(stage.collection, stage.judgements(tools)) for stage in stages]
-    tables = [(collection, judgements) for collection, judgements in judgements_by_stage if judgements is not None]
+    read = [(collection, rows) for collection, rows in judgements_by_stage if rows is not None]
+    tables = [(collection, rows.table) for collection, rows in read]
+    left_out = sum((Counter(rows.left_out) for _, rows in read), Counter[str]())
     changes = [
         changes_of(
             corpus,
@@ -78,7 +81,8 @@ def _store(stages: Sequence[Judged], corpus: Corpus, tools: Tools) -> Receipt:
     judged = sum(rows.num_rows for _, rows in tables)
     without = sum(change.without_item for change in changes)
     repeated = sum(change.repeated for change in changes)
-    counts = {"judgements": judged - without - repeated, "new": sum(change.new for change in changes)}
+    misfits = [sentence for change in changes for sentence in change.misfits]
+    counts = {"judgements": judged - without - repeated - len(misfits), "new": sum(change.new for change in changes)}
     messages = []
     if without:
         items = sum(change.items_without for change in changes)
@@ -92,7 +96,18 @@ def _store(stages: Sequence[Judged], corpus: Corpus, tools: Tools) -> Receipt:
     if outside := sum(change.outside for change in changes):
         verb = verb_of(outside, "marks", "mark")
         messages.append(f"{count_of(outside, 'judgement')} in tables {verb} time outside of the item: that is left out")
+    if misfits:
+        verb = verb_of(len(misfits), "marks", "mark")
+        messages.append(f"{count_of(len(misfits), 'judgement')} {verb} what is not in the item: {misfits[0]}")
+    if left_out:
+        messages.append(f"left out of exports: {listed_counts(left_out)}")
     return Receipt(bool(counts["new"]), counts, "; ".join(messages))
+
+
+def listed_counts(left_out: Mapping[str, int]) -> str:
+    """Return what is left out of exports in words, the most first."""
+    ordered = sorted(left_out.items(), key=lambda entry: (-entry[1], entry[0]))
+    return ", ".join(f"{count:,} {name}" for name, count in ordered)
 
 
 def changes_of(corpus: Corpus, judgements: pa.Table, items: pa.Table, *, origin: str, withdraws: bool) -> NewActs:
@@ -103,15 +118,18 @@ def changes_of(corpus: Corpus, judgements: pa.Table, items: pa.Table, *, origin:
     stored = corpus.table("annotations").read(matching=("server", [origin]))
     now = datetime.now(UTC)
     is_forgotten = Tombstones.read(corpus.workspace).forgotten_rows(judgements.select(["annotator"]))
-    judgements, outside = judgements.filter(pc.invert(is_forgotten)), 0
-    if has_recording_times(judgements):
+    held = _held(corpus, judgements.filter(pc.invert(is_forgotten)), items)
+    acts = new_acts(held.judgements, items, stored, corpus.labels, origin=origin, now=now, withdraws=withdraws)
+    return acts._replace(misfits=held.misfits, outside=held.outside)
+
+
+def _held(corpus: Corpus, judgements: pa.Table, items: pa.Table) -> Held:
+    rows: dict[str, Mapping[str, Any]] = {}
+    if needs_items(judgements, corpus.labels):
         contexts = {item["item_id"]: item for item in corpus.read("items", CONTEXT_COLUMNS).to_pylist()}
         keys = zip(items["key"].to_pylist(), items["item_id"].to_pylist(), strict=True)
-        judgements, outside = to_item_times(
-            judgements, {k: contexts[i] for k, i in keys if i in contexts}, corpus.labels
-        )
-    acts = new_acts(judgements, items, stored, corpus.labels, origin=origin, now=now, withdraws=withdraws)
-    return acts._replace(outside=outside)
+        rows = {key: contexts[item_id] for key, item_id in keys if item_id in contexts}
+    return hold_to_items(judgements, rows, corpus.labels)
 
 
 def append(corpus: Corpus, changes: list[NewActs]) -> None:
@@ -134,17 +152,23 @@ def keyed_items(corpus: Corpus, collection: str | None) -> pa.Table:
     )
 
 
-def named_items(corpus: Corpus) -> "pl.DataFrame":
+def named_items(corpus: Corpus, *, with_texts: bool = False) -> "pl.DataFrame":
     """Return the names that items go by (``KEY``), one ``item_id`` of each, and how many ``items`` share the name.
 
-    An item goes by its id, its id in the tables of its corpus, its raw file, and the last part of that file's path.
+    An item goes by its id, its id in the tables of its corpus, its raw file, and the last part of that file's path;
+    with ``with_texts``, also by its text.
     """
     import polars as pl
 
     named = _named(corpus, corpus.read("sources", ["source_id", "key", "file"]), ("key", "file", "name"))
-    ids = pl.DataFrame(corpus.read("items", ["item_id"]))
-    by_id = ids.select(pl.col("item_id").alias(KEY), "item_id", pl.lit(1, pl.UInt32).alias("items"))
-    return pl.concat([by_id, named.join(by_id, on=KEY, how="anti")])
+    items = pl.DataFrame(corpus.read("items", ["item_id", "text"] if with_texts else ["item_id"]))
+    by_id = items.select(pl.col("item_id").alias(KEY), "item_id", pl.lit(1, pl.UInt32).alias("items"))
+    every = pl.concat([by_id, named.join(by_id, on=KEY, how="anti")])
+    if not with_texts:
+        return every
+    texts = items.select(pl.col("text").str.strip_chars().alias(KEY), "item_id").filter(pl.col(KEY).str.len_bytes() > 0)
+    by_text = texts.group_by(KEY).agg(pl.col("item_id").min(), pl.len().cast(pl.UInt32).alias("items"))
+    return pl.concat([every, by_text.join(every, on=KEY, how="anti")])
 
 
 def _named(corpus: Corpus, sources: pa.Table, kinds: Sequence[str]) -> "pl.DataFrame":

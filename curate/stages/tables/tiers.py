@@ -36,9 +36,13 @@ def tier_rows(path: Path, file: str, columns: Collection[str]) -> Iterator[Row]:
         yield text_row(line, [cells[name] or None for name in columns])
 
 
+def recording_of(tiers: TierFile, file: str) -> str:
+    """Return the path of the recording that a file names first, as seen from where ``file`` is; empty without one."""
+    return _beside(tiers.media[0], file) if tiers.media else ""
+
+
 def _cells(annotation: Annotation, tiers: TierFile, file: str) -> dict[str, str]:
     tier = tiers.tiers[annotation.tier]
-    media = annotation.media or (tiers.media[0] if tiers.media else "")
     return {
         "tier": tier.name,
         "tier_type": tier.kind,
@@ -51,7 +55,7 @@ def _cells(annotation: Annotation, tiers: TierFile, file: str) -> dict[str, str]
         "parent": annotation.parent,
         "id": annotation.name,
         "confidence": annotation.confidence,
-        "media": _beside(media, file),
+        "media": _beside(annotation.media, file) if annotation.media else recording_of(tiers, file),
         "stem": str(PurePosixPath(file).with_suffix("")),
     }
 

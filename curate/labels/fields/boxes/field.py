@@ -1,5 +1,6 @@
 """Boxes around faces and other things, on an image or through a video."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from xml.etree import ElementTree as ET
@@ -14,12 +15,14 @@ from curate.labels.fields.boxes.shapes import (
     TrackRegion,
     box_of,
     checked_box,
+    cut_track,
     shared_area,
     to_fractions,
     to_percent,
 )
 from curate.labels.fields.checks import known_label, label_lines, members, unanimous
 from curate.labels.fields.clock import MAX_S, checked_time, keyframe_time, rate_of, to_frame
+from curate.labels.fields.marks import Marks, to_fraction
 from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.fields.results import Result, control_suffix, region_label, value_of
 from curate.labels.layout import Layout
@@ -73,6 +76,19 @@ class Boxes(Field):
         if len(boxes) > self.max_boxes:
             raise ValueError(f"{len(boxes)} boxes are more than {self.max_boxes}")
         return [boxes[key] for key in sorted(boxes)]
+
+    def within(self, value: Any, item: ItemContext, *, start_s: float = 0.0) -> Any:
+        if self.over == "image":
+            return value
+        end_s = math.inf if item.duration_s is None else start_s + item.duration_s
+        tracks = []
+        for track in value:
+            keyframes = [
+                {**keyframe, "time_s": max(keyframe["time_s"] - start_s, 0.0)}
+                for keyframe in cut_track(track["keyframes"], start_s, end_s)
+            ]
+            tracks += [{"label": track["label"], "keyframes": keyframes}] if keyframes else []
+        return self.check(tracks, item) if tracks else None
 
     def _check_keyframes(self, value: Any, item: ItemContext | None) -> list[dict[str, Any]]:
         if not isinstance(value, list | tuple) or not value:
@@ -136,6 +152,30 @@ class Boxes(Field):
             f"height from 0 to 1{over}; an empty list where there is none. Labels:",
             *label_lines(self.taxonomy),
         ]
+
+    @property
+    def marked_taxonomy(self) -> Taxonomy:
+        return self.taxonomy
+
+    def from_marks(self, marked: Marks, item: ItemContext) -> Any:
+        """See ``Field.from_marks``: boxes are cut at the edges of the picture."""
+        pixels = (item.width_px, item.height_px)
+        boxes: list[dict[str, Any]] = []
+        for mark in marked.marks:
+            size = mark.size or pixels
+            if self.over == "image":
+                if mark.box is None:
+                    raise ValueError(f"{mark.label!r} does not mark a box in a picture")
+                boxes.append({**to_fraction(mark.box, size), "label": mark.label})
+                continue
+            if not mark.track:
+                raise ValueError(f"{mark.label!r} does not mark a box that moves in a video")
+            keyframes = [
+                {"time_s": frame.time_s, **to_fraction(frame.box, size), "visible": frame.visible}
+                for frame in mark.track
+            ]
+            boxes.append({"label": mark.label, "keyframes": keyframes})
+        return self.check(boxes)
 
     @property
     def exclusive_part(self) -> str:

@@ -84,6 +84,19 @@ def shared_area(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str
     return shared / max(len(first), len(second))
 
 
+def cut_track(keyframes: Sequence[Mapping[str, Any]], start_s: float, end_s: float) -> list[dict[str, Any]]:
+    """Return the keyframes of a track from one time to another, with its box at these two where they cut it."""
+    kept = [dict(keyframe) for keyframe in keyframes if start_s <= keyframe["time_s"] <= end_s]
+    times = [keyframe["time_s"] for keyframe in keyframes]
+    if times[0] < start_s and not any(keyframe["time_s"] == start_s for keyframe in kept):
+        box = _visible_box(keyframes, start_s)
+        kept = [{"time_s": start_s, **box, "visible": True}, *kept] if box else kept
+    if times[-1] > end_s and kept and kept[-1]["time_s"] < end_s:
+        box = _visible_box(keyframes, end_s)
+        kept = [*kept, {"time_s": end_s, **box, "visible": True}] if box else kept
+    return kept
+
+
 def _overlap(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]]) -> float:
     """Return the mean intersection over union at all keyframe times of both tracks at which either is visible."""
     times = sorted({keyframe["time_s"] for track in (a, b) for keyframe in track})

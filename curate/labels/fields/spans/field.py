@@ -11,6 +11,7 @@ from pydantic import model_validator
 from curate.labels.features import Feature, class_label, from_class_ids, list_of, scalar, to_class_ids
 from curate.labels.fields.base import Aggregate, AggregationRule, Comparison, Field, LabelNames
 from curate.labels.fields.checks import known_label, label_lines, members, unanimous
+from curate.labels.fields.marks import Marks
 from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.fields.regions import Interval
 from curate.labels.fields.results import PartlyRead, Result, region_label, value_of
@@ -197,6 +198,35 @@ class Spans(Field):
             f"several equal places is meant.{turn}{related} No quotation where there is nothing to quote. Labels:",
             *label_lines(self.taxonomy),
         ]
+
+    @property
+    def marked_taxonomy(self) -> Taxonomy:
+        return self.taxonomy
+
+    @property
+    def link_names(self) -> tuple[str, ...]:
+        return self.relations
+
+    def from_marks(self, marked: Marks, item: ItemContext) -> Any:
+        """See ``Field.from_marks``: without a turn, a mark over a dialogue of one turn is in that turn."""
+        spans = []
+        for number, mark in enumerate(marked.marks, start=1):
+            if mark.start is None or mark.end is None:
+                raise ValueError(f"{mark.label!r} does not mark a piece of text")
+            turn = 0 if mark.turn is None and self.over == "dialogue" and len(item.dialogue) == 1 else mark.turn
+            text = self._text(item, turn)[mark.start : mark.end]
+            quoted = text if mark.text is None else mark.text
+            if text != quoted:
+                raise ValueError(f"the export marks {quoted[:60]!r}, and the item's text there is {text[:60]!r}")
+            place = {"turn": turn, "start": mark.start, "end": mark.end, "text": text}
+            spans.append({"id": mark.name or f"<{number}>", **place, "label": mark.label})
+        return self.check({"spans": spans, "relations": self._linked(marked)}, item)
+
+    def _linked(self, marked: Marks) -> list[dict[str, Any]]:
+        if marked.links and not self.relations:
+            raise ValueError(f"{self.name} has no relations, and the export has some: name them in `relations`")
+        only = self.relations[0] if len(self.relations) == 1 else None
+        return [{"from": link.begin, "to": link.end, "label": link.label or only} for link in marked.links]
 
     @property
     def exclusive_part(self) -> str:

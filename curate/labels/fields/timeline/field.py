@@ -12,6 +12,7 @@ from curate.labels.features import Feature, class_label, from_class_ids, list_of
 from curate.labels.fields.base import Aggregate, AggregationRule, Comparison, Field
 from curate.labels.fields.checks import known_label, label_lines, members, unanimous
 from curate.labels.fields.clock import MAX_S, checked_time, from_frame, is_cut, region_times, times_within, to_frame
+from curate.labels.fields.marks import Marks
 from curate.labels.fields.phrases import DEFAULT_LANGUAGE
 from curate.labels.fields.regions import Interval
 from curate.labels.fields.results import Result, region_label, value_of
@@ -112,6 +113,20 @@ class Timeline(Field):
             f"Stretches of time in seconds from the item's start{apart}; an empty list where there is none. Labels:",
             *label_lines(self.taxonomy),
         ]
+
+    @property
+    def marked_taxonomy(self) -> Taxonomy:
+        return self.taxonomy
+
+    def from_marks(self, marked: Marks, item: ItemContext) -> Any:
+        segments = []
+        for mark in marked.marks:
+            if mark.start_s is None or mark.end_s is None:
+                raise ValueError(f"{mark.label!r} does not mark a stretch of time")
+            # Label Studio lets people drag a stretch beyond the start of a sound.
+            start_s = max(mark.start_s, 0.0) if mark.end_s > 0 else mark.start_s
+            segments.append({"start_s": start_s, "end_s": mark.end_s, "label": mark.label})
+        return self.check(segments)
 
     def inputs(self, layout: Layout, language: str) -> list[ET.Element]:
         to_name = self._object(layout)

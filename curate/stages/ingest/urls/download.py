@@ -53,8 +53,10 @@ class Downloader:
         *,
         pause: Callable[[float], None],
         before: Callable[[str, float], None] = lambda url, delay_s: None,
+        came: Callable[[int], None] = lambda size_bytes: None,
     ) -> None:
         self._client, self._settings, self._pause, self._before = client, settings, pause, before
+        self._came = came
         self._rules = RobotRules(self._ask_rules)
         self._folders: set[Path] = set()
 
@@ -157,6 +159,7 @@ class Downloader:
                     if time.monotonic() > transfer.end:
                         raise LinkFailed("timeout", f"it takes longer than {self._settings.max_s:g} s")
                     file.write(piece)
+                    self._came(len(piece))
                     hashed.update(piece)
                     if note and size >= _WORTH_BYTES:  # a small file is sooner fetched again
                         transfer.remember(note)

@@ -44,8 +44,12 @@ def fetch_links(
     day: str,
     allows_private: bool,
     stop: Callable[[], bool] = lambda: False,
+    follow: Callable[[int, int, int], None] = lambda done, total, size_bytes: None,
 ) -> None:
-    """Fetch links, and store the outcome of each under ``kind``. Stopped or killed, the next call goes on."""
+    """Fetch links, and store the outcome of each under ``kind``. Stopped or killed, the next call goes on.
+
+    ``follow`` is called now and then: how many links have an outcome, of how many, and how many bytes have come.
+    """
     ended = threading.Event()
     hosts = _Hosts(settings.per_host, settings.connections)
 
@@ -75,17 +79,22 @@ def fetch_links(
     # While some files are stored, the connections of others are at work.
     count = min(math.ceil(settings.connections * _WORKERS_PER_CONNECTION), len(links))
     with client, ThreadPoolExecutor(count, thread_name_prefix="curate-link") as pool:
-        downloader = Downloader(client, settings, pause=pause, before=lambda url, s: pause(hosts.turn(url, s)))
+        downloader = Downloader(
+            client, settings, pause=pause, before=lambda url, s: pause(hosts.turn(url, s)), came=results.add_bytes
+        )
         workers = [pool.submit(work) for _ in range(count)]
         try:
             done, waiting = wait(workers, timeout=0)
             while waiting and not stop() and not any(worker.exception() for worker in done):
                 done, waiting = wait(workers, timeout=0.2, return_when=FIRST_EXCEPTION)
+                if waiting:
+                    follow(results.count, len(links), results.size_bytes)
         finally:
             ended.set()
             hosts.clear()
             wait(workers)
             results.store()
+        follow(results.count, len(links), results.size_bytes)
         for worker in workers:
             worker.result()
 
@@ -106,9 +115,16 @@ class _Results:
         self._waiting: dict[str, Mapping[str, object]] = {}
         self._stored_at = time.monotonic()
         self._guard = threading.Lock()
+        self.count = self.size_bytes = 0
+        """Links that have an outcome, and bytes that have come"""
+
+    def add_bytes(self, size_bytes: int) -> None:
+        with self._guard:
+            self.size_bytes += size_bytes
 
     def add(self, key: str, result: Result) -> None:
         with self._guard:
+            self.count += 1
             self._waiting[key] = result._asdict()
             if time.monotonic() - self._stored_at > _STORE_EVERY_S:
                 self._store()

@@ -110,6 +110,7 @@ def _fetch(settings: Urls, due: list[tuple[str, str | None]], tools: Tools) -> N
         day=tools.today.isoformat(),
         allows_private=tools.private_links,
         stop=stop,
+        follow=tools.fetching or (lambda done, total, size_bytes: None),
     )
     if stop():
         raise Interrupted("stopped while links were fetched", hint="run the same command again to go on")

@@ -1,0 +1,1 @@
+"""Label Studio: exports of any project."""
