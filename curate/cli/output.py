@@ -180,6 +180,9 @@ def show_missing(results: Iterable["StageResult"], *, workspace: str) -> None:
             rejected = f"{result.rejected_in_all - result.left_out:,} of {count_of(result.inputs, 'input')}"
             say(f"note:    {result.stage} rejected {rejected}, most often {shorten(result.rejection)}")
             say(f"         `{rest}` lists every rejection")
+        if result.unused_parts:
+            say(f"note:    {result.stage} could not use {shorten(result.unused_parts)}")
+            say(f"         `{rest}` lists them")
         if result.crashed:
             crashed = f"{count_of(result.crashed, 'input')} of {result.stage} missing (crashed)"
             say(f"warning: {crashed}: the worker was killed, often for lack of memory; run again with --workers 1")

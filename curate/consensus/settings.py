@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from curate.labels import Field as LabelField
 from curate.labels import LabelSchema
 from curate.labels.fields.base import Comparison
 
@@ -47,6 +48,11 @@ FITTING: Mapping[Comparison, tuple[Method, ...]] = {
 """The methods that fit each kind of value. Of numbers, ``majority`` is the median (ordinal) or the mean (interval)."""
 
 
+def fitting(field: LabelField) -> tuple[Method, ...]:
+    """Return the methods that fit a field. Free words have no list of labels that shares could be of."""
+    return FITTING[field.comparison] if field.labels or field.comparison != "labels" else _REGIONS
+
+
 class FieldSettings(BaseModel):
     """How the judgements of a field are combined."""
 
@@ -70,10 +76,10 @@ def problems_of(labels: LabelSchema, settings: FieldSettings, by_field: Mapping[
         if name not in labels.fields:
             yield f"{name} is not a field of {labels.name}; its fields are {', '.join(labels.fields)}"
             continue
-        fitting = FITTING[labels.fields[name].comparison]
-        if field_settings.method not in fitting:
-            yield f"{field_settings.method} does not fit field {name}; what fits is {', '.join(fitting)}"
-    if not any(settings.method in FITTING[field.comparison] for field in labels.fields.values()):
+        methods = fitting(labels.fields[name])
+        if field_settings.method not in methods:
+            yield f"{field_settings.method} does not fit field {name}; what fits is {', '.join(methods)}"
+    if not any(settings.method in fitting(field) for field in labels.fields.values()):
         yield f"{settings.method} fits no field of {labels.name}"
     for field_settings in (settings, *by_field.values()):
         if field_settings.method == "gold_weighted" and not field_settings.experts:
@@ -87,6 +93,6 @@ def settings_of(
     chosen = {}
     for name, field in labels.fields.items():
         field_settings = by_field.get(name, settings)
-        fits = field_settings.method in FITTING[field.comparison]
+        fits = field_settings.method in fitting(field)
         chosen[name] = field_settings if fits else field_settings.model_copy(update={"method": "majority"})
     return chosen

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -38,12 +39,12 @@ def json_rows(rows: pa.Table) -> Iterator[str]:
     names = sorted(rows.column_names)
     for start in range(0, rows.num_rows, _ROWS):
         part = rows.slice(start, _ROWS)
-        yield from _objects(part.num_rows, names, [_json_column(part[name]) for name in names]).to_pylist()
+        yield from _expanded(_objects(names, [_json_column(part[name]) for name in names]), part.num_rows).to_pylist()
 
 
 def json_values(values: pa.Array | pa.ChunkedArray) -> Sequence[str]:
     """Return the canonical JSON of each value of a column."""
-    texts: list[str] = _json_column(values).to_pylist()
+    texts: list[str] = _expanded(_json_column(values), len(values)).to_pylist()
     return texts
 
 
@@ -55,12 +56,12 @@ def join_objects(count: int, names: Sequence[str], columns: Sequence[Sequence[st
     return (template % values for values in zip(*columns, strict=True))
 
 
-def _json_column(values: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return the canonical JSON of each value of a column, as large strings without nulls."""
+def _json_column(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.Scalar:
+    """Return the canonical JSON of each value of a column as large strings; one for all values if all are null."""
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     kind = array.type
     if array.null_count == len(array):
-        return pa.repeat(_NULL, len(array))
+        return _NULL
     if pa.types.is_string(kind):
         return pc.fill_null(_quoted(array.cast(pa.large_string())), _NULL)
     if pa.types.is_boolean(kind):
@@ -71,12 +72,13 @@ def _json_column(values: pa.Array | pa.ChunkedArray) -> pa.Array:
         return pc.fill_null(array.cast(pa.string()).cast(pa.large_string()), _NULL)
     if pa.types.is_struct(kind):
         names = sorted(field.name for field in kind)
-        objects = _objects(len(array), names, [_json_column(pc.struct_field(array, name)) for name in names])
+        objects = _objects(names, [_json_column(pc.struct_field(array, name)) for name in names])
         return pc.if_else(array.is_valid(), objects, _NULL)
     if pa.types.is_list(kind):
         offsets = np.zeros(len(array) + 1, np.int64)
         np.cumsum(np.asarray(pc.fill_null(pc.list_value_length(array), 0)), out=offsets[1:])
-        members = pa.LargeListArray.from_arrays(offsets, _json_column(pc.list_flatten(array)))
+        elements = pc.list_flatten(array)
+        members = pa.LargeListArray.from_arrays(offsets, _expanded(_json_column(elements), len(elements)))
         marks = [pa.scalar(mark, pa.large_string()) for mark in ("[", "]", "")]
         lists = pc.binary_join_element_wise(
             marks[0], pc.binary_join(members, pa.scalar(",", pa.large_string())), *marks[1:]
@@ -89,15 +91,25 @@ def _json_column(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     return pa.array(texts, pa.large_string())
 
 
-def _objects(count: int, names: Sequence[str], columns: Sequence[pa.Array]) -> pa.Array:
-    """Return JSON objects with members ``names`` and the JSON values in ``columns``."""
-    if not names:
-        return pa.repeat(pa.scalar("{}", pa.large_string()), count)
-    starts = [f"{mark}{_quote(name)}:" for mark, name in zip(["{", *"," * (len(names) - 1)], names, strict=True)]
-    parts = [part for start, column in zip(starts, columns, strict=True) for part in (start, column)]
-    return pc.binary_join_element_wise(
-        *(pa.scalar(part, pa.large_string()) if isinstance(part, str) else part for part in (*parts, "}", ""))
-    )
+def _objects(names: Sequence[str], columns: Sequence[pa.Array | pa.Scalar]) -> pa.Array | pa.Scalar:
+    """Return JSON objects with members ``names`` and the JSON values in ``columns``; one if all are the same."""
+    parts: list[Any] = ["{"]
+    for number, (name, column) in enumerate(zip(names, columns, strict=True)):
+        start = f"{',' if number else ''}{_quote(name)}:"
+        if isinstance(column, pa.Scalar):
+            start += column.as_py()
+        if isinstance(parts[-1], str):
+            parts[-1] += start
+        else:
+            parts.append(start)
+        if not isinstance(column, pa.Scalar):
+            parts.append(column)
+    texts = [pa.scalar(part, pa.large_string()) if isinstance(part, str) else part for part in (*parts, "}", "")]
+    return pc.binary_join_element_wise(*texts)
+
+
+def _expanded(texts: pa.Array | pa.Scalar, count: int) -> pa.Array:
+    return pa.repeat(texts, count) if isinstance(texts, pa.Scalar) else texts
 
 
 def _quoted(texts: pa.Array) -> pa.Array:

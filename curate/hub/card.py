@@ -32,6 +32,7 @@ from curate.hub.card_sections import (
     total_label_sources,
     warning,
 )
+from curate.hub.card_signals import signals_section
 from curate.hub.card_splits import schemes_section
 
 # fmt: off
@@ -84,6 +85,7 @@ def render_card(template: str, facts: CardFacts, counts: Counts) -> str:
         "audit": audit_section(facts.audit, facts.unaudited),
         "instructions": instructions_section(facts, counts),
         "models": models_section(facts),
+        "signals": signals_section(facts.signals, sum(counts.rows.values())),
         "consent": consent_section(facts, counts),
         "limitations": limitations_section(facts, counts),
         "citation": citation_section(facts),

@@ -68,6 +68,25 @@ class Configuration(Protocol):
     def file_bytes(self) -> Mapping[str, int]: ...
 
 
+class SignalFigures(Protocol):
+    """What a card says of a signal: see ``curate.release.signals``."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def tools(self) -> Sequence[str]: ...
+    @property
+    def rates_hz(self) -> Sequence[float]: ...
+    @property
+    def columns(self) -> Sequence[str]: ...
+    @property
+    def items(self) -> int: ...
+    @property
+    def tracks(self) -> int: ...
+    @property
+    def missing_share(self) -> float: ...
+
+
 class AuditFigure(NamedTuple):
     """One figure on the model's proposals: see ``curate.consensus.audit.rows``.
 
@@ -147,5 +166,8 @@ class CardFacts(NamedTuple):
     platforms: Sequence[str] = ()
     """Where people judged"""
     models: Sequence[ModelUse] = ()
+    signals: Sequence[SignalFigures] = ()
+    sessions: tuple[int, int] = (0, 0)
+    """Released sources that are in a session, and the number of sessions"""
     consents: Mapping[str, int] = {}
     """Released sources by what they state of consent; empty if nothing"""

@@ -153,6 +153,12 @@ def provenance_section(facts: CardFacts, counts: Counts) -> str:
         for (collection, licence), items in sorted(counts.origins.items())
     ]
     text = table(["collection", "licence", "sources", "items"], rows)
+    if facts.sessions[0]:
+        sources, sessions = facts.sessions
+        is_are = verb_of(sources, "is a file", "are files")
+        text += (
+            f"\n\n{count_of(sources, 'source')} {is_are} of {count_of(sessions, 'session')}, which no split divides."
+        )
     if counts.datasets:
         names = ", ".join(f"`{name}` ({count_of(items, 'item')})" for name, items in sorted(counts.datasets.items()))
         text += f"\n\nRead from the Hugging Face Hub, at these commits: {names}."

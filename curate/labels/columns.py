@@ -23,6 +23,11 @@ ITEM_COLUMNS: dict[str, Feature] = {
     "unit": scalar("string"),
     "start_s": scalar("float64"),
     "end_s": scalar("float64"),
+    "session": scalar("string"),
+    "session_start_s": scalar("float64"),
+    "other_files": list_of(
+        {"source_id": scalar("string"), "file": scalar("string"), "start_s": scalar("float64")},
+    ),
     "speaker": scalar("string"),
     "turn": scalar("int32"),
     "text": scalar("string"),

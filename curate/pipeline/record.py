@@ -39,6 +39,8 @@ class StageResult:
     """Of these, inputs that ``curate forget`` has removed for good."""
     rejection: str = ""
     """The most common reason for the other rejections, with an example."""
+    unused_parts: str = ""
+    """How many parts of kept inputs could not be used, with an example."""
     seconds: float = 0.0
     message: str = ""
     counts: dict[str, int] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from curate.llm.money.account import UsageTotals
 from curate.pipeline.commit import Commits
 from curate.pipeline.drive import Means, drive
 from curate.pipeline.record import Run, RunRecord, StageResult
-from curate.pipeline.rejected import RejectedInputs, sum_up_rejections
+from curate.pipeline.rejected import sum_up_rejections
 from curate.pipeline.settled import Settled, SettledStage
 from curate.pipeline.walk import ANSWERS, BatchWork, Step, make_tools, walk
 from curate.recipe import LoadedRecipe
@@ -194,7 +194,7 @@ class _Performer:
         result.message = "; ".join(stage.notices(self.tools))
         result.inputs = result.skipped = settled.inputs
         result.rejected_in_all, result.rejection = settled.rejected, settled.rejection
-        result.repeats, result.forgotten = settled.repeats, settled.forgotten
+        result.repeats, result.forgotten, result.unused_parts = settled.repeats, settled.forgotten, settled.unused_parts
         self._listener.stage_started(stage.stage, result.inputs, result.skipped)
 
     def _run_once(self, stage: DriverStage, result: StageResult) -> None:
@@ -228,10 +228,8 @@ class _Performer:
         if isinstance(stage, Concluded):
             result.changed |= stage.conclude(corpus, self.tools)
         result.rejected_in_all = dropped + result.rejected
-        rejected = RejectedInputs()
-        if result.rejected_in_all:
-            rejected = sum_up_rejections(corpus, stage.stage, work.works)
-            result.repeats, result.forgotten, result.rejection = rejected
+        rejected = sum_up_rejections(corpus, stage.stage, work.works)
+        result.repeats, result.forgotten, result.rejection, result.unused_parts = rejected
         if result.left or commits.retried:
             return None
         summary = (result.inputs, result.rejected_in_all, *rejected)

@@ -28,6 +28,7 @@ class SettledStage(NamedTuple):
     repeats: int
     forgotten: int
     rejection: str
+    unused_parts: str
     work_hash: str
 
 

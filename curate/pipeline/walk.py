@@ -20,7 +20,7 @@ from curate.pipeline.listing import read_listing, store_listing
 from curate.pipeline.parents import derived_keys, open_parent
 from curate.pipeline.settled import SettledStage
 from curate.recipe import LoadedRecipe
-from curate.stages.capabilities import Discovered
+from curate.stages.capabilities import Discovered, Enriched
 from curate.stages.contract import BatchStage, Stage, Tools
 from curate.storage.spool import spool_table
 from curate.storage.workspace import Workspace
@@ -148,6 +148,8 @@ def find_work(stage: BatchStage, identity: str, corpus: Corpus, tools: Tools) ->
         inputs = stage.inputs(corpus.read(stage.reads, columns), tools)
     else:
         raise ValueError(f"stage {stage.stage} reads {stage.reads}, which no stage before it writes")
+    if isinstance(stage, Enriched):
+        inputs = stage.enrich(inputs, corpus, tools)
     used = stage.columns_used()
     names = list(used) if used is not None else [name for name in inputs.column_names if name != "work"]
     works = row_works(f"{stage.stage}:{identity}", inputs.select(names))

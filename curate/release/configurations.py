@@ -5,7 +5,9 @@
 ``item_id``. So label columns are stored twice where there are media, which they are small beside; in exchange nobody
 must join anything, and a change of labels leaves the bytes of media alone: they are stored without compression, in
 files of their own columns' pages, which the Hub's storage recognises. Where there are no media, ``labels`` names the
-files of ``default``. ``judgements`` has one row an answer, ``raters`` one row a rater.
+files of ``default``. ``judgements`` has one row an answer, ``raters`` one row a rater, ``features`` one row for each
+signal of an
+item.
 
 The files of ``default`` are cut by participant, or else source, so that forgetting one rewrites one of them: all
 rows of an owner are in the file that a hash of its name selects. The number of files is a power of two: while it stays,
@@ -27,6 +29,7 @@ from curate.release.features import MEDIA, card_features
 from curate.release.long import JUDGEMENT_FEATURES, judgement_rows, rater_features, rater_rows
 from curate.release.rows import ReleaseRows
 from curate.release.shards import ReleaseFile, cut_row_groups, cut_shards, describe_file, shard_path, write_shard
+from curate.release.signals import FEATURES, FOLDER, ReleasedSignals
 from curate.storage.blobs import Blobs
 
 _MAX_FILES = 4_096
@@ -97,6 +100,23 @@ class Writer:
         if table.num_rows:
             self._write_whole("raters", [("train", table)], rater_features(table))
 
+    def write_features(
+        self, signals: ReleasedSignals, rows: ReleaseRows, splits: Mapping[str, Indices], max_bytes: int
+    ) -> None:
+        """Write ``features`` unless no item has a signal; files are cut by owner, as those of ``default`` are."""
+        counts: dict[str, int] = {}
+        row_bytes: dict[str, int] = {}
+        for split, items in splits.items():
+            parts = list(_cut_by_owner(items, signals.sizes(items), rows.owners(items), max_bytes))
+            tables = [(members, sizes) for members, sizes in parts if signals.has_any(members)]
+            for number, (members, sizes) in enumerate(tables):
+                groups = signals.tables(members, cut_row_groups(sizes, has_media=True))
+                written = self._write(shard_path(FOLDER, split, number, len(tables)), groups, FEATURES)
+                counts[split] = counts.get(split, 0) + written
+                row_bytes[split] = row_bytes.get(split, 0) + sum(sizes)
+        if counts:
+            self._add(FOLDER, FOLDER, FEATURES, counts, row_bytes)
+
     def _write_whole(self, name: str, tables: Iterable[tuple[str, pa.Table]], features: dict[str, Feature]) -> None:
         """Write a configuration without media as one row group for each split."""
         rows, row_bytes = {}, {}
@@ -106,10 +126,11 @@ class Writer:
         if rows:
             self._add(name, name, features, rows, row_bytes)
 
-    def _write(self, path: str, tables: Iterable[pa.Table], features: Mapping[str, Feature]) -> None:
+    def _write(self, path: str, tables: Iterable[pa.Table], features: Mapping[str, Feature]) -> int:
         (self.folder / path).parent.mkdir(exist_ok=True)
         written = write_shard(self.folder / path, tables, features, self._blobs)
         self.files.append(describe_file(self.folder, path, rows=written))
+        return written
 
     def _add(
         self, name: str, folder: str, features: dict[str, Feature], rows: dict[str, int], row_bytes: dict[str, int]

@@ -1,7 +1,8 @@
 """The hash of a content: of columns and rows, whatever wrote their bytes, and read back from the shards."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -14,16 +15,21 @@ from curate.labels import Feature
 from curate.release.diff import open_shards, read_rows
 from curate.release.features import MEDIA
 from curate.release.manifest import Manifest, content_hash
-from curate.release.read import Shard
+from curate.release.read import Shard, open_shard
+from curate.release.signals import FEATURES, FOLDER, sum_signals
 
 _ROWS = 20_000
 
 
 def content_header(
-    features: Mapping[str, Feature], label_schema_sha256: str, raters: pa.Table | None
+    features: Mapping[str, Feature],
+    label_schema_sha256: str,
+    raters: pa.Table | None,
+    signals: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Return what the hash of a content covers besides the rows of items."""
+    """Return what the hash of a content covers besides the rows of items; ``signals`` holds a hash for each."""
     header: dict[str, Any] = {"features": dict(features), "labels": label_schema_sha256}
+    header |= {"signals": dict(signals)} if signals else {}
     return header if raters is None else header | {"raters": list(json_rows(raters))}
 
 
@@ -39,8 +45,21 @@ def read_content_hash(folder: Path, manifest: Manifest) -> str:
     """
     shards, features = open_shards(folder, manifest.files)
     raters = [parquet.read_table(folder / file.path) for file in manifest.files if file.path.startswith("raters/")]
-    header = content_header(features, manifest.label_schema_sha256, pa.concat_tables(raters) if raters else None)
+    table_of_raters = pa.concat_tables(raters) if raters else None
+    signals = read_signal_hashes(folder, manifest)
+    header = content_header(features, manifest.label_schema_sha256, table_of_raters, signals)
     return content_hash(header, _lines(shards, sorted(features), manifest))
+
+
+def read_signal_hashes(folder: Path, manifest: Manifest) -> dict[str, str]:
+    """Return the hash of each signal that the files in a folder have now. Raises ``WorkspaceUnusable``."""
+    files = [file for file in manifest.files if file.path.startswith(f"{FOLDER}/")]
+    parts = (
+        (PurePosixPath(file.path).name.rsplit("-", 3)[0], table)
+        for file in files
+        for table in open_shard(folder / file.path, release=str(folder)).batches(list(FEATURES))
+    )
+    return sum_signals(parts).hashes
 
 
 def _lines(shards: Sequence[tuple[str, Shard]], names: Sequence[str], manifest: Manifest) -> Iterator[bytes]:

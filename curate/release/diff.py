@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -59,6 +60,8 @@ class Difference(NamedTuple):
     """Columns whose type or list of labels differs"""
     is_other_schema: bool
     """Whether the two were labelled under different label schemas, or different contents of one"""
+    signals: Mapping[str, str] = MappingProxyType({})
+    """What became of signals that differ, by name: added, removed or changed"""
 
     def steps(self, field: str) -> list[tuple[str | None, str | None, int]]:
         """Return each step from one value of a field to another with its number of items, most frequent first."""
@@ -73,6 +76,7 @@ class Difference(NamedTuple):
     def _reasons(self) -> Iterator[str]:
         if self.is_other_schema:
             yield "another label schema"
+        yield from (f"signal {name} {verb}" for name, verb in self.signals.items())
         by_verb = {"added": self.columns_added, "removed": self.columns_removed, "changed": self.columns_changed}
         yield from (f"{count_of(len(names), 'column')} {verb}" for verb, names in by_verb.items() if names)
         yield from (
@@ -101,6 +105,8 @@ class Content(NamedTuple):
     shards: Sequence[tuple[str, Shard]]
     """With the split of each"""
     features: dict[str, Feature]
+    signals: Mapping[str, str] = MappingProxyType({})
+    """A hash of the rows of each signal"""
 
     @property
     def rows(self) -> int:
@@ -154,6 +160,7 @@ def compare(old: Content, new: Content) -> Difference:
         columns_removed=[name for name in old.features if name not in new.features],
         columns_changed=[name for name in shared if old.features[name] != new.features[name]],
         is_other_schema=old.label_schema_sha256 != new.label_schema_sha256,
+        signals=_differing_signals(old.signals, new.signals),
     )
     return difference._replace(kind=_kind(difference))
 
@@ -171,9 +178,15 @@ def _kind(difference: Difference) -> Kind:
         or difference.changed_texts
         or described
         or difference.columns_added
+        or difference.signals
     ):
         return "minor"
     return "patch" if difference.relabelled or difference.changed else "none"
+
+
+def _differing_signals(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
+    differing = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    return {name: "added" if name not in old else "removed" if name not in new else "changed" for name in differing}
 
 
 def label_fields(features: Mapping[str, Feature]) -> list[str]:
@@ -287,7 +300,8 @@ def _named(value: Any, feature: Feature) -> Any:
 def read_content(folder: Path) -> Content:
     """Read what is compared of the release in a folder. Raises ``WorkspaceUnusable`` if it holds none."""
     manifest = read_manifest(folder)
-    return Content(manifest.version, manifest.label_schema_sha256, *open_shards(folder, manifest.files))
+    rows = open_shards(folder, manifest.files)
+    return Content(manifest.version, manifest.label_schema_sha256, *rows, manifest.signals)
 
 
 def open_shards(folder: Path, files: Iterable[ReleaseFile]) -> tuple[list[tuple[str, Shard]], dict[str, Feature]]:

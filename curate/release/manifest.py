@@ -21,7 +21,7 @@ CARD = "README.md"
 CHANGES = "CHANGELOG.md"
 ERRATA = "errata.jsonl"
 _NAMES = r"README\.md|CHANGELOG\.md|CITATION\.cff|croissant\.json|errata\.jsonl"
-_PATH = re.compile(rf"{_NAMES}|(data|labels|judgements|raters)/\w+-\d{{5}}-of-\d{{5}}\.parquet")
+_PATH = re.compile(rf"{_NAMES}|(data|labels|judgements|raters|features)/\w+-\d{{5}}-of-\d{{5}}\.parquet")
 FORMAT = 1
 """Raised if the same rows would be written as different files; part of every release's content."""
 
@@ -47,6 +47,8 @@ class Manifest(BaseModel):
     tool: str
     writer: str
     """The library that wrote the shards, with its version: under the same one, equal content gives equal bytes."""
+    signals: dict[str, str] = {}
+    """A hash of the rows of each signal in the configuration ``features``"""
     format: int = FORMAT
 
     @property

@@ -16,10 +16,10 @@ from pyarrow import parquet
 from curate.corpus.tombstones import Tombstones
 from curate.document import parse_value
 from curate.errors import WorkspaceUnusable
-from curate.release.content import read_content_hash
+from curate.release.content import read_content_hash, read_signal_hashes
 from curate.release.manifest import CARD, Manifest
 from curate.release.shards import describe_file, open_writer
-from curate.release.takedown import read_ids
+from curate.release.takedown import OTHER_FILES, read_ids
 from curate.sentences import count_of
 
 _CROISSANT = "croissant.json"
@@ -49,7 +49,7 @@ def recut(folder: Path, manifest: Manifest, tombstones: Tombstones, target: Path
                 pc.is_in(ids["item_id"].combine_chunks(), pa.array(sorted(removed), pa.string())),
             )
             removed.update(ids.filter(is_gone)["item_id"].to_pylist())
-            rows = _copy_rows(folder / file.path, target / file.path, pc.invert(is_gone))
+            rows = _copy_rows(folder / file.path, target / file.path, pc.invert(is_gone), tombstones)
         elif file.path.endswith(".jsonl"):
             _copy_lines(folder / file.path, target / file.path, tombstones)
         elif file.path != CARD:
@@ -69,6 +69,7 @@ def recut(folder: Path, manifest: Manifest, tombstones: Tombstones, target: Path
             splits[file.split] += rows
     changes = {
         "content_sha256": content,
+        "signals": read_signal_hashes(target, recut_manifest),
         "splits": {name: splits[name] for name in manifest.splits},
         "files": tuple(describe_file(target, file.path, rows=rows) for file, rows in files),
     }
@@ -76,14 +77,17 @@ def recut(folder: Path, manifest: Manifest, tombstones: Tombstones, target: Path
     return len(removed)
 
 
-def _copy_rows(source: Path, target: Path, is_kept: pa.Array) -> int:
-    """Copy the rows of a shard that are kept, row group by row group, and return how many."""
+def _copy_rows(source: Path, target: Path, is_kept: pa.Array, tombstones: Tombstones) -> int:
+    """Copy the rows of a shard that are kept, row group by row group, and return how many.
+
+    They name no file of a forgotten source as another one of their session.
+    """
     try:
         with parquet.ParquetFile(source) as file, open_writer(target, file.schema_arrow) as writer:
             start = written = 0
             for index in range(file.num_row_groups):
                 group = file.read_row_group(index)
-                rows = group.filter(is_kept.slice(start, group.num_rows))
+                rows = _without_files(group.filter(is_kept.slice(start, group.num_rows)), tombstones)
                 start += group.num_rows
                 if rows.num_rows:
                     writer.write_table(rows, row_group_size=rows.num_rows)
@@ -91,6 +95,20 @@ def _copy_rows(source: Path, target: Path, is_kept: pa.Array) -> int:
     except (OSError, pa.ArrowException) as error:
         raise WorkspaceUnusable(f"{source} cannot be read as a shard", hint="download the release again") from error
     return written
+
+
+def _without_files(rows: pa.Table, tombstones: Tombstones) -> pa.Table:
+    """Return the rows without files of forgotten sources in ``other_files``."""
+    if OTHER_FILES not in rows.column_names or rows[OTHER_FILES].null_count == rows.num_rows:
+        return rows
+    column = rows[OTHER_FILES].to_pylist()
+    forgotten = tombstones.holds("source", {entry["source_id"] for files in column for entry in files or ()})
+    if not forgotten:
+        return rows
+    remaining = [files and [entry for entry in files if entry["source_id"] not in forgotten] for files in column]
+    index = rows.schema.get_field_index(OTHER_FILES)
+    field = rows.schema.field(index)
+    return rows.set_column(index, field, pa.array(remaining, field.type))
 
 
 def _copy_lines(source: Path, target: Path, tombstones: Tombstones) -> None:

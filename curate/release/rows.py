@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from curate.corpus.identity import join_objects, json_values
 from curate.corpus.judgements import current_judgements
 from curate.corpus.pseudonyms import pseudonym
+from curate.corpus.sessions import COLUMNS as SESSION_COLUMNS
 from curate.errors import InvalidInput
 from curate.labels import LabelSchema, arrow_type
 from curate.memory import release_memory
@@ -30,8 +31,8 @@ from curate.release.features import MEDIA, released_features
 from curate.release.long import positions_of
 
 ITEM_COLUMNS = (
-    *("item_id", "source_id", "unit", "start_s", "end_s", "speaker", "turn", "text", "text_b", "text_source"),
-    *("statement", "dialogue", *MEDIA, "face_outcome", "face_identity"),
+    *("item_id", "source_id", "unit", "start_s", "end_s", *SESSION_COLUMNS, "speaker", "turn", "text"),
+    *("text_b", "text_source", "statement", "dialogue", *MEDIA, "face_outcome", "face_identity"),
 )
 SOURCE_COLUMNS = ("file", "collection", "licence", "title", "key", "columns")
 PRELABEL_COLUMNS = ("prelabel_id", "labeller", "model", "outcome")

@@ -16,6 +16,7 @@ from curate.release.versions import Releases
 
 _ID_COLUMNS = ("item_id", "source_id", "speaker")
 _RATERS = ("annotator", "rater")
+OTHER_FILES = "other_files"
 
 
 class HeldInRelease(NamedTuple):
@@ -42,6 +43,8 @@ def held_in_release(folder: Path, manifest: Manifest, tombstones: Tombstones) ->
             continue
         ids, names = read_ids(folder / file.path)
         items.update(ids.filter(tombstones.forgotten_rows(ids))["item_id"].to_pylist())
+        others = read_other_files(folder / file.path)
+        items.update(others.filter(tombstones.forgotten_rows(others))["item_id"].to_pylist())
         raters |= tombstones.holds("annotator", names)
     return HeldInRelease(manifest.version, len(items), len(raters))
 
@@ -52,7 +55,8 @@ def read_ids(path: Path) -> tuple[pa.Table, set[str]]:
     Rows that are of no item have null as ``item_id``.
     """
     try:
-        rows = parquet.read_table(path, columns=_columns_with_ids(path))
+        with parquet.ParquetFile(path) as file:
+            rows = file.read(columns=_columns_with_ids(path))
         names: set[str] = set()
         for name in _RATERS:
             if name in rows.column_names:
@@ -66,6 +70,16 @@ def read_ids(path: Path) -> tuple[pa.Table, set[str]]:
     if "item_id" not in rows.column_names:
         return pa.table({"item_id": pa.nulls(rows.num_rows, pa.string())}), names
     return rows.select([name for name in _ID_COLUMNS if name in rows.column_names]), names
+
+
+def read_other_files(path: Path) -> pa.Table:
+    """Return each ``item_id`` of a shard with the ``source_id`` of every other file of its session that it names."""
+    if OTHER_FILES not in parquet.read_schema(path).names:
+        return pa.table({"item_id": pa.nulls(0, pa.string()), "source_id": pa.nulls(0, pa.string())})
+    rows = parquet.read_table(path, columns=["item_id", OTHER_FILES])
+    files = rows[OTHER_FILES].combine_chunks()
+    items = rows["item_id"].take(pc.list_parent_indices(files))
+    return pa.table({"item_id": items, "source_id": pc.struct_field(pc.list_flatten(files), "source_id")})
 
 
 def _columns_with_ids(path: Path) -> list[str]:

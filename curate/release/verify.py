@@ -14,7 +14,7 @@ from curate.release.shards import ReleaseFile
 from curate.storage.folder import Folder
 
 _CHANGED = "was changed since the release was made"
-_LOADED = ("data/", "labels/", "judgements/", "raters/")
+_LOADED = ("data/", "labels/", "judgements/", "raters/", "features/")
 
 
 def release_damages(folder: Folder, *, with_rows: bool = False) -> list[str]:

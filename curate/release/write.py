@@ -1,7 +1,7 @@
 """Plan a release from released rows, and write it."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -23,6 +23,7 @@ from curate.release.rows import ReleaseRows, to_lines
 from curate.release.schemes import SchemeFacts
 from curate.release.semver import parse_version
 from curate.release.shards import ReleaseFile, describe_file
+from curate.release.signals import ReleasedSignals, SignalSums
 from curate.release.statistics import Statistics
 from curate.release.versions import Releases
 from curate.storage.blobs import Blobs
@@ -40,6 +41,8 @@ class Plan:
     statistics: Statistics
     hidden: Collection[str] = ()
     """The splits whose labels and judgements are left out"""
+    signals: SignalSums = field(default_factory=SignalSums)
+    """What the signals of the items amount to"""
 
 
 class ManifestHeader(NamedTuple):
@@ -66,15 +69,17 @@ def plan_release(
     labels: LabelSchema,
     blobs: Blobs,
     *,
-    names: Iterable[str],
+    names: Sequence[str],
     hidden: Collection[str] = (),
     raters: Mapping[str, Mapping[str, str]] | None = None,
+    signals: ReleasedSignals | None = None,
 ) -> Plan:
     """Read every row once, without its media, and return what a release with the splits ``names`` would hold.
 
     ``splits`` holds the split of each of the items of ``rows``; nothing is said of the labels of ``hidden`` splits.
     """
     items_by_split: dict[str, Indices] = {}
+    sums = SignalSums()
     sizes: dict[str, list[int]] = {}
     statistics = Statistics(labels, hidden)
 
@@ -96,9 +101,15 @@ def plan_release(
 
     placed = items[splits.take(pa.array(items)).is_valid().to_numpy(False)]
     table = None if raters is None else raters_of(rows, placed, raters)
-    header = content_header(rows.features, labels.sha256, table if table is not None and table.num_rows else None)
+    if signals:
+        for split in names:
+            is_member = pc.fill_null(pc.equal(splits, split), False)
+            for part in signals.all_tables(items[is_member.to_numpy(False)[items]]):
+                sums.add(split, part)
+    raters_table = table if table is not None and table.num_rows else None
+    header = content_header(rows.features, labels.sha256, raters_table, sums.hashes)
     sha256 = content_hash(header, lines())
-    return Plan(items_by_split, sizes, sha256, statistics, hidden)
+    return Plan(items_by_split, sizes, sha256, statistics, hidden, sums)
 
 
 def write_release(
@@ -113,6 +124,7 @@ def write_release(
     documents: Callable[[Written], Mapping[str, str]],
     errata: Sequence[Erratum] = (),
     raters: Mapping[str, Mapping[str, str]] | None = None,
+    signals: ReleasedSignals | None = None,
 ) -> Manifest:
     """Write the planned release and return its manifest.
 
@@ -129,8 +141,10 @@ def write_release(
         writer.write_judgements(rows, plan.splits, labels)
         if raters is not None:
             writer.write_raters(rows, plan.splits, raters)
+        if signals:
+            writer.write_features(signals, rows, plan.splits, max_shard_bytes)
         files = writer.files
-        content = Content("", labels.sha256, *open_shards(folder, files))
+        content = Content("", labels.sha256, *open_shards(folder, files), plan.signals.hashes)
         history = next_history(releases, header.recipe, content, version=header.version, errata=len(errata))
         build.version = history[-1].version
         texts = {**documents(Written(history, writer.configurations, tuple(files))), CHANGES: change_log(history)}
@@ -148,6 +162,7 @@ def write_release(
             files=(*(describe_file(folder, name) for name in sorted(texts)), *files),
             history=history,
             tool=header.tool,
+            signals=plan.signals.hashes,
             writer=f"pyarrow {pa.__version__}",
         )
         manifest.write(folder)

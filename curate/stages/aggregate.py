@@ -24,7 +24,7 @@ class Aggregate(DriverStage):
     writes: ClassVar[tuple[str, ...]] = ("labels",)
 
     stage: Literal["aggregate"]
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     method: Method = "majority"
     """How judgements become a label; fields that it does not fit are decided by majority."""
     ties: TieRule = "none"

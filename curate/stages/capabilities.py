@@ -208,6 +208,14 @@ class Priced(BatchStage):
         """
 
 
+class Enriched(BatchStage):
+    """Adds to its inputs what other tables hold of them, such as the signals of their sources."""
+
+    @abstractmethod
+    def enrich(self, inputs: pa.Table, corpus: Corpus, tools: Tools) -> pa.Table:
+        """Return what ``inputs`` returned, with further columns; ``columns_used`` may name these."""
+
+
 class Concluded(BatchStage):
     """Fills in what only all rows together can say, such as which items repeat others."""
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from curate.corpus.kept import KEPT_COLUMNS
+from curate.corpus.sessions import join_groups, read_sessions
 from curate.corpus.splitting.keys import COLUMNS
 from curate.corpus.splitting.splits import SplitSettings, split_items
 from curate.corpus.view import Corpus
@@ -48,6 +49,7 @@ def read_items(corpus: Corpus, columns: Sequence[str], schemes: Sequence[SplitSe
     wanted = [*columns, *_OF_ITEMS, *_named(schemes), *(near_duplicates.COLUMNS if near else ())]
     stored = corpus.table("items").spec.schema.names
     items = corpus.read("items", [name for name in dict.fromkeys(wanted) if name in stored])
+    items = join_groups(items, read_sessions(corpus))
     return items.append_column(_NEAR, near_duplicates.near_duplicates(items)) if near else items
 
 

@@ -28,6 +28,7 @@ from curate.release.memo import note, recall
 from curate.release.rows import ReleaseRows, ReleaseTables
 from curate.release.schemes import SPLIT_PREFIX
 from curate.release.semver import FIRST, VersionName
+from curate.release.signals import ReleasedSignals
 from curate.release.versions import Releases
 from curate.release.write import ManifestHeader, Plan, plan_release, write_release
 from curate.sentences import count_of, verb_of
@@ -73,6 +74,8 @@ class Export(DriverStage, Dividing):
     raters: bool | str = False
     """Whether a table of raters is released, with their consent: pseudonyms and counts, and what they say of themselves
     in a CSV file next to the recipe (with a column ``rater``), where five or more say the same"""
+    signals: bool = True
+    """Whether the values of signals within each item are released, as the configuration ``features``"""
     max_shard_mb: int = Field(default=500, ge=1, le=5_000)
     """The largest Parquet file, in megabytes."""
     licence_override: LicenceOverride | None = None
@@ -152,8 +155,17 @@ class Export(DriverStage, Dividing):
         rows.hide(np.flatnonzero(is_hidden.to_numpy(False)))
         names = next(iter(schemes.values())).names or divided.names
         raters = self._raters(corpus, tools)
+        signals = ReleasedSignals(corpus, tables.items) if self.signals else None
         plan = plan_release(
-            rows, items, divided.primary, tools.labels, tools.blobs, names=names, hidden=self.hidden, raters=raters
+            rows,
+            items,
+            divided.primary,
+            tools.labels,
+            tools.blobs,
+            names=names,
+            hidden=self.hidden,
+            raters=raters,
+            signals=signals,
         )
         release_memory()
         if same := self._same(releases, recipe, plan.content_sha256, errata):
@@ -185,6 +197,7 @@ class Export(DriverStage, Dividing):
             header=header,
             errata=errata,
             raters=raters,
+            signals=signals,
             max_shard_bytes=self.max_shard_mb * MEGABYTE,
             documents=lambda written: release_documents(
                 template,
@@ -281,11 +294,12 @@ class Export(DriverStage, Dividing):
             self._raters(corpus, tools),
             self.reviewed_only,
             self.media,
+            self.signals,
             tools.labels.sha256,
             secret,
             earlier,
         ]
-        states = [corpus.table(name).state() for name in ReleaseTables._fields]
+        states = [corpus.table(name).state() for name in (*ReleaseTables._fields, "signals")]
         return digest([header, states, corpus.fingerprint(), *texts_state(corpus, tools)])
 
     def _same(self, releases: Releases, recipe: str, content_sha256: str, errata: Sequence[Erratum]) -> Manifest | None:

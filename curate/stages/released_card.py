@@ -37,6 +37,8 @@ def card_facts(
     fields = labels.fields
     taxonomies = [field.scored_taxonomy for field in fields.values() if field.scored_taxonomy is not None]
     languages = _released(tables, plan, "language").drop_null().unique().to_pylist()
+    sessions, sources = (_released(tables, plan, name) for name in ("session", "source_id"))
+    in_sessions = (sources.filter(sessions.is_valid()), sessions)
     return CardFacts(
         name=makers.title or header.recipe.replace("_", " "),
         version=written.history[-1].version,
@@ -49,6 +51,8 @@ def card_facts(
         tool=header.tool,
         separations=separated,
         configurations=written.configurations,
+        signals=plan.signals.facts,
+        sessions=tuple(pc.count_distinct(values).as_py() for values in in_sessions),
         languages=sorted(language for language in languages if len(language) == _ISO_639_1),
         labels={name: field.labels for name, field in fields.items() if field.labels},
         definitions={

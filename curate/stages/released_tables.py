@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.link_names import public_links
+from curate.corpus.link_names import public_link, public_links
+from curate.corpus.sessions import read_sessions, with_sessions
 from curate.corpus.splitting.splits import SplitSettings
 from curate.corpus.view import Corpus
 from curate.labels import LabelSchema
@@ -42,7 +43,9 @@ def read_tables(corpus: Corpus, labels: LabelSchema, schemes: Sequence[SplitSett
 
 def read_released_items(corpus: Corpus, schemes: Sequence[SplitSettings]) -> pa.Table:
     """Return the current items with what decides their release."""
-    return read_items(corpus, _ITEM, schemes)
+    sessions = read_sessions(corpus)
+    public = {name: entry._replace(file=public_link(entry.file)) for name, entry in sessions.items()}
+    return with_sessions(read_items(corpus, _ITEM, schemes), public)
 
 
 def _read_proposals(corpus: Corpus, fields: Iterable[str]) -> pa.Table:

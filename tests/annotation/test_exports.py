@@ -416,7 +416,7 @@ def test_coco_boxes_categories_attributes_and_raters(tmp_path):
     with pytest.raises(ValueError, match="a box is rotated"):
         marks(export, "bbox", 2)
     assert sum(export.left_out.values()) == 3
-    with pytest.raises(InvalidRow, match="list of detections"):
+    with pytest.raises(InvalidRow, match="a list, as of a detector"):
         read(tmp_path, "coco", [{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}])
 
 

@@ -69,7 +69,8 @@ def test_models_see_the_film_itself_whether_or_not_there_is_a_copy(tmp_path: Pat
     (tmp_path / "first.mp4").write_bytes(make_clip("mp4"))
     corpus = make_film_items(tmp_path / "workspace", "first", "gone")
     tools, stage = make_tools(corpus, tmp_path), Prelabel(stage="prelabel", labellers=[CHAT], show=["frames"])
-    (shown, gone), size = stage.inputs(corpus.read("items"), tools).to_pylist(), stage.pictures.count
+    inputs = stage.enrich(stage.inputs(corpus.read("items"), tools), corpus, tools)
+    (shown, gone), size = inputs.to_pylist(), stage.pictures.count
     if shown["source_id"] != "first":
         shown, gone = gone, shown
     media = ItemMedia(["frames"], stage, corpus, tools)
@@ -78,7 +79,7 @@ def test_models_see_the_film_itself_whether_or_not_there_is_a_copy(tmp_path: Pat
     with pytest.raises(SourceMissing, match=r"gone\.mp4"):
         asyncio.run(media.prepare(gone))
     ViewingCopies(corpus, RawFolders(tmp_path)).make([shown])
-    again = stage.inputs(corpus.read("items"), tools)
+    again = stage.enrich(stage.inputs(corpus.read("items"), tools), corpus, tools)
     assert corpus.read("items", ["video"])["video"].null_count == 1
     used = list(stage.columns_used() or ())
     assert {str(row) for row in again.select(used).to_pylist()} == {str({k: r[k] for k in used}) for r in (shown, gone)}

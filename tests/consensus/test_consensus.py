@@ -16,6 +16,7 @@ from curate.labels.fields.base import Comparison
 from curate.stages.aggregate import Aggregate
 from tests.support.builders import make_posts
 from tests.support.judging import item_ids, judge, make_posts_workspace
+from tests.support.parents import make_schema
 from tests.support.runs import run_quietly
 
 SCHEMA = """
@@ -244,6 +245,21 @@ def test_the_order_of_judgements_does_not_matter(schema):
     second = labels_of(schema, judged[::-1])
     for item, row in first.items():
         assert row | {"evidence": []} == second[item] | {"evidence": []}
+
+
+def test_free_words_are_those_that_enough_raters_give():
+    words = make_schema("post", words={"type": "open_set", "taxonomy": "ekman7.v1"})
+    judged = [
+        ("0", "a", {"words": ["joy", "calm"]}),
+        ("0", "b", {"words": ["happiness"]}),
+        ("0", "c", {"words": ["happiness"]}),
+        ("1", "a", {"words": ["grr"]}),
+    ]
+    assert {item: row["words"] for item, row in labels_of(words, judged).items()} == {"0": ["happiness"], "1": ["grr"]}
+    union = labels_of(words, judged, **by("union"))
+    assert union["0"]["words"] == ["happiness", "calm"]
+    (problem,) = problems_of(words, FieldSettings(), {"words": FieldSettings(method="dawid_skene")})
+    assert problem == "dawid_skene does not fit field words; what fits is majority, union, intersection"
 
 
 def test_settings_that_do_not_fit_are_named(schema):

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from curate.consensus.aggregate import aggregate
 from curate.corpus.judgements import Judgement, current_judgements, newest_acts, to_deletion
+from curate.corpus.sessions import with_sessions
 from curate.corpus.spec import table_spec
 from curate.labels import load_labels
 from curate.release.rows import ReleaseRows, ReleaseTables
@@ -44,7 +45,7 @@ def test_an_act_without_a_time_is_the_oldest_wherever_it_is_read(tmp_path) -> No
         annotations = make_table(rows)
         assert newest_acts(annotations)["emotion"].to_pylist() == [["happiness"]]
         (label,) = aggregate(LABELS, annotations, make_table([], "prelabels")).to_pylist()
-        items = make_table([{"item_id": "item", "source_id": "s", "work": "w"}], "items")
+        items = with_sessions(make_table([{"item_id": "item", "source_id": "s", "work": "w"}], "items"), {})
         tables = ReleaseTables(
             items, make_table([], "sources"), make_table([], "prelabels"), annotations, make_table([], "labels")
         )

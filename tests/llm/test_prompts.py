@@ -28,6 +28,7 @@ SUITS = {
     "clues_then_words.v1": ("open_emotion.v1",),
     "chain_of_translation.v1": ("utterance_emotion.v1", "utterance_affect.v1", "post_writer.v1"),
     "action_units_to_emotion.v1": ("face_emotion.v1", "utterance_emotion.v1"),
+    "action_units_to_emotion.v2": ("face_emotion.v1", "utterance_emotion.v1"),
     "image_emotion.v1": ("image_emotion.v1",),
     "viewer_reaction.v1": ("viewer_reaction.v1", "post_reader.v1"),
     "statement_truth.v1": ("emotion_statement.v1",),
@@ -283,9 +284,9 @@ def test_cleaning_keeps_visible_characters(text):
 
 
 def test_every_prompt_variable_is_provided():
-    """Labels, answers and examples come from elsewhere; the item provides everything else."""
+    """Labels, answers and examples come from elsewhere; the item provides everything else, signals included."""
     item = make_item(speaker="Ann", statement="She is sorry.", text_b="So what?", start_s=1.0, end_s=3.5)
-    variables = describe_item(item)
+    variables = describe_item({**item, "action_units": "AU12"})
     assert variables["duration"] == "2.5 s"
     assert set(VARIABLES) == {*variables, "labels", "answer", "draft", "clues", "examples"}
 

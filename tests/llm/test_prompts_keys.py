@@ -33,6 +33,7 @@ ITEM = {
     "language": "en",
     "dialogue": TURNS,
     "turn": 1,
+    "action_units": "- AU12 (lip corner puller): highest 3.2 of 5 (C) at 0.20 s",
 }
 SCHEMA_AND_KEY = {
     "utterance_emotion.v1": (
@@ -48,6 +49,10 @@ SCHEMA_AND_KEY = {
     "action_units_to_emotion.v1": (
         "face_emotion.v1",
         "facb67c948322816bcdf976023897435a6db3791c535a683e8518e3d3147cdac",
+    ),
+    "action_units_to_emotion.v2": (
+        "face_emotion.v1",
+        "022b9f0691d89af67190f3ecfc614bb33f99d8d42f74f7483531e9750ccac958",
     ),
     "image_emotion.v1": ("image_emotion.v1", "74f6819cdc2d00e35877427893263cd6522a0049adeacbadf4de82d58b92524a"),
     "viewer_reaction.v1": ("viewer_reaction.v1", "a89caaf4aa67977e39a367987a4485ec8022510fbcb3fa78c94cf9c05ae289bd"),

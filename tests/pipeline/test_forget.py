@@ -305,6 +305,25 @@ def test_a_turn_is_forgotten_where_others_show_it_too(tmp_path):
     assert len(rows(workspace, "items")) == 3
 
 
+def test_what_a_participant_said_is_forgotten_in_the_dialogues_around_other_turns(tmp_path):
+    lines = [f"t1,{n},{name},{name} has a long story to tell about {n}" for n, name in enumerate(["ann", "ben", "ann"])]
+    (tmp_path / "talk.csv").write_text("\n".join(["talk,turn,who,words", *lines]) + "\n")
+    item = {"id": "{talk}-{turn}", "text": "words", "speaker": "who", "participant": "who"}
+    item["dialogue"] = {"id": "talk", "turn": "turn", "text": "words", "speaker": "who"}
+    ingest = {"stage": "ingest", "licence": "CC0-1.0", "tables": [{"table": "talk.csv", "item": item}]}
+    recipe = {"recipe": "talk", "labels": "utterance_emotion.v1", "stages": [ingest, {"stage": "preprocess"}]}
+    (tmp_path / "talk.yaml").write_text(json.dumps(recipe))
+    root = tmp_path / "w"
+    run_quietly(tmp_path / "talk.yaml", root)
+    workspace = Workspace(root)
+    assert len(leaks(root, [b"ben has a long story"])) > 0
+    do_forget(workspace, "participant", "ben")
+    assert leaks(root, [b"ben has a long story"]) == []
+    shown = [turn["text"] for row in rows(workspace, "items") for turn in row["dialogue"]]
+    assert shown.count("ann has a long story to tell about 0") == 2
+    assert shown.count(MASK * len("ben has a long story to tell about 1")) == 2
+
+
 def test_verify_fails_on_a_release_that_holds_something_forgotten(workspace, tmp_path):
     copy = shutil.copytree(workspace.releases.path, tmp_path / "releases")
     do_forget(workspace, "annotator", "ada@example.org")

@@ -12,6 +12,7 @@ from curate.stages.derive.views.compound import Compound
 from curate.stages.derive.views.conflict import Conflict, distance_of
 from curate.stages.derive.views.dialogues import Dialogues
 from curate.stages.derive.views.difference import Difference
+from curate.stages.derive.views.open_vocabulary import OpenVocabulary
 from curate.stages.derive.views.shift import Shift
 from tests.support.parents import derive, make_answer, make_parent, make_schema
 
@@ -312,3 +313,39 @@ def test_fields_pass_on_under_other_names_only_where_they_fit():
     ]
     view = Dialogues(view="dialogues", fields={"emotion": "emotio"})
     assert "emotio is not a field of test_post.v1; did you mean emotion?" in sentences(view, POST, POST)[0]
+
+
+# Open vocabulary
+
+WORDS = make_schema("post", words={"type": "open_set"}, valence={"type": "scale", "minimum": 1, "maximum": 5})
+GROUPED = make_schema(
+    "post",
+    emotion={"type": "category", "taxonomy": "parrott.v1", "multiple": True},
+    valence={"type": "scale", "minimum": 1, "maximum": 5},
+)
+
+
+def test_free_words_become_the_labels_of_a_wheel_rater_by_rater():
+    items = [
+        make_parent(
+            "a", make_answer("r1", words=["Fury", "rage", "blorp"], valence=2.0), make_answer("r2", words=["sad"])
+        ),
+        make_parent("b", make_answer("r1", words=["blorp"])),
+    ]
+    view = OpenVocabulary(view="open_vocabulary", field="words", into="emotion", level=1)
+    (made,), left_out = derive(view, GROUPED, WORDS, items)
+    assert [(answer.rater, answer.values) for answer in made.answers] == [
+        ("r1", {"emotion": ["anger"], "valence": 2.0}),
+        ("r2", {"emotion": ["sadness"]}),
+    ]
+    assert made.facts == {"unknown_words": "blorp"}
+    assert [(out.item_id, out.reason) for out in left_out] == [("b", "unlabelled")]
+    whole = view.model_copy(update={"level": None})
+    (made,), _ = derive(whole, GROUPED, WORDS, items)
+    assert made.answers[0].values["emotion"] == ["rage", "fury"]
+
+
+def test_one_label_cannot_hold_several_words():
+    one = make_schema("post", emotion={"type": "category", "taxonomy": "parrott.v1"})
+    view = OpenVocabulary(view="open_vocabulary", field="words", into="emotion")
+    assert "emotion must have `multiple: true`" in sentences(view, one, WORDS)[0]

@@ -75,6 +75,7 @@ def test_a_dialogue_that_is_too_long_is_rejected(tmp_path):
         ("[]", "'[]' is not a JSON list of turns"),
         ('["Hi", 3]', "turn 1 of the dialogue has no text"),
         (json.dumps(["a"] * 501), "the dialogue has 501 turns, more than 500"),
+        ('["\\ud83d"]', "turn 0 of the dialogue is not Unicode text"),
         ("[" * 100_000, "is not a JSON list of turns"),
         ('[{"role": "user"}]', "turn 0 of the dialogue has no text 'content'"),
     ],
@@ -147,6 +148,10 @@ def test_links_from_words_that_are_not_marked(tmp_path):
         ("item: {text: a}\nspans: {causes: {label: b, text: c, start: d, end: e}}", "words are named by `text`, or by"),
         ("item: {text: a}\nlong: {x: y}\nspans: {causes: {label: b}}", "judgements are either long or spans"),
         ("item: {text: {column: a, replace: {'': b}}}", "a text to replace must not be empty"),
+        (
+            "item: {id: a, participant: b, dialogue: {id: c, text: d, speaker: e}}",
+            "name the same for `participant` and `dialogue.speaker`",
+        ),
         ("item: {text: a}\nknown_bad: [{same: [a], reason: x}]", "two columns or more in `same`"),
     ],
 )

@@ -16,6 +16,10 @@ from curate.cli.app import app
 from curate.corpus.judgements import current_judgements
 from curate.corpus.view import Corpus
 from curate.errors import InvalidInput
+from curate.labels import ItemContext, load_taxonomy
+from curate.labels.fields.boxes.field import Boxes
+from curate.labels.fields.marks import Keyframe, Mark, Marks
+from curate.labels.fields.timeline.field import Timeline
 from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.stages.tables.importing import import_table
@@ -364,3 +368,28 @@ def test_the_command_says_what_it_read_and_what_it_left_out(tmp_path, monkeypatc
     done = CliRunner().invoke(app, [*arguments, "--json"])
     assert done.exit_code == 3
     assert json.loads(done.stdout)["left_out"] == {"predictions": 2}
+
+
+def test_tracks_and_stretches_are_cut_at_the_ends_of_a_part_of_their_film():
+    ekman = load_taxonomy("ekman7.v1")
+    tracks = Boxes(name="faces", type="boxes", over="video", taxonomy=ekman)
+    seen = Timeline(name="seen", type="timeline", taxonomy=ekman)
+    part = ItemContext(duration_s=1.0, fps=10.0, width_px=100, height_px=100)
+
+    def track(*keyframes: Keyframe) -> Marks:
+        return Marks((Mark("fear", track=keyframes, size=(100, 100)),))
+
+    moving = track(Keyframe(0.0, (0, 0, 10, 10)), Keyframe(4.0, (40, 0, 10, 10), visible=False))
+    whole = tracks.from_marks(moving, part)
+    (cut,) = tracks.within(whole, part, start_s=2.0)
+    assert [(k["time_s"], k["x"], k["visible"]) for k in cut["keyframes"]] == [(0.0, 0.2, True), (1.0, 0.3, True)]
+    assert tracks.within(whole, part, start_s=9.0) is None
+    early = track(Keyframe(0.0, (0, 0, 10, 10)), Keyframe(1.0, (0, 0, 10, 10), visible=False))
+    assert tracks.within(tracks.from_marks(early, part), part, start_s=2.0) is None
+    stretches = Marks((Mark("fear", start_s=1.5, end_s=2.5), Mark("anger", start_s=5.0, end_s=6.0)))
+    cut_stretches = seen.within(seen.from_marks(stretches, part), part, start_s=2.0)
+    assert cut_stretches == [{"start_s": 0.0, "end_s": 0.5, "label": "fear"}]
+    with pytest.raises(ValueError, match="does not mark a stretch of time"):
+        seen.from_marks(moving, part)
+    with pytest.raises(ValueError, match="does not mark a box that moves"):
+        tracks.from_marks(stretches, part)

@@ -239,6 +239,36 @@ def test_what_belongs_to_nothing_is_said(tmp_path):
     assert len(outcome.dicts("sources")) == 4
 
 
+def test_a_table_of_several_media(tmp_path):
+    make_media(tmp_path, "rec/a.wav", "rec/b.wav", "rec/c.wav")
+    lines = [
+        "file,start,end,F0",
+        "/data/rec/b.wav,0,2,20",
+        "/data/rec/a.wav,0,2,10",
+        "/data/rec/gone.wav,0,2,5",
+        ",0,2,1",
+    ]
+    (tmp_path / "functionals.csv").write_text("\n".join(lines))
+    signal = {"files": "*.csv", "medium_column": "file", "media": "rec/{name}"}
+    outcome = ingest(tmp_path, signal)
+    rows = {row["file"]: row for row in outcome.dicts("signals")}
+    assert {file: row["values"] for file, row in rows.items()} == {"rec/a.wav": [[10.0]], "rec/b.wav": [[20.0]]}
+    assert all((row["times_s"], row["format"], row["names"]) == (None, "opensmile", ["F0"]) for row in rows.values())
+    assert [(r.subject, r.reason) for r in outcome.rejections] == [
+        ("rec/c.wav:signals", "no_signal"),
+        ("functionals.csv#given:/data/rec/gone.wav", "unknown_item"),
+        ("functionals.csv#given:", "invalid"),
+    ]
+    times = ["who;frameTime;F0", *(f"{name};{index / 2};{index}" for name in "ba" for index in range(4))]
+    (tmp_path / "functionals.csv").write_text("\n".join(times))
+    outcome = ingest(tmp_path, {"files": "*.csv", "medium_column": "who", "media": "rec/{stem}.wav"})
+    assert [row["values"] for row in outcome.dicts("signals")] == [[[0, 1, 2, 3]]] * 2
+    outcome = ingest(tmp_path, {"files": "*.csv", "medium_column": "film"})
+    assert "no column 'film', which `medium_column` names; its columns are who, frameTime, F0" in "".join(
+        rejection.detail for rejection in outcome.rejections
+    )
+
+
 def npy(array: object, folder: Path) -> bytes:
     np.save(folder / "made.npy", array, allow_pickle=True)
     return (folder / "made.npy").read_bytes()
@@ -254,6 +284,7 @@ HOSTILE = {
     "only a header": (b"timestamp,x\n", {}, "no rows below the names"),
     "wrong delimiter": (b"timestamp;x\n0;1\n1;2\n", {"delimiter": ","}, "no column with values|no times"),
     "no times": (b"x\n1\n2\n", {}, "it has no times: set `rate_hz`, or name a column of seconds by `time`"),
+    "a blank line": (b"x\n1\n\n2\n3\n", {"rate_hz": 2}, "line 3 is blank, and times follow from the order of the rows"),
     "text": (b"timestamp,x\n0,1\n0.5,loud\n", {}, "line 3: column 'x' holds 'loud', which is no number"),
     "decimal commas": (b"timestamp;x\n0;1\n0,5;2\n", {}, "line 3: column 'timestamp' holds '0,5', which is no number"),
     "ragged": (b"timestamp,x\n0,1\n0.5\n", {}, "line 3: the row has 1 cells, the first line names 2"),
@@ -396,5 +427,8 @@ def test_signals_change_without_their_media_being_processed_again(tmp_path):
     assert [stage.changed for stage in changed.stages] == [True, False]
     assert [row[0][1] for row in table.read(["values"])["values"].to_pylist()] == [2.01]
     (raw / "of/film.csv").write_text("x\n1\n2\n")
-    run_quietly(recipe, tmp_path / "ws")
+    for _ in range(2):
+        refused = run_quietly(recipe, tmp_path / "ws").stages[0]
+        assert refused.unused_parts.startswith("1 part of inputs that it kept, such as of/film.csv: it has no times")
+        assert (refused.rejected_in_all, refused.rejection) == (0, "")
     assert table.read().num_rows == 0

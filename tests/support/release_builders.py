@@ -107,6 +107,27 @@ def make_corpus(
     return Made(Corpus(workspace, labels, LIVE), Tools(workspace.blobs, labels, root.parent, seed))
 
 
+def make_signals(corpus: Corpus, *, sources: int = 3, **changes: Any) -> None:
+    """Give each source ten minutes of a signal with two columns at 10 Hz: the tenths of seconds, and their squares.
+
+    Every seventh value of the second column is missing.
+    """
+    rows = []
+    for number in range(sources):
+        steps = range(6_000)
+        squares = [None if step % 7 == 0 else float(step**2) for step in steps]
+        row = {
+            "signal_id": f"signal-{number}",
+            "source_id": f"source-{number:04d}",
+            "signal": "motion",
+            "rate_hz": 10.0,
+        }
+        row |= {"format": "csv", "tool": "Meter 1", "names": ["tenths", "squares"], "times_s": [s / 10 for s in steps]}
+        row |= {"values": [[float(step) for step in steps], squares], "summary": ["mean", "maximum", "present_share"]}
+        rows.append({**row, **changes, "work": "signals-work"})
+    open_table(corpus.workspace, "signals", corpus.labels).commit(rows, metadata={})
+
+
 def make_judgements(item: str, number: int, guess: dict[str, Any]) -> list[dict[str, Any]]:
     """Ada judged and changed her mind, Ben judged, Cleo took hers back."""
     acts = []

@@ -42,34 +42,34 @@ def with_dialogues(rows: TableRows, turns: Turns) -> TableRows:
     frame = rows.frame
     if turns.columns:
         texts = frame.select(list(turns.columns)).rows()
-        read: list[tuple[str | None, str]] = [_of_columns(cells, turns) for cells in texts]
+        dialogues: list[tuple[str | None, str]] = [_of_columns(cells, turns) for cells in texts]
     else:
         assert turns.cell is not None
-        read = [_of_cell(cell, turns) for cell in text_of(frame, turns.cell).to_list()]
-    return _assembled(rows, [json_text for json_text, _ in read], [problem for _, problem in read])
+        dialogues = [_of_cell(cell, turns) for cell in text_of(frame, turns.cell).to_list()]
+    return _assembled(rows, [text for text, _ in dialogues], [problem for _, problem in dialogues])
 
 
-def _assembled(rows: TableRows, whole: list[str | None], problems: list[str]) -> TableRows:
+def _assembled(rows: TableRows, dialogues: list[str | None], problems: list[str]) -> TableRows:
     import polars as pl
 
-    shown = [None if text is None else _to_json(read_turns(text)) for text in whole]
+    without_names = [None if text is None else _to_json(read_turns(text)) for text in dialogues]
     frame = rows.frame.with_columns(
-        pl.Series(DIALOGUE, shown, pl.String),
+        pl.Series(DIALOGUE, without_names, pl.String),
         pl.lit(None, pl.Int64).alias(ITEM_TURN),
-        pl.Series(ALL_TURNS, whole, pl.String),
+        pl.Series(ALL_TURNS, dialogues, pl.String),
         pl.lit(None, pl.Int64).alias(OWN_TURN),
         pl.Series("<sentence>", problems, pl.String),
     )
     bad = frame.filter(pl.col("<sentence>") != "")
-    found = [rows.problems, problems_of(bad, pl.col("<sentence>"))]
-    return TableRows(frame.filter(pl.col("<sentence>") == "").drop("<sentence>"), pl.concat(found))
+    every_problem = pl.concat([rows.problems, problems_of(bad, pl.col("<sentence>"))])
+    return TableRows(frame.filter(pl.col("<sentence>") == "").drop("<sentence>"), every_problem)
 
 
 def _of_columns(cells: tuple[str | None, ...], turns: Turns) -> tuple[str | None, str]:
     """Return the dialogue of a row as JSON, or what is wrong with it."""
-    named = zip(turns.columns.items(), cells, strict=True)
-    said = [Turn(name, speaker, cell.strip()) for (name, speaker), cell in named if cell is not None]
-    return (_whole(said), "") if said else (None, "none of the columns of the dialogue has a text")
+    columns = zip(turns.columns.items(), cells, strict=True)
+    dialogue = [Turn(name, speaker, cell.strip()) for (name, speaker), cell in columns if cell is not None]
+    return (_with_names(dialogue), "") if dialogue else (None, "none of the columns of the dialogue has a text")
 
 
 def _of_cell(cell: str | None, turns: Turns) -> tuple[str | None, str]:
@@ -84,17 +84,23 @@ def _of_cell(cell: str | None, turns: Turns) -> tuple[str | None, str]:
         return None, f"{(cell or '')[:MAX_QUOTED]!r} is not a JSON list of turns"
     if len(entries) > MAX_TURNS:
         return None, f"the dialogue has {len(entries)} turns, more than {MAX_TURNS}"
-    said = []
+    dialogue = []
     for number, entry in enumerate(entries):
         text = entry.get(content) if isinstance(entry, dict) else entry
         speaker = entry.get(role) if isinstance(entry, dict) else None
         if not isinstance(text, str) or not text.strip():
-            return (
-                None,
-                f"turn {number} of the dialogue has no text{f' {content!r}' if isinstance(entry, dict) else ''}",
-            )
-        said.append(Turn(str(number), str(speaker) if isinstance(speaker, str | int) else None, text.strip()))
-    return _whole(said), ""
+            member = f" {content!r}" if isinstance(entry, dict) else ""
+            return None, f"turn {number} of the dialogue has no text{member}"
+        name = str(speaker) if isinstance(speaker, str | int) else None
+        if not _is_unicode(text + (name or "")):
+            return None, f"turn {number} of the dialogue is not Unicode text"
+        dialogue.append(Turn(str(number), name, text.strip()))
+    return _with_names(dialogue), ""
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a text has no half of a pair, which JSON escapes can make."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _of_rows(rows: TableRows, turns: Turns) -> TableRows:
@@ -102,7 +108,7 @@ def _of_rows(rows: TableRows, turns: Turns) -> TableRows:
 
     assert turns.text is not None
     frame, problems = rows.frame, [rows.problems]
-    columns: dict[str, pl.Series] = {"<text>": text_of(frame, turns.text).str.strip_chars()}
+    columns: dict[str, pl.Series] = {"<text>": text_of(frame, turns.text).str.strip_chars().replace("", None)}
     values = {_GROUP: (turns.id, "dialogue"), _NAME: (turns.turn, "turn"), "<speaker>": (turns.speaker, "speaker")}
     for name, (value, part) in values.items():
         if value is not None:
@@ -125,24 +131,25 @@ def _of_rows(rows: TableRows, turns: Turns) -> TableRows:
     long = frame.filter(pl.len().over(_GROUP) > MAX_TURNS)
     problems.append(problems_of(long, f"the dialogue has more than {MAX_TURNS} turns"))
     frame = _without(frame, problems[-1])
-    said = pl.struct(_NAME, "<speaker>", "<text>").alias("<said>")
-    whole = frame.group_by(_GROUP, maintain_order=True).agg(said)
-    texts = {key: [Turn(*turn.values()) for turn in dialogue] for key, dialogue in whole.iter_rows()}
+    turn = pl.struct(_NAME, "<speaker>", "<text>").alias("<turn>")
+    grouped = frame.group_by(_GROUP, maintain_order=True).agg(turn)
+    dialogues = {key: [Turn(*turn.values()) for turn in dialogue] for key, dialogue in grouped.iter_rows()}
+    with_names = [_with_names(dialogue) for dialogue in dialogues.values()]
     frame = frame.with_columns(
         pl.int_range(pl.len()).over(_GROUP).alias(OWN_TURN),
-        pl.col(_GROUP)
-        .replace_strict(list(texts), [_whole(dialogue) for dialogue in texts.values()], return_dtype=pl.String)
-        .alias(ALL_TURNS),
+        pl.col(_GROUP).replace_strict(list(dialogues), with_names, return_dtype=pl.String).alias(ALL_TURNS),
     )
     if turns.id is None:
-        shown: list[tuple[str, int | None]] = [(_to_json(texts[key]), None) for key in frame[_GROUP].to_list()]
+        texts = [_to_json(dialogue) for dialogue in dialogues.values()]
+        whole = pl.col(_GROUP).replace_strict(list(dialogues), texts, return_dtype=pl.String)
+        frame = frame.with_columns(whole.alias(DIALOGUE), pl.lit(None, pl.Int64).alias(ITEM_TURN))
     else:
         places = frame.select(_GROUP, OWN_TURN).iter_rows()
-        shown = [_around(texts[key], index, turns.around) for key, index in places]
-    frame = frame.with_columns(
-        pl.Series(DIALOGUE, [text for text, _ in shown], pl.String),
-        pl.Series(ITEM_TURN, [index for _, index in shown], pl.Int64),
-    )
+        contexts = [_around(dialogues[key], index, turns.around) for key, index in places]
+        frame = frame.with_columns(
+            pl.Series(DIALOGUE, [text for text, _ in contexts], pl.String),
+            pl.Series(ITEM_TURN, [index for _, index in contexts], pl.Int64),
+        )
     return TableRows(frame.drop(_GROUP, _NAME, "<text>", "<speaker>"), pl.concat(problems))
 
 
@@ -186,7 +193,7 @@ def _to_json(turns: list[Turn]) -> str:
     return json.dumps(entries, ensure_ascii=False)
 
 
-def _whole(turns: list[Turn]) -> str:
+def _with_names(turns: list[Turn]) -> str:
     return json.dumps(turns, ensure_ascii=False)
 
 

@@ -56,6 +56,12 @@ class Item(BaseModel):
             raise ValueError("start_s and end_s are of a recording: name it in `media`")
         if self.is_stretch and (self.text_b is not None or self.title is not None):
             raise ValueError("a stretch of a recording has neither text_b nor title: keep such columns in `keep`")
+        turns = self.dialogue
+        if turns is not None and turns.id is not None and self.participant not in (None, turns.speaker):
+            raise ValueError(
+                "name the same for `participant` and `dialogue.speaker`, so that what participants said can be "
+                "forgotten in the dialogues around other turns"
+            )
         if self.id is None and self.is_of_rows:
             raise ValueError("name the `id` of the item: rows with the same id are the turns of its dialogue")
         return self

@@ -52,14 +52,14 @@ class _Texts:
         if text not in self._by_json:
             turns = read_turns(text)
             self._by_json[text] = {turn.name: _Text(index, turn.text) for index, turn in enumerate(turns)}
-        named = self._by_json[text]
+        turns_by_name = self._by_json[text]
         if turn is None and self._own[row] is None:
             raise ValueError("the row is no turn: name the `turn` that the words are in")
         if turn is None:
-            return next(found for found in named.values() if found.turn == self._own[row])
-        if turn not in named:
+            return next(own for own in turns_by_name.values() if own.turn == self._own[row])
+        if turn not in turns_by_name:
             raise ValueError(f"there is no turn {turn[:MAX_QUOTED]!r} in the dialogue")
-        return named[turn]
+        return turns_by_name[turn]
 
 
 def marked(frame: "pl.DataFrame", item: Item, field: Field, marks: SpanMarks) -> MarkedRows:
@@ -140,10 +140,9 @@ def _spans(
         meant = {name: _translated(cell[name], getattr(marks, name)) for name in cell}
         if meant["label"] is None or ("turn" in meant and meant["turn"] is None):
             continue
-        found = texts.find(row, meant.get("turn"))
-        start, end = _place(found.words, meant)
-        words = found.words[start:end]
-        span = {"turn": found.turn, "start": start, "end": end, "text": words}
+        text = texts.find(row, meant.get("turn"))
+        start, end = _place(text.words, meant)
+        span = {"turn": text.turn, "start": start, "end": end, "text": text.words[start:end]}
         if (label := similar(meant["label"], list(field.labels))) is None:
             raise ValueError(f"{meant['label'][:MAX_QUOTED]!r} is not a label of {field.name}: map it")
         yield {"id": f"{row}-{number}", **span, "label": label}
@@ -172,9 +171,9 @@ def _relations(
     own = part.own if isinstance(part, Linked) else None
     names: list[str] = []
     if relation is not None:
-        read = _members(cell, "relation")
-        given = read if isinstance(read, list) else [read]
-        names = [name for value in given if (name := _translated(value, relation)) is not None]
+        members = _members(cell, "relation")
+        relations = members if isinstance(members, list) else [members]
+        names = [name for value in relations if (name := _translated(value, relation)) is not None]
         names = list(dict.fromkeys(names))
     others = [name for name in names if name != own]
     for span in linked:

@@ -20,7 +20,8 @@ class Turns(_Settings):
     """Who says them; in a list of turns, the member that says who, by default ``role``."""
     id: Template | None = None
     """Which dialogue the row is a turn of, if each turn is an item; without it, rows with the same ``item.id`` are the
-    turns of one item."""
+    turns of one item. A forgotten participant is taken out of the dialogues around other turns; a single item that is
+    forgotten stays in them."""
     turn: Column | None = None
     """What the turn is called in its dialogue. Numbers also say in which order turns are; else rows do."""
     around: int = Field(default=50, ge=0, le=500)

@@ -82,6 +82,7 @@ def _show(difference: "Difference") -> None:
         *((f"column added: {name}", "") for name in difference.columns_added),
         *((f"column removed: {name}", "") for name in difference.columns_removed),
         *((f"column changed: {name}", "") for name in difference.columns_changed),
+        *((f"signal {verb}: {name}", "") for name, verb in difference.signals.items()),
     ]
     show_table(["", "items"], counts)
     for name in difference.relabelled:

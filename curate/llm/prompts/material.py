@@ -10,6 +10,7 @@ from curate.llm.prompts.fence import is_visible
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _MAX_NAME_CHARS = 60
+_COLUMNS = ("text", "text_b", "statement", "speaker", "action_units")
 
 
 def describe_item(item: Mapping[str, Any], *, turns_before: int = 5, turns_after: int = 2) -> dict[str, str]:
@@ -19,7 +20,7 @@ def describe_item(item: Mapping[str, Any], *, turns_before: int = 5, turns_after
     dialogue or none of its turns, else the turns around its own, which is marked. There is no ``context`` if nothing
     surrounds the item's turn or no turn has words.
     """
-    variables = {name: str(item[name]) for name in ("text", "text_b", "statement", "speaker") if item.get(name)}
+    variables = {name: str(item[name]) for name in _COLUMNS if item.get(name)}
     language = item.get("language")
     if isinstance(language, str) and _LANGUAGE.fullmatch(language):
         variables["language"] = language

@@ -17,7 +17,10 @@ from curate.llm.request import MediaPart, Message, MessagePart
 
 PLAIN_VARIABLES = ("labels", "language", "duration")
 """Variables written by the recipe's author or by the program: inserted as they are."""
-FENCED_VARIABLES = ("text", "text_b", "speaker", "context", "statement", "answer", "draft", "clues", "examples")
+FENCED_VARIABLES = (
+    *("text", "text_b", "speaker", "context", "statement", "answer", "draft", "clues", "examples"),
+    "action_units",
+)
 """Variables with words from the corpus or from a model: inserted between tags that they cannot close."""
 VARIABLES = (*PLAIN_VARIABLES, *FENCED_VARIABLES)
 MODALITIES = ("image", "faces", "frames", "video", "audio", "frames_b", "video_b", "audio_b")

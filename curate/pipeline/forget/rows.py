@@ -111,7 +111,7 @@ class _Context(NamedTuple):
 
 
 _IDS = ("item_id", "source_id", "file")
-_NAMES = (*_IDS, "face_id", "annotation_id", "judgement_id", "prelabel_id")
+_NAMES = (*_IDS, "signal_file", "face_id", "annotation_id", "judgement_id", "prelabel_id")
 
 
 def _split(rows: pa.Table | None, tombstones: Tombstones) -> tuple[pa.Table, pa.Table]:

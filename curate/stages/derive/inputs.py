@@ -51,7 +51,7 @@ def to_inputs(made: Iterable[Derived | LeftOut], view: str, corpus: str, collect
             left_out.setdefault(("forbidden", problem), []).append(result.parents[0].item_id)
         else:
             record = to_record(result, view, corpus, collection)
-            name = f"{corpus}/{view}/{record['key']}"
+            name = f"{corpus}/{view}#{record['key']}"
             cut = {"start_s": None, "end_s": None, "still_s": result.still_s}
             if result.cut_s is not None:
                 cut |= dict(zip(("start_s", "end_s"), result.cut_s, strict=True))
@@ -63,7 +63,7 @@ def to_inputs(made: Iterable[Derived | LeftOut], view: str, corpus: str, collect
     for (reason, sentence), ids in left_out.items():
         named = ", ".join(sorted(set(ids))[:_MAX_NAMED])
         problem = f"{count_of(len(ids), 'item')} left out: {sentence} (such as {named})"
-        name = f"{corpus}/{view}/{reason}-{sha256_of(sentence)[:8]}"
+        name = f"{corpus}/{view}#{reason}-{sha256_of(sentence)[:8]}"
         rows[name] = {"file": name, "problem": problem, "reason": reason}
     return pa.Table.from_pylist([rows[name] for name in sorted(rows)], schema=INPUTS)
 

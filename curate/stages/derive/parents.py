@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from curate.corpus.judgements import current_judgements
+from curate.corpus.sessions import join_groups, read_sessions
 from curate.corpus.view import Corpus
 from curate.labels import LabelSchema
 
@@ -97,7 +98,7 @@ def read_parents(corpus: Corpus, *, evidence: Evidence, arms: Sequence[str]) -> 
             by_item[item_id] = [Answer(f"labels of {name}", None, values, tuple(row["evidence"] or ()))]
     items = [
         ParentItem(row, sources[row["source_id"]], tuple(by_item.get(row["item_id"], ())), label_of.get(row["item_id"]))
-        for row in corpus.read("items", list(_ITEM_COLUMNS)).to_pylist()
+        for row in join_groups(corpus.read("items", list(_ITEM_COLUMNS)), read_sessions(corpus)).to_pylist()
         if row["source_id"] in sources
     ]
     return Parents(name, labels, items)

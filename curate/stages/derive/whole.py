@@ -65,6 +65,15 @@ def inherit(answers: Iterable[Answer], fields: Mapping[str, str]) -> Iterator[An
             yield answer._replace(values=values)
 
 
+def merged(answers: Iterable[Answer], inherited: Iterable[Answer]) -> Iterator[Answer]:
+    """Yield answers together with what else the same rater said of the item in the same judgement."""
+    by_judgement = {(answer.rater, answer.arm, answer.evidence[-1:]): answer for answer in inherited}
+    for answer in answers:
+        other = by_judgement.pop((answer.rater, answer.arm, answer.evidence[-1:]), None)
+        yield answer if other is None else answer._replace(values={**other.values, **answer.values})
+    yield from by_judgement.values()
+
+
 def is_alike(name: str, source: str, labels: LabelSchema, parent: LabelSchema) -> bool:
     """Return whether a field can hold every value of a field of the parents."""
     target, other = labels.fields[name], parent.fields[source]

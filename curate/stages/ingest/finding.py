@@ -29,7 +29,10 @@ _SIDECAR = pa.struct(
     ]
 )
 _SIGNAL = pa.struct(
-    [("name", pa.string()), ("file", pa.string()), ("size_bytes", pa.int64()), ("mtime_ns", pa.int64())]
+    [
+        *(("name", pa.string()), ("file", pa.string()), ("rows", pa.string())),
+        *(("size_bytes", pa.int64()), ("mtime_ns", pa.int64())),
+    ]
 )
 RECORD = "record"
 _KEPT_TYPE = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))

@@ -37,6 +37,7 @@ from curate.stages.ingest.matching import LeadsOutside
 from curate.stages.ingest.objects import is_remote, object_inputs, object_problem, unread_objects
 from curate.stages.ingest.participants import check_participant_pattern, participants_of
 from curate.stages.ingest.posts import parse_post
+from curate.stages.ingest.sessions import Session, check_sessions, with_sessions
 from curate.stages.ingest.signals.discovering import find_signal_files, list_paths, with_signals
 from curate.stages.ingest.signals.rows import signal_rows
 from curate.stages.ingest.signals.settings import Signal
@@ -77,6 +78,8 @@ class Ingest(Discovered, Judged):
     """Tables of items and of judgements that others made, and what their columns mean."""
     urls: Urls | None = None
     """Links to files, which are fetched."""
+    session: Session | None = None
+    """Which files are recordings of one event: no release divides them between splits, and items name the others."""
     signals: tuple[Signal, ...] = ()
     """Values over time that belong to the media, such as action units by OpenFace: releases have them by item."""
     licence: str | None = None
@@ -167,6 +170,8 @@ class Ingest(Discovered, Judged):
                 media_files = set(in_tables.filter(in_tables["path"].is_valid())["file"].to_pylist())
                 inputs = list_inputs(names - media_files - signal_files.names, tools.raw)
                 inputs = pa.concat_tables([inputs, pa.Table.from_pylist(refused, schema=INPUTS), in_tables])
+                if self.session is not None:
+                    check_sessions(self.session, inputs.filter(inputs["problem"].is_null())["file"].to_pylist())
                 return with_signals(inputs, self.signals, signal_files, tools.raw)
         except LeadsOutside as error:
             raise InvalidInput(outside(error.path, error.real), hint=allowing(error.real)) from error
@@ -190,6 +195,20 @@ class Ingest(Discovered, Judged):
             yield from cut_by_size(files_and_posts, sizes, rows=_BATCH_POSTS, size=_BATCH_BYTES)
 
     def apply(self, batch: pa.Table, tools: Tools) -> Outcome:
+        """See ``BatchStage.apply``."""
+        outcome = self._apply(batch, tools)
+        if self.session is None:
+            return outcome
+        schema = table_spec("sources", tools.labels).schema
+        sources = outcome.by_column("sources", schema).rows["sources"]
+        sources, wrong = with_sessions(self.session, fill_columns(sources, schema))
+        rows = {**outcome.rows, "sources": sources}
+        if wrong and "signals" in rows:
+            files = pa.array([rejection.subject for rejection in wrong], pa.string())
+            rows["signals"] = rows["signals"].filter(pc.invert(pc.is_in(rows["signals"]["file"], value_set=files)))
+        return Outcome(rows, [*outcome.rejections, *wrong])
+
+    def _apply(self, batch: pa.Table, tools: Tools) -> Outcome:
         until = None if self.consent_until is None else self.consent_until.isoformat()
         origin = {"licence": self.licence, "collection": self.collection, "consent": self.consent}
         origin |= {"consent_until": until}

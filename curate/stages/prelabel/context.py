@@ -1,13 +1,17 @@
 """What models see around an item: the turns of its conversation, and the pool of corrected items."""
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.sessions import SessionFile
 from curate.corpus.view import Corpus
 from curate.llm.prompts.examples import ExamplePool, build_pool
+from curate.media.words.sentences import normalize_text
 from curate.stages.capabilities import Dividing
 from curate.stages.contract import Tools
 from curate.stages.divide import planned_splits
@@ -17,6 +21,7 @@ Row = dict[str, Any]
 AROUND = ("around", "around_turn")
 """The columns that ``with_neighbours`` adds."""
 _TURNS = pa.list_(pa.struct([("turn", pa.int32()), ("speaker", pa.string()), ("text", pa.string())]))
+_SAME_TURN_S = 1.0
 _COLUMNS = ("item_id", "source_id", "start_s", "speaker", "text", "dialogue")
 
 
@@ -26,33 +31,60 @@ class _TimedRow(NamedTuple):
     row_index: int
 
 
-def with_neighbours(items: pa.Table, settings: ContextSettings) -> pa.Table:
+def with_neighbours(
+    items: pa.Table, settings: ContextSettings, sessions: Mapping[str, SessionFile] = MappingProxyType({})
+) -> pa.Table:
     """Return the items with the turns around each in its source, and which of those turns is the item's.
 
-    Both are null for items that have a dialogue themselves or no neighbours.
+    Turns of all files of a session are one conversation, in the order of their common clock; what two microphones heard
+    is there once. Both columns are null for items that have a dialogue themselves or no neighbours.
     """
     rows = items.select(list(_COLUMNS)).to_pylist()
-    by_source: dict[str, list[_TimedRow]] = defaultdict(list)
+    conversations: dict[tuple[str, str], list[_TimedRow]] = defaultdict(list)
     for index, row in enumerate(rows):
         if row["text"] and row["start_s"] is not None:
-            by_source[row["source_id"]].append(_TimedRow(row["start_s"], row["item_id"], index))
+            own = sessions.get(row["source_id"])
+            key = ("session", own.session) if own else ("source", row["source_id"])
+            start_s = row["start_s"] + (own.offset_s if own else 0.0)
+            conversations[key].append(_TimedRow(start_s, row["item_id"], index))
     around: list[list[Row] | None] = [None] * len(rows)
     item_turns: list[int | None] = [None] * len(rows)
-    for timed_rows in by_source.values():
+    for timed_rows in conversations.values():
         timed_rows.sort()
-        for position, (_, _, index) in enumerate(timed_rows):
+        turns, turn_of = _distinct_turns(timed_rows, rows)
+        for timed, position in zip(timed_rows, turn_of, strict=True):
             first = max(0, position - settings.before)
-            window = timed_rows[first : position + settings.after + 1]
-            if len(window) > 1 and not rows[index]["dialogue"]:
-                around[index] = [
-                    {"turn": turn, "speaker": rows[timed.row_index]["speaker"], "text": rows[timed.row_index]["text"]}
-                    for turn, timed in enumerate(window)
+            window = turns[first : position + settings.after + 1]
+            if len(window) > 1 and not rows[timed.row_index]["dialogue"]:
+                around[timed.row_index] = [
+                    {"turn": turn, "speaker": rows[other.row_index]["speaker"], "text": rows[other.row_index]["text"]}
+                    for turn, other in enumerate(window)
                 ]
-                item_turns[index] = position - first
+                item_turns[timed.row_index] = position - first
     columns = zip(AROUND, (pa.array(around, _TURNS), pa.array(item_turns, pa.int32())), strict=True)
     for name, column in columns:
         items = items.append_column(name, column)
     return items
+
+
+def _distinct_turns(timed_rows: Sequence[_TimedRow], rows: Sequence[Row]) -> tuple[list[_TimedRow], list[int]]:
+    """Return the turns, without those that another file has in the same words then, and which of them each row is."""
+    turns: list[_TimedRow] = []
+    turn_of: list[int] = []
+    for timed in timed_rows:
+        row = rows[timed.row_index]
+        position = len(turns)
+        while position > 0 and timed.start_s - turns[position - 1].start_s <= _SAME_TURN_S:
+            position -= 1
+            earlier = rows[turns[position].row_index]
+            is_other_file = earlier["source_id"] != row["source_id"]
+            if is_other_file and normalize_text(earlier["text"]) == normalize_text(row["text"]):
+                break
+        else:
+            position = len(turns)
+            turns.append(timed)
+        turn_of.append(position)
+    return turns, turn_of
 
 
 def open_pool(corpus: Corpus, tools: Tools) -> ExamplePool:

@@ -7,10 +7,13 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.action_units import action_unit_texts
+from curate.corpus.sessions import read_sessions
 from curate.corpus.spec import table_spec
 from curate.corpus.view import Corpus
 from curate.labels import LabelSchema
-from curate.stages.capabilities import Priced, Replayed, Streamed, Summarised
+from curate.llm.prompts.load import load_prompt
+from curate.stages.capabilities import Enriched, Priced, Replayed, Streamed, Summarised
 from curate.stages.contract import Outcome, Problem, Tools, cut_by_size
 from curate.stages.prelabel.checks import price_problems, prompt_problems
 from curate.stages.prelabel.context import AROUND, with_neighbours
@@ -27,6 +30,8 @@ _PROMPT_COLUMNS = (
     *("unit", "speaker", "statement", "dialogue", "turn", "audio", "video", "image", "face", "face_id"),
     *("text_b", "audio_b", "video_b", "layout", "source_id", "start_s", "end_s", "frame_rate_hz"),
 )
+_ACTION_UNITS = "action_units"
+"""The column that ``enrich`` adds, and the variable of prompts"""
 _ESTIMATE_ITEMS = 200
 _BATCH_ITEMS, _BATCH_CHARS = 2_048, 1_000_000
 _MIN_REPLAY_ITEMS = 4_000
@@ -34,7 +39,7 @@ _MIN_REPLAY_ITEMS = 4_000
 _REPLAY_SAMPLE = 64
 
 
-class Prelabel(PrelabelSettings, Streamed, Priced, Summarised):
+class Prelabel(PrelabelSettings, Streamed, Enriched, Priced, Summarised):
     """Stores every labeller's proposal for every item, and marks one row of each item as final.
 
     No item is left out: one that no labeller could judge has a row with the reason. Requests are sent from the driver,
@@ -69,18 +74,31 @@ class Prelabel(PrelabelSettings, Streamed, Priced, Summarised):
         """See ``BatchStage.columns_used``."""
         if not self.prompted:
             return _TEXT_COLUMNS
-        return (*_TEXT_COLUMNS, *_PROMPT_COLUMNS, *(AROUND if self.has_context else ()))
+        return (*_TEXT_COLUMNS, *_PROMPT_COLUMNS, _ACTION_UNITS, *(AROUND if self.has_context else ()))
 
     def inputs(self, current: pa.Table, tools: Tools) -> pa.Table:
-        """See ``BatchStage.inputs``; adds the turns around each item if models see them.
+        """See ``BatchStage.inputs``.
 
         Models see pictures of the source: a viewing copy, made for people at some time, is left out.
         """
         if not self.prompted:
             return current
         clips = pc.if_else(pc.equal(current["unit"], "pair"), current["video"], pa.scalar(None, pa.string()))
-        current = current.set_column(current.column_names.index("video"), "video", clips)
-        return with_neighbours(current, self.context) if self.has_context else current
+        return current.set_column(current.column_names.index("video"), "video", clips)
+
+    def enrich(self, inputs: pa.Table, corpus: Corpus, tools: Tools) -> pa.Table:
+        """See ``Enriched.enrich``: the turns around each item, and the action units that signals have of it.
+
+        Each only if a prompt shows it.
+        """
+        if not self.prompted:
+            return inputs
+        if self.has_context:
+            inputs = with_neighbours(inputs, self.context, read_sessions(corpus))
+        prompts = (load_prompt(labeller.prompt, tools.folder) for labeller in self.prompted.values())
+        is_taken = any(_ACTION_UNITS in prompt.header.variables for prompt in prompts)
+        texts = action_unit_texts(inputs, corpus) if is_taken else pa.nulls(inputs.num_rows, pa.string())
+        return inputs.append_column(_ACTION_UNITS, texts)
 
     def cut(self, inputs: pa.Table, todo: Sequence[int]) -> Iterator[Sequence[int]]:
         """See ``BatchStage.cut``."""

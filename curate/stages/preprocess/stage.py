@@ -44,7 +44,10 @@ from curate.stages.preprocess.rows import SourceRows, shot_rows, tell_of_table, 
 from curate.stages.preprocess.settings import Filters, PreprocessSettings, resolve, turns_path
 
 _UNREAD = frozenset(
-    {"title", "collection", "licence", "consent", "consent_until", "size_bytes", "key", "columns", "parents", "work"}
+    (
+        *("title", "collection", "licence", "consent", "consent_until", "size_bytes", "key", "columns", "work"),
+        *("session", "session_offset_s", "parents"),
+    )
 )
 
 _WITHOUT_FILE = frozenset({"text", "record", "derived"})

@@ -32,7 +32,9 @@ def guess_mapping(
         exports = [open_export(path, form) for _, path in files]
     except (InvalidRow, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error.message
-        raise InvalidInput(f"{name} cannot be read as an export of {tool}: {reason}", hint="check --format") from error
+        raise InvalidInput(
+            f"{name} cannot be read as an export of {tool}: {reason}", hint="export it again, or correct --format"
+        ) from error
     controls = list(dict.fromkeys(c for export in exports for c in export.columns if c in export.controls))
     by_name = {_simple(control): control for control in reversed(controls)}
     long = {field: by_name[field] for field in labels.fields if field in by_name}

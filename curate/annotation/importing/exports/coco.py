@@ -22,11 +22,11 @@ def read(path: Path, options: Options) -> Export:
     content = load_json(path)
     if isinstance(content, list):
         raise InvalidRow(
-            "it is a list of detections, without pictures and categories: it holds no judgements of people"
+            "it is a list, as of a detector, without `images` and `categories`: it holds no judgements of people"
         )
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise InvalidRow("it has no list `images`: it is not in the format of COCO")
-    names = {entry.get("id"): str(entry.get("name")) for entry in _records(content.get("categories"))}
+    names = {to_cell(entry.get("id")): str(entry.get("name")) for entry in _records(content.get("categories"))}
     by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     left_out: Counter[str] = Counter()
     for annotation in _records(content.get("annotations")):
@@ -90,7 +90,8 @@ def _box_cells(
     marks: dict[str, list[Mark]] = defaultdict(list)
     try:
         for box in boxes:
-            if box.get("category_id") not in names:
+            category = to_cell(box.get("category_id"))
+            if category not in names:
                 raise ValueError(f"a box of category {str(box.get('category_id'))[:40]}, which the file does not name")
             attributes = box["attributes"] if isinstance(box.get("attributes"), dict) else {}
             if checked_number(attributes.get("rotation") or 0, -3_600, 3_600) % 360:
@@ -99,7 +100,7 @@ def _box_cells(
             if not isinstance(sides, list) or len(sides) != 4:
                 raise ValueError(f"{str(sides)[:40]} is not a box of four numbers")
             x, y, width, height = (checked_number(side, -_MAX_PX, _MAX_PX) for side in sides)
-            mark = Mark(names[box["category_id"]], box=(x, y, width, height), size=size)
+            mark = Mark(names[category], box=(x, y, width, height), size=size)
             marks["bbox"].append(mark)
             for name, value in attributes.items():
                 if name not in (*_RATERS, "rotation") and to_cell(value) is not None:

@@ -32,7 +32,8 @@ def project_rows(content: Mapping[str, Any], left_out: Counter[str], options: Op
         by_view[str(entry.get("vid"))].append(entry)
     rows = []
     for view_id, view in views.items():
-        names = [files.get(str(fid), {}) for fid in view.get("fid_list") or ()]
+        file_ids = view.get("fid_list")
+        names = [files.get(str(fid), {}) for fid in (file_ids if isinstance(file_ids, list) else [])]
         name = to_cell(names[0].get("fname")) if names else None
         facts = {"filename": name, "src": to_cell(names[0].get("src")) if names else None}
         entries = by_view.pop(str(view_id), [])

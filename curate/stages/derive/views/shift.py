@@ -9,7 +9,7 @@ from curate.stages.derive.groups import connected_groups
 from curate.stages.derive.parents import Answer, ParentItem, Parents
 from curate.stages.derive.turns import group_turns
 from curate.stages.derive.view import Derived, Draw, LeftOut, field_problems
-from curate.stages.derive.whole import WholeView, inherit
+from curate.stages.derive.whole import WholeView, inherit, merged
 
 
 class Shift(WholeView):
@@ -94,7 +94,7 @@ class Shift(WholeView):
             parents=(item, before, *turns[1:-1]),
             group=group,
             facts={"from": "; ".join(named)},
-            answers=(*answers, *inherit(item.answers, fields)),
+            answers=tuple(merged(answers, inherit(item.answers, fields))),
         )
 
     def _value(self, labels: LabelSchema, parent: LabelSchema, before: Any, after: Any) -> Any:

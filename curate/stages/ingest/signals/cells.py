@@ -57,6 +57,12 @@ class Cells(NamedTuple):
         texts: list[str] = self.frame[column].fill_null("").str.strip_chars().to_list()
         return texts
 
+    def only(self, column: str, text: str) -> "Cells":
+        """Return the rows with this text in a column."""
+        import polars as pl
+
+        return self._replace(frame=self.frame.filter(pl.col(column).str.strip_chars() == text))
+
     @property
     def lines(self) -> NDArray[np.int64]:
         """The line of each row."""

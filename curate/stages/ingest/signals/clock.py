@@ -47,7 +47,8 @@ class Clock(NamedTuple):
     def stamped(self, times: Numbers) -> Times:
         """Return times of the signal's own clock. Raises ``InvalidRow`` if the settings give them another rate."""
         step = _typical_step(times)
-        rate_hz = None if step is None else 1 / step
+        # Five digits are what time stamps in milliseconds tell.
+        rate_hz = None if step is None else float(f"{1 / step:.5g}")
         wanted = self.signal.rate_hz
         # What the settings say is in real seconds, whatever the units of the clock.
         if wanted is not None and step is not None:
@@ -74,6 +75,12 @@ def read_times(cells: Cells, clock: Clock, time: str | None, frame: str | None, 
         return clock.framed(_without_gaps(cells, frame, cells.numbers(frame)), first_frame)
     if clock.signal.rate_hz is None and cells.frame.height == 1:
         return None
+    gaps = np.flatnonzero(np.diff(cells.lines) != 1)
+    if len(gaps):
+        blank = cells.lines[gaps[0]] + 1
+        raise InvalidRow(
+            f"line {blank} is blank, and times follow from the order of the rows: write NaN if it is missing"
+        )
     return clock.counted(cells.frame.height)
 
 

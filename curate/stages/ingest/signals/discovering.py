@@ -15,6 +15,7 @@ from curate.errors import InvalidRow
 from curate.media.words.encodings import is_unicode
 from curate.stages.ingest.finding import INPUTS, find_files
 from curate.stages.ingest.patterns import named_groups
+from curate.stages.ingest.signals.reading import medium_names
 from curate.stages.ingest.signals.settings import Signal
 
 COLUMN = "signals"
@@ -62,23 +63,55 @@ def with_signals(inputs: pa.Table, signals: Sequence[Signal], files: SignalFiles
     problems: list[dict[str, Any]] = []
     finder = _MediaFinder(media)
     for signal in signals:
-        names = files.by_signal[signal.name]
-        for name, medium in zip(names, finder.find(signal, names), strict=True):
+        for part, medium in finder.find(signal, _parts(signal, files.by_signal[signal.name], raw)):
             if isinstance(medium, str) and signal.name in of_media[medium]:
                 first = of_media[medium][signal.name]["file"]
                 medium = InvalidRow(f"{first} is signal {signal.name} of {medium} already", reason="duplicate")
             if isinstance(medium, InvalidRow):
-                shown = name.encode("utf-8", "backslashreplace").decode("utf-8")
-                problem = {"file": f"{shown}#{signal.name}", "problem": medium.message, "reason": medium.reason}
+                problem = {"file": part.subject(signal), "problem": medium.message, "reason": medium.reason}
                 problems.append(problem)
                 continue
-            state = raw.join(name).stat()
-            entry = {"name": signal.name, "file": name, "size_bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
-            of_media[medium][signal.name] = entry
+            state = raw.join(part.file).stat()
+            entry = {"name": signal.name, **part._asdict(), "size_bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
+            of_media[medium][signal.name] = {key: value for key, value in entry.items() if key != "problem"}
     values = [list(of_media[file].values()) if file in of_media else None for file in inputs["file"].to_pylist()]
     index = INPUTS.get_field_index(COLUMN)
     inputs = inputs.set_column(index, INPUTS.field(index), pa.array(values, INPUTS.field(index).type))
     return pa.concat_tables([inputs, pa.Table.from_pylist(problems, schema=INPUTS)])
+
+
+class _Part(NamedTuple):
+    """A file of a signal, or its rows of one medium."""
+
+    file: str
+    rows: str | None = None
+    """The cell that names their medium"""
+    problem: InvalidRow | None = None
+
+    @property
+    def named(self) -> str:
+        """What says which medium it is of."""
+        return self.file if self.rows is None else self.rows
+
+    def subject(self, signal: Signal) -> str:
+        """Return what rejections call it."""
+        shown = self.file.encode("utf-8", "backslashreplace").decode("utf-8")
+        return f"{shown}#{signal.name}" + (f":{self.rows}" if self.rows is not None else "")
+
+
+def _parts(signal: Signal, names: Sequence[str], raw: RawFolders) -> list[_Part]:
+    """Return the files of a signal; if a column names media, the rows of each medium."""
+    if signal.medium_column is None:
+        return [_Part(name) for name in names]
+    parts = []
+    for name in names:
+        try:
+            parts += [_Part(name, cell) for cell in medium_names(raw.join(name), signal)]
+        except InvalidRow as error:
+            parts.append(_Part(name, problem=error))
+        except OSError as error:
+            parts.append(_Part(name, problem=InvalidRow(f"it cannot be read: {error.strerror}", reason="unavailable")))
+    return parts
 
 
 class _MediaFinder:
@@ -90,18 +123,19 @@ class _MediaFinder:
         for name in sorted(self._media):
             self._by_stem[PurePosixPath(name).stem].append(name)
 
-    def find(self, signal: Signal, names: Sequence[str]) -> list[str | InvalidRow]:
-        """Return the medium of each file, or why there is none."""
+    def find(self, signal: Signal, parts: Sequence["_Part"]) -> Iterator[tuple["_Part", str | InvalidRow]]:
+        """Yield each part with its medium, or why there is none."""
         pattern = signal.extract.get(FILE_COLUMN)
-        valid = [name if is_unicode(name) else "" for name in names]
-        groups = named_groups(valid, pattern) if pattern is not None else [{}] * len(names)
-        return [self._find(signal, name, parts) for name, parts in zip(valid, groups, strict=True)]
+        names = [part.named if is_unicode(part.named) else "" for part in parts]
+        groups = named_groups(names, pattern) if pattern is not None else [{}] * len(names)
+        for part, name, matched in zip(parts, names, groups, strict=True):
+            yield part, part.problem or self._find(signal, name, matched)
 
     def _find(self, signal: Signal, name: str, groups: Mapping[str, str] | None) -> str | InvalidRow:
         if not name:
-            return InvalidRow("its name is not valid UTF-8")
+            return InvalidRow("the name is blank or not valid UTF-8")
         if groups is None:
-            return InvalidRow(f"its name does not fit the pattern {signal.extract[FILE_COLUMN]} of `extract`")
+            return InvalidRow(f"{name!r} does not fit the pattern {signal.extract[FILE_COLUMN]} of `extract`")
         path = PurePosixPath(name)
         if signal.media is None:
             named, wanted = self._by_stem.get(path.stem, []), f"with the stem {path.stem!r}"

@@ -1,5 +1,6 @@
 """Read a file of a signal: the values of its columns over the time of its medium, for each track."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +12,11 @@ from curate.stages.ingest.signals.cells import Cells, Numbers, read_cells
 from curate.stages.ingest.signals.clock import Clock, Times, check_length, check_order, read_times
 from curate.stages.ingest.signals.formats import LAYOUTS, Layout, choose_columns, first_of, guess_format
 from curate.stages.ingest.signals.settings import Format, Signal
+from curate.stages.tables.delimited import listed
 
 _UNCODED = 9.0
 _LETTERS = "ABCDE"
-_MAX_TRACKS = 1_000
+_MAX_TRACKS, _MAX_NAME_CHARS = 1_000, 1_000
 
 
 class Track(NamedTuple):
@@ -49,16 +51,19 @@ class _Roles(NamedTuple):
     track: str | None
     confidence: str | None
     success: str | None
+    medium: str | None
     values: list[str]
 
     @property
     def columns(self) -> list[str]:
-        special = (self.time, self.frame, self.track, self.confidence, self.success)
+        special = (self.time, self.frame, self.track, self.confidence, self.success, self.medium)
         return [*(name for name in special if name is not None), *self.values]
 
 
-def read_signal(path: Path, signal: Signal, *, duration_s: float | None, frame_rate_hz: float | None) -> Reading:
-    """Return what the file at ``path`` holds, for a medium of this length and frame rate.
+def read_signal(
+    path: Path, signal: Signal, *, duration_s: float | None, frame_rate_hz: float | None, rows: str | None = None
+) -> Reading:
+    """Return what the file at ``path`` holds, for a medium of this length and frame rate; only ``rows`` that name it.
 
     Raises ``InvalidRow`` with a sentence about the file if any of it cannot be read rightly, and ``OSError``.
     """
@@ -66,8 +71,9 @@ def read_signal(path: Path, signal: Signal, *, duration_s: float | None, frame_r
     is_array = path.suffix.lower() == ".npy"
     if signal.format is not None and is_array != (signal.format == "npy"):
         raise InvalidRow(f"its name ends in {path.suffix!r}, and `format` says {signal.format}")
-    read = _read_array if is_array else _read_table
-    return read(path, signal, clock, duration_s)
+    if is_array:
+        return _read_array(path, signal, clock, duration_s)
+    return _read_table(path, signal, clock, duration_s, rows)
 
 
 def _read_array(path: Path, signal: Signal, clock: Clock, duration_s: float | None) -> Reading:
@@ -86,15 +92,41 @@ def _read_array(path: Path, signal: Signal, clock: Clock, duration_s: float | No
     return Reading("npy", signal.tool, chosen, [track], infinite)
 
 
-def _read_table(path: Path, signal: Signal, clock: Clock, duration_s: float | None) -> Reading:
-    roles: list[_Roles] = []
+@lru_cache(maxsize=1)
+def _cells(path: str, mtime_ns: int, size_bytes: int, settings: str) -> tuple[Cells, _Roles]:
+    """Return the cells of a file and their meaning, remembered for the next medium of the same table."""
+    signal, roles = Signal.model_validate_json(settings), list[_Roles]()
 
     def choose(names: list[str]) -> list[str]:
-        roles.append(_roles(names, signal, is_arff=path.suffix.lower() == ".arff"))
+        roles.append(_roles(names, signal, is_arff=path.lower().endswith(".arff")))
         return roles[-1].columns
 
-    cells = read_cells(path, signal, choose)
-    role = roles[-1]
+    return read_cells(Path(path), signal, choose), roles[-1]
+
+
+def medium_names(path: Path, signal: Signal) -> list[str]:
+    """Return the media that the rows of a table name, in order. Raises ``InvalidRow`` and ``OSError``."""
+    column = signal.medium_column or ""
+
+    def choose(names: list[str]) -> list[str]:
+        if column not in names:
+            columns = listed(names)
+            raise InvalidRow(f"it has no column {column!r}, which `medium_column` names; its columns are {columns}")
+        return [column]
+
+    media = list(dict.fromkeys(read_cells(path, signal, choose).texts(column)))
+    if any(len(name) > _MAX_NAME_CHARS for name in media):
+        raise InvalidRow(
+            f"column {column!r} holds a text of more than {_MAX_NAME_CHARS} characters: it names no medium"
+        )
+    return media
+
+
+def _read_table(path: Path, signal: Signal, clock: Clock, duration_s: float | None, rows: str | None) -> Reading:
+    state = path.stat()
+    cells, role = _cells(str(path), state.st_mtime_ns, state.st_size, signal.model_dump_json())
+    if signal.medium_column is not None and rows is not None:
+        cells = cells.only(signal.medium_column, rows)
     times = read_times(cells, clock, role.time, role.frame, first_frame=role.layout.first_frame)
     if role.format == "opensmile" and cells.frame.height == 1:
         times = None  # functionals of the whole file
@@ -123,10 +155,11 @@ def _roles(names: list[str], signal: Signal, *, is_arff: bool) -> _Roles:
     success = first_of(None, layout.success, names, "confidence")
     if signal.min_confidence is not None and confidence is None:
         raise InvalidRow("it has no column of confidence: name it by `confidence`, or leave out `min_confidence`")
-    special = [name for name in (time, frame, track, confidence, success) if name is not None]
+    medium = first_of(signal.medium_column, (), names, "medium_column")
+    special = [name for name in (time, frame, track, confidence, success, medium) if name is not None]
     special += [name for name in (*layout.times, *layout.frames) if name in names]
     values = choose_columns(names, signal.keep, layout, special)
-    return _Roles(layout, format_name, time, frame, track, confidence, success, values)
+    return _Roles(layout, format_name, time, frame, track, confidence, success, medium, values)
 
 
 def _is_failed(cells: Cells, role: _Roles, signal: Signal) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":

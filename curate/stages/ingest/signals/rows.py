@@ -38,12 +38,12 @@ def signal_rows(
     file = row["file"]
     for entry in row["signals"] or ():
         name, signal = entry["file"], by_name[entry["name"]]
-        subject = f"{name}#{signal.name}"
+        subject = f"{name}#{signal.name}" + (f":{entry['rows']}" if entry["rows"] is not None else "")
         try:
             path = raw.join(name)
             sha256 = sha256_of_file(path)
             duration_s, frame_rate_hz = source.get("duration_s"), source.get("frame_rate_hz")
-            reading = read_signal(path, signal, duration_s=duration_s, frame_rate_hz=frame_rate_hz)
+            reading = read_signal(path, signal, duration_s=duration_s, frame_rate_hz=frame_rate_hz, rows=entry["rows"])
         except OSError as error:
             raise InvalidRow(f"{name} cannot be read: {error.strerror}", reason="unavailable") from error
         except InvalidRow as error:

@@ -24,7 +24,8 @@ class Signal(BaseModel):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
     """What the signal is called in tables and releases, such as ``openface``."""
     files: Annotated[Globs, Field(min_length=1)]
-    """Globs of its files (.csv, .tsv, .txt, .arff, .npy), relative as those of ``ingest``; one file for each medium."""
+    """Globs of its files (.csv, .tsv, .txt, .arff, .npy), relative as those of ``ingest``. Each is of one medium,
+    unless ``medium_column`` names that of each row."""
     format: Format | None = None
     """What wrote the files; by default what their header shows. ``coded`` is a table of action units that people coded:
     ``frame,1,2,4`` with 0-5 or A-E, and 9 where nothing can be coded."""
@@ -34,6 +35,9 @@ class Signal(BaseModel):
     """The raw file that a file belongs to, such as ``raw/{stem}.mp4``: ``{stem}``, ``{name}`` and ``{folder}`` are
     those of the signal's file, other names in braces groups of ``extract``. By default the medium with the same stem.
     """
+    medium_column: Text | None = None
+    """For a table of several media, such as functionals by openSMILE: the column that names the medium of each row.
+    ``media`` and ``extract`` then take its cells apart instead of the file's name."""
     extract: dict[str, str] = {}
     """A regular expression on ``<file>``, the signal's file; its named groups are for ``media``."""
     columns: tuple[str, ...] = ()
