@@ -57,6 +57,8 @@ PUBLISHED = {
     "emorynlp7": "Joyful, Mad, Neutral, Peaceful, Powerful, Sad, Scared",
     "iemocap4": "happy, sad, neutral, angry",
     "iemocap6": "happy, sad, neutral, angry, excited, frustrated",
+    "msp9": "neutral, happy, sad, angry, contempt, surprise, disgust, fear, other",
+    "iemocap10": "happy, sad, neutral, angry, excited, frustrated, fearful, surprised, disgusted, other",
     "iemocap11": "happy, sad, neutral, angry, excited, frustrated, fearful, surprised, disgusted, other, xxx",
     "dailydialog7": "no emotion, anger, disgust, fear, happiness, sadness, surprise",
     "semeval_ec11": "anger, anticipation, disgust, fear, joy, love, optimism, pessimism, sadness, surprise, trust",
@@ -99,6 +101,7 @@ CODES = {
     "ravdess8": "01 02 03 04 05 06 07 08",
     "cremad6": "A D F H N S",
     "emodb7": "W L E A F T N",
+    "msp9": "N H S A C U D F O",
 }
 WHEEL = "serenity joy ecstasy, acceptance trust admiration, apprehension fear terror, distraction surprise amazement, "
 WHEEL += "pensiveness sadness grief, boredom disgust loathing, annoyance anger rage, interest anticipation vigilance"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.annotation.importing.provenance import CREATED, SKIPPED, from_json
+from curate.annotation.importing.provenance import CREATED, PROVENANCE, SKIPPED, from_json
 from curate.annotation.importing.rows import KEY
 from curate.corpus.identity import json_rows
 from curate.corpus.judgements import newest_acts, time_after, to_deletion
@@ -95,7 +95,7 @@ def _identified(judged: pa.Table, item_ids: Any, labels: LabelSchema, origin: st
     repeat_counts: dict[str, int] = {}
     judgement_ids, annotation_ids = [], []
     unknown = from_json(None)
-    made = [unknown if text is None else from_json(text) for text in judged["act"].to_pylist()]
+    made = [unknown if text is None else from_json(text) for text in judged[PROVENANCE].to_pylist()]
     facts = zip(
         item_ids.to_pylist(),
         judged["annotator"].to_pylist(),

@@ -1,5 +1,6 @@
 """Cells as answers to a field of the label schema: labels, numbers and texts in their canonical form."""
 
+import ast
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from curate.labels.fields.marks import Mark, Marks, to_marks
 
 if TYPE_CHECKING:
     from curate.labels.taxonomy import Taxonomy
+
+_MAX_LITERAL_CHARS = 100_000
 
 
 def to_answer(text: str, value: Value, field: Field) -> Any:
@@ -33,7 +36,8 @@ def to_answer(text: str, value: Value, field: Field) -> Any:
         return field.check(_number(meaning, value, field))
     if pa.types.is_string(field.arrow_type):
         return field.check(meaning)
-    return field.check(_parts(meaning, value, is_multiple=True)) if value.split else field.from_text(meaning)
+    members = _parts(meaning, value, is_multiple=True) if value.split else _python_list(meaning)
+    return field.from_text(meaning) if members is None else field.check(members)
 
 
 def to_marked(text: str, value: Value, field: Field, taxonomy: "Taxonomy") -> Any:
@@ -143,4 +147,19 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise ValueError(f"{text[:MAX_QUOTED]!r} is not JSON") from None
+        members = _python_list(text)
+    if members is None:
+        raise ValueError(f"{text[:MAX_QUOTED]!r} is not JSON, nor a list as Python writes it")
+    return members
+
+
+def _python_list(text: str) -> list[Any] | None:
+    """Return a list as Python writes it, which tables of pandas have in their cells; None for anything else."""
+    if not text.lstrip().startswith("[") or len(text) > _MAX_LITERAL_CHARS:
+        return None
+    try:
+        members = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+    is_plain = isinstance(members, list) and all(isinstance(member, str | int | float) for member in members)
+    return members if is_plain else None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from curate.annotation.importing.answers import find_label, to_graded
+from curate.annotation.importing.line_settings import Lines
 from curate.annotation.importing.settings import FORMS, Table, Ticks
 from curate.annotation.importing.stretch_settings import Stretches
 from curate.annotation.importing.turn_settings import Marks, SpanMarks
@@ -19,6 +20,10 @@ def mapping_problems(table: Table, labels: LabelSchema | None) -> Iterator[tuple
     for column, pattern in table.extract.items():
         if problem := _pattern_problem(pattern):
             yield ("extract", column), f"the pattern for {column!r} cannot be used: {problem}"
+    for column, pattern in (*table.matches.items(), *([("unpivot", table.unpivot)] if table.unpivot else ())):
+        if problem := _pattern_problem(pattern):
+            yield ("matches" if column in table.matches else "unpivot",), f"the pattern for {column!r}: {problem}"
+    yield from _line_problems(table)
     for form in FORMS if labels is not None else ():
         for name, entry in getattr(table, form).items():
             field = labels.fields.get(name) if labels is not None else None
@@ -50,6 +55,15 @@ def mapping_problems(table: Table, labels: LabelSchema | None) -> Iterator[tuple
                         find_label(label, taxonomy)
                 except ValueError as error:
                     yield (form, name, *([named] if named else []), column), f"{error}{nearest(label, taxonomy.names)}"
+
+
+def _line_problems(table: Table) -> Iterator[tuple[_SettingPath, str]]:
+    places: list[tuple[_SettingPath, Lines | None]] = [(("lines",), table.lines)]
+    places += [(("join", index, "lines"), join.lines) for index, join in enumerate(table.join)]
+    for path, lines in places:
+        for name, pattern in lines.patterns() if lines is not None else ():
+            if problem := _pattern_problem(pattern):
+                yield (*path, name), f"the pattern {name} cannot be used: {problem}"
 
 
 def _mark_problems(marks: SpanMarks, field: Field) -> Iterator[tuple[_SettingPath, str]]:

@@ -12,6 +12,8 @@ from curate.annotation.importing.settings import FILE_COLUMN
 from curate.labels import Field, LabelSchema, to_context
 from curate.labels.fields.marks import to_marks
 
+TIMED = ("ranges", "trace")
+"""What fields compare whose values have times."""
 CONTEXT_COLUMNS = (
     "item_id",
     "text",
@@ -63,12 +65,14 @@ def hold_to_items(judgements: pa.Table, items: Mapping[str, Mapping[str, Any]], 
     misfits: list[str] = []
     outside: set[int] = set()
     is_kept = [True] * judgements.num_rows
+    is_gone = [False] * judgements.num_rows
     keys, clocks = judgements[KEY].to_pylist(), judgements[CLOCK].to_pylist()
     columns: dict[str, pa.Array] = {}
     for name, field in labels.fields.items():
         is_marked = field.marked_taxonomy is not None
         judged = pc.indices_nonzero(judgements[name].is_valid()).to_pylist()
-        rows = [row for row in judged if keys[row] in items and (is_marked or clocks[row] == RECORDING)]
+        is_timed = field.comparison in TIMED
+        rows = [row for row in judged if keys[row] in items and (is_marked or (is_timed and clocks[row] == RECORDING))]
         if not is_marked and not rows:
             continue
         stored = judgements[name].to_pylist()
@@ -84,9 +88,11 @@ def hold_to_items(judgements: pa.Table, items: Mapping[str, Mapping[str, Any]], 
                 continue
             if is_cut:
                 outside.add(row)
-                is_kept[row] = values[row] is not None and is_kept[row]
+                is_gone[row] = is_gone[row] or values[row] is None
         columns[name] = pa.array(values, field.arrow_type)
     table = pa.table({name: columns.get(name, judgements[name]) for name in judgements.column_names})
+    for row in (row for row, is_left_out in enumerate(is_gone) if is_left_out):
+        is_kept[row] = is_kept[row] and any(table[name][row].is_valid for name in labels.fields)
     return Held(table.filter(pa.array(is_kept, pa.bool_())), tuple(misfits), len(outside))
 
 

@@ -10,10 +10,11 @@ from curate.annotation.importing.answers import find_label, to_answer, to_column
 from curate.annotation.importing.holding import column_type, to_cell
 from curate.annotation.importing.item_settings import Item
 from curate.annotation.importing.marked_time import marked_times
-from curate.annotation.importing.provenance import ACT, by_field, from_json
+from curate.annotation.importing.provenance import ACT, PROVENANCE, by_field, from_json
 from curate.annotation.importing.rows import CLOCK, KEY, LINE, problems_of, quoted
 from curate.annotation.importing.settings import FILE_COLUMN, Table, Ticks
 from curate.annotation.importing.spans import MarkedRows, marked
+from curate.annotation.importing.stretch_settings import Stretches
 from curate.annotation.importing.turn_settings import SpanMarks
 from curate.annotation.importing.value_settings import Value
 from curate.annotation.importing.values import Coded, read_texts, read_values, text_of, translate
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from curate.labels.taxonomy import Taxonomy
 
-FACTS = (KEY, FILE_COLUMN, LINE, "annotator", "arm", CLOCK, "act")
+FACTS = (KEY, FILE_COLUMN, LINE, "annotator", "arm", CLOCK, PROVENANCE)
 """What a judgement has besides its answers; ``act`` is a ``Provenance`` as JSON, null in tables."""
 MAX_VOTES = 100_000
 MAX_JUDGEMENTS = 50_000_000
@@ -77,15 +78,28 @@ def judgements_of(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> J
         item = table.item or Item()
         parts = [_spans(frame, item, fields[name], marks) for name, marks in table.spans.items()]
     elif table.stretches:
-        marked_parts = [(fields[name], marked_times(frame, fields[name], m)) for name, m in table.stretches.items()]
-        parts = [_marks(field, rows) for field, rows in marked_parts]
+        parts = [_stretches(frame, fields[name], marks) for name, marks in table.stretches.items()]
     elif table.ticks:
         parts = [_ticks(frame, fields[name], ticks) for name, ticks in table.ticks.items()]
     else:
         parts = [_long(frame, table.long, fields, is_export=table.format is not None)]
+    if table.long and (table.unpivot is not None or table.matches):
+        parts.append(_left_with_others(frame, parts))
     kinds = {name: column_type(fields[name]) for name in table.fields}
     tables = [_filled(part.table, kinds) for part in parts]
     return JudgementRows(pa.concat_tables(tables), pl.concat([rejected, *(part.problems for part in parts)]))
+
+
+def _left_with_others(frame: "pl.DataFrame", parts: list[JudgementRows]) -> JudgementRows:
+    """Return the problems of raters whose judgement is in a row of which another part cannot be read."""
+    import polars as pl
+
+    lines = pl.concat([part.problems for part in parts]).select(FILE_COLUMN, LINE).unique()
+    judged = pl.concat([pl.DataFrame(part.table.select([FILE_COLUMN, LINE])) for part in parts]).unique()
+    lost = frame.join(lines, on=[FILE_COLUMN, LINE], how="semi").join(judged, on=[FILE_COLUMN, LINE], how="anti")
+    lost = lost.filter(pl.col("annotator").is_not_null()).unique([FILE_COLUMN, LINE, "annotator"], maintain_order=True)
+    problems = problems_of(lost, "left out with its row, of which a part cannot be read")
+    return JudgementRows(_empty(frame), problems.with_columns(lost["annotator"].alias("part")))
 
 
 def _acts(frame: "pl.DataFrame", table: Table) -> "pl.Series":
@@ -93,10 +107,10 @@ def _acts(frame: "pl.DataFrame", table: Table) -> "pl.Series":
     import polars as pl
 
     if table.format is None:
-        return pl.repeat(None, frame.height, dtype=pl.String, eager=True).alias("act")
+        return pl.repeat(None, frame.height, dtype=pl.String, eager=True).alias(PROVENANCE)
     controls = {name: value.columns for name, value in table.long.items()}
     acts = [by_field(from_json(text), controls).to_json() for text in frame[ACT].to_list()]
-    return pl.Series("act", acts, pl.String)
+    return pl.Series(PROVENANCE, acts, pl.String)
 
 
 def _long(
@@ -115,7 +129,9 @@ def _long(
     problems = pl.concat([column.problems for column in coded.values()])
     if is_export:
         # What was answered in controls that are not mapped is counted, and no judgement.
-        is_kept = pl.Series([from_json(text).is_whole for text in frame["act"].to_list()], dtype=pl.Boolean) | has_none
+        is_kept = (
+            pl.Series([from_json(text).is_whole for text in frame[PROVENANCE].to_list()], dtype=pl.Boolean) | has_none
+        )
         for column in coded.values():
             is_kept |= column.codes.is_not_null()
         kept = {name: column._replace(codes=column.codes.filter(is_kept)) for name, column in coded.items()}
@@ -217,7 +233,7 @@ def _ticks(frame: "pl.DataFrame", field: Field, ticks: Ticks) -> JudgementRows:
         problems = pl.concat([problems, _incomplete(frame, problems, field.name)])
         rows = _without(frame, problems)
         together = rows.group_by(KEY, "annotator", "arm", maintain_order=True).agg(
-            pl.col(FILE_COLUMN, LINE, CLOCK, "act").first(), pl.col("<label>").filter(pl.col("<ticked>"))
+            pl.col(FILE_COLUMN, LINE, CLOCK, PROVENANCE).first(), pl.col("<label>").filter(pl.col("<ticked>"))
         )
         texts = together["<label>"].list.join(_SEPARATOR)
     else:
@@ -250,6 +266,14 @@ def _marks(field: Field, rows: MarkedRows) -> JudgementRows:
     # Places in items are held to their item when they are stored.
     coded = rows.coded._replace(values=[to_cell(value, field) for value in rows.coded.values])
     return _assembled(rows.frame, {field.name: coded}, {field.name: field}, rows.problems, with_empty=True)
+
+
+def _stretches(frame: "pl.DataFrame", field: Field, marks: Stretches) -> JudgementRows:
+    """Return the judgements whose answers are stretches of time. A bad stretch leaves the others, also of its row."""
+    rows = marked_times(frame, field, marks)
+    coded = rows.coded._replace(values=[to_cell(value, field) for value in rows.coded.values])
+    judged = _assembled(rows.frame, {field.name: coded}, {field.name: field}, rows.problems.clear())
+    return judged._replace(problems=rows.problems)
 
 
 def _incomplete(frame: "pl.DataFrame", problems: "pl.DataFrame", name: str) -> "pl.DataFrame":

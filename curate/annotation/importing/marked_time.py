@@ -32,12 +32,16 @@ def marked_times(frame: "pl.DataFrame", field: Field, marks: Stretches) -> Marke
     def read(text: str) -> Any:
         return _label(text, value, field) if name == "label" else _number(text, value, field)
 
-    coded = [read_seconds(frame, marks.start_s, "start_s"), read_seconds(frame, marks.end_s, "end_s")]
+    coded = [
+        read_seconds(frame, time, part) for part, time in (("start_s", marks.start_s), ("end_s", marks.end)) if time
+    ]
     coded.append(read_values(frame, text_of(frame, value), field.name, read))
-    begins, ends, values = (
+    begins, *later, values = (
         pl.Series(of_values.values, dtype=None if of_values.values else pl.Float64).gather(of_values.codes)
         for of_values in coded
     )
+    begins = begins / marks.per_s
+    ends = later[0] / marks.per_s if later else begins + marks.lasts_s
     problems = [of_values.problems for of_values in coded]
     rows = frame.with_columns(begins.alias("<begin>"), ends.alias("<end>"), values.alias("<value>"))
     rows = rows.with_row_index("<row>").filter(pl.all_horizontal(pl.col("<begin>", "<end>", "<value>").is_not_null()))
@@ -46,6 +50,11 @@ def marked_times(frame: "pl.DataFrame", field: Field, marks: Stretches) -> Marke
     problems.append(problems_of(rows.filter(backward), sentence, part=field.name))
     rows = rows.filter(~backward).with_columns(pl.lit(RECORDING).alias(CLOCK))
     judged = [KEY, "annotator", "arm"]
+    if name == "value":
+        again = ~rows.select(pl.struct(*judged, "<begin>").is_first_distinct()).to_series()
+        sentence = pl.format("the rater has a value from {} s on already", pl.col("<begin>").round(3))
+        problems.append(problems_of(rows.filter(again), sentence, part=field.name, reason="duplicate"))
+        rows = rows.filter(~again)
     answers: list[Any] = []
     codes: list[int | None] = []
     wrong: dict[int, str] = {}

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 ACT = "<act>"
 """The column of exports with a ``Provenance`` as JSON; null in rows that hold no judgement."""
 CREATED, SKIPPED = "created", "skipped"
+PROVENANCE = "<provenance>"
+"""The same column of judgements; no column of a table is called that."""
 _FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=2)
 

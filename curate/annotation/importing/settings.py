@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from curate.annotation.importing.item_settings import Item, repeated
+from curate.annotation.importing.line_settings import Lines
 from curate.annotation.importing.paths import parse_path
 from curate.annotation.importing.stretch_settings import Stretches
 from curate.annotation.importing.turn_settings import SpanMarks
@@ -20,6 +21,9 @@ RATER_COLUMN = "<rater>"
 """A column that every export has: who judged; blank where it does not say."""
 FILE_COLUMN = "<file>"
 """A column that every table has: the name of its file."""
+INDEX_COLUMN, CELL = "<index>", "<cell>"
+"""A column with the place of a row below the names of the columns, from 0, counting blank and unusable lines, too; and
+one with the cells that ``unpivot`` makes rows of."""
 FORMS = ("long", "wide", "votes", "ticks", "spans", "stretches")
 """The forms in which a table may hold judgements."""
 _MAX_PATTERN_CHARS = 500
@@ -53,6 +57,8 @@ class Join(_Settings):
     """The sheet of an Excel file or table of an audformat database, if it has several."""
     rows: Rows = None
     """Where the rows of a JSON file are, if they are not the file's own; see ``rows`` of tables."""
+    lines: Lines | None = None
+    """Which lines of a text file are rows, if it has no cells; see ``lines`` of tables."""
 
 
 class KnownBad(_Settings):
@@ -114,10 +120,11 @@ class Table(_Settings):
 
     table: Globs = ()
     """Files (globs) of one shape: .csv, .tsv, .json, .jsonl, .parquet, or Excel's .xlsx, .xls and .ods; cells are read
-    as text. Files of tiers (ELAN's .eaf, Praat's .TextGrid, .rttm, .ctm, NOVA's .annotation, .csv of CARMA) have a row
-    for each annotation, with the columns tier, tier_type, parent_tier, participant, annotator, start_s, end_s, text,
-    parent, id, confidence, media (the path of the recording that it names) and stem (its own path without suffix). A
-    cell of a Parquet file that holds a picture or sound is a path for ``media``. Shards of WebDataset (.tar) have a row
+    as text; ``<index>`` is the place of a row, from 0. Files of tiers (ELAN's .eaf, Praat's .TextGrid, .rttm, .ctm,
+    NOVA's .annotation, .csv of CARMA) have a row for each annotation, with the columns tier, tier_type, parent_tier,
+    participant, annotator, start_s, end_s, text, parent, id, confidence, media (the path of the recording that it
+    names) and stem (its own path without suffix). A cell of a Parquet file that holds a picture or sound is a path for
+    ``media``. Shards of WebDataset (.tar) have a row
     for each sample: ``__key__``, a column for each suffix, and ``json.<name>``. An audformat database is its
     ``db.yaml``: it has columns ``file``, ``start_s`` and ``end_s``, ``<split>``, those of ``sheet``, and what is known
     of labels, such as ``speaker.gender``."""
@@ -151,6 +158,9 @@ class Table(_Settings):
     from 0 (of what is in no list: in its file), ``<list>`` for that of its list in a list of lists,
     ``^labels[<index>]`` for the member of another list at the row's place, ``<key>`` for the name of the member it is
     in, and ``<value>`` for a row that is a text or number."""
+    lines: Lines | None = None
+    """Which lines of a text file are rows, if they are not cells with something between them. Columns are the named
+    groups of the patterns."""
     delimiter: Literal[",", ";", "\t", "|"] | None = None
     """What separates cells; by default the character that gives most of the columns used."""
     quotes: bool = True
@@ -161,6 +171,12 @@ class Table(_Settings):
     ragged: bool = False
     """Whether rows may have other numbers of cells than the first line: cells beyond it are not read, missing ones are
     blank. If not, such rows are rejected, since a text with a delimiter might have moved their cells."""
+    unpivot: str | None = None
+    """A regular expression on names of columns, such as ``sample_(?P<ms>\\d+)ms``: each cell of a column that fits as a
+    whole becomes a row with the column ``<cell>`` and one for each named group. Blank cells become none."""
+    matches: dict[str, str] = {}
+    """Regular expressions that fit several times in a cell: each time becomes a row, with a column for each named
+    group. Between them there is only punctuation."""
     extract: dict[str, str] = {}
     """Regular expressions on columns; each named group becomes a column."""
     join: tuple[Join, ...] = ()
@@ -195,6 +211,10 @@ class Table(_Settings):
         self._check_format()
         if self.files and (self.join or self.columns):
             raise ValueError("files have no columns but <file> and what `extract` takes out of it")
+        if self.lines is not None and (self.columns or self.rows or self.sheet or self.delimiter or self.files):
+            raise ValueError(
+                "`lines` name the columns of a text file: leave out columns, rows, sheet, delimiter, files"
+            )
         forms = [name for name in FORMS if getattr(self, name)]
         if len(forms) > 1:
             raise ValueError(f"judgements are either {' or '.join(forms)}: put the others into an entry of their own")
@@ -215,8 +235,12 @@ class Table(_Settings):
         for field, columns in self.wide.items():
             if (rater := repeated(columns.values())) is not None:
                 raise ValueError(f"two columns of {field} are judgements of rater {rater!r}: a rater judges once")
-        for column, pattern in self.extract.items():
+        for column, pattern in (*self.extract.items(), *self.matches.items()):
             check_pattern(column, pattern)
+        if self.unpivot is not None:
+            check_pattern("unpivot", self.unpivot)
+        if self.files and (self.unpivot or self.matches):
+            raise ValueError("files have no cells: take their names apart with `extract`")
         return self
 
     def _check_format(self) -> None:
@@ -255,8 +279,10 @@ class Table(_Settings):
 
     @property
     def extracted(self) -> tuple[str, ...]:
-        """The columns that ``extract`` adds."""
-        return tuple(name for pattern in self.extract.values() for name in re.compile(pattern).groupindex)
+        """The columns that ``extract``, ``unpivot`` and ``matches`` add."""
+        patterns = (*self.extract.values(), *self.matches.values(), self.unpivot or "")
+        cells = (CELL,) if self.unpivot is not None else ()
+        return (*(name for pattern in patterns for name in re.compile(pattern).groupindex), *cells)
 
     def columns_used(self) -> dict[str, str]:
         """Return the columns that the mapping reads after joins, each with the setting that names it first."""
@@ -281,8 +307,11 @@ class Table(_Settings):
             used.setdefault(column, setting)
         for name in self.extracted:
             used.pop(name, None)
+        for column in self.matches:
+            used.setdefault(column, "matches")
         for column in self.extract:
-            used.setdefault(column, "extract")
+            if column not in self.extracted:
+                used.setdefault(column, "extract")
         return used
 
     @property

@@ -87,9 +87,7 @@ def field_problems(location: tuple[str | int, ...], name: str, labels: LabelSche
     """Yield a problem if a label schema has no field of that name, or one of another type."""
     field = labels.fields.get(name)
     if field is None:
-        names = tuple(labels.fields)
-        sentence = f"{name} is not a field of {labels.name}{nearest(name, names)}; its fields are {', '.join(names)}"
-        yield location, sentence
+        yield location, f"{name} is not a field of {labels.name}{nearest(name, tuple(labels.fields))}"
     elif types and field.type not in types:
         yield location, f"{name} of {labels.name} is a field of type {field.type}; {' or '.join(types)} is needed"
 

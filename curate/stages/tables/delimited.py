@@ -61,7 +61,7 @@ def open_rows(
     """
     limit = csv.field_size_limit(2**31 - 1)
     try:
-        with path.open(encoding=_encoding(path), errors="surrogateescape", newline="") as file:
+        with path.open(encoding=encoding_of(path), errors="surrogateescape", newline="") as file:
             lines = _RowLines(file)
             is_utf8 = file.encoding == "utf-8-sig"
             columns = list(names)
@@ -87,7 +87,7 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(quoted) + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
 
 
-def _encoding(path: Path) -> str:
+def encoding_of(path: Path) -> str:
     """Return the encoding of a file; UTF-8 if some line is that, or if it is not certain which other one it is."""
     sample = bytearray()
     with path.open("rb") as file:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 
 from curate.annotation.importing.acts import FIELDS
+from curate.annotation.importing.combined import combine_parts
 from curate.annotation.importing.holding import column_type
 from curate.annotation.importing.items import items_of, unique_items, with_keys
 from curate.annotation.importing.judgements import FACTS, judgements_of
 from curate.annotation.importing.provenance import ACT
+from curate.annotation.importing.reshape import cell_columns, reshape
 from curate.annotation.importing.rows import KEY, LINE, PLACE, TableRows, no_problems, prepare, problems_of
-from curate.annotation.importing.settings import FILE_COLUMN, HubTable, Table
+from curate.annotation.importing.settings import FILE_COLUMN, HubTable, Join, Table
 from curate.errors import InvalidInput, InvalidRow
 from curate.labels import LabelSchema
 from curate.stages.tables.delimited import listed
@@ -108,6 +110,7 @@ def map_tables(
             problem_parts.append(wrong)
             judged.append(_with_all_fields(judgements, table, labels))
     judgements, again = _unique(_concatenated(judged, labels))
+    judgements = combine_parts(judgements, labels.fields)
     return Mapped(every, judgements, _placed(pl.concat([*problem_parts, again]), places), left_out)
 
 
@@ -156,28 +159,37 @@ def _prepared(table: Table, find: Find, left_out: Counter[str]) -> TableRows:
         return rows._replace(frame=rows.frame.select(FILE_COLUMN, LINE, *columns))
     parts = []
     joined = [find(join.table) for join in table.join]
+    lookups: dict[tuple[int, tuple[str, ...]], pl.DataFrame] = {}
     for name, path in (file for location in table.places for file in find(location)):
         own_columns, joined_columns = _columns(name, path, table, joined)
         try:
             if table.format is not None:
                 rows = read_export_rows(path, name, table, [*own_columns, ACT], left_out)
             else:
-                rows = read_file(path, name, table, own_columns)
+                cells = cell_columns(table, columns_of(path, table, own_columns)) if table.unpivot else []
+                rows = reshape(read_file(path, name, table, [*own_columns, *cells]), table, cells)
             tables = []
-            for join, files, wanted in zip(table.join, joined, joined_columns, strict=True):
-                original = {new: column for column, new in join.take.items()}
-                columns_read = [original.get(column, column) for column in wanted]
-                frames = [
-                    read_file(joined_path, joined_name, join, list(dict.fromkeys(columns_read))).frame
-                    for joined_name, joined_path in files
-                ]
-                chosen = [pl.col(column).alias(name) for column, name in zip(columns_read, wanted, strict=True)]
-                tables.append(pl.concat(frames).select(chosen))
+            for index, (join, files, wanted) in enumerate(zip(table.join, joined, joined_columns, strict=True)):
+                lookup = lookups.get((index, tuple(wanted)))
+                if lookup is None:
+                    lookup = lookups[index, tuple(wanted)] = _joined(join, files, wanted)
+                tables.append(lookup)
             rows = prepare(rows, table, tables)
         except (InvalidRow, ValueError, OSError) as error:
             raise InvalidInput(f"{name}: {error}", hint="correct the mapping, or the table") from error
         parts.append(rows._replace(frame=rows.frame.select(FILE_COLUMN, LINE, *columns)))
     return TableRows(*(pl.concat([part[index] for part in parts]) for index in (0, 1)))
+
+
+def _joined(join: Join, files: Sequence[tuple[str, Path]], wanted: Sequence[str]) -> "pl.DataFrame":
+    """Return the columns of a joined table, under the names that they are to have."""
+    import polars as pl
+
+    original = {new: column for column, new in join.take.items()}
+    columns_read = [original.get(column, column) for column in wanted]
+    frames = [read_file(path, name, join, list(dict.fromkeys(columns_read))).frame for name, path in files]
+    chosen = [pl.col(column).alias(name) for column, name in zip(columns_read, wanted, strict=True)]
+    return pl.concat(frames).select(chosen)
 
 
 def _listed(table: Table, find: Find) -> "pl.DataFrame":

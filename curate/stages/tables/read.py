@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.annotation.importing.rows import LINE, TableRows, no_problems
-from curate.annotation.importing.settings import FILE_COLUMN, Join, Table
+from curate.annotation.importing.settings import FILE_COLUMN, INDEX_COLUMN, Join, Table
 from curate.corpus.sources import RawFolders
 from curate.errors import InvalidRow
 from curate.media.tiers.open import SUFFIXES as TIERS
@@ -23,6 +23,8 @@ from curate.stages.tables.shards import SUFFIXES as SHARDS
 from curate.stages.tables.shards import is_shard, shard_columns, shard_rows
 from curate.stages.tables.sheets import SUFFIXES as SHEETS
 from curate.stages.tables.sheets import sheet_columns, sheet_rows
+from curate.stages.tables.text_lines import SUFFIXES as TEXTS
+from curate.stages.tables.text_lines import line_rows
 from curate.stages.tables.tiers import COLUMNS as TIER_COLUMNS
 from curate.stages.tables.tiers import tier_rows
 
@@ -42,6 +44,10 @@ def columns_of(path: Path, table: Table | Join, wanted: Collection[str]) -> list
         return export_columns(path, table)
     if table.sheet is not None and suffix not in (*SHEETS, *DATABASES):
         raise InvalidRow(f"it has no sheets, so it cannot have {table.sheet!r}")
+    if table.lines is not None:
+        if suffix not in TEXTS:
+            raise InvalidRow(f"`lines` are of {', '.join(TEXTS)} files")
+        return list(table.lines.columns)
     if table.rows is not None:
         if suffix not in _NESTED:
             raise InvalidRow(f"`rows` is a path in {', '.join(_NESTED)} files")
@@ -66,6 +72,11 @@ def columns_of(path: Path, table: Table | Join, wanted: Collection[str]) -> list
     raise InvalidRow(f"it is none of {', '.join((*SUFFIXES, *SHARDS))}")
 
 
+def _own_columns(table: Table | Join) -> tuple[str, ...]:
+    """Return the columns that are in no file; rows within JSON have their own index."""
+    return (FILE_COLUMN, INDEX_COLUMN) if table.rows is None else (FILE_COLUMN,)
+
+
 def missing_columns(path: Path, file: str, table: Table | Join, wanted: Collection[str]) -> str | None:
     """Return a sentence that names the columns a file lacks and those that it has; None if it has all of ``wanted``."""
     try:
@@ -76,7 +87,7 @@ def missing_columns(path: Path, file: str, table: Table | Join, wanted: Collecti
         return f"{file} cannot be read as a table: {error.message}"
     if not any(names):
         return f"{file} is empty: its first line names no columns"
-    absent = [name for name in wanted if name not in names and name != FILE_COLUMN]
+    absent = [name for name in wanted if name not in (*names, *_own_columns(table))]
     if absent:
         noun = "column" if len(absent) == 1 else "columns"
         return f"{file} has no {noun} {listed(absent)}; its columns are {listed(names)}"
@@ -93,11 +104,11 @@ def read_file(path: Path, file: str, table: Table | Join, wanted: Sequence[str])
 
     if problem := missing_columns(path, file, table, wanted):
         raise InvalidRow(problem)
-    columns = [name for name in wanted if name != FILE_COLUMN]
+    columns = [name for name in wanted if name not in _own_columns(table)]
     problems: list[tuple[str, int, str, str, str]] = []
     if path.suffix.lower() == ".parquet" and table.rows is None:
         frame = pl.DataFrame(read_parquet(path, file, columns)).with_row_index(LINE, 1).cast({LINE: pl.Int64})
-    elif path.suffix.lower() in DELIMITED and not is_tier_file(path):
+    elif path.suffix.lower() in DELIMITED and table.lines is None and not is_tier_file(path):
         with _open(path, table, wanted) as opened:
             indices = [opened.names.index(name) for name in columns]
             plain = _read_plain(path, table, opened, indices) if opened.is_plain and not _is_ragged(table) else None
@@ -111,6 +122,9 @@ def read_file(path: Path, file: str, table: Table | Join, wanted: Sequence[str])
     blank = [pl.when(pl.col(name).str.strip_chars() == "").then(None).otherwise(pl.col(name)) for name in columns]
     frame = frame.with_columns([cell.alias(name) for cell, name in zip(blank, columns, strict=True)])
     unusable = pl.DataFrame(problems, schema=no_problems().schema, orient="row")
+    if INDEX_COLUMN in wanted and table.rows is None:
+        has_names = path.suffix.lower() in (*DELIMITED, *SHEETS) and not table.columns and table.lines is None
+        frame = frame.with_columns((pl.col(LINE) - (2 if has_names else 1)).cast(pl.String).alias(INDEX_COLUMN))
     return TableRows(frame.with_columns(pl.lit(file).alias(FILE_COLUMN)), unusable)
 
 
@@ -119,6 +133,8 @@ def read_rows(path: Path, file: str, table: Table | Join, columns: Sequence[str]
 
     Raises ``InvalidRow`` if it cannot be read.
     """
+    if table.lines is not None:
+        return line_rows(path, table.lines, columns)
     if table.rows is not None:
         return nested_rows(path, table.rows, columns, table.columns)
     if path.suffix.lower() in DATABASES:
