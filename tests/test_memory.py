@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from curate.memory import map_file, release_memory, trim_memory
+from tests.support.builders import make_recipe
 
 PANDAS = """
 import sys
@@ -22,6 +23,15 @@ assert pa.table({"a": [1, 2]}).to_pandas()["a"].tolist() == [1, 2]
 import pandas
 keep_pandas_out()
 assert pa.table({"a": pandas.Series([1, 2])})["a"].to_pylist() == [1, 2]
+"""
+RUN = """
+import sys
+sys.argv[1:] = {command}
+from curate.cli import main
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code
 """
 
 
@@ -42,3 +52,11 @@ def test_a_mapped_file_reads_the_same_after_memory_was_released(tmp_path):
         mapped[0] = 1
     mapped.close()
     release_memory()
+
+
+def test_a_run_loads_no_pandas(tmp_path):
+    (tmp_path / "posts.jsonl").write_text('{"text": "What a day!"}\n')
+    recipe = make_recipe(tmp_path, {"stage": "ingest", "files": "posts.jsonl"}, {"stage": "preprocess"})
+    command = ["run", str(recipe), "-w", str(tmp_path / "ws"), "--workers", "1"]
+    code = f"{RUN.format(command=command)}\nassert 'pyarrow' in sys.modules and 'pandas' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

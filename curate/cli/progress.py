@@ -95,7 +95,7 @@ class ProgressLines:
                 self._fetching = None
         elif done == total or time.monotonic() - self._said_at > _SAY_EVERY_S:
             self._said_at = time.monotonic()
-            err.print(f"fetched {done:,} of {count_of(total, 'file')}, {size}")
+            err.print(f"{done:,} of {count_of(total, 'file')} asked for, {size} fetched")
 
     def stage_started(self, name: str, total: int, done: int) -> None:
         """See ``pipeline.Listener``."""

@@ -236,3 +236,50 @@ def test_msp_podcast_keeps_every_vote(tmp_path):
     assert problems["#4:dominance"] == ("invalid", "8 is not within 1 to 7")
     assert "does not fit" in problems["#6"][1]
     assert len(problems) == 2
+
+
+def test_bah_lines_with_transcripts(tmp_path):
+    corpus = make_corpus("bah", tmp_path)
+    assert judged(corpus, "ambivalence") == {
+        ("Videos/82557/q1.mp4", "experts", "shown"),
+        ("Videos/82557/q2.mp4", "experts", "not shown"),
+        ("Videos/82600/q1.mp4", "experts", "not shown"),
+        ("Videos/82700/q1.mp4", "experts", "shown"),
+    }
+    items = {(row["speaker"], row["text"]) for row in corpus.read("items").to_pylist()}
+    assert items == {("82557", 'Well, I could... "maybe", no.'), ("82557", None), ("82600", None), ("82700", "Hm.")}
+    splits = {key: columns["official_split"] for key, columns in kept(corpus).items()}
+    assert splits["Videos/82600/q1.mp4"] == "val"
+    item = "item 'Videos/82557/q2.mp4'"
+    assert wrong(corpus) == {
+        "test.txt#2": ("duplicate", f"{item} has another columns kept here than in train.txt, line 2"),
+        "train.txt#3": ("invalid", "'Videos/82558/q1.mp4,2,Yes.' fits none of the patterns of `lines`"),
+    }
+
+
+def test_rafdb_compounds_by_their_numbers(tmp_path):
+    corpus = make_corpus("rafdb_compound", tmp_path)
+    assert judged(corpus, "expression") == {
+        ("train_0001", "published", "Happily Surprised"),
+        ("train_0002", "published", "Disgustedly Surprised"),
+    }
+    assert kept(corpus)["test_0001"] == {"official_split": "test"}
+    assert wrong(corpus, "compound/EmoLabel/list_patition_label.txt") == {
+        "#3:expression": ("invalid", "'12' is not a label of rafdb_compound11.v1: map it"),
+        "#4": ("invalid", "'test_0002.jpg' fits none of the patterns of `lines`"),
+    }
+
+
+def test_fea_units_emotions_and_reasons(tmp_path):
+    corpus = make_corpus("fea", tmp_path)
+    smile = (("AU6", "AU12"), ("happy",), "AU6 and AU12: a smile.")
+    assert judged(corpus, "action_units", "emotion", "reasons") == {
+        ("a1", "published", *smile),
+        ("a2", "published", None, ("anger",), "Nothing moves."),
+        ("a4", "published", ("AU1",), ("sad", "fear"), "Both."),
+        ("b1", "published", *smile),
+    }
+    assert kept(corpus)["b1"] == {"dataset": "RAF-DB", "official_split": "test"}
+    problems = wrong(corpus, "fea_train.jsonl")
+    assert problems.pop("#5")[1].startswith("it is not JSON")
+    assert problems == {"#3:action_units": ("invalid", "'AU99' is not a label of facs.v1: map it")}

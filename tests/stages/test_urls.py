@@ -303,7 +303,7 @@ def test_progress_without_a_terminal(capsys):
     lines = ProgressLines()
     for done in range(5):
         lines.files_fetched(done, 4, done * 1_500_000)
-    assert capsys.readouterr().err == "fetched 4 of 4 files, 6.0 MB\n"
+    assert capsys.readouterr().err == "4 of 4 files asked for, 6.0 MB fetched\n"
 
 
 def test_a_file_that_ends_early_is_not_a_file(server, inputs, sound):

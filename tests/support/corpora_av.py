@@ -1,6 +1,7 @@
 """Small files in the formats of published corpora of sound and video, with the dirt that the real ones have."""
 
 import io
+import json
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -142,6 +143,33 @@ def make_msp_podcast(folder: Path) -> None:
     _write(folder / "Labels/labels_consensus.csv", consensus)
 
 
+def make_bah(folder: Path) -> None:
+    """Transcripts with commas and quotation marks, none at all, a label that there is not, a video twice."""
+    train = 'Videos/82557/q1.mp4,1,Well, I could... "maybe", no.\nVideos/82557/q2.mp4,0,\nVideos/82558/q1.mp4,2,Yes.\n'
+    _write(folder / "train.txt", train)
+    _write(folder / "val.txt", "Videos/82600/q1.mp4,0\n")
+    _write(folder / "test.txt", "Videos/82700/q1.mp4,1,Hm.\nVideos/82557/q2.mp4,0,\n")
+
+
+def make_rafdb_compound(folder: Path) -> None:
+    """The first and the last number, one that there is not, a line without any."""
+    lines = "train_0001.jpg 1\ntrain_0002.jpg  11\ntest_0001.jpg 12\ntest_0002.jpg\n"
+    _write(folder / "compound/EmoLabel/list_patition_label.txt", lines)
+
+
+def make_fea(folder: Path) -> None:
+    """Lists of units and labels, no unit, two labels, a unit that there is not, a line that is cut off."""
+    rows = [
+        {"id": "a1", "AUs": ["AU6", "AU12"], "labels": ["happiness"], "description": "AU6 and AU12: a smile."},
+        {"id": "a2", "AUs": [], "labels": ["anger"], "description": "Nothing moves."},
+        {"id": "a3", "AUs": ["AU99"], "labels": ["fear"], "description": "Odd."},
+        {"id": "a4", "AUs": ["AU1"], "labels": ["fear", "sadness"], "description": "Both."},
+    ]
+    texts = [json.dumps({"dataset": "RAF-DB", "image": f"{row['id']}.jpg", **row}) for row in rows]
+    _write(folder / "fea_train.jsonl", "\n".join([*texts, texts[0][:40]]) + "\n")
+    _write(folder / "fea_test.jsonl", texts[0].replace("a1", "b1") + "\n")
+
+
 def _tone(name: str) -> bytes:
     """Half a second of sound, another one for each name."""
     rng = np.random.default_rng(list(name.encode()))
@@ -166,5 +194,8 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "sewa": make_sewa,
     "deam": make_deam,
     "msp_podcast": make_msp_podcast,
+    "bah": make_bah,
+    "rafdb_compound": make_rafdb_compound,
+    "fea": make_fea,
 }
 """What writes a small corpus, by the name of its shipped recipe."""

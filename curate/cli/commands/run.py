@@ -90,13 +90,14 @@ def _run(recipe: Path, workspace: str, options: _Options) -> None:
 
 
 def _attempt(recipe: Path, workspace: str, options: _Options) -> "Run":
+    from curate.memory import keep_pandas_out
+
+    keep_pandas_out()  # Before modules that make arrays when they are imported
     from curate.cli.progress import ProgressLines
     from curate.cli.stopping import StopFlag
     from curate.errors import Interrupted
-    from curate.memory import keep_pandas_out
     from curate.notebook.runs import run as run_recipe
 
-    keep_pandas_out()
     progress = ProgressLines()
     stop = StopFlag(progress.stopping)
     stop.install()
