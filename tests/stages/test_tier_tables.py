@@ -85,9 +85,22 @@ def test_each_annotation_of_a_tier_becomes_an_item(tmp_path):
     details = [row["detail"] for row in corpus.read("rejections", ["detail"]).to_pylist()]
     assert sorted(details) == [
         "item 's#a3' begins at 7 s, after the end of talk one.wav at 6 s",
+        "item 's#a5' ends at 6.5 s, after the end of talk one.wav at 6 s: only what is before that is shown",
         "s.eaf#31: annotation a6: it ends at 4 s, before it starts at 5 s",
     ]
     assert not run_quietly(recipe, tmp_path / "ws").changed
+
+
+def test_stretches_of_which_most_is_not_in_the_recording_are_no_items(tmp_path):
+    make_wav(tmp_path / "a.wav")
+    (tmp_path / "t.csv").write_text("n,begin,end\nas ms,0,4000\nall,0,6.05\nlate,5,9\n")
+    item = {"id": "n", "media": {"constant": "a.wav"}, "start_s": "begin", "end_s": "end"}
+    corpus, _, _ = corpus_of(tmp_path, {"table": "t.csv", "item": item})
+    assert corpus.read("items", ["key", "end_s"]).to_pylist() == [{"key": "all", "end_s": 6.0}]
+    assert sorted(row["detail"] for row in corpus.read("rejections", ["detail"]).to_pylist()) == [
+        f"item {name!r} is from {times} s, most of it after the end of a.wav at 6 s: times are in seconds"
+        for name, times in (("as ms", "0 to 4000"), ("late", "5 to 9"))
+    ]
 
 
 def test_columns_of_tiers_are_known(tmp_path):
@@ -246,6 +259,19 @@ def test_tiers_of_two_raters_are_two_judgements_of_one_item(tmp_path):
     annotate = next(result for result in done.stages if result.stage == "annotate")
     assert "1 judgement in tables marks time outside of the item: that is left out" in annotate.message
     assert not run_quietly(recipe, tmp_path / "ws").changed
+
+
+def test_a_stretch_without_a_label_is_named(tmp_path):
+    make_wav(tmp_path / "a.wav")
+    (tmp_path / "m.csv").write_text("start_s,end_s,text,who\n0,1,joy,ann\n1,2,,ann\n2,3,  ,ben\n3,4,none,ben\n")
+    label = {"column": "text", "map": {"none": None}}
+    table = {"table": "m.csv", "item": {"id": {"constant": "a"}, "media": {"constant": "a.wav"}}, "rater": "who"}
+    corpus, _, _ = corpus_of(tmp_path, {**table, "stretches": {"mood": {"label": label}}})
+    assert said(corpus, "mood") == [("ann", segments((0.0, 1.0, "joy")))]
+    assert sorted(row["detail"] for row in corpus.read("rejections", ["detail"]).to_pylist()) == [
+        "m.csv#3:mood: the stretch has no label",
+        "m.csv#4:mood: the stretch has no label",
+    ]
 
 
 def test_times_of_stretches_are_those_of_the_recording(tmp_path):
