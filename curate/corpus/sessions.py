@@ -29,6 +29,9 @@ class SessionFile(NamedTuple):
 
 def read_sessions(corpus: Corpus) -> dict[str, SessionFile]:
     """Return the sources that are in a session, by their ids."""
+    sessions = corpus.read("sources", ["session"])["session"]
+    if sessions.null_count == len(sessions):
+        return {}
     rows = corpus.read("sources", ["source_id", "file", "session", "session_offset_s", "duration_s"])
     rows = rows.filter(rows["session"].is_valid())
     return {
@@ -44,6 +47,10 @@ def with_sessions(items: pa.Table, sessions: Mapping[str, SessionFile]) -> pa.Ta
 
     A file is listed if it runs at that time, as far as its length is known. Without a start, none is listed.
     """
+    if not sessions:
+        for name, kind in zip(COLUMNS, (pa.string(), pa.float64(), _OTHER_FILES), strict=True):
+            items = items.append_column(name, pa.nulls(items.num_rows, kind))
+        return items
     by_session: dict[str, list[SessionFile]] = defaultdict(list)
     for session_file in sorted(sessions.values(), key=lambda entry: entry.file):
         by_session[session_file.session].append(session_file)

@@ -354,3 +354,9 @@ def test_every_file_of_tiers_can_be_empty(tmp_path):
     assert timed(read_tier_file(tmp_path / "a.TextGrid")) == []
     Path(tmp_path / "a.ctm").write_text("")
     assert timed(read_tier_file(tmp_path / "a.ctm")) == []
+
+
+def test_a_long_chain_of_slots_without_a_time_ends_soon(tmp_path):
+    chain = [(0.0, None, "a"), *[(None, None, "b")] * 20_000]
+    tiers = read_tier_file(make_eaf(tmp_path / "a.eaf", {"words": chain}))
+    assert (len(tiers.annotations), len(tiers.faults)) == (0, 20_001)

@@ -163,6 +163,20 @@ def test_the_annotator_of_a_tier_is_who_corrected_it(session):
     assert [entry[1] for entry in session.judged()] == ["dora", "dora"]
 
 
+def test_two_annotators_in_one_file_are_not_taken_for_one(session):
+    session.export("elan")
+    path = session.file(0, ".eaf")
+    text = path.read_text("utf-8").replace('TIER_ID="mood"', 'TIER_ID="mood" ANNOTATOR="dora"')
+    path.write_text(text.replace('TIER_ID="mood#2"', 'TIER_ID="mood#2" ANNOTATOR="eve"'))
+    (problem,) = session.take_back(path).problems
+    assert problem == (
+        f"{path.name}: its tiers are of dora and eve, and a file is of one person: "
+        "add --rater NAME, or give each a file of their own"
+    )
+    assert session.judged() == []
+    assert session.take_back(path, rater="cleo").created == 1
+
+
 def test_what_cannot_be_used_costs_itself_and_is_named(session):
     session.export("elan")
 

@@ -4,14 +4,17 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from curate.annotation.importing.check import mapping_problems
 from curate.annotation.importing.settings import Table
 from curate.annotation.importing.stretches import to_seconds
+from curate.cli.app import app
 from curate.corpus.judgements import current_judgements
 from curate.corpus.sources import RawFolders
 from curate.errors import InvalidInput
 from curate.labels import load_labels
+from curate.labels.units import ItemContext
 from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.stages.ingest.tables import read_tables, table_inputs
@@ -82,9 +85,22 @@ def test_each_annotation_of_a_tier_becomes_an_item(tmp_path):
     details = [row["detail"] for row in corpus.read("rejections", ["detail"]).to_pylist()]
     assert sorted(details) == [
         "item 's#a3' begins at 7 s, after the end of talk one.wav at 6 s",
+        "item 's#a5' ends at 6.5 s, after the end of talk one.wav at 6 s: only what is before that is shown",
         "s.eaf#31: annotation a6: it ends at 4 s, before it starts at 5 s",
     ]
     assert not run_quietly(recipe, tmp_path / "ws").changed
+
+
+def test_stretches_of_which_most_is_not_in_the_recording_are_no_items(tmp_path):
+    make_wav(tmp_path / "a.wav")
+    (tmp_path / "t.csv").write_text("n,begin,end\nas ms,0,4000\nall,0,6.05\nlate,5,9\n")
+    item = {"id": "n", "media": {"constant": "a.wav"}, "start_s": "begin", "end_s": "end"}
+    corpus, _, _ = corpus_of(tmp_path, {"table": "t.csv", "item": item})
+    assert corpus.read("items", ["key", "end_s"]).to_pylist() == [{"key": "all", "end_s": 6.0}]
+    assert sorted(row["detail"] for row in corpus.read("rejections", ["detail"]).to_pylist()) == [
+        f"item {name!r} is from {times} s, most of it after the end of a.wav at 6 s: times are in seconds"
+        for name, times in (("as ms", "0 to 4000"), ("late", "5 to 9"))
+    ]
 
 
 def test_columns_of_tiers_are_known(tmp_path):
@@ -245,6 +261,19 @@ def test_tiers_of_two_raters_are_two_judgements_of_one_item(tmp_path):
     assert not run_quietly(recipe, tmp_path / "ws").changed
 
 
+def test_a_stretch_without_a_label_is_named(tmp_path):
+    make_wav(tmp_path / "a.wav")
+    (tmp_path / "m.csv").write_text("start_s,end_s,text,who\n0,1,joy,ann\n1,2,,ann\n2,3,  ,ben\n3,4,none,ben\n")
+    label = {"column": "text", "map": {"none": None}}
+    table = {"table": "m.csv", "item": {"id": {"constant": "a"}, "media": {"constant": "a.wav"}}, "rater": "who"}
+    corpus, _, _ = corpus_of(tmp_path, {**table, "stretches": {"mood": {"label": label}}})
+    assert said(corpus, "mood") == [("ann", segments((0.0, 1.0, "joy")))]
+    assert sorted(row["detail"] for row in corpus.read("rejections", ["detail"]).to_pylist()) == [
+        "m.csv#3:mood: the stretch has no label",
+        "m.csv#4:mood: the stretch has no label",
+    ]
+
+
 def test_times_of_stretches_are_those_of_the_recording(tmp_path):
     make_session(tmp_path)
     (tmp_path / "m.csv").write_text(
@@ -319,3 +348,33 @@ def test_tiers_and_vocabularies_that_are_not_read_are_said(tmp_path):
     whole = Table.model_validate({"table": "s.eaf", "item": {"text": "text"}})
     (tmp_path / "signs.ecv").write_text("<CV_RESOURCE/>")
     assert list(tier_notices([table, whole], RawFolders(tmp_path))) == []
+
+
+def test_stretches_are_cut_at_the_ends_of_their_item(tmp_path):
+    make_moods(tmp_path)
+    fields = load_labels("moods_over_time.v1", tmp_path).fields
+    item = ItemContext(duration_s=1.5)
+    mood = segments((0.0, 1.0, "joy"), (1.5, 2.5, "calm"), (2.75, 9.0, "anger"), (9.0, 9.5, "joy"))
+    assert fields["mood"].within(mood, item, start_s=2.0) == segments((0.0, 0.5, "calm"), (0.75, 1.5, "anger"))
+    assert fields["mood"].within(segments((0.0, 1.0, "joy")), item, start_s=2.0) is None
+    arousal = {"step_s": 0.5, "values": [0.0, 0.25, None, 0.5, 0.75, 1.0]}
+    assert fields["arousal"].within(arousal, item, start_s=1.0) == {"step_s": 0.5, "values": [None, 0.5, 0.75]}
+    assert fields["arousal"].within(arousal, item, start_s=4.0) is None
+
+
+def test_what_was_said_in_a_forgotten_stretch_leaves_the_recording(tmp_path):
+    corpus, recipe, _ = session_of(tmp_path)
+    item = next(row for row in corpus.read("items", ["item_id", "key"]).to_pylist() if row["key"] == "s#a1")
+    done = CliRunner().invoke(
+        app, ["forget", "--item", item["item_id"], "-w", str(tmp_path / "ws"), "--yes", "--reason", "asked"]
+    )
+    assert done.exit_code == 0, done.output
+    (source,) = open_corpus(load_recipe(recipe), Workspace(tmp_path / "ws")).read("sources", ["cuts"]).to_pylist()
+    texts = {cut["key"]: cut["text"] for cut in source["cuts"]}
+    assert "Good morning" not in str(texts["s#a1"])
+    assert texts["s#a2"] == "How are you today?"
+
+
+def session_of(folder: Path):
+    make_session(folder)
+    return corpus_of(folder, {**STRETCHES, "where": {"tier": "talk A"}}, unit="utterance")

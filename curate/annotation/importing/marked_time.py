@@ -43,6 +43,10 @@ def marked_times(frame: "pl.DataFrame", field: Field, marks: Stretches) -> Marke
     begins = begins / marks.per_s
     ends = later[0] / marks.per_s if later else begins + marks.lasts_s
     problems = [of_values.problems for of_values in coded]
+    if name == "label":
+        blank = text_of(frame, value).str.strip_chars().fill_null("") == ""
+        if "" not in value.map:
+            problems.append(problems_of(frame.filter(blank), "the stretch has no label", part=field.name))
     rows = frame.with_columns(begins.alias("<begin>"), ends.alias("<end>"), values.alias("<value>"))
     rows = rows.with_row_index("<row>").filter(pl.all_horizontal(pl.col("<begin>", "<end>", "<value>").is_not_null()))
     backward = pl.col("<end>") < pl.col("<begin>")

@@ -25,6 +25,8 @@ _CUT_AS: Mapping[CutBy, Unit] = {
     "shot": "clip",
     "clip": "clip",
 }
+_ROUNDED_S = 0.1
+"""By how much ends of recordings are rounded: what tables name beyond that is missing."""
 Cut = Mapping[str, Any]
 
 
@@ -43,15 +45,15 @@ def marked_spans(
 ) -> list[list[Span]]:
     """Return the spans of the stretches for each channel, in order: each in the channel where it has most speech.
 
-    Those that begin after the end of the recording are rejected in ``rows``. Raises ``InvalidRow`` if all do.
+    Those of which less than half is in the recording are rejected in ``rows``, and those that it cuts are said there.
+    Raises ``InvalidRow`` if none is left.
     """
     spans: list[list[Span]] = [[] for _ in channels]
     for cut in row["cuts"]:
         span = _span(cut, duration_s)
+        if (problem := _end_problem(cut, span, row["file"], duration_s)) is not None:
+            rows.reject(f"{row['file']}#{cut['key']}", problem)
         if span is None:
-            where = f"after the end of {row['file']} at {duration_s:g} s"
-            message = f"item {cut['key']!r} begins at {cut['start_s']:g} s, {where}"
-            rows.reject(f"{row['file']}#{cut['key']}", InvalidRow(message))
             continue
         loudest = int(np.argmax([channel.speech_in(span) for channel in channels])) if len(channels) > 1 else 0
         spans[loudest].append(span)
@@ -104,6 +106,21 @@ def columns_of_cut(cut: Cut) -> dict[str, Any]:
 
 
 def _span(cut: Cut, duration_s: float) -> Span | None:
-    """Return where a stretch is, cut at the end of the recording; None if it begins after that."""
-    start_s, end_s = round(cut["start_s"], 3), min(round(cut["end_s"], 3), duration_s)
-    return Span(start_s, end_s) if start_s < end_s else None
+    """Return where a stretch is, cut at the end of the recording; None if less than half of it is before that."""
+    start_s, named_end_s = round(cut["start_s"], 3), round(cut["end_s"], 3)
+    end_s = min(named_end_s, duration_s)
+    return Span(start_s, end_s) if start_s < end_s and end_s - start_s >= (named_end_s - start_s) / 2 else None
+
+
+def _end_problem(cut: Cut, span: Span | None, file: str, duration_s: float) -> InvalidRow | None:
+    """Return what is wrong with the end of a stretch; None if the recording has all of it."""
+    if span is not None and cut["end_s"] - duration_s <= _ROUNDED_S:
+        return None
+    where = f"after the end of {file} at {duration_s:g} s"
+    if span is not None:
+        message = f"item {cut['key']!r} ends at {cut['end_s']:g} s, {where}: only what is before that is shown"
+        return InvalidRow(message, reason="partial")
+    if cut["start_s"] >= duration_s:
+        return InvalidRow(f"item {cut['key']!r} begins at {cut['start_s']:g} s, {where}")
+    times = f"{cut['start_s']:g} to {cut['end_s']:g} s"
+    return InvalidRow(f"item {cut['key']!r} is from {times}, most of it {where}: times are in seconds")

@@ -214,6 +214,11 @@ def _columns(
     Raises ``InvalidRow`` with a sentence if a column is in none of them.
     """
     used = _used(table)
+    if table.unpivot is not None:
+        try:
+            cell_columns(table, _names(path, name, table, used))
+        except ValueError as error:
+            raise InvalidRow(f"{name}: {error}") from error
     if not table.join:
         if table.format is None and (problem := missing_columns(path, name, table, used)):
             raise InvalidRow(problem)

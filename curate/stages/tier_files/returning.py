@@ -96,9 +96,15 @@ def _read(
     if item is None:
         raise InvalidRow(f"item {notes.item_id[:QUOTED]!r} is not in the workspace any longer")
     own_tiers = [tier for tier in tiers.tiers.values() if field_of(tier.name, fields) is not None]
-    person = rater or next((tier.annotator.strip() for tier in own_tiers if tier.annotator.strip()), None)
-    if person is None:
-        raise InvalidRow("it does not say who corrected it: add --rater NAME, or set the tier's annotator in ELAN")
+    annotators = list(dict.fromkeys(tier.annotator.strip() for tier in own_tiers if tier.annotator.strip()))
+    if rater is None and len(annotators) != 1:
+        raise InvalidRow(
+            "its tiers are of " + " and ".join(name[:QUOTED] for name in annotators) + ", and a file is of one person: "
+            "add --rater NAME, or give each a file of their own"
+            if annotators
+            else "it does not say who corrected it: add --rater NAME, or set the tier's annotator in ELAN"
+        )
+    person = rater or annotators[0]
     problems += [f"{file.name}: {fault.sentence}" for fault in tiers.faults]
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}

@@ -53,32 +53,19 @@ def _parent(document: Document, tier: str) -> str:
 def _fill_slots(slots: dict[str, float | None], annotations: Sequence[RawAnnotation]) -> None:
     """Give slots without a value, between annotations that follow each other, evenly spread times as ELAN does."""
     following = {raw.slots[0]: raw.slots[1] for raw in annotations if raw.slots is not None}
-    preceding = {end: start for start, end in following.items()}
-    for slot in [end for start, end in following.items() if slots.get(end, 0.0) is None]:
-        if slots[slot] is not None:
-            continue
-        before = _run(slot, preceding, slots)
-        after = _run(slot, following, slots)
-        if before is None or after is None:
-            continue
-        run = [*reversed(before), slot, *after]
-        first, last = slots[run[0]], slots[run[-1]]
-        if first is not None and last is not None:
-            step = (last - first) / (len(run) - 1)
-            slots.update({name: first + step * index for index, name in enumerate(run[1:-1], start=1)})
-
-
-def _run(slot: str, neighbours: Mapping[str, str], slots: Mapping[str, float | None]) -> list[str] | None:
-    """Return the slots from the next one on, up to the first that has a value; None if there is none."""
-    run: list[str] = []
-    visited = {slot}
-    while (neighbour := neighbours.get(slot)) is not None and neighbour not in visited and neighbour in slots:
-        run.append(neighbour)
-        if slots[neighbour] is not None:
-            return run
-        visited.add(neighbour)
-        slot = neighbour
-    return None
+    visited: set[str] = set()
+    for start in [slot for slot in following if slots.get(slot) is not None]:
+        run = [start]
+        slot: str | None = following[start]
+        # Each slot is visited once, however many annotations lead to it.
+        while slot is not None and slot in slots and slots[slot] is None and slot not in visited:
+            visited.add(slot)
+            run.append(slot)
+            slot = following.get(slot)
+        first, last = slots[start], slots.get(slot) if slot is not None else None
+        if len(run) > 1 and first is not None and last is not None:
+            step = (last - first) / len(run)
+            slots.update({name: first + step * index for index, name in enumerate(run[1:], start=1)})
 
 
 def _align_slots(raw: RawAnnotation, slots: Mapping[str, float | None], times: Times, faults: Faults) -> None:
