@@ -23,9 +23,9 @@ class Rewritten(NamedTuple):
     """By model and prompt"""
 
 
-def basis_of(labels: Mapping[str, Any], texts: Sequence[str]) -> str:
-    """Return a hash of the values of a label by field, without the texts that are written for it."""
-    return digest({name: value for name, value in labels.items() if name not in texts})
+def basis_of(labels: Mapping[str, Any]) -> str:
+    """Return a hash of the values of a label by field: also of its texts, since a person may have changed them."""
+    return digest(dict(labels))
 
 
 def read_rewritten(
@@ -33,7 +33,8 @@ def read_rewritten(
 ) -> Rewritten:
     """Return the new texts of items whose ``labels`` are those that they were written for.
 
-    ``labels`` has ``item_id`` and the fields of the label schema; ``without`` are items whose answers are hidden.
+    ``labels`` has ``item_id`` and the fields of the label schema; ``without`` are items that a release leaves out, or
+    whose answers it hides.
     """
     rows = corpus.read(REWRITTEN, ["item_id", "texts", "basis", "model", "model_answered", "prompt", "outcome"])
     stored = {
@@ -44,7 +45,7 @@ def read_rewritten(
     fields = list(corpus.labels.fields)
     for label in labels.select(["item_id", *fields]).to_pylist() if stored else ():
         row = stored.get(label.pop("item_id"))
-        if row is not None and row["basis"] == basis_of(label, texts):
+        if row is not None and row["basis"] == basis_of(label):
             valid[row["item_id"]] = {entry["field"]: entry["text"] for entry in row["texts"] or ()}
             models[row["model_answered"] or row["model"], row["prompt"]] += 1
     columns = {

@@ -201,7 +201,7 @@ class _Performer:
         self._listener.stage_started(stage.stage, 0, 0)
         # Workers started for the stages before would only take up memory.
         self._means.executor.close()
-        receipt = stage.perform(self._corpus, self._means.tools)
+        receipt = stage.perform(self._corpus, self._means.tools._replace(stop=self.stop))
         result.changed, result.message, result.counts = receipt.changed, receipt.message, dict(receipt.counts)
 
     def _run_batches(self, work: BatchWork, result: StageResult) -> SettledStage | None:

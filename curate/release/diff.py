@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.identity import json_values
+from curate.corpus.rewritten import SUFFIX
 from curate.errors import WorkspaceUnusable
 from curate.files import canonical_json
 from curate.labels import Feature
@@ -191,8 +192,8 @@ def _differing_signals(old: Mapping[str, str], new: Mapping[str, str]) -> dict[s
 
 def label_fields(features: Mapping[str, Feature]) -> list[str]:
     """Return the names of the label fields among the columns of a release, in order."""
-    soft = {f"{name}_soft" for name in features}
-    other_columns = {*ITEM_COLUMNS, *EVIDENCE_COLUMNS, *soft, "judgements", "prelabel"}
+    made = {f"{name}{suffix}" for name in features for suffix in ("_soft", SUFFIX)}
+    other_columns = {*ITEM_COLUMNS, *EVIDENCE_COLUMNS, *made, "judgements", "prelabel"}
     return [name for name in features if name not in other_columns and not name.startswith(SPLIT_PREFIX)]
 
 

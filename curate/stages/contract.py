@@ -114,7 +114,7 @@ class Tools(NamedTuple):
     derived: Callable[[str], Mapping[str, tuple[str, ...]]] | None = None
     """Returns the keys of what a view derived in earlier runs, each with the ids of its parents, on the driver"""
     stop: Callable[[], bool] | None = None
-    """Becomes true when the user stops the run; only for listings, since workers get what can be pickled"""
+    """Becomes true when the user stops the run; for listings and driver stages: workers get what can be pickled"""
     fetching: Callable[[int, int, int], None] | None = None
     """Is called with how many files were dealt with, of how many, and how many bytes have come; only for listings"""
 

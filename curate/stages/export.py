@@ -145,7 +145,7 @@ class Export(DriverStage, Dividing):
         release_memory()
         facts, separated = prove(divided, tables, schemes, self._rules(), tools.labels, self.hidden)
         is_hidden = pc.is_in(divided.primary, value_set=pa.array(self.hidden, pa.string()))
-        texts = released_texts(corpus, tools, tables, is_hidden)
+        texts = released_texts(corpus, tools, tables, pc.or_(is_hidden, pc.is_null(divided.primary)))
         tables = tables._replace(items=texts.with_columns(divided.with_columns(tables.items)))
         further = [*(f"{SPLIT_PREFIX}{name}" for name in list(schemes)[1:]), *texts.columns]
         release_memory()

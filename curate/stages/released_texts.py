@@ -35,13 +35,13 @@ class ReleasedTexts(NamedTuple):
         ]
 
 
-def released_texts(corpus: Corpus, tools: Tools, tables: ReleaseTables, is_hidden: pa.Array) -> ReleasedTexts:
-    """Return the new texts of the items in a release; none of items whose answers are hidden."""
+def released_texts(corpus: Corpus, tools: Tools, tables: ReleaseTables, is_left_out: pa.Array) -> ReleasedTexts:
+    """Return the new texts of the items in a release; none of items that it leaves out, or whose answers it hides."""
     stage = _rewriting(tools)
     if stage is None:
         return ReleasedTexts({}, Counter())
     ids = tables.items["item_id"]
-    without = frozenset(ids.filter(is_hidden).to_pylist())
+    without = frozenset(ids.filter(is_left_out).to_pylist())
     texts = stage.texts(tools.labels)
     return ReleasedTexts(*read_rewritten(corpus, ids.to_pylist(), tables.labels, texts, without=without))
 

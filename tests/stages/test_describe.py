@@ -9,10 +9,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from curate.errors import InvalidInput
+from curate.errors import Interrupted, InvalidInput
 from curate.pipeline import plan
 from curate.pipeline.forget import Scope, forget, plan_forgetting
 from curate.recipe import load_recipe
+from curate.release.diff import compare_releases
 from curate.release.shapes.convert import convert_release
 from curate.storage.workspace import Workspace
 from tests.support.asking import KEY
@@ -63,7 +64,7 @@ class Told:
         emotion = question.split('"emotion": "')[1].partition('"')[0]
         return json.dumps({"description": f"It fits {emotion}."})
 
-    def recipe(self, *, export: dict[str, Any] | None = None, **describe: Any) -> Path:
+    def recipe(self, *, export: dict[str, Any] | None = None, until: str | None = None, **describe: Any) -> Path:
         table = {
             "table": "posts.csv",
             "item": {"id": "id", "text": "text"},
@@ -73,7 +74,7 @@ class Told:
         labeller = {"model": "openai/gpt-5-mini", "scores": False}
         return make_recipe(
             self.folder,
-            {"stage": "ingest", "tables": [table], "licence": "CC0-1.0"},
+            {"stage": "ingest", "tables": [table], "licence": "CC0-1.0", "consent_until": until},
             {"stage": "preprocess"},
             {"stage": "prelabel", "labellers": [labeller]},
             {"stage": "annotate", "server": False},
@@ -214,3 +215,63 @@ def test_what_cannot_be_written_is_named_before_anything_runs(told: Told, settin
     with pytest.raises(InvalidInput) as caught:
         load_recipe(told.recipe(**settings))
     assert any(problem in sentence for sentence in (caught.value.message, *caught.value.problems))
+
+
+def test_a_run_that_is_stopped_leaves_no_text_unwritten(told: Told) -> None:
+    many = {f"many {number}": ("sadness", PROPOSED) for number in range(12)}
+    told.judge(many)
+    told.double.latency_s = 0.2
+    with pytest.raises(Interrupted):
+        run_quietly(told.recipe(in_flight=1), told.folder / "w", stop=lambda: len(told.asked()) >= 1)
+    assert 1 <= len(told.asked()) < len(many)
+    told.run(in_flight=1)
+    assert {row["description_rewritten"] for row in told.released().values()} == {"It fits sadness."}
+    assert len(told.asked()) == len(set(told.asked())) == len(many)
+
+
+def test_a_text_that_a_person_changed_since_is_not_stood_in_for(told: Told) -> None:
+    told.run()
+    told.judge(JUDGED | {"corrected": ("sadness", "They weep.")})
+    run_quietly(told.recipe(), told.folder / "w", until="aggregate")
+    run_quietly(told.recipe(), told.folder / "w", only="export")
+    row = told.released()["corrected"]
+    assert (row["description"], row["description_rewritten"]) == ("They weep.", None)
+
+
+def test_nothing_is_written_of_those_whose_consent_has_ended(told: Told) -> None:
+    told.run(until="2020-01-31")
+    assert told.asked() == []
+    told.run(until="9999-01-31")
+    assert len(told.asked()) == len(DUE)
+
+
+def test_a_text_written_anew_is_no_label_in_what_changed(told: Told) -> None:
+    told.run()
+    told.judge(JUDGED | {"corrected": ("fear", PROPOSED)})
+    told.run()
+    releases = told.folder / "w/releases"
+    difference = compare_releases(releases / "1.0.0", releases / "1.0.1")
+    assert list(difference.relabelled) == ["emotion"]
+    assert "1 item with other description_rewritten" in difference.reasons()
+    assert difference.kind == "patch"
+
+
+def test_the_text_for_a_forgotten_judgement_goes_with_it(told: Told) -> None:
+    told.run()
+    workspace = Workspace(told.folder / "w")
+    with workspace.lock():
+        forget(workspace, plan_forgetting(workspace, Scope("annotator", "ann"), "asked", today=date(2026, 1, 1)))
+    assert _files_with(told.folder / "w", b"It fits") == []
+
+
+def test_the_text_for_a_judgement_under_another_name_stays(told: Told) -> None:
+    told.run()
+    workspace = Workspace(told.folder / "w")
+    scope = Scope("annotator", "ann", unlink=True)
+    with workspace.lock():
+        forget(workspace, plan_forgetting(workspace, scope, "asked", today=date(2026, 1, 1)))
+    assert _files_with(told.folder / "w", b"It fits sadness") != []
+
+
+def _files_with(folder: Path, text: bytes) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and text in path.read_bytes()]

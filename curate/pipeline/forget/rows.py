@@ -68,6 +68,8 @@ class _Context(NamedTuple):
     """Face tracks that only forgotten items show"""
     annotations: pa.Array
     """Judgements that are removed or get another name"""
+    judged: pa.Array
+    """Items with a judgement that is removed: texts that were written for their labels may tell it"""
     names: pa.Array
     """Ids and files of forgotten sources and items, by which rejections name them"""
     sources: pa.Array
@@ -90,6 +92,7 @@ class _Context(NamedTuple):
             faces |= set(gone_tracks["face_id"].to_pylist()) | _within(items[0], tracks, remaining)
         acts = [table for path, table in rows.items() if path.partition("/")[0] == "annotations"]
         annotations = {name for table in acts for name in _values(_forgotten_acts(table, tombstones), "annotation_id")}
+        judged = {name for table in acts for name in _values(_removed_acts(table, tombstones), "item_id")}
         names = {name for part in (items[0], sources[0]) for column in _IDS for name in _values(part, column)}
         partly = _values(items[0], "source_id") - _values(sources[0], "source_id")
         texts = {text for column in ("text", "text_b", "statement") for text in _values(items[0], column)}
@@ -102,6 +105,7 @@ class _Context(NamedTuple):
             tombstones,
             pa.array(sorted(faces), pa.string()),
             pa.array(sorted(annotations), pa.string()),
+            pa.array(sorted(judged), pa.string()),
             pa.array(sorted(names), pa.string()),
             near,
             pa.array(sorted(siblings), pa.string()),
@@ -157,6 +161,13 @@ def _forgotten_acts(table: pa.Table, tombstones: Tombstones) -> pa.Table:
     return table.filter(tombstones.forgotten_rows(table))
 
 
+def _removed_acts(table: pa.Table, tombstones: Tombstones) -> pa.Table:
+    """Return the judgements of which nothing stays, not even under another name."""
+    acts = _forgotten_acts(table, tombstones)
+    aliases = tombstones.aliases(acts["annotator"].drop_null().unique().to_pylist())
+    return acts.filter(pc.invert(pc.is_in(acts["annotator"], value_set=pa.array(sorted(aliases), pa.string()))))
+
+
 def _change(path: str, table: Table, rows: pa.Table, context: _Context) -> TableChange:
     kind = path.partition("/")[0]
     if kind == "annotations":
@@ -167,6 +178,8 @@ def _change(path: str, table: Table, rows: pa.Table, context: _Context) -> Table
         is_gone = context.tombstones.forgotten_rows(rows)
         if kind == "labels":
             is_gone = pc.or_(is_gone, _rests_on(rows, context.annotations))
+        if kind == "rewritten":
+            is_gone = pc.or_(is_gone, pc.is_in(rows["item_id"], value_set=context.judged))
         if kind == "rejections":
             is_gone = pc.or_(is_gone, _names_any(rows, context.names))
         if "face_id" in rows.column_names and kind == "faces":

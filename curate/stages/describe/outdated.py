@@ -13,6 +13,7 @@ from curate.labels import LabelSchema
 Row = dict[str, Any]
 _ITEM_COLUMNS = (
     "item_id",
+    "source_id",
     "text",
     "text_b",
     "statement",
@@ -63,15 +64,13 @@ def find_outdated(corpus: Corpus, schema: LabelSchema, fields: Sequence[str]) ->
         if due:
             outdated[item_id] = row, due, proposal
     items = corpus.read("items", _ITEM_COLUMNS, matching=("item_id", set(outdated))).to_pylist() if outdated else []
-    return [_outdated(item, *outdated[item["item_id"]], clues.get(item["item_id"], ""), fields) for item in items]
+    return [_outdated(item, *outdated[item["item_id"]], clues.get(item["item_id"], "")) for item in items]
 
 
-def _outdated(
-    item: Row, labels: Row, due: tuple[str, ...], proposal: Row, clues: str, fields: Sequence[str]
-) -> Outdated:
+def _outdated(item: Row, labels: Row, due: tuple[str, ...], proposal: Row, clues: str) -> Outdated:
     drafts = {name: proposal[name] for name in due if proposal.get(name)}
     settled = {name: value for name, value in labels.items() if name not in due}
-    return Outdated(item, settled, due, drafts, clues, basis_of(labels, fields))
+    return Outdated(item, settled, due, drafts, clues, basis_of(labels))
 
 
 def _proposals(prelabels: pa.Table | None) -> tuple[dict[str, Row], dict[str, str]]:

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 from curate.corpus.rewritten import REWRITTEN, SUFFIX
 from curate.corpus.spec import table_spec
 from curate.corpus.view import Corpus
-from curate.errors import InvalidInput, InvalidRow
+from curate.errors import Interrupted, InvalidInput, InvalidRow
 from curate.files import digest
 from curate.labels import LabelSchema
 from curate.llm.estimate import estimate
@@ -31,6 +31,7 @@ from curate.stages.capabilities import Rewriting
 from curate.stages.contract import DriverStage, Forecast, Problem, Receipt, Tools
 from curate.stages.describe.outdated import Outdated, find_outdated
 from curate.stages.describe.writer import Writer
+from curate.stages.released_rights import days_of_ended_consent, expired_in
 
 _PREFIX = "openai/"
 _MODEL = re.compile(rf"{_PREFIX}\S{{1,200}}")
@@ -125,8 +126,10 @@ class Describe(DriverStage, RequestSettings, Rewriting):
         fingerprint = self._fingerprint(corpus, tools)
         if table.metadata().get("fingerprint") == fingerprint:
             return Receipt(False, _counts(table.read(["outcome"])["outcome"].to_pylist()))
-        due = find_outdated(corpus, tools.labels, self.texts(tools.labels))
+        due = self._due(corpus, tools)
         rows = self._written(due, tools) if due else []
+        if len(rows) < len(due):
+            raise Interrupted("stopped while texts were written", hint="run the same command again to go on")
         stored = table.read().sort_by("item_id")
         schema = table_spec(REWRITTEN, tools.labels).schema
         new = pa.Table.from_pylist(sorted(rows, key=lambda row: row["item_id"]), schema=schema)
@@ -140,10 +143,16 @@ class Describe(DriverStage, RequestSettings, Rewriting):
         """See ``DriverStage.foresee``: what requests would cost."""
         if corpus.table(REWRITTEN).metadata().get("fingerprint") == self._fingerprint(corpus, tools):
             return Forecast(False, "the texts are up to date")
-        due = find_outdated(corpus, tools.labels, self.texts(tools.labels))
+        due = self._due(corpus, tools)
         if not due:
             return Forecast(True, "no text is due yet")
         return Forecast(True, self._cost(due, tools))
+
+    def _due(self, corpus: Corpus, tools: Tools) -> list[Outdated]:
+        """Return the items whose texts no longer fit, without those whose consent has ended."""
+        expired = expired_in(corpus, tools).source_ids
+        outdated = find_outdated(corpus, tools.labels, self.texts(tools.labels))
+        return [entry for entry in outdated if entry.item["source_id"] not in expired]
 
     def _cost(self, due: Sequence[Outdated], tools: Tools) -> str:
         writer = self._writer(tools)
@@ -194,7 +203,8 @@ class Describe(DriverStage, RequestSettings, Rewriting):
         """Return a hash of everything that decides the texts."""
         states = {name: corpus.table(name).state() for name in ("labels", "prelabels")}
         prompt = load_prompt(self.prompt, tools.folder).sha256
-        return digest([self.identity(tools), prompt, tools.labels.sha256, states, corpus.fingerprint()])
+        ended = days_of_ended_consent(corpus, tools)
+        return digest([self.identity(tools), prompt, tools.labels.sha256, states, corpus.fingerprint(), ended])
 
 
 def _never() -> bool:
