@@ -12,9 +12,10 @@ from curate.annotation.importing.stretches import to_seconds
 from curate.cli.app import app
 from curate.corpus.judgements import current_judgements
 from curate.corpus.sources import RawFolders
-from curate.errors import InvalidInput
+from curate.errors import InvalidInput, InvalidRow
 from curate.labels import load_labels
 from curate.labels.units import ItemContext
+from curate.media.tiers.nova import read_nova
 from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.stages.ingest.tables import read_tables, table_inputs
@@ -350,6 +351,15 @@ def test_continuous_ratings_become_traces(tmp_path):
     assert [row["detail"] for row in corpus.read("rejections", ["detail"]).to_pylist()] == [
         "a.csv#6:arousal: 7 is not from -1 to 1"
     ]
+
+
+def test_a_blank_sample_does_not_shift_those_after_it(tmp_path):
+    scheme = '<scheme name="arousal" type="CONTINUOUS" sr="2" min="0" max="100"/>'
+    make_nova(tmp_path / "a.annotation", scheme, ["0", "", "100"])
+    with pytest.raises(InvalidRow, match=r"line 2 of a\.annotation~ has no score: the times after it are not certain"):
+        read_nova(tmp_path / "a.annotation")
+    make_nova(tmp_path / "a.annotation", scheme, ["0", "100", "", ""])
+    assert [(a.start_s, a.text) for a in read_nova(tmp_path / "a.annotation").annotations] == [(0.0, "0"), (0.5, "100")]
 
 
 @pytest.mark.parametrize(
