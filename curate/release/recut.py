@@ -19,7 +19,7 @@ from curate.errors import WorkspaceUnusable
 from curate.release.content import read_content_hash, read_signal_hashes
 from curate.release.manifest import CARD, Manifest
 from curate.release.shards import describe_file, open_writer
-from curate.release.takedown import OTHER_FILES, read_ids
+from curate.release.takedown import OTHER_FILES, drop_other_files, read_ids
 from curate.sentences import count_of
 
 _CROISSANT = "croissant.json"
@@ -103,12 +103,7 @@ def _without_files(rows: pa.Table, tombstones: Tombstones) -> pa.Table:
         return rows
     column = rows[OTHER_FILES].to_pylist()
     forgotten = tombstones.holds("source", {entry["source_id"] for files in column for entry in files or ()})
-    if not forgotten:
-        return rows
-    remaining = [files and [entry for entry in files if entry["source_id"] not in forgotten] for files in column]
-    index = rows.schema.get_field_index(OTHER_FILES)
-    field = rows.schema.field(index)
-    return rows.set_column(index, field, pa.array(remaining, field.type))
+    return drop_other_files(rows, forgotten)
 
 
 def _copy_lines(source: Path, target: Path, tombstones: Tombstones) -> None:

@@ -72,6 +72,17 @@ def read_ids(path: Path) -> tuple[pa.Table, set[str]]:
     return rows.select([name for name in _ID_COLUMNS if name in rows.column_names]), names
 
 
+def drop_other_files(rows: pa.Table, source_ids: Collection[str]) -> pa.Table:
+    """Return rows whose ``other_files`` name none of these sources."""
+    if not source_ids or OTHER_FILES not in rows.column_names:
+        return rows
+    column = rows[OTHER_FILES].to_pylist()
+    remaining = [files and [entry for entry in files if entry["source_id"] not in source_ids] for files in column]
+    index = rows.schema.get_field_index(OTHER_FILES)
+    field = rows.schema.field(index)
+    return rows.set_column(index, field, pa.array(remaining, field.type))
+
+
 def read_other_files(path: Path) -> pa.Table:
     """Return each ``item_id`` of a shard with the ``source_id`` of every other file of its session that it names."""
     if OTHER_FILES not in parquet.read_schema(path).names:

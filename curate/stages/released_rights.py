@@ -8,6 +8,7 @@ from curate.corpus.consent import Expired, expired_consent
 from curate.corpus.view import Corpus
 from curate.release.licences import Combination
 from curate.release.rows import ReleaseTables
+from curate.release.takedown import drop_other_files
 from curate.stages.contract import Tools
 
 
@@ -58,6 +59,7 @@ def days_of_ended_consent(corpus: Corpus, tools: Tools) -> list[str]:
 
 
 def without_expired(items: pa.Table, expired: Expired) -> pa.Table:
-    """Return the items whose consent has not ended."""
+    """Return the items whose consent has not ended, and of files recorded beside them those whose has not either."""
     is_expired = pc.is_in(items["source_id"], value_set=pa.array(expired.source_ids, pa.string()))
-    return items.filter(pc.invert(is_expired)) if expired.items else items
+    remaining = items.filter(pc.invert(is_expired)) if expired.items else items
+    return drop_other_files(remaining, expired.source_ids)

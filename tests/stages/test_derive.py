@@ -290,3 +290,53 @@ def test_a_corpus_is_not_derived_from_itself_and_not_beside_an_ingest(replies):
     replies.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
     with pytest.raises(InvalidInput, match="the workspace of this recipe itself"):
         run_quietly(replies, replies.parent / "w2")
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels"),
+    [
+        ({"make": {"view": "statements", "field": "emotion", "says": "It shows {label}."}}, "emotion_statement.v1"),
+        ({"make": {"view": "dialogues", "by": "talk", "order": "id"}, "evidence": "labels"}, "post_told.v1"),
+    ],
+)
+def test_what_a_model_says_does_not_become_the_judgement_of_a_person(tmp_path, settings, labels):
+    told = "name: post_told.v1\nunit: post\nfields:\n  emotion: {type: category, taxonomy: ekman7.v1}\n"
+    write_asset(tmp_path, "labels", "post_told.v1", told)
+    rows = [
+        "id,talk,text,rater,emotion",
+        "1,a,I am so happy and glad today!,,",
+        "2,a,This makes me so angry.,ann,anger",
+    ]
+    (tmp_path / "posts.csv").write_text("\n".join(rows) + "\n")
+    item = {"id": "id", "text": "text", "keep": {"talk": "talk", "id": "id"}}
+    table = {"table": "posts.csv", "item": item, "rater": "rater", "long": {"emotion": "emotion"}}
+    parent = make_recipe(
+        tmp_path,
+        {"stage": "ingest", "licence": "CC-BY-4.0", "tables": [table]},
+        {"stage": "preprocess"},
+        {"stage": "prelabel"},
+        {"stage": "annotate", "server": False},
+        {"stage": "aggregate"},
+        name="posts",
+        labels="post_told.v1",
+    )
+    run_quietly(parent, tmp_path / "posts-workspace")
+    stored = open_corpus(load_recipe(parent), Workspace(tmp_path / "posts-workspace")).read("labels").to_pylist()
+    assert sorted(row["label_source"] for row in stored) == ["human", "model"]
+    derived = make_recipe(
+        tmp_path,
+        {"stage": "derive", "corpus": "posts-workspace", **settings},
+        {"stage": "preprocess"},
+        {"stage": "annotate", "server": False},
+        {"stage": "aggregate"},
+        labels=labels,
+    )
+    run_quietly(derived, tmp_path / "w")
+    corpus = open_corpus(load_recipe(derived), Workspace(tmp_path / "w"))
+    texts = {row["item_id"]: row["text"] for row in corpus.read("items", ["item_id", "text"]).to_pylist()}
+    judged = {texts[row["item_id"]] for row in corpus.read("annotations", ["item_id"]).to_pylist()}
+    assert judged == {"This makes me so angry."}
+    if labels == "emotion_statement.v1":
+        assert judged == set(texts.values())
+        details = corpus.read("rejections", ["detail"])["detail"].to_pylist()
+        assert any("only a model labelled it" in detail for detail in details)

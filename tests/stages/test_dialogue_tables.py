@@ -101,7 +101,7 @@ def test_words_by_their_place_and_in_lists(tmp_path):
     ]
     result = mapped(tmp_path, mapping, [json.dumps(row) for row in rows], labels=labels, name="t.jsonl")
     (judgement,) = result.judgements.to_pylist()
-    assert [span["text"] for span in judgement["causes"]["spans"]] == ["\U0001f600 sad", "he left"]
+    assert [span["text"] for span in json.loads(judgement["causes"])["spans"]] == ["\U0001f600 sad", "he left"]
     assert sentences(result) == {
         2: "a span from 1 to 9 is not in a text of 3 characters",
         3: "end has 1 member, and another list of the row 2",

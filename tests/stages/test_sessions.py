@@ -7,12 +7,14 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from curate.corpus.consent import Expired
 from curate.corpus.sessions import SessionFile, join_groups, with_sessions
 from curate.errors import InvalidInput
 from curate.labels import load_labels
 from curate.release.versions import Releases
 from curate.stages.contract import Tools
 from curate.stages.ingest.stage import Ingest
+from curate.stages.released_rights import without_expired
 from curate.storage.blobs import Blobs
 from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe
@@ -134,6 +136,15 @@ def test_items_name_the_other_files_and_the_time_on_them():
     assert rows[1]["other_files"] == [{"source_id": "a", "file": "left.mp4", "start_s": 2.0}]
     assert [rows[2][name] for name in ("session", "session_start_s", "other_files")] == ["S1", None, None]
     assert [rows[3][name] for name in ("session", "session_start_s", "other_files")] == [None, None, None]
+
+
+def test_a_file_whose_consent_has_ended_is_not_named_beside_others():
+    items = with_sessions(pa.table({"source_id": ["a", "b"], "start_s": [3.0, 0.5]}), FILES)
+    rows = without_expired(items, Expired(("b",), 1)).to_pylist()
+    assert [(row["source_id"], row["other_files"]) for row in rows] == [("a", [])]
+    # Also one of which there is no item.
+    assert without_expired(items, Expired(("a",), 0)).to_pylist()[1]["other_files"] == []
+    assert without_expired(items, Expired((), 0)) is items
 
 
 def test_groups_that_share_a_session_are_one():

@@ -12,13 +12,15 @@ from curate.annotation.importing.stretches import to_seconds
 from curate.cli.app import app
 from curate.corpus.judgements import current_judgements
 from curate.corpus.sources import RawFolders
-from curate.errors import InvalidInput
+from curate.errors import InvalidInput, InvalidRow
 from curate.labels import load_labels
 from curate.labels.units import ItemContext
+from curate.media.tiers.nova import read_nova
 from curate.pipeline import open_corpus
 from curate.recipe import load_recipe
 from curate.stages.ingest.tables import read_tables, table_inputs
 from curate.stages.ingest.tier_notices import tier_notices
+from curate.stages.tables.importing import import_table
 from curate.stages.tables.tiers import COLUMNS
 from curate.storage.workspace import Workspace
 from tests.support.builders import make_recipe
@@ -274,6 +276,45 @@ def test_a_stretch_without_a_label_is_named(tmp_path):
     ]
 
 
+def test_rows_may_mark_stretches_of_several_fields(tmp_path):
+    make_wav(tmp_path / "a.wav")
+    (tmp_path / "m.csv").write_text(
+        "start_s,end_s,text,arousal,who\n0,1,joy,0.5,ann\n1,2,anger,-0.5,ann\n0,1,calm,0,ben\n"
+    )
+    item = {"id": {"constant": "a"}, "media": {"constant": "a.wav"}}
+    stretches = {"mood": {"label": "text"}, "arousal": {"value": "arousal"}}
+    corpus, _, _ = corpus_of(tmp_path, {"table": "m.csv", "item": item, "rater": "who", "stretches": stretches})
+    assert said(corpus, "mood") == [
+        ("ann", segments((0.0, 1.0, "joy"), (1.0, 2.0, "anger"))),
+        ("ben", segments((0.0, 1.0, "calm"))),
+    ]
+    assert said(corpus, "arousal") == [
+        ("ann", {"step_s": 0.5, "values": [0.5, 0.5, -0.5, -0.5]}),
+        ("ben", {"step_s": 0.5, "values": [0.0, 0.0]}),
+    ]
+    assert len(current_judgements(corpus.read("annotations"))) == 2
+    assert corpus.read("rejections").num_rows == 0
+
+
+def test_a_mapping_that_comes_to_read_more_does_not_count_judgements_twice(tmp_path):
+    make_wav(tmp_path / "a.wav")
+    (tmp_path / "t.csv").write_text("id\na\n")
+    corpus, _, _ = corpus_of(tmp_path, {"table": "t.csv", "item": {"id": "id", "media": {"constant": "a.wav"}}})
+    table, mapping = tmp_path / "m.csv", tmp_path / "map.yaml"
+    table.write_text("id,who,start_s,end_s,text,number\na,ann,0,1,joy,0.5\na,ben,1,2,anger,\n")
+
+    def bring(stretches: str) -> tuple:
+        mapping.write_text(f"item_id: id\nrater: who\nstretches: {{{stretches}}}\n")
+        return import_table(corpus, table, mapping)[2:5]
+
+    assert bring("mood: {label: text}") == (2, 0, 0)
+    assert bring("mood: {label: text}, arousal: {value: number}") == (1, 0, 1)
+    assert said(corpus, "mood") == [("ann", segments((0.0, 1.0, "joy"))), ("ben", segments((1.0, 2.0, "anger")))]
+    assert said(corpus, "arousal") == [("ann", {"step_s": 0.5, "values": [0.5, 0.5]})]
+    assert len(current_judgements(corpus.read("annotations"))) == 2
+    assert bring("mood: {label: text}, arousal: {value: number}") == (0, 0, 0)
+
+
 def test_times_of_stretches_are_those_of_the_recording(tmp_path):
     make_session(tmp_path)
     (tmp_path / "m.csv").write_text(
@@ -310,6 +351,15 @@ def test_continuous_ratings_become_traces(tmp_path):
     assert [row["detail"] for row in corpus.read("rejections", ["detail"]).to_pylist()] == [
         "a.csv#6:arousal: 7 is not from -1 to 1"
     ]
+
+
+def test_a_blank_sample_does_not_shift_those_after_it(tmp_path):
+    scheme = '<scheme name="arousal" type="CONTINUOUS" sr="2" min="0" max="100"/>'
+    make_nova(tmp_path / "a.annotation", scheme, ["0", "", "100"])
+    with pytest.raises(InvalidRow, match=r"line 2 of a\.annotation~ has no score: the times after it are not certain"):
+        read_nova(tmp_path / "a.annotation")
+    make_nova(tmp_path / "a.annotation", scheme, ["0", "100", "", ""])
+    assert [(a.start_s, a.text) for a in read_nova(tmp_path / "a.annotation").annotations] == [(0.0, "0"), (0.5, "100")]
 
 
 @pytest.mark.parametrize(

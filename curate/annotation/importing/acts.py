@@ -1,5 +1,6 @@
 """Judgements of tables as rows of ``annotations``: new, changed and withdrawn ones, each once."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -59,8 +60,9 @@ def new_acts(
 
     ``stored`` has the acts of ``origin``; ``items`` has the columns ``item_id`` and ``key``. A judgement is identified
     by its item, rater, arm and fields, of which the first counts; one of an unnamed rater also by its answers, of which
-    equal ones are counted. With ``withdraws``, judgements of the same ``origin`` that are no longer there count as
-    deleted, unless their item is gone.
+    equal ones are counted. A judgement takes the place of an earlier one of the same rater, item and arm whose answers
+    it gives with others, such as by a mapping that has come to read more. With ``withdraws``, judgements of the same
+    ``origin`` that are no longer there count as deleted, unless their item is gone.
     """
     rows = pc.index_in(judgements[KEY], value_set=items["key"])
     lost = judgements.filter(pc.is_null(rows))
@@ -81,7 +83,11 @@ def new_acts(
             changed[index] = last
     parts = [acts.filter(is_new), _revised(acts, changed, now)]
     created, updated = parts[0].num_rows, len(changed)
-    deleted = _deletions(newest, acts, items, labels, now) if withdraws else acts.slice(0, 0)
+    is_there = pc.is_in(newest["item_id"], value_set=items["item_id"])
+    is_gone = pc.invert(pc.is_in(newest["judgement_id"], value_set=acts["judgement_id"]))
+    is_live = pc.not_equal(newest["action"], "deleted")
+    gone = newest.filter(pc.and_(pc.and_(is_gone, is_there), is_live)).select(acts.column_names)
+    deleted = _deletions(gone if withdraws else _replaced(gone, acts, labels), labels, now)
     parts.append(deleted.cast(acts.schema))
     ids_without = len(lost[KEY].unique())
     repeated = identified.num_rows - acts.num_rows
@@ -168,11 +174,26 @@ def _revised(acts: pa.Table, changed: Mapping[int, Mapping[str, Any]], now: date
     return pa.table(columns)
 
 
-def _deletions(newest: pa.Table, acts: pa.Table, items: pa.Table, labels: LabelSchema, now: datetime) -> pa.Table:
-    """Return the acts that withdraw judgements which the tables no longer have, of items that are there."""
-    is_gone = pc.invert(pc.is_in(newest["judgement_id"], value_set=acts["judgement_id"]))
-    is_there = pc.is_in(newest["item_id"], value_set=items["item_id"])
-    is_live = pc.not_equal(newest["action"], "deleted")
-    gone = newest.filter(pc.and_(pc.and_(is_gone, is_there), is_live)).select(acts.column_names)
+def _replaced(gone: pa.Table, acts: pa.Table, labels: LabelSchema) -> pa.Table:
+    """Return those of the judgements that an act, of the same rater, item and arm, has an answer of."""
+    gone = gone.filter(pc.is_valid(gone["annotator"]))
+    again = acts.filter(pc.is_in(acts["item_id"], value_set=gone["item_id"].unique()))
+    columns = ["item_id", "annotator", "arm", *labels.fields]
+    answered: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+    for row in again.select(columns).to_pylist():
+        answered[row["item_id"], row["annotator"], row["arm"]] |= _answered(row, labels)
+    is_replaced = [
+        bool(answered.get((row["item_id"], row["annotator"], row["arm"]), set()) & _answered(row, labels))
+        for row in gone.select(columns).to_pylist()
+    ]
+    return gone.filter(pa.array(is_replaced, pa.bool_()))
+
+
+def _answered(row: Mapping[str, Any], labels: LabelSchema) -> set[str]:
+    return {name for name in labels.fields if row[name] is not None}
+
+
+def _deletions(gone: pa.Table, labels: LabelSchema, now: datetime) -> pa.Table:
+    """Return the acts that withdraw judgements."""
     rows = [to_deletion(act, labels, now) for act in gone.to_pylist()]
-    return pa.Table.from_pylist([{name: row[name] for name in acts.column_names} for row in rows], schema=acts.schema)
+    return pa.Table.from_pylist([{name: row[name] for name in gone.column_names} for row in rows], schema=gone.schema)

@@ -1,11 +1,12 @@
 """Judgements in the rows of a table, one row each: long, wide, votes, ticks, spans or stretches."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
+from curate.annotation.importing.acts import FIELDS
 from curate.annotation.importing.answers import find_label, to_answer, to_column, to_graded, to_labels
 from curate.annotation.importing.holding import column_type, to_cell
 from curate.annotation.importing.item_settings import Item
@@ -35,7 +36,7 @@ _SEPARATOR = "\x1f"
 
 
 class JudgementRows(NamedTuple):
-    """Judgements with ``FACTS`` and a column for each field that they answer, and the rows that hold none."""
+    """Judgements with ``FACTS``, ``FIELDS`` and a column for each field, and the rows that hold none."""
 
     table: pa.Table
     problems: "pl.DataFrame"
@@ -86,7 +87,8 @@ def judgements_of(frame: "pl.DataFrame", table: Table, labels: LabelSchema) -> J
     if table.long and (table.unpivot is not None or table.matches):
         parts.append(_left_with_others(frame, parts))
     kinds = {name: column_type(fields[name]) for name in table.fields}
-    tables = [_filled(part.table, kinds) for part in parts]
+    is_by_field = bool(table.spans or table.stretches or table.ticks)
+    tables = [_filled(part.table, kinds, part.table.column_names if is_by_field else kinds) for part in parts]
     return JudgementRows(pa.concat_tables(tables), pl.concat([rejected, *(part.problems for part in parts)]))
 
 
@@ -346,10 +348,12 @@ def _empty(frame: "pl.DataFrame") -> pa.Table:
     return pa.table({name: frame[name].clear().to_arrow() for name in FACTS})
 
 
-def _filled(table: pa.Table, kinds: Mapping[str, pa.DataType]) -> pa.Table:
-    """Return a table with these columns, null where it has none."""
+def _filled(table: pa.Table, kinds: Mapping[str, pa.DataType], asked: Iterable[str]) -> pa.Table:
+    """Return a table with these columns, null where it has none, and ``FIELDS``, those of them that are asked for."""
     types = {name: pa.int64() if name == LINE else pa.string() for name in FACTS}
     columns = {name: table[name].cast(kind) for name, kind in types.items()}
+    names = ",".join(sorted(kinds.keys() & set(asked)))
+    columns[FIELDS] = pa.array([names], pa.string()).take(pa.array([0] * table.num_rows, pa.int8()))
     columns |= {
         name: table[name] if name in table.column_names else pa.nulls(table.num_rows, kind)
         for name, kind in kinds.items()

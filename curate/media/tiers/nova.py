@@ -62,11 +62,16 @@ def read_nova(path: Path) -> TierFile:
     )
     annotations: list[Annotation] = []
     faults: list[Fault] = []
-    sample = 0
+    sample, blank_line = 0, 0
     for line, text in enumerate(load_lines(data), start=1):
         text = text.partition(" //")[0].strip() if scheme.kind == "CONTINUOUS" else text.strip()
         if not text:
+            blank_line = blank_line or line
             continue
+        if blank_line and scheme.kind == "CONTINUOUS":
+            raise InvalidRow(
+                f"line {blank_line} of {data.name[:QUOTED]} has no score: the times after it are not certain"
+            )
         sample += 1
         try:
             annotation = _annotation(line, sample - 1, text.split(";"), scheme)

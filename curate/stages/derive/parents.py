@@ -93,7 +93,8 @@ def read_parents(corpus: Corpus, *, evidence: Evidence, arms: Sequence[str]) -> 
                 answer = Answer(act["annotator"], act["arm"], values, (act["annotation_id"],))
                 by_item.setdefault(act["item_id"], []).append(answer)
     else:
-        for item_id, row in label_of.items():
+        # A model's label would otherwise pass for the judgement of a person.
+        for item_id, row in ((name, row) for name, row in label_of.items() if row["label_source"] == "human"):
             values = {field: row[field] for field in labels.fields if row[field] is not None}
             by_item[item_id] = [Answer(f"labels of {name}", None, values, tuple(row["evidence"] or ()))]
     items = [

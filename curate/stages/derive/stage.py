@@ -45,7 +45,8 @@ class Derive(Discovered, Judged):
     make: AnyView
     """What is made of its items: a view and its settings."""
     evidence: Evidence = "judgements"
-    """What labels follow from: each rater's judgements, or the aggregated labels as the judgement of one rater."""
+    """What labels follow from: each rater's judgements, or the aggregated labels of people as the judgement of one
+    rater."""
     arms: tuple[str, ...] = ()
     """Count only judgements of these arms; by default of all."""
     collection: str | None = None

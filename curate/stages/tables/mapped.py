@@ -108,7 +108,7 @@ def map_tables(
         if table.has_judgements:
             judgements, wrong = _judgements(frame, table, labels)
             problem_parts.append(wrong)
-            judged.append(_with_all_fields(judgements, table, labels))
+            judged.append(_with_all_fields(judgements, labels))
     judgements, again = _unique(_concatenated(judged, labels))
     judgements = combine_parts(judgements, labels.fields)
     return Mapped(every, judgements, _placed(pl.concat([*problem_parts, again]), places), left_out)
@@ -283,11 +283,7 @@ def _unique(judgements: pa.Table) -> "tuple[pa.Table, pl.DataFrame]":
     return judgements.take(first_rows["<row>"].to_arrow()), again
 
 
-def _with_all_fields(judgements: pa.Table, table: Table, labels: LabelSchema) -> pa.Table:
-    field_names = ",".join(sorted(table.fields))
-    rows = judgements.append_column(
-        FIELDS, pa.array([field_names], pa.string()).take(pa.array([0] * judgements.num_rows, pa.int8()))
-    )
+def _with_all_fields(rows: pa.Table, labels: LabelSchema) -> pa.Table:
     for name, field in labels.fields.items():
         if name not in rows.column_names:
             rows = rows.append_column(name, pa.nulls(rows.num_rows, column_type(field)))

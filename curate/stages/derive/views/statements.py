@@ -22,7 +22,7 @@ class Statements(WholeView):
 
     view: Literal["statements"]
     field: str
-    """The field of the parents whose labels are stated; the aggregated label counts."""
+    """The field of the parents whose labels are stated; the aggregated label of people counts."""
     says: str = Field(min_length=1, max_length=500)
     """The sentence, with ``{label}`` where the label goes, such as ``The speaker shows {label}.``"""
     words: dict[str, str] = Field(default={})
@@ -61,6 +61,11 @@ class Statements(WholeView):
             value = None if item.label is None else item.label[self.field]
             if value is None:
                 yield LeftOut(item.item_id, "unlabelled", f"it has no aggregated label of {self.field}")
+                continue
+            if item.label is not None and item.label.get("label_source") == "model":
+                yield LeftOut(
+                    item.item_id, "unlabelled", "only a model labelled it, and statements go by people's labels"
+                )
                 continue
             right = field.labels_of(value)
             values = [answer.values[self.field] for answer in item.answers if self.field in answer.values]
