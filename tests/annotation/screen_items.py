@@ -79,9 +79,10 @@ def make_value(field: Any) -> Any:
         case "category":
             return _labels(field)
         case "scale":
-            return (
-                field.minimum + 2 if field.level == "ordinal" else field.minimum + (field.maximum - field.minimum) / 4
-            )
+            quarter = field.minimum + (field.maximum - field.minimum) / 4
+            # A value with a button of its own, where there are any.
+            near = min(field.buttons, key=lambda value: abs(value - quarter), default=quarter)
+            return field.minimum + 2 if field.level == "ordinal" else near
         case "text":
             return "Her voice is loud, and then breaks."
         case "open_set":
@@ -120,7 +121,7 @@ def _labels(field: Any) -> Any:
 
 def _spans(field: Field) -> dict[str, Any]:
     if field.over == "utterance":
-        place = {"turn": None, "start": TEXT.index("so worried"), "text": "so worried", "label": field.labels[2]}
+        place = {"turn": None, "start": TEXT.index("so worried"), "text": "so worried", "label": field.labels[:3][-1]}
         return {"spans": [{"id": "s1", **place, "end": place["start"] + len("so worried")}], "relations": []}
     found = [(0, "I waited for an hour", field.labels[-1]), (2, "so worried", field.labels[2])]
     spans = []

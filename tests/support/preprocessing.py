@@ -9,7 +9,7 @@ from curate.corpus.spec import table_spec
 from curate.labels import load_labels
 from curate.stages.contract import REASONS, Outcome, Tools
 from curate.stages.ingest.stage import Ingest
-from curate.stages.preprocess.posts import POST_COLUMNS
+from curate.stages.preprocess.posts import COLUMNS_READ
 from curate.stages.preprocess.stage import Preprocess
 from curate.storage.blobs import Blobs
 
@@ -42,7 +42,7 @@ def make_sources(folder: Path, *files: str, stage: Preprocess | None = None) -> 
     rows = ingest.apply(ingest.discover(tools), tools).dicts("sources")
     sources = pa.Table.from_pylist(rows, schema=table_spec("sources", labels).schema)
     stage = stage or Preprocess()
-    return stage.inputs(sources, tools).select(list(dict.fromkeys([*stage.columns_used(), *POST_COLUMNS])))
+    return stage.inputs(sources, tools).select(list(dict.fromkeys([*stage.columns_used(), *COLUMNS_READ])))
 
 
 def preprocess(folder: Path, *files: str, blobs: Path, units: tuple[str, ...] = UNITS, **settings) -> Preprocessed:
