@@ -15,6 +15,7 @@ from curate.errors import InvalidInput, WorkspaceUnusable
 from curate.labels import load_labels
 from curate.recipe import LoadedRecipe, Recipe
 from curate.stages.derive.stage import Derive
+from curate.stages.export import Export
 from curate.storage.delta import TableSpec
 from curate.storage.workspace import Workspace
 
@@ -22,8 +23,8 @@ from curate.storage.workspace import Workspace
 def open_parent(open_corpus: Callable[[LoadedRecipe, Workspace], Corpus], path: Path) -> Corpus:
     """Return the current rows of the workspace at ``path``, as its last run asked for them.
 
-    Nothing is written there. Raises ``WorkspaceUnusable`` if there is no workspace, if no run has filled it, or if
-    forgetting was interrupted in it.
+    Nothing is written there. Raises ``InvalidInput`` if its releases hide answers, which a derived one would show, and
+    ``WorkspaceUnusable`` if there is no workspace, if no run has filled it, or if forgetting was interrupted in it.
     """
     workspace = Workspace(path, create=False)
     Tombstones.read(workspace).check_finished()
@@ -34,6 +35,13 @@ def open_parent(open_corpus: Callable[[LoadedRecipe, Workspace], Corpus], path: 
     except ValueError:
         # Some settings of tables have other names in a recipe than in its record.
         recipe = _from_file(file, path)
+    hidden = [split for stage in recipe.stages if isinstance(stage, Export) for split in stage.hidden]
+    if hidden:
+        raise InvalidInput(
+            f"the corpus in {path} hides the answers of its split {', '.join(hidden)}: what is derived from it would "
+            "show them",
+            hint="derive from a workspace whose export hides nothing, and keep what comes of it to yourselves",
+        )
     return open_corpus(LoadedRecipe(recipe, load_labels(recipe.labels, file.parent), file), workspace)
 
 

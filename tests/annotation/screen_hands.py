@@ -3,12 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.annotation.screen_items import RATE_HZ, TURNS
+from tests.annotation.screen_items import RATE_HZ, TEXT, TURNS
 
 FORM = ".lsf-main-view__annotation"
 REGIONS = "() => JSON.parse(JSON.stringify(window.Htx.annotationStore.selected.serializeAnnotation()))"
-WORD = """([turn, start, end]) => {
-  const text = document.querySelector(`[data-testid="phrase:${turn}"] [class*=dialoguetext]`)
+WORD = """([turn, word]) => {
+  let text = document.querySelector(`[data-testid="phrase:${turn}"] [class*=dialoguetext]`)
+  // The words of an utterance are around those that the pre-label marks.
+  if (turn === null) {
+    text = document.querySelector('.lsf-main-view__annotation .htx-highlight')
+    while (!text.textContent.includes(word)) text = text.parentElement
+  }
+  const start = text.textContent.indexOf(word), end = start + word.length
   const range = document.createRange()
   const walk = document.createTreeWalker(text, NodeFilter.SHOW_TEXT)
   let at = 0
@@ -64,9 +70,9 @@ def change_scale(page: Any, field: Any, value: float) -> float:
 
 def change_spans(page: Any, field: Any, value: dict[str, Any]) -> dict[str, Any]:
     """A word marked with the mouse."""
-    turn, word, label = 0, "late", field.labels[0]
-    start = TURNS[turn].text.index(word)
-    left, right, y = page.evaluate(WORD, [turn, start, start + len(word)])
+    turn, word, text = (0, "late", TURNS[0].text) if field.over == "dialogue" else (None, TEXT.split()[0], TEXT)
+    label, start = field.labels[0], text.index(word)
+    left, right, y = page.evaluate(WORD, [turn, word])
     press_key_of(page, label)
     drag(page, (left + 1, y), (right - 1, y))
     new = {"id": "new", "turn": turn, "start": start, "end": start + len(word), "text": word, "label": label}

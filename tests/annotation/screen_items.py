@@ -96,7 +96,8 @@ def make_value(field: Any) -> Any:
                 {"start_s": 2.0, "end_s": 3.2, "label": second},
             ]
         case "trace":
-            values = [-0.5] * 25 + [0.3] * 25 + [0.8] * 25
+            third = max(1, int(1 / field.step_s))
+            values = [-0.5] * third + [0.3] * third + [0.8] * third
             return {"step_s": field.step_s, "values": values}
         case "boxes":
             box = {"x": 0.25, "y": 0.2, "width": 0.3, "height": 0.5}

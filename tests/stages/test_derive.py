@@ -340,3 +340,17 @@ def test_what_a_model_says_does_not_become_the_judgement_of_a_person(tmp_path, s
         assert judged == set(texts.values())
         details = corpus.read("rejections", ["detail"])["detail"].to_pylist()
         assert any("only a model labelled it" in detail for detail in details)
+
+
+def test_nothing_is_derived_from_a_corpus_that_hides_answers(tmp_path):
+    """A derived release would show them."""
+    (tmp_path / "posts.jsonl").write_text("".join(json.dumps({"text": f"Post {n}."}) + "\n" for n in range(4)))
+    hiding = {"stage": "export", "split": {"train": 0.5, "test": 0.5}, "hidden": "test"}
+    parent = make_recipe(
+        tmp_path, {"stage": "ingest", "files": "posts.jsonl"}, {"stage": "preprocess"}, hiding, name="p"
+    )
+    run_quietly(parent, tmp_path / "w")
+    derive = {"stage": "derive", "corpus": "w", "make": {"view": "pairs", "of": "text"}}
+    recipe = make_recipe(tmp_path, derive, {"stage": "preprocess"}, name="d", labels="text_preference.v1")
+    with pytest.raises(InvalidInput, match=r"hides the answers of its split test"):
+        run_quietly(recipe, tmp_path / "dw")
