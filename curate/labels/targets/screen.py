@@ -41,6 +41,7 @@ def compile_config(
             hint=problems[0].hint,
         )
     _check_labels(schema, blocks)
+    _ask_of_own_regions(blocks)
     questions, reasons = unless_given(blocks), reason_controls(parsed.default, language)
     has_degree_keys = assign_hotkeys(xml.root, [*blocks, reasons])
     has_regions = any(tag.tag in REGION_TAGS for block in blocks for tag in block.iter())
@@ -55,6 +56,20 @@ def compile_config(
             f"label schema {schema.name}: U+{ord(match[0]):04X} is not allowed in a form", hint="remove that character"
         )
     return config
+
+
+def _ask_of_own_regions(blocks: Sequence[ET.Element]) -> None:
+    """Let forms with regions of several fields be submitted.
+
+    Label Studio wants a required number of every region, also of those of other fields, which show no box for it. A
+    stretch without its number is refused when it is read.
+    """
+    if sum(any(tag.tag in REGION_TAGS for tag in block.iter()) for block in blocks) < 2:
+        return
+    for block in blocks:
+        for number in block.iter("Number"):
+            if number.get("perRegion") == "true":
+                number.set("required", "false")
 
 
 def _block(field: Field, layout: Layout, language: str) -> ET.Element:
