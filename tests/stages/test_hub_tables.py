@@ -181,7 +181,7 @@ def test_the_converted_branch_is_read_where_there_is_no_parquet(hub, tmp_path):
         ({"hub": {"dataset": NAME, "config": "x"}}, "has no configuration 'x'; it has 'a' or 'b'"),
         ({"hub": {"dataset": NAME}}, "has several configurations: set `config` to 'a' or 'b'"),
         ({"hub": {"dataset": NAME, "config": "a", "split": "dev"}}, "has no split 'dev'; it has 'train'"),
-        ({"hub": {"dataset": NAME, "config": "b"}}, "has no columns id, audio, label, all; its columns are x"),
+        ({"hub": {"dataset": NAME, "config": "b"}}, "has no columns id, audio, all, label; its columns are x"),
         ({"hub": "acme/none"}, "does not give acme/none to this reader"),
         ({"hub": {"dataset": NAME, "revision": "v9"}}, "does not give acme/clips to this reader"),
     ],
